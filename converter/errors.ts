@@ -1,0 +1,63 @@
+/** Exit codes of the command line. */
+export const EXIT = { done: 0, parityFailed: 1, usage: 2, badInput: 3, cannotWrite: 4, interrupted: 130 } as const;
+
+/** Where a problem is and what to do about it: every part that is known is printed. */
+export interface ErrorPlace {
+  readonly file?: string;
+  readonly tensor?: string;
+  /** Byte offset in the file. */
+  readonly offset?: number;
+  /** What the user can do, as an instruction. */
+  readonly hint?: string;
+}
+
+/** An error with a name that scripts can rely on (`code`) and an exit code. */
+export abstract class PgconvError extends Error {
+  abstract readonly exitCode: number;
+  readonly code: string;
+  readonly place: ErrorPlace;
+
+  constructor(code: string, message: string, place: ErrorPlace = {}, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.place = place;
+  }
+
+  /** The message with its place and its way out, one line each. */
+  describe(): string {
+    const { file, tensor, offset, hint } = this.place;
+    const where = [file && `file ${visible(file)}`, tensor !== undefined && `tensor ${visible(tensor)}`, offset !== undefined && `byte offset ${offset}`];
+    const place = where.filter(Boolean).join(', ');
+    return [`${this.code}: ${visible(this.message)}`, place && `  at ${place}`, hint && `  try: ${hint}`].filter(Boolean).join('\n');
+  }
+}
+
+/** The input is damaged, unsupported or contradicts itself. */
+export class BadInputError extends PgconvError {
+  override readonly name = 'BadInputError';
+  readonly exitCode = EXIT.badInput;
+}
+
+/** The command line asks for something that does not exist or does not fit. */
+export class UsageError extends PgconvError {
+  override readonly name = 'UsageError';
+  readonly exitCode = EXIT.usage;
+}
+
+/** The output cannot be written: it exists, the disk is full, another run holds it. */
+export class OutputError extends PgconvError {
+  override readonly name = 'OutputError';
+  readonly exitCode = EXIT.cannotWrite;
+}
+
+/** The bundle does not compute what the original computes. */
+export class ParityError extends PgconvError {
+  override readonly name = 'ParityError';
+  readonly exitCode = EXIT.parityFailed;
+}
+
+/** Control characters of hostile names never reach a terminal. */
+export function visible(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- finding control characters is the point
+  return text.replaceAll(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}

@@ -1,0 +1,35 @@
+import { broadcastShapes, mapBroadcast } from '../broadcast.ts';
+import type { DType } from '../dtypes/index.ts';
+import { isFloat } from '../dtypes/index.ts';
+import { expectType } from '../error.ts';
+import { primitive, type Primitive } from '../op.ts';
+import { printType, tensorType } from '../type.ts';
+
+interface Elementwise<Name extends string> {
+  readonly name: Name;
+  readonly doc: string;
+  readonly operands: readonly string[];
+  readonly accepts?: (dtype: DType) => boolean;
+  readonly result?: DType;
+  readonly f: (...values: number[]) => number;
+}
+
+/** A primitive that applies `f` to broadcast operands of one dtype. */
+export function elementwise<const Name extends string>({ name, doc, operands, accepts = () => true, result, f }: Elementwise<Name>): Primitive<Name, Record<never, never>> {
+  return primitive({
+    name,
+    doc,
+    operands,
+    attrs: {},
+    infer(inputs) {
+      const dtype = inputs[0]!.dtype;
+      expectType(inputs.every((t) => t.dtype === dtype) && accepts(dtype), `${name} of ${inputs.map(printType).join(', ')}: one fitting dtype for all`);
+      return [tensorType(result ?? dtype, broadcastShapes(inputs.map((t) => t.shape)))];
+    },
+    evaluate: (inputs) => [mapBroadcast(inputs, f)],
+  });
+}
+
+export const numeric = (dtype: DType): boolean => dtype !== 'bool';
+export const logical = (dtype: DType): boolean => dtype === 'bool';
+export const floating = isFloat;

@@ -1,0 +1,49 @@
+import { byteLengthOf } from '../dtypes/index.ts';
+import { elementCount, readRange, type TensorData } from '../tensor.ts';
+
+/** Concatenation along the first axis. */
+export function concatRows(parts: readonly TensorData[]): TensorData {
+  const [first] = parts;
+  if (!first) throw new RangeError('nothing to concatenate');
+  const tail = first.shape.slice(1);
+  for (const part of parts)
+    if (part.dtype !== first.dtype || part.shape.slice(1).join() !== tail.join())
+      throw new RangeError(`${part.dtype}[${part.shape.join(', ')}] does not extend ${first.dtype}[${first.shape.join(', ')}]`);
+  const byteLength = parts.reduce((sum, part) => sum + part.byteLength, 0);
+  return {
+    dtype: first.dtype,
+    shape: [parts.reduce((sum, part) => sum + part.shape[0]!, 0), ...tail],
+    byteLength,
+    ...(first.from && { from: first.from }),
+    async *chunks(options) {
+      const { begin, end, maxBytes } = readRange(byteLength, options);
+      let start = 0;
+      for (const part of parts) {
+        const from = Math.max(begin - start, 0);
+        const to = Math.min(end - start, part.byteLength);
+        if (from < to) yield* part.chunks({ begin: from, end: to, maxBytes });
+        start += part.byteLength;
+      }
+    },
+  };
+}
+
+/** Zeros, made as they are read. */
+export function zeroData(dtype: TensorData['dtype'], shape: readonly number[]): TensorData {
+  const byteLength = byteLengthOf(dtype, elementCount(shape));
+  return {
+    dtype,
+    shape,
+    byteLength,
+    async *chunks(options) {
+      const { begin, end, maxBytes } = readRange(byteLength, options);
+      for (let at = begin; at < end; at += maxBytes) yield new Uint8Array(Math.min(maxBytes, end - at));
+    },
+  };
+}
+
+/** The tensor with zero rows added at its end, up to `rows`. */
+export function padRows(data: TensorData, rows: number): TensorData {
+  const missing = rows - (data.shape[0] ?? 0);
+  return missing <= 0 ? data : concatRows([data, zeroData(data.dtype, [missing, ...data.shape.slice(1)])]);
+}
