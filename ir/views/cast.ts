@@ -8,11 +8,13 @@ type CastKernel = (source: Uint8Array, count: number) => Uint8Array;
 
 /** Each element rounded to `dtype`. f16 overflow becomes ±Infinity here: whoever writes the bytes looks for it. */
 export function castData(data: TensorData, dtype: DType): TensorData {
+  const origin = widenedFrom.get(data);
+  if (origin) return castData(origin, dtype);
   if (data.dtype === dtype) return data;
   const fromBits = dtypes[data.dtype].bits;
   const toBits = dtypes[dtype].bits;
   const byteLength = byteLengthOf(dtype, elementCount(data.shape));
-  return {
+  const view: TensorData = {
     dtype,
     shape: data.shape,
     byteLength,
@@ -25,7 +27,12 @@ export function castData(data: TensorData, dtype: DType): TensorData {
       for await (const chunk of data.chunks(range)) yield kernel(chunk, (chunk.byteLength * 8) / fromBits);
     },
   };
+  if (dtype === 'f32' && toBits > fromBits && dtypes[data.dtype].kind === 'float') widenedFrom.set(view, data);
+  return view;
 }
+
+/** Exact widenings and what they widen: a cast of one goes straight back to the source, in one step. */
+const widenedFrom = new WeakMap<TensorData, TensorData>();
 
 function kernelFor(from: DType, to: DType): CastKernel {
   if (from === 'bf16' && to === 'f16') return table16((bits) => f16BitsFromF32Bits(bits << 16));
