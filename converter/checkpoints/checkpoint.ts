@@ -1,0 +1,42 @@
+import type { TensorData } from '../../ir/tensor.ts';
+
+/** A file that belongs to the checkpoint: for hashes, progress and the check that nothing changed during the run. */
+export interface SourceFile {
+  readonly path: string;
+  /** Relative to the checkpoint's folder, with `/`; the file's own name for a single file. */
+  readonly name: string;
+  readonly byteLength: number;
+}
+
+/** Files beside the weights that a bundle carries over, by their usual names, when they are there. */
+export const SIDECAR_NAMES = [
+  'tokenizer.json',
+  'tokenizer.model',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'preprocessor_config.json',
+  'processor_config.json',
+  'generation_config.json',
+] as const;
+export type SidecarName = (typeof SIDECAR_NAMES)[number];
+
+/** An opened checkpoint: every tensor's dtype and shape are known, no weight has been read. */
+export interface Checkpoint {
+  readonly format: 'huggingface' | 'big_vision';
+  /** The folder, or the .npz, that was opened: absolute. */
+  readonly path: string;
+  /** By the name that the files give them, in file order. */
+  readonly tensors: ReadonlyMap<string, TensorData>;
+  /** The weight files. */
+  readonly files: readonly SourceFile[];
+  /** config.json, parsed strictly; undefined when there is none (always for .npz). */
+  readonly config: unknown;
+  /** Absolute paths of the sidecar files that exist. */
+  readonly sidecars: ReadonlyMap<SidecarName, string>;
+  /** What a careful user should know: one sentence each. */
+  readonly warnings: readonly string[];
+  /** @throws BadInputError when a weight file changed since it was opened. */
+  checkUnchanged(): Promise<void>;
+  close(): Promise<void>;
+}
