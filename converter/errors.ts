@@ -1,5 +1,5 @@
-/** Exit codes of the command line. */
-export const EXIT = { done: 0, parityFailed: 1, usage: 2, badInput: 3, cannotWrite: 4, interrupted: 130 } as const;
+/** Exit codes of the command line. `internal` is sysexits' EX_SOFTWARE: a bug never looks like a failed parity check. */
+export const EXIT = { done: 0, parityFailed: 1, usage: 2, badInput: 3, cannotWrite: 4, internal: 70, interrupted: 130, terminated: 143 } as const;
 
 /** Where a problem is and what to do about it: every part that is known is printed. */
 export interface ErrorPlace {
@@ -30,6 +30,17 @@ export abstract class PgconvError extends Error {
     const place = where.filter(Boolean).join(', ');
     return [`${this.code}: ${visible(this.message)}`, place && `  at ${place}`, hint && `  try: ${hint}`].filter(Boolean).join('\n');
   }
+
+  /** The same for scripts. */
+  toJSON(): ErrorReport {
+    return { code: this.code, message: this.message, ...this.place };
+  }
+}
+
+/** The form that `--json` prints: keys that are not known are left out. */
+export interface ErrorReport extends ErrorPlace {
+  readonly code: string;
+  readonly message: string;
 }
 
 /** The input is damaged, unsupported or contradicts itself. */
@@ -54,6 +65,17 @@ export class OutputError extends PgconvError {
 export class ParityError extends PgconvError {
   override readonly name = 'ParityError';
   readonly exitCode = EXIT.parityFailed;
+}
+
+/** The user stopped the run (Ctrl-C, or a polite kill). */
+export class InterruptedError extends PgconvError {
+  override readonly name = 'InterruptedError';
+  readonly exitCode: number;
+
+  constructor(signal: 'SIGINT' | 'SIGTERM' = 'SIGINT') {
+    super('interrupted', 'stopped before the end; nothing was left at the output path');
+    this.exitCode = signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated;
+  }
 }
 
 /** Control characters of hostile names never reach a terminal. */
