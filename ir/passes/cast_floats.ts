@@ -1,0 +1,189 @@
+import { GraphBuilder } from '../builder.ts';
+import { isFloat, type DType } from '../dtypes/index.ts';
+import type { Constant, Graph, Node, Value } from '../graph.ts';
+import type { Op } from '../op.ts';
+import { cast } from '../ops/cast.ts';
+import { ops, type OpName } from '../ops/index.ts';
+import { sameGraph } from '../same_graph.ts';
+import { tensorOf } from '../tensor.ts';
+import { tensorType } from '../type.ts';
+import { castData } from '../views/cast.ts';
+import type { Pass } from './pass.ts';
+
+/**
+ * Where an op computes once the graph is cast:
+ * - `compute`: in the target dtype, constants included. The bulk of the work and of the bytes.
+ * - `keep f32`: in f32: sums over many terms, the residual stream, exponentials, angles.
+ * - `follow all operands`: in the target dtype when every float operand is a computed value that has it, else in f32.
+ *   So gate · up stays narrow, while q · scale, with a constant, happens in f32 before q is rounded.
+ * - `follow any operand`: in the target dtype when one computed operand has it. For ops that only move elements:
+ *   rounding before or after the move is the same, and a narrow KV cache is not widened to be extended.
+ */
+export type CastPolicy = 'compute' | 'keep f32' | 'follow all operands' | 'follow any operand';
+
+/** The decision for every op: a new op does not compile without one. */
+const POLICIES: { readonly [N in OpName]: CastPolicy } = {
+  add: 'keep f32',
+  and: 'keep f32',
+  attention: 'compute',
+  cast: 'keep f32',
+  concat: 'follow any operand',
+  conv2d: 'compute',
+  dim_value: 'keep f32',
+  div: 'keep f32',
+  equal: 'keep f32',
+  erf: 'keep f32',
+  expand: 'follow any operand',
+  gather: 'compute',
+  gelu_erf: 'compute',
+  gelu_tanh: 'compute',
+  iota: 'keep f32',
+  layer_norm: 'keep f32',
+  less_equal: 'keep f32',
+  linear: 'compute',
+  matmul: 'compute',
+  mul: 'follow all operands',
+  not: 'keep f32',
+  or: 'keep f32',
+  reduce_mean: 'keep f32',
+  reshape: 'follow any operand',
+  rms_norm: 'keep f32',
+  rope: 'keep f32',
+  slice: 'follow any operand',
+  softmax: 'keep f32',
+  sqrt: 'keep f32',
+  sub: 'keep f32',
+  take_last: 'follow any operand',
+  tanh: 'keep f32',
+  transpose: 'follow any operand',
+  where: 'follow all operands',
+};
+
+/** Operands that an op wants in f32 even when it computes in the target dtype. */
+const F32_OPERANDS: { readonly [N in OpName]?: readonly string[] } = { attention: ['bias?'] };
+
+export interface CastFloatsOptions {
+  readonly to: 'f16' | 'bf16';
+  /** Names of values that stay f32: what makes them and what reads them computes in f32. For values near the limit of `to`. */
+  readonly keep?: ReadonlySet<string>;
+  /** Inputs and outputs that take the target dtype; the others keep theirs. Default: the KV cache. */
+  readonly isNarrowPort?: (name: string) => boolean;
+}
+
+/** The KV cache as transformers.js names it. */
+function isCachePort(name: string): boolean {
+  return name.startsWith('past_key_values.') || name.startsWith('present.');
+}
+
+/** Floats become `to` where POLICIES says so, with explicit casts at the borders. Runs before decompose: composites carry the intent. */
+export function castFloats({ to, keep = new Set(), isNarrowPort = isCachePort }: CastFloatsOptions): Pass {
+  return {
+    name: 'cast_floats',
+    doc: 'Products, convolutions, gelu and the embedding compute in the target dtype; residual stream, norms, softmax and rope stay f32.',
+    run(graph) {
+      const result = new Caster(graph, to, keep, isNarrowPort).run();
+      return sameGraph(graph, result) ? graph : result;
+    },
+  };
+}
+
+/** One value of the old graph in the new one: computed once in one dtype, cast to others on demand, each cast once. */
+interface Forms {
+  readonly name: string;
+  /** Undefined for constants, which take any dtype without a node. */
+  readonly computedIn?: DType;
+  readonly constant?: Constant;
+  readonly byDType: Map<DType, Value>;
+}
+
+class Caster {
+  readonly #graph: Graph;
+  readonly #to: DType;
+  readonly #keep: ReadonlySet<string>;
+  readonly #isNarrowPort: (name: string) => boolean;
+  readonly #builder: GraphBuilder;
+  readonly #forms = new Map<Value, Forms>();
+
+  constructor(graph: Graph, to: DType, keep: ReadonlySet<string>, isNarrowPort: (name: string) => boolean) {
+    this.#graph = graph;
+    this.#to = to;
+    this.#keep = keep;
+    this.#isNarrowPort = isNarrowPort;
+    this.#builder = new GraphBuilder(graph.name);
+  }
+
+  run(): Graph {
+    const { inputs, constants, nodes, outputs, stages } = this.#graph;
+    for (const input of inputs) this.#computed(input, this.#builder.input(input.name, tensorType(this.#portDType(input.name, input), input.type.shape)));
+    for (const constant of constants) this.#forms.set(constant.value, { name: constant.value.name, constant, byDType: new Map() });
+    for (const node of nodes) this.#node(node);
+    for (const { name, value } of stages) this.#builder.stage(name, this.#read(value, this.#formsOf(value).computedIn ?? value.type.dtype));
+    for (const { name, value } of outputs) this.#builder.output(name, this.#read(value, this.#portDType(name, value)));
+    return this.#builder.build();
+  }
+
+  #node(node: Node): void {
+    if (node.op === 'cast') return this.#castNode(node.inputs[0]!, node.attrs.to, node.outputs[0]!);
+    const op = ops[node.op] as unknown as Op;
+    const dtype = this.#dtypeFor(node);
+    const inputs = node.inputs.map((value, i) => {
+      if (!isFloat(value.type.dtype)) return this.#read(value, value.type.dtype);
+      return this.#read(value, F32_OPERANDS[node.op]?.includes(op.operands[i]!) ? 'f32' : dtype);
+    });
+    const results = this.#builder.node(op, inputs, node.attrs as Readonly<Record<string, unknown>>, node.outputs.map((v) => v.name));
+    node.outputs.forEach((value, i) => this.#computed(value, results[i]!));
+  }
+
+  /** Widening is exact, so it is only another form of its operand; rounding is kept. */
+  #castNode(x: Value, to: DType, result: Value): void {
+    const from = this.#formsOf(x).computedIn ?? x.type.dtype;
+    if (to === from || (to === 'f32' && isFloat(from))) this.#forms.set(result, this.#formsOf(x));
+    else if (isFloat(from) && isFloat(to)) this.#computed(result, this.#read(x, to));
+    else this.#computed(result, this.#builder.node(cast, [this.#read(x, from)], { to }, [result.name])[0]!);
+  }
+
+  #dtypeFor(node: Node): DType {
+    if ([...node.inputs, ...node.outputs].some((value) => this.#keep.has(value.name))) return 'f32';
+    const floats = node.inputs.filter((value) => isFloat(value.type.dtype));
+    const isNarrow = (value: Value) => this.#formsOf(value).computedIn === this.#to;
+    switch (POLICIES[node.op]) {
+      case 'compute':
+        return this.#to;
+      case 'keep f32':
+        return 'f32';
+      case 'follow all operands':
+        return floats.every(isNarrow) ? this.#to : 'f32';
+      case 'follow any operand':
+        return floats.some(isNarrow) ? this.#to : 'f32';
+    }
+  }
+
+  /** The value in `dtype`, adding a cast, or a constant of that dtype, the first time. */
+  #read(value: Value, dtype: DType): Value {
+    const forms = this.#formsOf(value);
+    const form = forms.byDType.get(dtype) ?? this.#make(forms, dtype);
+    forms.byDType.set(dtype, form);
+    return form;
+  }
+
+  #make({ name, constant, computedIn, byDType }: Forms, dtype: DType): Value {
+    if (constant?.kind === 'weight') return this.#builder.weight(name, castData(constant.data, dtype));
+    if (constant) return this.#builder.literalTensor(dtype === constant.tensor.dtype ? constant.tensor : tensorOf(dtype, constant.tensor.shape, constant.tensor.data), name);
+    return this.#builder.node(cast, [byDType.get(computedIn!)!], { to: dtype }, [`${name}_${dtype}`])[0]!;
+  }
+
+  #computed(value: Value, form: Value): void {
+    const dtype = form.type.dtype;
+    this.#forms.set(value, { name: form.name, computedIn: dtype, byDType: new Map([[dtype, form]]) });
+  }
+
+  #portDType(port: string, { type }: Value): DType {
+    return isFloat(type.dtype) && this.#isNarrowPort(port) ? this.#to : type.dtype;
+  }
+
+  #formsOf(value: Value): Forms {
+    const forms = this.#forms.get(value);
+    if (!forms) throw new Error(`value %${value.name} is used before it is defined in graph ${this.#graph.name}`);
+    return forms;
+  }
+}
