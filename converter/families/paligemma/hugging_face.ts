@@ -1,0 +1,75 @@
+import type { TensorData } from '../../../ir/tensor.ts';
+
+/** Parts of a layer whose names do not follow a rule (spec E). */
+const VISION_PARTS: Readonly<Record<string, string>> = {
+  ln1: 'layer_norm1',
+  q: 'self_attn.q_proj',
+  k: 'self_attn.k_proj',
+  v: 'self_attn.v_proj',
+  o: 'self_attn.out_proj',
+  ln2: 'layer_norm2',
+  fc1: 'mlp.fc1',
+  fc2: 'mlp.fc2',
+};
+const TEXT_PARTS: Readonly<Record<string, string>> = {
+  norm_attn_in: 'input_layernorm',
+  q: 'self_attn.q_proj',
+  k: 'self_attn.k_proj',
+  v: 'self_attn.v_proj',
+  o: 'self_attn.o_proj',
+  norm_mlp_in: 'post_attention_layernorm',
+  gate: 'mlp.gate_proj',
+  up: 'mlp.up_proj',
+  down: 'mlp.down_proj',
+};
+const FIXED: Readonly<Record<string, string>> = {
+  'vit.patch.w': 'vision_tower.embeddings.patch_embedding.weight',
+  'vit.patch.b': 'vision_tower.embeddings.patch_embedding.bias',
+  'vit.pos': 'vision_tower.embeddings.position_embedding.weight',
+  'vit.ln_post.w': 'vision_tower.post_layernorm.weight',
+  'vit.ln_post.b': 'vision_tower.post_layernorm.bias',
+  'proj.w': 'multi_modal_projector.linear.weight',
+  'proj.b': 'multi_modal_projector.linear.bias',
+  'lm.embed': 'language_model.embed_tokens.weight',
+  'lm.norm': 'language_model.norm.weight',
+  'lm.head': 'lm_head.weight',
+};
+
+/** The normalised Hugging Face name of a canonical weight. */
+export function huggingFaceName(canonical: string): string {
+  const fixed = FIXED[canonical];
+  if (fixed) return fixed;
+  const [tower, layer, part, kind] = canonical.split('.') as [string, string, string, string | undefined];
+  if (tower === 'vit') return `vision_tower.encoder.layers.${layer}.${VISION_PARTS[part]}.${kind === 'b' ? 'bias' : 'weight'}`;
+  return `language_model.layers.${layer}.${TEXT_PARTS[part]}.weight`;
+}
+
+/** The same name as checkpoints of the Hub spell it (generation (a) of spec D.1): what `synth` writes. */
+export function hubName(canonical: string): string {
+  return huggingFaceName(canonical)
+    .replace(/^language_model\./, 'language_model.model.')
+    .replace(/^vision_tower\./, 'vision_tower.vision_model.')
+    .replace(/^lm_head\./, 'language_model.lm_head.');
+}
+
+/** One spelling for all generations of names (spec D.1). */
+export function normalizeName(name: string): string {
+  return name
+    .replace(/^model\./, '')
+    .replace(/^language_model\.lm_head\./, 'lm_head.')
+    .replace(/^language_model\.model\./, 'language_model.')
+    .replace(/^vision_tower\.vision_model\./, 'vision_tower.');
+}
+
+/** Buffers and heads that some releases carry and no PaliGemma uses. */
+const UNUSED = /\.position_ids$|\.rotary_emb\.inv_freq$|^vision_tower\.head\./;
+
+/** Tensors by normalised name, without those that nothing uses. */
+export function normalizeTensors(tensors: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
+  const normalized = new Map<string, TensorData>();
+  for (const [name, data] of tensors) {
+    const short = normalizeName(name);
+    if (!UNUSED.test(short)) normalized.set(short, data);
+  }
+  return normalized;
+}
