@@ -1,0 +1,85 @@
+import { basename, resolve } from 'node:path';
+import { readRange, type TensorData } from '../../ir/tensor.ts';
+import { BadInputError } from '../errors.ts';
+import { liesWithin } from './bounds.ts';
+import { FilePool, InputFile, type OpenFile } from './input_file.ts';
+import { recognize } from './recognize.ts';
+import { parseHeader, type HeaderEntry } from './safetensors_header.ts';
+
+export interface SafetensorsOptions {
+  /** Largest header that is read, default 8 MB; at most 100 MB, the limit of the reference reader. */
+  readonly maxHeaderBytes?: number;
+  /** Replaces the system's files: for tests. */
+  readonly openFile?: OpenFile;
+}
+
+export const DEFAULT_HEADER_BYTES = 8_000_000;
+export const MAX_HEADER_BYTES = 100_000_000;
+
+/** A safetensors file whose header was read and whose weights were not. */
+export interface SafetensorsFile {
+  readonly tensors: ReadonlyMap<string, TensorData>;
+  readonly metadata: ReadonlyMap<string, string>;
+  /** @throws BadInputError when the file changed since it was opened. */
+  checkUnchanged(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a safetensors file: u64 little-endian header length, JSON header, data.
+ * @throws BadInputError for whatever the format forbids, naming the tensor and the byte offset.
+ */
+export async function openSafetensors(path: string, options: SafetensorsOptions = {}): Promise<SafetensorsFile> {
+  const pool = new FilePool(options.openFile);
+  try {
+    const file = await InputFile.open(resolve(path), basename(path), pool);
+    const { tensors, metadata } = await readSafetensors(file, options);
+    return { tensors, metadata, checkUnchanged: () => file.checkUnchanged(), close: () => pool.close() };
+  } catch (error) {
+    await pool.close();
+    throw error;
+  }
+}
+
+/** Reads the header of an opened file; the tensors read from it by range. */
+export async function readSafetensors(file: InputFile, options: SafetensorsOptions = {}): Promise<Pick<SafetensorsFile, 'tensors' | 'metadata'>> {
+  const bytes = await readHeader(file, options);
+  const dataOffset = 8 + bytes.byteLength;
+  const { entries, metadata } = parseHeader(bytes, file.path, file.byteLength - dataOffset);
+  return { metadata, tensors: new Map(entries.map((entry) => [entry.name, tensorOf(file, entry, dataOffset)])) };
+}
+
+function tensorOf(file: InputFile, { name, dtype, shape, begin: first, end: last }: HeaderEntry, dataOffset: number): TensorData {
+  const byteLength = last - first;
+  const byteOffset = dataOffset + first;
+  return {
+    dtype,
+    shape,
+    byteLength,
+    from: { file: file.path, key: name, byteOffset },
+    chunks(options) {
+      const { begin, end, maxBytes } = readRange(byteLength, options);
+      return file.chunks(byteOffset + begin, byteOffset + end, maxBytes);
+    },
+  };
+}
+
+async function readHeader(file: InputFile, { maxHeaderBytes = DEFAULT_HEADER_BYTES }: SafetensorsOptions): Promise<Uint8Array> {
+  const fail = (code: string, message: string, hint: string, offset = 0): never => {
+    throw new BadInputError(code, message, { file: file.path, offset, hint });
+  };
+  const content = await recognize(file);
+  if (content.kind === 'refused') fail(content.code, content.message, content.hint);
+  if (content.kind === 'zip') fail('not_safetensors', 'a zip archive, not a safetensors file', 'rename it to .npz if numpy wrote it; PyTorch archives must be converted to safetensors in Python');
+  if (file.byteLength < 8)
+    fail('file_truncated', `truncated: expected at least 8 bytes of header length, the file has ${file.byteLength}`, 'download the file again: it is incomplete', file.byteLength);
+  const prefix = await file.read(0, 8);
+  const length = new DataView(prefix.buffer).getBigUint64(0, true);
+  const limit = Math.min(maxHeaderBytes, MAX_HEADER_BYTES);
+  if (length > BigInt(MAX_HEADER_BYTES)) fail('header_too_large', `the header claims ${length} bytes; the format allows ${MAX_HEADER_BYTES}`, 'check that this is a safetensors file, and download it again');
+  const headerLength = Number(length);
+  if (!liesWithin(8, headerLength, file.byteLength))
+    fail('file_truncated', `truncated: expected ${8 + headerLength} bytes of length and header, the file has ${file.byteLength}`, 'download the file again: it is incomplete', file.byteLength);
+  if (headerLength > limit) fail('header_too_large', `the header has ${headerLength} bytes; at most ${limit} are read`, 'write the checkpoint again with fewer tensors in a file');
+  return file.read(8, 8 + headerLength);
+}
