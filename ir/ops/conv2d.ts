@@ -17,6 +17,7 @@ export const conv2d = primitive({
     const [out, inChannels, ...kernel] = weight!.shape;
     const fits = inputs.every((t) => t.dtype === x!.dtype) && isFloat(x!.dtype) && size.length === 2 && kernel.length === 2 && strides.length === 2;
     expectType(fits && sameDim(channels!, inChannels!) && bias!.shape.length === 1 && sameDim(bias!.shape[0]!, out!), `conv2d of ${inputs.map(printType).join(', ')}`);
+    expectType(strides.every((stride) => stride > 0), `conv2d of ${inputs.map(printType).join(', ')}: strides [${strides.join(', ')}]`);
     const spatial = size.map((s, i): Dim => {
       const k = kernel[i]!;
       expectType(typeof s === 'number' && typeof k === 'number' && k <= s, `conv2d of ${inputs.map(printType).join(', ')}: sizes must be known`);

@@ -1,6 +1,6 @@
 import { dim, int } from '../attr.ts';
-import { symbolsOf } from '../dim.ts';
-import { expectType } from '../error.ts';
+import { sameDim, sym, symbolsOf } from '../dim.ts';
+import { IrError, expectType } from '../error.ts';
 import { primitive } from '../op.ts';
 import { elementCount } from '../tensor.ts';
 import { printType, tensorType } from '../type.ts';
@@ -11,13 +11,16 @@ export const takeLast = primitive({
   operands: ['x', 'count'],
   attrs: { axis: int(), kept: dim() },
   infer([x, count], { axis, kept }) {
-    expectType(count!.dtype === 'i64' && count!.shape.length === 0 && axis < x!.shape.length, `take_last of ${printType(x!)} with a count of ${printType(count!)}`);
-    expectType(symbolsOf(kept).length === 1, 'take_last: `kept` must be one symbol');
+    const fits = count!.dtype === 'i64' && count!.shape.length === 0 && axis >= 0 && axis < x!.shape.length;
+    expectType(fits, `take_last of ${printType(x!)} with a count of ${printType(count!)}: axis ${axis}`);
+    const [symbol] = symbolsOf(kept);
+    expectType(symbol !== undefined && sameDim(kept, sym(symbol)), 'take_last: `kept` must be one symbol');
     return [tensorType(x!.dtype, x!.shape.map((d, i) => (i === axis ? kept : d)))];
   },
   evaluate([x, count], { axis }) {
     const size = x!.shape[axis]!;
     const wanted = count!.data[0]!;
+    if (wanted < 0) throw new IrError(`take_last: a count of ${wanted}`);
     const kept = wanted === 0 ? size : Math.min(wanted, size);
     const shape = x!.shape.map((d, i) => (i === axis ? kept : d));
     const inner = elementCount(x!.shape.slice(axis + 1));

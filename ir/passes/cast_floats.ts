@@ -94,6 +94,8 @@ interface Forms {
   readonly computedIn?: DType;
   readonly constant?: Constant;
   readonly byDType: Map<DType, Value>;
+  /** Names that casts of the old graph gave to forms. */
+  readonly names: Map<DType, string>;
 }
 
 class Caster {
@@ -115,7 +117,7 @@ class Caster {
   run(): Graph {
     const { inputs, constants, nodes, outputs, stages } = this.#graph;
     for (const input of inputs) this.#computed(input, this.#builder.input(input.name, tensorType(this.#portDType(input.name, input), input.type.shape)));
-    for (const constant of constants) this.#forms.set(constant.value, { name: constant.value.name, constant, byDType: new Map() });
+    for (const constant of constants) this.#forms.set(constant.value, { name: constant.value.name, constant, byDType: new Map(), names: new Map() });
     for (const node of nodes) this.#node(node);
     for (const { name, value } of stages) this.#builder.stage(name, this.#read(value, this.#formsOf(value).computedIn ?? value.type.dtype));
     for (const { name, value } of outputs) this.#builder.output(name, this.#read(value, this.#portDType(name, value)));
@@ -136,8 +138,10 @@ class Caster {
 
   /** Widening is exact, so it is only another form of its operand; rounding is kept. */
   #castNode(x: Value, to: DType, result: Value): void {
-    const from = this.#formsOf(x).computedIn ?? x.type.dtype;
-    if (to === from || (to === 'f32' && isFloat(from))) this.#forms.set(result, this.#formsOf(x));
+    const forms = this.#formsOf(x);
+    const from = forms.computedIn ?? x.type.dtype;
+    if (!forms.names.has(to)) forms.names.set(to, result.name);
+    if (to === from || (to === 'f32' && isFloat(from))) this.#forms.set(result, forms);
     else if (isFloat(from) && isFloat(to)) this.#computed(result, this.#read(x, to));
     else this.#computed(result, this.#builder.node(cast, [this.#read(x, from)], { to }, [result.name])[0]!);
   }
@@ -166,15 +170,15 @@ class Caster {
     return form;
   }
 
-  #make({ name, constant, computedIn, byDType }: Forms, dtype: DType): Value {
+  #make({ name, constant, computedIn, byDType, names }: Forms, dtype: DType): Value {
     if (constant?.kind === 'weight') return this.#builder.weight(name, castData(constant.data, dtype));
     if (constant) return this.#builder.literalTensor(dtype === constant.tensor.dtype ? constant.tensor : tensorOf(dtype, constant.tensor.shape, constant.tensor.data), name);
-    return this.#builder.node(cast, [byDType.get(computedIn!)!], { to: dtype }, [`${name}_${dtype}`])[0]!;
+    return this.#builder.node(cast, [byDType.get(computedIn!)!], { to: dtype }, [names.get(dtype) ?? `${name}_${dtype}`])[0]!;
   }
 
   #computed(value: Value, form: Value): void {
     const dtype = form.type.dtype;
-    this.#forms.set(value, { name: form.name, computedIn: dtype, byDType: new Map([[dtype, form]]) });
+    this.#forms.set(value, { name: form.name, computedIn: dtype, byDType: new Map([[dtype, form]]), names: new Map() });
   }
 
   #portDType(port: string, { type }: Value): DType {

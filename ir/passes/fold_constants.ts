@@ -1,4 +1,5 @@
-import type { Constant, Value } from '../graph.ts';
+import { symbolsOf } from '../dim.ts';
+import type { Constant, Node } from '../graph.ts';
 import type { Primitive } from '../op.ts';
 import { ops } from '../ops/index.ts';
 import { rewriteGraph } from '../rewrite.ts';
@@ -18,7 +19,7 @@ export const foldConstants: Pass = {
   run: (graph) =>
     rewriteGraph(graph, (node, { inputs, builder, definitionOf }) => {
       const op = ops[node.op] as unknown as Primitive;
-      if (op.kind !== 'primitive' || !node.outputs.every(isFoldable)) return undefined;
+      if (op.kind !== 'primitive' || !isSmall(node)) return undefined;
       const operands = inputs.map((value) => literalOf(definitionOf(value)));
       if (!operands.every((tensor) => tensor !== undefined)) return undefined;
       const results = op.evaluate(operands, node.attrs as Readonly<Record<string, unknown>>, new Map());
@@ -29,10 +30,12 @@ export const foldConstants: Pass = {
     }),
 };
 
-function isFoldable({ type }: Value): boolean {
-  return type.shape.every((dim) => typeof dim === 'number') && elementCount(type.shape as number[]) <= FOLD_MAX_ELEMENTS;
+/** Sizes are known, the value of dim_value too, and few elements come out. */
+function isSmall(node: Node): boolean {
+  if (node.op === 'dim_value') return symbolsOf(node.attrs.dim).length === 0;
+  return node.outputs.every(({ type }) => type.shape.every((dim) => typeof dim === 'number') && elementCount(type.shape as number[]) <= FOLD_MAX_ELEMENTS);
 }
 
-function literalOf(definition: Constant | object | undefined): Tensor | undefined {
-  return definition && 'kind' in definition && definition.kind === 'literal' ? (definition as Constant & { kind: 'literal' }).tensor : undefined;
+function literalOf(definition: Node | Constant | undefined): Tensor | undefined {
+  return definition && 'kind' in definition && definition.kind === 'literal' ? definition.tensor : undefined;
 }

@@ -1,0 +1,81 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { checkGraph } from '../check.ts';
+import { evaluateDim, type Bindings } from '../dim.ts';
+import { isFloat } from '../dtypes/index.ts';
+import { evaluateGraph } from '../evaluate.ts';
+import type { Graph } from '../graph.ts';
+import { parseGraph, type WeightDeclaration } from '../parse.ts';
+import { printGraph } from '../print.ts';
+import { tensorData, tensorOf, type Tensor } from '../tensor.ts';
+import { randomTensor, seedOf } from '../testing/random.ts';
+import { castData } from '../views/cast.ts';
+import { castFloats, decompose, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, type Pass } from './index.ts';
+
+/**
+ * Pairs of text files: fixtures/passes/<pass>/<case>.in.ir becomes <case>.out.ir. Both are evaluated on the same random
+ * inputs. `UPDATE_GOLDEN=1 npx vitest run ir/passes/golden.test.ts` writes the .out.ir files: read them before committing.
+ */
+const ROOT = new URL('../../fixtures/passes/', import.meta.url);
+
+/** The pass of each folder. `keep: %name` in the first line names values for castFloats. */
+const PASSES: Readonly<Record<string, (text: string) => Pass>> = {
+  fold_constants: () => foldConstants,
+  eliminate_dead_code: () => eliminateDeadCode,
+  eliminate_common_subexpressions: () => eliminateCommonSubexpressions,
+  decompose: () => decompose(new Set()),
+  cast_floats: (text) => castFloats({ to: 'f16', keep: new Set([...(/^\/\/ keep: (.*?)\./.exec(text)?.[1] ?? '').matchAll(/%(\w+)/g)].map((m) => m[1]!)) }),
+};
+
+/** How far results may differ, relative to the largest: exact, but where the pass rounds. f16 has 11 bits; a few roundings add up. */
+const TOLERANCE: Readonly<Record<string, number>> = { cast_floats: 8 * 2 ** -11 };
+
+const SIZES: Bindings = new Map([['batch', 2], ['seq', 3], ['past', 2]]);
+
+/** The same values wherever the name appears; a narrower declaration gets them rounded. */
+function weight({ name, dtype, shape, from }: WeightDeclaration) {
+  const data = tensorData(randomTensor('f32', shape, seedOf(name)));
+  return castData(from ? { ...data, from } : data, dtype);
+}
+
+/** Inputs of the original graph; the rewritten one may take them in another dtype. */
+function inputsOf(original: Graph, graph: Graph): Record<string, Tensor> {
+  return Object.fromEntries(
+    original.inputs.map(({ name, type }, i) => {
+      const shape = type.shape.map((d) => evaluateDim(d, SIZES));
+      return [name, tensorOf(graph.inputs[i]!.type.dtype, shape, randomTensor(type.dtype, shape, seedOf(name)).data)];
+    }),
+  );
+}
+
+async function expectSameResults(before: Graph, after: Graph, tolerance: number): Promise<void> {
+  const stages = before.stages.map((port) => port.name);
+  const expected = await evaluateGraph(before, inputsOf(before, before), { stages });
+  const actual = await evaluateGraph(after, inputsOf(before, after), { stages });
+  expect(Object.keys(actual)).toEqual(Object.keys(expected));
+  for (const [name, { shape, data, dtype }] of Object.entries(expected)) {
+    const other = actual[name]!;
+    expect(other.shape).toEqual(shape);
+    const bound = tolerance * Math.max(0, ...Array.from(data, Math.abs));
+    const worst = data.findIndex((x: number, i: number) => !(Object.is(x, other.data[i]) || (isFloat(dtype) && Math.abs(x - other.data[i]!) <= bound)));
+    expect(worst, `${name}[${worst}]: ${data[worst]} became ${other.data[worst]}`).toBe(-1);
+  }
+}
+
+describe.each(readdirSync(ROOT))('%s', (folder) => {
+  const cases = readdirSync(new URL(`${folder}/`, ROOT)).filter((file) => file.endsWith('.in.ir'));
+  test.each(cases.map((file) => file.replace('.in.ir', '')))('%s', async (name) => {
+    const text = readFileSync(new URL(`${folder}/${name}.in.ir`, ROOT), 'utf8');
+    const outFile = new URL(`${folder}/${name}.out.ir`, ROOT);
+    const before = parseGraph(text, { weight });
+    checkGraph(before);
+    const pass = PASSES[folder]!(text);
+    const after = pass.run(before);
+    checkGraph(after);
+    if (process.env['UPDATE_GOLDEN']) writeFileSync(outFile, printGraph(after));
+    const golden = readFileSync(outFile, 'utf8');
+    expect(printGraph(after)).toBe(golden);
+    await expectSameResults(before, parseGraph(golden, { weight }), TOLERANCE[folder] ?? 0);
+    expect(pass.run(after), 'a second run finds nothing').toBe(after);
+  });
+});
