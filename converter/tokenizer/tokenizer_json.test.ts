@@ -1,0 +1,100 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ModelProto_SentencePiece_Type as Type } from './proto/sentencepiece_model_pb.ts';
+import { readSentencePiece } from './sentencepiece.ts';
+import { BYTE_PIECES, sentencePieceBytes } from './testing/sentencepiece_bytes.ts';
+import { TEXTS } from './testing/texts.ts';
+import { loadTokenizer } from './tokenizer.ts';
+import { tokenizerJsonOf } from './tokenizer_json.ts';
+
+const SHAPES = new URL('../../fixtures/shapes/', import.meta.url);
+const model = readSentencePiece(readFileSync(new URL('tokenizer.model', SHAPES)), 'tokenizer.model');
+const converted = tokenizerJsonOf(model, { imageTokenId: 1538 });
+const reference = JSON.parse(readFileSync(new URL('hf/tokenizer.json', SHAPES), 'utf8')) as typeof converted;
+const ours = loadTokenizer(JSON.parse(JSON.stringify(converted)) as object);
+const theirs = loadTokenizer(reference);
+
+describe('the shapes tokenizer against its Hugging Face twin', () => {
+  test.each(TEXTS.map((text) => [JSON.stringify(text).slice(0, 60), text]))('%s', (_, text) => {
+    const ids = theirs.encode(text);
+    expect(ours.encode(text)).toEqual(ids);
+    expect(ours.decode(ids)).toBe(theirs.decode(ids));
+    expect(ours.decode(ids, { skipSpecialTokens: true })).toBe(theirs.decode(ids, { skipSpecialTokens: true }));
+  });
+
+  test('any string', () => {
+    const vocabulary = [...Object.keys(reference.model.vocab), '<loc0007>', '<seg099>', '<image>', '<bos>', '\n', '  '];
+    const fragment = fc.oneof(fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }), fc.constantFrom(...vocabulary).map((piece) => piece.replaceAll('▁', ' ')));
+    fc.assert(
+      fc.property(fc.array(fragment, { maxLength: 30 }), (parts) => {
+        const text = parts.join('');
+        const ids = ours.encode(text);
+        expect(ids).toEqual(theirs.encode(text));
+        expect(ids.every((id) => id < 1539)).toBe(true);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('merges in the same order', () => expect(converted.model.merges).toEqual(reference.model.merges));
+
+  test('the same added tokens with the same flags', () => expect(converted.added_tokens).toEqual(reference.added_tokens));
+
+  test('everything but the vocabulary’s own spelling is the same', () => {
+    const { model: _ours, ...mine } = converted;
+    const { model: _theirs, ...other } = reference;
+    expect(mine).toEqual(other);
+  });
+});
+
+describe('what SentencePiece does', () => {
+  const tokenizerOf = (...args: Parameters<typeof sentencePieceBytes>) => loadTokenizer(tokenizerJsonOf(readSentencePiece(sentencePieceBytes(...args), 'x.model')));
+  // Expected ids below: from sentencepiece 0.2.2 with the same model (fixtures/reference/sentencepiece_cases.py).
+  const spaces = tokenizerOf([['▁▁', 0, Type.USER_DEFINED], ['▁▁▁', 0, Type.USER_DEFINED], ['▁a', -1], ['▁', -2], ['a', -3]]);
+
+  test('user-defined runs of spaces are cut out before merging, longest first', () => {
+    expect(spaces.encode(' a')).toEqual([6]);
+    expect(spaces.encode('  a')).toEqual([4, 8]);
+    expect(spaces.encode('    a')).toEqual([5, 6]);
+    expect(spaces.encode('▁▁ a')).toEqual([5, 8]);
+  });
+
+  test('the better score merges first, wherever it stands', () => {
+    const tokenizer = tokenizerOf([['bc', -1], ['ab', -2], ['a', -3], ['b', -4], ['c', -5]]);
+    expect(tokenizer.encode('abc')).toEqual([6, 4]);
+  });
+
+  test('a character without a piece merges all the same when it is ASCII', () => {
+    const tokenizer = tokenizerOf([...BYTE_PIECES, ['\t\t', -1], ['a', -2]], { trainerSpec: { byteFallback: true } });
+    expect(tokenizer.encode('\t')).toEqual([4 + 9]);
+    expect(tokenizer.encode('a\t\t\t')).toEqual([261, 260, 13]);
+    expect(tokenizer.decode([13, 260])).toBe('\t\t\t');
+  });
+
+  test('without byte fallback, neighbouring unknown characters are one unknown token', () => {
+    const tokenizer = tokenizerOf([['a', -1]]);
+    expect(tokenizer.encode('axyza')).toEqual([4, 3, 4]);
+  });
+
+  test('names of object properties are pieces like others', () => {
+    const tokenizer = tokenizerOf([['__proto__', 0, Type.USER_DEFINED], ['constructor', 0, Type.USER_DEFINED]]);
+    expect(tokenizer.encode('constructor__proto__')).toEqual([5, 4]);
+  });
+});
+
+describe('<image>', () => {
+  test('is appended after the last piece', () => expect(ours.encode('<image>')).toEqual([1538]));
+
+  test.each([
+    [1600, /1538 pieces, but the model has 1600/],
+    [100, /1538 pieces: 100, the model’s <image>, is its "<0x5F>"/],
+  ])('id %i is refused', (imageTokenId, message) => expect(() => tokenizerJsonOf(model, { imageTokenId })).toThrow(message));
+
+  test('a piece of the model is kept when it agrees, refused when it does not', () => {
+    const own = readSentencePiece(sentencePieceBytes([['<image>', 0, Type.USER_DEFINED]]), 'x.model');
+    const json = tokenizerJsonOf(own, { imageTokenId: 4 });
+    expect(json.added_tokens.filter((token) => token.content === '<image>')).toMatchObject([{ id: 4, special: true }]);
+    expect(() => tokenizerJsonOf(own, { imageTokenId: 5 })).toThrow(/piece 4 of the tokenizer, but token 5 of the model/);
+  });
+});
