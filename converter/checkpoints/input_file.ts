@@ -1,12 +1,11 @@
 import { constants, type BigIntStats } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
-import { CHUNK_BYTES } from '../../ir/tensor.ts';
 import { BadInputError, UsageError } from '../errors.ts';
 import type { SourceFile } from './checkpoint.ts';
+import { chunksAhead, readExactly, type PositionalReader } from './range_reads.ts';
 
-/** What reading needs of a file handle: tests put faults behind it. */
-export interface PositionalFile {
-  read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
+/** What is needed of a file handle. */
+export interface PositionalFile extends PositionalReader {
   stat(options: { bigint: true }): Promise<BigIntStats>;
   close(): Promise<void>;
 }
@@ -14,9 +13,6 @@ export type OpenFile = (path: string) => Promise<PositionalFile>;
 
 /** O_NONBLOCK: opening a FIFO that took the file's place must not wait for a writer. */
 const openForReading: OpenFile = (path) => open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-
-/** One system call reads at most 2^31 - 1 bytes. */
-const MAX_READ = 1 << 30;
 
 /** Keeps few files open, however many shards a checkpoint has: the least recently used idle handle goes first. */
 export class FilePool {
@@ -102,38 +98,16 @@ export class InputFile implements SourceFile {
 
   /** Bytes [begin, end) in an array of their own. @throws BadInputError when the file ends early or cannot be read. */
   async read(begin: number, end: number): Promise<Uint8Array> {
-    const length = end - begin;
-    // Not zeroed, as every byte is read or the array is dropped; its buffer is its own, so that the consumer may transfer it.
-    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
-    await this.#pool
-      .use(this, async (handle) => {
-        for (let at = 0; at < length; ) {
-          const { bytesRead } = await handle.read(bytes, at, Math.min(length - at, MAX_READ), begin + at);
-          if (bytesRead === 0) throw truncated(this, begin + at, begin + length);
-          at += bytesRead;
-        }
-      })
-      .catch((error: NodeJS.ErrnoException) => {
-        throw error instanceof BadInputError ? error : cannotRead(this.path, error, begin);
-      });
-    return bytes;
+    try {
+      return await this.#pool.use(this, (handle) => readExactly(handle, begin, end, (at) => truncated(this, at, end)));
+    } catch (error) {
+      throw error instanceof BadInputError ? error : cannotRead(this.path, error as NodeJS.ErrnoException, begin);
+    }
   }
 
-  /** Bytes [begin, end) in order; the next chunk is read while the consumer works on the last one. */
-  async *chunks(begin: number, end: number, maxBytes = CHUNK_BYTES): AsyncGenerator<Uint8Array> {
-    const step = Math.max(8, maxBytes - (maxBytes % 8));
-    const readAt = (at: number): Promise<Uint8Array> | undefined => {
-      if (at >= end) return undefined;
-      const reading = this.read(at, Math.min(at + step, end));
-      reading.catch(() => {}); // it is awaited below, unless the consumer leaves
-      return reading;
-    };
-    let next = readAt(begin);
-    for (let at = begin + step; next; at += step) {
-      const chunk = await next;
-      next = readAt(at);
-      yield chunk;
-    }
+  /** Bytes [begin, end) in order, read ahead by one chunk. */
+  chunks(begin: number, end: number, maxBytes?: number): AsyncGenerator<Uint8Array> {
+    return chunksAhead((from, to) => this.read(from, to), begin, end, maxBytes);
   }
 
   /** @throws BadInputError when `now` is not the file that was opened. */
