@@ -1,0 +1,12 @@
+import type { Backend } from './backend.ts';
+
+/** Every backend, by name: its code, and with it its runtime, is loaded when it is asked for. */
+export const backends = {
+  onnx: async () => (await import('./onnx/index.ts')).onnx,
+} as const satisfies Readonly<Record<string, () => Promise<Backend>>>;
+
+export type BackendName = keyof typeof backends;
+
+export function isBackendName(name: string): name is BackendName {
+  return Object.hasOwn(backends, name);
+}

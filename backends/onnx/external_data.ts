@@ -1,0 +1,76 @@
+import type { WeightInitializer } from './lower/model.ts';
+import type { ArtifactChunk } from '../backend.ts';
+import { BackendError } from '../error.ts';
+import { dataFileName } from './file_names.ts';
+
+/** Browsers read each file into one ArrayBuffer: those fail above 2 GB, and below 1 GB they load on small machines too. */
+export const DATA_FILE_BYTES = 1_000_000_000;
+
+/** ONNX recommends offsets on page boundaries, so that a tensor can be mapped into memory. */
+export const ALIGNMENT = 4096;
+
+/** transformers.js refuses more. */
+const MAX_DATA_FILES = 100;
+
+export interface Placement {
+  readonly initializer: WeightInitializer;
+  readonly file: string;
+  readonly offset: number;
+}
+
+export interface DataFile {
+  readonly name: string;
+  readonly byteLength: number;
+  readonly placements: readonly Placement[];
+}
+
+/** Puts weights into files in order, none over `limit` unless one tensor alone is larger. @throws BackendError beyond 100 files. */
+export function layOut(modelFile: string, weights: readonly WeightInitializer[], limit = DATA_FILE_BYTES): DataFile[] {
+  const files: { name: string; byteLength: number; placements: Placement[] }[] = [];
+  for (const initializer of weights) {
+    const size = initializer.data.byteLength;
+    let current = files.at(-1);
+    let offset = current ? Math.ceil(current.byteLength / ALIGNMENT) * ALIGNMENT : 0;
+    if (!current || offset + size > limit) {
+      current = { name: dataFileName(modelFile, files.length), byteLength: 0, placements: [] };
+      files.push(current);
+      offset = 0;
+    }
+    current.placements.push({ initializer, file: current.name, offset });
+    current.byteLength = offset + size;
+  }
+  if (files.length > MAX_DATA_FILES)
+    throw new BackendError('unsupported', `${modelFile} needs ${files.length} data files, transformers.js loads at most ${MAX_DATA_FILES}`, {
+      file: modelFile,
+      hint: 'choose a smaller precision',
+    });
+  return files;
+}
+
+/** The file's bytes in order: each tensor's own, and zeros up to the next. @throws BackendError when a tensor yields other than its size. */
+export async function* dataFileChunks({ name, placements }: DataFile): AsyncGenerator<ArtifactChunk> {
+  let at = 0;
+  for (const { initializer, offset } of placements) {
+    if (offset > at) yield { bytes: new Uint8Array(offset - at) };
+    yield* weightChunks(initializer, name, offset);
+    at = offset + initializer.data.byteLength;
+  }
+}
+
+/** A weight's bytes, each chunk under the tensor's name. @throws BackendError when they are more or fewer than its size. */
+export async function* weightChunks({ name, data }: WeightInitializer, file: string, offset?: number): AsyncGenerator<ArtifactChunk> {
+  const tensor = { name, dtype: data.dtype };
+  let written = 0;
+  for await (const bytes of data.chunks()) {
+    written += bytes.byteLength;
+    if (written > data.byteLength) break;
+    yield { bytes, tensor };
+  }
+  if (written !== data.byteLength)
+    throw new BackendError('bad-input', `tensor ${name} gave ${written} bytes where its shape needs ${data.byteLength}`, {
+      file,
+      tensor: name,
+      ...(offset !== undefined && { offset }),
+      hint: `check the source${data.from ? ` ${data.from.file} (${data.from.key})` : ''}: it changed or is cut off`,
+    });
+}

@@ -1,0 +1,49 @@
+import type { NodeOf, Value } from '../../../ir/graph.ts';
+import type { TensorData } from '../../../ir/tensor.ts';
+import { transposeData } from '../../../ir/views/transpose.ts';
+import type { LoweringContext } from './context.ts';
+
+/**
+ * A transposed weight is read whole once, so weights above this stay as they are and Gemm multiplies by their transpose: the
+ * head over the vocabulary and the widest layers. Smaller ones become [in, out] for MatMul, the form every provider packs best.
+ */
+export const TRANSPOSE_BYTES = 256 * 1024 * 1024;
+
+/** Transposed views, one for each weight and for as long as it lives, so that shared weights stay shared. */
+const transposed = new WeakMap<TensorData, TensorData>();
+function transposeOf(data: TensorData): TensorData {
+  const known = transposed.get(data) ?? transposeData(data, [1, 0]);
+  transposed.set(data, known);
+  return known;
+}
+
+export function lowerLinear(context: LoweringContext, node: NodeOf<'linear'>, transposeLimit = TRANSPOSE_BYTES): void {
+  const [x, weight, bias] = node.inputs as readonly [Value, Value, Value?];
+  const result = node.outputs[0]!;
+  const data = context.weightOf(weight);
+  if (data && data.byteLength > transposeLimit) return lowerWide(context, x, weight, bias, result);
+  const matrix = data ? context.weight(transposeOf(data), `${weight.name}.transposed`) : context.step('Transpose', [context.tensor(weight)], `${weight.name}.transposed`, { perm: [1, 0] });
+  if (!bias) return context.emit('MatMul', [context.tensor(x), matrix], result);
+  context.emit('Add', [context.step('MatMul', [context.tensor(x), matrix], `${result.name}.product`), context.tensor(bias)], result);
+}
+
+/** Gemm takes matrices only: leading axes are folded into rows and unfolded again. */
+function lowerWide(context: LoweringContext, x: Value, weight: Value, bias: Value | undefined, result: Value): void {
+  const [inner, outer] = [x.type.shape.at(-1) as number, weight.type.shape[0] as number];
+  const operands = (rows: string) => [rows, context.tensor(weight), ...(bias ? [context.tensor(bias)] : [])];
+  if (x.type.shape.length === 2) return context.emit('Gemm', operands(context.tensor(x)), result, { transB: 1 });
+  const rows = context.step('Reshape', [context.tensor(x), context.ints(-1, inner)], `${result.name}.rows`);
+  const product = context.step('Gemm', operands(rows), `${result.name}.product`, { transB: 1 });
+  const leading = context.step('Shape', [context.tensor(x)], `${result.name}.leading`, { start: 0, end: -1 });
+  context.emit('Reshape', [product, context.step('Concat', [leading, context.ints(outer)], `${result.name}.shape`, { axis: 0 })], result);
+}
+
+/** Without padding, as the IR has it. */
+export function lowerConv2d(context: LoweringContext, node: NodeOf<'conv2d'>): void {
+  const kernel = node.inputs[1]!.type.shape.slice(2) as number[];
+  context.emit('Conv', node.inputs.map((value) => context.tensor(value)), node.outputs[0]!, { kernel_shape: kernel, strides: node.attrs.strides });
+}
+
+export function lowerGather(context: LoweringContext, node: NodeOf<'gather'>): void {
+  context.emit('Gather', node.inputs.map((value) => context.tensor(value)), node.outputs[0]!, { axis: 0 });
+}

@@ -1,0 +1,10 @@
+import type { NodeOf } from '../../../ir/graph.ts';
+import type { LoweringContext } from './context.ts';
+
+export function lowerSoftmax(context: LoweringContext, node: NodeOf<'softmax'>): void {
+  context.emit('Softmax', [context.tensor(node.inputs[0]!)], node.outputs[0]!, { axis: -1 });
+}
+
+export function lowerReduceMean(context: LoweringContext, node: NodeOf<'reduce_mean'>): void {
+  context.emit('ReduceMean', [context.tensor(node.inputs[0]!), context.ints(-1)], node.outputs[0]!, { keepdims: 1 });
+}

@@ -1,0 +1,33 @@
+import { dirname } from 'node:path';
+import { BackendError } from '../error.ts';
+import type { InferenceSession, Runtime } from './runtime.ts';
+
+/** ONNX Runtime's execution providers that come with onnxruntime-node. */
+export const devices = ['cpu', 'webgpu'] as const;
+export type Device = (typeof devices)[number];
+
+/** Log severity 4 is fatal: errors come back as exceptions, which say the same. */
+const LOG_SEVERITY = 4;
+
+/**
+ * A session over a model file, or over `bytes` in its place with external data from the same folder.
+ * @throws BackendError with the runtime's message.
+ */
+export async function createSession(runtime: Runtime, path: string, device: Device, bytes?: Uint8Array, options: InferenceSession.SessionOptions = {}): Promise<InferenceSession> {
+  const all: InferenceSession.SessionOptions = {
+    executionProviders: [device],
+    logSeverityLevel: LOG_SEVERITY,
+    ...(bytes && { extra: { session: { model_external_initializers_file_folder_path: dirname(path) } } }),
+    ...options,
+  };
+  try {
+    return await (bytes ? runtime.InferenceSession.create(bytes, all) : runtime.InferenceSession.create(path, all));
+  } catch (cause) {
+    const hint = device === 'webgpu' ? 'check that this machine has a GPU that WebGPU can use, or open it on the cpu' : 'check the bundle with `pgconv inspect`';
+    throw new BackendError('runtime-failed', `onnxruntime-node ${runtime.env.versions.node} ${device} cannot load the model: ${messageOf(cause)}`, { file: path, hint }, { cause });
+  }
+}
+
+export function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
