@@ -1,0 +1,31 @@
+import { inject, it, type TestContext } from 'vitest';
+import type { ProvidedContext } from 'vitest';
+import type { Found } from './found.ts';
+
+type Requirement = keyof ProvidedContext;
+type Given<R extends Requirement> = ProvidedContext[R] extends Found<infer T> ? T : never;
+
+/**
+ * `it` for tests that need something that a machine may lack; the test gets what was found. Where it is missing the test is reported as
+ * not run, with the reason, and never as passed; under `CI=true` it fails instead.
+ */
+function itNeeding<R extends Requirement>(requirement: R) {
+  return (name: string, test: (given: Given<R>, context: TestContext) => void | Promise<void>, timeout?: number): void => {
+    it(
+      name,
+      async (context) => {
+        const found = inject(requirement) as Found<Given<R>>;
+        if ('value' in found) return test(found.value, context);
+        if (process.env['CI'] === 'true') throw new Error(`could not run: ${found.missing}`);
+        return context.skip(found.missing);
+      },
+      timeout,
+    );
+  };
+}
+
+/** Tests that use WebGPU in Node: `webgpu` or onnxruntime-node's `webgpu` provider. */
+export const itOnGpu = itNeeding('softwareGpu');
+
+/** Tests that drive a browser; they get the path of its executable. */
+export const itInChromium = itNeeding('chromium');
