@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { BadInputError } from '../errors.ts';
+import { unsafePathReason } from './bundle_path.ts';
+
+export const MANIFEST_NAME = 'manifest.json';
+/** Larger than any manifest that this tool writes. */
+const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
+
+const bytes = z.int().nonnegative();
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'not a sha256 in lower-case hexadecimal digits');
+const fileEntry = z.strictObject({ path: z.string(), bytes, sha256 });
+
+const size = z.int().nonnegative();
+const programMetadata = z.strictObject({
+  family: z.string(),
+  variant: z.string(),
+  imageSize: size,
+  imageTokens: size,
+  imageTokenId: size,
+  vocabSize: size,
+  layers: size,
+  kvHeads: size,
+  headDim: size,
+  hiddenSize: size,
+  bosTokenId: size,
+  eosTokenId: size,
+  padTokenId: size,
+  maxPositions: size,
+});
+
+/** What a bundle says about itself. There is no time, machine or absolute path in it: the same input gives the same bytes. */
+const manifestFields = z.strictObject({
+  tool: z.strictObject({ name: z.literal('pgconv'), version: z.string() }),
+  backend: z.string(),
+  precision: z.string(),
+  /** What was asked for beside the precision. */
+  options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  /** The checkpoint: names relative to its folder. */
+  source: z.strictObject({ format: z.string(), files: z.array(fileEntry) }),
+  program: programMetadata,
+  /** Sizes that were inferred, and from what. */
+  inferences: z.array(z.strictObject({ field: z.string(), value: z.union([z.string(), z.number(), z.boolean()]), from: z.string() })),
+  /** What a careful user should know: one sentence each. */
+  notes: z.array(z.string()),
+});
+
+const manifestSchema = z.strictObject({
+  format: z.literal('pgconv-bundle'),
+  formatVersion: z.literal(1),
+  ...manifestFields.shape,
+  /** Every other file of the bundle, by path. */
+  files: z.array(fileEntry),
+  /** Of this manifest's text without this field. */
+  sha256,
+});
+
+export type ManifestFields = z.infer<typeof manifestFields>;
+export type Manifest = z.infer<typeof manifestSchema>;
+export type FileEntry = z.infer<typeof fileEntry>;
+
+/** The manifest of a bundle, complete with its own sha256; files are put in order of their path. */
+export function makeManifest(fields: ManifestFields, files: readonly FileEntry[]): Manifest {
+  const body = {
+    format: 'pgconv-bundle' as const,
+    formatVersion: 1 as const,
+    ...manifestFields.parse(fields),
+    files: [...files].sort((a, b) => (a.path < b.path ? -1 : 1)).map((file) => fileEntry.parse(file)),
+  };
+  return { ...body, sha256: hashOf(body) };
+}
+
+/** The one text form of a manifest: reading compares with it byte for byte, so that no flipped bit passes. */
+export function printManifest(manifest: Manifest): string {
+  return `${JSON.stringify(manifest, null, 2)}\n`;
+}
+
+/**
+ * Reads and checks `manifest.json` of a bundle; the other files are not touched.
+ * @throws BadInputError `not_a_bundle`, `manifest_invalid`, `manifest_damaged`, `unsafe_path`
+ */
+export async function readManifest(dir: string): Promise<Manifest> {
+  const file = join(dir, MANIFEST_NAME);
+  const text = await readText(file);
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new BadInputError('manifest_invalid', `the manifest is not JSON: ${(error as Error).message}`, { file, hint: RECONVERT }, { cause: error });
+  }
+  const parsed = manifestSchema.safeParse(json);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    const where = issue?.path.length ? ` at ${issue.path.join('.')}` : '';
+    throw new BadInputError('manifest_invalid', `the manifest does not fit its schema${where}: ${issue?.message ?? 'unknown problem'}`, { file, hint: RECONVERT });
+  }
+  const manifest = parsed.data;
+  const { sha256: stated, ...body } = manifest;
+  if (printManifest(manifest) !== text || hashOf(body) !== stated)
+    throw new BadInputError('manifest_damaged', 'the manifest is not the text that was written: its sha256 differs', { file, hint: RECONVERT });
+  for (const { path } of manifest.files) {
+    const reason = unsafePathReason(path);
+    if (reason) throw new BadInputError('unsafe_path', `the manifest lists "${path}": ${reason}`, { file, hint: 'do not use this bundle: it was not written by pgconv' });
+  }
+  return manifest;
+}
+
+const RECONVERT = 'copy the bundle again, or convert the checkpoint again';
+
+async function readText(file: string): Promise<string> {
+  const stats = await stat(file).catch(() => undefined);
+  if (!stats?.isFile())
+    throw new BadInputError('not_a_bundle', 'there is no manifest.json: this is not a bundle', { file, hint: 'give the folder that `pgconv convert` wrote' });
+  if (stats.size > MAX_MANIFEST_BYTES) throw new BadInputError('manifest_invalid', `the manifest has ${stats.size} bytes, more than ${MAX_MANIFEST_BYTES}`, { file, hint: RECONVERT });
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await readFile(file));
+  } catch (error) {
+    throw new BadInputError('manifest_invalid', 'the manifest is not UTF-8 text that can be read', { file, hint: RECONVERT }, { cause: error });
+  }
+}
+
+function hashOf(body: Omit<Manifest, 'sha256'>): string {
+  return createHash('sha256').update(JSON.stringify(body)).digest('hex');
+}
