@@ -32,6 +32,8 @@ export interface RunOptions {
 export interface Runner {
   /** For reports: `onnxruntime-node 1.30.0 cpu`. */
   readonly description: string;
+  /** Dtypes of a graph's inputs by name: precision decides those of the KV cache. */
+  inputDtypes(graph: string): Promise<Readonly<Record<string, DType>>>;
   /** Runs one graph by its IR name. Inputs and results carry the names of the graph's ports. */
   run(graph: string, inputs: Readonly<Record<string, Tensor>>, options?: RunOptions): Promise<Readonly<Record<string, Tensor>>>;
   dispose(): Promise<void>;

@@ -133,6 +133,7 @@ export function evaluatorRunner(program: Program, description = 'IR evaluator, f
   const cache = new WeightCache();
   return {
     description,
+    inputDtypes: async (graph: string) => Object.fromEntries(graphNamed(program, graph).inputs.map(({ name, type }) => [name, type.dtype])),
     run: (graph: string, inputs: Readonly<Record<string, Tensor>>, options: { readonly stages?: readonly string[] } = {}) =>
       evaluateGraph(graphNamed(program, graph), inputs, { ...options, cache }),
     dispose: async () => {},
