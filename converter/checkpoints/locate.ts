@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { BadInputError, UsageError } from '../errors.ts';
 import { FilePool, InputFile, kindOf } from './input_file.ts';
-import { recognize } from './recognize.ts';
+import { recognize, refusal, refusedName } from './recognize.ts';
 import { findWeightFiles, refuseFolder } from './weight_files.ts';
 
 /** Where the weights are, found by content. */
@@ -36,6 +36,8 @@ async function locateFile(path: string): Promise<Located> {
   try {
     const content = await recognize(await InputFile.open(path, basename(path), pool));
     if (content.kind === 'refused') throw new BadInputError(content.code, content.message, { file: path, offset: 0, hint: content.hint });
+    const named = content.kind === 'unknown' ? refusedName(basename(path)) : undefined;
+    if (named) throw refusal(named, { file: path });
     return { kind: content.kind === 'zip' ? 'npz' : 'huggingface', path, warnings: [] };
   } finally {
     await pool.close();

@@ -9,7 +9,7 @@ import { NPY_PREAMBLE, npyHeaderLength, parseNpyHeader, type NpyHeader } from '.
 import { recognize, refusal } from './recognize.ts';
 import { ScratchFile } from './scratch_file.ts';
 import { shorten } from './strict_json.ts';
-import { readZip, type ZipMember } from './zip.ts';
+import { arrayName, readZip, type ZipMember } from './zip.ts';
 import { memberBytes, type MemberBytes } from './zip_member.ts';
 
 export interface NpzOptions {
@@ -105,7 +105,7 @@ async function readArrays(file: InputFile, scratch: ScratchFile): Promise<{ arra
 }
 
 async function readArray(file: InputFile, member: ZipMember, scratch: ScratchFile): Promise<NpzArray> {
-  const name = member.name.slice(0, -'.npy'.length);
+  const name = arrayName(member.name);
   const stored = member.method === 'stored';
   const place = { file: file.path, tensor: name, offset: stored ? member.dataOffset : 0 };
   const bytes = memberBytes(file, member, scratch);

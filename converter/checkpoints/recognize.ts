@@ -3,7 +3,7 @@ import type { InputFile } from './input_file.ts';
 
 /** How a file begins: what it is, whatever its name says. */
 export type Content =
-  | { readonly kind: 'safetensors' | 'zip' | 'empty' }
+  | { readonly kind: 'safetensors' | 'zip' | 'empty' | 'unknown' }
   | { readonly kind: 'refused'; readonly code: string; readonly message: string; readonly hint: string };
 
 const SAVE_AS_SAFETENSORS =
@@ -62,7 +62,7 @@ export async function recognize(file: InputFile): Promise<Content> {
   const text = Buffer.from(head).toString('latin1');
   if (text.startsWith('version https://git-lfs.github.com/spec/')) return lfsPointer(text);
   if (/^(?:\u00ef\u00bb\u00bf)?\s*<(?:!doctype|html|head|\?xml|!--)/i.test(text)) return refused('html');
-  return { kind: 'safetensors' };
+  return { kind: 'unknown' };
 }
 
 function lfsPointer(text: string): Content {

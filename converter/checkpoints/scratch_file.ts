@@ -42,8 +42,9 @@ export class ScratchFile {
   }
 
   async close(): Promise<void> {
-    if (!this.#opening) return;
-    const { handle, folder } = await this.#opening;
+    const opened = await this.#opening?.catch(() => undefined);
+    if (!opened) return;
+    const { handle, folder } = opened;
     await handle.close();
     await rm(folder, { recursive: true, force: true });
   }

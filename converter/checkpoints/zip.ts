@@ -1,4 +1,4 @@
-import { BadInputError, type ErrorPlace } from '../errors.ts';
+import { BadInputError } from '../errors.ts';
 import { liesWithin } from './bounds.ts';
 import type { InputFile } from './input_file.ts';
 import { MAX_TENSORS } from './safetensors_header.ts';
@@ -36,8 +36,8 @@ const SIZES_FOLLOW = 1 << 3;
  * @throws BadInputError for encryption, methods other than stored and deflate, duplicates, unsafe names, overlaps and contradictions.
  */
 export async function readZip(file: InputFile): Promise<readonly ZipMember[]> {
-  const fail: Fail = (message, offset, place) => {
-    throw new BadInputError('bad_zip', message, { file: file.path, offset, hint: 'download the file again, or write it again with numpy.savez', ...place });
+  const fail: Fail = (message, offset, { name, hint = 'download the file again, or write it again with numpy.savez' } = {}) => {
+    throw new BadInputError('bad_zip', message, { file: file.path, offset, hint, ...(name !== undefined && { tensor: arrayName(name) }) });
   };
   const directory = await findDirectory(file, fail);
   if (directory.size > MAX_DIRECTORY_BYTES) fail(`the central directory claims ${directory.size} bytes; at most ${MAX_DIRECTORY_BYTES} are read`, directory.offset);
@@ -49,7 +49,12 @@ export async function readZip(file: InputFile): Promise<readonly ZipMember[]> {
   return members;
 }
 
-type Fail = (message: string, offset: number, place?: ErrorPlace) => never;
+/** The name that numpy gives the array of a member. */
+export function arrayName(member: string): string {
+  return member.replace(/\.npy$/, '');
+}
+
+type Fail = (message: string, offset: number, about?: { readonly name?: string; readonly hint?: string }) => never;
 
 interface Directory {
   readonly offset: number;
@@ -109,7 +114,7 @@ function parseDirectory(bytes: Uint8Array, { offset, count }: Directory, fail: F
     if (next > bytes.byteLength) fail('a member of the central directory reaches beyond its end', start);
     const rawName = bytes.subarray(at + 46, at + 46 + nameLength);
     const name = decodeName(rawName, start, fail);
-    const place = { tensor: name };
+    const place = { name };
     if (names.has(name)) fail(`the archive has two members "${shorten(name)}"`, start, place);
     names.add(name);
     if (view.getUint16(at + 8, true) & ENCRYPTED) fail('the member is encrypted', start, { ...place, hint: 'decrypt the archive first' });
@@ -170,14 +175,14 @@ function decodeName(raw: Uint8Array, at: number, fail: Fail): string {
     return fail('a member name is not UTF-8', at);
   }
   if (name === '' || name.startsWith('/') || /[\\\u0000]|^[A-Za-z]:/.test(name) || name.split('/').some((part) => part === '..' || part === '.'))
-    fail(`the member name "${shorten(name)}" would leave its folder`, at, { tensor: name, hint: 'do not trust this file; take the checkpoint from its publisher' });
+    fail(`the member name "${shorten(name)}" would leave its folder`, at, { name, hint: 'do not trust this file; take the checkpoint from its publisher' });
   return name;
 }
 
 /** Reads the local header, compares it with the directory and finds the data behind its own name and extra field. */
 async function locate(file: InputFile, entry: Entry, limit: number, fail: Fail): Promise<ZipMember> {
   const { localOffset, rawName, at: _at, ...member } = entry;
-  const place = { tensor: entry.name };
+  const place = { name: entry.name };
   const disagree = (what: string, here: string | number, there: string | number): never =>
     fail(`the local header says ${what} ${here}, the central directory ${there}`, localOffset, place);
   if (!liesWithin(localOffset, 30, limit)) return fail(`the local header is said to be at ${localOffset}, outside the members`, entry.at, place);
@@ -218,7 +223,7 @@ function checkOverlap(entries: readonly Entry[], members: readonly ZipMember[], 
     .toSorted((a, b) => a.begin - b.begin);
   for (const [i, span] of spans.entries()) {
     const before = spans[i - 1];
-    if (before && before.end > span.begin) fail(`the member overlaps "${shorten(before.name)}"`, span.begin, { tensor: span.name });
+    if (before && before.end > span.begin) fail(`the member overlaps "${shorten(before.name)}"`, span.begin, { name: span.name });
   }
 }
 

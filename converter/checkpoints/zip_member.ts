@@ -4,7 +4,7 @@ import { BadInputError, PgconvError } from '../errors.ts';
 import { CrcCoverage } from './crc32.ts';
 import type { InputFile } from './input_file.ts';
 import type { ScratchFile } from './scratch_file.ts';
-import type { ZipMember } from './zip.ts';
+import { arrayName, type ZipMember } from './zip.ts';
 
 /** A member's uncompressed bytes, by range. */
 export interface MemberBytes {
@@ -23,7 +23,7 @@ export function memberBytes(file: InputFile, member: ZipMember, scratch: Scratch
 const MAX_DEFLATE_RATIO = 1032;
 
 function damaged(file: InputFile, member: ZipMember, message: string, code = 'bad_zip', cause?: unknown): BadInputError {
-  const place = { file: file.path, tensor: member.name.replace(/\.npy$/, ''), offset: member.dataOffset, hint: 'download the file again: it is damaged' };
+  const place = { file: file.path, tensor: arrayName(member.name), offset: member.dataOffset, hint: 'download the file again: it is damaged' };
   return new BadInputError(code, message, place, { cause });
 }
 
