@@ -50,7 +50,7 @@ describe('the shapes tokenizer against its Hugging Face twin', () => {
 
 describe('what SentencePiece does', () => {
   const tokenizerOf = (...args: Parameters<typeof sentencePieceBytes>) => loadTokenizer(tokenizerJsonOf(readSentencePiece(sentencePieceBytes(...args), 'x.model')));
-  // Expected ids below: from sentencepiece 0.2.2 with the same model (fixtures/reference/sentencepiece_cases.py).
+  // The expected ids are those of sentencepiece 0.2.2 for the same models.
   const spaces = tokenizerOf([['▁▁', 0, Type.USER_DEFINED], ['▁▁▁', 0, Type.USER_DEFINED], ['▁a', -1], ['▁', -2], ['a', -3]]);
 
   test('user-defined runs of spaces are cut out before merging, longest first', () => {

@@ -1,0 +1,118 @@
+import type { ProgramMetadata } from '../../ir/graph.ts';
+import { DEFAULT_FOLDER, dtypesOf, SESSIONS, type OnnxFile } from './onnx_files.ts';
+
+export interface BundleReadmeInput {
+  readonly metadata: ProgramMetadata;
+  /** Name of the bundle's folder, for the examples. */
+  readonly name: string;
+  readonly tool: { readonly name: string; readonly version: string };
+  readonly source: {
+    readonly format: 'huggingface' | 'big_vision';
+    /** Weight files, relative to the checkpoint. */
+    readonly files: readonly string[];
+    /** Of the weights, such as `bf16`. */
+    readonly dtypes: readonly string[];
+  };
+  /** As the command line spells it. */
+  readonly precision: string;
+  readonly onnxFiles: readonly OnnxFile[];
+  readonly hasTokenizer: boolean;
+  /** Sentences for the reader: what was derived, corrected, left out. */
+  readonly notes: readonly string[];
+}
+
+const CLIENT = '@huggingface/transformers';
+const CLIENT_VERSION = '4.3.1';
+const FORMATS = { huggingface: 'a Hugging Face checkpoint', big_vision: 'a big_vision checkpoint' } as const;
+
+/** README.md of an ONNX bundle. The same input gives the same text: no time, no path of this machine. */
+export function bundleReadme(input: BundleReadmeInput): string {
+  const { metadata, tool, source, precision, notes } = input;
+  return `${[
+    `# ${metadata.variant}, ONNX ${precision}`,
+    `PaliGemma: reads an image of ${metadata.imageSize}x${metadata.imageSize} pixels and a prompt, and answers in text. Graphs for ONNX Runtime, laid out for ${CLIENT} ${CLIENT_VERSION} in Node and in browsers.`,
+    `Made by ${tool.name} ${tool.version} from ${FORMATS[source.format]} (${source.files.map(code).join(', ')}; weights in ${source.dtypes.join(', ')}), in precision ${precision}. manifest.json holds the SHA-256 of every source file and of every file here.`,
+    facts(metadata),
+    '## Node',
+    `\`npm install ${CLIENT}@${CLIENT_VERSION}\`, then, with this folder at \`models/${input.name}\`:`,
+    fence('js', program(input, { setUp: ["env.localModelPath = './models/';"], image: './photo.jpg' })),
+    '## Browser',
+    `Serve this folder at \`/models/${input.name}/\`, and in a module script:`,
+    fence('js', program(input, { from: `https://cdn.jsdelivr.net/npm/${CLIENT}@${CLIENT_VERSION}`, setUp: ['env.allowLocalModels = true;', "env.localModelPath = '/models/';"], device: true, image: '/photo.jpg' })),
+    input.hasTokenizer ? undefined : '**This bundle has no tokenizer**, so the processor above will not open. Convert again with `--tokenizer`, giving the tokenizer.model or the tokenizer.json of the model.',
+    '## Prompts',
+    `\`<image>\` stands for the image and comes first; the processor writes it as ${metadata.imageTokens} tokens, adds \`<bos>\` after them and a newline at the end. Models that were trained on the usual mixture know \`caption en\`, \`detect cat\`, \`segment cat\`, \`answer en where is the cat?\`, \`ocr\`. Boxes are four tokens \`<locDDDD>\`: y0, x0, y1, x1, in 1024ths of the image's sides.`,
+    '## Faults of the client to know about',
+    bullets([
+      'Several prompts of different length in one batch: after the first token the client treats padding as text. Give one prompt at a time, or prompts of one length.',
+      'In browsers, images are resized by the canvas whatever `resample` says: pixels differ a little from those in Node and in Python, and so may answers that were close.',
+      'Without `<image>` in the text, every prompt of a batch gets the tokens of all images. Always write it.',
+    ]),
+    '## Checking it',
+    `\`${tool.name} verify ${input.name} --against <checkpoint>\` runs this bundle and the checkpoint's own arithmetic on the same inputs, and compares them stage by stage.`,
+    notes.length > 0 ? '## Notes' : undefined,
+    notes.length > 0 ? bullets(notes) : undefined,
+    '## Licence',
+    'The weights keep the licence of the checkpoint that they were made from; for PaliGemma those are the Gemma Terms of Use.',
+  ]
+    .filter((part) => part !== undefined)
+    .join('\n\n')}\n`;
+}
+
+function facts({ imageTokens, imageTokenId, vocabSize, layers, hiddenSize, maxPositions }: ProgramMetadata): string {
+  return [
+    '| | |',
+    '|---|---|',
+    `| image tokens | ${imageTokens} (id ${imageTokenId}) |`,
+    `| vocabulary | ${vocabSize} |`,
+    `| decoder | ${layers} layers, width ${hiddenSize} |`,
+    `| longest sequence | ${maxPositions} tokens |`,
+  ].join('\n');
+}
+
+interface Setting {
+  readonly from?: string;
+  readonly setUp: readonly string[];
+  readonly device?: boolean;
+  readonly image: string;
+}
+
+/** The program that runs the bundle: `dtype` names the files that are there. */
+function program({ name, onnxFiles }: BundleReadmeInput, { from = CLIENT, setUp, device = false, image }: Setting): string {
+  const folder = onnxFiles.some((file) => file.folder === DEFAULT_FOLDER) ? DEFAULT_FOLDER : (onnxFiles[0]?.folder ?? DEFAULT_FOLDER);
+  const dtypes = dtypesOf(onnxFiles, folder);
+  const options = [
+    `dtype: { ${SESSIONS.flatMap((session) => (dtypes[session] === undefined ? [] : [`${session}: '${dtypes[session]}'`])).join(', ')} }`,
+    ...(device ? ["device: 'webgpu'"] : []),
+    ...(folder === DEFAULT_FOLDER ? [] : [`subfolder: '${folder}'`]),
+  ];
+  return [
+    `import { AutoProcessor, PaliGemmaForConditionalGeneration, RawImage, env } from '${from}';`,
+    '',
+    'env.allowRemoteModels = false;',
+    ...setUp,
+    '',
+    `const processor = await AutoProcessor.from_pretrained('${name}');`,
+    `const model = await PaliGemmaForConditionalGeneration.from_pretrained('${name}', {`,
+    ...options.map((option) => `  ${option},`),
+    '});',
+    '',
+    `const image = await RawImage.read('${image}');`,
+    "const inputs = await processor(image, '<image>caption en');",
+    'const ids = await model.generate({ ...inputs, max_new_tokens: 100 });',
+    'const answer = ids.slice(null, [inputs.input_ids.dims.at(-1), null]);',
+    'console.log(processor.batch_decode(answer, { skip_special_tokens: true })[0]);',
+  ].join('\n');
+}
+
+function bullets(items: readonly string[]): string {
+  return items.map((item) => `- ${item}`).join('\n');
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
+
+function fence(language: string, text: string): string {
+  return `\`\`\`${language}\n${text}\n\`\`\``;
+}
