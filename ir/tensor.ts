@@ -14,7 +14,7 @@ export interface ReadOptions {
   readonly begin?: number;
   /** One past the last byte, default byteLength. */
   readonly end?: number;
-  /** Upper bound of one chunk in bytes; default 4 MiB. A multiple of 8. */
+  /** Upper bound of one chunk in bytes, at least 8; default 4 MiB. Rounded down to a multiple of 8, so that chunks hold whole elements. */
   readonly maxBytes?: number;
 }
 
@@ -32,6 +32,9 @@ export interface TensorData {
 
 /** Small enough to keep the pipeline in cache, large enough to make each read cheap. */
 export const CHUNK_BYTES = 4 * 1024 * 1024;
+
+/** No read makes larger chunks, whatever it is asked for. */
+const LARGEST_CHUNK = 1024 * 1024 * 1024;
 
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((n, d) => n * d, 1);
@@ -60,7 +63,7 @@ export function readRange(byteLength: number, options: ReadOptions = {}): { begi
   if (!Number.isSafeInteger(begin) || !Number.isSafeInteger(end) || begin < 0 || begin > end || end > byteLength)
     throw new RangeError(`bytes ${begin}..${end} of a tensor of ${byteLength} bytes`);
   if (!(maxBytes >= 8)) throw new RangeError(`chunks of ${maxBytes} bytes: at least 8`);
-  return { begin, end, maxBytes };
+  return { begin, end, maxBytes: Math.min(maxBytes, LARGEST_CHUNK) & ~7 };
 }
 
 /** Bytes already in memory. */

@@ -1,5 +1,7 @@
-import { byteLengthOf } from '../dtypes/index.ts';
+import { byteLengthOf, dtypes } from '../dtypes/index.ts';
 import { elementCount, readRange, type TensorData } from '../tensor.ts';
+import { castData } from './cast.ts';
+import { makeView, viewBehind } from './view.ts';
 
 /** Concatenation along the first axis. */
 export function concatRows(parts: readonly TensorData[]): TensorData {
@@ -9,6 +11,10 @@ export function concatRows(parts: readonly TensorData[]): TensorData {
   for (const part of parts)
     if (part.dtype !== first.dtype || part.shape.slice(1).join() !== tail.join())
       throw new RangeError(`${part.dtype}[${part.shape.join(', ')}] does not extend ${first.dtype}[${first.shape.join(', ')}]`);
+  const bits = dtypes[first.dtype].bits;
+  if (parts.slice(0, -1).some((part) => (elementCount(part.shape) * bits) % 8 !== 0)) throw new RangeError(`a part of ${first.dtype} ends within a byte`);
+  const origins = parts.map(beforeCast);
+  if (origins[0]!.dtype !== first.dtype && origins.every((origin) => origin.dtype === origins[0]!.dtype)) return castData(concatRows(origins), first.dtype);
   const byteLength = parts.reduce((sum, part) => sum + part.byteLength, 0);
   return {
     dtype: first.dtype,
@@ -45,5 +51,14 @@ export function zeroData(dtype: TensorData['dtype'], shape: readonly number[]): 
 /** The tensor with zero rows added at its end, up to `rows`. */
 export function padRows(data: TensorData, rows: number): TensorData {
   const missing = rows - (data.shape[0] ?? 0);
-  return missing <= 0 ? data : concatRows([data, zeroData(data.dtype, [missing, ...data.shape.slice(1)])]);
+  if (missing <= 0) return data;
+  const origin = beforeCast(data);
+  return castData(concatRows([origin, zeroData(origin.dtype, [missing, ...data.shape.slice(1)])]), data.dtype);
+}
+
+/** The data that a cast view rounds, when it ends with a byte: joining rows and casting them commute. */
+function beforeCast(data: TensorData): TensorData {
+  const view = viewBehind(data);
+  const endsByte = (elementCount(data.shape) * dtypes[view.source.dtype].bits) % 8 === 0;
+  return view.dtype === view.source.dtype || !endsByte ? data : makeView({ ...view, dtype: view.source.dtype });
 }

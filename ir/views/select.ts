@@ -1,42 +1,33 @@
-import { readRange, type TensorData } from '../tensor.ts';
-import { byteLengthOf } from '../dtypes/index.ts';
-import { elementCount } from '../tensor.ts';
+import { dtypes } from '../dtypes/index.ts';
+import { elementCount, type TensorData } from '../tensor.ts';
+import { isStraight, makeView, viewBehind } from './view.ts';
+import { windowOf } from './window.ts';
 
 /** `data[begin:end]` along the first axis: a byte range, nothing is copied. */
 export function sliceRows(data: TensorData, begin: number, end: number): TensorData {
   const rows = data.shape[0] ?? 0;
   if (begin < 0 || begin > end || end > rows) throw new RangeError(`rows ${begin}..${end} of ${rows}`);
-  return byteWindow(data, begin, [end - begin, ...data.shape.slice(1)]);
+  return begin === 0 && end === rows ? data : rowWindow(data, begin, [end - begin, ...data.shape.slice(1)]);
 }
 
 /** `data[index]`: drops the first axis. */
 export function selectRow(data: TensorData, index: number): TensorData {
   const rows = data.shape[0] ?? 0;
   if (index < 0 || index >= rows) throw new RangeError(`row ${index} of ${rows}`);
-  return byteWindow(data, index, data.shape.slice(1));
+  return rowWindow(data, index, data.shape.slice(1));
 }
 
-/** The same bytes under another shape of the same size. */
+/** The same elements in C order under another shape of the same size. */
 export function reshapeData(data: TensorData, shape: readonly number[]): TensorData {
   if (elementCount(shape) !== elementCount(data.shape)) throw new RangeError(`[${data.shape.join(', ')}] as [${shape.join(', ')}]`);
-  return { ...windowOf(data, 0, data.byteLength), shape };
+  return makeView({ ...viewBehind(data), shape });
 }
 
-function byteWindow(data: TensorData, row: number, shape: readonly number[]): TensorData {
-  const rowElements = elementCount(data.shape.slice(1));
-  const start = byteLengthOf(data.dtype, row * rowElements);
-  return { ...windowOf(data, start, byteLengthOf(data.dtype, elementCount(shape))), shape };
-}
-
-function windowOf(data: TensorData, start: number, byteLength: number): TensorData {
-  return {
-    dtype: data.dtype,
-    shape: data.shape,
-    byteLength,
-    ...(data.from && { from: { ...data.from, byteOffset: data.from.byteOffset + start } }),
-    chunks(options) {
-      const { begin, end, maxBytes } = readRange(byteLength, options);
-      return data.chunks({ begin: start + begin, end: start + end, maxBytes });
-    },
-  };
+/** The window is taken of the source, under the cast, so that casts still meet. */
+function rowWindow(data: TensorData, row: number, shape: readonly number[]): TensorData {
+  const first = row * elementCount(data.shape.slice(1));
+  const view = viewBehind(data);
+  const beginsByte = (first * dtypes[view.source.dtype].bits) % 8 === 0;
+  const source = isStraight(view) && beginsByte ? view.source : data;
+  return makeView({ ...viewBehind(windowOf(source, first, shape)), dtype: data.dtype });
 }

@@ -1,0 +1,127 @@
+import { bf16BitsFromF32Bits } from '../dtypes/bf16.ts';
+import { f16BitsFromF32Bits, f16FromBits } from '../dtypes/f16.ts';
+import { byteLengthOf, dtypes, type DType } from '../dtypes/index.ts';
+import { CHUNK_BYTES, elementCount, readRange, type TensorData } from '../tensor.ts';
+
+/** Converts `count` elements of the source dtype; returns bytes of the target dtype. May reuse the source's memory. */
+type Kernel = (source: Uint8Array, count: number) => Uint8Array;
+
+/** Each element of `data` rounded to `dtype`, under `shape`. */
+export function convertedData(data: TensorData, dtype: DType, shape: readonly number[]): TensorData {
+  const count = elementCount(shape);
+  const byteLength = byteLengthOf(dtype, count);
+  const fromBits = dtypes[data.dtype].bits;
+  const toBits = dtypes[dtype].bits;
+  return {
+    dtype,
+    shape,
+    byteLength,
+    ...(data.from && { from: data.from }),
+    async *chunks(options) {
+      const { begin, end, maxBytes } = readRange(byteLength, options);
+      const kernel = kernelFor(data.dtype, dtype);
+      const first = (begin * 8) / toBits;
+      let left = Math.min((end * 8) / toBits, count) - first;
+      if (left <= 0) return;
+      // A 4-bit source may have to be entered in the middle of a byte.
+      const sourceBegin = Math.floor((first * fromBits) / 8);
+      let skip = first - (sourceBegin * 8) / fromBits;
+      const sourceEnd = byteLengthOf(data.dtype, first + left);
+      const sourceBytes = Math.max(8, Math.min(CHUNK_BYTES, Math.floor((maxBytes * fromBits) / toBits)));
+      const source = data.chunks({ begin: sourceBegin, end: sourceEnd, maxBytes: sourceBytes });
+      for await (const chunk of toBits < 8 && fromBits >= 8 ? wholePairs(source, (2 * fromBits) / 8) : source) {
+        const elements = Math.min((chunk.byteLength * 8) / fromBits, skip + left);
+        const bytes = kernel(chunk, elements);
+        const usable = skip === 0 ? bytes : bytes.slice((skip * toBits) / 8);
+        left -= elements - skip;
+        skip = 0;
+        if (usable.byteLength <= maxBytes) yield usable;
+        else for (let at = 0; at < usable.byteLength; at += maxBytes) yield usable.slice(at, at + maxBytes);
+      }
+    },
+  };
+}
+
+/** The same bytes in chunks of whole pairs, so that two 4-bit results fill a byte; the last may hold an odd element. */
+async function* wholePairs(chunks: AsyncIterable<Uint8Array>, pair: number): AsyncIterable<Uint8Array> {
+  let rest = new Uint8Array(0);
+  for await (const chunk of chunks) {
+    const all = new Uint8Array(rest.byteLength + chunk.byteLength);
+    all.set(rest);
+    all.set(chunk, rest.byteLength);
+    const whole = all.byteLength - (all.byteLength % pair);
+    rest = all.slice(whole);
+    if (whole > 0) yield all.slice(0, whole);
+  }
+  if (rest.byteLength > 0) yield rest;
+}
+
+/** Kernels with a table of 65,536 entries are made once. */
+const kernels = new Map<string, Kernel>();
+
+function kernelFor(from: DType, to: DType): Kernel {
+  const key = `${from} to ${to}`;
+  const kernel = kernels.get(key) ?? makeKernel(from, to);
+  kernels.set(key, kernel);
+  return kernel;
+}
+
+function makeKernel(from: DType, to: DType): Kernel {
+  if (from === 'bf16' && to === 'f16') return table16((bits) => f16BitsFromF32Bits(bits << 16));
+  if (from === 'f16' && to === 'bf16') return table16((bits) => bf16BitsFromF32Bits(f32Bits(f16FromBits(bits))));
+  if (from === 'f32' && to === 'f16') return narrow(f16BitsFromF32Bits);
+  if (from === 'f32' && to === 'bf16') return narrow(bf16BitsFromF32Bits);
+  if (from === 'bf16' && to === 'f32') return widen((bits) => bits << 16);
+  if (from === 'f16' && to === 'f32') return widen((bits) => f32Bits(f16FromBits(bits)));
+  return (source, count) => {
+    const values = dtypes[from].allocate(count);
+    dtypes[from].decode(source, count, values, 0);
+    const out = new Uint8Array(byteLengthOf(to, count));
+    dtypes[to].encode(values, 0, count, out);
+    return out;
+  };
+}
+
+const float = new Float32Array(1);
+const word = new Uint32Array(float.buffer);
+function f32Bits(x: number): number {
+  float[0] = x;
+  return word[0]!;
+}
+
+/** An aligned copy only when the chunk is not aligned already. */
+function aligned(bytes: Uint8Array, size: number): Uint8Array {
+  return bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+}
+
+/** 16 → 16 bits, in place: the chunk is ours. */
+function table16(map: (bits: number) => number): Kernel {
+  const table = Uint16Array.from({ length: 65536 }, (_, bits) => map(bits));
+  return (source, count) => {
+    const bytes = aligned(source, 2);
+    const words = new Uint16Array(bytes.buffer, bytes.byteOffset, count);
+    for (let i = 0; i < count; i++) words[i] = table[words[i]!]!;
+    return bytes.subarray(0, 2 * count);
+  };
+}
+
+function widen(map: (bits: number) => number): Kernel {
+  const table = Uint32Array.from({ length: 65536 }, (_, bits) => map(bits));
+  return (source, count) => {
+    const bytes = aligned(source, 2);
+    const words = new Uint16Array(bytes.buffer, bytes.byteOffset, count);
+    const out = new Uint32Array(count);
+    for (let i = 0; i < count; i++) out[i] = table[words[i]!]!;
+    return new Uint8Array(out.buffer);
+  };
+}
+
+function narrow(map: (bits: number) => number): Kernel {
+  return (source, count) => {
+    const bytes = aligned(source, 4);
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, count);
+    const out = new Uint16Array(count);
+    for (let i = 0; i < count; i++) out[i] = map(words[i]!);
+    return new Uint8Array(out.buffer);
+  };
+}
