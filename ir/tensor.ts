@@ -93,13 +93,18 @@ export function tensorData(tensor: Tensor): TensorData {
 export async function readBytes(data: TensorData, options?: ReadOptions): Promise<Uint8Array> {
   const { begin, end } = readRange(data.byteLength, options);
   const out = new Uint8Array(end - begin);
+  await readInto(data, out, options);
+  return out;
+}
+
+/** The same into memory that is there already. @throws RangeError when other than `out.byteLength` bytes come. */
+export async function readInto(data: TensorData, out: Uint8Array, options?: ReadOptions): Promise<void> {
   let at = 0;
   for await (const chunk of data.chunks(options)) {
     out.set(chunk, at);
     at += chunk.byteLength;
   }
   if (at !== out.byteLength) throw new RangeError(`${at} bytes came for ${out.byteLength}`);
-  return out;
 }
 
 /** Decodes a whole tensor. */

@@ -1,5 +1,5 @@
 import { dtypes } from '../dtypes/index.ts';
-import { elementCount, readBytes, readRange, type TensorData } from '../tensor.ts';
+import { elementCount, readInto, readRange, type TensorData } from '../tensor.ts';
 
 type Words = Uint8Array | Uint16Array | Uint32Array;
 
@@ -13,6 +13,8 @@ export interface Permutation {
 const SHORT_ROW = 32;
 /** Source rows that are read together: their elements become neighbours, so each target line is written at once. */
 const LANES = 8;
+/** Largest matrix whose memory is kept for the next: every one of a 3B checkpoint in 16 bits. */
+const KEPT_BYTES = 128 * 1024 * 1024;
 /** Side of the square block of the general case: source and target lines of a block stay in cache. */
 const BLOCK = 64;
 
@@ -49,16 +51,35 @@ export function permutedData(data: TensorData, permutation: Permutation, shape: 
     ...(data.from && { from: data.from }),
     async *chunks(options) {
       const { begin, end, maxBytes } = readRange(data.byteLength, options);
-      for (let at = begin; at < end; ) {
-        const base = Math.floor(at / innerBytes) * innerBytes;
-        const stop = Math.min(end, base + innerBytes);
-        const source = await readBytes(data, { begin: base, end: base + innerBytes });
-        const size = maxBytes > rowBytes ? maxBytes - (maxBytes % rowBytes) : maxBytes;
-        for (; at < stop; at += size) yield permuteBytes(source, inner, bits / 8, at - base, Math.min(size, stop - at));
-        at = stop;
+      const size = maxBytes > rowBytes ? maxBytes - (maxBytes % rowBytes) : maxBytes;
+      const matrix = takeMatrix(begin < end ? innerBytes : 0);
+      try {
+        for (let at = begin; at < end; ) {
+          const base = Math.floor(at / innerBytes) * innerBytes;
+          const stop = Math.min(end, base + innerBytes);
+          await readInto(data, matrix, { begin: base, end: base + innerBytes });
+          for (; at < stop; at += size) yield permuteBytes(matrix, inner, bits / 8, at - base, Math.min(size, stop - at));
+          at = stop;
+        }
+      } finally {
+        keepMatrix(matrix);
       }
     },
   };
+}
+
+/** The memory of the last matrix, for the next one: fresh pages cost several times what the transpose does. */
+let spare = new Uint8Array(0);
+
+function takeMatrix(byteLength: number): Uint8Array {
+  const memory = spare.byteLength >= byteLength ? spare : new Uint8Array(byteLength);
+  spare = new Uint8Array(0);
+  return memory.subarray(0, byteLength);
+}
+
+function keepMatrix(matrix: Uint8Array): void {
+  const { buffer } = matrix;
+  if (buffer.byteLength > spare.byteLength && buffer.byteLength <= KEPT_BYTES) spare = new Uint8Array(buffer as ArrayBuffer);
 }
 
 /** Bytes [first, first + length) of the permuted array. */
