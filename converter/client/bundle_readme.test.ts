@@ -12,13 +12,14 @@ const input: BundleReadmeInput = {
   precision: 'fp16',
   onnxFiles: onnxFilesOf(SHAPES_ONNX),
   hasTokenizer: true,
+  verifyCommand: 'pgconv verify shapes-fp16 CHECKPOINT',
   notes: ['config.json: derived.'],
 };
 const programs = (text: string) => [...text.matchAll(/```js\n([^]*?)```/g)].map((match) => match[1]!);
 
 test('says what the bundle is and from what', () => {
   const text = bundleReadme(input);
-  for (const said of ['paligemma-shapes', '112x112', 'fp16', 'pgconv 9.8.7', 'bv_f32.npz', 'weights in f32', '64 (id 1538)', 'pgconv verify shapes-fp16', 'config.json: derived.', '<image>', 'resample'])
+  for (const said of ['paligemma-shapes', '112x112', 'fp16', 'pgconv 9.8.7', 'bv_f32.npz', 'weights in f32', '64 (id 1538)', 'pgconv verify shapes-fp16 CHECKPOINT', 'config.json: derived.', '<image>', 'resample'])
     expect(text).toContain(said);
   expect(text).not.toMatch(/undefined|\[object/);
 });
@@ -35,6 +36,10 @@ test('its programs parse, import what the client has, and ask for the files that
   }
   expect(browser).toContain('@huggingface/transformers@4.3.1');
   expect(browser).toContain("device: 'webgpu'");
+});
+
+test('any folder name is a string in the programs', () => {
+  for (const program of programs(bundleReadme({ ...input, name: "it's\\here" }))) expect(program).toContain(String.raw`from_pretrained('it\'s\\here')`);
 });
 
 test('a bundle whose only folder is not the default says so', () => {

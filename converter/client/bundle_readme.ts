@@ -17,6 +17,8 @@ export interface BundleReadmeInput {
   readonly precision: string;
   readonly onnxFiles: readonly OnnxFile[];
   readonly hasTokenizer: boolean;
+  /** The command line that checks the bundle, as a reader would type it. */
+  readonly verifyCommand: string;
   /** Sentences for the reader: what was derived, corrected, left out. */
   readonly notes: readonly string[];
 }
@@ -41,15 +43,15 @@ export function bundleReadme(input: BundleReadmeInput): string {
     fence('js', program(input, { from: `https://cdn.jsdelivr.net/npm/${CLIENT}@${CLIENT_VERSION}`, setUp: ['env.allowLocalModels = true;', "env.localModelPath = '/models/';"], device: true, image: '/photo.jpg' })),
     input.hasTokenizer ? undefined : '**This bundle has no tokenizer**, so the processor above will not open. Convert again with `--tokenizer`, giving the tokenizer.model or the tokenizer.json of the model.',
     '## Prompts',
-    `\`<image>\` stands for the image and comes first; the processor writes it as ${metadata.imageTokens} tokens, adds \`<bos>\` after them and a newline at the end. Models that were trained on the usual mixture know \`caption en\`, \`detect cat\`, \`segment cat\`, \`answer en where is the cat?\`, \`ocr\`. Boxes are four tokens \`<locDDDD>\`: y0, x0, y1, x1, in 1024ths of the image's sides.`,
+    `\`<image>\` stands for the image and comes first; the processor writes it as ${metadata.imageTokens} tokens, adds \`<bos>\` after them and a newline at the end. Models that were trained on the usual mixture know \`caption en\`, \`detect cat\`, \`segment cat\`, \`answer en where is the cat?\`, \`ocr\`. Boxes are four tokens \`<locDDDD>\`: y0, x0, y1, x1, from 0000 at one side of the image to 1023 at the other.`,
     '## Faults of the client to know about',
     bullets([
-      'Several prompts of different length in one batch: after the first token the client treats padding as text. Give one prompt at a time, or prompts of one length.',
+      'Several prompts of different length in one batch: the client pads them on the left, and gives the decoder a wrong mask after the first token. Give one prompt at a time, or prompts of one length.',
       'In browsers, images are resized by the canvas whatever `resample` says: pixels differ a little from those in Node and in Python, and so may answers that were close.',
       'Without `<image>` in the text, every prompt of a batch gets the tokens of all images. Always write it.',
     ]),
     '## Checking it',
-    `\`${tool.name} verify ${input.name} --against <checkpoint>\` runs this bundle and the checkpoint's own arithmetic on the same inputs, and compares them stage by stage.`,
+    `\`${input.verifyCommand}\` runs this bundle and the checkpoint's own arithmetic on the same inputs, and compares them stage by stage.`,
     notes.length > 0 ? '## Notes' : undefined,
     notes.length > 0 ? bullets(notes) : undefined,
     '## Licence',
@@ -84,25 +86,30 @@ function program({ name, onnxFiles }: BundleReadmeInput, { from = CLIENT, setUp,
   const options = [
     `dtype: { ${SESSIONS.flatMap((session) => (dtypes[session] === undefined ? [] : [`${session}: '${dtypes[session]}'`])).join(', ')} }`,
     ...(device ? ["device: 'webgpu'"] : []),
-    ...(folder === DEFAULT_FOLDER ? [] : [`subfolder: '${folder}'`]),
+    ...(folder === DEFAULT_FOLDER ? [] : [`subfolder: ${quoted(folder)}`]),
   ];
   return [
-    `import { AutoProcessor, PaliGemmaForConditionalGeneration, RawImage, env } from '${from}';`,
+    `import { AutoProcessor, PaliGemmaForConditionalGeneration, RawImage, env } from ${quoted(from)};`,
     '',
     'env.allowRemoteModels = false;',
     ...setUp,
     '',
-    `const processor = await AutoProcessor.from_pretrained('${name}');`,
-    `const model = await PaliGemmaForConditionalGeneration.from_pretrained('${name}', {`,
+    `const processor = await AutoProcessor.from_pretrained(${quoted(name)});`,
+    `const model = await PaliGemmaForConditionalGeneration.from_pretrained(${quoted(name)}, {`,
     ...options.map((option) => `  ${option},`),
     '});',
     '',
-    `const image = await RawImage.read('${image}');`,
+    `const image = await RawImage.read(${quoted(image)});`,
     "const inputs = await processor(image, '<image>caption en');",
     'const ids = await model.generate({ ...inputs, max_new_tokens: 100 });',
     'const answer = ids.slice(null, [inputs.input_ids.dims.at(-1), null]);',
     'console.log(processor.batch_decode(answer, { skip_special_tokens: true })[0]);',
   ].join('\n');
+}
+
+/** A JavaScript string in single quotes. */
+function quoted(text: string): string {
+  return `'${text.replaceAll(/[\\']/g, String.raw`\$&`)}'`;
 }
 
 function bullets(items: readonly string[]): string {

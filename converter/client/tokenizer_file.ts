@@ -33,10 +33,14 @@ export function tokenizerFile({ file, json, original }: TokenizerSource, metadat
     ...Object.fromEntries(missing.map((key) => [key, null])),
     ...json,
     ...(adds.length > 0 && { post_processor: ADDS_NOTHING as object as JsonFields }),
-    added_tokens: [...image.tokens, ...unfound.map(([token, id]) => ({ ...addedToken(id, token) }))].toSorted((a, b) => a.id - b.id),
+    added_tokens: [...image.tokens, ...unfound.map(([token, id]) => newToken(id, token))].toSorted((a, b) => a.id - b.id),
   };
   // Without white space: the merges alone would take three times the room.
   return { value: { name: NAME, text: `${JSON.stringify(fields)}\n` }, notes };
+}
+
+function newToken(id: number, content: string): ParsedTokenizer['added_tokens'][number] {
+  return { ...addedToken(id, content) };
 }
 
 /** Names of the tokens that a post-processor puts around a text. */
@@ -55,7 +59,7 @@ function findImageToken(json: ParsedTokenizer, { imageTokenId }: ProgramMetadata
   const own = idOf(json, IMAGE_TOKEN);
   if (own !== undefined && own !== imageTokenId) throw mismatch(`${IMAGE_TOKEN} is token ${own} of the tokenizer, but ${imageTokenId} of the model`, file);
   if (json.added_tokens.some((token) => token.content === IMAGE_TOKEN)) return { tokens: json.added_tokens };
-  const tokens = [...json.added_tokens, { ...addedToken(imageTokenId, IMAGE_TOKEN) }];
+  const tokens = [...json.added_tokens, newToken(imageTokenId, IMAGE_TOKEN)];
   if (own !== undefined) return { tokens, note: `${NAME}: ${IMAGE_TOKEN} is found in the text now, as an added token.` };
   const there = tokenWithId(json, imageTokenId);
   if (there !== undefined) throw mismatch(`${imageTokenId}, the model’s ${IMAGE_TOKEN}, is its ${JSON.stringify(there)}`, file);

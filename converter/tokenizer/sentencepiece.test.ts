@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { create, toBinary } from '@bufbuild/protobuf';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BadInputError } from '../errors.ts';
 import { ModelProto_SentencePiece_Type as Type, ModelProtoSchema, TrainerSpec_ModelType } from './proto/sentencepiece_model_pb.ts';
@@ -17,6 +17,15 @@ function refusal(bytes: Uint8Array): BadInputError {
     throw error;
   }
   throw new Error('it was read');
+}
+
+function outcomeOf(bytes: Uint8Array): string {
+  try {
+    readSentencePiece(bytes, 'x');
+    return 'read';
+  } catch (error) {
+    return (error as Error).name;
+  }
 }
 
 test('reads the shapes model', () => {
@@ -97,11 +106,7 @@ describe('a truncated file', () => {
       fc.property(fc.array(fc.tuple(fc.nat(shapes.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 }), (edits) => {
         const bytes = Uint8Array.from(shapes);
         for (const [at, byte] of edits) bytes[at] = byte;
-        try {
-          readSentencePiece(bytes, 'x');
-        } catch (error) {
-          expect(error).toBeInstanceOf(BadInputError);
-        }
+        expect(outcomeOf(bytes)).toMatch(/^(read|BadInputError)$/);
       }),
       { numRuns: 200 },
     );

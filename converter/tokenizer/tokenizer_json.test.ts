@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ModelProto_SentencePiece_Type as Type } from './proto/sentencepiece_model_pb.ts';
 import { readSentencePiece } from './sentencepiece.ts';
@@ -48,8 +48,9 @@ describe('the shapes tokenizer against its Hugging Face twin', () => {
   });
 });
 
+const tokenizerOf = (...args: Parameters<typeof sentencePieceBytes>) => loadTokenizer(tokenizerJsonOf(readSentencePiece(sentencePieceBytes(...args), 'x.model')));
+
 describe('what SentencePiece does', () => {
-  const tokenizerOf = (...args: Parameters<typeof sentencePieceBytes>) => loadTokenizer(tokenizerJsonOf(readSentencePiece(sentencePieceBytes(...args), 'x.model')));
   // The expected ids are those of sentencepiece 0.2.2 for the same models.
   const spaces = tokenizerOf([['▁▁', 0, Type.USER_DEFINED], ['▁▁▁', 0, Type.USER_DEFINED], ['▁a', -1], ['▁', -2], ['a', -3]]);
 
