@@ -90,10 +90,13 @@ export function printDim(d: Dim): string {
   return parts.map((p, i) => (i === 0 ? (p.negative ? '-' : '') : p.negative ? ' - ' : ' + ') + p.text).join('');
 }
 
+const TERM = String.raw`(\d+\s*\*\s*)?(\d+|[A-Za-z_]\w*)`;
+const DIM = new RegExp(String.raw`^\s*-?\s*${TERM}(\s*[+-]\s*${TERM})*\s*$`);
+
 /** Reads what printDim writes. @throws Error naming the text. */
 export function parseDim(text: string): Dim {
+  if (!DIM.test(text)) throw new Error(`"${text}" is not a dimension: expected e.g. 12, seq, past + 8*seq - 1`);
   const source = text.replaceAll(/\s+/g, '');
-  if (!/^-?(\d+\*)?\w+([+-](\d+\*)?\w+)*$/.test(source)) throw new Error(`"${text}" is not a dimension: expected e.g. 12, seq, past + 8*seq - 1`);
   let dim: Dim = 0;
   for (const [, sign, factorText, atom] of source.matchAll(/([+-]?)(?:(\d+)\*)?(\w+)/g)) {
     const value: Dim = /^\d+$/.test(atom!) ? Number(atom) : sym(atom!);
