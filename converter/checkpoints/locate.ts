@@ -31,7 +31,7 @@ export async function locateCheckpoint(given: string): Promise<Located> {
 
 async function locateFile(path: string): Promise<Located> {
   if (/\.json$/i.test(path)) throw new UsageError('not_weights', 'this is a JSON file, not weights', { file: path, hint: 'give the folder that it lies in' });
-  if (/-LAST$/.test(path)) refuseFolder(resolve(path, '..'), [basename(path)]);
+  if (path.endsWith('-LAST')) refuseFolder(resolve(path, '..'), [basename(path)]);
   const pool = new FilePool();
   try {
     const content = await recognize(await InputFile.open(path, basename(path), pool));

@@ -5,7 +5,7 @@ import { parseNpyDict, STRUCTURED } from './npy_literal.ts';
 import { shorten } from './strict_json.ts';
 
 /** numpy.load refuses longer headers too. */
-export const MAX_NPY_HEADER = 10_000;
+const MAX_NPY_HEADER = 10_000;
 /** Magic, version and the longer of the two length fields. */
 export const NPY_PREAMBLE = 12;
 
@@ -70,7 +70,7 @@ function decodeHeader(bytes: Uint8Array, preamble: number, place: NpyPlace): str
 function parseDescr(descr: string, place: NpyPlace, at: number): { dtype: DType; swapped: boolean } {
   const [, order, code] = /^([<>|=])([A-Za-z]\d+|O)$/.exec(descr) ?? [];
   const dtype = code !== undefined && Object.hasOwn(DTYPES, code) ? DTYPES[code] : undefined;
-  const wide = dtype !== undefined && !/1$/.test(code!);
+  const wide = dtype !== undefined && !code!.endsWith('1');
   if (code === 'O') return failNpy(place, 'an object array is a Python pickle, which can run code when it is loaded', at, 'pickle_refused');
   // "=" depends on the machine that wrote it; "|" leaves a number's byte order open; nobody says what ">V2" holds.
   const known = dtype !== undefined && order !== '=' && !(wide && order === '|' && code !== 'V2') && !(code === 'V2' && order === '>');

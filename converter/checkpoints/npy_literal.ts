@@ -13,7 +13,7 @@ export interface NpyDict {
 type Field = string | boolean | readonly number[] | typeof STRUCTURED;
 type Fail = (message: string, at: number) => never;
 
-const KEYS: readonly string[] = ['descr', 'fortran_order', 'shape'];
+const KEYS: ReadonlySet<string> = new Set(['descr', 'fortran_order', 'shape']);
 
 /** Parses the Python literal of a header. `fail` gets the position in `text`. */
 export function parseNpyDict(text: string, fail: Fail): NpyDict {
@@ -37,7 +37,7 @@ class Literal {
     while (!this.#accept('}')) {
       const at = this.#at;
       const key = this.#string();
-      if (!KEYS.includes(key)) this.#fail(`unknown key '${shorten(key)}' in the header`, at);
+      if (!KEYS.has(key)) this.#fail(`unknown key '${shorten(key)}' in the header`, at);
       if (fields.has(key)) this.#fail(`duplicate key '${key}' in the header`, at);
       this.#take(':');
       fields.set(key, this.#field());

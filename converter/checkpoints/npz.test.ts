@@ -288,7 +288,7 @@ test('members and offsets beyond 4 GiB', async () => {
   const size = header.byteLength + count * 4;
   const last = new Uint8Array(new Float32Array([1.25]).buffer);
   let crc = crc32(header);
-  for (const [bits, n] of [...(count * 4 - 4).toString(2)].reverse().map((bit, i) => [bit, i] as const)) if (bits === '1') crc = combineCrc32(crc, crcOfZeros(n), 2 ** n);
+  for (const [bits, n] of [...(count * 4 - 4).toString(2)].toReversed().map((bit, i) => [bit, i] as const)) if (bits === '1') crc = combineCrc32(crc, crcOfZeros(n), 2 ** n);
   crc = combineCrc32(crc, crc32(last), 4);
   const big = { name: 'big.npy', flags: 0, method: 0, crc, size, compressedSize: size, localOffset: 0 };
   const bigHeader = zipLocalHeader(big, true);

@@ -46,6 +46,8 @@ export function refusedName(name: string): RefusedKind | undefined {
 
 const startsWith = (head: Uint8Array, ...bytes: readonly number[]): boolean => bytes.every((byte, i) => head[i] === byte);
 
+const refused = (kind: RefusedKind): Content => ({ kind: 'refused', ...REFUSED[kind] });
+
 /** Looks at the first bytes of a file. */
 export async function recognize(file: InputFile): Promise<Content> {
   const head = await file.read(0, Math.min(file.byteLength, 512));
@@ -53,7 +55,6 @@ export async function recognize(file: InputFile): Promise<Content> {
   // A plausible length and "{": before the magic numbers below, which a header length may spell.
   if (head[5] === 0 && head[6] === 0 && head[7] === 0 && head[8] === 0x7b) return { kind: 'safetensors' };
   if (startsWith(head, 0x50, 0x4b, 3, 4) || startsWith(head, 0x50, 0x4b, 5, 6)) return { kind: 'zip' };
-  const refused = (kind: RefusedKind): Content => ({ kind: 'refused', ...REFUSED[kind] });
   if (startsWith(head, 0x80) && head[1]! >= 2 && head[1]! <= 5) return refused('pickle');
   if (startsWith(head, 0x47, 0x47, 0x55, 0x46)) return refused('gguf');
   if (startsWith(head, 0x89, 0x48, 0x44, 0x46)) return refused('hdf5');

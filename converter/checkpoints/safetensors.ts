@@ -14,7 +14,7 @@ export interface SafetensorsOptions {
 }
 
 export const DEFAULT_HEADER_BYTES = 8_000_000;
-export const MAX_HEADER_BYTES = 100_000_000;
+const MAX_HEADER_BYTES = 100_000_000;
 
 /** A safetensors file whose header was read and whose weights were not. */
 export interface SafetensorsFile {

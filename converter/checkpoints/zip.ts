@@ -174,7 +174,7 @@ function decodeName(raw: Uint8Array, at: number, fail: Fail): string {
   } catch {
     return fail('a member name is not UTF-8', at);
   }
-  if (name === '' || name.startsWith('/') || /[\\\u0000]|^[A-Za-z]:/.test(name) || name.split('/').some((part) => part === '..' || part === '.'))
+  if (name === '' || name.startsWith('/') || /\\|^[A-Za-z]:/.test(name) || name.includes('\0') || name.split('/').some((part) => part === '..' || part === '.'))
     fail(`the member name "${shorten(name)}" would leave its folder`, at, { name, hint: 'do not trust this file; take the checkpoint from its publisher' });
   return name;
 }

@@ -27,8 +27,9 @@ function damaged(file: InputFile, member: ZipMember, message: string, code = 'ba
   return new BadInputError(code, message, place, { cause });
 }
 
+const hex = (n: number): string => n.toString(16).padStart(8, '0');
+
 function crcMismatch(file: InputFile, member: ZipMember, crc: number): BadInputError {
-  const hex = (n: number): string => n.toString(16).padStart(8, '0');
   return damaged(file, member, `CRC-32 mismatch: the archive says ${hex(member.crc)}, the bytes give ${hex(crc)}`, 'crc_mismatch');
 }
 
