@@ -1,4 +1,5 @@
 import type { DType } from '../../ir/dtypes/index.ts';
+import { BackendError } from '../error.ts';
 import { TensorProto_DataType as DataType } from './proto/onnx_pb.ts';
 
 /** ONNX's element type of each dtype. ONNX packs 4-bit elements as the IR does, the first in the low nibble. */
@@ -14,6 +15,13 @@ export const elementTypes = {
   i64: DataType.INT64,
   bool: DataType.BOOL,
 } as const satisfies Readonly<Record<DType, number>>;
+
+/** The dtype of an ONNX element type. @throws BackendError for a type that no program has. */
+export function dtypeOfElementType(type: number, tensor: string): DType {
+  const found = (Object.keys(elementTypes) as DType[]).find((dtype) => elementTypes[dtype] === type);
+  if (!found) throw new BackendError('unsupported', `element type ${elementTypeInfo[type]?.name ?? type}`, { tensor, hint: 'open a bundle that pgconv wrote' });
+  return found;
+}
 
 /** bf16 is left out: the CPU and WebGPU providers have no kernels for it. */
 export const supportedDTypes: ReadonlySet<DType> = new Set<DType>(['f32', 'f16', 'i8', 'u8', 'i4', 'u4', 'i32', 'i64', 'bool']);

@@ -1,7 +1,10 @@
+import type { DType } from '../../ir/dtypes/index.ts';
 import type { Tensor } from '../../ir/tensor.ts';
 import type { OpenOptions, Runner, RunOptions } from '../backend.ts';
 import { BackendError } from '../error.ts';
 import { modelPath } from './bundle_files.ts';
+import { readModelFile } from './decode.ts';
+import { dtypeOfElementType } from './dtype.ts';
 import { dtypeOf, fromOrt, toOrt } from './ort_tensor.ts';
 import { loadRuntime, type InferenceSession, type OrtTensor, type Runtime } from './runtime.ts';
 import { createSession, devices, messageOf, type Device } from './session.ts';
@@ -35,6 +38,14 @@ class OnnxRunner implements Runner {
     this.description = `onnxruntime-node ${runtime.env.versions.node} ${device}`;
   }
 
+  /** From the model file: no session is made for it. */
+  async inputDtypes(graph: string): Promise<Readonly<Record<string, DType>>> {
+    const { model } = await readModelFile(await modelPath(this.#dir, graph));
+    return Object.fromEntries(
+      model.graph.input.flatMap(({ name, type }) => (type?.value.case === 'tensorType' ? [[name, dtypeOfElementType(type.value.value.elemType, name)] as const] : [])),
+    );
+  }
+
   async run(graph: string, inputs: Readonly<Record<string, Tensor>>, options: RunOptions = {}): Promise<Readonly<Record<string, Tensor>>> {
     const { session, outputs, stages } = await this.#graph(graph, options.stages ?? []);
     const feeds: Record<string, OrtTensor> = {};
@@ -45,7 +56,7 @@ class OnnxRunner implements Runner {
       feeds[port.name] = toOrt(this.#runtime, port.name, input, dtypeOf(port.type));
     }
     const results = await session.run(feeds).catch((cause: unknown) => {
-      throw new BackendError('runtime-failed', `${this.description} failed in graph ${graph}: ${messageOf(cause)}`, { file: this.#dir, hint: 'check the shapes of the inputs' }, { cause });
+      throw new BackendError('runtime-failed', `${this.description} failed in graph ${graph}: ${messageOf(cause)}`, { file: this.#dir, hint: hintFor(messageOf(cause)) }, { cause });
     });
     const named = new Map([...outputs.map((name) => [name, name] as const), ...stages]);
     return Object.fromEntries([...named].map(([name, tensor]) => [name, results[tensor] ? fromOrt(results[tensor]) : inputs[tensor]!]));
@@ -72,4 +83,8 @@ class OnnxRunner implements Runner {
     const session = await createSession(this.#runtime, path, this.#device, variant.bytes);
     return { session, outputs: variant.outputs, stages: variant.tensors };
   }
+}
+
+function hintFor(message: string): string {
+  return message.includes('requires f16') ? 'convert to fp32: this GPU has no f16 shaders (WebGPU feature shader-f16)' : 'check the shapes of the inputs';
 }

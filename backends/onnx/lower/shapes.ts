@@ -6,18 +6,18 @@ import type { LoweringContext } from './context.ts';
 const END = 0x7fffffffffffffffn;
 
 /**
- * Reshape's own signs say what they can: 0 copies the operand's size at that axis, one -1 takes the rest. A second size that
- * neither covers is computed from the shapes of inputs. -1 beside a copied size needs that size to be at least 1.
+ * Reshape's own signs are used while they say all: 0 copies the operand's size at that axis, one -1 takes the rest (beside it
+ * a copied size must not be 0). Otherwise the sizes are computed from the shapes of inputs, and 0 means 0.
  */
 export function lowerReshape(context: LoweringContext, node: NodeOf<'reshape'>): void {
   const from = node.inputs[0]!.type.shape;
   const to = node.attrs.shape;
   const isCopied = (dim: Dim, axis: number) => axis < from.length && sameDim(from[axis]!, dim);
-  const hasZero = to.includes(0); // 0 would read as a copy
   const others = to.filter((dim, axis) => typeof dim !== 'number' && !isCopied(dim, axis)).length;
-  const keep = (dim: Dim, axis: number) => (hasZero ? undefined : isCopied(dim, axis) ? 0 : others === 1 ? -1 : undefined);
+  const signs = others <= 1 && !to.includes(0);
+  const keep = (dim: Dim, axis: number) => (signs ? (isCopied(dim, axis) ? 0 : -1) : undefined);
   const shape = context.dims.shape(to, keep, `${node.outputs[0]!.name}.shape`);
-  context.emit('Reshape', [context.tensor(node.inputs[0]!), shape], node.outputs[0]!, hasZero ? { allowzero: 1 } : {});
+  context.emit('Reshape', [context.tensor(node.inputs[0]!), shape], node.outputs[0]!, signs ? {} : { allowzero: 1 });
 }
 
 /** A size of 1 keeps the operand's. */

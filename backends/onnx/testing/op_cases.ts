@@ -1,0 +1,156 @@
+import { parseDim, type Dim } from '../../../ir/dim.ts';
+import { GraphBuilder } from '../../../ir/builder.ts';
+import type { DType } from '../../../ir/dtypes/index.ts';
+import type { Graph } from '../../../ir/graph.ts';
+import type { Op } from '../../../ir/op.ts';
+import { ops, type OpName } from '../../../ir/ops/index.ts';
+import { tensorData, tensorOf, type Tensor } from '../../../ir/tensor.ts';
+import { randomTensor } from '../../../ir/testing/random.ts';
+
+/** An operand: `f[b,s,8]` is a graph input, `w[8]` a weight, `l[]` a literal; `i` is an i64 input, `p` a bool one, `g` always f32. */
+type Operand = string | Tensor;
+
+export interface OpCase {
+  readonly title: string;
+  readonly operands: readonly Operand[];
+  readonly attrs?: Readonly<Record<string, unknown>>;
+  /** Further inputs of the graph, which only tell sizes. */
+  readonly beside?: readonly string[];
+  /** Values of symbols, one run for each. */
+  readonly sizes: readonly Readonly<Record<string, number>>[];
+  /** Element types in place of `f`, `w` and `l`; default f32 and f16. */
+  readonly dtypes?: readonly DType[];
+}
+
+/** A graph of one op with its inputs for given sizes. */
+export function opGraph(name: OpName, { operands, attrs = {}, beside = [] }: OpCase, dtype: DType): Graph {
+  const b = new GraphBuilder(name);
+  beside.forEach((text, i) => b.input(`z${i}`, { dtype: 'i64', shape: parseOperand(text).shape }));
+  const values = operands.map((operand, i) => {
+    if (typeof operand !== 'string') return b.literalTensor(operand);
+    const { kind, shape } = parseOperand(operand);
+    const weight = () => randomTensor(dtype, shape as number[], 31 + i);
+    if (kind === 'w') return b.weight(`w${i}`, tensorData(weight()));
+    if (kind === 'l') return b.literalTensor(weight(), `l${i}`);
+    return b.input(`x${i}`, { dtype: inputDTypes[kind] ?? dtype, shape });
+  });
+  b.node(ops[name] as unknown as Op, values, attrs).forEach((value, i) => b.output(`y${i}`, value));
+  return b.build();
+}
+
+/** Random inputs; sizes of 0 give empty tensors. */
+export function opInputs(graph: Graph, sizes: Readonly<Record<string, number>>, seed: number): Record<string, Tensor> {
+  const value = (dim: Dim): number => (typeof dim === 'number' ? dim : dim.terms.reduce((sum, [symbol, c]) => sum + c * sizes[symbol]!, dim.offset));
+  return Object.fromEntries(graph.inputs.map(({ name, type }, i) => [name, randomTensor(type.dtype, type.shape.map(value), seed + i)]));
+}
+
+const inputDTypes: Readonly<Record<string, DType>> = { i: 'i64', p: 'bool', g: 'f32' };
+
+function parseOperand(text: string): { kind: string; shape: Dim[] } {
+  const [, kind, dims] = /^(\w)\[(.*)\]$/.exec(text) ?? [];
+  if (kind === undefined || dims === undefined) throw new Error(`operand ${text}`);
+  return { kind, shape: dims === '' ? [] : dims.split(',').map(parseDim) };
+}
+
+const dims = (...list: (string | number)[]) => list.map((d) => (typeof d === 'number' ? d : parseDim(d)));
+const ints: readonly DType[] = ['f32', 'f16', 'i64', 'i32'];
+/** One element, odd sizes, and a batch. */
+const usual = [{ b: 1, s: 1 }, { b: 2, s: 7 }, { b: 3, s: 5 }] as const;
+const withEmpty = [...usual, { b: 1, s: 0 }] as const;
+const binary = (title: string, x: string, y: string, dtypes?: readonly DType[]): OpCase => ({ title, operands: [x, y], sizes: withEmpty, ...(dtypes && { dtypes }) });
+const arithmetic = (dtypes?: readonly DType[]) => [binary('equal shapes', 'f[b,s,3]', 'f[b,s,3]', dtypes), binary('broadcast', 'f[b,1,3]', 'w[5,1]', dtypes), binary('a literal', 'f[b,s]', 'l[]', dtypes)];
+const logical = [binary('equal shapes', 'p[b,s]', 'p[b,s]', ['bool']), binary('broadcast', 'p[b,1,s]', 'p[5,1]', ['bool'])];
+const unary: readonly OpCase[] = [{ title: 'of any shape', operands: ['f[b,s,3]'], sizes: withEmpty }, { title: 'a scalar', operands: ['f[]'], sizes: [{}] }];
+/** Prefill and steps. */
+const cached = [{ b: 1, s: 1, p: 0 }, { b: 2, s: 5, p: 0 }, { b: 2, s: 1, p: 6 }, { b: 1, s: 3, p: 4 }] as const;
+const positive = (shape: number[]) => tensorOf('f32', shape, randomTensor('f32', shape, 5).data.map((x) => Math.abs(x) + 0.01));
+
+/** Shapes that each op is tried on: a new op does not compile without some. */
+export const opCases: { readonly [N in OpName]: readonly OpCase[] } = {
+  add: arithmetic(ints),
+  sub: arithmetic(ints),
+  mul: arithmetic(ints),
+  div: [binary('by a literal', 'f[b,s,3]', 'l[3]')],
+  equal: arithmetic(ints),
+  less_equal: arithmetic(ints),
+  and: logical,
+  or: logical,
+  not: [{ title: 'of any shape', operands: ['p[b,s]'], sizes: withEmpty, dtypes: ['bool'] }],
+  where: [
+    { title: 'broadcast', operands: ['p[b,1,s]', 'f[b,5,1]', 'l[]'], sizes: usual, dtypes: ints },
+    { title: 'of bools', operands: ['p[b,1,s]', 'p[b,5,1]', 'p[s]'], sizes: usual, dtypes: ['bool'] },
+  ],
+  tanh: unary,
+  erf: unary,
+  sqrt: [{ title: 'of positive numbers', operands: [positive([2, 7])], sizes: [{}], dtypes: ['f32'] }, { title: 'of negative ones too', operands: ['f[b,s]'], sizes: usual }],
+  gelu_tanh: unary,
+  gelu_erf: unary,
+  // ONNX Runtime 1.30 is wrong for empty tensors here (WebGPU Softmax, CPU ReduceMean): no graph has an empty sequence
+  softmax: [{ title: 'over the last axis', operands: ['f[b,s,7]'], sizes: usual }, { title: 'over a symbolic axis', operands: ['f[b,2,s]'], sizes: usual }],
+  reduce_mean: [{ title: 'over the last axis', operands: ['f[b,s,7]'], sizes: usual }, { title: 'of a vector', operands: ['f[9]'], sizes: [{}] }],
+  layer_norm: [{ title: 'with odd width', operands: ['f[b,s,7]', 'w[7]', 'w[7]'], attrs: { epsilon: 1e-6 }, sizes: usual }],
+  rms_norm: [{ title: 'with odd width', operands: ['f[b,s,7]', 'w[7]'], attrs: { epsilon: 1e-6 }, sizes: usual }],
+  matmul: [
+    { title: 'batched, symbolic inner size', operands: ['f[b,2,3,s]', 'f[b,2,s,5]'], sizes: usual },
+    { title: 'broadcast leading axes', operands: ['f[b,4,s,3]', 'f[b,1,3,5]'], sizes: usual },
+    { title: 'with a weight', operands: ['f[s,3]', 'w[3,5]'], sizes: [{ s: 1 }, { s: 7 }] },
+  ],
+  linear: [
+    { title: 'without bias', operands: ['f[b,s,7]', 'w[5,7]'], sizes: usual },
+    { title: 'with bias', operands: ['f[b,s,7]', 'w[5,7]', 'w[5]'], sizes: usual },
+    { title: 'of a matrix', operands: ['f[s,7]', 'w[1,7]', 'w[1]'], sizes: [{ s: 1 }, { s: 3 }] },
+    { title: 'with a computed weight', operands: ['f[b,s,7]', 'f[5,7]'], sizes: usual },
+    { title: 'with a literal weight', operands: ['f[b,s,7]', 'l[5,7]'], sizes: usual },
+  ],
+  conv2d: [
+    { title: 'of patches', operands: ['f[b,3,8,6]', 'w[5,3,2,2]', 'w[5]'], attrs: { strides: [2, 2] }, sizes: [{ b: 1 }, { b: 2 }] },
+    { title: 'overlapping, uneven', operands: ['f[b,2,7,5]', 'w[3,2,3,2]', 'w[3]'], attrs: { strides: [2, 1] }, sizes: [{ b: 1 }, { b: 3 }] },
+  ],
+  gather: [
+    { title: 'rows of a weight', operands: ['w[9,5]', 'i[b,s]'], sizes: withEmpty },
+    { title: 'of a vector at a scalar', operands: ['f[9]', 'i[]'], sizes: [{}], dtypes: ints },
+  ],
+  cast: (['f32', 'f16', 'i32', 'i64', 'bool'] as const).flatMap((to): OpCase[] => [
+    { title: `to ${to}`, operands: ['f[b,s]'], attrs: { to }, sizes: withEmpty, dtypes: ['f32', 'f16', 'i32', 'i64', 'bool'] },
+  ]),
+  concat: [
+    { title: 'a cache that may be empty', operands: ['f[b,1,p,4]', 'f[b,1,s,4]'], attrs: { axis: 2 }, sizes: [{ b: 1, p: 0, s: 3 }, { b: 2, p: 5, s: 1 }], dtypes: ints },
+    { title: 'three, known sizes', operands: ['f[b,2]', 'f[b,1]', 'f[b,4]'], attrs: { axis: 1 }, sizes: [{ b: 3 }] },
+    { title: 'one', operands: ['f[b,2]'], attrs: { axis: 0 }, sizes: [{ b: 3 }] },
+  ],
+  expand: [
+    { title: 'known and symbolic axes', operands: ['f[b,1,s]'], attrs: { shape: dims('b', 3, 's') }, sizes: usual, dtypes: ints },
+    { title: 'known axes', operands: ['w[1,4]'], attrs: { shape: dims(3, 4) }, sizes: [{}] },
+    { title: 'new symbolic axes', operands: ['f[1,4]'], beside: ['i[b,s]'], attrs: { shape: dims('b', '2*s + 1', 4) }, sizes: withEmpty },
+  ],
+  reshape: [
+    { title: 'split', operands: ['f[b,s,12]'], attrs: { shape: dims('b', 's', 3, 4) }, sizes: usual, dtypes: ints },
+    { title: 'merge into a symbolic axis', operands: ['f[b,3,s,4]'], attrs: { shape: dims('b', '3*s', 4) }, sizes: usual },
+    { title: 'an empty axis that stays', operands: ['f[b,p,6]'], attrs: { shape: dims('b', 'p', 2, 3) }, sizes: [{ b: 2, p: 0 }, { b: 1, p: 3 }] },
+    { title: 'two moved symbolic axes', operands: ['f[4,b,s]'], attrs: { shape: dims('b', 2, 2, 's') }, sizes: usual },
+    { title: 'two symbolic axes behind new ones', operands: ['f[b,s]'], attrs: { shape: dims(1, 'b', 1, 's') }, sizes: withEmpty },
+    { title: 'to a known size of zero', operands: ['f[b,0]'], attrs: { shape: dims(0, 'b', 3) }, sizes: [{ b: 2 }] },
+    { title: 'a scalar', operands: ['f[]'], attrs: { shape: dims(1, 1) }, sizes: [{}] },
+  ],
+  transpose: [
+    { title: 'inner axes', operands: ['f[b,s,3,4]'], attrs: { perm: [0, 2, 1, 3] }, sizes: withEmpty, dtypes: ints },
+    { title: 'of a matrix', operands: ['f[s,3]'], attrs: { perm: [1, 0] }, sizes: [{ s: 5 }] },
+  ],
+  slice: [
+    { title: 'the middle of the last axis', operands: ['f[b,s,7]'], attrs: { axis: 2, begin: 2, end: 5 }, sizes: usual, dtypes: ints },
+    { title: 'nothing', operands: ['f[b,7]'], attrs: { axis: 1, begin: 3, end: 3 }, sizes: [{ b: 2 }] },
+  ],
+  take_last: [0, 1, 2, 99].map((count) => ({ title: `${count}`, operands: ['f[b,s,3]', tensorOf('i64', [], [count])], attrs: { axis: 1, kept: parseDim('kept') }, sizes: usual })),
+  dim_value: ['s', 'p', '2*p + 3', '5'].map((dim) => ({ title: dim, operands: [], beside: ['i[s, 2]', 'i[p + s]'], attrs: { dim: parseDim(dim) }, sizes: [{ s: 3, p: 0 }, { s: 1, p: 4 }], dtypes: ['i64'] })),
+  iota: ['s', 'p', 'p + s', '2*s - 1', '5', '0'].map((length) => ({ title: length, operands: [], beside: ['i[s, 2]', 'i[p + s]'], attrs: { length: parseDim(length) }, sizes: [{ s: 3, p: 0 }, { s: 1, p: 4 }], dtypes: ['i64'] })),
+  rope: [
+    { title: 'half-split', operands: ['f[b,s,3,8]', 'i[b,s]', 'w[16,4]', 'w[16,4]'], sizes: usual },
+    { title: 'one head of the smallest size', operands: ['f[b,s,1,2]', 'i[b,s]', 'w[9,1]', 'w[9,1]'], sizes: usual },
+    { title: 'a symbolic number of heads', operands: ['f[b,s,n,8]', 'i[b,s]', 'w[16,4]', 'w[16,4]'], sizes: [{ b: 1, s: 1, n: 1 }, { b: 2, s: 3, n: 5 }] },
+  ],
+  attention: [
+    { title: 'one KV head, bias', operands: ['f[b,s,4,8]', 'f[b,1,p+s,8]', 'f[b,1,p+s,8]', 'g[b,1,s,p+s]'], attrs: { softcap: 0 }, sizes: cached },
+    { title: 'grouped, softcap', operands: ['f[b,s,6,4]', 'f[b,2,p+s,4]', 'f[b,2,p+s,4]', 'g[b,1,s,p+s]'], attrs: { softcap: 2 }, sizes: cached },
+    { title: 'a KV head for each, no bias', operands: ['f[b,s,3,4]', 'f[b,3,s,4]', 'f[b,3,s,4]'], attrs: { softcap: 0 }, sizes: usual },
+  ],
+};
