@@ -1,0 +1,75 @@
+import { agreement, difference, type Difference } from './metrics.ts';
+import { coordinates, rowsOf, type RowSelection } from './rows.ts';
+import type { Tensor } from '../ir/tensor.ts';
+import type { Bound, MetricName, Tolerances } from './tolerances.ts';
+
+export interface BoundVerdict extends Bound {
+  readonly value: number;
+  readonly passed: boolean;
+}
+
+/** One comparison and its verdict. */
+export interface Check {
+  readonly case: string;
+  /** What was compared: `image_features`, `prefill logits`, ..., or the name of an invariant. */
+  readonly output: string;
+  readonly passed: boolean;
+  readonly metrics: Partial<Record<MetricName, number>>;
+  readonly bounds: readonly BoundVerdict[];
+  /** Indices of the first element beyond the absolute bound, or of the worst where the bounds are not absolute. */
+  readonly at?: readonly number[];
+  /** For people: what else there is to know. */
+  readonly note?: string;
+}
+
+/** A metric that is NaN fails every bound. */
+export function judge(bound: Bound, value: number): BoundVerdict {
+  const passed = (bound.atMost === undefined || value <= bound.atMost) && (bound.atLeast === undefined || value >= bound.atLeast);
+  return { ...bound, value, passed };
+}
+
+export function checkOf(place: { readonly case: string; readonly output: string }, metrics: Partial<Record<MetricName, number>>, bounds: readonly Bound[], rest: Pick<Check, 'at' | 'note'> = {}): Check {
+  const verdicts = bounds.map((bound) => judge(bound, metrics[bound.metric] ?? Number.NaN));
+  return { ...place, passed: verdicts.every((v) => v.passed), metrics, bounds: verdicts, ...rest };
+}
+
+/** A tensor that does not have the reference's shape: nothing in it can be compared. */
+export function shapeCheck(place: { readonly case: string; readonly output: string }, candidate: Tensor | undefined, reference: Tensor): Check | undefined {
+  const leading = (t: Tensor) => t.shape.slice(0, -1).join();
+  if (candidate && leading(candidate) === leading(reference)) return undefined;
+  return { ...place, passed: false, metrics: {}, bounds: [], note: candidate ? `shape [${candidate.shape.join(', ')}], expected [${reference.shape.join(', ')}]` : 'the candidate gave nothing to compare' };
+}
+
+/** Compares values element by element. */
+export function checkValues(place: { readonly case: string; readonly output: string }, candidate: Tensor | undefined, reference: Tensor, bounds: readonly Bound[], selection: RowSelection = {}): Check {
+  const misshapen = shapeCheck(place, candidate, reference) ?? (candidate!.shape.at(-1) === reference.shape.at(-1) ? undefined : { ...place, passed: false, metrics: {}, bounds: [], note: `rows of ${candidate!.shape.at(-1)}, expected ${reference.shape.at(-1)}` });
+  if (misshapen) return misshapen;
+  const found = difference(rowsOf(candidate!, selection), rowsOf(reference, selection), absoluteBound(bounds));
+  return checkOf(place, valueMetrics(found), bounds, placeOf(found, reference));
+}
+
+/** Compares logits: values, distributions and greedy tokens, on `columns` and on rows that are not padding. */
+export function checkLogits(place: { readonly case: string; readonly output: string }, candidate: Tensor | undefined, reference: Tensor, { logits: bounds, tieMargin }: Tolerances, selection: RowSelection & { readonly columns: number }): Check {
+  const narrow = candidate && candidate.shape.at(-1)! < Math.min(selection.columns, reference.shape.at(-1)!);
+  const misshapen = shapeCheck(place, candidate, reference) ?? (narrow ? { ...place, passed: false, metrics: {}, bounds: [], note: `${candidate.shape.at(-1)} columns, the vocabulary has ${selection.columns}` } : undefined);
+  if (misshapen) return misshapen;
+  const columns = Math.min(selection.columns, reference.shape.at(-1)!);
+  const [a, b] = [rowsOf(candidate!, { ...selection, columns }), rowsOf(reference, { ...selection, columns })];
+  const found = difference(a, b, absoluteBound(bounds));
+  const { meanKld, kld99, maxKld, sameTop1, ties } = agreement(a, b, tieMargin);
+  const note = ties > 0 ? { note: `${ties} of ${b.starts.length} greedy tokens differ within the tie margin` } : {};
+  return checkOf(place, { ...valueMetrics(found), meanKld, kld99, maxKld, sameTop1 }, bounds, { ...placeOf(found, reference), ...note });
+}
+
+function absoluteBound(bounds: readonly Bound[]): number {
+  return bounds.find(({ metric }) => metric === 'maxAbs')?.atMost ?? Infinity;
+}
+
+function valueMetrics({ maxAbs, relativeL2, cosine, nonFinite }: Difference): Partial<Record<MetricName, number>> {
+  return { maxAbs, relativeL2, cosine, nonFinite };
+}
+
+function placeOf({ first, worst }: Difference, { shape }: Tensor): Pick<Check, 'at'> {
+  const flat = first ?? worst;
+  return flat === undefined ? {} : { at: coordinates(shape, flat) };
+}

@@ -1,0 +1,99 @@
+import type { Runner } from '../backends/backend.ts';
+import type { ProgramMetadata } from '../ir/graph.ts';
+import { dtypes } from '../ir/dtypes/index.ts';
+import { tensorOf, type Tensor } from '../ir/tensor.ts';
+import { VerifyError } from './error.ts';
+import { checkPrompt, extendMask, mergeImageFeatures, positionIds, type Prompt } from './prompt.ts';
+
+/** A program in something that runs it. */
+export interface Model {
+  readonly runner: Runner;
+  readonly metadata: ProgramMetadata;
+}
+
+/** What has been read: immutable, so a continuation may start from it more than once. */
+export interface DecoderState {
+  readonly cache: Readonly<Record<string, Tensor>>;
+  /** i64[B, tokens read]. */
+  readonly attentionMask: Tensor;
+}
+
+export interface StepOptions {
+  /** Positions from the end that get logits; 0 for all. */
+  readonly logitsToKeep?: number;
+  /** Stages of the graphs to return. */
+  readonly stages?: readonly string[];
+}
+
+export interface Step {
+  readonly state: DecoderState;
+  /** [B, kept, V]. */
+  readonly logits: Tensor;
+  readonly stages: Readonly<Record<string, Tensor>>;
+}
+
+/** Images to features [images, P, D]. */
+export async function encodeImages({ runner }: Model, pixelValues: Tensor, stages: readonly string[] = []): Promise<{ features: Tensor; stages: Readonly<Record<string, Tensor>> }> {
+  const results = await runner.run('vision_encoder', { pixel_values: pixelValues }, { stages });
+  return { features: resultOf(results, 'image_features', runner), stages: pick(results, stages) };
+}
+
+/** Reads a whole prompt with an empty cache: image and text see each other in both directions. @throws VerifyError for a prompt that does not fit. */
+export async function prefill(model: Model, prompt: Prompt, features: Tensor, options: StepOptions = {}): Promise<Step> {
+  checkPrompt(prompt, model.metadata);
+  const own = model.metadata.imageTokenId;
+  const ids = { ...prompt.inputIds, data: prompt.inputIds.data.map((id) => (id === prompt.imageTokenId ? own : id)) };
+  const embeddings = mergeImageFeatures(await embed(model, ids), features, prompt);
+  return runDecoder(model, embeddings, prompt.attentionMask, await emptyCache(model, prompt.inputIds.shape[0]!), options);
+}
+
+/** Reads more tokens i64[B, n] after what a state holds: each sees what came before it. */
+export async function extend(model: Model, { cache, attentionMask }: DecoderState, ids: Tensor, options: StepOptions = {}): Promise<Step> {
+  const count = ids.shape[1]!;
+  const mask = extendMask(attentionMask, count);
+  const { maxPositions } = model.metadata;
+  if (mask.shape[1]! > maxPositions) throw new VerifyError('too_long', `${mask.shape[1]} tokens: the model has ${maxPositions} positions`, 'ask for fewer tokens');
+  return runDecoder(model, await embed(model, ids), mask, cache, options);
+}
+
+async function embed({ runner }: Model, inputIds: Tensor): Promise<Tensor> {
+  return resultOf(await runner.run('embed_tokens', { input_ids: inputIds }), 'inputs_embeds', runner);
+}
+
+async function emptyCache({ runner, metadata: { layers, kvHeads, headDim } }: Model, batch: number): Promise<Record<string, Tensor>> {
+  const inputs = await runner.inputDtypes('decoder');
+  const names = Array.from({ length: layers }, (_, i) => [`past_key_values.${i}.key`, `past_key_values.${i}.value`]).flat();
+  return Object.fromEntries(
+    names.map((name) => {
+      const dtype = inputs[name];
+      if (!dtype) throw new VerifyError('bad_output', `the decoder of ${runner.description} has no input "${name}"`, 'convert again: the bundle and its metadata disagree');
+      return [name, { dtype, shape: [batch, kvHeads, 0, headDim], data: dtypes[dtype].allocate(0) }] as const;
+    }),
+  );
+}
+
+async function runDecoder({ runner }: Model, embeddings: Tensor, attentionMask: Tensor, cache: Readonly<Record<string, Tensor>>, { logitsToKeep = 0, stages = [] }: StepOptions): Promise<Step> {
+  const results = await runner.run(
+    'decoder',
+    {
+      inputs_embeds: embeddings,
+      attention_mask: attentionMask,
+      position_ids: positionIds(attentionMask, embeddings.shape[1]!),
+      num_logits_to_keep: tensorOf('i64', [], [logitsToKeep]),
+      ...cache,
+    },
+    { stages },
+  );
+  const longer = Object.keys(cache).map((name) => [name, resultOf(results, name.replace('past_key_values', 'present'), runner)] as const);
+  return { state: { cache: Object.fromEntries(longer), attentionMask }, logits: resultOf(results, 'logits', runner), stages: pick(results, stages) };
+}
+
+function resultOf(results: Readonly<Record<string, Tensor>>, name: string, { description }: Runner): Tensor {
+  const tensor = results[name];
+  if (!tensor) throw new VerifyError('bad_output', `${description} returned no "${name}"`, 'convert again: the bundle lacks an output');
+  return tensor;
+}
+
+function pick(results: Readonly<Record<string, Tensor>>, names: readonly string[]): Record<string, Tensor> {
+  return Object.fromEntries(names.flatMap((name) => (results[name] ? [[name, results[name]] as const] : [])));
+}

@@ -1,0 +1,91 @@
+import { tensorOf, type Tensor } from '../ir/tensor.ts';
+import { caseMember, type VerifyCase } from './cases.ts';
+import { checkLogits, checkOf, checkValues, type Check } from './check.ts';
+import { encodeImages, extend, prefill, type Model } from './decode.ts';
+import { difference } from './metrics.ts';
+import { batchMember, joinPositions, lastPositions, rowsOf, slicePositions } from './rows.ts';
+import { runCase, type Outcome } from './run_case.ts';
+import type { Tolerances } from './tolerances.ts';
+
+/**
+ * What must hold of a PaliGemma whatever the reference says, so that a mistake on both sides still shows (spec H.14 to H.16).
+ * Splitting the prompt itself is not among them: in a prefix-LM its first tokens see its last, so prefill(n + 1) and
+ * prefill(n) + decode(1) differ by design; a causal suffix is what can be split.
+ */
+export async function checkInvariants(model: Model, verifyCase: VerifyCase, tolerances: Tolerances): Promise<Check[]> {
+  const { metadata } = model;
+  const one = verifyCase.inputIds.shape[0] === 1 ? verifyCase : caseMember(verifyCase, 0, metadata);
+  const { features } = await encodeImages(model, one.pixelValues);
+  const logitsToKeep = one.logitsToKeep === 1 ? 2 : one.logitsToKeep;
+  const prompt = await prefill(model, one, features, { logitsToKeep });
+  const otherPrompt = await prefill(model, { ...one, inputIds: withOtherLast(one.inputIds, metadata.vocabSize, metadata.imageTokenId) }, features, { logitsToKeep });
+  const checks = [checkSeesLast(verifyCase.name, prompt.logits, otherPrompt.logits, metadata.vocabSize)];
+  const { suffixIds } = one;
+  const count = suffixIds?.shape[1] ?? 0;
+  if (!suffixIds || count < 2) return checks;
+  const whole = await extend(model, prompt.state, suffixIds);
+  const parts: Tensor[] = [];
+  let { state } = prompt;
+  for (let i = 0; i < count; i++) {
+    const step = await extend(model, state, idAt(suffixIds, i));
+    parts.push(step.logits);
+    state = step.state;
+  }
+  checks.push(checkLogits({ case: verifyCase.name, output: 'suffix at once = token by token' }, whole.logits, joinPositions(parts), tolerances, { columns: metadata.vocabSize }));
+  const otherSuffix = await extend(model, prompt.state, withOtherLast(suffixIds, metadata.vocabSize, metadata.imageTokenId));
+  const earlier = (logits: Tensor) => slicePositions(logits, 0, count - 1);
+  checks.push(
+    checkValues(
+      { case: verifyCase.name, output: 'suffix does not see ahead' },
+      earlier(otherSuffix.logits),
+      earlier(whole.logits),
+      [{ metric: 'relativeL2', atMost: 1e-6, reason: 'the same sums over the same values: at most their order may differ' }],
+      { columns: metadata.vocabSize },
+    ),
+  );
+  return checks;
+}
+
+/** The first compared position must feel the last prompt token. Any bit will do: a causal mask leaves none. */
+function checkSeesLast(name: string, logits: Tensor, other: Tensor, columns: number): Check {
+  const first = (t: Tensor) => rowsOf(slicePositions(t, 0, 1), { columns });
+  const { maxAbs } = difference(first(other), first(logits));
+  const bounds = [{ metric: 'maxAbs', atLeast: Number.MIN_VALUE, reason: 'a prompt is bidirectional: its first tokens see its last' }] as const;
+  return checkOf({ case: name, output: 'prompt sees ahead' }, { maxAbs }, bounds);
+}
+
+/** Rows of a batch against themselves alone: padding and neighbours must not matter. */
+export async function checkRowsAlone(model: Model, verifyCase: VerifyCase, batched: Outcome, tolerances: Tolerances): Promise<Check[]> {
+  const batch = verifyCase.inputIds.shape[0]!;
+  if (batch === 1) return [];
+  const checks: Check[] = [];
+  for (let row = 0; row < batch; row++) {
+    const member = caseMember(verifyCase, row, model.metadata);
+    const alone = await runCase(model, member, batched.greedy ? { follow: [batched.greedy.tokens[row]!] } : {});
+    const kept = alone.prefillLogits!.shape[1]!;
+    const inBatch = partsOf({ ...batched, prefillLogits: lastPositions(batched.prefillLogits!, kept) }).map((part) => batchMember(part, row));
+    checks.push(checkLogits({ case: verifyCase.name, output: `row ${row} in the batch = alone` }, joinPositions(inBatch), joinPositions(partsOf(alone)), tolerances, { columns: model.metadata.vocabSize }));
+  }
+  return checks;
+}
+
+function partsOf({ prefillLogits, suffixLogits, greedy }: Outcome): Tensor[] {
+  return [prefillLogits, suffixLogits, greedy?.logits].filter((t) => t !== undefined);
+}
+
+/** Another token in place of the last of each row. */
+function withOtherLast(ids: Tensor, vocabSize: number, imageTokenId: number): Tensor {
+  const data = [...ids.data];
+  const length = ids.shape[1]!;
+  for (let at = length - 1; at < data.length; at += length) {
+    let other = (data[at]! + Math.floor(vocabSize / 2)) % vocabSize;
+    if (other === imageTokenId) other = (other + 1) % vocabSize;
+    data[at] = other;
+  }
+  return tensorOf(ids.dtype, ids.shape, data);
+}
+
+function idAt(ids: Tensor, at: number): Tensor {
+  const [batch, length] = ids.shape as readonly [number, number];
+  return tensorOf('i64', [batch, 1], Array.from({ length: batch }, (_, b) => ids.data[b * length + at]!));
+}

@@ -1,0 +1,149 @@
+import type { Runner } from '../backends/backend.ts';
+import type { ProgramMetadata } from '../ir/graph.ts';
+import type { VerifyCase } from './cases.ts';
+import { checkLogits, checkValues, type Check } from './check.ts';
+import type { Model } from './decode.ts';
+import { compareStages, type Phase, type StageDifference, type StageNames } from './divergence.ts';
+import { VerifyError } from './error.ts';
+import { checkGreedy, type GreedyDifference } from './greedy.ts';
+import { checkInvariants, checkRowsAlone } from './invariants.ts';
+import type { Recorded } from './recorded.ts';
+import { runCase, type Outcome } from './run_case.ts';
+import { TOLERANCES, type Precision, type Tolerances } from './tolerances.ts';
+
+export interface VerifyOptions {
+  readonly candidate: Runner;
+  /** Another runner, or what another implementation was seen to say. */
+  readonly reference: Runner | Recorded;
+  readonly metadata: ProgramMetadata;
+  readonly cases: readonly VerifyCase[];
+  readonly precision: Precision;
+  /** Where to look when outputs differ (`stageNames` of the program); without, a failure is not located. */
+  readonly stages?: StageNames;
+  /** Whether the candidate must also agree with itself (`checkInvariants`, `checkRowsAlone`); default true. */
+  readonly invariants?: boolean;
+  readonly onProgress?: (progress: VerifyProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface VerifyProgress {
+  /** Finished and all parts of the work; parts take different time. */
+  readonly done: number;
+  readonly total: number;
+  /** What is being computed. */
+  readonly label: string;
+}
+
+/** The first place where the candidate leaves the reference. */
+export interface Divergence {
+  readonly case: string;
+  readonly phase: Phase | 'greedy';
+  /** `vit.1`, `image_features`, `lm.0`, ...; `logits` when every stage before them agrees. */
+  readonly stage: string;
+  readonly metric: 'relativeL2';
+  readonly value: number;
+  readonly limit: number;
+  /** Every compared stage, in order: how the error grows. */
+  readonly stages: readonly StageDifference[];
+}
+
+export interface VerifyReport {
+  readonly passed: boolean;
+  readonly candidate: string;
+  readonly reference: string;
+  readonly precision: Precision;
+  readonly checks: readonly Check[];
+  /** Steps at which greedy decoding would part, ties included. */
+  readonly greedyDifferences: readonly GreedyDifference[];
+  readonly divergence?: Divergence;
+  readonly seconds: number;
+}
+
+/**
+ * Compares what a bundle computes with what its reference computes, on every case: image features, logits of the prompt,
+ * of a teacher-forced suffix and of greedy steps, greedy tokens; then the candidate with itself. Padding counts nowhere;
+ * logits are compared on metadata.vocabSize columns. @throws VerifyError when a case or a recording does not fit.
+ */
+export async function verifyProgram(options: VerifyOptions): Promise<VerifyReport> {
+  const { candidate, reference, metadata, cases, precision, invariants = true, signal } = options;
+  if (cases.length === 0) throw new VerifyError('bad_case', 'no cases: nothing would be verified', 'pass at least one case');
+  const started = performance.now();
+  const tolerances = TOLERANCES[precision](metadata);
+  const model: Model = { runner: candidate, metadata };
+  const total = cases.length * (invariants ? 3 : 2);
+  let done = 0;
+  const part = async <T>(label: string, work: () => Promise<T>): Promise<T> => {
+    signal?.throwIfAborted();
+    options.onProgress?.({ done, total, label });
+    const result = await work();
+    options.onProgress?.({ done: ++done, total, label });
+    return result;
+  };
+  const checks: Check[] = [];
+  const greedyDifferences: GreedyDifference[] = [];
+  let divergence: Divergence | undefined;
+  for (const verifyCase of cases) {
+    const { name } = verifyCase;
+    const expected = await part(`${name}: reference`, async () => ('outcomes' in reference ? recordedOutcome(reference, name) : runCase({ runner: reference, metadata }, verifyCase)));
+    const outcome = await part(`${name}: candidate`, () => runCase(model, verifyCase, expected.greedy ? { follow: expected.greedy.tokens } : {}));
+    const compared = compareOutcomes(verifyCase, outcome, expected, metadata, tolerances);
+    checks.push(...compared.checks);
+    greedyDifferences.push(...compared.differences);
+    const failed = compared.checks.find(({ passed }) => !passed);
+    if (failed && !divergence) divergence = await locate(options, verifyCase, expected, tolerances, failed);
+    if (invariants)
+      checks.push(...(await part(`${name}: candidate against itself`, async () => [...(await checkRowsAlone(model, verifyCase, outcome, tolerances)), ...(await checkInvariants(model, verifyCase, tolerances))])));
+  }
+  const passed = checks.every((check) => check.passed);
+  const descriptions = { candidate: candidate.description, reference: reference.description };
+  return { passed, ...descriptions, precision, checks, greedyDifferences, ...(divergence && { divergence }), seconds: (performance.now() - started) / 1000 };
+}
+
+function recordedOutcome({ outcomes, description }: Recorded, name: string): Outcome {
+  const outcome = outcomes.get(name);
+  if (!outcome) throw new VerifyError('bad_recording', `${description} has no case "${name}"`, `take one of ${[...outcomes.keys()].join(', ')}`);
+  return outcome;
+}
+
+/** What the reference lacks is not compared; what the candidate lacks fails. */
+function compareOutcomes(verifyCase: VerifyCase, candidate: Outcome, reference: Outcome, { vocabSize: columns }: ProgramMetadata, tolerances: Tolerances): { checks: Check[]; differences: GreedyDifference[] } {
+  const { name } = verifyCase;
+  const checks: Check[] = [];
+  if (reference.imageFeatures) checks.push(checkValues({ case: name, output: 'image_features' }, candidate.imageFeatures, reference.imageFeatures, tolerances.imageFeatures));
+  if (reference.prefillLogits)
+    checks.push(checkLogits({ case: name, output: 'prefill logits' }, candidate.prefillLogits, reference.prefillLogits, tolerances, { columns, valid: keptTokens(verifyCase, reference.prefillLogits.shape[1]!) }));
+  if (reference.suffixLogits) checks.push(checkLogits({ case: name, output: 'suffix logits' }, candidate.suffixLogits, reference.suffixLogits, tolerances, { columns }));
+  if (!reference.greedy) return { checks, differences: [] };
+  const logits = checkLogits({ case: name, output: 'greedy logits' }, candidate.greedy?.logits, reference.greedy.logits, tolerances, { columns });
+  checks.push(logits);
+  if (!candidate.greedy || logits.bounds.length === 0) return { checks, differences: [] };
+  const { check, differences } = checkGreedy(name, candidate.greedy, reference.greedy, columns, tolerances.tieMargin);
+  return { checks: [...checks, check], differences };
+}
+
+/** For the last `kept` prompt positions of every row: whether they are tokens. */
+function keptTokens({ attentionMask: { shape, data } }: VerifyCase, kept: number): boolean[] {
+  const [batch, length] = shape as readonly [number, number];
+  return Array.from({ length: batch }, (_, b) => Array.from(data.subarray((b + 1) * length - kept, (b + 1) * length), (m) => m !== 0)).flat();
+}
+
+/** Runs both sides again with stages and finds the first that is off. */
+async function locate({ candidate, reference, metadata, stages }: VerifyOptions, verifyCase: VerifyCase, expected: Outcome, tolerances: Tolerances, failed: Check): Promise<Divergence | undefined> {
+  if (!stages) return undefined;
+  const staged = { ...verifyCase, maxNewTokens: 0 };
+  const ours = await runCase({ runner: candidate, metadata }, staged, { stages });
+  const theirs = 'outcomes' in reference ? expected : await runCase({ runner: reference, metadata }, staged, { stages });
+  if (!ours.stages || !theirs.stages) return undefined;
+  const compared = compareStages(verifyCase, ours.stages, theirs.stages, stages, tolerances);
+  if (compared.length === 0) return undefined;
+  const first = compared.find(({ passed }) => !passed);
+  const limit = tolerances.stage.atMost ?? Infinity;
+  if (first) return { case: verifyCase.name, phase: first.phase, stage: first.stage, metric: 'relativeL2', value: first.relativeL2, limit, stages: compared };
+  return { case: verifyCase.name, ...placeOfOutput(failed.output), metric: 'relativeL2', value: failed.metrics.relativeL2 ?? Number.NaN, limit, stages: compared };
+}
+
+function placeOfOutput(output: string): { phase: Divergence['phase']; stage: string } {
+  if (output === 'image_features') return { phase: 'vision', stage: output };
+  if (output.startsWith('prefill')) return { phase: 'prefill', stage: 'logits' };
+  return { phase: output.startsWith('suffix') ? 'suffix' : 'greedy', stage: 'logits' };
+}
