@@ -1,0 +1,83 @@
+import { describe, expect, test } from 'vitest';
+import { randomTensor } from '../testing/random.ts';
+import { firstDifference, runOp, tensor, valuesOf } from '../testing/run_op.ts';
+import { ops } from './index.ts';
+
+const { NaN } = Number;
+const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+
+/** Rows of random numbers, of one value, of zeros and of subnormals. */
+const ROWS = [[...randomTensor('f32', [4], 5).data], [3, 3, 3, 3], [0, -0, 0, 0], [1e-42, -1e-42, 0, 1e-42]];
+const x = tensor('f32', ROWS.flat(), [4, 4]);
+const scale = randomTensor('f32', [4], 6);
+const bias = randomTensor('f32', [4], 7);
+
+test('rms_norm', async () => {
+  const expected = ROWS.flatMap((row) => row.map((v, i) => (v / Math.sqrt(mean(row.map((w) => w * w)) + 1e-6)) * scale.data[i]!));
+  expect(firstDifference(await runOp(ops.rms_norm, [x, scale], { epsilon: 1e-6 }), expected, 1e-6)).toBe(-1);
+});
+
+test('layer_norm', async () => {
+  const expected = ROWS.flatMap((row) => {
+    const variance = mean(row.map((v) => (v - mean(row)) ** 2));
+    return row.map((v, i) => ((v - mean(row)) / Math.sqrt(variance + 1e-6)) * scale.data[i]! + bias.data[i]!);
+  });
+  expect(firstDifference(await runOp(ops.layer_norm, [x, scale, bias], { epsilon: 1e-6 }), expected, 1e-5)).toBe(-1);
+});
+
+test('rms_norm in f16 overflows where x² does: why the cast keeps it in f32', async () => {
+  expect(valuesOf(await runOp(ops.rms_norm, [tensor('f16', [300], [1]), tensor('f16', [1])], { epsilon: 1e-6 }))).toEqual([0]);
+});
+
+test('reduce_mean keeps the axis', async () => {
+  const y = await runOp(ops.reduce_mean, [tensor('f32', [1, 2, 3, -1, -2, NaN], [2, 3])], {});
+  expect(y.shape).toEqual([2, 1]);
+  expect(valuesOf(y)).toEqual([2, NaN]);
+});
+
+describe('softmax', () => {
+  const softmax = async (values: readonly number[]) => valuesOf(await runOp(ops.softmax, [tensor('f32', values, [1, values.length])], {}));
+  test('sums to 1 and keeps the order', async () => {
+    const y = await softmax([1, 2, 3]);
+    const total = Math.exp(1) + Math.exp(2) + Math.exp(3);
+    expect(y).toEqual([1, 2, 3].map((v) => Math.fround(Math.exp(v) / total)));
+  });
+  test.each<[string, readonly number[], readonly number[]]>([
+    ['one entry', [-5], [1]],
+    ['large values do not overflow', [3e38, 3e38], [0.5, 0.5]],
+    ['-Infinity is left out', [-Infinity, 0], [0, 1]],
+    ['all the lowest finite value: even', [-3.4e38, -3.4e38, -3.4e38, -3.4e38], [0.25, 0.25, 0.25, 0.25]],
+    ['all -Infinity has no answer', [-Infinity, -Infinity], [NaN, NaN]],
+    ['NaN spreads over its row', [NaN, 1], [NaN, NaN]],
+  ])('%s', async (_, values, expected) => {
+    expect(await softmax(values)).toEqual(expected);
+  });
+  test('of no entries', async () => {
+    expect((await runOp(ops.softmax, [tensor('f32', [], [3, 0])], {})).shape).toEqual([3, 0]);
+  });
+});
+
+describe.each([
+  ['gelu_tanh', (v: number) => 0.5 * v * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3)))],
+  ['gelu_erf', (v: number) => 0.5 * v * (1 + erfBySimpson(v / Math.SQRT2))],
+] as const)('%s', (name, f) => {
+  const values = [...Array(41).keys()].map((i) => (i - 20) / 4);
+  test('f32', async () => {
+    expect(firstDifference(await runOp(ops[name], [tensor('f32', values)], {}), values.map(f), 1e-6)).toBe(-1);
+  });
+  test('f16: a few roundings of results near 1', async () => {
+    expect(firstDifference(await runOp(ops[name], [tensor('f16', values)], {}), values.map(f), 4 * 2 ** -11)).toBe(-1);
+  });
+  test('the edges: 0 below, x above, in f16 too, where x³ overflows', async () => {
+    for (const dtype of ['f32', 'f16'] as const) expect(valuesOf(await runOp(ops[name], [tensor(dtype, [-0, 0, 60000, -60000, Infinity, NaN])], {}))).toEqual([-0, 0, 60000, -0, Infinity, NaN]);
+  });
+});
+
+/** erf by numeric integration: an independent definition. */
+function erfBySimpson(limit: number): number {
+  const steps = 2000;
+  const h = limit / steps;
+  let total = 1 + Math.exp(-limit * limit);
+  for (let i = 1; i < steps; i++) total += (i % 2 ? 4 : 2) * Math.exp(-((i * h) ** 2));
+  return ((2 / Math.sqrt(Math.PI)) * h * total) / 3;
+}
