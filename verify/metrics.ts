@@ -86,14 +86,7 @@ export function choose({ data, starts, columns }: Rows, row: number): Choice {
  */
 export function klDivergence(candidate: Rows, reference: Rows, row: number): number {
   const [a, b] = [candidate.starts[row]!, reference.starts[row]!];
-  const logZ = (rows: Rows, start: number) => {
-    let top = -Infinity;
-    for (let c = 0; c < rows.columns; c++) top = Math.max(top, rows.data[start + c]!);
-    let sum = 0;
-    for (let c = 0; c < rows.columns; c++) sum += Math.exp(rows.data[start + c]! - top);
-    return top + Math.log(sum);
-  };
-  const [zq, zp] = [logZ(candidate, a), logZ(reference, b)];
+  const [zq, zp] = [logSumExp(candidate, a), logSumExp(reference, b)];
   let total = 0;
   for (let c = 0; c < reference.columns; c++) {
     const logP = reference.data[b + c]! - zp;
@@ -101,6 +94,14 @@ export function klDivergence(candidate: Rows, reference: Rows, row: number): num
     if (p > 0) total += p * (logP - (candidate.data[a + c]! - zq));
   }
   return Number.isNaN(total) ? Infinity : Math.max(0, total);
+}
+
+function logSumExp({ data, columns }: Rows, start: number): number {
+  let top = -Infinity;
+  for (let c = 0; c < columns; c++) top = Math.max(top, data[start + c]!);
+  let sum = 0;
+  for (let c = 0; c < columns; c++) sum += Math.exp(data[start + c]! - top);
+  return top + Math.log(sum);
 }
 
 /** How far next-token distributions are from the reference's. */
@@ -120,7 +121,7 @@ export interface Agreement {
 export function agreement(candidate: Rows, reference: Rows, tieMargin: (logit: number) => number): Agreement {
   expectAligned(candidate, reference);
   const rows = reference.starts.length;
-  const divergences = Float64Array.from({ length: rows }, (_, row) => klDivergence(candidate, reference, row)).sort();
+  const divergences = Float64Array.from({ length: rows }, (_, row) => klDivergence(candidate, reference, row)).toSorted();
   let [same, ties] = [0, 0];
   for (let row = 0; row < rows; row++) {
     const verdict = compareChoices(choose(candidate, row), reference, row, tieMargin);

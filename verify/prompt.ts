@@ -66,14 +66,13 @@ function imagePlaces({ inputIds, attentionMask, imageTokenId }: Prompt): number[
 /** @throws VerifyError when the parts of a prompt contradict each other or the model. */
 export function checkPrompt(prompt: Prompt, { imageTokens, imageSize, maxPositions }: ProgramMetadata): void {
   const { inputIds, attentionMask, pixelValues } = prompt;
-  const bad = (message: string, hint?: string) => new VerifyError('bad_case', message, hint);
-  if (inputIds.shape.length !== 2 || inputIds.shape.join() !== attentionMask.shape.join()) throw bad(`input_ids [${inputIds.shape}] and attention_mask [${attentionMask.shape}] must be [batch, tokens]`);
+  if (inputIds.shape.length !== 2 || inputIds.shape.join() !== attentionMask.shape.join()) throw new VerifyError('bad_case', `input_ids [${inputIds.shape}] and attention_mask [${attentionMask.shape}] must be [batch, tokens]`);
   const [images, channels, height, width] = pixelValues.shape;
   if (pixelValues.shape.length !== 4 || channels !== 3 || height !== imageSize || width !== imageSize)
-    throw bad(`pixel_values [${pixelValues.shape}] must be [images, 3, ${imageSize}, ${imageSize}]`, 'resize the images to the size of the model');
+    throw new VerifyError('bad_case', `pixel_values [${pixelValues.shape}] must be [images, 3, ${imageSize}, ${imageSize}]`, 'resize the images to the size of the model');
   const found = imagePlaces(prompt).length;
   if (found !== images! * imageTokens)
-    throw bad(`${found} image tokens for ${images} images of ${imageTokens} each`, `put ${imageTokens} tokens ${prompt.imageTokenId} before the text for every image`);
+    throw new VerifyError('bad_case', `${found} image tokens for ${images} images of ${imageTokens} each`, `put ${imageTokens} tokens ${prompt.imageTokenId} before the text for every image`);
   if (inputIds.shape[1]! > maxPositions) throw new VerifyError('too_long', `${inputIds.shape[1]} tokens: the model has ${maxPositions} positions`, 'shorten the prompt');
 }
 

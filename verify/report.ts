@@ -56,11 +56,11 @@ function boundText({ metric, value, atMost, atLeast }: BoundVerdict): string {
   return `${metric} is ${numberText(value)}, ${atMost === undefined ? `at least ${numberText(atLeast!)}` : `at most ${numberText(atMost)}`} is allowed`;
 }
 
-function divergenceLines({ divergence }: VerifyReport): string[] {
-  if (!divergence) return [];
-  const { phase, stage, metric, value, limit, stages } = divergence;
+function divergenceLines({ firstDivergingStage }: VerifyReport): string[] {
+  if (!firstDivergingStage) return [];
+  const { phase, stage, metric, value, limit, stages } = firstDivergingStage;
   const before = stages.findIndex((s) => s.phase === phase && s.stage === stage) - 1;
   const last = stages[before];
   const agreed = last ? `; ${last.phase} ${last.stage} still agreed (${numberText(last.relativeL2)})` : '';
-  return [`first divergence: ${divergence.case}, ${phase}, stage ${stage}: ${metric} ${numberText(value)}, limit ${numberText(limit)}${agreed}`];
+  return [`first divergence: ${firstDivergingStage.case}, ${phase}, stage ${stage}: ${metric} ${numberText(value)}, limit ${numberText(limit)}${agreed}`];
 }

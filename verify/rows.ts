@@ -65,7 +65,7 @@ export function batchMember(tensor: Tensor, index: number): Tensor {
 export function coordinates(shape: readonly number[], flat: number): number[] {
   const indices: number[] = [];
   let rest = flat;
-  for (const size of [...shape].reverse()) {
+  for (const size of shape.toReversed()) {
     indices.unshift(rest % size);
     rest = Math.floor(rest / size);
   }

@@ -22,16 +22,9 @@ export interface VerifyOptions {
   readonly stages?: StageNames;
   /** Whether the candidate must also agree with itself (`checkInvariants`, `checkRowsAlone`); default true. */
   readonly invariants?: boolean;
-  readonly onProgress?: (progress: VerifyProgress) => void;
+  /** Hears of finished and all steps (they take different time) and of what is being computed. */
+  readonly onProgress?: (done: number, total: number, label: string) => void;
   readonly signal?: AbortSignal;
-}
-
-export interface VerifyProgress {
-  /** Finished and all parts of the work; parts take different time. */
-  readonly done: number;
-  readonly total: number;
-  /** What is being computed. */
-  readonly label: string;
 }
 
 /** The first place where the candidate leaves the reference. */
@@ -55,7 +48,7 @@ export interface VerifyReport {
   readonly checks: readonly Check[];
   /** Steps at which greedy decoding would part, ties included. */
   readonly greedyDifferences: readonly GreedyDifference[];
-  readonly divergence?: Divergence;
+  readonly firstDivergingStage?: Divergence;
   readonly seconds: number;
 }
 
@@ -74,9 +67,9 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
   let done = 0;
   const part = async <T>(label: string, work: () => Promise<T>): Promise<T> => {
     signal?.throwIfAborted();
-    options.onProgress?.({ done, total, label });
+    options.onProgress?.(done, total, label);
     const result = await work();
-    options.onProgress?.({ done: ++done, total, label });
+    options.onProgress?.(++done, total, label);
     return result;
   };
   const checks: Check[] = [];
@@ -96,7 +89,7 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
   }
   const passed = checks.every((check) => check.passed);
   const descriptions = { candidate: candidate.description, reference: reference.description };
-  return { passed, ...descriptions, precision, checks, greedyDifferences, ...(divergence && { divergence }), seconds: (performance.now() - started) / 1000 };
+  return { passed, ...descriptions, precision, checks, greedyDifferences, ...(divergence && { firstDivergingStage: divergence }), seconds: (performance.now() - started) / 1000 };
 }
 
 function recordedOutcome({ outcomes, description }: Recorded, name: string): Outcome {
