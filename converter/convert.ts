@@ -1,0 +1,241 @@
+import { basename, resolve } from 'node:path';
+import type { Artifact, ArtifactFile } from '../backends/backend.ts';
+import { backends, type BackendName } from '../backends/index.ts';
+import { evaluatorRunner } from '../ir/evaluate.ts';
+import type { Program } from '../ir/graph.ts';
+import { runPassesOnProgram } from '../ir/passes/index.ts';
+import type { TensorData } from '../ir/tensor.ts';
+import { syntheticCases } from '../verify/cases.ts';
+import type { Precision } from '../verify/tolerances.ts';
+import { verifyProgram, type VerifyReport } from '../verify/verify.ts';
+import { answer } from './answer.ts';
+import { bundleTokenizer, openStaged, type BundleModel } from './bundle_model.ts';
+import { hashSources } from './bundle/hash_sources.ts';
+import type { Manifest } from './bundle/manifest.ts';
+import type { NonFinite } from './bundle/nonfinite.ts';
+import { checkOutput } from './bundle/output_folder.ts';
+import { publishBundle } from './bundle/publish.ts';
+import type { Checkpoint } from './checkpoints/checkpoint.ts';
+import { openCheckpoint } from './checkpoints/index.ts';
+import { bundleReadme } from './client/bundle_readme.ts';
+import { clientFiles } from './client/client_files.ts';
+import { onnxFilesOf } from './client/onnx_files.ts';
+import { readSidecar, readSidecars } from './client/sidecar.ts';
+import { ParityError } from './errors.ts';
+import type { Model } from './families/family.ts';
+import { loadModel } from './families/index.ts';
+import { decodeImage } from './images/decode.ts';
+import { passesFor } from './precision.ts';
+import type { Reporter } from './progress/reporter.ts';
+import { findSamples, readSamples, type Sample } from './samples.ts';
+import { TOOL } from './version.ts';
+
+export interface ConvertOptions {
+  /** A Hugging Face folder, a .safetensors file or a big_vision .npz, or a folder that holds one. */
+  readonly checkpoint: string;
+  readonly backend: BackendName;
+  readonly precision: Precision;
+  /** Default: `./<checkpoint>-<backend>-<precision>`. */
+  readonly out?: string;
+  /** Replace an existing bundle. */
+  readonly force?: boolean;
+  /** Compare the bundle with the checkpoint before it is put in place; default true. */
+  readonly verify?: boolean;
+  /** A tokenizer.json or tokenizer.model that comes before the checkpoint's own. */
+  readonly tokenizer?: string;
+  /** Pictures and prompts with the original's answers; default the eval.json beside the checkpoint. */
+  readonly samples?: string;
+  readonly strict?: boolean;
+  readonly allowOverflow?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** What the converted model said to a sample, beside the original. */
+export interface SampleResult extends Sample {
+  readonly answer: string;
+  readonly same: boolean;
+}
+
+export interface ConvertResult {
+  /** Absolute path of the bundle. */
+  readonly out: string;
+  readonly manifest: Manifest;
+  readonly bytes: number;
+  readonly warnings: readonly string[];
+  readonly notes: readonly string[];
+  readonly nonFinite: readonly NonFinite[];
+  /** Undefined when it was not asked for. */
+  readonly verification?: VerifyReport;
+  readonly samples: readonly SampleResult[];
+}
+
+/** The bundle's folder when none is named. */
+export function defaultOut(checkpoint: string, backend: string, precision: string): string {
+  return resolve(`${basename(resolve(checkpoint)).replace(/\.(npz|safetensors)$/, '')}-${backend}-${precision}`);
+}
+
+/**
+ * Converts a checkpoint: read lazily, build, rewrite, write as a stream, verify in the real runtime, and only then put in place.
+ * @throws PgconvError: bad input, an output that cannot be written, ParityError (with `report`) when the bundle differs
+ */
+export async function convert(options: ConvertOptions, reporter: Reporter): Promise<ConvertResult> {
+  const { backend: backendName, precision, force = false } = options;
+  const out = options.out ?? defaultOut(options.checkpoint, backendName, precision);
+  await checkOutput(out, force);
+  const checkpoint = await openCheckpoint(options.checkpoint);
+  const stopHashing = new AbortController();
+  try {
+    const model = loadModel(checkpoint);
+    const warnings = [...checkpoint.warnings, ...model.warnings];
+    for (const warning of warnings) reporter.warn(warning);
+    const backend = await backends[backendName]();
+    const artifact = backend.emit(runPassesOnProgram(model.program, passesFor(precision)), { precision });
+    const { files, notes } = await sideFiles(options, checkpoint, model, artifact, basename(out));
+    for (const note of notes) reporter.note(note);
+    const artifactFiles = [...artifact.files, ...files];
+    const signal = options.signal ? AbortSignal.any([options.signal, stopHashing.signal]) : stopHashing.signal;
+    const hashes = hashSources(checkpoint.files, { signal });
+    hashes.catch(() => {});
+    const writing = reporter.stage(`write ${basename(out)}`, { unit: 'bytes', total: artifactFiles.reduce((sum, file) => sum + file.byteLength, 0) });
+    let written = 0;
+    let verification: VerifyReport | undefined;
+    let samples: readonly SampleResult[] = [];
+    const published = await publishBundle({
+      artifactFiles,
+      outDir: out,
+      force,
+      strict: options.strict ?? false,
+      allowOverflow: options.allowOverflow ?? false,
+      sourceOf: weightFinder(model.program),
+      ...(options.signal && { signal: options.signal }),
+      onProgress: (bytes) => {
+        writing.advance(bytes - written);
+        written = bytes;
+      },
+      manifest: async () => {
+        writing.done();
+        const source = { format: checkpoint.format, files: await hashes };
+        await checkpoint.checkUnchanged();
+        return {
+          tool: TOOL,
+          backend: backendName,
+          precision,
+          options: { checkpoint: options.checkpoint, strict: options.strict ?? false, allowOverflow: options.allowOverflow ?? false },
+          source,
+          program: model.program.metadata,
+          inferences: [...model.inferences],
+          notes: [...notes],
+        };
+      },
+      beforePublish: async (dir, manifest) => {
+        if (options.verify === false) return;
+        const bundle = await openStaged(dir, manifest);
+        try {
+          verification = await compare(bundle, model, precision, reporter);
+          samples = await answerSamples(options, bundle, dir, reporter);
+        } finally {
+          await bundle.dispose();
+        }
+      },
+    });
+    const { dir, manifest, nonFinite } = published;
+    return { out: dir, manifest, bytes: manifest.files.reduce((sum, file) => sum + file.bytes, 0), warnings, notes, nonFinite, ...(verification && { verification }), samples };
+  } finally {
+    stopHashing.abort();
+    await checkpoint.close();
+  }
+}
+
+/** The client's files, and a README that shows how to run the bundle. */
+async function sideFiles(options: ConvertOptions, checkpoint: Checkpoint, model: Model, artifact: Artifact, name: string): Promise<{ files: ArtifactFile[]; notes: readonly string[] }> {
+  const { metadata } = model.program;
+  const onnxFiles = onnxFilesOf(artifact.files.map((file) => file.path));
+  const tokenizer = options.tokenizer === undefined ? undefined : await readSidecar(options.tokenizer);
+  const { files, notes } = clientFiles({ config: checkpoint.config, sidecars: await readSidecars(checkpoint.sidecars), tokenizer, metadata, onnxFiles });
+  const dtypes = [...new Set([...checkpoint.tensors.values()].map((data) => data.dtype))];
+  const readme = bundleReadme({
+    metadata,
+    name,
+    tool: TOOL,
+    source: { format: checkpoint.format, files: checkpoint.files.map((file) => file.name), dtypes },
+    precision: options.precision,
+    onnxFiles,
+    verifyCommand: `${TOOL.name} verify ${name} --against <checkpoint>`,
+    hasTokenizer: files.some((file) => file.name === 'tokenizer.json'),
+    notes,
+  });
+  return { files: [...files, { name: 'README.md', text: readme }].map((file) => textFile(file.name, file.text)), notes };
+}
+
+function textFile(path: string, text: string): ArtifactFile {
+  const bytes = new TextEncoder().encode(text);
+  return {
+    path,
+    byteLength: bytes.byteLength,
+    async *chunks() {
+      yield { bytes: bytes.slice() };
+    },
+  };
+}
+
+/** The checkpoint's values behind a tensor of the bundle; shards of a split weight end in their number. */
+function weightFinder(program: Program): (tensor: string) => TensorData | undefined {
+  const weights = new Map(program.graphs.flatMap((graph) => graph.constants.flatMap((c) => (c.kind === 'weight' ? [[c.value.name, c.data] as const] : []))));
+  return (tensor) => weights.get(tensor) ?? weights.get(tensor.replace(/\.\d+$/, ''));
+}
+
+/** @throws ParityError with the report when a check fails. */
+async function compare(bundle: BundleModel, model: Model, precision: Precision, reporter: Reporter): Promise<VerifyReport> {
+  const cases = syntheticCases(bundle.metadata);
+  const report = await withSteps(reporter, 'verify', (onProgress) =>
+    verifyProgram({ candidate: bundle.runner, reference: evaluatorRunner(model.program), metadata: bundle.metadata, cases, precision, onProgress }),
+  );
+  if (!report.passed) throw new VerificationFailed(report);
+  return report;
+}
+
+/** A bundle that differs is not put in place; the report says where it differs. */
+export class VerificationFailed extends ParityError {
+  readonly report: VerifyReport;
+
+  constructor(report: VerifyReport) {
+    const stage = report.firstDivergingStage;
+    super('parity_failed', `the bundle does not compute what the checkpoint computes${stage ? `; the first stage that differs is ${stage.stage}` : ''}`, {
+      hint: 'this is a fault of pgconv, or weights that the precision cannot hold: try --dtype fp32, and report it',
+    });
+    this.report = report;
+  }
+}
+
+async function answerSamples(options: ConvertOptions, bundle: BundleModel, dir: string, reporter: Reporter): Promise<readonly SampleResult[]> {
+  const file = options.samples ?? (await findSamples(resolve(options.checkpoint)));
+  if (file === undefined) return [];
+  const tokenizer = await bundleTokenizer(dir);
+  if (!tokenizer) {
+    reporter.warn(`The samples in ${file} were not asked: the bundle has no tokenizer.`);
+    return [];
+  }
+  const results: SampleResult[] = [];
+  const samples = await readSamples(file);
+  const asking = reporter.stage('ask samples', { unit: 'steps', total: samples.length });
+  for (const sample of samples) {
+    const { text } = await answer(bundle, tokenizer, { image: await decodeImage(sample.image), prompt: sample.prompt, ...(options.signal && { signal: options.signal }) });
+    results.push({ ...sample, answer: text, same: text === sample.reference });
+    asking.advance(1);
+  }
+  asking.done();
+  return results;
+}
+
+/** Work that tells `(done, total)` steps, as a stage of the reporter. */
+export async function withSteps<T>(reporter: Reporter, label: string, work: (onProgress: (done: number, total: number) => void) => Promise<T>): Promise<T> {
+  let stage: ReturnType<Reporter['stage']> | undefined;
+  let before = 0;
+  const result = await work((done, total) => {
+    stage ??= reporter.stage(label, { unit: 'steps', total });
+    stage.advance(done - before);
+    before = done;
+  });
+  stage?.done();
+  return result;
+}
