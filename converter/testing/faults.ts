@@ -1,0 +1,193 @@
+import type { GraphBuilder } from '../../ir/builder.ts';
+import { sym } from '../../ir/dim.ts';
+import type { Node, Program, Value } from '../../ir/graph.ts';
+import { ops } from '../../ir/ops/index.ts';
+import { rewriteGraph, type RewriteContext } from '../../ir/rewrite.ts';
+import { readTensor, tensorData, type Tensor, type TensorData } from '../../ir/tensor.ts';
+import { transposeData } from '../../ir/views/transpose.ts';
+import { buildProgram } from '../families/paligemma.ts';
+import type { PaliGemmaConfig } from '../families/paligemma/config.ts';
+import type { CanonicalWeights } from '../families/paligemma/weights.ts';
+
+export interface Sound {
+  readonly config: PaliGemmaConfig;
+  readonly weights: CanonicalWeights;
+}
+
+/** A mistake that is easy to make when building PaliGemma and leaves every shape right (spec H). */
+export interface Fault {
+  readonly name: string;
+  /** Where it must first show: phase and stage. */
+  readonly shows: `${'vision' | 'prefill' | 'suffix'} ${string}`;
+  /** The broken program. */
+  build(sound: Sound): Promise<Program>;
+}
+
+type Edit = (weights: Map<string, TensorData>, config: PaliGemmaConfig) => void | Promise<void>;
+type Rule = (node: Node, context: RewriteContext) => readonly Value[] | undefined;
+
+function weightFault(name: string, shows: Fault['shows'], edit: Edit): Fault {
+  return {
+    name,
+    shows,
+    async build({ config, weights }) {
+      const edited = new Map(weights);
+      await edit(edited, config);
+      return buildProgram(config, edited);
+    },
+  };
+}
+
+/** `makeRule` is called for each build, so that a rule may count what it has met. @throws Error when nothing matched: the fault would test nothing. */
+function graphFault(name: string, shows: Fault['shows'], graphName: string, makeRule: () => Rule): Fault {
+  return {
+    name,
+    shows,
+    async build({ config, weights }) {
+      const program = buildProgram(config, weights);
+      const graphs = program.graphs.map((graph) => (graph.name === graphName ? rewriteGraph(graph, makeRule()) : graph));
+      if (graphs.every((graph, i) => graph === program.graphs[i])) throw new Error(`the fault "${name}" changed nothing`);
+      return { ...program, graphs };
+    },
+  };
+}
+
+const swap = (a: string, b: string): Edit => (weights) => {
+  const [first, second] = [weights.get(a)!, weights.get(b)!];
+  weights.set(a, second).set(b, first);
+};
+
+const transposed = (name: string): Edit => (weights) => {
+  const data = weights.get(name)!;
+  if (data.shape[0] !== data.shape[1]) throw new Error(`"${name}" is not square`);
+  weights.set(name, transposeData(data, [1, 0]));
+};
+
+/** The elements of a weight in another order: `from` gives the source of each. */
+async function reorder(weights: Map<string, TensorData>, name: string, from: (index: number, tensor: Tensor) => number): Promise<void> {
+  const tensor = await readTensor(weights.get(name)!);
+  const data = tensor.data.slice();
+  for (let i = 0; i < data.length; i++) data[i] = tensor.data[from(i, tensor)]!;
+  weights.set(name, tensorData({ ...tensor, data }));
+}
+
+/** Rows of a matrix in another order. */
+function reorderRows(weights: Map<string, TensorData>, name: string, from: (row: number) => number): Promise<void> {
+  return reorder(weights, name, (i, { shape }) => from(Math.floor(i / shape[1]!)) * shape[1]! + (i % shape[1]!));
+}
+
+const numberOne = (b: GraphBuilder) => b.literal('i64', [], [1]);
+
+/** A rule for the `count`-th node that `matches`, from 0. */
+function nth(count: number, matches: (node: Node) => boolean, replace: Rule): () => Rule {
+  return () => {
+    let met = 0;
+    return (node, context) => (matches(node) && met++ === count ? replace(node, context) : undefined);
+  };
+}
+
+const isOp = (name: Node['op']) => (node: Node) => node.op === name;
+/** RMSNorm's `1 + w`: an addition whose operand is a norm's weight. */
+const addsOne = (node: Node) => node.op === 'add' && /norm/.test(node.inputs[0]!.name);
+const withoutNode: Rule = (_, { inputs }) => [inputs[0]!];
+const scaledBy = (factor: (width: number) => number): Rule => (node, { builder: b, inputs }) => {
+  const result = b.node(ops.linear, inputs, {})[0]!;
+  return [b.op(ops.mul, [result, b.literal('f32', [], [factor(node.outputs[0]!.type.shape.at(-1) as number)])], {})];
+};
+
+/** Query heads read KV head j mod K instead of floor(j / (N / K)): the same as moving the heads, in q and in o. */
+export const TILED_KV = weightFault('KV heads tiled, not repeated', 'prefill lm.1', async (weights, { text }) => {
+  const { heads, kvHeads, headDim, layers } = text;
+  const group = heads / kvHeads;
+  const headAt = (slot: number) => (slot % group) * kvHeads + Math.floor(slot / group);
+  const from = (i: number) => headAt(Math.floor(i / headDim)) * headDim + (i % headDim);
+  for (let layer = 0; layer < layers; layer++) {
+    await reorderRows(weights, `lm.${layer}.q`, from);
+    await reorder(weights, `lm.${layer}.o`, (i, { shape }) => i - (i % shape[1]!) + from(i % shape[1]!));
+  }
+});
+
+/** Layers are counted from 0; stage `lm.1` is what comes out of layer 0. */
+export const FAULTS: readonly Fault[] = [
+  graphFault('decoder norms scale by w, not 1 + w', 'prefill lm.1', 'decoder', () => (node, context) => (addsOne(node) ? withoutNode(node, context) : undefined)),
+  graphFault('decoder norms add 1 twice', 'prefill lm.1', 'decoder', () => (node, { builder, inputs }) =>
+    addsOne(node) ? [builder.op(ops.add, [builder.op(ops.add, [...inputs], {}), builder.literal('f32', [], [1])], {})] : undefined,
+  ),
+  graphFault('only the final norm scales by w', 'prefill lm.3', 'decoder', nth(6, addsOne, withoutNode)),
+  weightFault('norms of attention and MLP swapped', 'prefill lm.2', swap('lm.1.norm_attn_in', 'lm.1.norm_mlp_in')),
+  weightFault('gate and up swapped', 'prefill lm.2', swap('lm.1.gate', 'lm.1.up')),
+  weightFault('k and v swapped in the decoder', 'prefill lm.1', swap('lm.0.k', 'lm.0.v')),
+  weightFault('k and v swapped in the image tower', 'vision vit.2', (weights, config) => {
+    void swap('vit.1.k.w', 'vit.1.v.w')(weights, config);
+    void swap('vit.1.k.b', 'vit.1.v.b')(weights, config);
+  }),
+  weightFault('query matrix of the image tower transposed', 'vision vit.1', transposed('vit.0.q.w')),
+  weightFault('output matrix of the image tower transposed', 'vision vit.3', transposed('vit.2.o.w')),
+  weightFault('rotary embedding interleaved, not half-split', 'prefill lm.1', async (weights, { text: { headDim, layers } }) => {
+    const half = headDim / 2;
+    const from = (row: number) => row - (row % headDim) + ((row % headDim) % half) * 2 + Math.floor((row % headDim) / half);
+    for (let layer = 0; layer < layers; layer++) for (const part of ['q', 'k']) await reorderRows(weights, `lm.${layer}.${part}`, from);
+  }),
+  graphFault('prompt is causal', 'prefill lm.1', 'decoder', () => (node, { inputs }) => (node.op === 'or' ? [inputs[0]!] : undefined)),
+  graphFault('suffix is bidirectional', 'suffix lm.1', 'decoder', () => (node, { builder: b, inputs: [causal] }) =>
+    node.op === 'or' ? [b.op(ops.or, [causal!, b.op(ops.not, [causal!], {})], {})] : undefined,
+  ),
+  graphFault('positions of the suffix are one further', 'suffix lm.1', 'decoder', () => (node, { builder: b, inputs: [x, positions, cos, sin] }) => {
+    if (node.op !== 'rope') return undefined;
+    const one = numberOne(b);
+    const continued = b.op(ops.less_equal, [one, b.op(ops.dim_value, [], { dim: sym('past') })], {});
+    const shift = b.op(ops.where, [continued, one, b.literal('i64', [], [0])], {});
+    return [b.op(ops.rope, [x!, b.op(ops.add, [positions!, shift], {}), cos!, sin!], {})];
+  }),
+  graphFault('new keys go before the cache', 'suffix lm.1', 'decoder', nth(0, isOp('concat'), (_, { builder: b, inputs: [past, added] }) => {
+    // The axis keeps its length, so only what lies where differs.
+    const joined = b.op(ops.concat, [added!, past!], { axis: 2 });
+    return [joined];
+  })),
+  graphFault('keys and values rounded to bf16', 'prefill lm.1', 'decoder', () => (node, { builder: b, inputs }) =>
+    node.op === 'concat' ? [b.op(ops.cast, [b.op(ops.cast, [b.op(ops.concat, [...inputs], { axis: 2 })], { to: 'bf16' })], { to: 'f32' })] : undefined,
+  ),
+  graphFault('exact gelu in the image tower', 'vision vit.1', 'vision_encoder', () => (node, { builder: b, inputs }) => (node.op === 'gelu_tanh' ? [b.op(ops.gelu_erf, [...inputs], {})] : undefined)),
+  graphFault('exact gelu in the decoder', 'prefill lm.1', 'decoder', () => (node, { builder: b, inputs }) => (node.op === 'gelu_tanh' ? [b.op(ops.gelu_erf, [...inputs], {})] : undefined)),
+  graphFault('no √D on text embeddings', 'prefill lm.0', 'embed_tokens', () => (node, context) => (node.op === 'mul' ? withoutNode(node, context) : undefined)),
+  graphFault('image features divided by √D', 'vision image_features', 'vision_encoder', () => (node, context) =>
+    node.op === 'linear' && /^proj/.test(node.inputs[1]!.name) ? scaledBy((width) => width ** -0.5)(node, context) : undefined,
+  ),
+  graphFault('image features multiplied by √D', 'vision image_features', 'vision_encoder', () => (node, context) =>
+    node.op === 'linear' && /^proj/.test(node.inputs[1]!.name) ? scaledBy(Math.sqrt)(node, context) : undefined,
+  ),
+  graphFault('last norm of the image tower forgotten', 'vision vit.post_layernorm', 'vision_encoder', nth(6, isOp('layer_norm'), withoutNode)),
+  weightFault('red and blue swapped', 'vision vit.0', (weights) =>
+    reorder(weights, 'vit.patch.w', (i, { shape: [, channels, height, width] }) => {
+      const plane = height! * width!;
+      const channel = Math.floor(i / plane) % channels!;
+      return i + (channels! - 1 - 2 * channel) * plane;
+    }),
+  ),
+  weightFault('patches turned: x and y swapped', 'vision vit.0', (weights) =>
+    Promise.resolve(void weights.set('vit.patch.w', transposeData(weights.get('vit.patch.w')!, [0, 1, 3, 2]))),
+  ),
+  weightFault('positions of patches turned', 'vision vit.0', (weights) =>
+    reorderRows(weights, 'vit.pos', (row) => {
+      const side = Math.sqrt(weights.get('vit.pos')!.shape[0]!);
+      return (row % side) * side + Math.floor(row / side);
+    }),
+  ),
+  weightFault('head one row off', 'prefill logits', async (weights) => {
+    weights.set('lm.head', weights.get('lm.embed')!);
+    const rows = weights.get('lm.embed')!.shape[0]!;
+    await reorderRows(weights, 'lm.head', (row) => (row + 1) % rows);
+  }),
+];
+
+/** LayerNorm's and RMSNorm's epsilon is 1e-6; torch's default is ten times that, and only inputs of little variance tell. */
+export const COARSE_EPSILON: readonly Fault[] = [
+  graphFault('epsilon 1e-5 in the image tower', 'vision vit.1', 'vision_encoder', () => (node, { builder: b, inputs }) => (node.op === 'layer_norm' ? [b.op(ops.layer_norm, [...inputs], { epsilon: 1e-5 })] : undefined)),
+  graphFault('epsilon 1e-5 in the last norm of the image tower only', 'vision vit.post_layernorm', 'vision_encoder', nth(6, isOp('layer_norm'), (_, { builder: b, inputs }) => [b.op(ops.layer_norm, [...inputs], { epsilon: 1e-5 })])),
+  graphFault('epsilon 1e-5 in the decoder', 'prefill lm.1', 'decoder', () => (node, { builder: b, inputs }) => (node.op === 'rms_norm' ? [b.op(ops.rms_norm, [...inputs], { epsilon: 1e-5 })] : undefined)),
+];
+
+/** Padding that is attended shows only where there is padding. */
+export const PADDING_SEEN: Fault = graphFault('padding is attended', 'prefill lm.1', 'decoder', () => (node, { builder: b, inputs: [visible, token] }) =>
+  node.op === 'and' ? [b.op(ops.and, [visible!, b.op(ops.or, [token!, b.op(ops.not, [token!], {})], {})], {})] : undefined,
+);
