@@ -7,6 +7,7 @@ import { runPassesOnProgram } from '../ir/passes/index.ts';
 import type { TensorData } from '../ir/tensor.ts';
 import { syntheticCases } from '../verify/cases.ts';
 import type { Precision } from '../verify/tolerances.ts';
+import { stageNames } from '../verify/divergence.ts';
 import { verifyProgram, type VerifyReport } from '../verify/verify.ts';
 import { answer } from './answer.ts';
 import { bundleTokenizer, openStaged, type BundleModel } from './bundle_model.ts';
@@ -21,12 +22,13 @@ import { bundleReadme } from './client/bundle_readme.ts';
 import { clientFiles } from './client/client_files.ts';
 import { onnxFilesOf } from './client/onnx_files.ts';
 import { readSidecar, readSidecars } from './client/sidecar.ts';
-import { ParityError } from './errors.ts';
 import type { Model } from './families/family.ts';
 import { loadModel } from './families/index.ts';
 import { decodeImage } from './images/decode.ts';
 import { passesFor } from './precision.ts';
 import type { Reporter } from './progress/reporter.ts';
+import { withSteps } from './progress/steps.ts';
+import { VerificationFailed } from './verify_bundle.ts';
 import { findSamples, readSamples, type Sample } from './samples.ts';
 import { TOOL } from './version.ts';
 
@@ -131,7 +133,7 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
         if (options.verify === false) return;
         const bundle = await openStaged(dir, manifest);
         try {
-          verification = await compare(bundle, model, precision, reporter);
+          verification = await compare(bundle, model, precision, reporter, options.signal);
           samples = await answerSamples(options, bundle, dir, reporter);
         } finally {
           await bundle.dispose();
@@ -184,27 +186,14 @@ function weightFinder(program: Program): (tensor: string) => TensorData | undefi
   return (tensor) => weights.get(tensor) ?? weights.get(tensor.replace(/\.\d+$/, ''));
 }
 
-/** @throws ParityError with the report when a check fails. */
-async function compare(bundle: BundleModel, model: Model, precision: Precision, reporter: Reporter): Promise<VerifyReport> {
+/** @throws VerificationFailed with the report when a check fails: such a bundle is not put in place. */
+async function compare(bundle: BundleModel, model: Model, precision: Precision, reporter: Reporter, signal?: AbortSignal): Promise<VerifyReport> {
   const cases = syntheticCases(bundle.metadata);
   const report = await withSteps(reporter, 'verify', (onProgress) =>
-    verifyProgram({ candidate: bundle.runner, reference: evaluatorRunner(model.program), metadata: bundle.metadata, cases, precision, onProgress }),
+    verifyProgram({ candidate: bundle.runner, reference: evaluatorRunner(model.program), metadata: bundle.metadata, cases, precision, stages: stageNames(model.program), onProgress, ...(signal && { signal }) }),
   );
   if (!report.passed) throw new VerificationFailed(report);
   return report;
-}
-
-/** A bundle that differs is not put in place; the report says where it differs. */
-export class VerificationFailed extends ParityError {
-  readonly report: VerifyReport;
-
-  constructor(report: VerifyReport) {
-    const stage = report.firstDivergingStage;
-    super('parity_failed', `the bundle does not compute what the checkpoint computes${stage ? `; the first stage that differs is ${stage.stage}` : ''}`, {
-      hint: 'this is a fault of pgconv, or weights that the precision cannot hold: try --dtype fp32, and report it',
-    });
-    this.report = report;
-  }
 }
 
 async function answerSamples(options: ConvertOptions, bundle: BundleModel, dir: string, reporter: Reporter): Promise<readonly SampleResult[]> {
@@ -225,17 +214,4 @@ async function answerSamples(options: ConvertOptions, bundle: BundleModel, dir: 
   }
   asking.done();
   return results;
-}
-
-/** Work that tells `(done, total)` steps, as a stage of the reporter. */
-export async function withSteps<T>(reporter: Reporter, label: string, work: (onProgress: (done: number, total: number) => void) => Promise<T>): Promise<T> {
-  let stage: ReturnType<Reporter['stage']> | undefined;
-  let before = 0;
-  const result = await work((done, total) => {
-    stage ??= reporter.stage(label, { unit: 'steps', total });
-    stage.advance(done - before);
-    before = done;
-  });
-  stage?.done();
-  return result;
 }

@@ -11,6 +11,7 @@ export function reportJson(report: VerifyReport): string {
 const COLUMNS: readonly (readonly [MetricName, string])[] = [
   ['maxAbs', 'max abs'],
   ['relativeL2', 'rel L2'],
+  ['cosine', 'cosine'],
   ['meanKld', 'mean KLD'],
   ['sameTop1', 'same top-1'],
 ];
@@ -38,7 +39,8 @@ const PLAIN = Object.fromEntries(
 
 function metricText(metric: MetricName, value: number | undefined): string {
   if (value === undefined) return '';
-  return metric === 'sameTop1' ? `${(100 * value).toFixed(2)} %` : numberText(value);
+  if (metric === 'sameTop1') return `${(100 * value).toFixed(2)} %`;
+  return metric === 'cosine' ? value.toFixed(7) : numberText(value);
 }
 
 function numberText(value: number): string {

@@ -52,7 +52,7 @@ export class FileWriter {
   constructor(options: FileWriterOptions = {}) {
     this.#options = options;
     this.#maxInFlight = options.maxInFlight ?? 32 * 1024 * 1024;
-    this.#worker = new Worker(new URL('./write_worker.js', import.meta.url), { name: 'pgconv-writer' });
+    this.#worker = new Worker(new URL('./write_worker.js', import.meta.url), { name: 'pgconv-writer', execArgv: [] });
     this.#worker.on('message', (reply: WriterReply) => this.#receive(reply));
     this.#worker.on('error', (error: Error) => this.#fail(error));
     this.#worker.on('exit', () => {

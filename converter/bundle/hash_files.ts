@@ -26,7 +26,7 @@ export function hashFiles(paths: readonly string[], { signal, onRead }: HashOpti
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(abortError(signal));
     const hashes = new Map<string, FileHash>();
-    const worker = new Worker(new URL('./hash_worker.js', import.meta.url), { workerData: paths, name: 'pgconv-hash' });
+    const worker = new Worker(new URL('./hash_worker.js', import.meta.url), { workerData: paths, name: 'pgconv-hash', execArgv: [] });
     const onAbort = () => stop(abortError(signal!));
     const stop = (error: Error) => {
       reject(error);

@@ -1,0 +1,131 @@
+import { dirname, join, resolve } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { evaluatorRunner } from '../ir/evaluate.ts';
+import { syntheticCases, type VerifyCase } from '../verify/cases.ts';
+import { stageNames, type StageNames } from '../verify/divergence.ts';
+import { readRecorded, type Recorded } from '../verify/recorded.ts';
+import { verifyProgram, type VerifyReport } from '../verify/verify.ts';
+import type { Precision } from '../verify/tolerances.ts';
+import type { Runner } from '../backends/backend.ts';
+import type { ProgramMetadata } from '../ir/graph.ts';
+import { openStaged } from './bundle_model.ts';
+import { checkBundle } from './bundle/check_bundle.ts';
+import { hashSources } from './bundle/hash_sources.ts';
+import type { Manifest } from './bundle/manifest.ts';
+import { openCheckpoint } from './checkpoints/index.ts';
+import { locateCheckpoint } from './checkpoints/locate.ts';
+import { openSafetensors } from './checkpoints/safetensors.ts';
+import { BadInputError, ParityError, UsageError } from './errors.ts';
+import { loadModel } from './families/index.ts';
+import { PRECISIONS } from './precision.ts';
+import type { Reporter } from './progress/reporter.ts';
+import { withSteps } from './progress/steps.ts';
+
+export interface VerifyBundleOptions {
+  readonly bundle: string;
+  /** A checkpoint, or a recording (golden.safetensors, with stages.safetensors beside it); default the checkpoint that was converted. */
+  readonly against?: string;
+  /** Default `cpu`. */
+  readonly device?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** The bundle does not compute what its reference computes; the report says where it differs. */
+export class VerificationFailed extends ParityError {
+  readonly report: VerifyReport;
+
+  constructor(report: VerifyReport) {
+    const stage = report.firstDivergingStage;
+    super('parity_failed', `the bundle does not compute what the original computes${stage ? `; the first stage that differs is ${stage.stage}` : ''}`, {
+      hint: 'convert again; if it fails again, the precision may not hold these weights (try --dtype fp32), or it is a fault of pgconv: please report it',
+    });
+    this.report = report;
+  }
+}
+
+/** What a bundle is held against. */
+interface Reference {
+  readonly runner: Runner | Recorded;
+  readonly cases: readonly VerifyCase[];
+  readonly stages: StageNames;
+  close(): Promise<void>;
+}
+
+/**
+ * Checks every byte of a bundle against its manifest, runs it in its runtime, and compares with the original.
+ * The report may say that it failed. @throws BadInputError for a damaged bundle or reference, UsageError when the reference is not known
+ */
+export async function verifyBundle({ bundle: dir, against, device, signal }: VerifyBundleOptions, reporter: Reporter): Promise<VerifyReport> {
+  const { manifest, unlisted } = await checkBundle(dir, signal ? { signal } : {});
+  if (unlisted.length > 0) reporter.warn(`Files that the manifest does not list: ${unlisted.slice(0, 5).join(', ')}${unlisted.length > 5 ? ', …' : ''}.`);
+  const precision = PRECISIONS.find((name) => name === manifest.precision);
+  if (!precision) throw new BadInputError('unknown_precision', `the bundle is in "${manifest.precision}"`, { file: dir, hint: `this version verifies ${PRECISIONS.join(', ')}: use a newer pgconv` });
+  const reference = await openReference(dir, manifest, against);
+  try {
+    const bundle = await openStaged(dir, manifest, device);
+    try {
+      return await runVerification(bundle.runner, reference, bundle.metadata, precision, reporter, signal);
+    } finally {
+      await bundle.dispose();
+    }
+  } finally {
+    await reference.close();
+  }
+}
+
+function runVerification(candidate: Runner, reference: Reference, metadata: ProgramMetadata, precision: Precision, reporter: Reporter, signal?: AbortSignal): Promise<VerifyReport> {
+  return withSteps(reporter, 'verify', (onProgress) =>
+    verifyProgram({ candidate, reference: reference.runner, metadata, cases: reference.cases, precision, stages: reference.stages, onProgress, ...(signal && { signal }) }),
+  );
+}
+
+async function openReference(dir: string, manifest: Manifest, against: string | undefined): Promise<Reference> {
+  const recorded = against === undefined ? undefined : await openRecording(against);
+  if (recorded) return recorded;
+  const path = against ?? (await convertedCheckpoint(dir, manifest));
+  const checkpoint = await openCheckpoint(path);
+  const { program } = loadModel(checkpoint);
+  return { runner: evaluatorRunner(program), cases: syntheticCases(manifest.program), stages: stageNames(program), close: () => checkpoint.close() };
+}
+
+/** Undefined when the path is no safetensors file with a recording's tensors. */
+async function openRecording(path: string): Promise<Reference | undefined> {
+  if (!(await stat(path).catch(() => undefined))?.isFile() || (await locateCheckpoint(path)).kind === 'npz') return undefined;
+  const golden = await openSafetensors(path);
+  const stagesPath = join(dirname(path), 'stages.safetensors');
+  const stages = (await stat(stagesPath).catch(() => undefined))?.isFile() ? await openSafetensors(stagesPath) : undefined;
+  try {
+    if (!golden.tensors.has('pixel_values') || !golden.tensors.has('input_ids')) return undefined;
+    const { cases, reference } = await readRecorded(golden.tensors, stages?.tensors, path);
+    const names = [...(stages?.tensors.keys() ?? [])];
+    return { runner: reference, cases, stages: { vision_encoder: inOrder(names.filter((n) => !n.startsWith('lm.'))), decoder: inOrder(names.filter((n) => n.startsWith('lm.'))) }, close: async () => {} };
+  } finally {
+    await golden.close();
+    await stages?.close();
+  }
+}
+
+/** Numbered stages by number, and the others behind them: vit.0, vit.1, …, vit.post_layernorm, image_features. */
+function inOrder(names: readonly string[]): string[] {
+  const rank = (name: string) => {
+    const number = Number(/\.(\d+)$/.exec(name)?.[1] ?? Number.NaN);
+    return Number.isNaN(number) ? (name.includes('.') ? 1e6 : 1e6 + 1) : number;
+  };
+  return [...names].sort((a, b) => rank(a) - rank(b));
+}
+
+/** The checkpoint that the manifest names, when it is still the one that was converted. */
+async function convertedCheckpoint(dir: string, { options, source }: Manifest): Promise<string> {
+  const given = options['checkpoint'];
+  const hint = 'name the original with --against: the checkpoint, or a recording of what it computes';
+  if (typeof given !== 'string' || !(await stat(given).catch(() => undefined))) throw new UsageError('no_reference', `the checkpoint that was converted (${String(given)}) is not here`, { file: dir, hint });
+  const checkpoint = await openCheckpoint(given);
+  try {
+    const hashes = await hashSources(checkpoint.files);
+    const changed = hashes.find(({ path, sha256 }) => source.files.find((file) => file.path === path)?.sha256 !== sha256);
+    if (changed) throw new BadInputError('source_changed', `"${changed.path}" is not the file that was converted: its sha256 differs`, { file: resolve(given), hint });
+    return given;
+  } finally {
+    await checkpoint.close();
+  }
+}
