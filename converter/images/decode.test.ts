@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readTensor } from '../../ir/tensor.ts';
 import { openSafetensors, type SafetensorsFile } from '../checkpoints/safetensors.ts';
 import { BadInputError } from '../errors.ts';
-import { decodeImage } from './decode.ts';
+import { decodeImage, type DecodeOptions } from './decode.ts';
 
 const FOLDER = join(import.meta.dirname, '../../fixtures/preprocess');
 
@@ -73,13 +73,6 @@ describe('refuses with a typed error and a way out', () => {
   });
   afterAll(() => rm(folder, { recursive: true }));
 
-  const refusal = async (source: string | Uint8Array, options?: Parameters<typeof decodeImage>[1]) => {
-    const error: unknown = await decodeImage(source, options).catch((thrown: unknown) => thrown);
-    if (!(error instanceof BadInputError)) throw new Error('expected a BadInputError', { cause: error });
-    expect(error.place.hint).toBeTruthy();
-    return error;
-  };
-
   test('missing file, folder', async () => {
     const path = join(folder, 'none.png');
     const error = await refusal(path);
@@ -110,6 +103,13 @@ describe('refuses with a typed error and a way out', () => {
     expect((await decodeImage(bytes, { maxPixels: 120_000 })).width).toBe(400);
   });
 });
+
+async function refusal(source: string | Uint8Array, options?: DecodeOptions): Promise<BadInputError> {
+  const error: unknown = await decodeImage(source, options).catch((thrown: unknown) => thrown);
+  if (!(error instanceof BadInputError)) throw new Error('expected a BadInputError', { cause: error });
+  expect(error.place.hint).toBeTruthy();
+  return error;
+}
 
 function furthest(a: ArrayLike<number>, b: ArrayLike<number | bigint>): number {
   expect(a.length).toBe(b.length);
