@@ -84,7 +84,7 @@ const script = (out: string, loops: number) => `
   console.log('end');`;
 
 /** PGCONV_KILLS=200 for a long look. */
-const KILLS = Number(process.env['PGCONV_KILLS'] ?? 12);
+const KILLS = Number(process.env['PGCONV_KILLS'] ?? 6);
 
 test(`SIGKILL at ${KILLS} moments never leaves half a bundle`, { timeout: 600_000 }, async () => {
   const dir = await tempFolder();

@@ -83,7 +83,12 @@ export function printManifest(manifest: Manifest): string {
  */
 export async function readManifest(dir: string): Promise<Manifest> {
   const file = join(dir, MANIFEST_NAME);
-  const text = await readText(file);
+  return parseManifest(await readManifestBytes(file), file);
+}
+
+/** Checks the bytes of a manifest; `file` is for messages. @throws BadInputError as `readManifest` */
+export function parseManifest(bytes: Uint8Array, file: string): Manifest {
+  const text = decodeText(bytes, file);
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -109,15 +114,21 @@ export async function readManifest(dir: string): Promise<Manifest> {
 
 const RECONVERT = 'copy the bundle again, or convert the checkpoint again';
 
-async function readText(file: string): Promise<string> {
+async function readManifestBytes(file: string): Promise<Uint8Array> {
   const stats = await stat(file).catch(() => undefined);
   if (!stats?.isFile())
     throw new BadInputError('not_a_bundle', 'there is no manifest.json: this is not a bundle', { file, hint: 'give the folder that `pgconv convert` wrote' });
   if (stats.size > MAX_MANIFEST_BYTES) throw new BadInputError('manifest_invalid', `the manifest has ${stats.size} bytes, more than ${MAX_MANIFEST_BYTES}`, { file, hint: RECONVERT });
+  return readFile(file).catch((error: unknown) => {
+    throw new BadInputError('read_failed', `cannot read the manifest: ${String(error)}`, { file, hint: 'check that the file can be read' }, { cause: error });
+  });
+}
+
+function decodeText(bytes: Uint8Array, file: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await readFile(file));
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
-    throw new BadInputError('manifest_invalid', 'the manifest is not UTF-8 text that can be read', { file, hint: RECONVERT }, { cause: error });
+    throw new BadInputError('manifest_invalid', 'the manifest is not UTF-8 text', { file, hint: RECONVERT }, { cause: error });
   }
 }
 
