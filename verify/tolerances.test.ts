@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import { f16Ulp, f32MaxAbs, TOLERANCES } from './tolerances.ts';
+
+const tiny = { layers: 3, hiddenSize: 64 };
+const gemma2b = { layers: 18, hiddenSize: 2048 };
+
+test('the bound of f32 is 1e-4 at tiny scale and 1e-3 at 3B, and grows between', () => {
+  expect(f32MaxAbs(tiny)).toBe(1e-4);
+  expect(f32MaxAbs({ layers: 1, hiddenSize: 8 })).toBe(1e-4);
+  expect(f32MaxAbs({ layers: 4, hiddenSize: 128 })).toBeCloseTo(1.63e-4, 6);
+  expect(f32MaxAbs(gemma2b)).toBe(1e-3);
+});
+
+test.each([
+  [1, 2 ** -10],
+  [-1.99, 2 ** -10],
+  [40, 2 ** -5],
+  [65504, 32],
+  [0, 2 ** -24],
+  [1e-6, 2 ** -24],
+])('one f16 unit at %f', (x, ulp) => {
+  expect(f16Ulp(x)).toBe(ulp);
+});
+
+test('a tie is 1e-3 in f32, and two units of the logit in f16', () => {
+  expect(TOLERANCES.fp32(tiny).tieMargin(40)).toBe(1e-3);
+  expect(TOLERANCES.fp16(tiny).tieMargin(40)).toBe(2 ** -4);
+  expect(TOLERANCES.fp16(tiny).tieMargin(0.01)).toBe(1e-3);
+});
+
+test.each(['fp32', 'fp16'] as const)('%s: every output refuses what is not finite, and every bound says why', (precision) => {
+  const { imageFeatures, logits, stage } = TOLERANCES[precision](gemma2b);
+  for (const bounds of [imageFeatures, logits]) expect(bounds.find(({ metric }) => metric === 'nonFinite')?.atMost).toBe(0);
+  for (const { reason, atMost, atLeast } of [...imageFeatures, ...logits, stage]) {
+    expect(reason.length).toBeGreaterThan(12);
+    expect(atMost === undefined).not.toBe(atLeast === undefined);
+  }
+});

@@ -1,0 +1,113 @@
+import { describe, expect, test } from 'vitest';
+import type { Runner } from '../backends/backend.ts';
+import type { Tensor } from '../ir/tensor.ts';
+import { syntheticCases } from './cases.ts';
+import { reportJson, reportText } from './report.ts';
+import { countingMetadata as metadata, countingModel } from './testing/counting_runner.ts';
+import { verifyProgram, type VerifyOptions, type VerifyReport } from './verify.ts';
+
+// The counting model sees neither ahead nor images: its invariants are another test's subject (converter/mutations.test.ts).
+const cases = syntheticCases(metadata);
+
+function verify(candidate: Runner, options: Partial<VerifyOptions> = {}): Promise<VerifyReport> {
+  return verifyProgram({ candidate, reference: countingModel().runner, metadata, cases, precision: 'fp32', invariants: false, ...options });
+}
+
+/** The counting model with its decoder's logits changed. */
+function withLogits(change: (logits: Tensor, inputs: Readonly<Record<string, Tensor>>) => void): Runner {
+  const { runner } = countingModel();
+  return {
+    ...runner,
+    run: async (graph, inputs, options) => {
+      const results = await runner.run(graph, inputs, options);
+      if (graph === 'decoder') change(results['logits']!, inputs);
+      return results;
+    },
+  };
+}
+
+const failedOutputs = (report: VerifyReport) => [...new Set(report.checks.filter(({ passed }) => !passed).map(({ output }) => output))];
+
+test('a model passes against itself', async () => {
+  const report = await verify(countingModel().runner);
+  expect(report).toMatchObject({ passed: true, candidate: 'counting', reference: 'counting', precision: 'fp32', greedyDifferences: [] });
+  expect(report.checks.map((c) => `${c.case}: ${c.output}`)).toEqual(cases.flatMap(({ name }) => ['image_features', 'prefill logits', 'suffix logits', 'greedy logits', 'greedy tokens'].map((output) => `${name}: ${output}`)));
+  expect(reportText(report)).toContain('verification passed: 10 of 10 checks');
+});
+
+test('columns beyond the vocabulary do not count', async () => {
+  const report = await verify(withLogits(({ data }) => data.forEach((_, i) => i % 12 >= 10 && (data[i] = Number.NaN))));
+  expect(report.passed).toBe(true);
+});
+
+test('logits at padding do not count, and at tokens they do', async () => {
+  const spoil = (wanted: number) => withLogits(({ data }, inputs) => {
+    const mask = inputs['attention_mask']!;
+    if (mask.shape[0] === 2 && inputs['past_key_values.0.key']!.shape[2] === 0) mask.data.forEach((m, i) => m === wanted && (data[i * 12] = Number.NaN));
+  });
+  expect((await verify(spoil(0))).passed).toBe(true);
+  expect(failedOutputs(await verify(spoil(1)))).toContain('prefill logits');
+});
+
+test('one NaN in one logit of the suffix fails, and says where', async () => {
+  const report = await verify(withLogits(({ data, shape }) => shape[1] === 3 && (data[12 + 4] = Number.NaN)));
+  const failed = report.checks.filter(({ passed }) => !passed);
+  expect(failed.map(({ output }) => output)).toEqual(['suffix logits', 'suffix logits']);
+  expect(failed[0]).toMatchObject({ at: [0, 1, 4], metrics: { nonFinite: 1, maxAbs: Infinity } });
+  const text = reportText(report);
+  expect(text).toContain('failed: one row, suffix logits at [0, 1, 4]: nonFinite is 1.0e+0, at most 0 is allowed');
+  expect(text).toContain('verification FAILED: 8 of 10');
+  expect(JSON.parse(reportJson(report)).checks[2].metrics.maxAbs).toBe('Infinity');
+});
+
+describe('greedy tokens', () => {
+  const lead = (margin: number) => (swap: boolean): Runner => withLogits(({ data }) => {
+    for (let row = 0; row < data.length; row += 12) {
+      const top = data.subarray(row, row + 10).indexOf(Math.max(...data.subarray(row, row + 10)));
+      data[row + ((top + 3) % 10)] = data[row + top]! - margin;
+      if (swap) data[row + ((top + 3) % 10)] = data[row + top]! + margin / 16;
+    }
+  });
+
+  test('that part on a tie are listed and pass', async () => {
+    const near = lead(2e-5);
+    const report = await verify(near(true), { reference: near(false) });
+    expect(report.passed, reportText(report)).toBe(true);
+    expect(report.greedyDifferences.length).toBeGreaterThan(0);
+    expect(report.greedyDifferences.every(({ tie }) => tie)).toBe(true);
+    expect(reportText(report)).toMatch(/tie: one row, row 0, step 0: token \d instead of \d, which led by 0\.0000200/);
+  });
+
+  test('that part off a tie fail, step by step', async () => {
+    const far = lead(0.5);
+    const report = await verify(far(true), { reference: far(false) });
+    expect(failedOutputs(report)).toContain('greedy tokens');
+    const { greedyDifferences: differences } = report;
+    expect(differences.filter((d) => d.case === 'one row').map(({ step }) => step)).toEqual([0, 1, 2, 3]);
+    expect(differences.every(({ tie }) => !tie)).toBe(true);
+  });
+});
+
+test('a shape that differs fails without being read', async () => {
+  const { runner } = countingModel();
+  const narrow: Runner = { ...runner, run: async (graph, inputs) => Object.fromEntries(Object.entries(await runner.run(graph, inputs)).map(([name, t]) => [name, name === 'logits' ? { ...t, shape: [t.shape[0]!, t.shape[1]! * 12 / 4, 4] } : t])) };
+  const report = await verify(narrow, { cases: cases.map((c) => ({ ...c, maxNewTokens: 0 })) });
+  expect(report.checks.find(({ output }) => output === 'prefill logits')).toMatchObject({ passed: false, note: expect.stringContaining('shape [') });
+});
+
+test('progress counts every part once', async () => {
+  const seen: string[] = [];
+  await verify(countingModel().runner, { onProgress: (done, total, label) => seen.push(`${done}/${total} ${label}`) });
+  expect(seen.at(0)).toBe('0/4 one row: reference');
+  expect(seen.at(-1)).toBe('4/4 two rows, left-padded: candidate');
+});
+
+test('no cases, or a recording without the case, is no success', async () => {
+  await expect(verify(countingModel().runner, { cases: [] })).rejects.toMatchObject({ code: 'bad_case' });
+  await expect(verify(countingModel().runner, { reference: { description: 'r', outcomes: new Map() } })).rejects.toMatchObject({ code: 'bad_recording' });
+});
+
+test('a model that ignores what is ahead fails its invariants', async () => {
+  const report = await verify(countingModel().runner, { invariants: true });
+  expect(failedOutputs(report)).toEqual(['prompt sees ahead']);
+});
