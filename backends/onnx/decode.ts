@@ -1,5 +1,5 @@
 import { fromBinary } from '@bufbuild/protobuf';
-import { open } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { BackendError } from '../error.ts';
 import { ModelProtoSchema, type GraphProto, type ModelProto } from './proto/onnx_pb.ts';
 
@@ -26,16 +26,11 @@ export function decodeModel(bytes: Uint8Array, path: string): ModelProto & { gra
 }
 
 async function readWhole(path: string): Promise<Uint8Array> {
-  const file = await open(path, 'r').catch((cause: NodeJS.ErrnoException) => {
+  const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     throw new BackendError('bundle-missing', `cannot open the model: ${cause.code ?? cause.message}`, { file: path, hint: 'name a bundle that pgconv wrote' }, { cause });
   });
-  try {
-    const stat = await file.stat();
-    if (!stat.isFile()) throw new BackendError('bundle-damaged', 'the model is not a regular file', { file: path, hint: 'name a file' });
-    if (stat.size > MAX_MODEL_BYTES)
-      throw new BackendError('bundle-damaged', `the model file has ${stat.size} bytes, at most ${MAX_MODEL_BYTES} are read`, { file: path, hint: 'store its weights as external data' });
-    return await file.readFile();
-  } finally {
-    await file.close();
-  }
+  if (!found.isFile()) throw new BackendError('bundle-damaged', 'the model is not a regular file', { file: path, hint: 'name a file' }); // before it is opened: a FIFO would wait
+  if (found.size > MAX_MODEL_BYTES)
+    throw new BackendError('bundle-damaged', `the model file has ${found.size} bytes, at most ${MAX_MODEL_BYTES} are read`, { file: path, hint: 'store its weights as external data' });
+  return readFile(path);
 }
