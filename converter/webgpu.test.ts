@@ -70,7 +70,6 @@ describe('onnxruntime-web, WebGPU, headless Chromium', () => {
     const size = prompt.pixelValues.shape[2]!;
     const input = {
       names: { vision: 'vision_encoder', embed: 'embed_tokens', decoder: 'decoder_model_merged' },
-      model: basename(bundle),
       ids: [...prompt.inputIds.data.subarray(0, length)],
       pixels: [...prompt.pixelValues.data.subarray(0, 3 * size * size)],
       imageSize: size,

@@ -2,7 +2,7 @@ import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { TensorData } from '../../ir/tensor.ts';
 import { writeSafetensors } from '../checkpoints/safetensors_writer.ts';
-import { OutputError, UsageError } from '../errors.ts';
+import { OutputError, PgconvError, UsageError } from '../errors.ts';
 import { bigVisionArrays } from '../families/paligemma/big_vision.ts';
 import { imageTokens, VARIANTS, type PaliGemmaConfig } from '../families/paligemma/config.ts';
 import { hubName } from '../families/paligemma/hugging_face.ts';
@@ -24,6 +24,7 @@ export interface SynthOptions {
   readonly seed?: number;
   /** Hears of written and total bytes. */
   readonly onProgress?: (written: number, total: number) => void;
+  readonly signal?: AbortSignal;
 }
 
 export interface SynthResult {
@@ -51,7 +52,10 @@ export async function synthesize(options: SynthOptions): Promise<SynthResult> {
   const entries = options.format === 'npz' ? bigVisionEntries(config, options) : huggingFaceEntries(config, options);
   const bytes = entries.reduce((sum, { data }) => sum + data.byteLength, 0);
   let written = 0;
-  const onBytes = (count: number) => options.onProgress?.((written += count), bytes);
+  const onBytes = (count: number) => {
+    options.signal?.throwIfAborted();
+    options.onProgress?.((written += count), bytes);
+  };
   const staging = join(dirname(out), `.${basename(out)}.synth-${process.pid}`);
   try {
     await mkdir(staging, { recursive: true });
@@ -60,7 +64,7 @@ export async function synthesize(options: SynthOptions): Promise<SynthResult> {
     await rename(staging, out);
   } catch (error) {
     await rm(staging, { recursive: true, force: true });
-    throw error instanceof OutputError ? error : new OutputError('cannot_write', error instanceof Error ? error.message : String(error), { file: out, hint: 'check the free space and the permissions of the folder' }, { cause: error });
+    throw error instanceof PgconvError ? error : new OutputError('cannot_write', error instanceof Error ? error.message : String(error), { file: out, hint: 'check the free space and the permissions of the folder' }, { cause: error });
   }
   return { path: out, tensors: entries.length, bytes };
 }

@@ -1,0 +1,41 @@
+import { Command } from 'commander';
+import { reportJson, reportText } from '../../verify/report.ts';
+import { EXIT } from '../errors.ts';
+import { verifyBundle } from '../verify_bundle.ts';
+import type { Io } from './io.ts';
+import { jsonOption, type CommandResult } from './options.ts';
+
+const HELP = `
+First every byte of the bundle is checked against its manifest. Then it runs in its own runtime, beside the reference: the weights of
+the checkpoint evaluated in float64 (--against <checkpoint>; the default is the one that was converted), or what another
+implementation was seen to compute (--against golden.safetensors, with stages.safetensors beside it). Compared are image features,
+logits of every position, greedy tokens with the margin of ties, a left-padded batch, and the bundle with itself. On failure the first
+stage that diverges is named, and the exit code is 1.
+
+Examples:
+  pgconv verify shapes-onnx-fp16
+  pgconv verify shapes-onnx-fp16 --against fixtures/shapes/bv_f32.npz --json
+  pgconv verify tiny-onnx-fp32 --against fixtures/pg1-tiny/golden.safetensors --device webgpu`;
+
+/** `pgconv verify`. */
+export function verifyCommand(io: Io, result: CommandResult): Command {
+  return new Command('verify')
+    .description('Check a bundle byte by byte, run it, and compare it with the original.')
+    .argument('<bundle>', 'folder that `pgconv convert` wrote')
+    .option('--against <path>', 'the checkpoint, or a recording (default: the checkpoint that was converted)')
+    .option('--device <name>', 'where to run the bundle: cpu, or webgpu (default: cpu)')
+    .addOption(jsonOption())
+    .addHelpText('after', HELP)
+    .action(async (bundle: string, flags: { against?: string; device?: string; json?: boolean }) => {
+      const reporter = io.reporter();
+      const { json: asJson, ...rest } = flags;
+      try {
+        const report = await verifyBundle({ bundle, signal: io.signal, ...rest }, reporter);
+        reporter.close();
+        io.out(asJson ? reportJson(report) : reportText(report));
+        if (!report.passed) result.exitCode = EXIT.parityFailed;
+      } finally {
+        reporter.close();
+      }
+    });
+}
