@@ -23,7 +23,7 @@ export interface Check {
 }
 
 /** A metric that is NaN fails every bound. */
-export function judge(bound: Bound, value: number): BoundVerdict {
+function judge(bound: Bound, value: number): BoundVerdict {
   const passed = (bound.atMost === undefined || value <= bound.atMost) && (bound.atLeast === undefined || value >= bound.atLeast);
   return { ...bound, value, passed };
 }
