@@ -45,6 +45,20 @@ test.each([
   expect(await readFile(path, 'utf8')).toBe(content);
 });
 
+test('drafts of runs that were killed while they took the lock are removed, and those of the living stay', async () => {
+  const dir = await tempFolder();
+  const path = join(dir, 'lock');
+  const dead = deadPid();
+  const holder = { pid: dead, host: hostname(), started: '', token: 't' };
+  await writeFile(`${path}.${dead}-1`, '{"pid"');
+  await writeFile(`${path}.${dead}-2`, JSON.stringify(holder));
+  await writeFile(`${path}.${process.pid}-3.stale`, JSON.stringify(holder));
+  await writeFile(`${path}.${process.pid}-4`, JSON.stringify({ ...holder, pid: process.pid }));
+  await writeFile(`${path}.somebody-else`, '');
+  await (await acquireLock(path)).release();
+  expect((await readdir(dir)).sort()).toEqual([`lock.${process.pid}-4`, 'lock.somebody-else']);
+});
+
 test('whoever lost the lock finds out, and does not release the lock of the next', async () => {
   const path = join(await tempFolder(), 'lock');
   const lock = await acquireLock(path);

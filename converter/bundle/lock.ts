@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { OutputError } from '../errors.ts';
 
 export interface Lock {
@@ -27,7 +28,7 @@ interface Holder {
 export async function acquireLock(path: string): Promise<Lock> {
   const token = randomUUID();
   const mine = JSON.stringify({ pid: process.pid, host: hostname(), started: await startOf(process.pid), token } satisfies Holder);
-  const draft = `${path}.${token}`;
+  const draft = `${path}.${process.pid}-${token}`;
   await writeFile(draft, mine, { flag: 'wx' });
   try {
     while (!(await create(draft, path, mine))) {
@@ -40,6 +41,7 @@ export async function acquireLock(path: string): Promise<Lock> {
   } finally {
     await rm(draft, { force: true });
   }
+  await removeDeadDrafts(path);
   const isMine = async () => (await readFile(path, 'utf8').catch(ignoreMissing)) === mine;
   return {
     path,
@@ -82,9 +84,22 @@ async function removeStale(path: string, stale: string, aside: string): Promise<
   await rm(aside, { force: true });
 }
 
+/** A run that was killed while it took the lock leaves its draft, and perhaps the stale lock that it had moved. Drafts of the living stay. */
+async function removeDeadDrafts(path: string): Promise<void> {
+  const prefix = `${basename(path)}.`;
+  for (const name of await readdir(dirname(path))) {
+    if (!name.startsWith(prefix)) continue;
+    const draft = join(dirname(path), name);
+    const content = await readFile(draft, 'utf8').catch(ignoreMissing);
+    // Half a draft names its process in its name only.
+    const holder = (content === undefined ? undefined : parseHolder(content)) ?? { pid: Number.parseInt(name.slice(prefix.length), 10), host: hostname(), started: '', token: '' };
+    if (!(await isAlive(holder))) await rm(draft, { force: true });
+  }
+}
+
 async function isAlive(holder: Holder): Promise<boolean> {
   // A process of another machine, or of another container, cannot be asked.
-  if (holder.host !== hostname()) return true;
+  if (holder.host !== hostname() || !Number.isSafeInteger(holder.pid) || holder.pid <= 0) return true;
   try {
     process.kill(holder.pid, 0);
   } catch (error) {
