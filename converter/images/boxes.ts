@@ -11,7 +11,7 @@ export interface Box {
 }
 
 /** A stretch of the text that is no box as the models write them. */
-export interface BoxProblem {
+interface BoxProblem {
   /** Index of its first character. */
   readonly offset: number;
   readonly text: string;
@@ -101,5 +101,5 @@ function split(text: string): Piece[] {
 function piece(text: string, offset: number): Piece {
   const tokens = [...text.matchAll(TOKEN)];
   const indices = (kind: string) => tokens.filter((token) => token[1] === kind).map((token) => Number(token[2]));
-  return { offset, raw: text.trim(), loc: indices('loc'), seg: indices('seg'), label: text.replaceAll(TOKEN, '').trim() };
+  return { offset: offset + text.length - text.trimStart().length, raw: text.trim(), loc: indices('loc'), seg: indices('seg'), label: text.replaceAll(TOKEN, '').trim() };
 }

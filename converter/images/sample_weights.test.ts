@@ -22,10 +22,8 @@ describe('sampleWeights', () => {
     fc.assert(fc.property(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 300 }), (from, to) => {
       const { stride, first, count, weights } = sampleWeights(from, to, TRIANGLE);
       for (let i = 0; i < to; i++) {
-        expect(count[i]).toBeGreaterThan(0);
-        expect(count[i]).toBeLessThanOrEqual(stride);
-        expect(first[i]! + count[i]!).toBeLessThanOrEqual(from);
-        expect(weights.subarray(i * stride, i * stride + count[i]!).reduce((a, b) => a + b)).toBeCloseTo(1, 12);
+        const sum = weights.subarray(i * stride, i * stride + count[i]!).reduce((a, b) => a + b, 0);
+        if (!(count[i]! >= 1 && count[i]! <= stride && first[i]! >= 0 && first[i]! + count[i]! <= from && Math.abs(sum - 1) < 1e-12)) throw new Error(`output ${i}`);
       }
     }));
   });

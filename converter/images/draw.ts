@@ -1,0 +1,47 @@
+import { randomBytes } from 'node:crypto';
+import { open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import sharp from 'sharp';
+import { outputError } from '../bundle/output_error.ts';
+import { BadInputError } from '../errors.ts';
+import { boxOverlay } from './box_overlay.ts';
+import type { Box } from './boxes.ts';
+import type { RgbImage } from './rgb_image.ts';
+
+/** What librsvg can draw. */
+const MAX_SIDE = 32_767;
+
+/**
+ * The picture with its boxes and labels, as a PNG; pixels that no box covers keep their values.
+ * @throws BadInputError when a side is longer than 32,767 pixels.
+ */
+export async function renderBoxes({ width, height, data }: RgbImage, boxes: readonly Box[]): Promise<Uint8Array> {
+  if (Math.max(width, height) > MAX_SIDE) throw new BadInputError('image_too_large', `cannot draw on ${width}×${height} pixels: at most ${MAX_SIDE} a side`, { hint: 'scale the picture down first' });
+  const raw = { width, height, channels: 3 } as const;
+  const picture = sharp(data, { raw, limitInputPixels: false });
+  const layers = boxes.length > 0 ? [{ input: Buffer.from(boxOverlay(boxes, width, height)), limitInputPixels: false }] : [];
+  return picture.composite(layers).removeAlpha().png().toBuffer();
+}
+
+/**
+ * Draws boxes onto a picture and writes it as PNG, replacing `file`. It is written beside its place and moved there, so `file` is
+ * never a part of a picture.
+ * @throws OutputError when it cannot be written; what stood at `file` is untouched.
+ */
+export async function drawBoxes(image: RgbImage, boxes: readonly Box[], file: string): Promise<void> {
+  const png = await renderBoxes(image, boxes);
+  const draft = join(dirname(file), `.${basename(file).slice(0, 100)}.${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    const handle = await open(draft, 'wx');
+    try {
+      await handle.writeFile(png);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(draft, file);
+  } catch (error) {
+    await rm(draft, { force: true }).catch(() => {});
+    throw outputError(error, file);
+  }
+}
