@@ -3,7 +3,6 @@ import type { DType } from '../../ir/dtypes/index.ts';
 import { evaluatorRunner } from '../../ir/evaluate.ts';
 import { GraphBuilder } from '../../ir/builder.ts';
 import { ops, type OpName } from '../../ir/ops/index.ts';
-import type { Op } from '../../ir/op.ts';
 import { tensorOf } from '../../ir/tensor.ts';
 import { sym } from '../../ir/dim.ts';
 import type { Device } from './session.ts';
@@ -27,7 +26,7 @@ const GPU: Tolerance = { absolute: 1e-5, relative: 1e-5 };
 
 const titled = (Object.entries(opCases) as [OpName, (typeof opCases)[OpName]][]).flatMap(([name, cases]) => cases.map((opCase) => ({ name, title: opCase.title, opCase })));
 
-async function conform(name: OpName, dtype: DType, device: Device, tolerance: Tolerance, opCase: (typeof titled)[number]['opCase']): Promise<void> {
+async function expectConformance(name: OpName, dtype: DType, device: Device, tolerance: Tolerance, opCase: (typeof titled)[number]['opCase']): Promise<void> {
   const graph = opGraph(name, opCase, dtype);
   const program = programOf(graph);
   await using bundle = await emittedBundle(program);
@@ -46,7 +45,7 @@ describe('each op on the cpu equals the evaluator', () => {
   });
 
   it.each(titled)('$name: $title', async ({ name, opCase }) => {
-    for (const dtype of opCase.dtypes ?? (['f32', 'f16'] as const)) await conform(name, dtype, 'cpu', approximate.has(name) ? APPROXIMATE[dtype]! : EXACT, opCase);
+    for (const dtype of opCase.dtypes ?? (['f32', 'f16'] as const)) await expectConformance(name, dtype, 'cpu', approximate.has(name) ? APPROXIMATE[dtype]! : EXACT, opCase);
   });
 
   it.each(['add', 'sub', 'mul', 'div', 'equal', 'less_equal', 'tanh', 'erf', 'sqrt', 'gelu_tanh', 'softmax'] as const)('%s of NaN, infinities, signed zeros and subnormals', async (name) => {
@@ -54,7 +53,7 @@ describe('each op on the cpu equals the evaluator', () => {
     const b = new GraphBuilder(name);
     const shape = [sym('n'), 1];
     const values = ops[name].operands.map((operand) => b.input(operand, { dtype: 'f32', shape }));
-    b.output('y', b.node(ops[name] as unknown as Op, values, {})[0]!);
+    b.output('y', b.node(ops[name], values, {})[0]!);
     const program = programOf(b.build());
     await using bundle = await emittedBundle(program);
     const pairs = edges.flatMap((x) => edges.map((y) => [x, y]));
@@ -71,6 +70,6 @@ describe('each op on webgpu equals the evaluator', () => {
   // SwiftShader has no f16: run.test.ts looks at what a bundle in f16 gets
   for (const { name, title, opCase } of titled.filter(({ opCase }) => opCase.attrs?.['to'] !== 'f16')) {
     const dtype = (opCase.dtypes ?? ['f32']).includes('f32') ? 'f32' : opCase.dtypes![0]!;
-    itOnGpu(`${name}: ${title} (${dtype})`, () => conform(name, dtype, 'webgpu', dtype === 'f32' ? GPU : EXACT, opCase));
+    itOnGpu(`${name}: ${title} (${dtype})`, () => expectConformance(name, dtype, 'webgpu', dtype === 'f32' ? GPU : EXACT, opCase));
   }
 });

@@ -101,9 +101,9 @@ describe('a hostile or damaged file is refused by name', () => {
     ['a fraction', { offset: '1e1' }],
     ['a length that is not its shape’s', { length: '12' }],
     ['a negative length', { length: '-1' }],
-  ])('%s', async (_, entries) => {
+  ] as [string, Readonly<Record<string, string>>][])('%s', async (_, entries) => {
     await writeFile(join(dir, 'd'), new Uint8Array(16));
-    expect(await failureOf(await modelWith(external({ location: 'd', ...entries } as Record<string, string>)))).toMatchObject({ code: 'bundle-damaged', place: { tensor: 'w' } });
+    expect(await failureOf(await modelWith(external({ location: 'd', ...entries })))).toMatchObject({ code: 'bundle-damaged', place: { tensor: 'w' } });
   });
 
   it('external data without a location', async () => expect((await failureOf(await modelWith(external({ offset: '0' })))).message).toContain('location'));

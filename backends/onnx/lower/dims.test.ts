@@ -11,7 +11,7 @@ function nodesFor(dim: string, ...inputs: readonly (readonly string[])[]): strin
   const context = new LoweringContext(b.build());
   context.dims.vector(parseDim(dim));
   context.dims.vector(parseDim(dim)); // computed once
-  return context.finish().nodes.map(({ opType, inputs: from, attributes }) => `${opType}(${from.join(', ')})${'start' in attributes ? ` axis ${attributes['start']}` : ''}`);
+  return context.finish().nodes.map(({ opType, inputs: from, attributes }) => `${opType}(${from.join(', ')})${'start' in attributes ? ` axis ${Number(attributes['start'])}` : ''}`);
 }
 
 describe('a symbolic size', () => {

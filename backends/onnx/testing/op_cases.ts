@@ -2,7 +2,6 @@ import { parseDim, type Dim } from '../../../ir/dim.ts';
 import { GraphBuilder } from '../../../ir/builder.ts';
 import type { DType } from '../../../ir/dtypes/index.ts';
 import type { Graph } from '../../../ir/graph.ts';
-import type { Op } from '../../../ir/op.ts';
 import { ops, type OpName } from '../../../ir/ops/index.ts';
 import { tensorData, tensorOf, type Tensor } from '../../../ir/tensor.ts';
 import { randomTensor } from '../../../ir/testing/random.ts';
@@ -34,7 +33,7 @@ export function opGraph(name: OpName, { operands, attrs = {}, beside = [] }: OpC
     if (kind === 'l') return b.literalTensor(weight(), `l${i}`);
     return b.input(`x${i}`, { dtype: inputDTypes[kind] ?? dtype, shape });
   });
-  b.node(ops[name] as unknown as Op, values, attrs).forEach((value, i) => b.output(`y${i}`, value));
+  b.node(ops[name], values, attrs).forEach((value, i) => b.output(`y${i}`, value));
   return b.build();
 }
 

@@ -30,7 +30,7 @@ export function programOf(...graphs: readonly Graph[]): Program {
 /** A weight whose values follow from its name, scaled down as trained ones are. */
 export function randomWeight(name: string, shape: readonly number[], scale = 0.5): TensorData {
   const tensor = randomTensor('f32', shape, seedOf(name));
-  return tensorData({ ...tensor, data: tensor.data.map((x) => Math.fround(x * scale)) as Float32Array });
+  return tensorData({ ...tensor, data: tensor.data.map((x) => x * scale) });
 }
 
 const [WIDTH, HEADS, HEAD_DIM, INNER, VOCAB, LAYERS, POSITIONS] = [16, 4, 8, 24, 24, 2, 64];
