@@ -13,7 +13,7 @@ export async function readModelFile(path: string): Promise<{ readonly bytes: Uin
 }
 
 /** protobuf-es bounds every length and the depth of nesting (100 messages). @throws BackendError naming the file. */
-export function decodeModel(bytes: Uint8Array, path: string): ModelProto & { graph: GraphProto } {
+function decodeModel(bytes: Uint8Array, path: string): ModelProto & { graph: GraphProto } {
   let model: ModelProto;
   try {
     model = fromBinary(ModelProtoSchema, bytes, { readUnknownFields: false });

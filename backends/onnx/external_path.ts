@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { BackendError } from '../error.ts';
 
 /** Why a `location` of external data may not be followed; undefined when it is a plain relative path. */
-export function unsafeLocation(location: string): string | undefined {
+function unsafeLocation(location: string): string | undefined {
   if (location === '') return 'is empty';
   if (location.includes('\0')) return 'contains NUL';
   if (location.includes('\\')) return 'contains a backslash';

@@ -7,7 +7,7 @@ import type { LoweringContext } from './context.ts';
  * A transposed weight is read whole once, so weights above this stay as they are and Gemm multiplies by their transpose: the
  * head over the vocabulary and the widest layers. Smaller ones become [in, out] for MatMul, the form every provider packs best.
  */
-export const TRANSPOSE_BYTES = 256 * 1024 * 1024;
+const TRANSPOSE_BYTES = 256 * 1024 * 1024;
 
 /** Transposed views, one for each weight and for as long as it lives, so that shared weights stay shared. */
 const transposed = new WeakMap<TensorData, TensorData>();

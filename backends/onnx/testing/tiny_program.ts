@@ -36,7 +36,7 @@ export function randomWeight(name: string, shape: readonly number[], scale = 0.5
 const [WIDTH, HEADS, HEAD_DIM, INNER, VOCAB, LAYERS, POSITIONS] = [16, 4, 8, 24, 24, 2, 64];
 
 /** Decoder of a small Gemma-like model with the ports of a real one: prefix mask, rope, 1-head KV cache, softcap, tied head. */
-export function tinyDecoder(): Graph {
+function tinyDecoder(): Graph {
   const b = new GraphBuilder('decoder');
   const [batch, seq, past] = [sym('batch_size'), sym('seq'), sym('past')];
   const total = addDims(past, seq);
@@ -89,7 +89,7 @@ function prefixBias(b: GraphBuilder, mask: Value): Value {
 }
 
 /** Patches of a picture, layer norm, projection with a bias, gelu. */
-export function tinyVision(): Graph {
+function tinyVision(): Graph {
   const b = new GraphBuilder('vision_encoder');
   const images = sym('images');
   const pixels = b.input('pixel_values', { dtype: 'f32', shape: [images, 3, 8, 8] });
