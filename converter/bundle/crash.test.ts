@@ -47,7 +47,7 @@ async function crashAt(n: number, work: () => Promise<unknown>): Promise<boolean
 
 test('a stop at any change of the file system leaves nothing, the old bundle or the new one, and the next run cleans up', async () => {
   const reached = { fresh: 0, swap: 0 };
-  const seen = new Set<string | undefined>();
+  const seen = new Set<string>();
   for (const kind of ['fresh', 'swap'] as const) {
     for (let n = 0; ; n++) {
       const dir = await tempFolder();
@@ -109,7 +109,7 @@ test(`SIGKILL at ${KILLS} moments never leaves half a bundle`, { timeout: 600_00
 test('a limit on the size of files is a typed error, and nothing is left', async () => {
   const dir = await tempFolder();
   const limited = `trap '' XFSZ; ulimit -f 100; exec "$0" --input-type=module -e "$1"`;
-  const run = spawnSync('bash', ['-c', limited, process.execPath, `${script(join(dir, 'out'), 1)}`], { encoding: 'utf8' });
+  const run = spawnSync('bash', ['-c', limited, process.execPath, (script(join(dir, 'out'), 1))], { encoding: 'utf8' });
   expect(run.stderr).toContain("code: 'file_too_large'");
   expect(run.status).toBe(1);
   expect(await readdir(dir)).toEqual([]);

@@ -63,9 +63,9 @@ export async function publishBundle(options: PublishOptions): Promise<PublishedB
     await system(mkdir(staging));
     const written = await writeFiles(files, staging, options);
     signal?.throwIfAborted();
-    const manifest = makeManifest(await options.manifest(written), written.files);
+    const manifest = makeManifest(await orAbort(Promise.resolve(options.manifest(written)), signal), written.files);
     await system(writeManifest(staging, manifest, files));
-    await options.beforePublish?.(staging, manifest);
+    await orAbort(Promise.resolve(options.beforePublish?.(staging, manifest)), signal);
     signal?.throwIfAborted();
     await lock.check();
     await system(putInPlace(staging, out));
@@ -153,7 +153,7 @@ async function writeManifest(staging: string, manifest: Manifest, files: readonl
   for (const folder of [...folders, staging]) await syncFolder(folder);
 }
 
-/** A flush can take long; an abort does not wait for it. */
+/** A flush or a verification can take long; an abort does not wait for it. */
 async function orAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return work;
   let onAbort = () => {};

@@ -93,6 +93,7 @@ function close() {
   file = undefined;
   flushing
     .then(() => handle.sync())
+    // oxlint-disable-next-line typescript/no-misused-promises -- finally waits for the promise
     .finally(() => handle.close())
     .then(() => reply({ kind: 'closed', path: closed, bytes, sha256: hash.digest('hex') }), fail);
 }

@@ -1,3 +1,4 @@
+import { EXIT, visible } from '../errors.ts';
 import { lineReporter } from '../progress/lines.ts';
 import type { Reporter } from '../progress/reporter.ts';
 import { barReporter } from '../progress/bars.ts';
@@ -12,14 +13,25 @@ export interface Io {
   readonly signal: AbortSignal;
 }
 
-/** stdout and stderr of the process: progress bars on a terminal, lines otherwise. */
+/**
+ * stdout and stderr of the process: progress bars on a terminal, lines otherwise. Control characters, which names in a hostile
+ * file may have, are escaped; in JSON they stay what they are.
+ */
 export function processIo(signal: AbortSignal): Io {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', endOnClosedPipe);
+  const err = (text: string) => void process.stderr.write(`${visible(text)}\n`);
   return {
-    out: (text) => void process.stdout.write(`${text}\n`),
-    err: (text) => void process.stderr.write(`${text}\n`),
-    reporter: () => (process.stderr.isTTY ? barReporter(process.stderr) : lineReporter((line) => void process.stderr.write(`${line}\n`))),
+    out: (text) => void process.stdout.write(`${visible(text)}\n`),
+    err,
+    reporter: () => (process.stderr.isTTY ? barReporter(process.stderr) : lineReporter(err)),
     signal,
   };
+}
+
+/** `pgconv inspect … | head` is no failure. */
+function endOnClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(process.exitCode ?? EXIT.done);
 }
 
 /** JSON for programs: numbers that JSON does not have are written as strings. */

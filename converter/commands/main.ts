@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { EXIT, InterruptedError } from '../errors.ts';
+import { VerificationFailed } from '../verify_bundle.ts';
 import { TOOL } from '../version.ts';
 import { convertCommand } from './convert.ts';
 import { failureOf } from './exit.ts';
@@ -31,6 +32,8 @@ Every command takes --json: one JSON text on stdout, {"error": {...}} when it fa
 export async function main(args: readonly string[]): Promise<number> {
   const stop = interruption();
   const io = processIo(stop.signal);
+  // Node would end with 1, which means that parity failed.
+  process.on('uncaughtException', (error) => process.exit(tell(error, args, io)));
   try {
     return await runCommandLine(args, io);
   } finally {
@@ -40,7 +43,6 @@ export async function main(args: readonly string[]): Promise<number> {
 
 /** The same with another place to write to. */
 export async function runCommandLine(args: readonly string[], io: Io): Promise<number> {
-  const wantsJson = args.includes('--json');
   const result = { exitCode: EXIT.done as number };
   const program = new Command(TOOL.name)
     .description('Compiles PaliGemma checkpoints to bundles that run in browsers and on servers, and proves that each bundle computes what the original computed.')
@@ -60,23 +62,32 @@ export async function runCommandLine(args: readonly string[], io: Io): Promise<n
     await program.parseAsync([...args], { from: 'user' });
     return result.exitCode;
   } catch (error) {
-    const failure = failureOf(io.signal.aborted && !(error instanceof InterruptedError) ? io.signal.reason : error);
-    if (!failure) return EXIT.done;
-    if (failure.text) io.err(failure.text);
-    if (wantsJson) io.out(json({ error: failure.report }));
-    return failure.exitCode;
+    return tell(error, args, io);
   }
 }
 
-/** The first Ctrl-C asks the command to stop and gives it a moment; the second ends the process at once. */
+/** Tells what stopped a command, in the form that was asked for, and returns its exit code. */
+function tell(error: unknown, args: readonly string[], io: Io): number {
+  const failure = failureOf(io.signal.aborted && !(error instanceof InterruptedError) ? io.signal.reason : error);
+  if (!failure) return EXIT.done;
+  if (failure.text) io.err(failure.text);
+  if (args.includes('--json')) io.out(json({ error: failure.report, ...(error instanceof VerificationFailed && { verification: error.report }) }));
+  return failure.exitCode;
+}
+
+/**
+ * The first Ctrl-C asks the command to stop and gives it a moment. Then the system's own handling is back, so the second ends
+ * the process at once, also while it computes.
+ */
 function interruption(): { signal: AbortSignal; dispose(): void } {
   const controller = new AbortController();
+  const dispose = () => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   const onSignal = (name: 'SIGINT' | 'SIGTERM') => {
+    dispose();
     const reason = new InterruptedError(name);
-    if (controller.signal.aborted) process.exit(reason.exitCode);
     controller.abort(reason);
     setTimeout(() => process.exit(reason.exitCode), GRACE_MS).unref();
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-  return { signal: controller.signal, dispose: () => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal) };
+  return { signal: controller.signal, dispose };
 }

@@ -1,4 +1,5 @@
 import cliProgress from 'cli-progress';
+import { visible } from '../errors.ts';
 import type { Reporter } from './reporter.ts';
 import { bytesText, progressText, secondsText } from './units.ts';
 
@@ -9,14 +10,14 @@ export function barReporter(stream: NodeJS.WriteStream): Reporter {
     cliProgress.Presets.shades_classic,
   );
   let running = 0;
-  const line = (text: string) => (running > 0 ? bars.log(`${text}\n`) : void stream.write(`${text}\n`));
+  const line = (text: string) => (running > 0 ? bars.log(`${visible(text)}\n`) : void stream.write(`${visible(text)}\n`));
   return {
     stage(label, { unit, total }) {
       const started = performance.now();
       const seconds = () => (performance.now() - started) / 1000;
       let done = 0;
       running++;
-      const bar = bars.create(Math.max(1, total), 0, { label, text: '' });
+      const bar = bars.create(Math.max(1, total), 0, { label: visible(label), text: '' });
       return {
         advance(amount) {
           done += amount;

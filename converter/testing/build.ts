@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { rm } from 'node:fs/promises';
+import { copyFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -17,6 +17,7 @@ export function testBuild(): string {
     }).catch((error: Error & { stdout?: string }) => {
       if (!error.stdout?.includes('error TS')) throw error;
     });
+    await copyFile(join(root, 'package.json'), join(dir, 'package.json'));
   });
   afterAll(() => rm(dir, { recursive: true, force: true }));
   return dir;
