@@ -58,7 +58,7 @@ test.each<[string, (graph: Graph) => Graph, string]>([
   ['an output that does not exist', (g) => ({ ...g, outputs: [{ name: 'y', value: { ...g.outputs[0]!.value } }] }), 'graph g, output "y": %mul does not exist'],
   ['a stage that does not exist', (g) => ({ ...g, stages: [{ name: 's', value: { name: 'gone', type: tensorType('f32', []) } }] }), 'graph g, stage "s": %gone does not exist'],
   ['a fractional size', (g) => ({ ...g, inputs: [{ name: 'x', type: tensorType('f32', [1.5]) }] }), 'graph g, input %x: %x: f32[1.5] has a dimension that is no size'],
-  ['an operand too many', (g) => ({ ...g, nodes: [{ ...g.nodes[0]!, inputs: Array(4).fill(g.inputs[0]!) } as Graph['nodes'][0]] }), 'graph g, %linear = linear: linear takes (x, weight, bias?), not 4 operands'],
+  ['an operand too many', (g) => ({ ...g, nodes: [{ ...g.nodes[0]!, inputs: Array(4).fill(g.inputs[0]!) }] }), 'graph g, %linear = linear: linear takes (x, weight, bias?), not 4 operands'],
   ['an attribute too many', (g) => ({ ...g, nodes: [{ ...g.nodes[0]!, attrs: { axis: 1 } } as unknown as Graph['nodes'][0]] }), 'graph g, %linear = linear: linear has no attribute axis'],
 ])('%s', (_, break_, message) => {
   expect(() => checkGraph(break_(valid()))).toThrow(new IrError(message));

@@ -1,7 +1,6 @@
 import { GraphBuilder } from './builder.ts';
 import type { Constant, Graph, Node, Value } from './graph.ts';
 import { ops } from './ops/index.ts';
-import type { Op } from './op.ts';
 
 /** What a rule may do and see. All values are those of the new graph. */
 export interface RewriteContext {
@@ -17,7 +16,7 @@ export type RewriteRule = (node: Node, context: RewriteContext) => readonly Valu
 
 /** Adds a copy of `node` over other operands, inferring its types anew. */
 export function emitNode(builder: GraphBuilder, node: Node, inputs: readonly Value[]): readonly Value[] {
-  return builder.node(ops[node.op] as unknown as Op, inputs, node.attrs as Readonly<Record<string, unknown>>, node.outputs.map((v) => v.name));
+  return builder.node(ops[node.op], inputs, node.attrs, node.outputs.map((v) => v.name));
 }
 
 /**

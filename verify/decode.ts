@@ -78,7 +78,7 @@ async function runDecoder({ runner }: Model, embeddings: Tensor, attentionMask: 
     {
       inputs_embeds: embeddings,
       attention_mask: attentionMask,
-      position_ids: positionIds(attentionMask, embeddings.shape[1]!),
+      position_ids: positionIds(attentionMask, embeddings.shape[1]),
       num_logits_to_keep: tensorOf('i64', [], [logitsToKeep]),
       ...cache,
     },

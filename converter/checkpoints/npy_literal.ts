@@ -86,7 +86,7 @@ class Literal {
       const dim = Number(digits);
       if (!Number.isSafeInteger(dim)) this.#fail(`dimension ${digits} is beyond 2^53 - 1`, this.#at);
       dims.push(dim);
-      this.#at += digits!.length;
+      this.#at += digits.length;
       if (dims.length > 1 && this.#accept(')')) break; // (3) is a number, (3,) a tuple
       this.#take(',');
     }
@@ -97,7 +97,7 @@ class Literal {
     this.#skipSpace();
     const quote = this.#text[this.#at];
     if (quote !== "'" && quote !== '"') this.#fail('expected a quoted string', this.#at);
-    const end = this.#text.indexOf(quote!, this.#at + 1);
+    const end = this.#text.indexOf(quote, this.#at + 1);
     const text = this.#text.slice(this.#at + 1, end);
     if (end < 0 || text.includes('\\')) this.#fail('expected a string without escapes that ends', this.#at);
     this.#at = end + 1;

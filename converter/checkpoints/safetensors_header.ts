@@ -1,4 +1,4 @@
-import { type DType } from '../../ir/dtypes/index.ts';
+import type { DType } from '../../ir/dtypes/index.ts';
 import { BadInputError } from '../errors.ts';
 import { MAX_RANK, tensorByteLength } from './bounds.ts';
 import { JsonReader, shorten } from './strict_json.ts';

@@ -31,6 +31,7 @@ test('its programs parse, import what the client has, and ask for the files that
     const [line, ...body] = program.split('\n');
     const names = /^import \{ (.*) \} from /.exec(line!)![1]!.split(', ');
     for (const name of names) expect(client).toHaveProperty(name);
+    // oxlint-disable-next-line typescript/no-implied-eval -- only parses what the README shows
     expect(() => new Function(`return async () => {${body.join('\n')}}`)).not.toThrow();
     expect(program).toContain("dtype: { embed_tokens: 'fp16', vision_encoder: 'fp16', decoder_model_merged: 'fp16' }");
   }

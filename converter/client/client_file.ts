@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { BadInputError } from '../errors.ts';
 import type { JsonFields, Sidecar } from './sidecar.ts';
 

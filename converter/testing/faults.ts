@@ -151,10 +151,10 @@ export const FAULTS: readonly Fault[] = [
   graphFault('exact gelu in the decoder', 'prefill lm.1', 'decoder', () => (node, { builder: b, inputs }) => (node.op === 'gelu_tanh' ? [b.op(ops.gelu_erf, [...inputs], {})] : undefined)),
   graphFault('no √D on text embeddings', 'prefill lm.0', 'embed_tokens', () => (node, context) => (node.op === 'mul' ? withoutNode(node, context) : undefined)),
   graphFault('image features divided by √D', 'vision image_features', 'vision_encoder', () => (node, context) =>
-    node.op === 'linear' && /^proj/.test(node.inputs[1]!.name) ? scaledBy((width) => width ** -0.5)(node, context) : undefined,
+    node.op === 'linear' && node.inputs[1]!.name.startsWith('proj') ? scaledBy((width) => width ** -0.5)(node, context) : undefined,
   ),
   graphFault('image features multiplied by √D', 'vision image_features', 'vision_encoder', () => (node, context) =>
-    node.op === 'linear' && /^proj/.test(node.inputs[1]!.name) ? scaledBy(Math.sqrt)(node, context) : undefined,
+    node.op === 'linear' && node.inputs[1]!.name.startsWith('proj') ? scaledBy(Math.sqrt)(node, context) : undefined,
   ),
   graphFault('last norm of the image tower forgotten', 'vision vit.post_layernorm', 'vision_encoder', nth(6, isOp('layer_norm'), withoutNode)),
   weightFault('red and blue swapped', 'vision vit.0', (weights) =>

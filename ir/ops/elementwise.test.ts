@@ -4,7 +4,7 @@ import { runOp, tensor, valuesOf } from '../testing/run_op.ts';
 import { cast } from './cast.ts';
 import { ops } from './index.ts';
 
-const { NaN, POSITIVE_INFINITY: inf } = Number;
+const { POSITIVE_INFINITY: inf } = Number;
 const TINY = 2 ** -149;
 /** Pairs in which both zeros, subnormals, infinities and NaN meet. */
 const A = [1, -0, 0, TINY, inf, -inf, NaN, 3.5, 65504, 0];

@@ -3,7 +3,6 @@ import { randomTensor } from '../testing/random.ts';
 import { firstDifference, runOp, tensor, valuesOf } from '../testing/run_op.ts';
 import { ops } from './index.ts';
 
-const { NaN } = Number;
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
 /** Rows of random numbers, of one value, of zeros and of subnormals. */

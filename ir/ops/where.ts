@@ -13,5 +13,5 @@ export const where = primitive({
     expectType(condition!.dtype === 'bool' && a!.dtype === b!.dtype, `where of ${inputs.map(printType).join(', ')}: a bool and two of one dtype`);
     return [tensorType(a!.dtype, broadcastShapes(inputs.map((t) => t.shape)))];
   },
-  evaluate: (inputs) => [mapBroadcast(inputs, (condition, a, b) => (condition ? a! : b!))],
+  evaluate: (inputs) => [mapBroadcast(inputs, (condition, a, b) => (condition ? a : b))],
 });

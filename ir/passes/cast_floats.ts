@@ -132,7 +132,7 @@ class Caster {
       if (!isFloat(value.type.dtype)) return this.#read(value, value.type.dtype);
       return this.#read(value, F32_OPERANDS[node.op]?.includes(op.operands[i]!) ? 'f32' : dtype);
     });
-    const results = this.#builder.node(op, inputs, node.attrs as Readonly<Record<string, unknown>>, node.outputs.map((v) => v.name));
+    const results = this.#builder.node(op, inputs, node.attrs, node.outputs.map((v) => v.name));
     node.outputs.forEach((value, i) => this.#computed(value, results[i]!));
   }
 

@@ -20,7 +20,7 @@ export function decompose(native: ReadonlySet<CompositeName>): Pass {
           },
         };
         const composite = ops[node.op] as unknown as Composite;
-        return composite.decompose(nested, inputs, node.attrs as Readonly<Record<string, unknown>>);
+        return composite.decompose(nested, inputs, node.attrs);
       });
     },
   };

@@ -30,7 +30,7 @@ export const foldConstants: Pass = {
       const evaluate = (tensors: readonly Tensor[]) =>
         op.evaluate(tensors, node.attrs as Readonly<Record<string, unknown>>, new Map()).map((raw, i) => tensorOf(node.outputs[i]!.type.dtype, raw.shape, raw.data));
       if (!weight) return evaluate(operands.map((constant) => (constant as Literal).tensor)).map((tensor, i) => builder.literalTensor(tensor, node.outputs[i]!.name));
-      const read = async () => evaluate(await Promise.all(operands.map((constant) => (constant.kind === 'weight' ? readTensor(constant.data) : constant.tensor))));
+      const read = async () => evaluate(await Promise.all(operands.map(async (constant) => (constant.kind === 'weight' ? readTensor(constant.data) : constant.tensor))));
       return node.outputs.map(({ name, type }, i) =>
         builder.weight(name, computedData(type.dtype, type.shape as readonly number[], async () => (await read())[i]!, weight.data.from)),
       );

@@ -16,7 +16,7 @@ export function sentencePieceBytes(pieces: readonly (readonly [string, number, n
     pieces: all,
     trainerSpec: { modelType: TrainerSpec_ModelType.BPE, vocabSize: all.length, unkId: 3, bosId: 2, eosId: 1, padId: 0, ...rest.trainerSpec },
     normalizerSpec: { name: 'identity', addDummyPrefix: false, removeExtraWhitespaces: false, ...rest.normalizerSpec },
-  } as Init;
+  };
   return toBinary(ModelProtoSchema, create(ModelProtoSchema, message));
 }
 
