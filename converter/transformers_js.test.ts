@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { Tensor} from '@huggingface/transformers';
+import type { Tensor } from '@huggingface/transformers';
 import { AutoProcessor, env, PaliGemmaForConditionalGeneration, RawImage, type PaliGemmaProcessor } from '@huggingface/transformers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { mkdtemp, rm } from 'node:fs/promises';

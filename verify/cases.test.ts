@@ -17,7 +17,7 @@ test('cases fit the model and are the same for the same seed', () => {
 
 test('tokens are of the vocabulary and not special', () => {
   const { inputIds, suffixIds } = syntheticCases(metadata)[0]!;
-  expect(inputIds.data.slice(0, 5)).toEqual([60, 60, 60, 60, 2]);
+  expect([...inputIds.data.slice(0, 5)]).toEqual([60, 60, 60, 60, 2]);
   for (const id of [...inputIds.data.slice(5), ...suffixIds!.data]) {
     expect(id).toBeGreaterThan(2);
     expect(id).toBeLessThan(60);
@@ -51,7 +51,7 @@ test('a member of a case has its own tokens, image and suffix', () => {
   const two = syntheticCases(metadata)[1]!;
   const second = caseMember(two, 1, metadata);
   expect(second.inputIds.shape).toEqual([1, 8]);
-  expect([...second.inputIds.data]).toEqual(two.inputIds.data.slice(14));
-  expect([...second.suffixIds!.data]).toEqual(two.suffixIds!.data.slice(3));
+  expect([...second.inputIds.data]).toEqual([...two.inputIds.data.slice(14)]);
+  expect([...second.suffixIds!.data]).toEqual([...two.suffixIds!.data.slice(3)]);
   expect(second.pixelValues.data).toEqual(two.pixelValues.data.slice(3 * 28 * 28));
 });

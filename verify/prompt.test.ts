@@ -38,10 +38,10 @@ test('image features go to the places of image tokens, unscaled and in order', (
 test('a member has its own images and no padding', () => {
   const [second, third] = [promptMember(prompt, 1, metadata), promptMember(prompt, 2, metadata)];
   expect(second.pixelValues.shape).toEqual([2, 3, 2, 2]);
-  expect([...second.pixelValues.data]).toEqual(prompt.pixelValues.data.slice(12, 36));
+  expect([...second.pixelValues.data]).toEqual([...prompt.pixelValues.data.slice(12, 36)]);
   expect([...third.inputIds.data]).toEqual([9, 9, 2]);
   expect([...third.attentionMask.data]).toEqual([1, 1, 1]);
-  expect([...third.pixelValues.data]).toEqual(prompt.pixelValues.data.slice(36));
+  expect([...third.pixelValues.data]).toEqual([...prompt.pixelValues.data.slice(36)]);
 });
 
 describe('checkPrompt', () => {

@@ -105,7 +105,7 @@ describe.each(['f16', 'bf16'] as const)('%s', (dtype) => {
   });
 
   test('f64 rounds once: just over a tie goes up, although f32 would first make it the tie', () => {
-    const tie = (1 + 2 ** -format.fractionBits / 2);
+    const tie = 1 + 2 ** -format.fractionBits / 2;
     const over = tie + 2 ** -40;
     expect(Math.fround(over)).toBe(tie);
     expect(dtypes[dtype].round(tie)).toBe(1);
