@@ -28,7 +28,7 @@ import { decodeImage } from './images/decode.ts';
 import { passesFor } from './precision.ts';
 import type { Reporter } from './progress/reporter.ts';
 import { withSteps } from './progress/steps.ts';
-import { VerificationFailed } from './verify_bundle.ts';
+import { VerificationFailed } from './verification_failed.ts';
 import { findSamples, readSamples, type Sample } from './samples.ts';
 import { TOOL } from './version.ts';
 
@@ -180,10 +180,13 @@ function textFile(path: string, text: string): ArtifactFile {
   };
 }
 
-/** The checkpoint's values behind a tensor of the bundle; shards of a split weight end in their number. */
+/** The checkpoint's values behind a tensor of the bundle: backends name what they transpose, and shards end in their number. */
 function weightFinder(program: Program): (tensor: string) => TensorData | undefined {
   const weights = new Map(program.graphs.flatMap((graph) => graph.constants.flatMap((c) => (c.kind === 'weight' ? [[c.value.name, c.data] as const] : []))));
-  return (tensor) => weights.get(tensor) ?? weights.get(tensor.replace(/\.\d+$/, ''));
+  return (tensor) => {
+    const name = tensor.replace(/\.transposed$/, '');
+    return weights.get(name) ?? weights.get(name.replace(/\.\d+$/, ''));
+  };
 }
 
 /** @throws VerificationFailed with the report when a check fails: such a bundle is not put in place. */

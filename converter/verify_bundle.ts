@@ -15,7 +15,7 @@ import type { Manifest } from './bundle/manifest.ts';
 import { openCheckpoint } from './checkpoints/index.ts';
 import { locateCheckpoint } from './checkpoints/locate.ts';
 import { openSafetensors } from './checkpoints/safetensors.ts';
-import { BadInputError, ParityError, UsageError } from './errors.ts';
+import { BadInputError, UsageError } from './errors.ts';
 import { loadModel } from './families/index.ts';
 import { PRECISIONS } from './precision.ts';
 import type { Reporter } from './progress/reporter.ts';
@@ -28,19 +28,6 @@ export interface VerifyBundleOptions {
   /** Default `cpu`. */
   readonly device?: string;
   readonly signal?: AbortSignal;
-}
-
-/** The bundle does not compute what its reference computes; the report says where it differs. */
-export class VerificationFailed extends ParityError {
-  readonly report: VerifyReport;
-
-  constructor(report: VerifyReport) {
-    const stage = report.firstDivergingStage;
-    super('parity_failed', `the bundle does not compute what the original computes${stage ? `; the first stage that differs is ${stage.stage}` : ''}`, {
-      hint: 'convert again; if it fails again, the precision may not hold these weights (try --dtype fp32), or it is a fault of pgconv: please report it',
-    });
-    this.report = report;
-  }
 }
 
 /** What a bundle is held against. */

@@ -1,12 +1,11 @@
 import { relative } from 'node:path';
 import { Command, Option } from 'commander';
 import { backends, type BackendName } from '../../backends/index.ts';
-import { reportText } from '../../verify/report.ts';
 import type { Precision } from '../../verify/tolerances.ts';
-import { convert, type ConvertResult } from '../convert.ts';
+import type { ConvertResult } from '../convert.ts';
 import { PRECISIONS } from '../precision.ts';
 import { bytesText } from '../progress/units.ts';
-import { VerificationFailed } from '../verify_bundle.ts';
+import { VerificationFailed } from '../verification_failed.ts';
 import type { Io } from './io.ts';
 import { json } from './io.ts';
 import { jsonOption } from './options.ts';
@@ -55,6 +54,7 @@ export function convertCommand(io: Io): Command {
     .addOption(jsonOption())
     .addHelpText('after', HELP)
     .action(async (checkpoint: string, flags: Flags) => {
+      const [{ convert }, { reportText }] = await Promise.all([import('../convert.ts'), import('../../verify/report.ts')]);
       const reporter = io.reporter();
       const { to: backend, dtype: precision, json: asJson, ...rest } = flags;
       try {

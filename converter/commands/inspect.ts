@@ -1,31 +1,8 @@
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import type { OnnxSummary } from '../../backends/onnx/read.ts';
-import { dtypes, type DType } from '../../ir/dtypes/index.ts';
-import { graphNamed, type Program } from '../../ir/graph.ts';
-import { runPassesOnProgram } from '../../ir/passes/index.ts';
-import { printGraph } from '../../ir/print.ts';
-import { elementCount } from '../../ir/tensor.ts';
-import type { Precision } from '../../verify/tolerances.ts';
-import { MANIFEST_NAME, readManifest, type Manifest } from '../bundle/manifest.ts';
-import type { Checkpoint } from '../checkpoints/checkpoint.ts';
-import { openCheckpoint } from '../checkpoints/index.ts';
-import { UsageError } from '../errors.ts';
-import type { Model } from '../families/family.ts';
-import { loadModel } from '../families/index.ts';
-import { passesFor, PRECISIONS } from '../precision.ts';
-import { bytesText } from '../progress/units.ts';
-import { json, type Io } from './io.ts';
+import { PRECISIONS } from '../precision.ts';
+import type { InspectFlags } from './inspection.ts';
+import type { Io } from './io.ts';
 import { jsonOption } from './options.ts';
-import { table } from './table.ts';
-
-interface Flags {
-  readonly ir?: string;
-  readonly dtype?: Precision;
-  readonly tensors?: boolean;
-  readonly json?: boolean;
-}
 
 const HELP = `
 For a checkpoint: family, variant, sizes with where each was read from, dtypes and tensors. For a bundle: its graphs, their ops, parameters
@@ -48,85 +25,8 @@ export function inspectCommand(io: Io): Command {
     .option('--tensors', 'list every tensor')
     .addOption(jsonOption())
     .addHelpText('after', HELP)
-    .action(async (path: string, flags: Flags) => {
-      const kind = await kindOf(path);
-      if (flags.ir !== undefined && kind !== 'checkpoint') throw new UsageError('no_ir', 'the IR is made from a checkpoint', { file: path, hint: 'give the checkpoint, with --dtype to see what the passes make of it' });
-      if (kind === 'onnx') return showOnnx(io, await summaryOf(path), flags);
-      if (kind === 'bundle') return showBundle(io, path, flags);
-      const checkpoint = await openCheckpoint(path);
-      try {
-        const model = loadModel(checkpoint);
-        if (flags.ir !== undefined) return io.out(irText(model.program, flags.ir, flags.dtype, flags.json));
-        return showCheckpoint(io, checkpoint, model, flags);
-      } finally {
-        await checkpoint.close();
-      }
+    .action(async (path: string, flags: InspectFlags) => {
+      const { inspect } = await import('./inspection.ts');
+      await inspect(io, path, flags);
     });
-}
-
-async function kindOf(path: string): Promise<'checkpoint' | 'bundle' | 'onnx'> {
-  if ((await stat(path).catch(() => undefined))?.isFile() && path.endsWith('.onnx')) return 'onnx';
-  return (await stat(join(path, MANIFEST_NAME)).catch(() => undefined))?.isFile() ? 'bundle' : 'checkpoint';
-}
-
-async function summaryOf(path: string): Promise<OnnxSummary> {
-  const { readOnnx } = await import('../../backends/onnx/read.ts');
-  return readOnnx(path);
-}
-
-function irText(program: Program, name: string, precision: Precision | undefined, asJson = false): string {
-  if (!program.graphs.some((graph) => graph.name === name))
-    throw new UsageError('unknown_graph', `there is no graph "${name}"`, { hint: `choose one of ${program.graphs.map((graph) => graph.name).join(', ')}` });
-  const text = printGraph(graphNamed(precision ? runPassesOnProgram(program, passesFor(precision)) : program, name));
-  return asJson ? json({ graph: name, ir: text }) : text.trimEnd();
-}
-
-function showCheckpoint(io: Io, { format, path, files, tensors, warnings }: Checkpoint, model: Model, flags: Flags): void {
-  const list = [...tensors].map(([name, data]) => ({ name, dtype: data.dtype, shape: data.shape, parameters: elementCount(data.shape), bytes: data.byteLength, file: data.from?.file, offset: data.from?.byteOffset }));
-  const byDtype = [...new Set(list.map((t) => t.dtype))].map((dtype) => sumUp(dtype, list.filter((t) => t.dtype === dtype)));
-  const { metadata } = model.program;
-  const all = [...warnings, ...model.warnings];
-  if (flags.json)
-    return io.out(json({ kind: 'checkpoint', format, path, family: model.family, variant: metadata.variant, metadata, inferences: model.inferences, dtypes: byDtype, files, tensors: list, warnings: all }));
-  io.out(`${path}: ${model.family}, ${metadata.variant}, ${format}, ${files.length} file${files.length === 1 ? '' : 's'}`);
-  io.out(table(['dtype', 'tensors', 'parameters', 'bytes'], byDtype.map((d) => [d.dtype, d.tensors, d.parameters.toLocaleString('en'), bytesText(d.bytes)]), [1, 2, 3]));
-  io.out(table(['size', 'value', 'known from'], model.inferences.map(({ field, value, from }) => [field, String(value), from])));
-  if (flags.tensors) io.out(table(['tensor', 'dtype', 'shape', 'bytes'], list.map((t) => [t.name, t.dtype, `[${t.shape.join(', ')}]`, t.bytes]), [3]));
-  for (const warning of all) io.err(`warning: ${warning}`);
-}
-
-function sumUp(dtype: DType, list: readonly { parameters: number; bytes: number }[]) {
-  const sum = (of: 'parameters' | 'bytes') => list.reduce((total, tensor) => total + tensor[of], 0);
-  return { dtype, bits: dtypes[dtype].bits, tensors: list.length, parameters: sum('parameters'), bytes: sum('bytes') };
-}
-
-async function showBundle(io: Io, dir: string, flags: Flags): Promise<void> {
-  const manifest = await readManifest(dir);
-  const paths = manifest.files.map((file) => file.path).filter((path) => path.endsWith('.onnx'));
-  const graphs = await Promise.all(paths.map(async (path) => ({ path, summary: await summaryOf(join(dir, path)) })));
-  if (flags.json) return io.out(json({ kind: 'bundle', path: dir, manifest, graphs }));
-  io.out(bundleLine(dir, manifest));
-  const rows = graphs.map(({ path, summary: s }) => [path, [...s.ops.values()].reduce((a, b) => a + b, 0), s.initializers.length, s.parameters.toLocaleString('en'), bytesText(s.bytes)]);
-  io.out(table(['graph', 'nodes', 'initializers', 'parameters', 'weight bytes'], rows, [1, 2, 3, 4]));
-  for (const { path, summary } of graphs) io.out(`${path}: ${opsText(summary)}`);
-  io.out(table(['file', 'bytes', 'sha256'], manifest.files.map((file) => [file.path, file.bytes, file.sha256.slice(0, 16)]), [1]));
-}
-
-function bundleLine(dir: string, { backend, precision, program, tool, source, files }: Manifest): string {
-  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-  return `${dir}: ${program.variant}, ${backend} ${precision}, ${bytesText(bytes)}, made by ${tool.name} ${tool.version} from ${source.format} (${source.files.map((file) => file.path).join(', ')})`;
-}
-
-function opsText({ ops }: OnnxSummary): string {
-  return [...ops].map(([op, count]) => `${count} ${op}`).join(', ');
-}
-
-function showOnnx(io: Io, summary: OnnxSummary, flags: Flags): void {
-  if (flags.json) return io.out(json({ kind: 'onnx', ...summary }));
-  const opsets = [...summary.opsets].map(([domain, version]) => `${domain || 'ai.onnx'} ${version}`).join(', ');
-  io.out(`${summary.file}: graph ${summary.graph}, IR version ${summary.irVersion}, ${opsets}, ${summary.parameters.toLocaleString('en')} parameters, ${bytesText(summary.bytes)}`);
-  const port = (kind: string) => (p: OnnxSummary['inputs'][number]) => [kind, p.name, p.dtype, p.shape ? `[${p.shape.join(', ')}]` : '?'];
-  io.out(table(['', 'name', 'dtype', 'shape'], [...summary.inputs.map(port('input')), ...summary.outputs.map(port('output'))]));
-  io.out(opsText(summary));
-  if (flags.tensors) io.out(table(['initializer', 'dtype', 'shape', 'bytes', 'in'], summary.initializers.map((t) => [t.name, t.dtype, `[${t.shape.join(', ')}]`, t.byteLength, t.external ? `${t.external.location} at ${t.external.offset}` : 'the model file']), [3]));
 }

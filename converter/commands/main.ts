@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { EXIT, InterruptedError } from '../errors.ts';
-import { VerificationFailed } from '../verify_bundle.ts';
+import { VerificationFailed } from '../verification_failed.ts';
 import { TOOL } from '../version.ts';
 import { convertCommand } from './convert.ts';
 import { failureOf } from './exit.ts';

@@ -1,10 +1,6 @@
 import { Command, Option } from 'commander';
-import { answer } from '../answer.ts';
-import { bundleTokenizer, openBundle } from '../bundle_model.ts';
 import { BadInputError } from '../errors.ts';
 import { parseBoxes, toPixelBox } from '../images/boxes.ts';
-import { decodeImage } from '../images/decode.ts';
-import { drawBoxes } from '../images/draw.ts';
 import { PIXEL_MODES, type PixelMode } from '../images/pixels.ts';
 import { json, type Io } from './io.ts';
 import { jsonOption, wholeNumber } from './options.ts';
@@ -45,6 +41,7 @@ export function runCommand(io: Io): Command {
     .addOption(jsonOption())
     .addHelpText('after', HELP)
     .action(async (bundle: string, flags: Flags) => {
+      const [{ answer }, { bundleTokenizer, openBundle }, { decodeImage }, { drawBoxes }] = await Promise.all([import('../answer.ts'), import('../bundle_model.ts'), import('../images/decode.ts'), import('../images/draw.ts')]);
       const picture = await decodeImage(flags.image);
       const model = await openBundle(bundle, flags.device);
       try {

@@ -1,7 +1,5 @@
 import { Command } from 'commander';
-import { reportJson, reportText } from '../../verify/report.ts';
 import { EXIT } from '../errors.ts';
-import { verifyBundle } from '../verify_bundle.ts';
 import type { Io } from './io.ts';
 import { jsonOption, type CommandResult } from './options.ts';
 
@@ -27,6 +25,7 @@ export function verifyCommand(io: Io, result: CommandResult): Command {
     .addOption(jsonOption())
     .addHelpText('after', HELP)
     .action(async (bundle: string, flags: { against?: string; device?: string; json?: boolean }) => {
+      const [{ verifyBundle }, { reportJson, reportText }] = await Promise.all([import('../verify_bundle.ts'), import('../../verify/report.ts')]);
       const reporter = io.reporter();
       const { json: asJson, ...rest } = flags;
       try {

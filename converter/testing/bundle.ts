@@ -46,14 +46,14 @@ export const testFields: ManifestFields = {
   notes: ['a note'],
 };
 
-/** A fresh folder for each call, removed after the test. */
-export function tempFolders(): () => Promise<string> {
+/** Makes a fresh folder for each call, in `parent`; removed after the test. */
+export function tempFolders(): (parent?: string) => Promise<string> {
   const made: string[] = [];
   afterEach(async () => {
     for (const dir of made.splice(0)) await rm(dir, { recursive: true, force: true });
   });
-  return async () => {
-    const dir = await mkdtemp(join(tmpdir(), 'pgconv-test-'));
+  return async (parent = tmpdir()) => {
+    const dir = await mkdtemp(join(parent, 'pgconv-test-'));
     made.push(dir);
     return dir;
   };
