@@ -5,7 +5,7 @@ import { graphNamed, type Constant, type Graph, type Node, type Program, type Va
 import { ops } from './ops/index.ts';
 import type { Primitive, RawTensor } from './op.ts';
 import { decompose } from './passes/decompose.ts';
-import { readTensor, type Tensor, type TensorData } from './tensor.ts';
+import { elementCount, readTensor, type Tensor, type TensorData } from './tensor.ts';
 
 /** Weights larger than this are read a few rows at a time by the ops that can. */
 const STREAM_BYTES = 64 * 1024 * 1024;
@@ -38,24 +38,26 @@ function primitivesOf(graph: Graph): Graph {
 
 /**
  * The definition of what a graph means: float64 arithmetic, each result rounded to its declared dtype.
- * Returns outputs and the asked stages by name. @throws IrError when inputs do not fit.
+ * Returns outputs and, of the asked stages, those that the graph has, by name. Weights of more than `streamBytes` bytes
+ * are read a few rows at a time where the op can. @throws IrError when inputs do not fit.
  */
 export async function evaluateGraph(
   graph: Graph,
   inputs: Readonly<Record<string, Tensor>>,
-  options: { readonly stages?: readonly string[]; readonly cache?: WeightCache } = {},
+  options: { readonly stages?: readonly string[]; readonly cache?: WeightCache; readonly streamBytes?: number } = {},
 ): Promise<Record<string, Tensor>> {
   const { nodes, constants, outputs, stages, inputs: parameters } = primitivesOf(graph);
-  const cache = options.cache ?? new WeightCache();
+  const { cache = new WeightCache(), streamBytes = STREAM_BYTES } = options;
   const bindings = new Map<string, number>();
   const values = new Map<Value, Tensor>();
   for (const parameter of parameters) {
     const tensor = inputs[parameter.name];
     if (!tensor) throw new IrError(`graph ${graph.name} needs the input "${parameter.name}"`);
     if (tensor.dtype !== parameter.type.dtype) throw new IrError(`input "${parameter.name}" is ${tensor.dtype}, not ${parameter.type.dtype}`);
-    bindShape(parameter.name, parameter.type.shape, tensor.shape, bindings);
+    if (tensor.data.length !== elementCount(tensor.shape)) throw new IrError(`input "${parameter.name}" has ${tensor.data.length} elements for shape [${tensor.shape.join(', ')}]`);
     values.set(parameter, tensor);
   }
+  bindInputs(parameters, values, bindings);
   const weights = new Map<Value, Constant>(constants.map((c) => [c.value, c]));
   const wanted = [...outputs, ...stages.filter((s) => options.stages?.includes(s.name))];
   const uses = countUses(nodes, wanted.map((port) => port.value));
@@ -67,7 +69,7 @@ export async function evaluateGraph(
   };
   for (const node of nodes) {
     if (!node.outputs.some((v) => uses.has(v))) continue;
-    const results = await runNode(node, weights, read, bindings);
+    const results = await runNode(node, weights, read, bindings, streamBytes);
     node.outputs.forEach((value, i) => {
       const raw = results[i]!;
       bindShape(value.name, value.type.shape, raw.shape, bindings);
@@ -84,12 +86,12 @@ export async function evaluateGraph(
   return results;
 }
 
-async function runNode(node: Node, weights: ReadonlyMap<Value, Constant>, read: (value: Value) => Promise<Tensor>, bindings: Bindings): Promise<readonly RawTensor[]> {
+async function runNode(node: Node, weights: ReadonlyMap<Value, Constant>, read: (value: Value) => Promise<Tensor>, bindings: Bindings, streamBytes: number): Promise<readonly RawTensor[]> {
   const op = ops[node.op] as unknown as Primitive;
   const attrs = node.attrs as Readonly<Record<string, unknown>>;
   if (op.kind !== 'primitive') throw new IrError(`${node.op} was not decomposed`);
   const streamed = op.streamedOperand === undefined ? undefined : weights.get(node.inputs[op.streamedOperand]!);
-  if (op.evaluateStreamed && streamed?.kind === 'weight' && streamed.data.byteLength > STREAM_BYTES) {
+  if (op.evaluateStreamed && streamed?.kind === 'weight' && streamed.data.byteLength > streamBytes) {
     const others = node.inputs.filter((_, i) => i !== op.streamedOperand);
     return op.evaluateStreamed(await Promise.all(others.map(read)), streamed.data, attrs);
   }
@@ -104,7 +106,15 @@ function rounded(value: Value, raw: RawTensor): Tensor {
   return { dtype: value.type.dtype, shape: raw.shape, data };
 }
 
-/** Gives new symbols their values and checks the known ones. */
+/** Binds the symbols of all inputs, in whatever order they determine each other, then checks every shape against them. */
+function bindInputs(parameters: readonly Value[], values: ReadonlyMap<Value, Tensor>, bindings: Map<string, number>): void {
+  for (let known = -1; known !== bindings.size; ) {
+    known = bindings.size;
+    for (const parameter of parameters) bindShape(parameter.name, parameter.type.shape, values.get(parameter)!.shape, bindings);
+  }
+}
+
+/** Gives new symbols their values and checks the known ones. A dimension with two unknown symbols waits. */
 function bindShape(name: string, declared: readonly Dim[], actual: readonly number[], bindings: Map<string, number>): void {
   const mismatch = () => new IrError(`%${name} has shape [${actual.join(', ')}] where its type says otherwise (${[...bindings].map(([s, v]) => `${s} = ${v}`).join(', ')})`);
   if (declared.length !== actual.length) throw mismatch();
@@ -114,7 +124,9 @@ function bindShape(name: string, declared: readonly Dim[], actual: readonly numb
       if (unknown.length === 1) {
         const [symbol, coefficient] = unknown[0]!;
         const rest = { terms: d.terms.filter(([s]) => s !== symbol), offset: d.offset };
-        bindings.set(symbol, (actual[axis]! - evaluateDim(rest, bindings)) / coefficient);
+        const size = (actual[axis]! - evaluateDim(rest, bindings)) / coefficient;
+        if (!Number.isSafeInteger(size) || size < 0) throw mismatch();
+        bindings.set(symbol, size);
       } else if (unknown.length > 1) return;
     }
     if (evaluateDim(d, bindings) !== actual[axis]) throw mismatch();
