@@ -7,10 +7,10 @@ import { evaluateGraph } from '../evaluate.ts';
 import type { Graph } from '../graph.ts';
 import { parseGraph, type WeightDeclaration } from '../parse.ts';
 import { printGraph } from '../print.ts';
-import { tensorData, tensorOf, type Tensor } from '../tensor.ts';
+import { elementCount, tensorData, tensorOf, type Tensor } from '../tensor.ts';
 import { randomTensor, seedOf } from '../testing/random.ts';
 import { castData } from '../views/cast.ts';
-import { castFloats, decompose, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, type Pass } from './index.ts';
+import { castFloats, decompose, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, splitLargeWeights, type Pass } from './index.ts';
 
 /**
  * Pairs of text files: fixtures/passes/<pass>/<case>.in.ir becomes <case>.out.ir. Both are evaluated on the same random
@@ -23,6 +23,7 @@ const PASSES: Readonly<Record<string, (text: string) => Pass>> = {
   fold_constants: () => foldConstants,
   eliminate_dead_code: () => eliminateDeadCode,
   eliminate_common_subexpressions: () => eliminateCommonSubexpressions,
+  split_large_weights: () => splitLargeWeights(1024),
   decompose: () => decompose(new Set()),
   cast_floats: (text) => castFloats({ to: 'f16', keep: new Set([...(/^\/\/ keep: (.*?)\./.exec(text)?.[1] ?? '').matchAll(/%(\w+)/g)].map((m) => m[1]!)) }),
 };
@@ -32,9 +33,14 @@ const TOLERANCE: Readonly<Record<string, number>> = { cast_floats: 8 * 2 ** -11 
 
 const SIZES: Bindings = new Map([['batch', 2], ['seq', 3], ['past', 2]]);
 
-/** The same values wherever the name appears; a narrower declaration gets them rounded. */
+/**
+ * The same values wherever the name appears, or the place in its file: a shard holds what the whole has there. A narrower
+ * declaration gets them rounded.
+ */
 function weight({ name, dtype, shape, from }: WeightDeclaration) {
-  const data = tensorData(randomTensor('f32', shape, seedOf(name)));
+  const first = (from?.byteOffset ?? 0) / 4;
+  const whole = randomTensor('f32', [first + elementCount(shape)], seedOf(from?.file ?? name));
+  const data = tensorData(tensorOf('f32', shape, whole.data.subarray(first)));
   return castData(from ? { ...data, from } : data, dtype);
 }
 
