@@ -46,10 +46,14 @@ const SHARD_BYTES = 5_000_000_000;
  * tested without the gated weights. @throws UsageError for an unknown variant, OutputError when it cannot be written.
  */
 export async function synthesize(options: SynthOptions): Promise<SynthResult> {
-  const config = configOf(options);
+  return writeSynthetic(configOf(options), options);
+}
+
+/** The same for any sizes. */
+export async function writeSynthetic(config: PaliGemmaConfig, options: Omit<SynthOptions, 'layers' | 'visionLayers'>): Promise<SynthResult> {
   const out = resolve(options.out);
   if (await stat(out).catch(() => undefined)) throw new OutputError('output_exists', `${out} exists`, { file: out, hint: 'choose another --out, or remove it' });
-  const entries = options.format === 'npz' ? bigVisionEntries(config, options) : huggingFaceEntries(config, options);
+  const entries = syntheticTensors(config, options);
   const bytes = entries.reduce((sum, { data }) => sum + data.byteLength, 0);
   let written = 0;
   const onBytes = (count: number) => {
@@ -64,9 +68,15 @@ export async function synthesize(options: SynthOptions): Promise<SynthResult> {
     await rename(staging, out);
   } catch (error) {
     await rm(staging, { recursive: true, force: true });
-    throw error instanceof PgconvError ? error : new OutputError('cannot_write', error instanceof Error ? error.message : String(error), { file: out, hint: 'check the free space and the permissions of the folder' }, { cause: error });
+    if (error instanceof PgconvError || options.signal?.aborted) throw error;
+    throw new OutputError('cannot_write', error instanceof Error ? error.message : String(error), { file: out, hint: 'check the free space and the permissions of the folder' }, { cause: error });
   }
   return { path: out, tensors: entries.length, bytes };
+}
+
+/** The tensors of such a checkpoint by the names that its format has; values are made when they are read. */
+export function syntheticTensors(config: PaliGemmaConfig, options: Pick<SynthOptions, 'format' | 'dtype' | 'seed'>): Entry[] {
+  return options.format === 'npz' ? bigVisionEntries(config, options) : huggingFaceEntries(config, options);
 }
 
 function configOf({ variant, layers, visionLayers }: SynthOptions): PaliGemmaConfig {
@@ -88,14 +98,14 @@ function distributionOf(canonical: string): Distribution {
   return { mean: 0, std: /norm/.test(canonical) ? 0.1 : 0.02 };
 }
 
-function bigVisionEntries(config: PaliGemmaConfig, { dtype, seed = 0 }: SynthOptions): Entry[] {
+function bigVisionEntries(config: PaliGemmaConfig, { dtype, seed = 0 }: Pick<SynthOptions, 'dtype' | 'seed'>): Entry[] {
   return bigVisionArrays(config).map(({ key, shape, parts }, i) => ({
     name: `params/${key}`,
     data: randomTensor(dtype, shape, distributionOf(Object.keys(parts)[0]!), seed + i),
   }));
 }
 
-function huggingFaceEntries(config: PaliGemmaConfig, { dtype, seed = 0 }: SynthOptions): Entry[] {
+function huggingFaceEntries(config: PaliGemmaConfig, { dtype, seed = 0 }: Pick<SynthOptions, 'dtype' | 'seed'>): Entry[] {
   return [...canonicalShapes(config, config.tableRows)].map(([canonical, shape], i) => ({
     name: hubName(canonical),
     data: randomTensor(dtype, shape, distributionOf(canonical), seed + i),
@@ -158,6 +168,7 @@ function huggingFaceConfig({ vision, text, vocabSize, tableRows, imageTokenId, .
       num_hidden_layers: text.layers,
       num_image_tokens: imageTokens(vision),
       num_key_value_heads: text.kvHeads,
+      ...(text.headDim !== 256 && { head_dim: text.headDim }),
       vocab_size: tableRows,
     },
     vision_config: {

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util';
+
 /** Sizes of the SigLIP image tower (spec A.1). */
 export interface VisionConfig {
   readonly layers: number;
@@ -80,6 +82,6 @@ export const VARIANTS: Readonly<Record<string, PaliGemmaConfig>> = {
 /** The published name, or the sizes of a model that is nobody's. */
 export function variantName(config: PaliGemmaConfig): string {
   const { vision, text } = config;
-  const known = Object.entries(VARIANTS).find(([, v]) => JSON.stringify(v) === JSON.stringify({ ...v, ...config }));
+  const known = Object.entries(VARIANTS).find(([, variant]) => isDeepStrictEqual(variant, config));
   return known?.[0] ?? `${text.layers}x${text.width} decoder, ${vision.layers}x${vision.width} image tower, ${vision.imageSize} px`;
 }

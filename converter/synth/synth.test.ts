@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto';
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { readBytes, readTensor } from '../../ir/tensor.ts';
+import { openCheckpoint } from '../checkpoints/index.ts';
+import { loadModel } from '../families/index.ts';
+import { tempFolders } from '../testing/bundle.ts';
+import { writeNpz } from './npz_writer.ts';
+import { randomTensor } from './random_tensor.ts';
+import { synthesize, syntheticTensors, writeSynthetic } from './synth.ts';
+import { convert } from '../convert.ts';
+import { VARIANTS, type PaliGemmaConfig } from '../families/paligemma/config.ts';
+import { silentReporter } from '../progress/reporter.ts';
+
+const folder = tempFolders();
+
+describe('random tensors', () => {
+  test('any range gives the bytes that the whole has there', async () => {
+    const data = randomTensor('bf16', [300, 777], { mean: 0, std: 0.02 }, 5);
+    const whole = await readBytes(data);
+    for (const [begin, end, maxBytes] of [[0, 2, 8], [131070, 131076, 64], [262144, whole.byteLength, 4096]] as const)
+      expect(await readBytes(data, { begin, end, maxBytes })).toEqual(whole.subarray(begin, end));
+  });
+
+  test.each(['f32', 'f16', 'bf16'] as const)('%s values have the mean and the spread asked for', async (dtype) => {
+    const data = Array.from((await readTensor(randomTensor(dtype, [200_000], { mean: 1, std: 0.1 }, 3))).data);
+    const mean = data.reduce((a, b) => a + b, 0) / data.length;
+    const std = Math.sqrt(data.reduce((a, b) => a + (b - mean) ** 2, 0) / data.length);
+    expect(Math.abs(mean - 1)).toBeLessThan(0.002);
+    expect(Math.abs(std - 0.1)).toBeLessThan(0.002);
+  });
+});
+
+test('an npz is read back as it was written', async () => {
+  const path = join(await folder(), 'a.npz');
+  const entries = (['f32', 'f16', 'bf16'] as const).map((dtype, i) => ({ name: `params/${dtype}/w`, data: randomTensor(dtype, [3, i + 1], { mean: 0, std: 1 }, i) }));
+  await writeNpz(path, entries);
+  const checkpoint = await openCheckpoint(path);
+  expect([...checkpoint.tensors.keys()]).toEqual(entries.map(({ name }) => name));
+  for (const { name, data } of entries) {
+    const read = checkpoint.tensors.get(name)!;
+    expect([read.dtype, read.shape]).toEqual([data.dtype, data.shape]);
+    expect(await readBytes(read)).toEqual(await readBytes(data));
+  }
+  await checkpoint.checkUnchanged();
+  await checkpoint.close();
+});
+
+const TINY: PaliGemmaConfig = {
+  vision: { layers: 2, width: 24, mlpWidth: 20, heads: 3, headDim: 8, patchSize: 4, imageSize: 12, epsilon: 1e-6 },
+  text: { layers: 2, width: 20, mlpWidth: 28, heads: 6, kvHeads: 2, headDim: 10, epsilon: 1e-6, ropeTheta: 10000, maxPositions: 8192 },
+  vocabSize: 77,
+  tableRows: 128,
+  imageTokenId: 77,
+  bosTokenId: 2,
+  eosTokenId: 1,
+  padTokenId: 0,
+};
+
+test('unknown variants, layers out of range and an existing folder are refused, and an aborted run leaves nothing', async () => {
+  const out = await folder();
+  const options = { variant: 'paligemma-3b-224', format: 'hf', dtype: 'bf16', out: join(out, 'x') } as const;
+  await expect(synthesize({ ...options, variant: 'paligemma-4b' })).rejects.toMatchObject({ code: 'unknown_variant', exitCode: 2 });
+  await expect(synthesize({ ...options, layers: 19 })).rejects.toMatchObject({ code: 'bad_layers', exitCode: 2 });
+  await expect(synthesize({ ...options, out })).rejects.toMatchObject({ code: 'output_exists', exitCode: 4 });
+  const stopped = new AbortController();
+  await expect(synthesize({ ...options, layers: 1, visionLayers: 1, signal: stopped.signal, onProgress: () => stopped.abort(new Error('enough')) })).rejects.toThrow('enough');
+  expect(await readdir(out)).toEqual([]);
+});
+
+/** Nothing is written: the vocabulary alone has 527 M parameters. */
+test.each(Object.entries(VARIANTS).flatMap(([variant, config]) => (['hf', 'npz'] as const).map((format) => [variant, format, config] as const)))('%s as %s has the shapes by which it is recognised', (variant, format, config) => {
+  const tensors = new Map(syntheticTensors(config, { format, dtype: 'bf16' }).map(({ name, data }) => [name, data]));
+  const checkpoint = { path: variant, tensors, files: [], sidecars: new Map(), warnings: [], checkUnchanged: async () => {}, close: async () => {} };
+  const { program, warnings } = loadModel({ ...checkpoint, ...(format === 'npz' ? { format: 'big_vision', config: undefined } : { format: 'huggingface', config: {} }) });
+  expect(warnings).toEqual([]);
+  expect(program.metadata).toMatchObject({ variant, imageTokenId: 257152, vocabSize: 257152, layers: 18, kvHeads: 1, headDim: 256, hiddenSize: 2048, imageSize: config.vision.imageSize });
+});
+
+test.each(['hf', 'npz'] as const)('%s: sizes that share no power of two are written, converted and verified; the same seed gives the same bytes', async (format) => {
+  const out = await folder();
+  const write = async (name: string) => (await writeSynthetic(TINY, { variant: 'tiny', format, dtype: 'bf16', out: join(out, name), seed: 7 })).path;
+  const path = await write('a');
+  const { verification, manifest } = await convert({ checkpoint: path, backend: 'onnx', precision: 'fp32', out: join(out, 'bundle') }, silentReporter);
+  expect(verification?.passed).toBe(true);
+  expect(manifest.program).toMatchObject({ imageTokens: 9, vocabSize: 77, kvHeads: 2, headDim: 10 });
+  const hash = async (dir: string) => Promise.all((await readdir(dir)).toSorted().map(async (name) => createHash('sha256').update(await readFile(join(dir, name))).digest('hex')));
+  expect(await hash(path)).toEqual(await hash(await write('b')));
+});
