@@ -9,6 +9,8 @@ import { elementCount, readTensor, type Tensor, type TensorData } from './tensor
 
 /** Weights larger than this are read a few rows at a time by the ops that can. */
 const STREAM_BYTES = 64 * 1024 * 1024;
+/** Nodes compute without a pause: signals and timers of the process get their turn at least this often, between nodes. */
+const YIELD_MS = 50;
 /** Decoded weights that a runner keeps between runs, in bytes of the stored form. */
 const CACHE_BYTES = 256 * 1024 * 1024;
 
@@ -67,8 +69,13 @@ export async function evaluateGraph(
     if (!tensor) throw new IrError(`%${value.name} has no value in graph ${graph.name}`);
     return tensor;
   };
+  let yielded = performance.now();
   for (const node of nodes) {
     if (!node.outputs.some((v) => uses.has(v))) continue;
+    if (performance.now() - yielded > YIELD_MS) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      yielded = performance.now();
+    }
     const results = await runNode(node, weights, read, bindings, streamBytes);
     node.outputs.forEach((value, i) => {
       const raw = results[i]!;

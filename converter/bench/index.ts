@@ -39,7 +39,7 @@ else console.log(report(all));
 function report(measured: readonly Measurement[]): string {
   const rows = (['hf', 'npz'] as const).map((format) => {
     const own = measured.filter((m) => m.format === format);
-    const median = (of: keyof Omit<Measurement, 'format'>) => own.map((m) => m[of]).sort((a, b) => a - b)[Math.floor((own.length - 1) / 2)]!;
+    const median = (of: keyof Omit<Measurement, 'format'>) => medianOf(own.map((m) => m[of]));
     const seconds = (of: 'convertSeconds' | 'copyInputSeconds' | 'copyOutputSeconds') => `${median(of).toFixed(1)} s`;
     const ratios = own.map((m) => m.ratio);
     const range = `${median('ratio').toFixed(2)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`;
@@ -48,4 +48,9 @@ function report(measured: readonly Measurement[]): string {
   });
   const head = ['from', 'input', 'output', 'convert', 'cp input', 'cp output', 'convert ÷ copies', 'peak memory', ''];
   return `${variant}, bf16 → fp16 ONNX, median of ${runs}; ${cpus().length} × ${cpus()[0]?.model.trim()}; goals: ratio ≤ ${MAX_RATIO}, memory ≤ 1 GiB\n${table(head, rows, [1, 2, 3, 4, 5, 6, 7])}`;
+}
+
+function medianOf(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return (sorted[Math.floor((sorted.length - 1) / 2)]! + sorted[Math.ceil((sorted.length - 1) / 2)]!) / 2;
 }

@@ -30,7 +30,7 @@ one of them: what it is, is told by its content. Weights are read, converted and
 
 The bundle is compared with the checkpoint before it is put in place: image features, logits of every position, greedy tokens, a
 left-padded batch, computed by ONNX Runtime on one side and by the original arithmetic in float64 on the other. A bundle that
-differs is not kept, and the exit code is 1. The comparison takes seconds for small models and tens of minutes for a 3B.
+differs is not kept, and the exit code is 1. The comparison takes seconds for small models, more than an hour for a 3B.
 
 Examples:
   pgconv convert fixtures/shapes --to onnx --dtype fp16
