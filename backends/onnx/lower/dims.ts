@@ -1,7 +1,15 @@
 import { printDim, sameDim, subDims, symbolsOf, type Dim } from '../../../ir/dim.ts';
 import type { Value } from '../../../ir/graph.ts';
 import { BackendError } from '../../error.ts';
-import type { LoweringContext } from './context.ts';
+import type { OnnxAttribute } from './model.ts';
+
+/** What dims are written with: the context that owns them. */
+export interface DimWriter {
+  tensor(value: Value): string;
+  ints(...values: readonly (number | bigint)[]): string;
+  literal(dtype: 'i64', shape: readonly number[], values: readonly number[], hint?: string): string;
+  step(opType: string, inputs: readonly string[], hint: string, attributes?: Readonly<Record<string, OnnxAttribute>>): string;
+}
 
 /** An axis of a tensor whose size tells one symbol, the others in `dim` being known. */
 interface Site {
@@ -12,13 +20,13 @@ interface Site {
 
 /** Symbolic dims as i64[1] tensors, read from the shapes of tensors that have them; each is computed once. */
 export class DimTensors {
-  readonly #context: LoweringContext;
+  readonly #writer: DimWriter;
   readonly #symbols = new Map<string, Site>();
   readonly #exact = new Map<string, Site>();
   readonly #tensors = new Map<string, string>();
 
-  constructor(context: LoweringContext) {
-    this.#context = context;
+  constructor(writer: DimWriter) {
+    this.#writer = writer;
   }
 
   /** Notes what the shapes of defined values tell. Several values at once may depend on each other in any order. */
@@ -36,7 +44,7 @@ export class DimTensors {
 
   /** The size as an i64[1] tensor. @throws BackendError when no defined tensor tells a symbol. */
   vector(dim: Dim): string {
-    if (typeof dim === 'number') return this.#context.ints(dim);
+    if (typeof dim === 'number') return this.#writer.ints(dim);
     const key = printDim(dim);
     const known = this.#tensors.get(key);
     if (known !== undefined) return known;
@@ -48,9 +56,9 @@ export class DimTensors {
 
   /** The size as an i64 scalar tensor. */
   scalar(dim: Dim): string {
-    if (typeof dim === 'number') return this.#context.literal('i64', [], [dim], `int_${dim}`);
+    if (typeof dim === 'number') return this.#writer.literal('i64', [], [dim], `int_${dim}`);
     const key = `scalar ${printDim(dim)}`;
-    const known = this.#tensors.get(key) ?? this.#context.step('Squeeze', [this.vector(dim)], `size.${nameOf(dim)}.scalar`);
+    const known = this.#tensors.get(key) ?? this.#writer.step('Squeeze', [this.vector(dim)], `size.${nameOf(dim)}.scalar`);
     this.#tensors.set(key, known);
     return known;
   }
@@ -58,20 +66,20 @@ export class DimTensors {
   /** A whole shape as an i64 vector tensor; sizes are given, or taken as `keep` says (0 and -1 of Reshape, 1 of Expand). */
   shape(dims: readonly Dim[], keep: (dim: Dim, axis: number) => number | undefined, hint: string): string {
     const sizes = dims.map((dim, axis) => (typeof dim === 'number' ? dim : (keep(dim, axis) ?? dim)));
-    if (sizes.every((size) => typeof size === 'number')) return this.#context.ints(...sizes);
+    if (sizes.every((size) => typeof size === 'number')) return this.#writer.ints(...sizes);
     const pieces: string[] = [];
     for (let i = 0; i < sizes.length; ) {
       const run = sizes.slice(i).findIndex((size) => typeof size !== 'number');
       const count = run === -1 ? sizes.length - i : run;
-      if (count > 0) pieces.push(this.#context.ints(...(sizes.slice(i, i + count) as number[])));
+      if (count > 0) pieces.push(this.#writer.ints(...(sizes.slice(i, i + count) as number[])));
       else pieces.push(this.vector(sizes[i]!));
       i += Math.max(count, 1);
     }
-    return pieces.length === 1 ? pieces[0]! : this.#context.step('Concat', pieces, hint, { axis: 0 });
+    return pieces.length === 1 ? pieces[0]! : this.#writer.step('Concat', pieces, hint, { axis: 0 });
   }
 
   #sizeAt({ value, axis }: Site, key: string): string {
-    return this.#context.step('Shape', [this.#context.tensor(value)], `size.${key.replaceAll(/\W+/g, '_')}`, { start: axis, end: axis + 1 });
+    return this.#writer.step('Shape', [this.#writer.tensor(value)], `size.${key.replaceAll(/\W+/g, '_')}`, { start: axis, end: axis + 1 });
   }
 
   #symbol(name: string): string {
@@ -85,8 +93,8 @@ export class DimTensors {
     const coefficient = site.dim.terms.find(([symbol]) => symbol === name)![1];
     const rest = subDims(site.dim, { terms: [[name, coefficient]], offset: 0 });
     const whole = this.vector(site.dim);
-    const scaled = sameDim(rest, 0) ? whole : this.#context.step('Sub', [whole, this.vector(rest)], `size.${name}`);
-    const tensor = coefficient === 1 ? scaled : this.#context.step('Div', [scaled, this.#context.ints(coefficient)], `size.${name}`);
+    const scaled = sameDim(rest, 0) ? whole : this.#writer.step('Sub', [whole, this.vector(rest)], `size.${name}`);
+    const tensor = coefficient === 1 ? scaled : this.#writer.step('Div', [scaled, this.#writer.ints(coefficient)], `size.${name}`);
     this.#tensors.set(name, tensor);
     return tensor;
   }
@@ -95,10 +103,10 @@ export class DimTensors {
     const hint = `size.${key.replaceAll(/\W+/g, '_')}`;
     const terms = dim.terms.map(([symbol, coefficient]) => {
       const size = this.#symbol(symbol);
-      return coefficient === 1 ? size : this.#context.step('Mul', [size, this.#context.ints(coefficient)], hint);
+      return coefficient === 1 ? size : this.#writer.step('Mul', [size, this.#writer.ints(coefficient)], hint);
     });
-    if (dim.offset !== 0) terms.push(this.#context.ints(dim.offset));
-    return terms.reduce((sum, term) => this.#context.step('Add', [sum, term], hint));
+    if (dim.offset !== 0) terms.push(this.#writer.ints(dim.offset));
+    return terms.reduce((sum, term) => this.#writer.step('Add', [sum, term], hint));
   }
 }
 
