@@ -2,15 +2,10 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { evaluatorRunner } from '../ir/evaluate.ts';
-import { readRecorded } from '../verify/recorded.ts';
-import { verifyProgram, type VerifyReport } from '../verify/verify.ts';
+import type { VerifyReport } from '../verify/verify.ts';
 import { openBundle } from './bundle_model.ts';
 import { checkBundle } from './bundle/check_bundle.ts';
-import { openCheckpoint } from './checkpoints/index.ts';
-import { openSafetensors } from './checkpoints/safetensors.ts';
 import { convert } from './convert.ts';
-import { loadModel } from './families/index.ts';
 import { silentReporter } from './progress/reporter.ts';
 import { tempFolders } from './testing/bundle.ts';
 import { verifyBundle } from './verify_bundle.ts';
@@ -52,16 +47,6 @@ describe('pg1-tiny, fp32', () => {
   });
 });
 
-test('the evaluator computes every stage that Hugging Face recorded', async () => {
-  const checkpoint = await openCheckpoint('fixtures/pg1-tiny/bv_f32.npz');
-  const [golden, stages] = [await openSafetensors(GOLDEN), await openSafetensors('fixtures/pg1-tiny/stages.safetensors')];
-  const { program } = loadModel(checkpoint);
-  const { cases, reference } = await readRecorded(golden.tensors, stages.tensors);
-  const report = await verifyProgram({ candidate: evaluatorRunner(program), reference, metadata: program.metadata, cases, precision: 'fp32' });
-  expect(report.checks.filter((check) => !check.passed)).toEqual([]);
-  await Promise.all([checkpoint, golden, stages].map((file) => file.close()));
-});
-
 test('both layouts of shapes give the same weights, byte for byte', async () => {
   const weights = async (source: string) => {
     const { out } = await convertTo(`fixtures/shapes/${source}`, 'fp16', { verify: false });
@@ -92,6 +77,13 @@ test('shapes, fp16: verified, complete, and its samples answered as by the origi
   const bundle = await openBundle(result.out);
   expect((await bundle.runner.inputDtypes('decoder'))['past_key_values.0.key']).toBe('f16');
   await bundle.dispose();
+});
+
+test('samples that are asked for are answered without verification too', async () => {
+  const out = join(await folder(), 'bundle');
+  const { verification, samples } = await convert({ checkpoint: 'fixtures/shapes/hf', backend: 'onnx', precision: 'fp16', out, verify: false, samples: 'fixtures/shapes/eval.json' }, silentReporter);
+  expect(verification).toBeUndefined();
+  expect(samples.length).toBeGreaterThanOrEqual(3);
 });
 
 test('verify without --against goes back to the checkpoint that was converted', async () => {

@@ -1,14 +1,11 @@
 import { basename, resolve } from 'node:path';
 import type { Artifact, ArtifactFile } from '../backends/backend.ts';
 import { backends, type BackendName } from '../backends/index.ts';
-import { evaluatorRunner } from '../ir/evaluate.ts';
 import type { Program } from '../ir/graph.ts';
 import { runPassesOnProgram } from '../ir/passes/index.ts';
 import type { TensorData } from '../ir/tensor.ts';
-import { syntheticCases } from '../verify/cases.ts';
 import type { Precision } from '../verify/tolerances.ts';
-import { stageNames } from '../verify/divergence.ts';
-import { verifyProgram, type VerifyReport } from '../verify/verify.ts';
+import type { VerifyReport } from '../verify/verify.ts';
 import { answer } from './answer.ts';
 import { bundleTokenizer, openStaged, type BundleModel } from './bundle_model.ts';
 import { hashSources } from './bundle/hash_sources.ts';
@@ -27,9 +24,9 @@ import { loadModel } from './families/index.ts';
 import { decodeImage } from './images/decode.ts';
 import { passesFor } from './precision.ts';
 import type { Reporter } from './progress/reporter.ts';
-import { withSteps } from './progress/steps.ts';
-import { VerificationFailed } from './verification_failed.ts';
 import { findSamples, readSamples, type Sample } from './samples.ts';
+import { VerificationFailed } from './verification_failed.ts';
+import { programReference, runVerification } from './verify_bundle.ts';
 import { TOOL } from './version.ts';
 
 export interface ConvertOptions {
@@ -130,10 +127,12 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
         };
       },
       beforePublish: async (dir, manifest) => {
-        if (options.verify === false) return;
+        const verify = options.verify !== false;
+        if (!verify && options.samples === undefined) return;
         const bundle = await openStaged(dir, manifest);
         try {
-          verification = await compare(bundle, model, precision, reporter, options.signal);
+          if (verify) verification = await runVerification(bundle.runner, programReference(model.program), bundle.metadata, precision, reporter, options.signal);
+          if (verification?.passed === false) throw new VerificationFailed(verification);
           samples = await answerSamples(options, bundle, dir, reporter);
         } finally {
           await bundle.dispose();
@@ -187,16 +186,6 @@ function weightFinder(program: Program): (tensor: string) => TensorData | undefi
     const name = tensor.replace(/\.transposed$/, '');
     return weights.get(name) ?? weights.get(name.replace(/\.\d+$/, ''));
   };
-}
-
-/** @throws VerificationFailed with the report when a check fails: such a bundle is not put in place. */
-async function compare(bundle: BundleModel, model: Model, precision: Precision, reporter: Reporter, signal?: AbortSignal): Promise<VerifyReport> {
-  const cases = syntheticCases(bundle.metadata);
-  const report = await withSteps(reporter, 'verify', (onProgress) =>
-    verifyProgram({ candidate: bundle.runner, reference: evaluatorRunner(model.program), metadata: bundle.metadata, cases, precision, stages: stageNames(model.program), onProgress, ...(signal && { signal }) }),
-  );
-  if (!report.passed) throw new VerificationFailed(report);
-  return report;
 }
 
 async function answerSamples(options: ConvertOptions, bundle: BundleModel, dir: string, reporter: Reporter): Promise<readonly SampleResult[]> {

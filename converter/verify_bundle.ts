@@ -7,11 +7,12 @@ import { readRecorded, type Recorded } from '../verify/recorded.ts';
 import { verifyProgram, type VerifyReport } from '../verify/verify.ts';
 import type { Precision } from '../verify/tolerances.ts';
 import type { Runner } from '../backends/backend.ts';
-import type { ProgramMetadata } from '../ir/graph.ts';
+import type { Program, ProgramMetadata } from '../ir/graph.ts';
 import { openStaged } from './bundle_model.ts';
 import { checkBundle } from './bundle/check_bundle.ts';
 import { hashSources } from './bundle/hash_sources.ts';
 import type { Manifest } from './bundle/manifest.ts';
+import type { Checkpoint } from './checkpoints/checkpoint.ts';
 import { openCheckpoint } from './checkpoints/index.ts';
 import { locateCheckpoint } from './checkpoints/locate.ts';
 import { openSafetensors } from './checkpoints/safetensors.ts';
@@ -31,7 +32,7 @@ export interface VerifyBundleOptions {
 }
 
 /** What a bundle is held against. */
-interface Reference {
+export interface Reference {
   readonly runner: Runner | Recorded;
   readonly cases: readonly VerifyCase[];
   readonly stages: StageNames;
@@ -60,7 +61,8 @@ export async function verifyBundle({ bundle: dir, against, device, signal }: Ver
   }
 }
 
-function runVerification(candidate: Runner, reference: Reference, metadata: ProgramMetadata, precision: Precision, reporter: Reporter, signal?: AbortSignal): Promise<VerifyReport> {
+/** Compares a runner with a reference, with progress. The report may say that it failed. */
+export function runVerification(candidate: Runner, reference: Omit<Reference, 'close'>, metadata: ProgramMetadata, precision: Precision, reporter: Reporter, signal?: AbortSignal): Promise<VerifyReport> {
   return withSteps(reporter, 'verify', (onProgress) =>
     verifyProgram({ candidate, reference: reference.runner, metadata, cases: reference.cases, precision, stages: reference.stages, onProgress, ...(signal && { signal }) }),
   );
@@ -69,10 +71,13 @@ function runVerification(candidate: Runner, reference: Reference, metadata: Prog
 async function openReference(dir: string, manifest: Manifest, against: string | undefined): Promise<Reference> {
   const recorded = against === undefined ? undefined : await openRecording(against);
   if (recorded) return recorded;
-  const path = against ?? (await convertedCheckpoint(dir, manifest));
-  const checkpoint = await openCheckpoint(path);
-  const { program } = loadModel(checkpoint);
-  return { runner: evaluatorRunner(program), cases: syntheticCases(manifest.program), stages: stageNames(program), close: () => checkpoint.close() };
+  const checkpoint = await (against === undefined ? openConverted(dir, manifest) : openCheckpoint(against));
+  return { ...programReference(loadModel(checkpoint).program), close: () => checkpoint.close() };
+}
+
+/** The evaluator on a family's f32 program, with inputs made for its sizes. */
+export function programReference(program: Program): Omit<Reference, 'close'> {
+  return { runner: evaluatorRunner(program), cases: syntheticCases(program.metadata), stages: stageNames(program) };
 }
 
 /** Undefined when the path is no safetensors file with a recording's tensors. */
@@ -102,7 +107,7 @@ function inOrder(names: readonly string[]): string[] {
 }
 
 /** The checkpoint that the manifest names, when it is still the one that was converted. */
-async function convertedCheckpoint(dir: string, { options, source }: Manifest): Promise<string> {
+async function openConverted(dir: string, { options, source }: Manifest): Promise<Checkpoint> {
   const given = options['checkpoint'];
   const hint = 'name the original with --against: the checkpoint, or a recording of what it computes';
   if (typeof given !== 'string' || !(await stat(given).catch(() => undefined))) throw new UsageError('no_reference', `the checkpoint that was converted (${String(given)}) is not here`, { file: dir, hint });
@@ -111,8 +116,9 @@ async function convertedCheckpoint(dir: string, { options, source }: Manifest): 
     const hashes = await hashSources(checkpoint.files);
     const changed = hashes.find(({ path, sha256 }) => source.files.find((file) => file.path === path)?.sha256 !== sha256);
     if (changed) throw new BadInputError('source_changed', `"${changed.path}" is not the file that was converted: its sha256 differs`, { file: resolve(given), hint });
-    return given;
-  } finally {
+    return checkpoint;
+  } catch (error) {
     await checkpoint.close();
+    throw error;
   }
 }

@@ -122,7 +122,8 @@ test('a limit on the size of files is a typed error, and nothing is left', async
 
 const canMount = spawnSync('unshare', ['-rm', 'true']).status === 0;
 
-test.runIf(canMount)('a full disk in the middle is a typed error, and nothing is left', async () => {
+test('a full disk in the middle is a typed error, and nothing is left', async (context) => {
+  if (!canMount) context.skip('`unshare -rm` is not allowed here, so no small disk can be mounted');
   const dir = await tempFolder();
   const disk = join(dir, 'disk');
   await mkdir(disk);
