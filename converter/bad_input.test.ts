@@ -105,7 +105,10 @@ test('NaN without --strict, and overflow with --allow-overflow, are counted and 
   await cp('fixtures/pg1-tiny/hf', dir, { recursive: true });
   await replaceTensor(dir, GATE, filled(Number.NaN));
   await replaceTensor(dir, DOWN, filled(-1e6));
-  const { nonFinite } = await convert({ checkpoint: dir, backend: 'onnx', precision: 'fp16', out: join(root, 'out'), verify: false, allowOverflow: true }, silentReporter);
+  const warned: string[] = [];
+  const { nonFinite } = await convert({ checkpoint: dir, backend: 'onnx', precision: 'fp16', out: join(root, 'out'), verify: false, allowOverflow: true }, { ...silentReporter, warn: (text) => void warned.push(text) });
+  expect(warned.join('\n')).toMatch(/lm\.1\.down.*1 weights do not fit f16/);
+  expect(warned.join('\n')).toMatch(/lm\.2\.gate.*1 weights are NaN/);
   expect(nonFinite).toEqual(
     expect.arrayContaining([expect.objectContaining({ tensor: expect.stringContaining('lm.2.gate') as string, nan: 1, infinite: 0 }), expect.objectContaining({ tensor: expect.stringContaining('lm.1.down') as string, nan: 0, infinite: 1, overflowed: 1 })]),
   );

@@ -10,7 +10,7 @@ import { answer } from './answer.ts';
 import { bundleTokenizer, openStaged, type BundleModel } from './bundle_model.ts';
 import { hashSources } from './bundle/hash_sources.ts';
 import type { Manifest } from './bundle/manifest.ts';
-import type { NonFinite } from './bundle/nonfinite.ts';
+import { describeNonFinite, type NonFinite } from './bundle/nonfinite.ts';
 import { checkOutput } from './bundle/output_folder.ts';
 import { publishBundle } from './bundle/publish.ts';
 import type { Checkpoint } from './checkpoints/checkpoint.ts';
@@ -140,6 +140,7 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
       },
     });
     const { dir, manifest, nonFinite } = published;
+    for (const found of nonFinite) reporter.warn(describeNonFinite(found));
     return { out: dir, manifest, bytes: manifest.files.reduce((sum, file) => sum + file.bytes, 0), warnings, notes, nonFinite, ...(verification && { verification }), samples };
   } finally {
     stopHashing.abort();

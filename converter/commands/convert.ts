@@ -70,10 +70,9 @@ export function convertCommand(io: Io): Command {
     });
 }
 
-function summary({ out, manifest, bytes, samples, verification, nonFinite }: ConvertResult): string {
+function summary({ out, manifest, bytes, samples, verification }: ConvertResult): string {
   const lines: string[] = [];
   if (samples.length > 0) lines.push(table(['picture', 'prompt', 'the original said', 'the bundle says', ''], samples.map((s) => [s.name, s.prompt, s.reference, s.answer, s.same ? 'same' : 'DIFFERENT'])));
-  for (const { tensor, infinite, nan } of nonFinite) lines.push(`${tensor}: ${infinite} infinities, ${nan} NaN`);
   const verified = verification ? `verified: ${verification.checks.length} checks passed` : 'NOT verified';
   lines.push(`${relative(process.cwd(), out) || out}: ${manifest.program.variant}, ${manifest.backend} ${manifest.precision}, ${manifest.files.length} files, ${bytesText(bytes)}; ${verified}`);
   return lines.join('\n');
