@@ -1,5 +1,6 @@
 import { dtypes } from '../dtypes/index.ts';
 import { elementCount, type TensorData } from '../tensor.ts';
+import { stackedRow } from './stack.ts';
 import { isStraight, makeView, viewBehind } from './view.ts';
 import { windowOf } from './window.ts';
 
@@ -14,7 +15,7 @@ export function sliceRows(data: TensorData, begin: number, end: number): TensorD
 export function selectRow(data: TensorData, index: number): TensorData {
   const rows = data.shape[0] ?? 0;
   if (index < 0 || index >= rows) throw new RangeError(`row ${index} of ${rows}`);
-  return rowWindow(data, index, data.shape.slice(1));
+  return stackedRow(data, index) ?? rowWindow(data, index, data.shape.slice(1));
 }
 
 /** The same elements in C order under another shape of the same size. */
