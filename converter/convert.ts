@@ -13,15 +13,15 @@ import type { Manifest } from './bundle/manifest.ts';
 import { describeNonFinite, type NonFinite } from './bundle/nonfinite.ts';
 import { checkOutput } from './bundle/output_folder.ts';
 import { publishBundle } from './bundle/publish.ts';
+import type { ModuleChange } from './adapters/index.ts';
 import type { Checkpoint } from './checkpoints/checkpoint.ts';
-import { openCheckpoint } from './checkpoints/index.ts';
 import { bundleReadme } from './client/bundle_readme.ts';
 import { clientFiles } from './client/client_files.ts';
 import { onnxFilesOf } from './client/onnx_files.ts';
 import { readSidecar, readSidecars } from './client/sidecar.ts';
 import type { Model } from './families/family.ts';
-import { loadModel } from './families/index.ts';
 import { decodeImage } from './images/decode.ts';
+import { openModel, sourceFiles, type ModelSource } from './open_model.ts';
 import { passesFor } from './precision.ts';
 import type { Reporter } from './progress/reporter.ts';
 import { findSamples, readSamples, type Sample } from './samples.ts';
@@ -29,9 +29,7 @@ import { VerificationFailed } from './verification_failed.ts';
 import { programReference, runVerification } from './verify_bundle.ts';
 import { TOOL } from './version.ts';
 
-export interface ConvertOptions {
-  /** A Hugging Face folder, a .safetensors file or a big_vision .npz, or a folder that holds one. */
-  readonly checkpoint: string;
+export interface ConvertOptions extends ModelSource {
   readonly backend: BackendName;
   readonly precision: Precision;
   /** Default: `./<checkpoint>-<backend>-<precision>`. */
@@ -42,7 +40,7 @@ export interface ConvertOptions {
   readonly verify?: boolean;
   /** A tokenizer.json or tokenizer.model that comes before the checkpoint's own. */
   readonly tokenizer?: string;
-  /** Pictures and prompts with the original's answers; default the eval.json beside the checkpoint. */
+  /** Pictures and prompts with the original's answers; default the eval.json beside the last adapter, else the checkpoint. */
   readonly samples?: string;
   readonly strict?: boolean;
   readonly allowOverflow?: boolean;
@@ -61,6 +59,8 @@ export interface ConvertResult {
   readonly manifest: Manifest;
   readonly bytes: number;
   readonly warnings: readonly string[];
+  /** What adapters did to each module. */
+  readonly changes: readonly ModuleChange[];
   readonly notes: readonly string[];
   readonly nonFinite: readonly NonFinite[];
   /** Undefined when it was not asked for. */
@@ -68,9 +68,14 @@ export interface ConvertResult {
   readonly samples: readonly SampleResult[];
 }
 
-/** The bundle's folder when none is named. */
-export function defaultOut(checkpoint: string, backend: string, precision: string): string {
-  return resolve(`${basename(resolve(checkpoint)).replace(/\.(npz|safetensors)$/, '')}-${backend}-${precision}`);
+/** The bundle's folder when none is named: the checkpoint's name, the last adapter's when there is one. */
+export function defaultOut({ checkpoint, adapters = [], backend, precision }: Pick<ConvertOptions, 'checkpoint' | 'adapters' | 'backend' | 'precision'>): string {
+  const named = adapters.at(-1)?.dir ?? firstPath(checkpoint);
+  return resolve(`${basename(resolve(named)).replace(/\.(npz|safetensors)(:[\w/]+)?$/, '')}-${backend}-${precision}`);
+}
+
+function firstPath(checkpoint: string | readonly string[]): string {
+  return typeof checkpoint === 'string' ? checkpoint : checkpoint[0]!;
 }
 
 /**
@@ -79,13 +84,13 @@ export function defaultOut(checkpoint: string, backend: string, precision: strin
  */
 export async function convert(options: ConvertOptions, reporter: Reporter): Promise<ConvertResult> {
   const { backend: backendName, precision, force = false } = options;
-  const out = options.out ?? defaultOut(options.checkpoint, backendName, precision);
+  const out = options.out ?? defaultOut(options);
   await checkOutput(out, force);
-  const checkpoint = await openCheckpoint(options.checkpoint);
+  const { reference = 'huggingface', finalSoftcap = 'auto', slidingWindow = 'auto', adapters: adapterSources = [] } = options;
+  const source = await openModel({ checkpoint: options.checkpoint, adapters: adapterSources, reference, finalSoftcap, slidingWindow });
   const stopHashing = new AbortController();
   try {
-    const model = loadModel(checkpoint);
-    const warnings = [...checkpoint.warnings, ...model.warnings];
+    const { checkpoint, model, warnings } = source;
     for (const warning of warnings) reporter.warn(warning);
     const backend = await backends[backendName]();
     const artifact = backend.emit(runPassesOnProgram(model.program, passesFor(precision)), { precision });
@@ -93,7 +98,7 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
     for (const note of notes) reporter.note(note);
     const artifactFiles = [...artifact.files, ...files];
     const signal = options.signal ? AbortSignal.any([options.signal, stopHashing.signal]) : stopHashing.signal;
-    const hashes = hashSources(checkpoint.files, { signal });
+    const hashes = hashSources(sourceFiles(source), { signal });
     hashes.catch(() => {});
     const writing = reporter.stage(`write ${basename(out)}`, { unit: 'bytes', total: artifactFiles.reduce((sum, file) => sum + file.byteLength, 0) });
     let written = 0;
@@ -113,14 +118,14 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
       },
       manifest: async () => {
         writing.done();
-        const source = { format: checkpoint.format, files: await hashes };
-        await checkpoint.checkUnchanged();
+        const files = await hashes;
+        await source.checkUnchanged();
         return {
           tool: TOOL,
           backend: backendName,
           precision,
-          options: { checkpoint: options.checkpoint, strict: options.strict ?? false, allowOverflow: options.allowOverflow ?? false },
-          source,
+          options: { checkpoint: [options.checkpoint].flat(), adapters: adapterSources.map(({ dir, scale }) => ({ dir, scale })), reference, finalSoftcap, slidingWindow, strict: options.strict ?? false, allowOverflow: options.allowOverflow ?? false },
+          source: { format: checkpoint.format, files },
           program: model.program.metadata,
           inferences: [...model.inferences],
           notes: [...notes],
@@ -141,10 +146,10 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
     });
     const { dir, manifest, nonFinite } = published;
     for (const found of nonFinite) reporter.warn(describeNonFinite(found));
-    return { out: dir, manifest, bytes: manifest.files.reduce((sum, file) => sum + file.bytes, 0), warnings, notes, nonFinite, ...(verification && { verification }), samples };
+    return { out: dir, manifest, bytes: manifest.files.reduce((sum, file) => sum + file.bytes, 0), warnings, changes: model.changes, notes, nonFinite, ...(verification && { verification }), samples };
   } finally {
     stopHashing.abort();
-    await checkpoint.close();
+    await source.close();
   }
 }
 
@@ -153,7 +158,7 @@ async function sideFiles(options: ConvertOptions, checkpoint: Checkpoint, model:
   const { metadata } = model.program;
   const onnxFiles = onnxFilesOf(artifact.files.map((file) => file.path));
   const tokenizer = options.tokenizer === undefined ? undefined : await readSidecar(options.tokenizer);
-  const { files, notes } = clientFiles({ config: checkpoint.config, sidecars: await readSidecars(checkpoint.sidecars), tokenizer, metadata, onnxFiles });
+  const { files, notes } = clientFiles({ reference: options.reference ?? 'huggingface', config: checkpoint.config, sidecars: await readSidecars(checkpoint.sidecars), tokenizer, metadata, onnxFiles });
   const dtypes = [...new Set([...checkpoint.tensors.values()].map((data) => data.dtype))];
   const readme = bundleReadme({
     metadata,
@@ -190,7 +195,7 @@ function weightFinder(program: Program): (tensor: string) => TensorData | undefi
 }
 
 async function answerSamples(options: ConvertOptions, bundle: BundleModel, dir: string, reporter: Reporter): Promise<readonly SampleResult[]> {
-  const file = options.samples ?? (await findSamples(resolve(options.checkpoint)));
+  const file = options.samples ?? (await findSamples(resolve(options.adapters?.at(-1)?.dir ?? firstPath(options.checkpoint))));
   if (file === undefined) return [];
   const tokenizer = await bundleTokenizer(dir);
   if (!tokenizer) {
@@ -201,7 +206,7 @@ async function answerSamples(options: ConvertOptions, bundle: BundleModel, dir: 
   const samples = await readSamples(file);
   const asking = reporter.stage('ask samples', { unit: 'steps', total: samples.length });
   for (const sample of samples) {
-    const { text } = await answer(bundle, tokenizer, { image: await decodeImage(sample.image), prompt: sample.prompt, ...(options.signal && { signal: options.signal }) });
+    const { text } = await answer(bundle, tokenizer, { image: await decodeImage(sample.image), prompt: sample.prompt, mode: options.reference ?? 'huggingface', ...(options.signal && { signal: options.signal }) });
     results.push({ ...sample, answer: text, same: text === sample.reference });
     asking.advance(1);
   }

@@ -26,7 +26,8 @@ export async function findSamples(folder: string): Promise<string | undefined> {
 }
 
 /**
- * Reads `{cases: [{image, prompt, text}]}`; pictures lie beside the file or in its folder `images`. Takes cases with different
+ * Reads `{cases: [{image, prompt, text}]}`; pictures lie beside the file, in its folder `images`, or in one a folder above, as an
+ * adapter's do that lies in its base's folder. Takes cases with different
  * prompts first. @throws BadInputError when it is something else, or a picture is missing.
  */
 export async function readSamples(file: string, count = SHOWN): Promise<readonly Sample[]> {
@@ -50,7 +51,7 @@ async function parseJson(file: string): Promise<unknown> {
 }
 
 async function findImage(file: string, name: string): Promise<string> {
-  const candidates = [join(dirname(file), 'images', name), join(dirname(file), name)];
+  const candidates = [join(dirname(file), 'images', name), join(dirname(file), name), join(dirname(dirname(file)), 'images', name)];
   for (const path of candidates) if ((await stat(path).catch(() => undefined))?.isFile()) return path;
   throw new BadInputError('bad_samples', `there is no picture "${name}"`, { file, hint: `put it at ${candidates[0]}` });
 }

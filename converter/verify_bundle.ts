@@ -12,12 +12,10 @@ import { openStaged } from './bundle_model.ts';
 import { checkBundle } from './bundle/check_bundle.ts';
 import { hashSources } from './bundle/hash_sources.ts';
 import type { Manifest } from './bundle/manifest.ts';
-import type { Checkpoint } from './checkpoints/checkpoint.ts';
-import { openCheckpoint } from './checkpoints/index.ts';
 import { locateCheckpoint } from './checkpoints/locate.ts';
 import { openSafetensors } from './checkpoints/safetensors.ts';
 import { BadInputError, UsageError } from './errors.ts';
-import { loadModel } from './families/index.ts';
+import { openModel, sourceFiles, type AdapterSource, type OpenModel } from './open_model.ts';
 import { PRECISIONS } from './precision.ts';
 import type { Reporter } from './progress/reporter.ts';
 import { withSteps } from './progress/steps.ts';
@@ -25,7 +23,9 @@ import { withSteps } from './progress/steps.ts';
 export interface VerifyBundleOptions {
   readonly bundle: string;
   /** A checkpoint, or a recording (golden.safetensors, with stages.safetensors beside it); default the checkpoint that was converted. */
-  readonly against?: string;
+  readonly against?: string | readonly string[];
+  /** Merged into the checkpoint that `against` names; default none, since it may be merged already. */
+  readonly adapters?: readonly AdapterSource[];
   /** Default `cpu`. */
   readonly device?: string;
   readonly signal?: AbortSignal;
@@ -43,12 +43,12 @@ export interface Reference {
  * Checks every byte of a bundle against its manifest, runs it in its runtime, and compares with the original.
  * The report may say that it failed. @throws BadInputError for a damaged bundle or reference, UsageError when the reference is not known
  */
-export async function verifyBundle({ bundle: dir, against, device, signal }: VerifyBundleOptions, reporter: Reporter): Promise<VerifyReport> {
+export async function verifyBundle({ bundle: dir, against, adapters, device, signal }: VerifyBundleOptions, reporter: Reporter): Promise<VerifyReport> {
   const { manifest, unlisted } = await checkBundle(dir, signal ? { signal } : {});
   if (unlisted.length > 0) reporter.warn(`Files that the manifest does not list: ${unlisted.slice(0, 5).join(', ')}${unlisted.length > 5 ? ', …' : ''}.`);
   const precision = PRECISIONS.find((name) => name === manifest.precision);
   if (!precision) throw new BadInputError('unknown_precision', `the bundle is in "${manifest.precision}"`, { file: dir, hint: `this version verifies ${PRECISIONS.join(', ')}: use a newer pgconv` });
-  const reference = await openReference(dir, manifest, against);
+  const reference = await openReference(dir, manifest, against, adapters);
   try {
     const bundle = await openStaged(dir, manifest, device);
     try {
@@ -68,11 +68,13 @@ export function runVerification(candidate: Runner, reference: Omit<Reference, 'c
   );
 }
 
-async function openReference(dir: string, manifest: Manifest, against: string | undefined): Promise<Reference> {
-  const recorded = against === undefined ? undefined : await openRecording(against);
+async function openReference(dir: string, manifest: Manifest, against: VerifyBundleOptions['against'], adapters: readonly AdapterSource[] = []): Promise<Reference> {
+  if (against === undefined && adapters.length > 0) throw new UsageError('adapters_without_against', '--adapter says what to merge into the checkpoint of --against', { hint: 'name it with --against; without, the recorded checkpoint and adapters are used' });
+  const recorded = typeof against === 'string' ? await openRecording(against) : undefined;
   if (recorded) return recorded;
-  const checkpoint = await (against === undefined ? openConverted(dir, manifest) : openCheckpoint(against));
-  return { ...programReference(loadModel(checkpoint).program), close: () => checkpoint.close() };
+  const { reference, finalSoftcap, slidingWindow } = manifest.options;
+  const source = await (against === undefined ? openConverted(dir, manifest) : openModel({ checkpoint: against, adapters, reference, finalSoftcap, slidingWindow }));
+  return { ...programReference(source.model.program), close: source.close };
 }
 
 /** The evaluator on a family's f32 program, with inputs made for its sizes. */
@@ -106,19 +108,21 @@ function inOrder(names: readonly string[]): string[] {
   return [...names].sort((a, b) => rank(a) - rank(b));
 }
 
-/** The checkpoint that the manifest names, when it is still the one that was converted. */
-async function openConverted(dir: string, { options, source }: Manifest): Promise<Checkpoint> {
-  const given = options['checkpoint'];
+/** The checkpoint and adapters that the manifest names, when they are still those that were converted. */
+async function openConverted(dir: string, { options, source }: Manifest): Promise<OpenModel> {
+  const { checkpoint, adapters, reference, finalSoftcap, slidingWindow } = options;
   const hint = 'name the original with --against: the checkpoint, or a recording of what it computes';
-  if (typeof given !== 'string' || !(await stat(given).catch(() => undefined))) throw new UsageError('no_reference', `the checkpoint that was converted (${String(given)}) is not here`, { file: dir, hint });
-  const checkpoint = await openCheckpoint(given);
+  const model = await openModel({ checkpoint: checkpoint.length === 1 ? checkpoint[0]! : checkpoint, adapters, reference, finalSoftcap, slidingWindow }).catch((cause: unknown) => {
+    if (!(cause instanceof UsageError)) throw cause;
+    throw new UsageError('no_reference', `what was converted (${[...checkpoint, ...adapters.map(({ dir: folder }) => folder)].join(', ')}) is not here: ${cause.message}`, { file: dir, hint }, { cause });
+  });
   try {
-    const hashes = await hashSources(checkpoint.files);
+    const hashes = await hashSources(sourceFiles(model));
     const changed = hashes.find(({ path, sha256 }) => source.files.find((file) => file.path === path)?.sha256 !== sha256);
-    if (changed) throw new BadInputError('source_changed', `"${changed.path}" is not the file that was converted: its sha256 differs`, { file: resolve(given), hint });
-    return checkpoint;
+    if (changed) throw new BadInputError('source_changed', `"${changed.path}" is not the file that was converted: its sha256 differs`, { file: resolve(checkpoint[0]!), hint });
+    return model;
   } catch (error) {
-    await checkpoint.close();
+    await model.close();
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { BadInputError } from '../errors.ts';
+import { REFERENCES, SWITCHES } from '../families/family.ts';
 import { unsafePathReason } from './bundle_path.ts';
 
 export const MANIFEST_NAME = 'manifest.json';
@@ -36,9 +37,17 @@ const manifestFields = z.strictObject({
   tool: z.strictObject({ name: z.literal('pgconv'), version: z.string() }),
   backend: z.string(),
   precision: z.string(),
-  /** What was asked for beside the precision. */
-  options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
-  /** The checkpoint: names relative to its folder. */
+  /** What was asked for beside the precision; paths as they were given. */
+  options: z.strictObject({
+    checkpoint: z.array(z.string()).min(1),
+    adapters: z.array(z.strictObject({ dir: z.string(), scale: z.number() })),
+    reference: z.enum(REFERENCES),
+    finalSoftcap: z.enum(SWITCHES),
+    slidingWindow: z.enum(SWITCHES),
+    strict: z.boolean(),
+    allowOverflow: z.boolean(),
+  }),
+  /** The checkpoint: names relative to its folder; those of the n-th adapter begin with `adapter-n/`. */
   source: z.strictObject({ format: z.string(), files: z.array(fileEntry) }),
   program: programMetadata,
   /** Sizes that were inferred, and from what. */

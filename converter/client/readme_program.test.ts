@@ -27,7 +27,7 @@ afterAll(() => rm(work, { recursive: true }));
 /** Writes a bundle of the checkpoint to models/<name>, and returns the program of its README. */
 async function bundle(name: string, path: string, tokenizer?: Sidecar): Promise<string> {
   const checkpoint = await openCheckpoint(path);
-  const { program } = loadModel(checkpoint);
+  const { program } = await loadModel(checkpoint);
   const dir = join(work, 'models', name);
   const artifact = emit(program, { precision: 'fp32' });
   for (const { path: file, chunks } of artifact.files) {

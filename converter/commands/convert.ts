@@ -8,10 +8,10 @@ import { bytesText } from '../progress/units.ts';
 import { VerificationFailed } from '../verification_failed.ts';
 import type { Io } from './io.ts';
 import { json } from './io.ts';
-import { jsonOption } from './options.ts';
+import { ADAPTER_HELP, adapterSources, checkpointOf, jsonOption, MODEL_HELP, withAdapters, withModelOptions, type AdapterFlags, type ModelFlags } from './options.ts';
 import { table } from './table.ts';
 
-interface Flags {
+interface Flags extends ModelFlags, AdapterFlags {
   readonly to: BackendName;
   readonly dtype: Precision;
   readonly out?: string;
@@ -26,7 +26,8 @@ interface Flags {
 
 const HELP = `
 The checkpoint is a Hugging Face folder (.safetensors, one or many, with config.json), a big_vision .npz, or a folder that holds
-one of them: what it is, is told by its content. Weights are read, converted and written as a stream.
+one of them: what it is, is told by its content. Weights are read, converted and written as a stream. A path may end in a selector,
+as in big_vision: two files give one model as a.npz:img and b.npz:llm.
 
 The bundle is compared with the checkpoint before it is put in place: image features, logits of every position, greedy tokens, a
 left-padded batch, computed by ONNX Runtime on one side and by the original arithmetic in float64 on the other. A bundle that
@@ -35,13 +36,15 @@ differs is not kept, and the exit code is 1. The comparison takes seconds for sm
 Examples:
   pgconv convert fixtures/shapes --to onnx --dtype fp16
   pgconv convert ./paligemma-3b-mix-224 --to onnx --dtype fp16 --out bundles/mix-224
-  pgconv convert pt_224.bf16.npz --to onnx --dtype fp16 --tokenizer paligemma_tokenizer.model`;
+  pgconv convert pt_224.bf16.npz --to onnx --dtype fp16 --tokenizer paligemma_tokenizer.model
+  pgconv convert fixtures/shapes/hf --adapter fixtures/shapes/lora-shapes --to onnx --dtype fp16
+  pgconv convert ./paligemma2-3b-pt-896 --to onnx --dtype fp16 --reference bigvision --no-verify`;
 
 /** `pgconv convert`. */
 export function convertCommand(io: Io): Command {
-  return new Command('convert')
+  const command = new Command('convert')
     .description('Convert a checkpoint to a bundle, and verify it.')
-    .argument('<checkpoint>', 'folder or file with the weights')
+    .argument('<checkpoint...>', 'folder or file with the weights')
     .addOption(new Option('--to <backend>', 'what to write').choices(Object.keys(backends)).makeOptionMandatory())
     .addOption(new Option('--dtype <precision>', 'fp32; or fp16: weights and products in f16, residual stream, norms, softmax and rotary embedding in f32').choices([...PRECISIONS]).makeOptionMandatory())
     .option('--out <dir>', 'folder to write (default: ./<checkpoint>-<backend>-<dtype>)')
@@ -51,14 +54,16 @@ export function convertCommand(io: Io): Command {
     .option('--samples <file>', 'ask the bundle these pictures and prompts: {"cases": [{"image", "prompt", "text"}]} (default: eval.json beside the checkpoint)')
     .option('--strict', 'fail when the checkpoint itself holds NaN or Infinity')
     .option('--allow-overflow', 'write weights that do not fit f16 as Infinity, and report them, instead of failing')
-    .addOption(jsonOption())
-    .addHelpText('after', HELP)
-    .action(async (checkpoint: string, flags: Flags) => {
+    .addOption(jsonOption());
+  return withAdapters(withModelOptions(command))
+    .addHelpText('after', `${MODEL_HELP}\n${ADAPTER_HELP}\n${HELP}`)
+    .action(async (paths: readonly string[], flags: Flags) => {
       const [{ convert }, { reportText }] = await Promise.all([import('../convert.ts'), import('../../verify/report.ts')]);
       const reporter = io.reporter();
-      const { to: backend, dtype: precision, json: asJson, ...rest } = flags;
+      const { to: backend, dtype: precision, json: asJson, adapter, adapterScale, ...rest } = flags;
+      const adapters = adapterSources({ ...(adapter && { adapter }), ...(adapterScale && { adapterScale }) });
       try {
-        const result = await convert({ checkpoint, backend, precision, signal: io.signal, ...rest }, reporter);
+        const result = await convert({ checkpoint: checkpointOf(paths), adapters, backend, precision, signal: io.signal, ...rest }, reporter);
         reporter.close();
         if (result.verification) io.err(reportText(result.verification));
         io.out(asJson ? json(result) : summary(result));
@@ -70,8 +75,9 @@ export function convertCommand(io: Io): Command {
     });
 }
 
-function summary({ out, manifest, bytes, samples, verification }: ConvertResult): string {
+function summary({ out, manifest, bytes, samples, verification, changes }: ConvertResult): string {
   const lines: string[] = [];
+  if (changes.length > 0) lines.push(table(['adapter', 'module', 'change', 'rank', 'norm of the change'], changes.map((c) => [c.adapter, c.module, c.kind, c.rank ?? '', c.norm.toPrecision(4)]), [3, 4]));
   if (samples.length > 0) lines.push(table(['picture', 'prompt', 'the original said', 'the bundle says', ''], samples.map((s) => [s.name, s.prompt, s.reference, s.answer, s.same ? 'same' : 'DIFFERENT'])));
   const verified = verification ? `verified: ${verification.checks.length} checks passed` : 'NOT verified';
   lines.push(`${relative(process.cwd(), out) || out}: ${manifest.program.variant}, ${manifest.backend} ${manifest.precision}, ${manifest.files.length} files, ${bytesText(bytes)}; ${verified}`);

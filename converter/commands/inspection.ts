@@ -8,17 +8,15 @@ import { printGraph } from '../../ir/print.ts';
 import { elementCount } from '../../ir/tensor.ts';
 import type { Precision } from '../../verify/tolerances.ts';
 import { MANIFEST_NAME, readManifest, type Manifest } from '../bundle/manifest.ts';
-import type { Checkpoint } from '../checkpoints/checkpoint.ts';
-import { openCheckpoint } from '../checkpoints/index.ts';
 import { UsageError } from '../errors.ts';
-import type { Model } from '../families/family.ts';
-import { loadModel } from '../families/index.ts';
+import { openModel, type OpenModel } from '../open_model.ts';
 import { passesFor } from '../precision.ts';
 import { bytesText } from '../progress/units.ts';
 import { json, type Io } from './io.ts';
+import { adapterSources, type AdapterFlags, type ModelFlags } from './options.ts';
 import { table } from './table.ts';
 
-export interface InspectFlags {
+export interface InspectFlags extends ModelFlags, AdapterFlags {
   readonly ir?: string;
   readonly dtype?: Precision;
   readonly tensors?: boolean;
@@ -31,13 +29,13 @@ export async function inspect(io: Io, path: string, flags: InspectFlags): Promis
   if (flags.ir !== undefined && kind !== 'checkpoint') throw new UsageError('no_ir', 'the IR is made from a checkpoint', { file: path, hint: 'give the checkpoint, with --dtype to see what the passes make of it' });
   if (kind === 'onnx') return showOnnx(io, await summaryOf(path), flags);
   if (kind === 'bundle') return showBundle(io, path, flags);
-  const checkpoint = await openCheckpoint(path);
+  const { reference, finalSoftcap, slidingWindow } = flags;
+  const opened = await openModel({ checkpoint: path, adapters: adapterSources(flags), reference, finalSoftcap, slidingWindow });
   try {
-    const model = loadModel(checkpoint);
-    if (flags.ir !== undefined) return io.out(irText(model.program, flags.ir, flags.dtype, flags.json));
-    return showCheckpoint(io, checkpoint, model, flags);
+    if (flags.ir !== undefined) return io.out(irText(opened.model.program, flags.ir, flags.dtype, flags.json));
+    return showCheckpoint(io, opened, flags);
   } finally {
-    await checkpoint.close();
+    await opened.close();
   }
 }
 
@@ -58,18 +56,19 @@ function irText(program: Program, name: string, precision: Precision | undefined
   return asJson ? json({ graph: name, ir: text }) : text.trimEnd();
 }
 
-function showCheckpoint(io: Io, { format, path, files, tensors, warnings }: Checkpoint, model: Model, flags: InspectFlags): void {
+function showCheckpoint(io: Io, { checkpoint, adapters, model, warnings }: OpenModel, flags: InspectFlags): void {
+  const { format, path, files, tensors } = checkpoint;
   const list = [...tensors].map(([name, data]) => ({ name, dtype: data.dtype, shape: data.shape, parameters: elementCount(data.shape), bytes: data.byteLength, file: data.from?.file, offset: data.from?.byteOffset }));
   const byDtype = [...new Set(list.map((t) => t.dtype))].map((dtype) => sumUp(dtype, list.filter((t) => t.dtype === dtype)));
   const { metadata } = model.program;
-  const all = [...warnings, ...model.warnings];
   if (flags.json)
-    return io.out(json({ kind: 'checkpoint', format, path, family: model.family, variant: metadata.variant, metadata, inferences: model.inferences, dtypes: byDtype, files, tensors: list, warnings: all }));
+    return io.out(json({ kind: 'checkpoint', format, path, family: model.family, variant: metadata.variant, metadata, inferences: model.inferences, dtypes: byDtype, files, adapters: adapters.map(({ path: dir, scale, files: of }) => ({ dir, scale, files: of })), changes: model.changes, tensors: list, warnings }));
   io.out(`${path}: ${model.family}, ${metadata.variant}, ${format}, ${files.length} file${files.length === 1 ? '' : 's'}`);
   io.out(table(['dtype', 'tensors', 'parameters', 'bytes'], byDtype.map((d) => [d.dtype, d.tensors, d.parameters.toLocaleString('en'), bytesText(d.bytes)]), [1, 2, 3]));
   io.out(table(['size', 'value', 'known from'], model.inferences.map(({ field, value, from }) => [field, String(value), from])));
+  if (model.changes.length > 0) io.out(table(['adapter', 'module', 'change', 'rank', 'norm of the change'], model.changes.map((c) => [c.adapter, c.module, c.kind, c.rank ?? '', c.norm.toPrecision(4)]), [3, 4]));
   if (flags.tensors) io.out(table(['tensor', 'dtype', 'shape', 'bytes'], list.map((t) => [t.name, t.dtype, `[${t.shape.join(', ')}]`, t.bytes]), [3]));
-  for (const warning of all) io.err(`warning: ${warning}`);
+  for (const warning of warnings) io.err(`warning: ${warning}`);
 }
 
 function sumUp(dtype: DType, list: readonly { parameters: number; bytes: number }[]) {

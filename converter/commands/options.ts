@@ -1,4 +1,6 @@
-import { InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { REFERENCES, SWITCHES, type Reference, type Switch } from '../families/family.ts';
+import type { ModelSource } from '../open_model.ts';
 
 /** Set by a command that ends without an error but not with success. */
 export interface CommandResult {
@@ -16,4 +18,68 @@ export function wholeNumber(least: number): (text: string) => number {
     if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least) throw new InvalidArgumentError(`give a whole number of at least ${least}.`);
     return value;
   };
+}
+
+/** What `withModelOptions` adds. */
+export interface ModelFlags {
+  readonly reference: Reference;
+  readonly finalSoftcap: Switch;
+  readonly slidingWindow: Switch;
+}
+
+/** What `withAdapters` adds. */
+export interface AdapterFlags {
+  readonly adapter?: readonly string[];
+  readonly adapterScale?: readonly number[];
+}
+
+/** Help on what `withModelOptions` and `withAdapters` add, for commands that read a checkpoint. */
+export const MODEL_HELP = `
+Where Hugging Face and big_vision differ on purpose:
+                        --reference huggingface            --reference bigvision
+  √D and norms' 1 + w   in f32                             in the checkpoint's dtype (68 for 67.88 in bf16)
+  sliding window        4096 on Gemma 2's even layers,     none
+                        past the prompt only
+  pictures, newline     bicubic, tokenised with the text   bilinear, tokenised apart
+--final-softcap on caps PaliGemma 2's logits at 30 · tanh(x / 30). auto is off: neither original caps the logits of a text (their
+configs say 30), greedy answers are the same, and only uncapped logits can be compared with theirs.
+--sliding-window auto does what the reference does. It can matter beyond 4096 tokens only: at 896 pixels.`;
+
+export const ADAPTER_HELP = `
+--adapter names a PEFT folder (adapter_config.json, adapter_model.safetensors): LoRA, rsLoRA or DoRA, with rank and alpha patterns,
+modules_to_save and biases; given again, the next is merged on top. It is merged in f32 as the weights stream by, and what the
+bundle is compared with is the adapted model. --adapter-scale, once for each adapter in the same order, weakens or strengthens it.`;
+
+const collect = <T>(value: T, before: readonly T[] = []): readonly T[] => [...before, value];
+
+/** Options that decide what the graphs compute. */
+export function withModelOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--reference <whose>', 'whose arithmetic to follow where the two originals differ on purpose').choices([...REFERENCES]).default('huggingface'))
+    .addOption(new Option('--final-softcap <when>', 'cap the logits of PaliGemma 2 (auto: off)').choices([...SWITCHES]).default('auto'))
+    .addOption(new Option('--sliding-window <when>', 'let even layers of PaliGemma 2 see 4096 tokens only (auto: as the reference)').choices([...SWITCHES]).default('auto'));
+}
+
+/** Options that name adapters. */
+export function withAdapters(command: Command): Command {
+  return command
+    .option('--adapter <dir>', 'a PEFT adapter to merge; may be given again', collect<string>)
+    .option('--adapter-scale <x>', 'strength of the adapter at the same place (default: 1)', (text: string, before?: readonly number[]) => collect(finiteNumber(text), before));
+}
+
+/** @throws InvalidArgumentError when there are more scales than adapters. */
+export function adapterSources({ adapter = [], adapterScale = [] }: AdapterFlags): NonNullable<ModelSource['adapters']> {
+  if (adapterScale.length > adapter.length) throw new InvalidArgumentError(`--adapter-scale is given ${adapterScale.length} times for ${adapter.length} adapters.`);
+  return adapter.map((dir, i) => ({ dir, scale: adapterScale[i] ?? 1 }));
+}
+
+function finiteNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('give a number.');
+  return value;
+}
+
+/** One path as itself: several are .npz files of which each gives a part. */
+export function checkpointOf(paths: readonly string[]): string | readonly string[] {
+  return paths.length === 1 ? paths[0]! : paths;
 }

@@ -11,7 +11,7 @@ interface Flags {
   readonly prompt: string;
   readonly maxNewTokens: number;
   readonly draw?: string;
-  readonly resize: PixelMode;
+  readonly resize?: PixelMode;
   readonly device?: string;
   readonly json?: boolean;
 }
@@ -36,7 +36,7 @@ export function runCommand(io: Io): Command {
     .requiredOption('--prompt <text>', 'what to ask')
     .option('--max-new-tokens <n>', 'longest answer', wholeNumber(1), 100)
     .option('--draw <file>', 'write the picture with the boxes drawn on it, as PNG')
-    .addOption(new Option('--resize <whose>', 'whose preprocessing').choices([...PIXEL_MODES]).default('huggingface'))
+    .addOption(new Option('--resize <whose>', 'whose preprocessing (default: that of the --reference that the bundle was converted with)').choices([...PIXEL_MODES]))
     .option('--device <name>', 'where to run: cpu, or webgpu (default: cpu)')
     .addOption(jsonOption())
     .addHelpText('after', HELP)
@@ -47,7 +47,7 @@ export function runCommand(io: Io): Command {
       try {
         const tokenizer = await bundleTokenizer(bundle);
         if (!tokenizer) throw new BadInputError('no_tokenizer', 'the bundle has no tokenizer', { file: bundle, hint: 'convert again with --tokenizer tokenizer.model' });
-        const { text, tokens } = await answer(model, tokenizer, { image: picture, prompt: flags.prompt, maxNewTokens: flags.maxNewTokens, mode: flags.resize, signal: io.signal });
+        const { text, tokens } = await answer(model, tokenizer, { image: picture, prompt: flags.prompt, maxNewTokens: flags.maxNewTokens, mode: flags.resize ?? model.manifest.options.reference, signal: io.signal });
         const { boxes, problems } = parseBoxes(text);
         const pixels = boxes.map((box) => ({ label: box.label, ...toPixelBox(box, picture.width, picture.height) }));
         for (const { message, text: part } of problems) io.err(`warning: "${part}": ${message}`);

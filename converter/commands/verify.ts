@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { EXIT } from '../errors.ts';
 import type { Io } from './io.ts';
-import { jsonOption, type CommandResult } from './options.ts';
+import { adapterSources, jsonOption, withAdapters, type AdapterFlags, type CommandResult } from './options.ts';
 
 const HELP = `
 First every byte of the bundle is checked against its manifest. Then it runs in its own runtime, beside the reference: the weights of
@@ -10,6 +10,9 @@ implementation was seen to compute (--against golden.safetensors, with stages.sa
 logits of every position, greedy tokens with the margin of ties, a left-padded batch, and the bundle with itself. On failure the first
 stage that diverges is named, and the exit code is 1.
 
+A bundle is compared as it was converted: with the reference, softcap, window and adapters that its manifest records. With --against
+<checkpoint>, the adapters are those of --adapter: none, for a checkpoint into which they were merged already.
+
 Examples:
   pgconv verify shapes-onnx-fp16
   pgconv verify shapes-onnx-fp16 --against fixtures/shapes/bv_f32.npz --json
@@ -17,19 +20,21 @@ Examples:
 
 /** `pgconv verify`. */
 export function verifyCommand(io: Io, result: CommandResult): Command {
-  return new Command('verify')
+  const command = new Command('verify')
     .description('Check a bundle byte by byte, run it, and compare it with the original.')
     .argument('<bundle>', 'folder that `pgconv convert` wrote')
     .option('--against <path>', 'the checkpoint, or a recording (default: the checkpoint that was converted)')
     .option('--device <name>', 'where to run the bundle: cpu, or webgpu (default: cpu)')
-    .addOption(jsonOption())
+    .addOption(jsonOption());
+  return withAdapters(command)
     .addHelpText('after', HELP)
-    .action(async (bundle: string, flags: { against?: string; device?: string; json?: boolean }) => {
+    .action(async (bundle: string, flags: AdapterFlags & { against?: string; device?: string; json?: boolean }) => {
       const [{ verifyBundle }, { reportJson, reportText }] = await Promise.all([import('../verify_bundle.ts'), import('../../verify/report.ts')]);
       const reporter = io.reporter();
-      const { json: asJson, ...rest } = flags;
+      const { json: asJson, adapter, adapterScale, ...rest } = flags;
+      const adapters = adapterSources({ ...(adapter && { adapter }), ...(adapterScale && { adapterScale }) });
       try {
-        const report = await verifyBundle({ bundle, signal: io.signal, ...rest }, reporter);
+        const report = await verifyBundle({ bundle, adapters, signal: io.signal, ...rest }, reporter);
         reporter.close();
         io.out(asJson ? reportJson(report) : reportText(report));
         if (!report.passed) result.exitCode = EXIT.parityFailed;

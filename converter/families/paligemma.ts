@@ -1,28 +1,42 @@
 import type { Program } from '../../ir/graph.ts';
-import type { TensorData } from '../../ir/tensor.ts';
 import { isFloat } from '../../ir/dtypes/index.ts';
+import { applyAdapters } from '../adapters/index.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
 import { BadInputError } from '../errors.ts';
-import type { Family, Model } from './family.ts';
-import { canonicalFromBigVision, unwrapParams } from './paligemma/big_vision.ts';
+import type { Family, Model, ModelOptions } from './family.ts';
+import { chooseBehaviour, HUGGING_FACE, type Behaviour } from './paligemma/behaviour.ts';
+import { canonicalFromBigVision } from './paligemma/big_vision.ts';
+import { bigVisionTree } from './paligemma/big_vision_tree.ts';
 import { imageTokens, variantName, type PaliGemmaConfig } from './paligemma/config.ts';
 import { decoder } from './paligemma/decoder.ts';
 import { embedTokens } from './paligemma/embed_tokens.ts';
-import { huggingFaceName, normalizeTensors } from './paligemma/hugging_face.ts';
+import { canonicalFromHuggingFace, canonicalNames, huggingFaceName } from './paligemma/hugging_face.ts';
+import { normalizeName, normalizeTensors } from './paligemma/hugging_face_names.ts';
 import { inferFromBigVision, inferFromHuggingFace } from './paligemma/infer.ts';
+import { resolveHead } from './paligemma/tied_head.ts';
 import { visionEncoder } from './paligemma/vision_encoder.ts';
-import { canonicalShapes, checkWeights, type CanonicalWeights } from './paligemma/weights.ts';
+import { checkWeights, type CanonicalWeights } from './paligemma/weights.ts';
 
-/** PaliGemma 1: SigLIP, a linear projector and Gemma 1 (arXiv:2407.07726). */
+/** SigLIP, a linear projector and a Gemma decoder: PaliGemma (arXiv:2407.07726) and PaliGemma 2 (arXiv:2412.03555). */
 export const paligemma: Family = {
   name: 'paligemma',
-  matches({ format, tensors }) {
-    const names = format === 'big_vision' ? unwrapParams(tensors) : normalizeTensors(tensors);
+  matches({ format, tensors, path }) {
+    const names = format === 'big_vision' ? bigVisionTree(tensors, path) : normalizeTensors(tensors, path);
     return format === 'big_vision' ? names.has('llm/embedder/input_embedding') && names.has('img/embedding/kernel') : names.has('multi_modal_projector.linear.weight');
   },
-  load(checkpoint) {
-    const { config, weights, inferences, warnings } = readCheckpoint(checkpoint);
-    return { family: 'paligemma', program: buildProgram(config, weights), inferences, warnings };
+  async load(checkpoint, options = {}) {
+    const read = readCheckpoint(checkpoint);
+    const { config } = read;
+    const { behaviour, inferences } = chooseBehaviour(options, config);
+    const adapted = await adapt(read.weights, config, options);
+    const head = await resolveHead(adapted.weights, config.vocabSize);
+    return {
+      family: familyOf(config),
+      program: buildProgram(config, head.weights, behaviour),
+      inferences: [...read.inferences, head.inference, ...inferences],
+      warnings: [...read.warnings, ...adapted.warnings, ...head.warnings],
+      changes: adapted.changes,
+    };
   },
 };
 
@@ -30,11 +44,10 @@ export const paligemma: Family = {
 export function readCheckpoint(checkpoint: Checkpoint): { config: PaliGemmaConfig; weights: CanonicalWeights } & Pick<Model, 'inferences' | 'warnings'> {
   const { format, path } = checkpoint;
   const bigVision = format === 'big_vision';
-  const tensors = bigVision ? unwrapParams(checkpoint.tensors) : normalizeTensors(checkpoint.tensors);
-  refuseGemma2(tensors, checkpoint);
+  const tensors = bigVision ? bigVisionTree(checkpoint.tensors, path) : normalizeTensors(checkpoint.tensors, path);
   const { config, inferences } = bigVision ? inferFromBigVision(tensors, path) : inferFromHuggingFace(tensors, checkpoint);
   const weights = bigVision ? canonicalFromBigVision(tensors, config) : canonicalFromHuggingFace(tensors, config);
-  checkWeights(weights, config, bigVision ? (name) => name : huggingFaceName);
+  checkWeights(weights, config, bigVision ? (name) => name : (name) => huggingFaceName(name, config.text));
   for (const data of weights.values())
     if (!isFloat(data.dtype))
       throw new BadInputError('unsupported_dtype', `"${data.from?.key}" is ${data.dtype}: weights must be f32, f16 or bf16`, {
@@ -42,28 +55,31 @@ export function readCheckpoint(checkpoint: Checkpoint): { config: PaliGemmaConfi
         ...(data.from && { file: data.from.file, offset: data.from.byteOffset }),
         hint: 'quantized checkpoints cannot be converted: take the original weights',
       });
-  const used = new Set([...weights.keys()].map(huggingFaceName));
-  const unused = bigVision ? [] : [...tensors.keys()].filter((name) => !used.has(name));
+  const known = canonicalNames(config);
+  const unused = bigVision ? [] : [...tensors.keys()].filter((name) => !known.has(name));
   const warnings = unused.length === 0 ? [] : [`${unused.length} tensors are not part of PaliGemma and were ignored: ${unused.slice(0, 5).join(', ')}${unused.length > 5 ? ', …' : ''}`];
   return { config, weights, inferences, warnings };
 }
 
-function canonicalFromHuggingFace(tensors: ReadonlyMap<string, TensorData>, config: PaliGemmaConfig): Map<string, TensorData> {
-  const weights = new Map<string, TensorData>();
-  for (const name of [...canonicalShapes(config, config.tableRows).keys(), 'lm.head']) {
-    const data = tensors.get(huggingFaceName(name));
-    if (data) weights.set(name, data);
-  }
-  return weights;
+async function adapt(weights: CanonicalWeights, config: PaliGemmaConfig, { adapters = [] }: ModelOptions): Promise<Awaited<ReturnType<typeof applyAdapters>>> {
+  if (adapters.length === 0) return { weights: new Map(weights), changes: [], warnings: [] };
+  const names = canonicalNames(config);
+  const adapted = await applyAdapters(weights, adapters, (parameter) => names.get(normalizeName(parameter)));
+  checkWeights(adapted.weights, config, (name) => huggingFaceName(name, config.text));
+  return adapted;
+}
+
+function familyOf({ text }: PaliGemmaConfig): 'paligemma' | 'paligemma2' {
+  return text.postNorms ? 'paligemma2' : 'paligemma';
 }
 
 /** The three graphs in f32, and what a runtime must know. Weights stay unread. */
-export function buildProgram(config: PaliGemmaConfig, weights: CanonicalWeights): Program {
+export function buildProgram(config: PaliGemmaConfig, weights: CanonicalWeights, behaviour: Behaviour = HUGGING_FACE): Program {
   const { vision, text } = config;
   return {
-    graphs: [visionEncoder(vision, weights), embedTokens(config, weights), decoder(config, weights)],
+    graphs: [visionEncoder(vision, weights), embedTokens(config, weights, behaviour), decoder(config, weights, behaviour)],
     metadata: {
-      family: 'paligemma',
+      family: familyOf(config),
       variant: variantName(config),
       imageSize: vision.imageSize,
       imageTokens: imageTokens(vision),
@@ -79,9 +95,4 @@ export function buildProgram(config: PaliGemmaConfig, weights: CanonicalWeights)
       maxPositions: text.maxPositions,
     },
   };
-}
-
-function refuseGemma2(tensors: ReadonlyMap<string, TensorData>, { path }: Checkpoint): void {
-  const marker = ['llm/layers/post_ffw_norm/scale', 'language_model.layers.0.post_feedforward_layernorm.weight'].find((name) => tensors.has(name));
-  if (marker) throw new BadInputError('unsupported_family', 'this is PaliGemma 2, which this version does not convert', { file: path, tensor: marker, hint: 'convert a PaliGemma 1 checkpoint' });
 }

@@ -49,10 +49,11 @@ test('an npz is read back as it was written', async () => {
 
 const TINY: PaliGemmaConfig = {
   vision: { layers: 2, width: 24, mlpWidth: 20, heads: 3, headDim: 8, patchSize: 4, imageSize: 12, epsilon: 1e-6 },
-  text: { layers: 2, width: 20, mlpWidth: 28, heads: 6, kvHeads: 2, headDim: 10, epsilon: 1e-6, ropeTheta: 10000, maxPositions: 8192 },
+  text: { ...VARIANTS['paligemma-3b-224']!.text, layers: 2, width: 20, mlpWidth: 28, heads: 6, kvHeads: 2, headDim: 10, queryScale: 10 ** -0.5 },
   vocabSize: 77,
   tableRows: 128,
   imageTokenId: 77,
+  retrievalWidth: 0,
   bosTokenId: 2,
   eosTokenId: 1,
   padTokenId: 0,
@@ -70,12 +71,12 @@ test('unknown variants, layers out of range and an existing folder are refused, 
 });
 
 /** Nothing is written: the vocabulary alone has 527 M parameters. */
-test.each(Object.entries(VARIANTS).flatMap(([variant, config]) => (['hf', 'npz'] as const).map((format) => [variant, format, config] as const)))('%s as %s has the shapes by which it is recognised', (variant, format, config) => {
+test.each(Object.entries(VARIANTS).flatMap(([variant, config]) => (['hf', 'npz'] as const).map((format) => [variant, format, config] as const)))('%s as %s has the shapes by which it is recognised', async (variant, format, config) => {
   const tensors = new Map(syntheticTensors(config, { format, dtype: 'bf16' }).map(({ name, data }) => [name, data]));
   const checkpoint = { path: variant, tensors, files: [], sidecars: new Map(), warnings: [], checkUnchanged: async () => {}, close: async () => {} };
-  const { program, warnings } = loadModel({ ...checkpoint, ...(format === 'npz' ? { format: 'big_vision', config: undefined } : { format: 'huggingface', config: {} }) });
+  const { program, warnings } = await loadModel({ ...checkpoint, ...(format === 'npz' ? { format: 'big_vision', config: undefined } : { format: 'huggingface', config: {} }) });
   expect(warnings).toEqual([]);
-  expect(program.metadata).toMatchObject({ variant, imageTokenId: 257152, vocabSize: 257152, layers: 18, kvHeads: 1, headDim: 256, hiddenSize: 2048, imageSize: config.vision.imageSize });
+  expect(program.metadata).toMatchObject({ variant, imageTokenId: 257152, vocabSize: 257152, layers: config.text.layers, kvHeads: config.text.kvHeads, headDim: config.text.headDim, hiddenSize: config.text.width, imageSize: config.vision.imageSize });
 });
 
 test.each(['hf', 'npz'] as const)('%s: sizes that share no power of two are written, converted and verified; the same seed gives the same bytes', async (format) => {

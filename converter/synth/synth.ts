@@ -87,7 +87,7 @@ function configOf({ variant, layers, visionLayers }: SynthOptions): PaliGemmaCon
       throw new UsageError('bad_layers', `${flag} ${asked}: ${variant} has ${most}`, { hint: `give ${flag} a number from 1 to ${most}` });
   return {
     ...config,
-    text: { ...config.text, layers: layers ?? config.text.layers },
+    text: { ...config.text, layers: layers ?? config.text.layers, slidingLayers: config.text.slidingLayers.filter((i) => i < (layers ?? config.text.layers)) },
     vision: { ...config.vision, layers: visionLayers ?? config.vision.layers },
   };
 }
@@ -107,7 +107,7 @@ function bigVisionEntries(config: PaliGemmaConfig, { dtype, seed = 0 }: Pick<Syn
 
 function huggingFaceEntries(config: PaliGemmaConfig, { dtype, seed = 0 }: Pick<SynthOptions, 'dtype' | 'seed'>): Entry[] {
   return [...canonicalShapes(config, config.tableRows)].map(([canonical, shape], i) => ({
-    name: hubName(canonical),
+    name: hubName(canonical, config.text),
     data: randomTensor(dtype, shape, distributionOf(canonical), seed + i),
   }));
 }
@@ -161,7 +161,7 @@ function huggingFaceConfig({ vision, text, vocabSize, tableRows, imageTokenId, .
     vocab_size: vocabSize,
     torch_dtype: { f32: 'float32', f16: 'float16', bf16: 'bfloat16' }[dtype],
     text_config: {
-      model_type: 'gemma',
+      model_type: text.postNorms ? 'gemma2' : 'gemma',
       hidden_size: text.width,
       intermediate_size: text.mlpWidth,
       num_attention_heads: text.heads,
@@ -169,6 +169,12 @@ function huggingFaceConfig({ vision, text, vocabSize, tableRows, imageTokenId, .
       num_image_tokens: imageTokens(vision),
       num_key_value_heads: text.kvHeads,
       ...(text.headDim !== 256 && { head_dim: text.headDim }),
+      ...(text.postNorms && {
+        query_pre_attn_scalar: Math.round(text.queryScale ** -2),
+        attn_logit_softcapping: text.attentionSoftcap,
+        final_logit_softcapping: text.finalSoftcap,
+        sliding_window: text.slidingWindow,
+      }),
       vocab_size: tableRows,
     },
     vision_config: {

@@ -4,6 +4,9 @@ import { transposeData } from '../../../ir/views/transpose.ts';
 import { BadInputError } from '../../errors.ts';
 import { imageTokens, type PaliGemmaConfig } from './config.ts';
 
+/** Only Gemma 2 has it (spec C). */
+export const POST_NORM = 'llm/layers/post_ffw_norm/scale';
+
 /** How one array of a big_vision checkpoint becomes canonical weights (spec C and E). */
 export interface ArrayLayout {
   readonly key: string;
@@ -61,12 +64,14 @@ export function bigVisionArrays(config: PaliGemmaConfig): readonly ArrayLayout[]
       'lm.*.v': (x) => einsum(selectRow(x, 1)),
     }),
     textLayers('llm/layers/attn/attn_vec_einsum/w', [text.heads, text.headDim, d], { 'lm.*.o': projection(text.heads * text.headDim) }),
+    ...(text.postNorms ? [textLayers('llm/layers/post_attention_norm/scale', [d], { 'lm.*.norm_attn_out': whole })] : []),
     textLayers('llm/layers/pre_ffw_norm/scale', [d], { 'lm.*.norm_mlp_in': whole }),
     textLayers('llm/layers/mlp/gating_einsum', [2, d, text.mlpWidth], {
       'lm.*.gate': (x) => swapped(selectRow(x, 0)),
       'lm.*.up': (x) => swapped(selectRow(x, 1)),
     }),
     textLayers('llm/layers/mlp/linear', [text.mlpWidth, d], { 'lm.*.down': swapped }),
+    ...(text.postNorms ? [textLayers('llm/layers/post_ffw_norm/scale', [d], { 'lm.*.norm_mlp_out': whole })] : []),
     { key: 'llm/final_norm/scale', shape: [d], parts: { 'lm.norm': whole } },
   ];
 }
@@ -123,7 +128,7 @@ export function sizesFromBigVision(tensors: ReadonlyMap<string, TensorData>) {
       patchSize: kernel[0]!,
       imageTokens: positions[1]!,
     },
-    text: { layers: q[0]!, width: q[2]!, mlpWidth: down[1]!, heads: q[1]!, kvHeads: kv[2]!, headDim: q[3]! },
+    text: { layers: q[0]!, width: q[2]!, mlpWidth: down[1]!, heads: q[1]!, kvHeads: kv[2]!, headDim: q[3]!, postNorms: tensors.has(POST_NORM) },
     rows: rows!,
   };
 }

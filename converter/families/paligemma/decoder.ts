@@ -3,6 +3,8 @@ import { addDims, sym } from '../../../ir/dim.ts';
 import type { Graph, Value } from '../../../ir/graph.ts';
 import { ops } from '../../../ir/ops/index.ts';
 import { sliceRows } from '../../../ir/views/select.ts';
+import { mapData } from '../../../ir/views/map.ts';
+import type { Behaviour } from './behaviour.ts';
 import type { PaliGemmaConfig, TextConfig } from './config.ts';
 import { prefixMask } from './prefix_mask.ts';
 import { ropeTables } from './rope_tables.ts';
@@ -18,19 +20,25 @@ interface Context {
   readonly b: GraphBuilder;
   readonly w: (name: string) => Value;
   readonly config: TextConfig;
-  readonly bias: Value;
+  /** What a layer's queries may see, by its number. */
+  readonly biasOf: (layer: number) => Value;
   readonly rotate: (x: Value) => Value;
+  /** Whether a norm's weight is 1 + w already. */
+  readonly hasWholeScale: (name: string) => boolean;
 }
 
 /**
- * Gemma 1 (spec A.2), prefill and step in one graph: inputs_embeds f32[batch_size, seq, D], attention_mask
+ * Gemma 1 or 2 (spec A.2), prefill and step in one graph: inputs_embeds f32[batch_size, seq, D], attention_mask
  * i64[batch_size, past + seq], position_ids i64[batch_size, seq], num_logits_to_keep i64[] (0 for all) and a KV cache
- * [batch_size, kv heads, past, H] a layer, keys after rotation; logits f32[batch_size, kept, V] and the longer cache.
+ * [batch_size, kv heads, past, H] a layer, keys after rotation; logits f32[batch_size, kept, V] and the longer cache; with
+ * ColPali's head also embeddings f32[batch_size, seq, E].
  */
-export function decoder({ text: config, vocabSize }: PaliGemmaConfig, weights: CanonicalWeights): Graph {
+export function decoder({ text: config, vocabSize, retrievalWidth }: PaliGemmaConfig, weights: CanonicalWeights, behaviour: Behaviour): Graph {
   const b = new GraphBuilder('decoder');
   const head = weights.get('lm.head') ?? weights.get('lm.embed')!;
-  const w = weightsOf(b, new Map([...weights, ['lm.head', sliceRows(head, 0, vocabSize)]]));
+  const norms = behaviour.roundsLikeStorage ? [...weights].flatMap(([name, data]) => (isNorm(name) && data.dtype !== 'f32' ? [[name, mapData(data, (x) => 1 + x)] as const] : [])) : [];
+  const w = weightsOf(b, new Map([...weights, ...norms, ['lm.head', sliceRows(head, 0, vocabSize)]]));
+  const countFromOne = new Set(norms.map(([name]) => name));
   let x = b.input('inputs_embeds', { dtype: 'f32', shape: [batch, seq, config.width] });
   const attentionMask = b.input('attention_mask', { dtype: 'i64', shape: [batch, total] });
   const positions = b.input('position_ids', { dtype: 'i64', shape: [batch, seq] });
@@ -40,17 +48,22 @@ export function decoder({ text: config, vocabSize }: PaliGemmaConfig, weights: C
     (['key', 'value'] as const).map((kind) => b.input(`past_key_values.${i}.${kind}`, { dtype: 'f32', shape: cacheShape })),
   );
   const [cos, sin] = ropeTables(config).map((table, i) => b.weight(['rope.cos', 'rope.sin'][i]!, table)) as [Value, Value];
+  const dims = { batch, seq, past };
+  const slides = behaviour.slidingWindow && config.slidingWindow > 0 && config.slidingWindow < config.maxPositions ? new Set(config.slidingLayers) : new Set<number>();
+  const full = slides.size < config.layers ? prefixMask(b, attentionMask, dims) : undefined;
+  const sliding = slides.size > 0 ? prefixMask(b, attentionMask, { ...dims, window: config.slidingWindow }) : undefined;
   const context: Context = {
     b,
     w,
     config,
-    bias: prefixMask(b, attentionMask, { batch, seq, past }),
+    biasOf: (layer) => (slides.has(layer) ? sliding! : full!),
+    hasWholeScale: (name) => countFromOne.has(name),
     rotate: (value) => b.op(ops.rope, [value, positions, cos, sin], {}),
   };
   b.stage('lm.0', x);
   const presents = caches.map(([pastKey, pastValue], i) =>
     b.within(`lm.${i}`, () => {
-      const layer = decoderLayer(context, `lm.${i}`, x, pastKey!, pastValue!);
+      const layer = decoderLayer(context, i, x, pastKey!, pastValue!);
       x = layer.x;
       if (i + 1 < config.layers) b.stage(`lm.${i + 1}`, x);
       return [layer.key, layer.value] as const;
@@ -59,7 +72,9 @@ export function decoder({ text: config, vocabSize }: PaliGemmaConfig, weights: C
   const normed = gemmaNorm(context, x, 'lm.norm');
   b.stage(`lm.${config.layers}`, normed);
   const kept = b.op(ops.take_last, [normed, logitsToKeep], { axis: 1, kept: sym('kept') });
-  b.output('logits', b.op(ops.linear, [kept, w('lm.head')], {}));
+  const logits = b.op(ops.linear, [kept, w('lm.head')], {});
+  b.output('logits', behaviour.finalSoftcap ? softcap(b, logits, config.finalSoftcap) : logits);
+  if (retrievalWidth > 0) b.output('embeddings', retrievalEmbeddings(context, normed, attentionMask, retrievalWidth));
   presents.forEach(([key, value], i) => {
     b.output(`present.${i}.key`, key);
     b.output(`present.${i}.value`, value);
@@ -67,27 +82,51 @@ export function decoder({ text: config, vocabSize }: PaliGemmaConfig, weights: C
   return b.build();
 }
 
-/** x += attention(norm x); x += down(gelu(gate) · up)(norm x). */
-function decoderLayer(context: Context, name: string, x: Value, pastKey: Value, pastValue: Value): { x: Value; key: Value; value: Value } {
-  const { b, w, config, bias, rotate } = context;
+/** x += [norm] attention(norm x); x += [norm] down(gelu(gate) · up)(norm x): the norms in brackets are Gemma 2's. */
+function decoderLayer(context: Context, layer: number, x: Value, pastKey: Value, pastValue: Value): { x: Value; key: Value; value: Value } {
+  const { b, w, config, biasOf, rotate } = context;
+  const name = `lm.${layer}`;
+  const postNorm = (value: Value, part: string) => (config.postNorms ? gemmaNorm(context, value, `${name}.${part}`) : value);
   const { heads, kvHeads, headDim } = config;
   const normed = gemmaNorm(context, x, `${name}.norm_attn_in`);
   const perHead = (part: string, count: number) => b.op(ops.reshape, [b.op(ops.linear, [normed, w(`${name}.${part}`)], {})], { shape: [batch, seq, count, headDim] });
   const extend = (cache: Value, value: Value) => b.op(ops.concat, [cache, b.op(ops.transpose, [value], { perm: [0, 2, 1, 3] })], { axis: 2 });
-  const query = b.op(ops.mul, [rotate(perHead('q', heads)), b.literal('f32', [], [headDim ** -0.5])], {});
+  const query = b.op(ops.mul, [rotate(perHead('q', heads)), b.literal('f32', [], [config.queryScale])], {});
   const key = extend(pastKey, rotate(perHead('k', kvHeads)));
   const value = extend(pastValue, perHead('v', kvHeads));
-  const mixed = b.op(ops.attention, [query, key, value, bias], { softcap: 0 });
+  const mixed = b.op(ops.attention, [query, key, value, biasOf(layer)], { softcap: config.attentionSoftcap });
   const joined = b.op(ops.reshape, [mixed], { shape: [batch, seq, heads * headDim] });
-  const attended = b.op(ops.add, [x, b.op(ops.linear, [joined, w(`${name}.o`)], {})], {});
+  const attended = b.op(ops.add, [x, postNorm(b.op(ops.linear, [joined, w(`${name}.o`)], {}), 'norm_attn_out')], {});
   const inner = gemmaNorm(context, attended, `${name}.norm_mlp_in`);
   const gate = b.op(ops.gelu_tanh, [b.op(ops.linear, [inner, w(`${name}.gate`)], {})], {});
   const gated = b.op(ops.mul, [gate, b.op(ops.linear, [inner, w(`${name}.up`)], {})], {});
-  return { x: b.op(ops.add, [attended, b.op(ops.linear, [gated, w(`${name}.down`)], {})], {}), key, value };
+  const added = postNorm(b.op(ops.linear, [gated, w(`${name}.down`)], {}), 'norm_mlp_out');
+  return { x: b.op(ops.add, [attended, added], {}), key, value };
 }
 
 /** RMSNorm whose stored scale is an offset from 1. */
-function gemmaNorm({ b, w, config }: Context, x: Value, name: string): Value {
-  const scale = b.op(ops.add, [w(name), b.literal('f32', [], [1])], {});
+function gemmaNorm({ b, w, config, hasWholeScale }: Context, x: Value, name: string): Value {
+  const scale = hasWholeScale(name) ? w(name) : b.op(ops.add, [w(name), b.literal('f32', [], [1])], {});
   return b.op(ops.rms_norm, [x, scale], { epsilon: config.epsilon });
+}
+
+function isNorm(name: string): boolean {
+  return name.startsWith('lm.') && name.includes('norm');
+}
+
+function softcap(b: GraphBuilder, x: Value, cap: number): Value {
+  const bounded = b.op(ops.tanh, [b.op(ops.mul, [x, b.literal('f32', [], [1 / cap])], {})], {});
+  return b.op(ops.mul, [bounded, b.literal('f32', [], [cap])], {});
+}
+
+/**
+ * ColPali's vectors, one a token (arXiv:2407.01449; transformers, modeling_colpali.py): projected, of length 1, 0 for
+ * padding. A row over its length is its RMSNorm with scale E^-0.5.
+ */
+function retrievalEmbeddings({ b, w }: Context, x: Value, attentionMask: Value, width: number): Value {
+  const projected = b.op(ops.linear, [x, w('embedding_proj.w'), w('embedding_proj.b')], {});
+  const units = b.op(ops.rms_norm, [projected, b.literal('f32', [width], Array.from({ length: width }, () => width ** -0.5))], { epsilon: 0 });
+  const slots = b.op(ops.add, [b.op(ops.iota, [], { length: seq }), b.op(ops.dim_value, [], { dim: past })], {});
+  const own = b.op(ops.transpose, [b.op(ops.gather, [b.op(ops.transpose, [attentionMask], { perm: [1, 0] }), slots], {})], { perm: [1, 0] });
+  return b.op(ops.mul, [units, b.op(ops.cast, [b.op(ops.reshape, [own], { shape: [batch, seq, 1] })], { to: 'f32' })], {});
 }

@@ -32,6 +32,11 @@ const schema = z.looseObject({
       hidden_act: z.string().optional(),
       hidden_activation: z.string().nullish(),
       attention_bias: z.boolean().optional(),
+      query_pre_attn_scalar: z.number().positive().optional(),
+      attn_logit_softcapping: z.number().positive().nullish(),
+      final_logit_softcapping: z.number().positive().nullish(),
+      sliding_window: size.nullish(),
+      layer_types: z.array(z.enum(['sliding_attention', 'full_attention'])).nullish(),
     })
     .optional(),
   vision_config: z

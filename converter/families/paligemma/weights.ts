@@ -7,11 +7,12 @@ import { imageTokens, type PaliGemmaConfig } from './config.ts';
 
 /**
  * Every weight under one name, whatever layout it came from (spec E): linear weights [out, in], the patch kernel
- * [out, 3, p, p], norm scales as stored (Gemma keeps the offset from 1).
+ * [out, 3, p, p], norm scales as stored (Gemma keeps the offset from 1). A layer's norms are named by what they do, since
+ * Hugging Face's `post_attention_layernorm` is `norm_mlp_in` in Gemma 1 and `norm_attn_out` in Gemma 2.
  */
 export type CanonicalWeights = ReadonlyMap<string, TensorData>;
 
-/** Names and shapes that a model of these sizes has. `lm.head` is there only when it is not the embedding. */
+/** Names and shapes that a model of these sizes has. `lm.head` comes on top when it is not the embedding. */
 export function canonicalShapes(config: PaliGemmaConfig, tableRows: number): Map<string, readonly number[]> {
   const { vision, text } = config;
   const v = vision.width;
@@ -36,20 +37,26 @@ export function canonicalShapes(config: PaliGemmaConfig, tableRows: number): Map
       k: [text.kvHeads * text.headDim, d],
       v: [text.kvHeads * text.headDim, d],
       o: [d, text.heads * text.headDim],
+      ...(text.postNorms && { norm_attn_out: [d] }),
       norm_mlp_in: [d],
       gate: [text.mlpWidth, d],
       up: [text.mlpWidth, d],
       down: [d, text.mlpWidth],
+      ...(text.postNorms && { norm_mlp_out: [d] }),
     };
     for (const [part, shape] of Object.entries(layer)) shapes.set(`lm.${i}.${part}`, shape);
   }
-  return shapes.set('lm.norm', [d]);
+  shapes.set('lm.norm', [d]);
+  if (config.retrievalWidth > 0) shapes.set('embedding_proj.w', [config.retrievalWidth, d]).set('embedding_proj.b', [config.retrievalWidth]);
+  return shapes;
 }
 
 /** @throws BadInputError naming the first weight that is missing, superfluous or of another shape. */
 export function checkWeights(weights: CanonicalWeights, config: PaliGemmaConfig, sourceName: (canonical: string) => string): void {
   const tableRows = weights.get('lm.embed')?.shape[0] ?? config.tableRows;
-  for (const [name, shape] of canonicalShapes(config, tableRows)) {
+  const head = weights.get('lm.head');
+  const headShape = [Math.max(head?.shape[0] ?? 0, config.vocabSize), config.text.width];
+  for (const [name, shape] of [...canonicalShapes(config, tableRows), ...(head ? [['lm.head', headShape] as const] : [])]) {
     const data = weights.get(name);
     if (!data)
       throw new BadInputError('missing_tensor', `the checkpoint has no "${sourceName(name)}"`, {

@@ -1,0 +1,1 @@
+export { unwrapParams as bigVisionTree } from './big_vision.ts';
