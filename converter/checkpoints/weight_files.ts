@@ -46,7 +46,7 @@ export function findWeightFiles(folder: string, names: readonly string[]): { fil
 /** Why a folder without readable weights is refused, when its files say what it is. */
 export function refuseFolder(folder: string, names: readonly string[]): void {
   if (names.includes(ADAPTER) || names.includes('adapter_config.json'))
-    throw new BadInputError('adapter_only', 'the folder holds a PEFT adapter, not a model', { file: folder, hint: 'give the base model, and this folder as its adapter' });
+    throw new BadInputError('adapter_only', 'the folder holds a PEFT adapter, not a model', { file: folder, hint: 'give the base model as the checkpoint, and this folder with --adapter' });
   for (const name of names) {
     const refused = refusedName(name);
     if (refused) throw refusal(refused, { file: `${folder}/${name}` });

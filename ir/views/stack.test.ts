@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { bytesData, readBytes, readTensor, tensorData, tensorOf, type ReadOptions, type TensorData } from '../tensor.ts';
+import { bytesData, readBytes, readTensor, tensorData, tensorOf, type TensorData } from '../tensor.ts';
 import { castData } from './cast.ts';
 import { reshapeData, selectRow, sliceRows } from './select.ts';
 import { stackData } from './stack.ts';
@@ -20,7 +20,7 @@ test('a stack holds its parts in order under a new first axis', async () => {
 test('a row is its part, with its provenance, and nothing else is read', async () => {
   const unreadable: TensorData = {
     ...parts[0]!,
-    chunks(_: ReadOptions = {}): AsyncIterable<Uint8Array> {
+    chunks(): AsyncIterable<Uint8Array> {
       throw new Error('read');
     },
   };
