@@ -1,9 +1,12 @@
 import { dirname } from 'node:path';
+import { UsageError } from '../errors.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { findSidecars, openHuggingFace } from './huggingface.ts';
 import type { OpenFile } from './input_file.ts';
+import { openJoined } from './joined.ts';
 import { locateCheckpoint } from './locate.ts';
 import { openNpz } from './npz.ts';
+import { splitSelector, type SelectedPath } from './selector.ts';
 
 export interface CheckpointOptions {
   /** Where deflated .npz members are inflated when they are first read, default the system's temporary folder. */
@@ -16,10 +19,21 @@ export interface CheckpointOptions {
 
 /**
  * Opens a checkpoint, whatever its format: a Hugging Face folder, a .safetensors file, an .npz, or a folder that holds
- * one of them. Reads headers and config only. The caller closes it.
- * @throws BadInputError when it is damaged, unsupported or contradicts itself; UsageError when the path is wrong or ambiguous.
+ * one of them; or parts of big_vision .npz files, each as `path:subtree`, which are joined (`./a.npz:img`, `./b.npz:llm`).
+ * Reads headers and config only. The caller closes it.
+ * @throws BadInputError when it is damaged, unsupported or contradicts itself; UsageError when a path is wrong or ambiguous,
+ * or a selector does not fit.
  */
-export async function openCheckpoint(path: string, options: CheckpointOptions = {}): Promise<Checkpoint> {
+export async function openCheckpoint(given: string | readonly string[], options: CheckpointOptions = {}): Promise<Checkpoint> {
+  const sources: SelectedPath[] = [];
+  for (const name of typeof given === 'string' ? [given] : given) sources.push(await splitSelector(name));
+  const [first] = sources;
+  if (!first) throw new UsageError('no_checkpoint', 'no checkpoint was given', { hint: 'give a folder or a file' });
+  const open = (path: string) => openWhole(path, options);
+  return sources.length === 1 && first.selector === undefined ? open(first.path) : openJoined(sources, open);
+}
+
+async function openWhole(path: string, options: CheckpointOptions): Promise<Checkpoint> {
   const located = await locateCheckpoint(path);
   const opened = located.kind === 'npz' ? await openBigVision(located.path, options) : await openHuggingFace(located.path, options);
   return { ...opened, warnings: [...located.warnings, ...opened.warnings] };

@@ -9,6 +9,7 @@ import { NPY_PREAMBLE, npyHeaderLength, parseNpyHeader, type NpyHeader } from '.
 import { recognize, refusal } from './recognize.ts';
 import { ScratchFile } from './scratch_file.ts';
 import { shorten } from './strict_json.ts';
+import { rootOf } from './tree_root.ts';
 import { arrayName, readZip, type ZipMember } from './zip.ts';
 import { memberBytes, type MemberBytes } from './zip_member.ts';
 
@@ -84,7 +85,7 @@ async function readArrays(file: InputFile, scratch: ScratchFile): Promise<{ arra
   if (members.some(({ name }) => name === 'data.pkl' || name.endsWith('/data.pkl'))) throw refusal('pickle', { file: file.path });
   const arrays: NpzArray[] = [];
   const warnings: string[] = [];
-  const hasParams = members.some(({ name }) => name.startsWith('params/'));
+  const isWeight = weightNames(members.map(({ name }) => name));
   for (const member of members) {
     if (!member.name.endsWith('.npy')) {
       if (!member.name.endsWith('/')) warnings.push(`${file.name}: the member "${shorten(member.name)}" is no .npy array and was left out.`);
@@ -93,15 +94,21 @@ async function readArrays(file: InputFile, scratch: ScratchFile): Promise<{ arra
     try {
       arrays.push(await readArray(file, member, scratch));
     } catch (error) {
-      // Training checkpoints keep timers (float64) and optimizer state beside the weights.
-      const beside = hasParams && !member.name.startsWith('params/');
-      if (!beside || !(error instanceof BadInputError) || !['unsupported_dtype', 'pickle_refused'].includes(error.code)) throw error;
-      warnings.push(`${file.name}: the array "${shorten(member.name)}", which is not under params/, was left out: ${error.message}.`);
+      if (isWeight(member.name) || !(error instanceof BadInputError) || !['unsupported_dtype', 'pickle_refused'].includes(error.code)) throw error;
+      warnings.push(`${file.name}: the array "${shorten(member.name)}", which is not among the weights, was left out: ${error.message}.`);
     }
   }
   if (arrays.length === 0)
     throw new BadInputError('not_npz', `the archive holds no .npy arrays among its ${members.length} members`, { file: file.path, hint: 'give an .npz that numpy.savez wrote; extract other archives first' });
   return { arrays, warnings };
+}
+
+/** Training checkpoints keep timers (float64) and optimizer state beside the weights, which have a root or the towers' names. */
+function weightNames(names: readonly string[]): (name: string) => boolean {
+  const root = rootOf(names);
+  if (root !== '') return (name) => name.startsWith(root);
+  const isTower = (name: string) => /^(?:img|llm)\//.test(name);
+  return names.some(isTower) ? isTower : () => true;
 }
 
 async function readArray(file: InputFile, member: ZipMember, scratch: ScratchFile): Promise<NpzArray> {
