@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { readTensor, tensorData, tensorOf, type TensorData } from '../../../ir/tensor.ts';
 import { selectRow } from '../../../ir/views/select.ts';
-import { bigVisionTree } from './big_vision_tree.ts';
+import { normalizeBigVision } from './big_vision_tree.ts';
 
 function array(shape: readonly number[], first = 0, key = 'k'): TensorData {
   const count = shape.reduce((n, d) => n * d, 1);
@@ -9,7 +9,7 @@ function array(shape: readonly number[], first = 0, key = 'k'): TensorData {
 }
 const treeOf = (...names: readonly (readonly [string, readonly number[]])[]) => new Map(names.map(([name, shape], i) => [name, array(shape, 100 * i, name)]));
 const valuesOf = async (data: TensorData | undefined) => [...(await readTensor(data!)).data];
-const open = (tensors: ReadonlyMap<string, TensorData>) => bigVisionTree(tensors, '/a.npz');
+const open = (tensors: ReadonlyMap<string, TensorData>) => normalizeBigVision(tensors, '/a.npz');
 
 describe('the root', () => {
   const MODEL = ['img/embedding/kernel', 'llm/final_norm/scale'] as const;

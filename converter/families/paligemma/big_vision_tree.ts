@@ -20,7 +20,7 @@ export interface BigVisionTree {
  * @param path for messages
  * @throws BadInputError when a layer or one of its arrays is missing, layers differ, or the image tower is another kind
  */
-export function bigVisionTree(tensors: ReadonlyMap<string, TensorData>, path: string): BigVisionTree {
+export function normalizeBigVision(tensors: ReadonlyMap<string, TensorData>, path: string): BigVisionTree {
   const { arrays, others } = modelArrays(tensors);
   const isModel = (name: string) => /^(?:img|llm)\//.test(name);
   const hasTowers = [...arrays.keys()].some(isModel);
@@ -33,6 +33,11 @@ export function bigVisionTree(tensors: ReadonlyMap<string, TensorData>, path: st
   const stacked = stackLayers(tree, path);
   if (turnGating(stacked, isRaw, path)) warnings.push('The gate and up projections lie transposed, as in Gemma’s own dumps, and were turned.');
   return { tensors: stacked, warnings };
+}
+
+/** The tree alone: see `normalizeBigVision`. */
+export function bigVisionTree(tensors: ReadonlyMap<string, TensorData>, path: string): ReadonlyMap<string, TensorData> {
+  return normalizeBigVision(tensors, path).tensors;
 }
 
 function countBySubtree(names: readonly string[]): string {

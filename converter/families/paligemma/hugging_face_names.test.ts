@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { bytesData, type TensorData } from '../../../ir/tensor.ts';
-import { normalizeName, normalizeTensors, relativeOf } from './hugging_face_names.ts';
+import { normalizeName, normalizeHuggingFace, relativeOf } from './hugging_face_names.ts';
 
 const data: TensorData = { ...bytesData('f32', [1], new Uint8Array(4)), from: { file: 'model.safetensors', key: 'x', byteOffset: 96 } };
 const named = (...names: readonly string[]): Map<string, TensorData> => new Map(names.map((name) => [name, { ...data }]));
@@ -32,7 +32,7 @@ describe('one spelling for', () => {
 });
 
 test('what nothing uses is dropped without a word', () => {
-  const { tensors, warnings, relative } = normalizeTensors(
+  const { tensors, warnings, relative } = normalizeHuggingFace(
     named(Q, 'vision_tower.vision_model.embeddings.position_ids', 'language_model.model.layers.0.self_attn.rotary_emb.inv_freq', 'model.language_model.rotary_emb.inv_freq', 'vision_tower.vision_model.head.probe', 'model.vision_tower.head.mlp.fc1.weight', TABLE),
     'folder',
   );
@@ -42,20 +42,20 @@ test('what nothing uses is dropped without a word', () => {
 
 test('one parameter under the names of two generations is an error that names both', () => {
   const twice = named('language_model.model.norm.weight', 'model.language_model.norm.weight');
-  expect(() => normalizeTensors(twice, 'folder')).toThrow(/"language_model\.model\.norm\.weight" and "model\.language_model\.norm\.weight" are the same parameter/);
-  expect(() => normalizeTensors(twice, 'folder')).toThrow(expect.objectContaining({ code: 'duplicate_tensor', place: expect.objectContaining({ file: 'model.safetensors', tensor: 'model.language_model.norm.weight', offset: 96 }) as unknown }));
+  expect(() => normalizeHuggingFace(twice, 'folder')).toThrow(/"language_model\.model\.norm\.weight" and "model\.language_model\.norm\.weight" are the same parameter/);
+  expect(() => normalizeHuggingFace(twice, 'folder')).toThrow(expect.objectContaining({ code: 'duplicate_tensor', place: expect.objectContaining({ file: 'model.safetensors', tensor: 'model.language_model.norm.weight', offset: 96 }) as unknown }));
 });
 
 test.each(['base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.default.weight', 'base_model.model.lm_head.modules_to_save.default.weight', 'model.language_model.layers.0.self_attn.q_proj.lora_magnitude_vector.default.weight'])(
   'an adapter that was not merged: %s',
-  (name) => expect(() => normalizeTensors(named(Q, name), 'folder')).toThrow(expect.objectContaining({ code: 'unmerged_adapter', place: expect.objectContaining({ tensor: name, hint: expect.stringContaining('merge_and_unload') as unknown }) as unknown })),
+  (name) => expect(() => normalizeHuggingFace(named(Q, name), 'folder')).toThrow(expect.objectContaining({ code: 'unmerged_adapter', place: expect.objectContaining({ tensor: name, hint: expect.stringContaining('merge_and_unload') as unknown }) as unknown })),
 );
 
 test('a table that is only there as the head is the embedding', () => {
-  const { tensors, warnings } = normalizeTensors(named(Q, 'language_model.lm_head.weight'), 'folder');
+  const { tensors, warnings } = normalizeHuggingFace(named(Q, 'language_model.lm_head.weight'), 'folder');
   expect([...tensors.keys()]).toEqual([Q, TABLE]);
   expect(warnings).toEqual([expect.stringContaining('"language_model.lm_head.weight" and no embedding table')]);
-  const both = normalizeTensors(named(TABLE, HEAD), 'folder');
+  const both = normalizeHuggingFace(named(TABLE, HEAD), 'folder');
   expect([[...both.tensors.keys()], both.warnings]).toEqual([[TABLE, HEAD], []]);
 });
 
@@ -63,12 +63,12 @@ test('of a π0, the PaliGemma is kept and one sentence says what was not', () =>
   const names = [`paligemma_with_expert.paligemma.model.${Q}`, `paligemma_with_expert.paligemma.model.${PROJECTOR}`, 'paligemma_with_expert.paligemma.lm_head.weight'];
   const expert = ['paligemma_with_expert.gemma_expert.model.layers.0.mlp.up_proj.weight', 'paligemma_with_expert.gemma_expert.lm_head.weight', 'action_in_proj.weight', 'state_proj.bias', 'action_time_mlp_in.weight'];
   for (const prefix of ['', 'model.']) {
-    const { tensors, relative, warnings } = normalizeTensors(named(...[...names, ...expert].map((name) => prefix + name), 'normalize_inputs.buffer_observation_state.mean'), 'folder');
+    const { tensors, relative, warnings } = normalizeHuggingFace(named(...[...names, ...expert].map((name) => prefix + name), 'normalize_inputs.buffer_observation_state.mean'), 'folder');
     expect([...tensors.keys()]).toEqual([Q, PROJECTOR, TABLE]);
     expect(relative).toBe('pi0');
     expect(warnings).toEqual(['This is a π0 checkpoint: its PaliGemma is converted, and 6 tensors of the action expert were left out (gemma_expert, action_in_proj, state_proj, action_time_mlp_in, normalize_inputs).']);
   }
-  const inMemory = normalizeTensors(named(`model.vlm.${Q}`, 'model.dit.layers.0.mlp.up_proj.weight', 'embed_action_time.state_proj.weight'), 'folder');
+  const inMemory = normalizeHuggingFace(named(`model.vlm.${Q}`, 'model.dit.layers.0.mlp.up_proj.weight', 'embed_action_time.state_proj.weight'), 'folder');
   expect([...inMemory.tensors.keys()]).toEqual([Q]);
   expect(inMemory.warnings[0]).toContain('2 tensors of the action expert were left out (dit, state_proj)');
 });

@@ -58,7 +58,7 @@ export function relativeOf(names: Iterable<string>): Relative | undefined {
  * @param file for messages
  * @throws BadInputError when two tensors get one name, or when adapter factors lie unmerged beside the weights
  */
-export function normalizeTensors(tensors: ReadonlyMap<string, TensorData>, file: string): HuggingFaceTensors {
+export function normalizeHuggingFace(tensors: ReadonlyMap<string, TensorData>, file: string): HuggingFaceTensors {
   const relative = relativeOf(tensors.keys());
   const normalized = new Map<string, TensorData>();
   const sources = new Map<string, string>();
@@ -90,6 +90,11 @@ export function normalizeTensors(tensors: ReadonlyMap<string, TensorData>, file:
     if (relative !== 'pi0') warnings.push(`The checkpoint holds "${sources.get(HEAD)!}" and no embedding table: the one serves as both.`);
   }
   return { tensors: normalized, relative, warnings };
+}
+
+/** The tensors alone: see `normalizeHuggingFace`. */
+export function normalizeTensors(tensors: ReadonlyMap<string, TensorData>, file: string): ReadonlyMap<string, TensorData> {
+  return normalizeHuggingFace(tensors, file).tensors;
 }
 
 /** The expert and the projections of a π0 have names that could be a Gemma's: only what lies under its PaliGemma is. */
