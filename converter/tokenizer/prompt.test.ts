@@ -29,7 +29,6 @@ describe.each(['huggingface', 'bigvision'] as const)('%s', (mode) => {
   });
 
   test('<bos> is there exactly once', () => {
-    expect(() => buildPrompt(shapes, { imageTokens: 3, prompt: '<bos>caption en', mode })).toThrow(/<bos>/);
     expect(buildPrompt(shapes, { imageTokens: 3, prompt: 'a <b os> b', mode }).filter((id) => id === 2)).toHaveLength(1);
   });
 
@@ -41,7 +40,18 @@ test('a prompt that ends in a newline merges with the separator in Hugging Face 
   expect(buildPrompt(gemmaLike, { imageTokens: 1, prompt: 'a\n', mode: 'bigvision' })).toEqual([7, 2, 4, 5, 5]);
 });
 
-test('text before the image keeps its place in Hugging Face, and is refused by big_vision', () => {
+test('<bos> in a prompt is refused for Hugging Face, where it would be a second one', () => {
+  expect(() => buildPrompt(shapes, { imageTokens: 3, prompt: 'caption<bos> en' })).toThrow(UsageError);
+});
+
+test('special tokens in a prompt are tokens in Hugging Face, and characters in big_vision', () => {
+  const { prompts } = JSON.parse(readFileSync(new URL('../../fixtures/tokenizer/prompts.json', import.meta.url), 'utf8')) as { prompts: [string, number[]][] };
+  expect(prompts.length).toBeGreaterThan(15);
+  for (const [prompt, ids] of prompts) expect(buildPrompt(shapes, { imageTokens: 2, prompt, mode: 'bigvision' }), prompt).toEqual([...images(2), ...ids]);
+  expect(buildPrompt(shapes, { imageTokens: 0, prompt: 'caption<eos>' })).toEqual([2, 325, 1, 4]);
+});
+
+test('text before the image keeps its place in Hugging Face; for big_vision <image> is text there', () => {
   expect(buildPrompt(gemmaLike, { imageTokens: 2, prompt: 'a<image>a' })).toEqual([4, 7, 7, 2, 4, 5]);
-  expect(() => buildPrompt(gemmaLike, { imageTokens: 2, prompt: 'a<image>a', mode: 'bigvision' })).toThrow(UsageError);
+  expect(buildPrompt(shapes, { imageTokens: 1, prompt: 'caption <image>', mode: 'bigvision' })).toEqual([1538, 2, 325, 340, 65, 351, 359, 341, 354, 339, 67, 4]);
 });

@@ -68,7 +68,7 @@ export function tokenizerJsonOf(model: SentencePieceModel, options: TokenizerJso
     // A piece with ▁ is found where the text has a space, so after normalisation.
     return [addedToken(id, text, { normalized: text.includes('▁'), special: kind !== 'user_defined' || SPECIAL.has(text) })];
   });
-  const merges = mergesOf(model.pieces, vocab);
+  const merges = mergesOf(model, vocab);
   if (options.imageTokenId !== undefined) placeImageToken(model, options.imageTokenId, vocab, added);
   return {
     version: '1.0',
