@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BadInputError } from '../errors.ts';
+import { backboneConfig } from './backbone_config.ts';
 import { SIDECAR_NAMES, type Checkpoint, type SidecarName } from './checkpoint.ts';
 import { FilePool, InputFile, type OpenFile } from './input_file.ts';
 import { resolveInside } from './safe_path.ts';
@@ -125,8 +126,8 @@ async function readConfig(folder: string, pool: FilePool): Promise<unknown> {
   const json = await openJson(file, 'bad_config', 'take config.json from the model page again');
   const config = json.plain();
   json.end();
-  if (config === null || typeof config !== 'object' || Array.isArray(config)) json.fail('config.json must be a JSON object', 0);
-  return config;
+  if (config === null || typeof config !== 'object' || Array.isArray(config)) return json.fail('config.json must be a JSON object', 0);
+  return backboneConfig(config);
 }
 
 /** The sidecars that lie in a folder, as absolute paths. @throws BadInputError for a link that leads out of it. */
