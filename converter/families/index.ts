@@ -1,6 +1,7 @@
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
 import { BadInputError } from '../errors.ts';
 import type { Family, Model, ModelOptions } from './family.ts';
+import { refuseOther } from './others.ts';
 import { paligemma } from './paligemma.ts';
 
 /** Every model family: one line each. The first that matches wins. */
@@ -8,6 +9,7 @@ export const families: readonly Family[] = [paligemma];
 
 /** @throws BadInputError when no family knows the checkpoint. */
 export async function loadModel(checkpoint: Checkpoint, options: ModelOptions = {}): Promise<Model> {
+  refuseOther(checkpoint);
   const family = families.find((f) => f.matches(checkpoint));
   if (family) return family.load(checkpoint, options);
   const names = [...checkpoint.tensors.keys()].slice(0, 3);

@@ -6,12 +6,12 @@ import { BadInputError } from '../errors.ts';
 import type { Family, Model, ModelOptions } from './family.ts';
 import { chooseBehaviour, HUGGING_FACE, type Behaviour } from './paligemma/behaviour.ts';
 import { canonicalFromBigVision } from './paligemma/big_vision.ts';
-import { bigVisionTree } from './paligemma/big_vision_tree.ts';
+import { bigVisionTree, normalizeBigVision } from './paligemma/big_vision_tree.ts';
 import { imageTokens, variantName, type PaliGemmaConfig } from './paligemma/config.ts';
 import { decoder } from './paligemma/decoder.ts';
 import { embedTokens } from './paligemma/embed_tokens.ts';
 import { canonicalFromHuggingFace, canonicalNames, huggingFaceName } from './paligemma/hugging_face.ts';
-import { normalizeName, normalizeTensors } from './paligemma/hugging_face_names.ts';
+import { normalizeHuggingFace, normalizeName } from './paligemma/hugging_face_names.ts';
 import { inferFromBigVision, inferFromHuggingFace } from './paligemma/infer.ts';
 import { resolveHead } from './paligemma/tied_head.ts';
 import { visionEncoder } from './paligemma/vision_encoder.ts';
@@ -21,8 +21,9 @@ import { checkWeights, type CanonicalWeights } from './paligemma/weights.ts';
 export const paligemma: Family = {
   name: 'paligemma',
   matches({ format, tensors, path }) {
-    const names = format === 'big_vision' ? bigVisionTree(tensors, path) : normalizeTensors(tensors, path);
-    return format === 'big_vision' ? names.has('llm/embedder/input_embedding') && names.has('img/embedding/kernel') : names.has('multi_modal_projector.linear.weight');
+    if (format === 'huggingface') return [...tensors.keys()].some((name) => normalizeName(name) === 'multi_modal_projector.linear.weight');
+    const tree = bigVisionTree(tensors, path);
+    return tree.has('llm/embedder/input_embedding') && tree.has('img/embedding/kernel');
   },
   async load(checkpoint, options = {}) {
     const read = readCheckpoint(checkpoint);
@@ -44,7 +45,7 @@ export const paligemma: Family = {
 export function readCheckpoint(checkpoint: Checkpoint): { config: PaliGemmaConfig; weights: CanonicalWeights } & Pick<Model, 'inferences' | 'warnings'> {
   const { format, path } = checkpoint;
   const bigVision = format === 'big_vision';
-  const tensors = bigVision ? bigVisionTree(checkpoint.tensors, path) : normalizeTensors(checkpoint.tensors, path);
+  const { tensors, warnings } = bigVision ? normalizeBigVision(checkpoint.tensors, path) : normalizeHuggingFace(checkpoint.tensors, path);
   const { config, inferences } = bigVision ? inferFromBigVision(tensors, path) : inferFromHuggingFace(tensors, checkpoint);
   const weights = bigVision ? canonicalFromBigVision(tensors, config) : canonicalFromHuggingFace(tensors, config);
   checkWeights(weights, config, bigVision ? (name) => name : (name) => huggingFaceName(name, config.text));
@@ -57,8 +58,8 @@ export function readCheckpoint(checkpoint: Checkpoint): { config: PaliGemmaConfi
       });
   const known = canonicalNames(config);
   const unused = bigVision ? [] : [...tensors.keys()].filter((name) => !known.has(name));
-  const warnings = unused.length === 0 ? [] : [`${unused.length} tensors are not part of PaliGemma and were ignored: ${unused.slice(0, 5).join(', ')}${unused.length > 5 ? ', …' : ''}`];
-  return { config, weights, inferences, warnings };
+  const ignored = unused.length === 0 ? [] : [`${unused.length} tensors are not part of PaliGemma and were ignored: ${unused.slice(0, 5).join(', ')}${unused.length > 5 ? ', …' : ''}`];
+  return { config, weights, inferences, warnings: [...warnings, ...ignored] };
 }
 
 async function adapt(weights: CanonicalWeights, config: PaliGemmaConfig, { adapters = [] }: ModelOptions): Promise<Awaited<ReturnType<typeof applyAdapters>>> {

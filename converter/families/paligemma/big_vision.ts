@@ -132,9 +132,3 @@ export function sizesFromBigVision(tensors: ReadonlyMap<string, TensorData>) {
     rows: rows!,
   };
 }
-
-/** Without `params/`, in which official releases wrap the tree; when it is there, only that subtree counts (spec C). */
-export function unwrapParams(tensors: ReadonlyMap<string, TensorData>): ReadonlyMap<string, TensorData> {
-  const wrapped = [...tensors].filter(([key]) => key.startsWith('params/'));
-  return wrapped.length === 0 ? tensors : new Map(wrapped.map(([key, data]) => [key.slice('params/'.length), data]));
-}

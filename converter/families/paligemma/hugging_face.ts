@@ -73,25 +73,3 @@ export function hubName(canonical: string, text: Pick<TextConfig, 'postNorms'>):
     .replace(/^vision_tower\./, 'vision_tower.vision_model.')
     .replace(/^lm_head\./, 'language_model.lm_head.');
 }
-
-/** One spelling for all generations of names (spec D.1). */
-export function normalizeName(name: string): string {
-  return name
-    .replace(/^model\./, '')
-    .replace(/^language_model\.lm_head\./, 'lm_head.')
-    .replace(/^language_model\.model\./, 'language_model.')
-    .replace(/^vision_tower\.vision_model\./, 'vision_tower.');
-}
-
-/** Buffers and heads that some releases carry and no PaliGemma uses. */
-const UNUSED = /\.position_ids$|\.rotary_emb\.inv_freq$|^vision_tower\.head\./;
-
-/** Tensors by normalised name, without those that nothing uses. */
-export function normalizeTensors(tensors: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
-  const normalized = new Map<string, TensorData>();
-  for (const [name, data] of tensors) {
-    const short = normalizeName(name);
-    if (!UNUSED.test(short)) normalized.set(short, data);
-  }
-  return normalized;
-}
