@@ -92,11 +92,6 @@ export function normalizeHuggingFace(tensors: ReadonlyMap<string, TensorData>, f
   return { tensors: normalized, relative, warnings };
 }
 
-/** The tensors alone: see `normalizeHuggingFace`. */
-export function normalizeTensors(tensors: ReadonlyMap<string, TensorData>, file: string): ReadonlyMap<string, TensorData> {
-  return normalizeHuggingFace(tensors, file).tensors;
-}
-
 /** The expert and the projections of a π0 have names that could be a Gemma's: only what lies under its PaliGemma is. */
 function isBackbone(name: string): boolean {
   return BACKBONE.test(name.replaceAll(WRAPPERS, '').replace(/^base_model\.model\./, ''));
