@@ -1,0 +1,3 @@
+export type { Adapter, ModuleChange } from './adapter.ts';
+export { applyAdapters, type AdaptedWeights, type TableSizes } from './apply_adapters.ts';
+export { openAdapter, type AdapterOptions } from './open_adapter.ts';
