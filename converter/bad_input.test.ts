@@ -85,16 +85,13 @@ describe('a bad checkpoint gets a named error with its place and the way out, an
     expect(left).toEqual([]);
   });
 
-  test('PaliGemma 2 is refused by name', async () => {
+  test('config.json of PaliGemma 2 beside the weights of PaliGemma 1', async () => {
     const { error, left } = await convertDamaged(async (dir) => {
-      await writeSafetensors(join(dir, 'model-00004-of-00004.safetensors'), []);
-      await rm(join(dir, 'model.safetensors.index.json'));
-      for (let i = 1; i <= 4; i++) await rm(join(dir, `model-0000${i}-of-00004.safetensors`));
-      const data = tensorData(tensorOf('f32', [2], [0, 0]));
-      await writeSafetensors(join(dir, 'model.safetensors'), ['multi_modal_projector.linear.weight', 'language_model.model.layers.0.post_feedforward_layernorm.weight'].map((name) => ({ name, data })));
+      const config = JSON.parse(await readFile(join(dir, 'config.json'), 'utf8')) as { text_config: object };
+      await writeFile(join(dir, 'config.json'), JSON.stringify({ ...config, text_config: { ...config.text_config, model_type: 'gemma2' } }));
     });
-    expect(error).toMatchObject({ code: 'unsupported_family', exitCode: 3 });
-    expect((error as Error).message).toContain('PaliGemma 2');
+    expect(error).toMatchObject({ code: 'config_mismatch', exitCode: 3 });
+    expect((error as Error).message).toContain('pre_feedforward_layernorm');
     expect(left).toEqual([]);
   });
 });

@@ -71,7 +71,8 @@ export interface ConvertResult {
 /** The bundle's folder when none is named: the checkpoint's name, the last adapter's when there is one. */
 export function defaultOut({ checkpoint, adapters = [], backend, precision }: Pick<ConvertOptions, 'checkpoint' | 'adapters' | 'backend' | 'precision'>): string {
   const named = adapters.at(-1)?.dir ?? firstPath(checkpoint);
-  return resolve(`${basename(resolve(named)).replace(/\.(npz|safetensors)(:[\w/]+)?$/, '')}-${backend}-${precision}`);
+  const file = named.replace(/(\.npz):[\w/]+$/, '$1');
+  return resolve(`${basename(resolve(file)).replace(/\.(npz|safetensors)$/, '')}-${backend}-${precision}`);
 }
 
 function firstPath(checkpoint: string | readonly string[]): string {

@@ -44,6 +44,7 @@ export interface Reference {
  * The report may say that it failed. @throws BadInputError for a damaged bundle or reference, UsageError when the reference is not known
  */
 export async function verifyBundle({ bundle: dir, against, adapters, device, signal }: VerifyBundleOptions, reporter: Reporter): Promise<VerifyReport> {
+  if (against === undefined && (adapters?.length ?? 0) > 0) throw new UsageError('adapters_without_against', '--adapter says what to merge into the checkpoint of --against', { hint: 'name it with --against; without, the recorded checkpoint and adapters are used' });
   const { manifest, unlisted } = await checkBundle(dir, signal ? { signal } : {});
   if (unlisted.length > 0) reporter.warn(`Files that the manifest does not list: ${unlisted.slice(0, 5).join(', ')}${unlisted.length > 5 ? ', …' : ''}.`);
   const precision = PRECISIONS.find((name) => name === manifest.precision);
@@ -69,7 +70,6 @@ export function runVerification(candidate: Runner, reference: Omit<Reference, 'c
 }
 
 async function openReference(dir: string, manifest: Manifest, against: VerifyBundleOptions['against'], adapters: readonly AdapterSource[] = []): Promise<Reference> {
-  if (against === undefined && adapters.length > 0) throw new UsageError('adapters_without_against', '--adapter says what to merge into the checkpoint of --against', { hint: 'name it with --against; without, the recorded checkpoint and adapters are used' });
   const recorded = typeof against === 'string' ? await openRecording(against) : undefined;
   if (recorded) return recorded;
   const { reference, finalSoftcap, slidingWindow } = manifest.options;

@@ -5,7 +5,7 @@ import type { Checkpoint } from '../checkpoints/checkpoint.ts';
 import { BadInputError } from '../errors.ts';
 import type { Family, Model, ModelOptions } from './family.ts';
 import { chooseBehaviour, HUGGING_FACE, type Behaviour } from './paligemma/behaviour.ts';
-import { canonicalFromBigVision } from './paligemma/big_vision.ts';
+import { bigVisionArrays, canonicalFromBigVision } from './paligemma/big_vision.ts';
 import { bigVisionTree, normalizeBigVision } from './paligemma/big_vision_tree.ts';
 import { imageTokens, variantName, type PaliGemmaConfig } from './paligemma/config.ts';
 import { decoder } from './paligemma/decoder.ts';
@@ -56,8 +56,8 @@ export function readCheckpoint(checkpoint: Checkpoint): { config: PaliGemmaConfi
         ...(data.from && { file: data.from.file, offset: data.from.byteOffset }),
         hint: 'quantized checkpoints cannot be converted: take the original weights',
       });
-  const known = canonicalNames(config);
-  const unused = bigVision ? [] : [...tensors.keys()].filter((name) => !known.has(name));
+  const known = bigVision ? new Set(bigVisionArrays(config).map(({ key }) => key)) : canonicalNames(config);
+  const unused = [...tensors.keys()].filter((name) => !known.has(name));
   const ignored = unused.length === 0 ? [] : [`${unused.length} tensors are not part of PaliGemma and were ignored: ${unused.slice(0, 5).join(', ')}${unused.length > 5 ? ', …' : ''}`];
   return { config, weights, inferences, warnings: [...warnings, ...ignored] };
 }
