@@ -12,6 +12,8 @@ export interface ClientFile {
 export interface WithNotes<T> {
   readonly value: T;
   readonly notes: readonly string[];
+  /** Those among the notes that matter to whoever runs the bundle, wherever its files came from. */
+  readonly usage?: readonly string[];
 }
 
 /** The checkpoint's own text where nothing was changed, else the fields as JSON. */

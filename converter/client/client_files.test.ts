@@ -102,14 +102,25 @@ describe.each([
   });
 });
 
-test('what needs no correction is carried over byte for byte', async () => {
-  const { files, notes } = await fromHuggingFace();
-  const carried = await Promise.all(SIDECARS.map(async (name) => [name, files.find((file) => file.name === name)!.text === (await readFile(join(SHAPES, 'hf', name), 'utf8'))] as const));
-  expect(Object.fromEntries(carried)).toEqual({ 'tokenizer.json': true, 'tokenizer_config.json': false, 'preprocessor_config.json': true, 'generation_config.json': false });
-  expect(notes).toEqual([
-    "tokenizer_config.json: added clean_up_tokenization_spaces, where the client's defaults are not Hugging Face's.",
-    'generation_config.json: added max_new_tokens 256, as the client would stop at 20 tokens, those of the image included.',
-  ]);
+test('what needs no correction gets no word', async () => {
+  const { notes, usage } = await fromHuggingFace();
+  expect(notes).toEqual(['generation_config.json: added max_new_tokens 256, as the client would stop at 20 tokens, those of the image included.']);
+  expect(usage).toEqual([]);
+});
+
+test('flat, nested and no processor files, tokenizer.json and tokenizer.model: the same processor and tokenizer, byte for byte', async () => {
+  const PROCESSORS = join(SHAPES, '../processors');
+  const at = async (entries: [SidecarName, string][]) => clientFiles({ config, sidecars: await readSidecars(new Map(entries)), metadata: SHAPES_METADATA, onnxFiles: onnxFilesOf(SHAPES_ONNX) });
+  const own: [SidecarName, string][] = [['generation_config.json', join(SHAPES, 'hf/generation_config.json')]];
+  const flat = await fromHuggingFace();
+  const nested = await at([...own, ...(['processor_config.json', 'tokenizer.json', 'tokenizer_config.json'] as const).map((name): [SidecarName, string] => [name, join(PROCESSORS, 'transformers5', name)])]);
+  const none = await at([...own, ['tokenizer.model', join(SHAPES, 'tokenizer.model')]]);
+  expect(flat.files.map((file) => file.name)).toEqual(['config.json', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json']);
+  expect(nested.files).toEqual(flat.files);
+  expect(none.files).toEqual(flat.files);
+  // Where they came from is said beside the files, not in them.
+  expect(new Set([flat, nested, none].map(({ notes }) => notes.join())).size).toBe(3);
+  expect([flat, nested, none].map(({ usage }) => usage)).toEqual([[], [], []]);
 });
 
 test('what is derived is said', async () => {
@@ -118,6 +129,7 @@ test('what is derived is said', async () => {
     'config.json: derived from the sizes of the weights',
     "preprocessor_config.json: derived from the model's sizes",
     'tokenizer.json: converted from the SentencePiece model',
+    'tokenizer.json: added <image> with the id 1538',
     "tokenizer_config.json: made for Gemma's tokenizer",
     "generation_config.json: made from the model's token ids",
   ]);

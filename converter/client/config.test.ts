@@ -1,3 +1,4 @@
+import { PretrainedConfig } from '@huggingface/transformers';
 import { expect, test } from 'vitest';
 import { configFile } from './config.ts';
 import { onnxFilesOf } from './onnx_files.ts';
@@ -46,6 +47,17 @@ test('what is about the checkpoint’s own files goes', () => {
 
 test('PaliGemma 2 has Gemma 2’s text model', () => {
   expect(make(undefined, files, { ...SHAPES_METADATA, family: 'paligemma2' }).fields).toMatchObject({ model_type: 'paligemma', text_config: { model_type: 'gemma2' } });
+});
+
+test('the generation of the text model is what the weights are, and a stale width at the top is theirs', () => {
+  const { fields, notes } = make({ ...make(undefined).fields, 'transformers.js_config': undefined, hidden_size: 2048, text_config: { ...(make(undefined).fields['text_config'] as object), model_type: 'gemma' } }, files, { ...SHAPES_METADATA, family: 'paligemma2' });
+  expect(fields).toMatchObject({ hidden_size: 128, text_config: { model_type: 'gemma2' } });
+  expect(notes).toEqual(['config.json: corrected hidden_size and text_config.model_type to what the weights say.']);
+});
+
+test('the client reads the cache of Gemma 2 from what is written', async () => {
+  const { fields } = make(undefined, files, { ...SHAPES_METADATA, family: 'paligemma2', layers: 26, kvHeads: 4, headDim: 256, hiddenSize: 2304 });
+  expect(new PretrainedConfig(fields)).toMatchObject({ normalized_config: { num_layers: 26, num_heads: 4, dim_kv: 256 } });
 });
 
 test('a second folder with other data files gets the option that opens it', () => {

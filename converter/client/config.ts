@@ -25,9 +25,11 @@ export function configFile(config: unknown, metadata: ProgramMetadata, onnxFiles
     bos_token_id: metadata.bosTokenId,
     eos_token_id: containsId(own['eos_token_id'], metadata.eosTokenId) ? own['eos_token_id']! : metadata.eosTokenId,
     pad_token_id: metadata.padTokenId,
+    // PaliGemma 2's published files say 2048 here whatever the width: no client reads it, people do.
+    ...(typeof own['hidden_size'] === 'number' && { hidden_size: metadata.hiddenSize }),
   });
   const textFields = setFields(text, {
-    model_type: text['model_type'] ?? TEXT_MODELS[metadata.family] ?? 'gemma',
+    model_type: TEXT_MODELS[metadata.family] ?? text['model_type'] ?? 'gemma',
     num_hidden_layers: metadata.layers,
     num_key_value_heads: metadata.kvHeads,
     head_dim: metadata.headDim,
@@ -50,9 +52,9 @@ export function configFile(config: unknown, metadata: ProgramMetadata, onnxFiles
     ...(changed.length > 0 ? [`${NAME}: corrected ${listed(changed)} to what the weights say.`] : []),
     ...(quantization === undefined ? [] : [`${NAME}: left out quantization_config, which is about the checkpoint's files.`]),
     ...(clientConfig === undefined ? [] : [`${NAME}: replaced transformers.js_config, which was about another bundle's files.`]),
-    ...otherFolders(onnxFiles),
   ];
-  return { value: jsonFile(NAME, fields), notes };
+  const usage = otherFolders(onnxFiles);
+  return { value: jsonFile(NAME, fields), notes: [...notes, ...usage], usage };
 }
 
 function fieldsOf(config: JsonFields, key: string): JsonFields {

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
-import { checkFields, jsonFile, listed, setFields, type ClientFile, type WithNotes } from './client_file.ts';
-import { isFields, parseSidecar, type JsonFields, type Sidecar, type Sidecars } from './sidecar.ts';
+import { BadInputError } from '../errors.ts';
+import type { Reference } from '../families/family.ts';
+import { checkFields, jsonFile, listed, type ClientFile, type WithNotes } from './client_file.ts';
+import { isFields, parseSidecar, type JsonFields, type Sidecars } from './sidecar.ts';
 
 const NAME = 'preprocessor_config.json';
 const perChannel = z.union([z.number(), z.array(z.number()).length(3)]);
@@ -18,48 +20,78 @@ const schema = z.looseObject({
   resample: z.int().min(0).max(5).nullish(),
 });
 
-/** Hugging Face's SiglipImageProcessor where the file says nothing; the client's own defaults are others. 3 is bicubic. */
-const DEFAULTS = { do_resize: true, do_rescale: true, do_normalize: true, rescale_factor: 1 / 255, resample: 3, image_mean: [0.5, 0.5, 0.5], image_std: [0.5, 0.5, 0.5] };
+/** Hugging Face's SiglipImageProcessor where the file says nothing; the client's own defaults are others. */
+const DEFAULTS = { do_normalize: true, do_rescale: true, do_resize: true, image_mean: 0.5, image_std: 0.5, rescale_factor: 1 / 255 };
+/** Pillow's numbers for how an image is resized. */
+const RESAMPLE = { bilinear: 2, bicubic: 3 } as const;
+const RESAMPLE_NAMES = ['nearest', 'lanczos', 'bilinear', 'bicubic', 'box', 'hamming'];
 
 /** What the client obeys, but SiglipImageProcessor does not know: traces of other processors. */
 const FOREIGN = ['do_center_crop', 'crop_size', 'do_thumbnail', 'do_pad', 'pad_size', 'do_crop_margin', 'do_flip_channel_order', 'size_divisibility', 'size_divisor', 'min_pixels', 'max_pixels', 'image_size'];
 
-/** preprocessor_config.json, flat: the checkpoint's own (or the part of its processor_config.json), or derived from the model's sizes. */
-export function preprocessorConfigFile(sidecars: Sidecars, metadata: ProgramMetadata): WithNotes<ClientFile> {
-  const { fields: own, original, from } = ownFields(sidecars);
+/**
+ * preprocessor_config.json, flat and in canonical form, whether the checkpoint has that file, transformers 5's
+ * processor_config.json with an `image_processor` inside, or neither. It has what the client reads, and only that, in the
+ * order of names. The file's own steps, mean, deviation, scale and resampling are kept; size and count of image tokens are
+ * the model's; the reference `bigvision` resizes bilinearly whatever the file says (spec, B.6).
+ * @throws BadInputError for a value that cannot be.
+ */
+export function preprocessorConfigFile(sidecars: Sidecars, { imageSize, imageTokens }: ProgramMetadata, reference: Reference = 'huggingface'): WithNotes<ClientFile> {
+  const { fields: own, nested, from } = ownFields(sidecars);
   const source = own ?? {};
   if (own) checkFields(schema, own, from!);
-  const foreign = FOREIGN.filter((key) => Object.hasOwn(source, key) && source[key] !== null && source[key] !== false);
-  const kept = Object.fromEntries(Object.entries(source).filter(([key]) => !foreign.includes(key)));
-  const set = setFields(kept, {
-    ...Object.fromEntries(Object.entries(DEFAULTS).filter(([key]) => (kept[key] ?? null) === null)),
-    processor_class: 'PaliGemmaProcessor',
-    // The client strips `Fast` itself.
-    image_processor_type: kept['image_processor_type'] === 'SiglipImageProcessorFast' ? 'SiglipImageProcessorFast' : 'SiglipImageProcessor',
-    image_seq_length: metadata.imageTokens,
-    size: sameSize(kept['size'], metadata.imageSize) ? kept['size']! : { height: metadata.imageSize, width: metadata.imageSize },
-  });
-  const untouched = original !== undefined && set.added.length + set.changed.length + foreign.length === 0;
-  const notes = own
-    ? [
-        ...(original ? [] : [`${NAME}: taken out of processor_config.json, which the client does not read.`]),
-        ...(set.added.length > 0 ? [`${NAME}: added ${listed(set.added)}, where the client's defaults are not Hugging Face's.`] : []),
-        ...(set.changed.length > 0 ? [`${NAME}: corrected ${listed(set.changed)} to fit the model.`] : []),
-        ...(foreign.length > 0 ? [`${NAME}: left out ${listed(foreign)}, which SiglipImageProcessor ignores and the client would obey.`] : []),
-      ]
-    : [`${NAME}: derived from the model's sizes, as the checkpoint has none: bicubic to ${metadata.imageSize}x${metadata.imageSize} pixels, mean and deviation 0.5, as Hugging Face's processor does (big_vision resizes bilinearly).`];
-  return { value: jsonFile(NAME, set.fields, untouched ? original : undefined), notes };
+  const given = (key: string) => source[key] ?? null;
+  const withDefault = (key: keyof typeof DEFAULTS) => given(key) ?? DEFAULTS[key];
+  const channels = (value: JsonFields[string]) => (Array.isArray(value) ? value : [value, value, value]);
+  const wanted = reference === 'bigvision' ? RESAMPLE.bilinear : undefined;
+  const resample = wanted ?? given('resample') ?? RESAMPLE.bicubic;
+  const model: JsonFields = { image_processor_type: 'SiglipImageProcessor', image_seq_length: imageTokens, processor_class: 'PaliGemmaProcessor', size: { height: imageSize, width: imageSize } };
+  const fields: JsonFields = {
+    do_convert_rgb: given('do_convert_rgb') ?? true,
+    do_normalize: withDefault('do_normalize'),
+    do_rescale: withDefault('do_rescale'),
+    do_resize: withDefault('do_resize'),
+    image_mean: channels(withDefault('image_mean')),
+    image_processor_type: model['image_processor_type']!,
+    image_seq_length: imageTokens,
+    image_std: channels(withDefault('image_std')),
+    processor_class: model['processor_class']!,
+    resample,
+    rescale_factor: withDefault('rescale_factor'),
+    size: model['size']!,
+  };
+  if (!own) {
+    const how = reference === 'bigvision' ? 'bilinear' : 'bicubic';
+    const whose = reference === 'bigvision' ? 'big_vision does (Hugging Face’s processor resizes bicubically)' : 'Hugging Face’s processor does (big_vision resizes bilinearly: --reference bigvision)';
+    return { value: jsonFile(NAME, fields), notes: [`${NAME}: derived from the model's sizes, as the checkpoint has none: ${how} to ${imageSize}x${imageSize} pixels, mean and deviation 0.5, as ${whose}.`] };
+  }
+  const added = [...Object.keys(DEFAULTS), ...(wanted === undefined ? ['resample'] : [])].filter((key) => given(key) === null);
+  const changed = Object.entries(model).flatMap(([key, value]) => (given(key) === null || says(key, given(key), value) ? [] : [key]));
+  const foreign = FOREIGN.filter((key) => given(key) !== null && given(key) !== false);
+  const overridden = wanted !== undefined && given('resample') !== wanted;
+  const notes = [
+    ...(nested ? [`${NAME}: taken out of processor_config.json, which the client does not read.`] : []),
+    ...(added.length > 0 ? [`${NAME}: added ${listed(added.toSorted())}, where the client's defaults are not Hugging Face's.`] : []),
+    ...(changed.length > 0 ? [`${NAME}: corrected ${listed(changed)} to fit the model.`] : []),
+    ...(foreign.length > 0 ? [`${NAME}: left out ${listed(foreign)}, which SiglipImageProcessor ignores and the client would obey.`] : []),
+    ...(overridden ? [`${NAME}: resample ${given('resample') === null ? '' : `was ${RESAMPLE_NAMES[Number(given('resample'))]}, and `}is bilinear now, as big_vision resizes (--reference bigvision).`] : []),
+  ];
+  return { value: jsonFile(NAME, fields), notes };
 }
 
-function ownFields(sidecars: Sidecars): { fields?: JsonFields; original?: Sidecar; from?: string } {
-  const original = sidecars.get('preprocessor_config.json');
-  if (original) return { fields: parseSidecar(original), original, from: original.file };
-  // transformers 5 saves one file for the whole processor.
+/** Whether the file's value is the model's in other words. */
+function says(key: string, own: JsonFields[string], value: JsonFields[string]): boolean {
+  if (key === 'image_processor_type') return typeof own === 'string' && /^SiglipImageProcessor(Fast|Pil)?$/.test(own);
+  if (key === 'size') return isFields(own) && isFields(value) && Object.keys(own).length === 2 && own['height'] === value['height'] && own['width'] === value['width'];
+  return own === value;
+}
+
+/** transformers 5 saves one file for the whole processor, and, where both are there, reads that one. */
+function ownFields(sidecars: Sidecars): { fields?: JsonFields; nested?: boolean; from?: string } {
   const processor = sidecars.get('processor_config.json');
-  const fields = processor && parseSidecar(processor)['image_processor'];
-  return processor && isFields(fields) ? { fields, from: processor.file } : {};
-}
-
-function sameSize(size: JsonFields[string] | undefined, side: number): boolean {
-  return isFields(size) && Object.keys(size).length === 2 && size['height'] === side && size['width'] === side;
+  const inside = processor && (parseSidecar(processor)['image_processor'] ?? null);
+  if (processor && isFields(inside ?? undefined)) return { fields: inside as JsonFields, nested: true, from: processor.file };
+  if (processor && inside !== null) throw new BadInputError('bad_sidecar', 'image_processor: expected an object', { file: processor.file, hint: 'take the file of the original model again' });
+  const flat = sidecars.get(NAME);
+  return flat ? { fields: parseSidecar(flat), from: flat.file } : {};
 }

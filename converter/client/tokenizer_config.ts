@@ -1,4 +1,4 @@
-import { jsonFile, listed, setFields, type ClientFile, type WithNotes } from './client_file.ts';
+import { jsonFile, listed, type ClientFile, type WithNotes } from './client_file.ts';
 import { isFields, parseSidecar, type JsonFields, type Sidecars } from './sidecar.ts';
 
 const NAME = 'tokenizer_config.json';
@@ -11,35 +11,50 @@ export interface SpecialTokens {
   readonly unk: string;
 }
 const ROLES = { bos_token: '<bos>', eos_token: '<eos>', pad_token: '<pad>', unk_token: '<unk>' } as const;
-/** Tokens that the client may read, in any of which an object would stop it. */
-const TOKEN_FIELDS = [...Object.keys(ROLES), 'sep_token', 'cls_token', 'mask_token'];
+/** Added in Gemma's and PaliGemma's files; special in tokenizer.json already. */
+const ALREADY_SPECIAL: readonly JsonFields[string][] = ['<image>', '<start_of_turn>', '<end_of_turn>'];
+/** transformers writes 10^30 where there is no limit. */
+const NO_LIMIT = 1e18;
 
-/** tokenizer_config.json: the checkpoint's own, with what the client and PaliGemmaProcessor need. */
+/**
+ * tokenizer_config.json in canonical form: what the client reads, from the checkpoint's own or, where that says nothing, as
+ * PaliGemmaProcessor needs it. Left out: the mask, separator and class tokens, which PaliGemma has no use for, and fields
+ * for Python alone (`add_bos_token`: its processor writes `<bos>` itself).
+ */
 export function tokenizerConfigFile(sidecars: Sidecars): WithNotes<ClientFile> & { readonly tokens: SpecialTokens } {
   const original = sidecars.get(NAME);
   const source = original ? parseSidecar(original) : {};
-  const unwrapped = TOKEN_FIELDS.filter((key) => isFields(source[key]) && typeof source[key]['content'] === 'string' && source[key]['__type'] !== 'AddedToken');
-  const plain = { ...source, ...Object.fromEntries(unwrapped.map((key) => [key, (source[key] as JsonFields)['content']!])) };
-  const absent = (key: string) => (plain[key] ?? null) === null;
-  const set = setFields(plain, {
-    ...Object.fromEntries(Object.entries(ROLES).filter(([key]) => absent(key))),
-    ...(absent('tokenizer_class') && { tokenizer_class: 'GemmaTokenizer' }),
-    ...(absent('padding_side') && { padding_side: 'left' }),
+  const role = (key: keyof typeof ROLES) => textOf(source[key]) ?? ROLES[key];
+  const tokens = { bos: role('bos_token'), eos: role('eos_token'), pad: role('pad_token'), unk: role('unk_token') };
+  const limit = source['model_max_length'];
+  const more = Array.isArray(source['additional_special_tokens']) ? source['additional_special_tokens'].flatMap((token) => textOf(token) ?? []).filter((token) => !ALREADY_SPECIAL.includes(token)) : [];
+  const fields: JsonFields = {
+    ...(more.length > 0 && { additional_special_tokens: more }),
+    bos_token: tokens.bos,
+    ...((source['chat_template'] ?? null) !== null && { chat_template: source['chat_template']! }),
     // Hugging Face never tidies the text of a BPE tokenizer; the client does unless told not to.
     clean_up_tokenization_spaces: false,
-  });
+    ...(source['do_lowercase_and_remove_accent'] === true && { do_lowercase_and_remove_accent: true }),
+    eos_token: tokens.eos,
+    ...(typeof limit === 'number' && limit < NO_LIMIT && { model_max_length: limit }),
+    pad_token: tokens.pad,
+    padding_side: source['padding_side'] ?? 'left',
+    ...(source['remove_space'] === true && { remove_space: true }),
+    tokenizer_class: 'GemmaTokenizer',
+    unk_token: tokens.unk,
+  };
+  const absent = Object.keys(ROLES).filter((key) => (source[key] ?? null) === null);
   const notes = original
     ? [
-        ...(set.added.length > 0 ? [`${NAME}: added ${listed(set.added)}, where the client's defaults are not Hugging Face's.`] : []),
-        ...(set.changed.length > 0 ? [`${NAME}: set ${listed(set.changed)} to false: the client would tidy spaces that Hugging Face keeps.`] : []),
-        ...(unwrapped.length > 0 ? [`${NAME}: wrote ${listed(unwrapped)} as text, as the client refuses objects.`] : []),
+        ...(absent.length > 0 ? [`${NAME}: added ${listed(absent)}, which PaliGemma’s processor needs.`] : []),
+        ...(source['clean_up_tokenization_spaces'] === true ? [`${NAME}: set clean_up_tokenization_spaces to false: the client would tidy spaces that Hugging Face keeps.`] : []),
       ]
     : [`${NAME}: made for Gemma's tokenizer, as the checkpoint has none.`];
-  const untouched = original !== undefined && set.added.length + set.changed.length + unwrapped.length === 0;
-  const [bos, eos, pad, unk] = Object.keys(ROLES).map((key) => textOf(set.fields[key]!)) as [string, string, string, string];
-  return { value: jsonFile(NAME, set.fields, untouched ? original : undefined), notes, tokens: { bos, eos, pad, unk } };
+  return { value: jsonFile(NAME, fields), notes, tokens };
 }
 
-function textOf(token: JsonFields[string]): string {
-  return isFields(token) ? String(token['content']) : String(token);
+/** A token may be its text or an object with flags. */
+function textOf(token: JsonFields[string] | undefined): string | undefined {
+  const text = isFields(token) ? token['content'] : token;
+  return typeof text === 'string' ? text : undefined;
 }

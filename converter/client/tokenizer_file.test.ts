@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
+import { ModelProtoSchema } from '../tokenizer/proto/sentencepiece_model_pb.ts';
 import { loadTokenizer } from '../tokenizer/tokenizer.ts';
 import type { JsonFields } from './sidecar.ts';
 import { SHAPES_METADATA, sidecarOf } from './testing/shapes.ts';
@@ -12,7 +14,7 @@ const TOKENS = { bos: '<bos>', eos: '<eos>', pad: '<pad>', unk: '<unk>' };
 const without = (token: string) => json.added_tokens.filter((added) => added.content !== token);
 
 function make(contents: unknown, metadata = SHAPES_METADATA, tokens = TOKENS) {
-  const source = tokenizerSource(new Map([['tokenizer.json', sidecarOf(contents, 'dir/tokenizer.json')]]), undefined, metadata)!;
+  const source = tokenizerSource(new Map([['tokenizer.json', sidecarOf(contents, 'dir/tokenizer.json')]]), undefined)!;
   const { value, notes } = tokenizerFile(source, metadata, tokens);
   return { text: value.text, fields: JSON.parse(value.text) as ParsedTokenizer, notes };
 }
@@ -31,8 +33,12 @@ describe('the post-processor adds nothing', () => {
     expect(notes).toEqual([`tokenizer.json: its post-processor added ${names} to every text; it adds nothing now, as the processor writes <bos> after the image tokens.`]);
   });
 
-  test('one that adds nothing stays', () => {
-    for (const processor of [null, { type: 'ByteLevel', trim_offsets: false }, { type: 'Sequence', processors: [] }]) expect(make({ ...json, post_processor: processor }).notes).toEqual([]);
+  test('one that adds nothing is the same as another', () => {
+    for (const processor of [null, { type: 'ByteLevel', trim_offsets: false }, { type: 'Sequence', processors: [] }]) {
+      const { text, notes } = make({ ...json, post_processor: processor });
+      expect(text).toBe(make(json).text);
+      expect(notes).toEqual([]);
+    }
   });
 });
 
@@ -51,7 +57,8 @@ describe('<image>', () => {
   test.each([
     ['another id', json, { imageTokenId: 1600 }, '<image> is token 1538 of the tokenizer, but 1600 of the model'],
     ['an id that is taken', { ...json, added_tokens: without('<image>') }, { imageTokenId: 386 }, '386, the model’s <image>, is its "<loc0000>"'],
-    ['a shorter vocabulary', { ...json, added_tokens: json.added_tokens.slice(0, 7) }, {}, 'it has 386 tokens, but the model has 1538 before its <image>'],
+    ['a shorter vocabulary', { ...json, added_tokens: json.added_tokens.slice(0, 6) }, {}, 'it has 385 tokens, but the model has 1538 before its <image>'],
+    ['a vocabulary that is one too long for Gemma’s', { ...json, added_tokens: json.added_tokens.slice(0, 8) }, {}, 'it has 387 tokens, but the model has 1538 before its <image>'],
   ])('%s is another model’s tokenizer', (_, contents, change, message) => {
     expect(() => make(contents, { ...SHAPES_METADATA, ...change })).toThrow(expect.objectContaining({ code: 'tokenizer_mismatch', message: expect.stringContaining(message) as string }));
   });
@@ -70,18 +77,65 @@ describe('<bos> and <eos>', () => {
   });
 });
 
-test('absent parts, which the client demands, are added empty', () => {
+test('absent parts, which the client demands, are written as null', () => {
   const { normalizer: _, ...rest } = json;
-  const { fields, notes } = make(rest);
-  expect(fields['normalizer']).toBeNull();
-  expect(notes[0]).toContain('added normalizer');
+  expect(make(rest).fields['normalizer']).toBeNull();
 });
 
-test('tokens that the model never answers with, and absent <loc> tokens, are said', () => {
-  const extra = { ...json.added_tokens[0]!, id: 1539, content: '<extra>' };
-  expect(make({ ...json, added_tokens: [...json.added_tokens, extra] }).notes).toEqual(['tokenizer.json: 1 of its tokens have ids beyond the 1538 of the model, which never answers with them.']);
+test('a token that the model does not know is left out: asked for, it would be no row of the embedding', () => {
+  const extra = { ...json.added_tokens[0]!, id: 1539, content: '<mask>' };
+  const { text, notes } = make({ ...json, added_tokens: [...json.added_tokens, extra], model: { ...json.model, vocab: { ...json.model.vocab, '<mask>': 1539 } } });
+  expect(text).toBe(make(json).text);
+  expect(notes).toEqual(['tokenizer.json: left out <mask>, with ids beyond the 1538 tokens of the model.']);
+});
+
+test('absent <loc> tokens are said where they are not Gemma’s missing ones', () => {
   const noLoc = json.added_tokens.filter((token) => !token.content.startsWith('<loc'));
   expect(make({ ...json, added_tokens: noLoc }).notes).toEqual([expect.stringContaining('no <loc0000>')]);
+});
+
+describe('one canonical form', () => {
+  const { text } = make(json);
+  const modelBytes = readFileSync(new URL('../../fixtures/shapes/tokenizer.model', import.meta.url));
+  const fromModel = (bytes: Uint8Array) => {
+    const { value, notes } = tokenizerFile(tokenizerSource(new Map(), { file: 'x.model', bytes })!, SHAPES_METADATA, TOKENS);
+    return { text: value.text, notes };
+  };
+
+  test('of tokenizer.json and tokenizer.model', () => expect(fromModel(modelBytes).text).toBe(text));
+
+  test('of a file that transformers 5 saved', () => {
+    const saved = readFileSync(new URL('../../fixtures/processors/transformers5/tokenizer.json', import.meta.url), 'utf8');
+    expect(saved).toContain('"<mask>"');
+    expect(make(saved).text).toBe(text);
+  });
+
+  test('of merges in the older spelling', () => {
+    const merges = (json.model['merges'] as string[][]).map((pair) => pair.join(' '));
+    expect(make({ ...json, model: { ...json.model, merges } }).text).toBe(text);
+  });
+
+  test('of itself', () => expect(make(text)).toMatchObject({ text, notes: [] }));
+
+  test('of Gemma’s tokenizer, without <loc> and <seg>, as tokenizer.json and as tokenizer.model', () => {
+    const isPlace = (content: string) => /^<(loc|seg)\d/.test(content);
+    const note = 'tokenizer.json: added the 1152 tokens <loc0000> to <seg127>, which PaliGemma’s vocabulary has after Gemma’s.';
+    const gemma = make({ ...json, added_tokens: json.added_tokens.filter((token) => !isPlace(token.content) && token.content !== '<image>') });
+    expect(gemma).toMatchObject({ text, notes: [note, 'tokenizer.json: added <image> with the id 1538.'] });
+    const proto = fromBinary(ModelProtoSchema, modelBytes);
+    proto.pieces = proto.pieces.filter((piece) => !isPlace(piece.piece));
+    proto.trainerSpec!.vocabSize = proto.pieces.length;
+    expect(proto.pieces).toHaveLength(386);
+    const { text: converted, notes } = fromModel(toBinary(ModelProtoSchema, proto));
+    expect(converted).toBe(text);
+    expect(notes).toContain(note);
+  });
+
+  test('gives the ids that Python gave for the file it came from', () => {
+    const { texts } = JSON.parse(readFileSync(new URL('../../fixtures/tokenizer/shapes.json', import.meta.url), 'utf8')) as { texts: [string, number[]][] };
+    const tokenizer = loadTokenizer(JSON.parse(text) as object);
+    for (const [written, ids] of texts) expect(tokenizer.encode(written)).toEqual(ids);
+  });
 });
 
 describe('damage is refused by name', () => {
@@ -105,6 +159,6 @@ describe('damage is refused by name', () => {
 
 test('what the file is, its bytes tell, not its name', () => {
   const model = { file: 'dir/tokenizer.json', bytes: readFileSync(new URL('../../fixtures/shapes/tokenizer.model', import.meta.url)) };
-  expect(tokenizerSource(new Map(), model, SHAPES_METADATA)!.json.added_tokens).toHaveLength(1160);
-  expect(tokenizerSource(new Map(), sidecarOf(`\n \t${shapes}`, 'x.model'), SHAPES_METADATA)!.original).toBeDefined();
+  expect(tokenizerSource(new Map(), model)).toMatchObject({ kind: 'SentencePiece', json: { added_tokens: { length: 1159 } } });
+  expect(tokenizerSource(new Map(), sidecarOf(`\n \t${shapes}`, 'x.model'))!.kind).toBe('tokenizer.json');
 });

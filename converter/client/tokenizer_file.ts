@@ -1,46 +1,42 @@
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { BadInputError } from '../errors.ts';
-import { addedToken, ADDS_NOTHING, IMAGE_TOKEN } from '../tokenizer/tokenizer_json.ts';
-import { jsonFile, listed, type ClientFile, type WithNotes } from './client_file.ts';
+import { addedToken, IMAGE_TOKEN, PLACE_TOKENS } from '../tokenizer/tokenizer_json.ts';
+import { canonicalTokenizer } from './canonical_tokenizer.ts';
+import { listed, type ClientFile, type WithNotes } from './client_file.ts';
 import { isFields, type JsonFields } from './sidecar.ts';
 import type { SpecialTokens } from './tokenizer_config.ts';
 import type { ParsedTokenizer, TokenizerSource } from './tokenizer_source.ts';
 
 const NAME = 'tokenizer.json';
-/** The library insists that these are there. */
-const REQUIRED = ['normalizer', 'pre_tokenizer', 'post_processor', 'decoder'] as const;
 
 /**
- * tokenizer.json as PaliGemmaProcessor needs it: `<image>` and `<bos>` are found in the text under the model's ids, and
- * nothing is added around the text.
+ * tokenizer.json as PaliGemmaProcessor needs it: `<image>` and `<bos>` are found in the text under the model's ids, nothing
+ * is added around the text, and no token has an id that the model does not know. In canonical form.
  * @throws BadInputError when the tokenizer is another model's.
  */
-export function tokenizerFile({ file, json, original }: TokenizerSource, metadata: ProgramMetadata, tokens: SpecialTokens): WithNotes<ClientFile> {
-  const notes: string[] = original ? [] : [`${NAME}: converted from the SentencePiece model.`];
-  const missing = REQUIRED.filter((key) => !Object.hasOwn(json, key));
-  if (missing.length > 0) notes.push(`${NAME}: added ${listed(missing)}, empty, without which the client refuses the file.`);
+export function tokenizerFile({ file, json, kind }: TokenizerSource, metadata: ProgramMetadata, tokens: SpecialTokens): WithNotes<ClientFile> {
+  const notes: string[] = kind === 'SentencePiece' ? [`${NAME}: converted from the SentencePiece model.`] : [];
   const adds = tokensAddedBy(json['post_processor']);
   if (adds.length > 0) notes.push(`${NAME}: its post-processor added ${listed(adds)} to every text; it adds nothing now, as the processor writes ${tokens.bos} after the image tokens.`);
-  const image = findImageToken(json, metadata, file);
+  const places = missingPlaces(json, metadata);
+  if (places.length > 0) notes.push(`${NAME}: added the ${places.length} tokens <loc0000> to <seg127>, which PaliGemma’s vocabulary has after Gemma’s.`);
+  const withPlaces = { ...json, added_tokens: [...json.added_tokens, ...places] };
+  const image = findImageToken(withPlaces, metadata, file);
   if (image.note !== undefined) notes.push(image.note);
   const special = [[tokens.bos, metadata.bosTokenId], [tokens.eos, metadata.eosTokenId]] as const;
   const unfound = special.filter(([token, id]) => checkId(json, token, id, file));
   if (unfound.length > 0) notes.push(`${NAME}: ${listed(unfound.map(([token]) => token))} is found in the text now, as an added token.`);
-  notes.push(...vocabularyNotes(json, metadata));
-  const corrected = !original || missing.length > 0 || adds.length > 0 || image.note !== undefined || unfound.length > 0;
-  if (!corrected) return { value: jsonFile(NAME, json, original), notes };
-  const fields: JsonFields = {
-    ...Object.fromEntries(missing.map((key) => [key, null])),
-    ...json,
-    ...(adds.length > 0 && { post_processor: ADDS_NOTHING as object as JsonFields }),
-    added_tokens: [...image.tokens, ...unfound.map(([token, id]) => newToken(id, token))].toSorted((a, b) => a.id - b.id),
-  };
+  const all = [...image.tokens, ...unfound.map(([token, id]) => newToken(id, token))];
+  const unknown = all.filter((token) => token.id >= metadata.vocabSize && token.id !== metadata.imageTokenId);
+  if (unknown.length > 0) notes.push(`${NAME}: left out ${listed(unknown.slice(0, 3).map((token) => token.content))}${unknown.length > 3 ? ` and ${unknown.length - 3} more` : ''}, with ids beyond the ${metadata.vocabSize} tokens of the model.`);
+  const usage = vocabularyNotes(withPlaces, metadata);
+  const fields = canonicalTokenizer({ ...json, added_tokens: all.filter((token) => !unknown.includes(token)) }, new Set(unknown.map((token) => token.content)));
   // Without white space: the merges alone would take three times the room.
-  return { value: { name: NAME, text: `${JSON.stringify(fields)}\n` }, notes };
+  return { value: { name: NAME, text: `${JSON.stringify(fields)}\n` }, notes: [...notes, ...usage], usage };
 }
 
-function newToken(id: number, content: string): ParsedTokenizer['added_tokens'][number] {
-  return { ...addedToken(id, content) };
+function newToken(id: number, content: string, special = true): ParsedTokenizer['added_tokens'][number] {
+  return { ...addedToken(id, content, { special }) };
 }
 
 /** Names of the tokens that a post-processor puts around a text. */
@@ -52,6 +48,13 @@ function tokensAddedBy(processor: JsonFields[string] | undefined): string[] {
   // BertProcessing and RobertaProcessing: [token, id].
   const fixed = [processor['cls'], processor['sep']].flatMap((token) => (Array.isArray(token) ? [String(token[0])] : []));
   return [...new Set([...inTemplate, ...nested, ...fixed])];
+}
+
+/** `<loc>` and `<seg>`, when the tokenizer is Gemma's: all but them, with just so many ids left before `<image>`. big_vision appends them likewise. */
+function missingPlaces(json: ParsedTokenizer, { imageTokenId }: ProgramMetadata): ParsedTokenizer['added_tokens'] {
+  const size = 1 + largestId(json);
+  if (size + PLACE_TOKENS.length !== imageTokenId || PLACE_TOKENS.some((token) => idOf(json, token) !== undefined)) return [];
+  return PLACE_TOKENS.map((token, index) => newToken(size + index, token, false));
 }
 
 /** The added tokens with `<image>` among them, and what was done for that. */
@@ -75,10 +78,12 @@ function checkId(json: ParsedTokenizer, token: string, id: number, file: string)
   return !json.added_tokens.some((added) => added.content === token);
 }
 
+/** What the bundle cannot do because of its vocabulary. */
 function vocabularyNotes(json: ParsedTokenizer, { vocabSize, imageTokenId }: ProgramMetadata): string[] {
-  const beyond = new Set([...json.added_tokens.map((token) => token.id), ...Object.values(json.model.vocab)].filter((id) => id >= vocabSize && id !== imageTokenId)).size;
+  const added = new Set(json.added_tokens.map((token) => token.content));
+  const beyond = Object.entries(json.model.vocab).filter(([token, id]) => id >= vocabSize && id !== imageTokenId && !added.has(token)).length;
   return [
-    ...(beyond > 0 ? [`${NAME}: ${beyond} of its tokens have ids beyond the ${vocabSize} of the model, which never answers with them.`] : []),
+    ...(beyond > 0 ? [`${NAME}: ${beyond} of its tokens have ids beyond the ${vocabSize} of the model: text that has them cannot be asked.`] : []),
     ...(idOf(json, '<loc0000>') === undefined ? [`${NAME}: it has no <loc0000>: places in images will not be read or written as tokens.`] : []),
   ];
 }

@@ -1,4 +1,3 @@
-import type { ProgramMetadata } from '../../ir/graph.ts';
 import { BadInputError } from '../errors.ts';
 import { readSentencePiece } from '../tokenizer/sentencepiece.ts';
 import { tokenizerJsonOf, type AddedToken } from '../tokenizer/tokenizer_json.ts';
@@ -13,25 +12,24 @@ export interface ParsedTokenizer extends JsonFields {
 export interface TokenizerSource {
   readonly file: string;
   readonly json: ParsedTokenizer;
-  /** The file, when it was a tokenizer.json: carried over as it is where nothing is corrected. */
-  readonly original?: Sidecar;
+  readonly kind: 'tokenizer.json' | 'SentencePiece';
 }
 
 /** The tokenizer that the user names, else the checkpoint's tokenizer.json, else its tokenizer.model; undefined when there is none. */
-export function tokenizerSource(sidecars: Sidecars, named: Sidecar | undefined, metadata: ProgramMetadata): TokenizerSource | undefined {
+export function tokenizerSource(sidecars: Sidecars, named: Sidecar | undefined): TokenizerSource | undefined {
   const source = named ?? sidecars.get('tokenizer.json') ?? sidecars.get('tokenizer.model');
-  return source && readTokenizer(source, metadata);
+  return source && readTokenizer(source);
 }
 
 /**
  * Reads a tokenizer.json or a tokenizer.model: what it is, its bytes tell.
  * @throws BadInputError when it is neither, damaged, or of a kind that PaliGemma does not have.
  */
-function readTokenizer(source: Sidecar, { imageTokenId }: ProgramMetadata): TokenizerSource {
+function readTokenizer(source: Sidecar): TokenizerSource {
   const { file, bytes } = source;
   if (bytes.length > MAX_TOKENIZER_BYTES) throw new BadInputError('tokenizer_too_large', `a tokenizer of ${bytes.length} bytes`, { file, hint: 'give the tokenizer of the model' });
   refuseLfsPointer(bytes, file);
-  if (startsJson(bytes)) return { file, json: checkTokenizer(parseSidecar(source), file), original: source };
+  if (startsJson(bytes)) return { file, json: checkTokenizer(parseSidecar(source), file), kind: 'tokenizer.json' };
   // A SentencePiece model begins with field 1, a piece, whose field 1 is its text.
   if (bytes[0] !== 0x0a)
     throw new BadInputError('unknown_tokenizer', bytes.length === 0 ? 'the file is empty' : 'neither a tokenizer.json nor a SentencePiece model', {
@@ -39,7 +37,7 @@ function readTokenizer(source: Sidecar, { imageTokenId }: ProgramMetadata): Toke
       offset: 0,
       hint: 'give a tokenizer.model (PaliGemma’s is paligemma_tokenizer.model) or a tokenizer.json',
     });
-  return { file, json: tokenizerJsonOf(readSentencePiece(bytes, file), { imageTokenId }) as object as ParsedTokenizer };
+  return { file, json: tokenizerJsonOf(readSentencePiece(bytes, file)) as object as ParsedTokenizer, kind: 'SentencePiece' };
 }
 
 function startsJson(bytes: Uint8Array): boolean {

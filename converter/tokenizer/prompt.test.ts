@@ -4,6 +4,7 @@ import { UsageError } from '../errors.ts';
 import { buildPrompt } from './prompt.ts';
 import { readSentencePiece } from './sentencepiece.ts';
 import { sentencePieceBytes } from './testing/sentencepiece_bytes.ts';
+import { withImage } from './testing/with_image.ts';
 import { ModelProto_SentencePiece_Type as Type } from './proto/sentencepiece_model_pb.ts';
 import { loadTokenizer } from './tokenizer.ts';
 import { tokenizerJsonOf } from './tokenizer_json.ts';
@@ -11,7 +12,7 @@ import { tokenizerJsonOf } from './tokenizer_json.ts';
 const shapes = loadTokenizer(JSON.parse(readFileSync(new URL('../../fixtures/shapes/hf/tokenizer.json', import.meta.url), 'utf8')) as object);
 /** Has `\n\n` (6) beside `\n` (5), as Gemma has. */
 const gemmaLike = loadTokenizer(
-  tokenizerJsonOf(readSentencePiece(sentencePieceBytes([['a', -1], ['\n', 0, Type.USER_DEFINED], ['\n\n', 0, Type.USER_DEFINED]]), 'x.model'), { imageTokenId: 7 }),
+  withImage(tokenizerJsonOf(readSentencePiece(sentencePieceBytes([['a', -1], ['\n', 0, Type.USER_DEFINED], ['\n\n', 0, Type.USER_DEFINED]]), 'x.model')), 7),
 );
 const images = (count: number) => Array.from({ length: count }, () => 1538);
 

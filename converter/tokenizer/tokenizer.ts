@@ -20,7 +20,7 @@ export interface EncodeOptions {
 export interface Tokenizer {
   /** Adds no special tokens. */
   encode(text: string, options?: EncodeOptions): number[];
-  /** Bytes that are no UTF-8 become U+FFFD: one for each run of them, where Hugging Face's Python has one for each byte. */
+  /** In bytes that are no UTF-8, what is text stays, where Hugging Face's Python makes every byte of such a run U+FFFD. */
   decode(ids: readonly number[], options?: DecodeOptions): string;
   /** Undefined when there is no such token. */
   idOf(token: string): number | undefined;
@@ -32,8 +32,11 @@ export interface Tokenizer {
  */
 export function loadTokenizer(tokenizerJson: object, tokenizerConfig: object = {}, file = 'tokenizer.json'): Tokenizer {
   const tokenizer = build(tokenizerJson, tokenizerConfig, file);
-  let withoutControls: HuggingFaceTokenizer | undefined;
-  const plain = () => (withoutControls ??= build(withoutControlsIn(tokenizerJson, tokenizerConfig), tokenizerConfig, file));
+  let plain = () => {
+    const built = build(withoutControlsIn(tokenizerJson, tokenizerConfig), tokenizerConfig, file);
+    plain = () => built;
+    return built;
+  };
   return {
     encode: (text, { controlsAsText = false } = {}) => (controlsAsText ? plain() : tokenizer).encode(text, { add_special_tokens: false }).ids,
     // The library refuses an empty list, and tidies spaces before punctuation unless told not to.

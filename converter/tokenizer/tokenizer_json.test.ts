@@ -5,12 +5,13 @@ import { ModelProto_SentencePiece_Type as Type } from './proto/sentencepiece_mod
 import { readSentencePiece } from './sentencepiece.ts';
 import { BYTE_PIECES, sentencePieceBytes } from './testing/sentencepiece_bytes.ts';
 import { TEXTS } from './testing/texts.ts';
+import { withImage } from './testing/with_image.ts';
 import { loadTokenizer } from './tokenizer.ts';
 import { tokenizerJsonOf } from './tokenizer_json.ts';
 
 const SHAPES = new URL('../../fixtures/shapes/', import.meta.url);
 const model = readSentencePiece(readFileSync(new URL('tokenizer.model', SHAPES)), 'tokenizer.model');
-const converted = tokenizerJsonOf(model, { imageTokenId: 1538 });
+const converted = withImage(tokenizerJsonOf(model), 1538);
 const reference = JSON.parse(readFileSync(new URL('hf/tokenizer.json', SHAPES), 'utf8')) as typeof converted;
 const ours = loadTokenizer(JSON.parse(JSON.stringify(converted)) as object);
 const theirs = loadTokenizer(reference);
@@ -81,21 +82,5 @@ describe('what SentencePiece does', () => {
   test('names of object properties are pieces like others', () => {
     const tokenizer = tokenizerOf([['__proto__', 0, Type.USER_DEFINED], ['constructor', 0, Type.USER_DEFINED]]);
     expect(tokenizer.encode('constructor__proto__')).toEqual([5, 4]);
-  });
-});
-
-describe('<image>', () => {
-  test('is appended after the last piece', () => expect(ours.encode('<image>')).toEqual([1538]));
-
-  test.each([
-    [1600, /1538 pieces, but the model has 1600/],
-    [100, /1538 pieces: 100, the model’s <image>, is its "<0x5F>"/],
-  ])('id %i is refused', (imageTokenId, message) => expect(() => tokenizerJsonOf(model, { imageTokenId })).toThrow(message));
-
-  test('a piece of the model is kept when it agrees, refused when it does not', () => {
-    const own = readSentencePiece(sentencePieceBytes([['<image>', 0, Type.USER_DEFINED]]), 'x.model');
-    const json = tokenizerJsonOf(own, { imageTokenId: 4 });
-    expect(json.added_tokens.filter((token) => token.content === '<image>')).toMatchObject([{ id: 4, special: true }]);
-    expect(() => tokenizerJsonOf(own, { imageTokenId: 5 })).toThrow(/piece 4 of the tokenizer, but token 5 of the model/);
   });
 });

@@ -1,4 +1,3 @@
-import { BadInputError } from '../errors.ts';
 import { mergesOf } from './merges.ts';
 import type { SentencePieceModel } from './sentencepiece.ts';
 
@@ -48,28 +47,25 @@ export const ADDS_NOTHING = {
 } as const;
 
 export const IMAGE_TOKEN = '<image>';
+const numbered = (name: string, count: number, digits: number) => Array.from({ length: count }, (_, i) => `<${name}${String(i).padStart(digits, '0')}>`);
+/** Places and codewords of masks: PaliGemma's addition to Gemma's vocabulary, in its order (big_vision's `tokensets=['loc', 'seg']`, sorted). */
+export const PLACE_TOKENS: readonly string[] = [...numbered('loc', 1024, 4), ...numbered('seg', 128, 3)];
 /** User-defined in Gemma's model, but special to Hugging Face. */
 const SPECIAL = new Set(['<start_of_turn>', '<end_of_turn>', IMAGE_TOKEN]);
-
-export interface TokenizerJsonOptions {
-  /** Row of `<image>`, which Hugging Face adds to PaliGemma's vocabulary: appended where the model has no such piece. */
-  readonly imageTokenId?: number;
-}
 
 /**
  * tokenizer.json for a SentencePiece BPE model: the same ids for the same text, as transformers' GemmaConverter does it.
  * Beyond the original: like Hugging Face, control pieces such as `<bos>` are found in the text.
- * @throws BadInputError when the vocabulary has no place for `<image>`.
+ * What Hugging Face adds to PaliGemma's vocabulary (`<image>`), and big_vision to Gemma's, is not in it.
+ * @throws BadInputError for equal scores that no order of merges is right for.
  */
-export function tokenizerJsonOf(model: SentencePieceModel, options: TokenizerJsonOptions = {}): TokenizerJson {
+export function tokenizerJsonOf(model: SentencePieceModel): TokenizerJson {
   const vocab = vocabOf(model);
   const added = model.pieces.flatMap(({ text, kind }, id) => {
     if (kind === 'normal' || kind === 'byte') return [];
     // A piece with ▁ is found where the text has a space, so after normalisation.
     return [addedToken(id, text, { normalized: text.includes('▁'), special: kind !== 'user_defined' || SPECIAL.has(text) })];
   });
-  const merges = mergesOf(model, vocab);
-  if (options.imageTokenId !== undefined) placeImageToken(model, options.imageTokenId, vocab, added);
   return {
     version: '1.0',
     truncation: null,
@@ -89,7 +85,7 @@ export function tokenizerJsonOf(model: SentencePieceModel, options: TokenizerJso
       byte_fallback: model.byteFallback,
       ignore_merges: false,
       vocab: Object.fromEntries(vocab),
-      merges,
+      merges: mergesOf(model, vocab),
     },
   };
 }
@@ -111,27 +107,4 @@ function vocabOf({ pieces, byteFallback }: SentencePieceModel): Map<string, numb
     return character < '\u0080' && merged.has(character) && !texts.has(character) ? character : text;
   };
   return new Map(pieces.map(({ text, kind }, id) => [nameOf(text, kind === 'byte'), id]));
-}
-
-function placeImageToken({ file, pieces }: SentencePieceModel, id: number, vocab: Map<string, number>, added: AddedToken[]): void {
-  const own = vocab.get(IMAGE_TOKEN);
-  if (own === id) {
-    if (!added.some((token) => token.id === id)) added.push(addedToken(id, IMAGE_TOKEN));
-    return;
-  }
-  const conflict =
-    own !== undefined
-      ? `${IMAGE_TOKEN} is piece ${own} of the tokenizer, but token ${id} of the model`
-      : id < pieces.length
-        ? `the tokenizer has ${pieces.length} pieces: ${id}, the model’s ${IMAGE_TOKEN}, is its ${JSON.stringify(pieces[id]!.text)}`
-        : id > pieces.length
-          ? `the tokenizer has ${pieces.length} pieces, but the model has ${id} before its ${IMAGE_TOKEN}`
-          : undefined;
-  if (conflict !== undefined)
-    throw new BadInputError('tokenizer_mismatch', `the tokenizer is not the model’s: ${conflict}`, {
-      file,
-      hint: 'take the tokenizer.model that the model was trained with; PaliGemma’s has <loc> and <seg> pieces, Gemma’s has not',
-    });
-  vocab.set(IMAGE_TOKEN, id);
-  added.push(addedToken(id, IMAGE_TOKEN));
 }
