@@ -19,7 +19,7 @@ const programs = (text: string) => [...text.matchAll(/```js\n([^]*?)```/g)].map(
 
 test('says what the bundle is and from what', () => {
   const text = bundleReadme(input);
-  for (const said of ['paligemma-shapes', '112x112', 'fp16', 'pgconv 9.8.7', 'bv_f32.npz', 'weights in f32', '64 (id 1538)', 'pgconv verify shapes-fp16 CHECKPOINT', 'config.json: derived.', '<image>', 'resample'])
+  for (const said of ['paligemma-shapes', '112x112', 'fp16', 'pgconv 9.8.7', 'bv_f32.npz', 'weights in f32', '64 (id 1538)', 'pgconv verify shapes-fp16 CHECKPOINT', 'config.json: derived.', '<image>', 'resample', 'exactly 112x112 pixels'])
     expect(text).toContain(said);
   expect(text).not.toMatch(/undefined|\[object/);
 });

@@ -19,7 +19,7 @@ export interface BundleReadmeInput {
   readonly hasTokenizer: boolean;
   /** The command line that checks the bundle, as a reader would type it. */
   readonly verifyCommand: string;
-  /** Sentences for the reader: what was derived, corrected, left out. */
+  /** Sentences for whoever runs the bundle. What tells only where its files came from is in the manifest: like bundles have like files. */
   readonly notes: readonly string[];
 }
 
@@ -47,7 +47,7 @@ export function bundleReadme(input: BundleReadmeInput): string {
     '## Faults of the client to know about',
     bullets([
       'Several prompts of different length in one batch: the client pads them on the left, and gives the decoder a wrong mask after the first token. Give one prompt at a time, or prompts of one length.',
-      'In browsers, images are resized by the canvas whatever `resample` says: pixels differ a little from those in Node and in Python, and so may answers that were close.',
+      `Images are resized otherwise than in Python: in Node half a pixel aside and without smoothing, in browsers by the canvas whatever \`resample\` says. Answers that were close may differ. Give an image of exactly ${metadata.imageSize}x${metadata.imageSize} pixels, resized by other means, to have the reference's pixels.`,
       'Without `<image>` in the text, every prompt of a batch gets the tokens of all images. Always write it.',
     ]),
     '## Checking it',
