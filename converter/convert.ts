@@ -159,7 +159,7 @@ async function sideFiles(options: ConvertOptions, checkpoint: Checkpoint, model:
   const { metadata } = model.program;
   const onnxFiles = onnxFilesOf(artifact.files.map((file) => file.path));
   const tokenizer = options.tokenizer === undefined ? undefined : await readSidecar(options.tokenizer);
-  const { files, notes } = clientFiles({ reference: options.reference ?? 'huggingface', config: checkpoint.config, sidecars: await readSidecars(checkpoint.sidecars), tokenizer, metadata, onnxFiles });
+  const { files, notes, usage } = clientFiles({ reference: options.reference ?? 'huggingface', config: checkpoint.config, sidecars: await readSidecars(checkpoint.sidecars), tokenizer, metadata, onnxFiles });
   const dtypes = [...new Set([...checkpoint.tensors.values()].map((data) => data.dtype))];
   const readme = bundleReadme({
     metadata,
@@ -170,7 +170,7 @@ async function sideFiles(options: ConvertOptions, checkpoint: Checkpoint, model:
     onnxFiles,
     verifyCommand: `${TOOL.name} verify ${name} --against <checkpoint>`,
     hasTokenizer: files.some((file) => file.name === 'tokenizer.json'),
-    notes,
+    notes: usage,
   });
   return { files: [...files, { name: 'README.md', text: readme }].map((file) => textFile(file.name, file.text)), notes };
 }

@@ -21,7 +21,8 @@ Prompts that PaliGemma's mixtures know: "caption en", "detect cat", "answer en w
 in the answer are also shown as boxes in pixels of the picture.
 
 --resize huggingface   bicubic on 8 bits, as Hugging Face's processor does with Pillow
---resize bigvision     bilinear with antialias in float, and the prompt's newline tokenised apart, as big_vision does
+--resize bigvision     bilinear with antialias in float, with the prompt's newline tokenised apart and special
+                       tokens like <bos> in the prompt taken as text, as big_vision does
 
 Examples:
   pgconv run shapes-onnx-fp16 --image fixtures/shapes/images/000.png --prompt "detect green circle" --draw boxes.png
