@@ -58,6 +58,8 @@ export interface ProgramMetadata {
   readonly eosTokenId: number;
   readonly padTokenId: number;
   readonly maxPositions: number;
+  /** Width of ColPali's vectors, the decoder's output `embeddings`; a model without that head has none. */
+  readonly retrievalWidth?: number | undefined;
 }
 
 /** @throws Error when the program has no such graph. */

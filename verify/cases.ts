@@ -19,16 +19,24 @@ export interface SyntheticOptions {
   readonly maxNewTokens?: number;
 }
 
+/** Whether there is anything to see: a query of ColPali is text alone. */
+export function hasImages({ pixelValues }: Pick<VerifyCase, 'pixelValues'>): boolean {
+  return pixelValues.shape[0]! > 0;
+}
+
 /** Logits that a case may make: beyond, only those of text positions are kept. 64 MB of f32. */
 const MAX_LOGITS = 16 * 1024 * 1024;
 
 /**
  * Cases for any model, the same for the same seed: one row, and a batch of two whose shorter row is padded. Images are
  * asymmetric in place and colour, so that swapped axes or channels show, and smooth with noise, as pictures are. Token ids
- * are random, without those that have a meaning of their own.
+ * are random, without those that have a meaning of their own. A model with ColPali's head writes no answers and gets queries:
+ * two rows of text alone, the shorter padded on the left, that end in pad tokens which are read like others, as ColPali asks
+ * its questions.
  */
 export function syntheticCases(metadata: ProgramMetadata, { seed = 1, maxNewTokens = 4 }: SyntheticOptions = {}): VerifyCase[] {
   const random = mulberry32(seed);
+  const isRetriever = metadata.retrievalWidth !== undefined;
   const text = (count: number) => [metadata.bosTokenId, ...Array.from({ length: count - 1 }, () => randomToken(metadata, random))];
   const suffix = (batch: number, count: number) => tensorOf('i64', [batch, count], Array.from({ length: batch * count }, () => randomToken(metadata, random)));
   const makeCase = (name: string, texts: readonly (readonly number[])[]): VerifyCase => {
@@ -40,12 +48,24 @@ export function syntheticCases(metadata: ProgramMetadata, { seed = 1, maxNewToke
       pixelValues: syntheticImages(texts.length, metadata.imageSize, random),
       imageTokenId: metadata.imageTokenId,
       suffixIds: suffix(texts.length, 3),
-      maxNewTokens,
+      maxNewTokens: isRetriever ? 0 : maxNewTokens,
       logitsToKeep: logits <= MAX_LOGITS ? 0 : Math.min(...texts.map((t) => t.length)),
     };
   };
-  return [makeCase('one row', [text(6)]), makeCase('two rows, left-padded', [text(7), text(4)])];
+  const makeQueries = (texts: readonly (readonly number[])[]): VerifyCase => ({
+    name: 'queries, left-padded',
+    ...padLeft(texts.map((row) => [...row, ...Array<number>(QUERY_PADS).fill(metadata.padTokenId)]), metadata.padTokenId),
+    pixelValues: tensorOf('f32', [0, 3, metadata.imageSize, metadata.imageSize], []),
+    imageTokenId: metadata.imageTokenId,
+    maxNewTokens: 0,
+    logitsToKeep: 1,
+  });
+  const read = [makeCase('one row', [text(6)]), makeCase('two rows, left-padded', [text(7), text(4)])];
+  return isRetriever ? [...read, makeQueries([text(4), text(7)])] : read;
 }
+
+/** colpali-engine appends ten to a question, which are read as tokens: query augmentation, as ColBERT has it. */
+const QUERY_PADS = 3;
 
 /** f32[images, 3, size, size] in [-1, 1]. */
 function syntheticImages(images: number, size: number, random: () => number): Tensor {

@@ -29,16 +29,19 @@ export interface Step {
   readonly state: DecoderState;
   /** [B, kept, V]. */
   readonly logits: Tensor;
+  /** [B, read, E]: ColPali's vectors of the tokens that were read, 0 for padding. */
+  readonly embeddings?: Tensor;
   readonly stages: Readonly<Record<string, Tensor>>;
 }
 
-/** Images to features [images, P, D]. */
-export async function encodeImages({ runner }: Model, pixelValues: Tensor, stages: readonly string[] = []): Promise<{ features: Tensor; stages: Readonly<Record<string, Tensor>> }> {
+/** Images to features [images, P, D]; the image tower does not run for none. */
+export async function encodeImages({ runner, metadata }: Model, pixelValues: Tensor, stages: readonly string[] = []): Promise<{ features: Tensor; stages: Readonly<Record<string, Tensor>> }> {
+  if (pixelValues.shape[0] === 0) return { features: tensorOf('f32', [0, metadata.imageTokens, metadata.hiddenSize], []), stages: {} };
   const results = await runner.run('vision_encoder', { pixel_values: pixelValues }, { stages });
   return { features: resultOf(results, 'image_features', runner), stages: pick(results, stages) };
 }
 
-/** Reads a whole prompt with an empty cache: image and text see each other in both directions. @throws VerifyError for a prompt that does not fit. */
+/** Reads a whole prompt with an empty cache: image and text, or text alone, see each other in both directions. @throws VerifyError for a prompt that does not fit. */
 export async function prefill(model: Model, prompt: Prompt, features: Tensor, options: StepOptions = {}): Promise<Step> {
   checkPrompt(prompt, model.metadata);
   const own = model.metadata.imageTokenId;
@@ -72,7 +75,7 @@ async function emptyCache({ runner, metadata: { layers, kvHeads, headDim } }: Mo
   );
 }
 
-async function runDecoder({ runner }: Model, embeddings: Tensor, attentionMask: Tensor, cache: Readonly<Record<string, Tensor>>, { logitsToKeep = 0, stages = [] }: StepOptions): Promise<Step> {
+async function runDecoder({ runner, metadata }: Model, embeddings: Tensor, attentionMask: Tensor, cache: Readonly<Record<string, Tensor>>, { logitsToKeep = 0, stages = [] }: StepOptions): Promise<Step> {
   const results = await runner.run(
     'decoder',
     {
@@ -84,8 +87,10 @@ async function runDecoder({ runner }: Model, embeddings: Tensor, attentionMask: 
     },
     { stages },
   );
+  // A bundle that should give vectors and does not is broken; one that need not may: the comparison tells.
+  const vectors = metadata.retrievalWidth === undefined ? results['embeddings'] : resultOf(results, 'embeddings', runner);
   const longer = Object.keys(cache).map((name) => [name, resultOf(results, name.replace('past_key_values', 'present'), runner)] as const);
-  return { state: { cache: Object.fromEntries(longer), attentionMask }, logits: resultOf(results, 'logits', runner), stages: pick(results, stages) };
+  return { state: { cache: Object.fromEntries(longer), attentionMask }, logits: resultOf(results, 'logits', runner), ...(vectors && { embeddings: vectors }), stages: pick(results, stages) };
 }
 
 function resultOf(results: Readonly<Record<string, Tensor>>, name: string, { description }: Runner): Tensor {

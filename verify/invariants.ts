@@ -65,8 +65,15 @@ export async function checkRowsAlone(model: Model, verifyCase: VerifyCase, batch
     const kept = alone.prefillLogits!.shape[1]!;
     const inBatch = partsOf({ ...batched, prefillLogits: lastPositions(batched.prefillLogits!, kept) }).map((part) => batchMember(part, row));
     checks.push(checkLogits({ case: verifyCase.name, output: `row ${row} in the batch = alone` }, joinPositions(inBatch), joinPositions(partsOf(alone)), tolerances, { columns: model.metadata.vocabSize }));
+    if (!alone.prefillEmbeddings || !batched.prefillEmbeddings) continue;
+    const vectorsInBatch = vectorsOf({ ...batched, prefillEmbeddings: lastPositions(batched.prefillEmbeddings, alone.prefillEmbeddings.shape[1]!) }).map((part) => batchMember(part, row));
+    checks.push(checkValues({ case: verifyCase.name, output: `embeddings of row ${row} in the batch = alone` }, joinPositions(vectorsInBatch), joinPositions(vectorsOf(alone)), tolerances.embeddings));
   }
   return checks;
+}
+
+function vectorsOf({ prefillEmbeddings, suffixEmbeddings }: Outcome): Tensor[] {
+  return [prefillEmbeddings, suffixEmbeddings].filter((t) => t !== undefined);
 }
 
 function partsOf({ prefillLogits, suffixLogits, greedy }: Outcome): Tensor[] {

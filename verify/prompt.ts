@@ -1,8 +1,8 @@
 import type { ProgramMetadata } from '../ir/graph.ts';
-import { tensorOf, type Tensor } from '../ir/tensor.ts';
+import { elementCount, tensorOf, type Tensor } from '../ir/tensor.ts';
 import { VerifyError } from './error.ts';
 
-/** What a prefill reads: images, and rows of tokens with image tokens first. */
+/** What a prefill reads: images, and rows of tokens with image tokens first. A query of ColPali has text only. */
 export interface Prompt {
   /** f32[images, 3, S, S] in [-1, 1]: the images of the first row, then those of the second, ... */
   readonly pixelValues: Tensor;
@@ -93,7 +93,7 @@ export function promptMember(prompt: Prompt, row: number, { imageTokens }: Pick<
   const ids: number[] = [];
   for (let t = row * length; t < (row + 1) * length; t++) if (prompt.attentionMask.data[t] !== 0) ids.push(prompt.inputIds.data[t]!);
   const { pixelValues } = prompt;
-  const size = pixelValues.data.length / pixelValues.shape[0]!;
+  const size = elementCount(pixelValues.shape.slice(1));
   return {
     pixelValues: { dtype: pixelValues.dtype, shape: [images, ...pixelValues.shape.slice(1)], data: pixelValues.data.slice(imagesBefore * size, (imagesBefore + images) * size) },
     ...padLeft([ids], 0),

@@ -2,6 +2,8 @@ import { readTensor, tensorOf, type Tensor, type TensorData } from '../ir/tensor
 import type { VerifyCase } from './cases.ts';
 import { VerifyError } from './error.ts';
 import { choose } from './metrics.ts';
+import { readRecordedRetrieval } from './recorded_retrieval.ts';
+import type { RecordedScores } from './retrieval.ts';
 import { rowsOf, slicePositions } from './rows.ts';
 import type { CaseStages, Greedy, Outcome } from './run_case.ts';
 
@@ -10,6 +12,8 @@ export interface Recorded {
   readonly description: string;
   /** By the name of the case. */
   readonly outcomes: ReadonlyMap<string, Outcome>;
+  /** Of ColPali. */
+  readonly scores?: readonly RecordedScores[];
 }
 
 type Tensors = ReadonlyMap<string, TensorData>;
@@ -19,7 +23,7 @@ type Tensors = ReadonlyMap<string, TensorData>;
  * `mask_ar` (1 from the first suffix token on), `logits` of the text positions, `image_features`, `gen_tokens` and
  * `gen_logits` of greedy decoding from the prefix, optionally `padded_*` for prompts of different length; and `stages`,
  * the intermediate values of the whole sequence. Logits of the prefix come from a prefill, those of the suffix from a
- * causal continuation, so they are recorded apart. @throws VerifyError naming what is missing or does not fit.
+ * causal continuation, so they are recorded apart. With `embeddings` it is a ColPali's: see `readRecordedRetrieval`. @throws VerifyError naming what is missing or does not fit.
  */
 export async function readRecorded(golden: Tensors, stages?: Tensors, description = 'recorded'): Promise<{ cases: VerifyCase[]; reference: Recorded }> {
   const read = async (name: string): Promise<Tensor> => {
@@ -27,6 +31,7 @@ export async function readRecorded(golden: Tensors, stages?: Tensors, descriptio
     if (!data) throw new VerifyError('bad_recording', `the recording has no "${name}"`, 'record it again with every tensor that the layout has');
     return readTensor(data);
   };
+  if (golden.has('embeddings')) return readRecordedRetrieval(golden, read, description);
   const [pixelValues, inputIds, maskAr, logits, imageFeatures] = await Promise.all(['pixel_values', 'input_ids', 'mask_ar', 'logits', 'image_features'].map(read)) as [Tensor, Tensor, Tensor, Tensor, Tensor];
   const [batch, length] = inputIds.shape as readonly [number, number];
   const text = maskAr.shape[1]!;

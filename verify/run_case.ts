@@ -1,5 +1,5 @@
 import { tensorOf, type Tensor } from '../ir/tensor.ts';
-import type { VerifyCase } from './cases.ts';
+import { hasImages, type VerifyCase } from './cases.ts';
 import { encodeImages, extend, prefill, type DecoderState, type Model, type Step } from './decode.ts';
 import { choose, type Choice } from './metrics.ts';
 import { joinPositions, lastPositions, rowsOf } from './rows.ts';
@@ -23,12 +23,16 @@ export interface CaseStages {
 
 /** What came of a case. A recording may lack parts: what it lacks is not compared. */
 export interface Outcome {
-  /** [images, P, D]. */
+  /** [images, P, D]; none without images. */
   readonly imageFeatures?: Tensor;
   /** [B, kept, V]: the last positions of the prompt. */
   readonly prefillLogits?: Tensor;
   /** [B, U, V]. */
   readonly suffixLogits?: Tensor;
+  /** [B, T, E]: ColPali's vectors of the whole prompt, padding included. */
+  readonly prefillEmbeddings?: Tensor;
+  /** [B, U, E]. */
+  readonly suffixEmbeddings?: Tensor;
   readonly greedy?: Greedy;
   readonly stages?: CaseStages;
 }
@@ -48,9 +52,11 @@ export async function runCase(model: Model, verifyCase: VerifyCase, { stages = {
   const prompt = await prefill(model, verifyCase, images.features, { logitsToKeep, stages: decoderStages });
   const suffix = suffixIds && suffixIds.shape[1]! > 0 ? await extend(model, prompt.state, suffixIds, { stages: decoderStages }) : undefined;
   return {
-    imageFeatures: images.features,
+    ...(hasImages(verifyCase) && { imageFeatures: images.features }),
     prefillLogits: prompt.logits,
+    ...(prompt.embeddings && { prefillEmbeddings: prompt.embeddings }),
     ...(suffix && { suffixLogits: suffix.logits }),
+    ...(suffix?.embeddings && { suffixEmbeddings: suffix.embeddings }),
     ...(maxNewTokens > 0 && { greedy: await greedySteps(model, prompt, maxNewTokens, follow) }),
     stages: { vision: images.stages, prefill: prompt.stages, suffix: suffix?.stages ?? {} },
   };

@@ -18,6 +18,10 @@ export interface Tolerances {
   readonly imageFeatures: readonly Bound[];
   /** For logits of prefill, of the teacher-forced suffix and of greedy steps. */
   readonly logits: readonly Bound[];
+  /** For ColPali's vectors, those of padding included. */
+  readonly embeddings: readonly Bound[];
+  /** For MaxSim scores. */
+  readonly scores: readonly Bound[];
   /** Relative L2 from which a stage counts as diverging. */
   readonly stage: Bound;
   /** The lead over another token that is none, given the best logit. */
@@ -41,9 +45,21 @@ export function f32MaxAbs({ layers, hiddenSize }: Sizes): number {
   return Math.min(1e-3, 1e-4 * Math.max(1, Math.sqrt((layers * hiddenSize) / TINY)));
 }
 
+/** ColPali's vectors are divided by their length in f32, whatever the precision of the rest: 128 squares, a root and a division of f32 err by about 1e-6 at most. */
+export const TOKEN_LENGTH: Bound = { metric: 'maxAbs', atMost: 1e-5, reason: 'the vector of a token has length 1' };
+
 /** One unit in the last place of binary16 at this magnitude. */
 export function f16Ulp(x: number): number {
   return 2 ** (Math.max(-14, Math.floor(Math.log2(Math.abs(x) || 2 ** -14))) - 10);
+}
+
+/**
+ * The bounds for a model. A retriever's logits are compared as values only: training left the head of its backbone behind, so
+ * no token leads by much, and nobody takes the one that leads.
+ */
+export function tolerancesOf(precision: Precision, metadata: Pick<ProgramMetadata, 'layers' | 'hiddenSize' | 'retrievalWidth'>): Tolerances {
+  const tolerances = TOLERANCES[precision](metadata);
+  return metadata.retrievalWidth === undefined ? tolerances : { ...tolerances, logits: tolerances.logits.filter(({ metric }) => metric !== 'sameTop1') };
 }
 
 export const TOLERANCES: { readonly [P in Precision]: (sizes: Sizes) => Tolerances } = {
@@ -59,6 +75,12 @@ export const TOLERANCES: { readonly [P in Precision]: (sizes: Sizes) => Toleranc
       { metric: 'relativeL2', atMost: 1e-5, reason: 'logits of a small model may all lie below the absolute bound' },
       { metric: 'sameTop1', atLeast: 1, reason: 'f32 must choose the same tokens off ties' },
     ],
+    embeddings: [
+      FINITE,
+      { metric: 'maxAbs', atMost: f32MaxAbs(sizes) / 10, reason: 'as for logits; but vectors of length 1 have no element above 1, where logits reach 40' },
+      { metric: 'relativeL2', atMost: 1e-5, reason: 'as for logits; of vectors of length 1 it is their rms distance, in radians' },
+    ],
+    scores: [FINITE, { metric: 'relativeL2', atMost: 1e-5, reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of' }],
     stage: { metric: 'relativeL2', atMost: 1e-5, reason: 'as for the outputs: stages lead up to them' },
     tieMargin: () => 1e-3,
   }),
@@ -78,6 +100,12 @@ export const TOLERANCES: { readonly [P in Precision]: (sizes: Sizes) => Toleranc
       { metric: 'sameTop1', atLeast: 0.995, reason: 'llama.cpp’s published fp16 of Llama 3 8B, off ties' },
       { metric: 'relativeL2', atMost: 1e-2, reason: 'a divergence blind to a shift of all logits must not hide one; twice the image features’ bound, which the decoder starts from' },
     ],
+    embeddings: [
+      FINITE,
+      { metric: 'relativeL2', atMost: 1e-2, reason: 'as for logits; of vectors of length 1 it is their rms distance, in radians' },
+      { metric: 'maxAbs', atMost: 2e-2, reason: 'one vector that is off must not hide among many that are not' },
+    ],
+    scores: [FINITE, { metric: 'relativeL2', atMost: 1e-2, reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of' }],
     stage: { metric: 'relativeL2', atMost: 1e-2, reason: 'as for logits' },
     // The head's result is itself rounded to f16: two logits closer than one unit may become equal or swap by that alone, and
     // the rounding of the head's input is as large again. A fixed 1e-3 would be under a tenth of a unit at logits of 16.

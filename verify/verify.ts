@@ -8,8 +8,9 @@ import { VerifyError } from './error.ts';
 import { checkGreedy, type GreedyDifference } from './greedy.ts';
 import { checkInvariants, checkRowsAlone } from './invariants.ts';
 import type { Recorded } from './recorded.ts';
+import { checkLengths, checkScores, type ComparedVectors } from './retrieval.ts';
 import { runCase, type Outcome } from './run_case.ts';
-import { TOLERANCES, type Precision, type Tolerances } from './tolerances.ts';
+import { tolerancesOf, type Precision, type Tolerances } from './tolerances.ts';
 
 export interface VerifyOptions {
   readonly candidate: Runner;
@@ -31,7 +32,7 @@ export interface VerifyOptions {
 export interface Divergence {
   readonly case: string;
   readonly phase: Phase | 'greedy';
-  /** `vit.1`, `image_features`, `lm.0`, ...; `logits` when every stage before them agrees. */
+  /** `vit.1`, `image_features`, `lm.0`, ...; `logits` or `embeddings` when every stage before them agrees. */
   readonly stage: string;
   readonly metric: 'relativeL2';
   readonly value: number;
@@ -54,14 +55,14 @@ export interface VerifyReport {
 
 /**
  * Compares what a bundle computes with what its reference computes, on every case: image features, logits of the prompt,
- * of a teacher-forced suffix and of greedy steps, greedy tokens; then the candidate with itself. Padding counts nowhere;
- * logits are compared on metadata.vocabSize columns. @throws VerifyError when a case or a recording does not fit.
+ * of a teacher-forced suffix and of greedy steps, greedy tokens; ColPali's vectors and what they score; then the candidate
+ * with itself. Padding counts nowhere, but that its vectors must be 0; logits are compared on metadata.vocabSize columns. @throws VerifyError when a case or a recording does not fit.
  */
 export async function verifyProgram(options: VerifyOptions): Promise<VerifyReport> {
   const { candidate, reference, metadata, cases, precision, invariants = true, signal } = options;
   if (cases.length === 0) throw new VerifyError('bad_case', 'no cases: nothing would be verified', 'pass at least one case');
   const started = performance.now();
-  const tolerances = TOLERANCES[precision](metadata);
+  const tolerances = tolerancesOf(precision, metadata);
   const model: Model = { runner: candidate, metadata };
   const total = cases.length * (invariants ? 3 : 2);
   let done = 0;
@@ -74,6 +75,7 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
   };
   const checks: Check[] = [];
   const greedyDifferences: GreedyDifference[] = [];
+  const vectors: ComparedVectors[] = [];
   let divergence: Divergence | undefined;
   for (const verifyCase of cases) {
     const { name } = verifyCase;
@@ -82,11 +84,13 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
     const compared = compareOutcomes(verifyCase, outcome, expected, metadata, tolerances);
     checks.push(...compared.checks);
     greedyDifferences.push(...compared.differences);
+    vectors.push({ verifyCase, candidate: outcome.prefillEmbeddings, reference: expected.prefillEmbeddings });
     const failed = compared.checks.find(({ passed }) => !passed);
     if (failed && !divergence) divergence = await locate(options, verifyCase, expected, tolerances, failed);
     if (invariants)
-      checks.push(...(await part(`${name}: candidate against itself`, async () => [...(await checkRowsAlone(model, verifyCase, outcome, tolerances)), ...(await checkInvariants(model, verifyCase, tolerances))])));
+      checks.push(...(await part(`${name}: candidate against itself`, async () => [...checkLengths(verifyCase, outcome), ...(await checkRowsAlone(model, verifyCase, outcome, tolerances)), ...(await checkInvariants(model, verifyCase, tolerances))])));
   }
+  checks.push(...checkScores(vectors, 'outcomes' in reference ? (reference.scores ?? []) : [], tolerances));
   const passed = checks.every((check) => check.passed);
   const descriptions = { candidate: candidate.description, reference: reference.description };
   return { passed, ...descriptions, precision, checks, greedyDifferences, ...(divergence && { firstDivergingStage: divergence }), seconds: (performance.now() - started) / 1000 };
@@ -106,6 +110,8 @@ function compareOutcomes(verifyCase: VerifyCase, candidate: Outcome, reference: 
   if (reference.prefillLogits)
     checks.push(checkLogits({ case: name, output: 'prefill logits' }, candidate.prefillLogits, reference.prefillLogits, tolerances, { columns, valid: keptTokens(verifyCase, reference.prefillLogits.shape[1]!) }));
   if (reference.suffixLogits) checks.push(checkLogits({ case: name, output: 'suffix logits' }, candidate.suffixLogits, reference.suffixLogits, tolerances, { columns }));
+  if (reference.prefillEmbeddings) checks.push(checkValues({ case: name, output: 'prefill embeddings' }, candidate.prefillEmbeddings, reference.prefillEmbeddings, tolerances.embeddings));
+  if (reference.suffixEmbeddings) checks.push(checkValues({ case: name, output: 'suffix embeddings' }, candidate.suffixEmbeddings, reference.suffixEmbeddings, tolerances.embeddings));
   if (!reference.greedy) return { checks, differences: [] };
   const logits = checkLogits({ case: name, output: 'greedy logits' }, candidate.greedy?.logits, reference.greedy.logits, tolerances, { columns });
   checks.push(logits);
@@ -137,6 +143,6 @@ async function locate({ candidate, reference, metadata, stages }: VerifyOptions,
 
 function placeOfOutput(output: string): { phase: Divergence['phase']; stage: string } {
   if (output === 'image_features') return { phase: 'vision', stage: output };
-  if (output.startsWith('prefill')) return { phase: 'prefill', stage: 'logits' };
-  return { phase: output.startsWith('suffix') ? 'suffix' : 'greedy', stage: 'logits' };
+  const stage = output.endsWith('embeddings') ? 'embeddings' : 'logits';
+  return { phase: output.startsWith('prefill') ? 'prefill' : output.startsWith('suffix') ? 'suffix' : 'greedy', stage };
 }

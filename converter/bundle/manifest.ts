@@ -30,6 +30,7 @@ const programMetadata = z.strictObject({
   eosTokenId: size,
   padTokenId: size,
   maxPositions: size,
+  retrievalWidth: size.positive().optional(),
 });
 
 /** What a bundle says about itself. There is no time, machine or absolute path in it: the same input gives the same bytes. */

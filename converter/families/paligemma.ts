@@ -94,6 +94,7 @@ export function buildProgram(config: PaliGemmaConfig, weights: CanonicalWeights,
       eosTokenId: config.eosTokenId,
       padTokenId: config.padTokenId,
       maxPositions: text.maxPositions,
+      ...(config.retrievalWidth > 0 && { retrievalWidth: config.retrievalWidth }),
     },
   };
 }
