@@ -55,3 +55,16 @@ test('a member of a case has its own tokens, image and suffix', () => {
   expect([...second.suffixIds!.data]).toEqual([...two.suffixIds!.data.slice(3)]);
   expect(second.pixelValues.data).toEqual(two.pixelValues.data.slice(3 * 28 * 28));
 });
+
+test('a retriever also gets queries: text alone, padded, with pad tokens that are read; and it answers nothing', () => {
+  const retriever = { ...metadata, retrievalWidth: 128 };
+  const [one, two, queries] = syntheticCases(retriever);
+  expect(syntheticCases(metadata)).toEqual([one, two].map((read) => ({ ...read, maxNewTokens: 4 })));
+  expect([one, two, queries].map((read) => read!.maxNewTokens)).toEqual([0, 0, 0]);
+  expect(queries!.pixelValues.shape).toEqual([0, 3, 28, 28]);
+  expect(() => checkPrompt(queries!, retriever)).not.toThrow();
+  expect([...queries!.attentionMask.data]).toEqual([0, 0, 0, ...Array(17).fill(1)]);
+  expect([...queries!.inputIds.data.slice(7, 10)]).toEqual([0, 0, 0]);
+  const second = caseMember(queries!, 1, retriever);
+  expect([second.inputIds.shape, second.pixelValues.shape, second.pixelValues.data.length]).toEqual([[1, 10], [0, 3, 28, 28], 0]);
+});

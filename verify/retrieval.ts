@@ -36,7 +36,7 @@ export function maxSim(queries: Tensor, pages: Tensor): Tensor {
       const p = pageRows.starts[page * pageTokens + t]!;
       let dot = 0;
       for (let c = 0; c < width; c++) dot += queries.data[q + c]! * pages.data[p + c]!;
-      if (!(dot <= most)) most = dot; // NaN stays, whatever follows
+      most = Math.max(most, dot); // NaN stays, whatever follows
     }
     return most;
   };

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { f16Ulp, f32MaxAbs, TOLERANCES } from './tolerances.ts';
+import { f16Ulp, f32MaxAbs, TOLERANCES, TOKEN_LENGTH, tolerancesOf } from './tolerances.ts';
 
 const tiny = { layers: 3, hiddenSize: 64 };
 const gemma2b = { layers: 18, hiddenSize: 2048 };
@@ -29,10 +29,17 @@ test('a tie is 1e-3 in f32, and two units of the logit in f16', () => {
 });
 
 test.each(['fp32', 'fp16'] as const)('%s: every output refuses what is not finite, and every bound says why', (precision) => {
-  const { imageFeatures, logits, stage } = TOLERANCES[precision](gemma2b);
-  for (const bounds of [imageFeatures, logits]) expect(bounds.find(({ metric }) => metric === 'nonFinite')?.atMost).toBe(0);
-  for (const { reason, atMost, atLeast } of [...imageFeatures, ...logits, stage]) {
+  const { imageFeatures, logits, embeddings, scores, stage } = TOLERANCES[precision](gemma2b);
+  for (const bounds of [imageFeatures, logits, embeddings, scores]) expect(bounds.find(({ metric }) => metric === 'nonFinite')?.atMost).toBe(0);
+  for (const { reason, atMost, atLeast } of [...imageFeatures, ...logits, ...embeddings, ...scores, TOKEN_LENGTH, stage]) {
     expect(reason.length).toBeGreaterThan(12);
     expect(atMost === undefined).not.toBe(atLeast === undefined);
   }
+});
+
+test.each(['fp32', 'fp16'] as const)('%s: a retriever’s logits are held to values, not to the greedy token', (precision) => {
+  const metrics = (retrievalWidth?: number) => tolerancesOf(precision, { ...tiny, retrievalWidth }).logits.map(({ metric }) => metric);
+  expect(metrics()).toContain('sameTop1');
+  expect(metrics(128)).toEqual(metrics().filter((metric) => metric !== 'sameTop1'));
+  expect(metrics(128)).toContain('relativeL2');
 });

@@ -111,3 +111,55 @@ test('a model that ignores what is ahead fails its invariants', async () => {
   const report = await verify(countingModel().runner, { invariants: true });
   expect(failedOutputs(report)).toEqual(['prompt sees ahead']);
 });
+
+describe('vectors', () => {
+  const retriever = { ...metadata, retrievalWidth: 2 };
+
+  /** The counting model with a head that gives a unit vector for each token, 0 for padding. */
+  function withVectors(change: (vectors: Tensor) => Tensor | undefined = (vectors) => vectors): Runner {
+    const { runner } = countingModel();
+    return {
+      ...runner,
+      run: async (graph, inputs, options) => {
+        const results = await runner.run(graph, inputs, options);
+        if (graph !== 'decoder') return results;
+        const { shape: [batch, seq], data } = inputs['inputs_embeds']! as Tensor & { shape: [number, number] };
+        const mask = inputs['attention_mask']!;
+        const isToken = (i: number) => mask.data[Math.floor(i / seq) * mask.shape[1]! + mask.shape[1]! - seq + (i % seq)] !== 0;
+        const embeddings = change({ dtype: 'f32', shape: [batch, seq, 2], data: Float32Array.from({ length: batch * seq * 2 }, (_, i) => (isToken(i >> 1) ? (i % 2 === 0 ? Math.cos(data[i >> 1]!) : Math.sin(data[i >> 1]!)) : 0)) });
+        return embeddings ? { ...results, embeddings } : results;
+      },
+    };
+  }
+  const verifyVectors = (candidate: Runner, options: Partial<VerifyOptions> = {}) => verify(candidate, { reference: withVectors(), metadata: retriever, cases: syntheticCases(retriever), ...options });
+
+  test('are compared in prompt and suffix, and by what they score', async () => {
+    const report = await verifyVectors(withVectors());
+    expect(report.passed, reportText(report)).toBe(true);
+    expect(report.checks.filter((c) => /embeddings|scores/.test(c.output)).map((c) => `${c.case}: ${c.output}`)).toEqual([
+      'one row: prefill embeddings', 'one row: suffix embeddings', 'two rows, left-padded: prefill embeddings', 'two rows, left-padded: suffix embeddings', 'queries, left-padded: prefill embeddings',
+      'queries, left-padded × one row: MaxSim scores', 'queries, left-padded × two rows, left-padded: MaxSim scores',
+    ]);
+    expect(report.checks.some(({ case: name, output }) => name.startsWith('queries') && output === 'image_features')).toBe(false);
+  });
+
+  test('that the reference has and the candidate lacks fail', async () => {
+    const report = await verifyVectors(countingModel().runner, { metadata });
+    expect(failedOutputs(report)).toEqual(['prefill embeddings', 'suffix embeddings', 'MaxSim scores']);
+    expect(report.checks.find(({ output }) => output === 'prefill embeddings')!.note).toBe('the candidate gave nothing to compare');
+  });
+
+  test('that the bundle promises and does not give are an error', async () => {
+    await expect(verifyVectors(withVectors(() => undefined))).rejects.toMatchObject({ code: 'bad_output', message: expect.stringContaining('"embeddings"') });
+  });
+
+  test('of another width or another batch fail, and nothing of them is read', async () => {
+    const report = await verifyVectors(withVectors(({ shape: [batch, seq], data, dtype }) => ({ dtype, shape: [batch!, seq! * 2, 1], data })));
+    expect(failedOutputs(report)).toEqual(['prefill embeddings', 'suffix embeddings', 'MaxSim scores']);
+  });
+
+  test('one element that is off fails, and says where', async () => {
+    const report = await verifyVectors(withVectors((vectors) => (vectors.shape[1] === 3 ? { ...vectors, data: vectors.data.map((x, i) => (i === 3 ? x + 1e-4 : x)) } : vectors)));
+    expect(report.checks.filter(({ passed }) => !passed)).toMatchObject([{ output: 'suffix embeddings', at: [0, 1, 1] }, { output: 'suffix embeddings', at: [0, 1, 1] }]);
+  });
+});
