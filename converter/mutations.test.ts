@@ -3,39 +3,35 @@ import { evaluatorRunner } from '../ir/evaluate.ts';
 import type { Program } from '../ir/graph.ts';
 import { castFloats, runPassesOnProgram } from '../ir/passes/index.ts';
 import { readTensor, tensorData } from '../ir/tensor.ts';
-import { syntheticCases, type VerifyCase } from '../verify/cases.ts';
+import { syntheticCases } from '../verify/cases.ts';
 import { stageNames } from '../verify/divergence.ts';
-import { readRecorded, type Recorded } from '../verify/recorded.ts';
 import { reportText } from '../verify/report.ts';
 import { verifyProgram, type VerifyReport } from '../verify/verify.ts';
 import { openCheckpoint } from './checkpoints/index.ts';
 import type { Checkpoint } from './checkpoints/checkpoint.ts';
-import { openSafetensors, type SafetensorsFile } from './checkpoints/safetensors.ts';
 import { buildProgram, readCheckpoint } from './families/paligemma.ts';
 import { canonicalShapes } from './families/paligemma/weights.ts';
 import { randomTensor } from './synth/random_tensor.ts';
-import { COARSE_EPSILON, FAULTS, PADDING_SEEN, TILED_KV, type Fault, type Sound } from './testing/faults.ts';
+import type { Fault, Sound } from './testing/fault.ts';
+import { COARSE_EPSILON, FAULTS, PADDING_SEEN, TILED_KV } from './testing/faults.ts';
+import { readRecording, type Recording } from './testing/recording.ts';
 
+// Faults of PaliGemma 1 and of what both generations share; those of PaliGemma 2 are in mutations_paligemma2.test.ts.
 const fixture = 'fixtures/pg1-tiny';
 let checkpoint: Checkpoint;
-const files: SafetensorsFile[] = [];
 let sound: Sound;
-let cases: VerifyCase[];
-let recorded: Recorded;
+let recording: Recording;
 
 beforeAll(async () => {
   checkpoint = await openCheckpoint(`${fixture}/hf`);
   sound = readCheckpoint(checkpoint);
-  files.push(await openSafetensors(`${fixture}/golden.safetensors`), await openSafetensors(`${fixture}/stages.safetensors`));
-  ({ cases, reference: recorded } = await readRecorded(files[0]!.tensors, files[1]!.tensors, 'big_vision'));
+  recording = await readRecording(fixture);
 });
-afterAll(async () => {
-  await Promise.all([checkpoint, ...files].map((file) => file.close()));
-});
+afterAll(() => checkpoint.close());
 
 /** Against what big_vision said. */
 function againstRecorded(program: Program, precision: 'fp32' | 'fp16' = 'fp32', invariants = false): Promise<VerifyReport> {
-  return verifyProgram({ candidate: evaluatorRunner(program), reference: recorded, metadata: program.metadata, cases, precision, stages: stageNames(program), invariants });
+  return verifyProgram({ candidate: evaluatorRunner(program), ...recording, metadata: program.metadata, precision, stages: stageNames(program), invariants });
 }
 
 /** Against the sound program of the same weights, on cases that need no recording. */

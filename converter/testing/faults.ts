@@ -1,61 +1,10 @@
-import type { GraphBuilder } from '../../ir/builder.ts';
 import { sym } from '../../ir/dim.ts';
-import type { Node, Program, Value } from '../../ir/graph.ts';
+import type { Node } from '../../ir/graph.ts';
 import { ops } from '../../ir/ops/index.ts';
-import { rewriteGraph, type RewriteContext } from '../../ir/rewrite.ts';
-import { readTensor, tensorData, type Tensor, type TensorData } from '../../ir/tensor.ts';
 import { transposeData } from '../../ir/views/transpose.ts';
-import { buildProgram } from '../families/paligemma.ts';
-import type { PaliGemmaConfig } from '../families/paligemma/config.ts';
-import type { CanonicalWeights } from '../families/paligemma/weights.ts';
+import { graphFault, isOp, nth, numberOne, projectorScaledBy, reorder, reorderRows, rolled, swap, weightFault, withoutNode, type Edit, type Fault } from './fault.ts';
 
-export interface Sound {
-  readonly config: PaliGemmaConfig;
-  readonly weights: CanonicalWeights;
-}
-
-/** A mistake that is easy to make when building PaliGemma and leaves every shape right (spec H). */
-export interface Fault {
-  readonly name: string;
-  /** Where it must first show: phase and stage. */
-  readonly shows: `${'vision' | 'prefill' | 'suffix'} ${string}`;
-  /** The broken program. */
-  build(sound: Sound): Promise<Program>;
-}
-
-type Edit = (weights: Map<string, TensorData>, config: PaliGemmaConfig) => void | Promise<void>;
-type Rule = (node: Node, context: RewriteContext) => readonly Value[] | undefined;
-
-function weightFault(name: string, shows: Fault['shows'], edit: Edit): Fault {
-  return {
-    name,
-    shows,
-    async build({ config, weights }) {
-      const edited = new Map(weights);
-      await edit(edited, config);
-      return buildProgram(config, edited);
-    },
-  };
-}
-
-/** `makeRule` is called for each build, so that a rule may count what it has met. @throws Error when nothing matched: the fault would test nothing. */
-function graphFault(name: string, shows: Fault['shows'], graphName: string, makeRule: () => Rule): Fault {
-  return {
-    name,
-    shows,
-    async build({ config, weights }) {
-      const program = buildProgram(config, weights);
-      const graphs = program.graphs.map((graph) => (graph.name === graphName ? rewriteGraph(graph, makeRule()) : graph));
-      if (graphs.every((graph, i) => graph === program.graphs[i])) throw new Error(`the fault "${name}" changed nothing`);
-      return { ...program, graphs };
-    },
-  };
-}
-
-const swap = (a: string, b: string): Edit => (weights) => {
-  const [first, second] = [weights.get(a)!, weights.get(b)!];
-  weights.set(a, second).set(b, first);
-};
+export type { Fault, Sound } from './fault.ts';
 
 const transposed = (name: string): Edit => (weights) => {
   const data = weights.get(name)!;
@@ -63,37 +12,8 @@ const transposed = (name: string): Edit => (weights) => {
   weights.set(name, transposeData(data, [1, 0]));
 };
 
-/** The elements of a weight in another order: `from` gives the source of each. */
-async function reorder(weights: Map<string, TensorData>, name: string, from: (index: number, tensor: Tensor) => number): Promise<void> {
-  const tensor = await readTensor(weights.get(name)!);
-  const data = tensor.data.slice();
-  for (let i = 0; i < data.length; i++) data[i] = tensor.data[from(i, tensor)]!;
-  weights.set(name, tensorData({ ...tensor, data }));
-}
-
-/** Rows of a matrix in another order. */
-function reorderRows(weights: Map<string, TensorData>, name: string, from: (row: number) => number): Promise<void> {
-  return reorder(weights, name, (i, { shape }) => from(Math.floor(i / shape[1]!)) * shape[1]! + (i % shape[1]!));
-}
-
-const numberOne = (b: GraphBuilder) => b.literal('i64', [], [1]);
-
-/** A rule for the `count`-th node that `matches`, from 0. */
-function nth(count: number, matches: (node: Node) => boolean, replace: Rule): () => Rule {
-  return () => {
-    let met = 0;
-    return (node, context) => (matches(node) && met++ === count ? replace(node, context) : undefined);
-  };
-}
-
-const isOp = (name: Node['op']) => (node: Node) => node.op === name;
 /** RMSNorm's `1 + w`: an addition whose operand is a norm's weight. */
 const addsOne = (node: Node) => node.op === 'add' && /norm/.test(node.inputs[0]!.name);
-const withoutNode: Rule = (_, { inputs }) => [inputs[0]!];
-const scaledBy = (factor: (width: number) => number): Rule => (node, { builder: b, inputs }) => {
-  const result = b.node(ops.linear, inputs, {})[0]!;
-  return [b.op(ops.mul, [result, b.literal('f32', [], [factor(node.outputs[0]!.type.shape.at(-1) as number)])], {})];
-};
 
 /** Query heads read KV head j mod K instead of floor(j / (N / K)): the same as moving the heads, in q and in o. */
 export const TILED_KV = weightFault('KV heads tiled, not repeated', 'prefill lm.1', async (weights, { text }) => {
@@ -107,7 +27,7 @@ export const TILED_KV = weightFault('KV heads tiled, not repeated', 'prefill lm.
   }
 });
 
-/** Layers are counted from 0; stage `lm.1` is what comes out of layer 0. */
+/** Of PaliGemma 1, as pg1-tiny has it. Layers are counted from 0; stage `lm.1` is what comes out of layer 0. */
 export const FAULTS: readonly Fault[] = [
   graphFault('decoder norms scale by w, not 1 + w', 'prefill lm.1', 'decoder', () => (node, context) => (addsOne(node) ? withoutNode(node, context) : undefined)),
   graphFault('decoder norms add 1 twice', 'prefill lm.1', 'decoder', () => (node, { builder, inputs }) =>
@@ -150,12 +70,8 @@ export const FAULTS: readonly Fault[] = [
   graphFault('exact gelu in the image tower', 'vision vit.1', 'vision_encoder', () => (node, { builder: b, inputs }) => (node.op === 'gelu_tanh' ? [b.op(ops.gelu_erf, [...inputs], {})] : undefined)),
   graphFault('exact gelu in the decoder', 'prefill lm.1', 'decoder', () => (node, { builder: b, inputs }) => (node.op === 'gelu_tanh' ? [b.op(ops.gelu_erf, [...inputs], {})] : undefined)),
   graphFault('no √D on text embeddings', 'prefill lm.0', 'embed_tokens', () => (node, context) => (node.op === 'mul' ? withoutNode(node, context) : undefined)),
-  graphFault('image features divided by √D', 'vision image_features', 'vision_encoder', () => (node, context) =>
-    node.op === 'linear' && node.inputs[1]!.name.startsWith('proj') ? scaledBy((width) => width ** -0.5)(node, context) : undefined,
-  ),
-  graphFault('image features multiplied by √D', 'vision image_features', 'vision_encoder', () => (node, context) =>
-    node.op === 'linear' && node.inputs[1]!.name.startsWith('proj') ? scaledBy(Math.sqrt)(node, context) : undefined,
-  ),
+  graphFault('image features divided by √D', 'vision image_features', 'vision_encoder', projectorScaledBy((width) => width ** -0.5)),
+  graphFault('image features multiplied by √D', 'vision image_features', 'vision_encoder', projectorScaledBy(Math.sqrt)),
   graphFault('last norm of the image tower forgotten', 'vision vit.post_layernorm', 'vision_encoder', nth(6, isOp('layer_norm'), withoutNode)),
   weightFault('red and blue swapped', 'vision vit.0', (weights) =>
     reorder(weights, 'vit.patch.w', (i, { shape: [, channels, height, width] }) => {
@@ -173,11 +89,7 @@ export const FAULTS: readonly Fault[] = [
       return (row % side) * side + Math.floor(row / side);
     }),
   ),
-  weightFault('head one row off', 'prefill logits', async (weights) => {
-    weights.set('lm.head', weights.get('lm.embed')!);
-    const rows = weights.get('lm.embed')!.shape[0]!;
-    await reorderRows(weights, 'lm.head', (row) => (row + 1) % rows);
-  }),
+  weightFault('head one row off', 'prefill logits', rolled('lm.head', 1)),
 ];
 
 /** LayerNorm's and RMSNorm's epsilon is 1e-6; torch's default is ten times that, and only inputs of little variance tell. */

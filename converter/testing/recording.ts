@@ -1,0 +1,20 @@
+import type { VerifyCase } from '../../verify/cases.ts';
+import { readRecorded, type Recorded } from '../../verify/recorded.ts';
+import { openSafetensors } from '../checkpoints/safetensors.ts';
+
+export interface Recording {
+  readonly cases: VerifyCase[];
+  readonly reference: Recorded;
+}
+
+/** What another implementation recorded in a folder of fixtures; `stages` is undefined where it recorded none. */
+export async function readRecording(folder: string, golden = 'golden', stages: string | undefined = golden.replace('golden', 'stages')): Promise<Recording> {
+  const outputs = await openSafetensors(`${folder}/${golden}.safetensors`);
+  const intermediate = stages === undefined ? undefined : await openSafetensors(`${folder}/${stages}.safetensors`);
+  try {
+    return await readRecorded(outputs.tensors, intermediate?.tensors, `${folder}/${golden}`);
+  } finally {
+    await outputs.close();
+    await intermediate?.close();
+  }
+}
