@@ -31,7 +31,9 @@ interface Context {
  * Gemma 1 or 2 (spec A.2), prefill and step in one graph: inputs_embeds f32[batch_size, seq, D], attention_mask
  * i64[batch_size, past + seq], position_ids i64[batch_size, seq], num_logits_to_keep i64[] (0 for all) and a KV cache
  * [batch_size, kv heads, past, H] a layer, keys after rotation; logits f32[batch_size, kept, V] and the longer cache; with
- * ColPali's head also embeddings f32[batch_size, seq, E].
+ * ColPali's head also embeddings f32[batch_size, seq, E]. ColPali itself has no logits: those of its decoder are what the head
+ * of its backbone, the tied embedding, makes of hidden states that were trained to be embedded. They mean little; clients that
+ * expect the output find it, and with num_logits_to_keep 1 it costs next to nothing.
  */
 export function decoder({ text: config, vocabSize, retrievalWidth }: PaliGemmaConfig, weights: CanonicalWeights, behaviour: Behaviour): Graph {
   const b = new GraphBuilder('decoder');
