@@ -7,10 +7,10 @@ export interface Recording {
   readonly reference: Recorded;
 }
 
-/** What another implementation recorded in a folder of fixtures; `stages` is undefined where it recorded none. */
-export async function readRecording(folder: string, golden = 'golden', stages: string | undefined = golden.replace('golden', 'stages')): Promise<Recording> {
+/** What another implementation recorded in a folder of fixtures; `stages` is empty where it recorded none. */
+export async function readRecording(folder: string, golden = 'golden', stages = golden.replace('golden', 'stages')): Promise<Recording> {
   const outputs = await openSafetensors(`${folder}/${golden}.safetensors`);
-  const intermediate = stages === undefined ? undefined : await openSafetensors(`${folder}/${stages}.safetensors`);
+  const intermediate = stages === '' ? undefined : await openSafetensors(`${folder}/${stages}.safetensors`);
   try {
     return await readRecorded(outputs.tensors, intermediate?.tensors, `${folder}/${golden}`);
   } finally {
