@@ -39,6 +39,18 @@ test('its programs parse, import what the client has, and ask for the files that
   expect(browser).toContain("device: 'webgpu'");
 });
 
+test('a ColPali’s shows how to rank a page, and not how to get an answer', () => {
+  const text = bundleReadme({ ...input, metadata: { ...SHAPES_METADATA, retrievalWidth: 128 } });
+  expect(text).toContain('one vector of 128 numbers a token');
+  for (const program of programs(text)) {
+    expect(program).not.toContain('generate');
+    expect(program.split('\n')[0]).toContain('Tensor');
+    // oxlint-disable-next-line typescript/no-implied-eval -- only parses what the README shows
+    expect(() => new Function(`return async () => {${program.split('\n').slice(1).join('\n')}}`)).not.toThrow();
+    expect(program).toContain(String.raw`'<pad>'.repeat(10) + '\n'`);
+  }
+});
+
 test('any folder name is a string in the programs', () => {
   for (const program of programs(bundleReadme({ ...input, name: "it's\\here" }))) expect(program).toContain(String.raw`from_pretrained('it\'s\\here')`);
 });

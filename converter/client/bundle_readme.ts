@@ -1,4 +1,5 @@
 import type { ProgramMetadata } from '../../ir/graph.ts';
+import { answerUsage, retrievalUsage, type Usage } from './bundle_usage.ts';
 import { DEFAULT_FOLDER, dtypesOf, SESSIONS, type OnnxFile } from './onnx_files.ts';
 
 export interface BundleReadmeInput {
@@ -30,20 +31,21 @@ const FORMATS = { huggingface: 'a Hugging Face checkpoint', big_vision: 'a big_v
 /** README.md of an ONNX bundle. The same input gives the same text: no time, no path of this machine. */
 export function bundleReadme(input: BundleReadmeInput): string {
   const { metadata, tool, source, precision, notes } = input;
+  const usage = metadata.retrievalWidth === undefined ? answerUsage(metadata) : retrievalUsage(metadata, metadata.retrievalWidth);
   return `${[
     `# ${metadata.variant}, ONNX ${precision}`,
-    `PaliGemma: reads an image of ${metadata.imageSize}x${metadata.imageSize} pixels and a prompt, and answers in text. Graphs for ONNX Runtime, laid out for ${CLIENT} ${CLIENT_VERSION} in Node and in browsers.`,
+    `${usage.summary} Graphs for ONNX Runtime, laid out for ${CLIENT} ${CLIENT_VERSION} in Node and in browsers.`,
     `Made by ${tool.name} ${tool.version} from ${FORMATS[source.format]} (${source.files.map(code).join(', ')}; weights in ${source.dtypes.join(', ')}), in precision ${precision}. manifest.json holds the SHA-256 of every source file and of every file here.`,
     facts(metadata),
     '## Node',
     `\`npm install ${CLIENT}@${CLIENT_VERSION}\`, then, with this folder at \`models/${input.name}\`:`,
-    fence('js', program(input, { setUp: ["env.localModelPath = './models/';"], image: './photo.jpg' })),
+    fence('js', program(input, usage, { setUp: ["env.localModelPath = './models/';"], image: './photo.jpg' })),
     '## Browser',
     `Serve this folder at \`/models/${input.name}/\`, and in a module script:`,
-    fence('js', program(input, { from: `https://cdn.jsdelivr.net/npm/${CLIENT}@${CLIENT_VERSION}`, setUp: ['env.allowLocalModels = true;', "env.localModelPath = '/models/';"], device: true, image: '/photo.jpg' })),
+    fence('js', program(input, usage, { from: `https://cdn.jsdelivr.net/npm/${CLIENT}@${CLIENT_VERSION}`, setUp: ['env.allowLocalModels = true;', "env.localModelPath = '/models/';"], device: true, image: '/photo.jpg' })),
     input.hasTokenizer ? undefined : '**This bundle has no tokenizer**, so the processor above will not open. Convert again with `--tokenizer`, giving the tokenizer.model or the tokenizer.json of the model.',
     '## Prompts',
-    `\`<image>\` stands for the image and comes first; the processor writes it as ${metadata.imageTokens} tokens, adds \`<bos>\` after them and a newline at the end. Models that were trained on the usual mixture know \`caption en\`, \`detect cat\`, \`segment cat\`, \`answer en where is the cat?\`, \`ocr\`. Boxes are four tokens \`<locDDDD>\`: y0, x0, y1, x1, from 0000 at one side of the image to 1023 at the other.`,
+    usage.prompts,
     '## Faults of the client to know about',
     bullets([
       'Several prompts of different length in one batch: the client pads them on the left, and gives the decoder a wrong mask after the first token. Give one prompt at a time, or prompts of one length.',
@@ -80,7 +82,7 @@ interface Setting {
 }
 
 /** The program that runs the bundle: `dtype` names the files that are there. */
-function program({ name, onnxFiles }: BundleReadmeInput, { from = CLIENT, setUp, device = false, image }: Setting): string {
+function program({ name, onnxFiles }: BundleReadmeInput, { imports, ask }: Usage, { from = CLIENT, setUp, device = false, image }: Setting): string {
   const folder = onnxFiles.some((file) => file.folder === DEFAULT_FOLDER) ? DEFAULT_FOLDER : (onnxFiles[0]?.folder ?? DEFAULT_FOLDER);
   const dtypes = dtypesOf(onnxFiles, folder);
   const options = [
@@ -89,7 +91,7 @@ function program({ name, onnxFiles }: BundleReadmeInput, { from = CLIENT, setUp,
     ...(folder === DEFAULT_FOLDER ? [] : [`subfolder: ${quoted(folder)}`]),
   ];
   return [
-    `import { AutoProcessor, PaliGemmaForConditionalGeneration, RawImage, env } from ${quoted(from)};`,
+    `import { ${['AutoProcessor', 'PaliGemmaForConditionalGeneration', 'RawImage', ...imports, 'env'].join(', ')} } from ${quoted(from)};`,
     '',
     'env.allowRemoteModels = false;',
     ...setUp,
@@ -100,10 +102,7 @@ function program({ name, onnxFiles }: BundleReadmeInput, { from = CLIENT, setUp,
     '});',
     '',
     `const image = await RawImage.read(${quoted(image)});`,
-    "const inputs = await processor(image, '<image>caption en');",
-    'const ids = await model.generate({ ...inputs, max_new_tokens: 100 });',
-    'const answer = ids.slice(null, [inputs.input_ids.dims.at(-1), null]);',
-    'console.log(processor.batch_decode(answer, { skip_special_tokens: true })[0]);',
+    ...ask,
   ].join('\n');
 }
 

@@ -1,13 +1,15 @@
 import { execFile } from 'node:child_process';
 import { appendFileSync, mkdirSync } from 'node:fs';
-import { copyFile, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { emit } from '../../backends/onnx/emit.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
+import { writeSafetensors } from '../checkpoints/safetensors_writer.ts';
 import { loadModel } from '../families/index.ts';
+import { randomTensor } from '../synth/random_tensor.ts';
 import { bundleReadme } from './bundle_readme.ts';
 import { clientFiles } from './client_files.ts';
 import { onnxFilesOf } from './onnx_files.ts';
@@ -52,4 +54,25 @@ test.each([
   await writeFile(join(work, `${name}.mjs`), program);
   const { stdout } = await promisify(execFile)(process.execPath, [`${name}.mjs`], { cwd: work });
   expect(stdout).toBe(`${sample.text}\n`);
+}, 60_000);
+
+test('the program in the README of a ColPali scores a page', async () => {
+  // The shapes model with a head of random numbers: what is shown is that the client runs it and that vectors have length 1.
+  const dir = join(work, 'colpali');
+  await cp(join(SHAPES, 'hf'), dir, { recursive: true });
+  const base = await openCheckpoint(dir);
+  const width = base.tensors.get('language_model.model.norm.weight')!.shape[0]!;
+  const head = [{ name: 'embedding_proj_layer.weight', data: randomTensor('f32', [16, width], { mean: 0, std: 0.1 }, 1) }, { name: 'embedding_proj_layer.bias', data: randomTensor('f32', [16], { mean: 0, std: 0.1 }, 2) }];
+  await writeSafetensors(join(work, 'model.safetensors'), [...[...base.tensors].map(([key, data]) => ({ name: key, data })), ...head]);
+  await base.close();
+  for (const file of await readdir(dir)) if (file.includes('.safetensors')) await rm(join(dir, file));
+  await rename(join(work, 'model.safetensors'), join(dir, 'model.safetensors'));
+  const program = await bundle('colpali', dir);
+  await copyFile(join(SHAPES, 'images', evaluation.cases[0]!.image), join(work, 'photo.jpg'));
+  await writeFile(join(work, 'colpali.mjs'), program.replace('Which total is due?', 'where is the circle?'));
+  const { stdout } = await promisify(execFile)(process.execPath, ['colpali.mjs'], { cwd: work });
+  const score = Number(stdout);
+  const questionTokens = 1 + 10 + 1;
+  expect(score).toBeGreaterThan(0);
+  expect(score).toBeLessThan(questionTokens + 'where is the circle?'.length);
 }, 60_000);

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { BadInputError } from '../errors.ts';
+import { BadInputError, UsageError } from '../errors.ts';
 import { parseBoxes, toPixelBox } from '../images/boxes.ts';
 import { PIXEL_MODES, type PixelMode } from '../images/pixels.ts';
 import { json, type Io } from './io.ts';
@@ -46,6 +46,8 @@ export function runCommand(io: Io): Command {
       const picture = await decodeImage(flags.image);
       const model = await openBundle(bundle, flags.device);
       try {
+        if (model.metadata.retrievalWidth !== undefined)
+          throw new UsageError('not_for_answers', 'this is a ColPali: it gives vectors for retrieval, not answers', { file: bundle, hint: 'its README.md shows how to rank pages with it' });
         const tokenizer = await bundleTokenizer(bundle);
         if (!tokenizer) throw new BadInputError('no_tokenizer', 'the bundle has no tokenizer', { file: bundle, hint: 'convert again with --tokenizer tokenizer.model' });
         const { text, tokens } = await answer(model, tokenizer, { image: picture, prompt: flags.prompt, maxNewTokens: flags.maxNewTokens, mode: flags.resize ?? model.manifest.options.reference, signal: io.signal });

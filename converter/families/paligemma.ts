@@ -65,7 +65,7 @@ export function readCheckpoint(checkpoint: Checkpoint): { config: PaliGemmaConfi
 async function adapt(weights: CanonicalWeights, config: PaliGemmaConfig, { adapters = [] }: ModelOptions): Promise<Awaited<ReturnType<typeof applyAdapters>>> {
   if (adapters.length === 0) return { weights: new Map(weights), changes: [], warnings: [] };
   const names = canonicalNames(config);
-  const adapted = await applyAdapters(weights, adapters, (parameter) => names.get(normalizeName(parameter)));
+  const adapted = await applyAdapters(weights, adapters, (parameter) => names.get(normalizeName(parameter)), config);
   checkWeights(adapted.weights, config, (name) => huggingFaceName(name, config.text));
   return adapted;
 }
