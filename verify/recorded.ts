@@ -3,18 +3,9 @@ import type { VerifyCase } from './cases.ts';
 import { VerifyError } from './error.ts';
 import { choose } from './metrics.ts';
 import { readRecordedRetrieval } from './recorded_retrieval.ts';
-import type { RecordedScores } from './retrieval.ts';
+import type { Recorded } from './recording.ts';
 import { rowsOf, slicePositions } from './rows.ts';
 import type { CaseStages, Greedy, Outcome } from './run_case.ts';
-
-/** What another implementation made of cases, read from files: a reference that nothing here can share a mistake with. */
-export interface Recorded {
-  readonly description: string;
-  /** By the name of the case. */
-  readonly outcomes: ReadonlyMap<string, Outcome>;
-  /** Of ColPali. */
-  readonly scores?: readonly RecordedScores[];
-}
 
 type Tensors = ReadonlyMap<string, TensorData>;
 

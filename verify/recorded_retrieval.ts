@@ -1,7 +1,7 @@
 import type { Tensor } from '../ir/tensor.ts';
 import type { VerifyCase } from './cases.ts';
 import { VerifyError } from './error.ts';
-import type { Recorded } from './recorded.ts';
+import type { Recorded } from './recording.ts';
 import type { Outcome } from './run_case.ts';
 
 const PAGES = 'recorded pages';

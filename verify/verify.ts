@@ -7,7 +7,7 @@ import { compareStages, type Phase, type StageDifference, type StageNames } from
 import { VerifyError } from './error.ts';
 import { checkGreedy, type GreedyDifference } from './greedy.ts';
 import { checkInvariants, checkRowsAlone } from './invariants.ts';
-import type { Recorded } from './recorded.ts';
+import type { Recorded } from './recording.ts';
 import { checkLengths, checkScores, type ComparedVectors } from './retrieval.ts';
 import { runCase, type Outcome } from './run_case.ts';
 import { tolerancesOf, type Precision, type Tolerances } from './tolerances.ts';

@@ -1,5 +1,6 @@
 import type { VerifyCase } from '../../verify/cases.ts';
-import { readRecorded, type Recorded } from '../../verify/recorded.ts';
+import { readRecorded } from '../../verify/recorded.ts';
+import type { Recorded } from '../../verify/recording.ts';
 import { openSafetensors } from '../checkpoints/safetensors.ts';
 
 export interface Recording {
