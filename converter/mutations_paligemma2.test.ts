@@ -10,7 +10,7 @@ import type { Checkpoint } from './checkpoints/checkpoint.ts';
 import { openCheckpoint } from './checkpoints/index.ts';
 import { paligemma, readCheckpoint } from './families/paligemma.ts';
 import { HUGGING_FACE } from './families/paligemma/behaviour.ts';
-import { VARIANTS } from './families/paligemma/config.ts';
+import { imageTokens, VARIANTS } from './families/paligemma/config.ts';
 import { resolveHead } from './families/paligemma/tied_head.ts';
 import { syntheticTensors } from './synth/synth.ts';
 import { soundProgram, type Sound } from './testing/fault.ts';
@@ -132,17 +132,25 @@ describe('config.json that contradicts the shapes', () => {
     await expect(claiming({}, HEADS)).rejects.toMatchObject({ code: 'config_mismatch' });
   });
 
-  test.each(Object.entries(VARIANTS).flatMap(([name, config]) => {
-    const { width, heads, headDim } = config.text;
-    const wrong = [['D/N', width / heads], ['the image tokens', (config.vision.imageSize / config.vision.patchSize) ** 2]] as const;
-    return wrong.filter(([, claim]) => claim !== headDim).map(([what, claim]) => [name, what, claim, config] as const);
-  }))('%s, head_dim = %s: refused (H.8)', async (name, _, headDim, config) => {
+  // A published model says by its shapes how wide a head is, even where the claim is all that config.json says.
+  const wrongClaims = Object.entries(VARIANTS).flatMap(([name, config]) => {
+    const { width, heads, headDim, kvHeads } = config.text;
+    const counts = { num_attention_heads: heads, num_key_value_heads: kvHeads };
+    const patches = imageTokens(config.vision);
+    const wrong: (readonly [string, object])[] = [
+      ['head_dim = D/N', { head_dim: width / heads }],
+      ['head_dim = the image tokens', { head_dim: patches }],
+      ['head_dim = half of it', { head_dim: headDim / 2 }],
+      ['twice the heads', { num_attention_heads: 2 * heads }],
+    ];
+    return wrong
+      .filter(([, claim]) => !('head_dim' in claim && claim.head_dim === headDim))
+      .flatMap(([what, claim]) => [[name, what, claim, config] as const, [name, `${what}, and how many heads`, { ...counts, ...claim }, config] as const]);
+  });
+  test.each(wrongClaims)('%s, %s: refused (H.8)', (name, _, claim, config) => {
     const tensors = new Map(syntheticTensors(config, { format: 'hf', dtype: 'bf16' }).map(({ name: tensor, data }) => [tensor, data]));
-    const checkpoint: Checkpoint = {
-      format: 'huggingface', path: name, tensors, files: [], sidecars: new Map(), warnings: [], checkUnchanged: async () => {}, close: async () => {},
-      config: { text_config: { head_dim: headDim, num_attention_heads: config.text.heads, num_key_value_heads: config.text.kvHeads } },
-    };
-    expect(() => readCheckpoint(checkpoint)).toThrow(/head_dim|num_attention_heads/);
+    const checkpoint: Checkpoint = { format: 'huggingface', path: name, tensors, files: [], sidecars: new Map(), warnings: [], checkUnchanged: async () => {}, close: async () => {}, config: { text_config: claim } };
+    expect(() => readCheckpoint(checkpoint)).toThrow(/config.json makes heads \d+ wide/);
   });
 
   test('a stale top-level hidden_size of 2048 changes nothing (H.4)', () =>

@@ -133,12 +133,22 @@ const GEMMA_2_NORM = 'language_model.layers.0.pre_feedforward_layernorm.weight';
 
 type TextFields = NonNullable<HuggingFaceConfig['text_config']>;
 
-/** Only heads · headDim is in a shape, so one of the two is looked up: never width / heads, which Gemma 2 does not have. */
-function headDimOf(evidence: Evidence, text: TextFields, { queryRows, width, tensor }: { queryRows: number; width: number; tensor: string }): number {
+/**
+ * Only heads · headDim is in a shape, so one of the two is looked up: never width / heads, which Gemma 2 does not have.
+ * @throws BadInputError when config.json divides the heads of a published decoder otherwise than it has them.
+ */
+function headDimOf(evidence: Evidence, text: TextFields, { queryRows, keyRows, width, tensor }: { queryRows: number; keyRows: number; width: number; tensor: string }): number {
   const heads = text.num_attention_heads;
+  const published = DECODERS.find((decoder) => decoder.width === width && decoder.heads * decoder.headDim === queryRows && decoder.kvHeads * decoder.headDim === keyRows);
+  const claimed = text.head_dim ?? (heads !== undefined && queryRows % heads === 0 ? queryRows / heads : undefined);
+  if (published && claimed !== undefined && claimed !== published.headDim)
+    throw new BadInputError('config_mismatch', `config.json makes heads ${claimed} wide, but the decoder of width ${width} with ${queryRows} query and ${keyRows} key rows has ${published.heads} heads of ${published.headDim}`, {
+      file: evidence.file,
+      tensor,
+      hint: `set text_config.head_dim to ${published.headDim} and num_attention_heads to ${published.heads}, or take config.json from the model that was fine-tuned`,
+    });
   if (text.head_dim !== undefined) return evidence.note('text.headDim', text.head_dim, 'config.json text_config.head_dim');
-  if (heads !== undefined && queryRows % heads === 0) return evidence.note('text.headDim', queryRows / heads, `shape of ${tensor} and config.json text_config.num_attention_heads`);
-  const published = DECODERS.find((decoder) => decoder.width === width && decoder.heads * decoder.headDim === queryRows);
+  if (claimed !== undefined) return evidence.note('text.headDim', claimed, `shape of ${tensor} and config.json text_config.num_attention_heads`);
   if (published) return evidence.note('text.headDim', published.headDim, `default: the published decoder of width ${width}`);
   return evidence.note('text.headDim', 256, 'default: Gemma 2B');
 }
@@ -195,7 +205,7 @@ export function inferFromHuggingFace(tensors: ReadonlyMap<string, TensorData>, c
   const visionHeads = evidence.fromConfig('vision.heads', vision.num_attention_heads, 'vision_config.num_attention_heads', 16, 'SigLIP So400m');
   const [rows, width] = shapeOf(table, 2) as [number, number];
   const [queryRows, keyRows] = [shapeOf(qProj, 2)[0]!, shapeOf(kProj, 2)[0]!];
-  const headDim = headDimOf(evidence, text, { queryRows, width, tensor: qProj });
+  const headDim = headDimOf(evidence, text, { queryRows, keyRows, width, tensor: qProj });
   const postNorms = postNormsOf(evidence, tensors, text.model_type);
   refuseOtherArithmetic(text, vision, file);
   if (queryRows % headDim !== 0 || keyRows % headDim !== 0 || visionWidth % visionHeads !== 0)
