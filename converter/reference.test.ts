@@ -173,4 +173,12 @@ describe('through a bundle', () => {
     // logits to 2.8, so capped ones differ by 0.008 at most: enough for f32
     expect((await verifyBundle({ bundle: out, against: 'fixtures/pg2-window/golden_full.safetensors' }, silentReporter)).passed).toBe(false);
   });
+
+  test('logits to 54 verify as they are, and another model is refused by what differs', async () => {
+    const out = join(await folder(), 'bundle');
+    const { verification } = await convert({ checkpoint: 'fixtures/pg2-28b-tiny/hf', backend: 'onnx', precision: 'fp32', out }, silentReporter);
+    expect(verification!.passed, reportText(verification!)).toBe(true);
+    await expect(verifyBundle({ bundle: out, against: 'fixtures/pg2-tiny/hf' }, silentReporter)).rejects.toMatchObject({ code: 'other_model', exitCode: 3 });
+    await expect(verifyBundle({ bundle: out, against: 'fixtures/pg2-tiny/hf' }, silentReporter)).rejects.toThrow('vocabSize 512, the bundle 256');
+  });
 });

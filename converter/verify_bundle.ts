@@ -75,7 +75,22 @@ async function openReference(dir: string, manifest: Manifest, against: VerifyBun
   if (recorded) return recorded;
   const { reference, finalSoftcap, slidingWindow } = manifest.options;
   const source = await (against === undefined ? openConverted(dir, manifest) : openModel({ checkpoint: against, adapters, reference, finalSoftcap, slidingWindow }));
+  try {
+    checkSameModel(source, manifest, dir);
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
   return { ...programReference(source.model.program), close: source.close };
+}
+
+/** @throws BadInputError when the checkpoint cannot be what was converted: inputs for one would not fit the other. */
+function checkSameModel({ checkpoint, model }: OpenModel, { program: bundle }: Manifest, dir: string): void {
+  const { metadata } = model.program;
+  const differing = (['family', 'imageSize', 'imageTokens', 'imageTokenId', 'vocabSize', 'layers', 'kvHeads', 'headDim', 'hiddenSize', 'retrievalWidth'] as const).filter((field) => metadata[field] !== bundle[field]);
+  if (differing.length === 0) return;
+  const said = differing.map((field) => `${field} ${String(metadata[field])}, the bundle ${String(bundle[field])}`).join('; ');
+  throw new BadInputError('other_model', `the checkpoint has ${said}`, { file: checkpoint.path, hint: `name the checkpoint from which ${dir} was converted` });
 }
 
 /** The evaluator on a family's f32 program, with inputs made for its sizes. */

@@ -1,5 +1,5 @@
 import { agreement, difference, type Difference } from './metrics.ts';
-import { coordinates, rowsOf, type RowSelection } from './rows.ts';
+import { coordinates, rowsOf, type Rows, type RowSelection } from './rows.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import type { Bound, MetricName, Tolerances } from './tolerances.ts';
 
@@ -43,8 +43,10 @@ function shapeCheck(place: { readonly case: string; readonly output: string }, c
 export function checkValues(place: { readonly case: string; readonly output: string }, candidate: Tensor | undefined, reference: Tensor, bounds: readonly Bound[], selection: RowSelection = {}): Check {
   const misshapen = shapeCheck(place, candidate, reference) ?? (candidate!.shape.at(-1) === reference.shape.at(-1) ? undefined : { ...place, passed: false, metrics: {}, bounds: [], note: `rows of ${candidate!.shape.at(-1)}, expected ${reference.shape.at(-1)}` });
   if (misshapen) return misshapen;
-  const found = difference(rowsOf(candidate!, selection), rowsOf(reference, selection), absoluteBound(bounds));
-  return checkOf(place, valueMetrics(found), bounds, placeOf(found, reference));
+  const expected = rowsOf(reference, selection);
+  const limits = scaled(bounds, expected);
+  const found = difference(rowsOf(candidate!, selection), expected, absoluteBound(limits));
+  return checkOf(place, valueMetrics(found), limits, placeOf(found, reference));
 }
 
 /** Compares logits: values, distributions and greedy tokens, on `columns` and on rows that are not padding. */
@@ -54,10 +56,21 @@ export function checkLogits(place: { readonly case: string; readonly output: str
   if (misshapen) return misshapen;
   const columns = Math.min(selection.columns, reference.shape.at(-1)!);
   const [a, b] = [rowsOf(candidate!, { ...selection, columns }), rowsOf(reference, { ...selection, columns })];
-  const found = difference(a, b, absoluteBound(bounds));
+  const limits = scaled(bounds, b);
+  const found = difference(a, b, absoluteBound(limits));
   const { meanKld, kld99, maxKld, sameTop1, ties } = agreement(a, b, tieMargin);
   const note = ties > 0 ? { note: `${ties} of ${b.starts.length} greedy tokens differ within the tie margin` } : {};
-  return checkOf(place, { ...valueMetrics(found), meanKld, kld99, maxKld, sameTop1 }, bounds, { ...placeOf(found, reference), ...note });
+  return checkOf(place, { ...valueMetrics(found), meanKld, kld99, maxKld, sameTop1 }, limits, { ...placeOf(found, reference), ...note });
+}
+
+/** Bounds that are a share of the largest magnitude of the reference, as numbers. */
+function scaled(bounds: readonly Bound[], reference: Rows): readonly Bound[] {
+  if (bounds.every(({ ofLargest }) => ofLargest === undefined)) return bounds;
+  const largest = reference.starts.reduce((most, start) => {
+    for (let c = 0; c < reference.columns; c++) most = Math.max(most, Math.abs(reference.data[start + c]!) || 0);
+    return most;
+  }, 0);
+  return bounds.map(({ ofLargest = 0, ...bound }) => (bound.atMost === undefined || !(largest < Infinity) ? bound : { ...bound, atMost: Math.max(bound.atMost, ofLargest * largest) }));
 }
 
 function absoluteBound(bounds: readonly Bound[]): number {

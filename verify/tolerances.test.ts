@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import type { Tensor } from '../ir/tensor.ts';
+import { checkLogits } from './check.ts';
 import { f16Ulp, f32MaxAbs, TOLERANCES, TOKEN_LENGTH, tolerancesOf } from './tolerances.ts';
 
 const tiny = { layers: 3, hiddenSize: 64 };
@@ -42,4 +44,17 @@ test.each(['fp32', 'fp16'] as const)('%s: a retriever’s logits are held to val
   expect(metrics()).toContain('sameTop1');
   expect(metrics(128)).toEqual(metrics().filter((metric) => metric !== 'sameTop1'));
   expect(metrics(128)).toContain('relativeL2');
+});
+
+test('the absolute bound of f32 logits follows their size, and nothing else does', () => {
+  const place = { case: 'x', output: 'logits' };
+  const at = (largest: number, gap: number) => {
+    const [reference, candidate] = [[largest, 1, -2], [largest + gap, 1, -2]].map((values): Tensor => ({ dtype: 'f32', shape: [1, 3], data: Float64Array.from(values) }));
+    return checkLogits(place, candidate, reference!, TOLERANCES.fp32(tiny), { columns: 3 }).bounds.find(({ metric }) => metric === 'maxAbs')!;
+  };
+  expect(at(5, 9e-5)).toMatchObject({ atMost: 1e-4, passed: true });
+  expect(at(5, 1.1e-4).passed).toBe(false);
+  expect(at(54, 5e-4)).toMatchObject({ atMost: 54e-5, passed: true });
+  expect(at(54, 6e-4).passed).toBe(false);
+  expect(at(Infinity, 0).atMost).toBe(1e-4);
 });

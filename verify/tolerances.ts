@@ -11,6 +11,8 @@ export interface Bound {
   readonly metric: MetricName;
   readonly atMost?: number;
   readonly atLeast?: number;
+  /** Of maxAbs: the limit is at least this share of the reference's largest magnitude. */
+  readonly ofLargest?: number;
   readonly reason: string;
 }
 
@@ -71,7 +73,12 @@ export const TOLERANCES: { readonly [P in Precision]: (sizes: Sizes) => Toleranc
     ],
     logits: [
       FINITE,
-      { metric: 'maxAbs', atMost: f32MaxAbs(sizes), reason: 'rounding of f32 over the layers; see f32MaxAbs' },
+      {
+        metric: 'maxAbs',
+        atMost: f32MaxAbs(sizes),
+        ofLargest: 1e-5,
+        reason: 'rounding of f32 over the layers; see f32MaxAbs. It grows with the logits: PyTorch is 1.1e-4 to 2.5e-4 from float64, and from itself with a cache, on logits to 54 (pg2-28b-tiny); the share is the bound on relative L2',
+      },
       { metric: 'relativeL2', atMost: 1e-5, reason: 'logits of a small model may all lie below the absolute bound' },
       { metric: 'sameTop1', atLeast: 1, reason: 'f32 must choose the same tokens off ties' },
     ],
