@@ -86,6 +86,11 @@ function isCachePort(name: string): boolean {
   return name.startsWith('past_key_values.') || name.startsWith('present.');
 }
 
+/** The input that takes at the next step what this output gave: both have one dtype. */
+export function cacheInputOf(output: string): string | undefined {
+  return output.startsWith('present.') ? output.replace('present.', 'past_key_values.') : undefined;
+}
+
 /** Floats become `to` where POLICIES says so, with explicit casts at the borders. Runs before decompose: composites carry the intent. */
 export function castFloats({ to, keep = new Map(), isNarrowPort = isCachePort }: CastFloatsOptions): Pass {
   return {
