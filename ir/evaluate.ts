@@ -56,7 +56,7 @@ function preparePrimitives({ graph, origins }: Omit<Prepared, 'constants'>): Pre
       return constant?.kind === 'weight' ? [constant.data] : [];
     });
     const [value] = node.outputs;
-    if (lazily && weights.length === node.inputs.length) constants.set(value!, { kind: 'weight', value: value!, data: lazily(weights, node.attrs as Readonly<Record<string, unknown>>) });
+    if (lazily && weights.length === node.inputs.length) constants.set(value!, { kind: 'weight', value: value!, data: lazily(weights, node.attrs) });
   }
   return { graph, origins, constants };
 }
