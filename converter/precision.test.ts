@@ -1,11 +1,13 @@
 import { expect, test } from 'vitest';
 import { GraphBuilder } from '../ir/builder.ts';
 import { sym } from '../ir/dim.ts';
+import type { Program } from '../ir/graph.ts';
 import { ops } from '../ir/ops/index.ts';
 import { runPasses } from '../ir/passes/index.ts';
+import { printGraph } from '../ir/print.ts';
 import { tensorData } from '../ir/tensor.ts';
 import { randomTensor } from '../ir/testing/random.ts';
-import { isQuantized, passesFor, PRECISIONS, referencePassesFor, storageFor, type PrecisionOptions } from './precision.ts';
+import { isQuantized, passesFor, PRECISIONS, programsFor, storageFor, type PrecisionOptions } from './precision.ts';
 
 /** Two products, one after the other, over a table. */
 function model() {
@@ -54,10 +56,14 @@ test('int4 with fp16 for some: stored in 16 bits, computed in f32', () => {
 });
 
 test('the reference of a quantized bundle is the same codes in f32; that of others the program itself', () => {
-  expect(referencePassesFor('fp16')).toEqual([]);
-  const [reference, bundle] = [runPasses(model(), referencePassesFor('q4f16')), run('q4f16')];
-  expect(reference.nodes.every((node) => node.outputs[0]!.type.dtype === 'f32')).toBe(true);
-  expect(Object.keys(weightsOf(reference))).toEqual(expect.arrayContaining(Object.keys(weightsOf(bundle))));
+  const program = { graphs: [model()] } as unknown as Program;
+  expect(programsFor(program, 'fp16').reference).toBe(program);
+  const { reference, bundle } = programsFor(program, 'q4f16');
+  const codesOf = ({ graphs: [graph] }: Program) => graph!.constants.flatMap((c) => (c.kind === 'weight' && c.value.name.endsWith('.codes') ? [c.data] : []));
+  expect(reference.graphs[0]!.nodes.every((node) => node.outputs[0]!.type.dtype === 'f32')).toBe(true);
+  expect(codesOf(bundle)).toHaveLength(3);
+  expect(codesOf(bundle).every((data, i) => data === codesOf(reference)[i])).toBe(true);
+  expect(printGraph(bundle.graphs[0]!)).toBe(printGraph(run('q4f16')));
 });
 
 test('another quantizer gets the matrix and its name', () => {

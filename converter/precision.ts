@@ -1,4 +1,5 @@
-import { castFloats, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, quantizableWeights, quantizeWeights, splitLargeWeights, type Keep, type Pass, type QuantizableWeight, type QuantizeWeightsOptions } from '../ir/passes/index.ts';
+import { castFloats, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, quantizableWeights, quantizeWeights, runPassesOnProgram, splitLargeWeights, type Keep, type Pass, type QuantizableWeight, type QuantizeWeightsOptions } from '../ir/passes/index.ts';
+import type { Program } from '../ir/graph.ts';
 import { quantizeMatrix } from '../ir/quantize/quantize_matrix.ts';
 import { INT4, INT8, type QuantizeAlgorithm, type Scheme } from '../ir/quantize/scheme.ts';
 import type { Precision } from '../verify/tolerances.ts';
@@ -51,23 +52,35 @@ export interface PrecisionOptions {
 
 /** The passes between a family's f32 program and a backend, in order. */
 export function passesFor(precision: Precision, options: PrecisionOptions = {}): readonly Pass[] {
-  return [foldConstants, ...quantizePasses(precision, options), ...castPasses(precision, options), splitLargeWeights(MAX_WEIGHT_BYTES), eliminateCommonSubexpressions, eliminateDeadCode];
+  return [...quantizePasses(precision, options), ...narrowPasses(precision, options)];
 }
 
-/**
- * The passes to the program that a bundle must equal but for rounding: the same codes in f32 arithmetic. How far those codes
- * are from the original's weights is another question, with other bounds (TOLERANCES, `quality`).
- */
-export function referencePassesFor(precision: Precision, options: PrecisionOptions = {}): readonly Pass[] {
-  return quantizePasses(precision, options);
+export interface PrecisionPrograms {
+  /** What a backend gets. */
+  readonly bundle: Program;
+  /**
+   * What the bundle must equal but for rounding: the same codes in f32 arithmetic. How far those codes are from the original's
+   * weights is another question, with other bounds (`quality` in verify/tolerances.ts).
+   */
+  readonly reference: Program;
+}
+
+/** A family's f32 program in a precision, and what it is held against. Both share their codes: they are made once. */
+export function programsFor(program: Program, precision: Precision, options: PrecisionOptions = {}): PrecisionPrograms {
+  const quantized = runPassesOnProgram(program, quantizePasses(precision, options));
+  return { bundle: runPassesOnProgram(quantized, narrowPasses(precision, options)), reference: isQuantized(precision) ? quantized : program };
 }
 
 function quantizePasses(precision: Precision, { storageOf, algorithm = 'search', perChannel = false, quantize = (data, scheme) => quantizeMatrix(data, scheme) }: PrecisionOptions): readonly Pass[] {
   const { storage } = MEANINGS[precision];
-  if (!storage) return [];
+  if (!storage) return [foldConstants];
   const int8: Scheme = { ...INT8, algorithm, ...(perChannel && { block: 0 }) };
   const schemes = { int8, int4: { ...INT4, algorithm }, fp16: 'f16', fp32: undefined } as const;
-  return [quantizeWeights({ schemeOf: (weight) => schemes[storageOf?.(weight) ?? storage], quantize })];
+  return [foldConstants, quantizeWeights({ schemeOf: (weight) => schemes[storageOf?.(weight) ?? storage], quantize })];
+}
+
+function narrowPasses(precision: Precision, options: PrecisionOptions): readonly Pass[] {
+  return [...castPasses(precision, options), splitLargeWeights(MAX_WEIGHT_BYTES), eliminateCommonSubexpressions, eliminateDeadCode];
 }
 
 function castPasses(precision: Precision, { keep = new Map() }: PrecisionOptions): readonly Pass[] {

@@ -82,7 +82,7 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
   const model: Model = { runner: candidate, metadata };
   const quality = before && tolerances.quality?.(before.help);
   if (!reference && !quality) throw new VerifyError('bad_case', `${precision} has no bounds on quality: it must equal a reference`, 'pass the original as the reference');
-  const qualityCases = quality ? (before!.cases ?? cases) : [];
+  const qualityCases = quality ? (before.cases ?? cases) : [];
   const total = cases.length * [reference, candidate, invariants].filter(Boolean).length + 2 * qualityCases.length;
   let done = 0;
   const part = async <T>(label: string, work: () => Promise<T>): Promise<T> => {
@@ -114,13 +114,13 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
   if (quality) {
     const tally = new QualityTally(metadata, quality.tieMargin);
     for (const verifyCase of qualityCases) {
-      const original = await part(`${verifyCase.name}: original`, () => outcomeOf(before!.model, verifyCase));
+      const original = await part(`${verifyCase.name}: original`, () => outcomeOf(before.model, verifyCase));
       tally.add(verifyCase, await part(`${verifyCase.name}: candidate`, () => outcomeOf(candidate, verifyCase, original)), original);
     }
     checks.push(tally.check(quality.bounds));
   }
   const passed = checks.every((check) => check.passed);
-  const descriptions = { candidate: candidate.description, ...(reference && { reference: reference.description }), ...(quality && { original: before!.model.description }) };
+  const descriptions = { candidate: candidate.description, ...(reference && { reference: reference.description }), ...(quality && { original: before.model.description }) };
   return { passed, ...descriptions, precision, checks, greedyDifferences, ...(divergence && { firstDivergingStage: divergence }), seconds: (performance.now() - started) / 1000 };
 }
 

@@ -15,8 +15,8 @@ const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 /** Codes over their whole range. */
 function codes(dtype: DType, shape: readonly number[], seed = 1): Tensor {
-  const [least, count] = { u4: [0, 16], i4: [-8, 16], u8: [0, 256], i8: [-128, 256] }[dtype as 'u4']!;
-  return tensorOf(dtype, shape, randomTensor('f32', shape, seed).data.map((x) => least! + Math.floor(((x + 1) * count!) / 2)));
+  const [least, count] = ({ u4: [0, 16], i4: [-8, 16], u8: [0, 256], i8: [-128, 256] } as const)[dtype as 'u4' | 'i4' | 'u8' | 'i8'];
+  return tensorOf(dtype, shape, randomTensor('f32', shape, seed).data.map((x) => least + Math.floor(((x + 1) * count) / 2)));
 }
 
 describe('dequantize', () => {

@@ -70,7 +70,7 @@ function over(b: GraphBuilder, node: Node, inputs: readonly Value[], { values }:
   WEIGHT_OPERANDS[node.op]!.forEach((operand, i) => {
     if (values[i]) operands[operand] = values[i];
   });
-  return emitNode(b, { ...node, outputs: [] } as Node, operands)[0]!;
+  return emitNode(b, { ...node, outputs: [] }, operands)[0]!;
 }
 
 function splitLinear(b: GraphBuilder, node: Node, inputs: readonly Value[], shards: readonly ShardValues[]): Value {

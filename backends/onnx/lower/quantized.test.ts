@@ -35,8 +35,8 @@ function model({ dtype, rows, blocks, block, columns, zeros }: Sizes): Graph {
   const ids = b.input('ids', { dtype: 'i64', shape: [sym('b'), sym('s')] });
   const scales = tensorData(tensorOf('f32', [rows, blocks], randomTensor('f32', [rows, blocks], 2).data.map((v) => v / count)));
   const [q, ...factors] = [b.weight('codes', codes([rows, blocks, block], 1)), b.weight('scales', scales), ...(zeros ? [b.weight('zeros', codes([rows, blocks], 3))] : [])];
-  b.output('y', b.op(ops.quantized_linear, [x, q!, ...factors], { columns }));
-  b.output('rows', b.op(ops.quantized_gather, [q!, ids, ...factors], { columns }));
+  b.output('y', b.op(ops.quantized_linear, [x, q, ...factors], { columns }));
+  b.output('rows', b.op(ops.quantized_gather, [q, ids, ...factors], { columns }));
   return b.build();
 }
 
