@@ -60,4 +60,11 @@ export interface Backend {
 export interface EmitOptions {
   /** Precision of the bundle as the command line spells it: it decides file names. */
   readonly precision: string;
+  /**
+   * Weights in blocks by kernels of the runtime that read codes as they lie (`nbits`), or by the format's own dequantization
+   * for runtimes without those (`qdq`). Default `nbits`.
+   */
+  readonly quantizedOps?: 'nbits' | 'qdq';
+  /** 4 lets kernels round activations to int8 before a product by a weight in blocks: faster on CPUs, and less exact. Default 0. */
+  readonly accuracyLevel?: 0 | 4;
 }

@@ -1,5 +1,9 @@
-import { castFloats, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, splitLargeWeights, type Pass } from '../ir/passes/index.ts';
+import { castFloats, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, quantizableWeights, quantizeWeights, runPassesOnProgram, splitLargeWeights, type Keep, type Pass, type QuantizableWeight, type QuantizeWeightsOptions } from '../ir/passes/index.ts';
+import type { Program } from '../ir/graph.ts';
+import { quantizeMatrix } from '../ir/quantize/quantize_matrix.ts';
+import { INT4, INT8, type QuantizeAlgorithm, type Scheme } from '../ir/quantize/scheme.ts';
 import type { Precision } from '../verify/tolerances.ts';
+import type { WeightStorage } from './mixed/storage.ts';
 
 /**
  * Weights above this are cut: half a GiB stays far from the 2 GiB of a browser's ArrayBuffer and from 1 GB files, and it is
@@ -7,14 +11,94 @@ import type { Precision } from '../verify/tolerances.ts';
  */
 export const MAX_WEIGHT_BYTES = 512 * 1024 * 1024;
 
-/** What each precision does to the f32 program. */
-const CASTS: Readonly<Record<Precision, readonly Pass[]>> = {
-  fp32: [],
-  fp16: [castFloats({ to: 'f16' })],
+/** What a precision does to the f32 program: how matrices are stored, and the dtype that activations are rounded to. */
+interface Meaning {
+  readonly storage?: WeightStorage;
+  readonly activations?: 'f16' | 'bf16';
+}
+
+const MEANINGS: Readonly<Record<Precision, Meaning>> = {
+  fp32: {},
+  fp16: { activations: 'f16' },
+  bf16: { activations: 'bf16' },
+  int8: { storage: 'int8' },
+  int4: { storage: 'int4' },
+  q4f16: { storage: 'int4', activations: 'f16' },
 };
-export const PRECISIONS = Object.keys(CASTS) as readonly Precision[];
+export const PRECISIONS = Object.keys(MEANINGS) as readonly Precision[];
+
+/** Whether weights are stored in blocks of codes, so that `--mixed`, `--algorithm` and `--quant-ops` mean something. */
+export function isQuantized(precision: Precision): boolean {
+  return MEANINGS[precision].storage !== undefined;
+}
+
+/** The storage of weights that no rule of `--mixed` names. */
+export function storageFor(precision: Precision): WeightStorage | undefined {
+  return MEANINGS[precision].storage;
+}
+
+export interface PrecisionOptions {
+  /** How each matrix is stored (`chooseStorage`); default the precision's own way for all. */
+  readonly storageOf?: (weight: QuantizableWeight) => WeightStorage;
+  /** How scales and zero points are chosen; default `search`. */
+  readonly algorithm?: QuantizeAlgorithm;
+  /** One scale for each row of an int8 matrix instead of one for each 32 columns: for runtimes that have no blocks. */
+  readonly perChannel?: boolean;
+  /** Codes of a matrix, for what needs more than the matrix: importance, GPTQ, threads. Default `quantizeMatrix` in this thread. */
+  readonly quantize?: QuantizeWeightsOptions['quantize'];
+  /** What calibration found too large for f16, by graph. */
+  readonly keep?: ReadonlyMap<string, Keep>;
+}
 
 /** The passes between a family's f32 program and a backend, in order. */
-export function passesFor(precision: Precision): readonly Pass[] {
-  return [foldConstants, ...CASTS[precision], splitLargeWeights(MAX_WEIGHT_BYTES), eliminateCommonSubexpressions, eliminateDeadCode];
+export function passesFor(precision: Precision, options: PrecisionOptions = {}): readonly Pass[] {
+  return [...quantizePasses(precision, options), ...narrowPasses(precision, options)];
+}
+
+export interface PrecisionPrograms {
+  /** What a backend gets. */
+  readonly bundle: Program;
+  /**
+   * What the bundle must equal but for rounding: the same codes in f32 arithmetic. How far those codes are from the original's
+   * weights is another question, with other bounds (`quality` in verify/tolerances.ts).
+   */
+  readonly reference: Program;
+}
+
+/** A family's f32 program in a precision, and what it is held against. Both share their codes: they are made once. */
+export function programsFor(program: Program, precision: Precision, options: PrecisionOptions = {}): PrecisionPrograms {
+  const quantized = runPassesOnProgram(program, quantizePasses(precision, options));
+  return { bundle: runPassesOnProgram(quantized, narrowPasses(precision, options)), reference: isQuantized(precision) ? quantized : program };
+}
+
+function quantizePasses(precision: Precision, { storageOf, algorithm = 'search', perChannel = false, quantize = (data, scheme) => quantizeMatrix(data, scheme) }: PrecisionOptions): readonly Pass[] {
+  const { storage } = MEANINGS[precision];
+  if (!storage) return [foldConstants];
+  const int8: Scheme = { ...INT8, algorithm, ...(perChannel && { block: 0 }) };
+  const schemes = { int8, int4: { ...INT4, algorithm }, fp16: 'f16', fp32: undefined } as const;
+  return [foldConstants, quantizeWeights({ schemeOf: (weight) => schemes[storageOf?.(weight) ?? storage], quantize })];
+}
+
+function narrowPasses(precision: Precision, options: PrecisionOptions): readonly Pass[] {
+  return [...castPasses(precision, options), splitLargeWeights(MAX_WEIGHT_BYTES), eliminateCommonSubexpressions, eliminateDeadCode];
+}
+
+function castPasses(precision: Precision, { keep = new Map() }: PrecisionOptions): readonly Pass[] {
+  const { activations: to, storage } = MEANINGS[precision];
+  if (!to) return [];
+  return [storage ? castAround(to, keep) : castFloats({ to, keep })];
+}
+
+/** Matrices that quantization left in f32 were asked to stay so: what reads them computes in f32. */
+function castAround(to: 'f16' | 'bf16', keep: ReadonlyMap<string, Keep>): Pass {
+  const { name, doc } = castFloats({ to });
+  return {
+    name,
+    doc,
+    run(graph) {
+      const { values, ops } = keep.get(graph.name) ?? { values: new Set<string>(), ops: new Set<string>() };
+      const left = quantizableWeights(graph).map((weight) => weight.name);
+      return castFloats({ to, keep: new Map([...keep, [graph.name, { values: new Set([...values, ...left]), ops }]]) }).run(graph);
+    },
+  };
 }

@@ -2,9 +2,10 @@ import { evaluateDim, type Bindings, type Dim } from './dim.ts';
 import { dtypes } from './dtypes/index.ts';
 import { IrError } from './error.ts';
 import { graphNamed, type Constant, type Graph, type Node, type Program, type Value } from './graph.ts';
-import { ops } from './ops/index.ts';
+import type { Observer } from './observe/observer.ts';
+import { ops, type OpName } from './ops/index.ts';
 import type { Primitive, RawTensor } from './op.ts';
-import { decompose } from './passes/decompose.ts';
+import { decomposeWithOrigins, type Origin } from './passes/decompose.ts';
 import { elementCount, readTensor, type Tensor, type TensorData } from './tensor.ts';
 
 /** Weights larger than this are read a few rows at a time by the ops that can. */
@@ -31,12 +32,49 @@ class WeightCache {
   }
 }
 
-const decomposed = new WeakMap<Graph, Graph>();
-function primitivesOf(graph: Graph): Graph {
-  const known = decomposed.get(graph) ?? decompose(new Set()).run(graph);
-  decomposed.set(graph, known);
+/** A graph as it is evaluated. */
+interface Prepared {
+  readonly graph: Graph;
+  readonly origins: ReadonlyMap<Value, Origin>;
+  /** Constants, and results that ops give as unread weights: their nodes need not run. */
+  readonly constants: ReadonlyMap<Value, Constant>;
+}
+
+const preparedGraphs = new WeakMap<Graph, Prepared>();
+function prepare(graph: Graph): Prepared {
+  const known = preparedGraphs.get(graph) ?? preparePrimitives(decomposeWithOrigins(graph));
+  preparedGraphs.set(graph, known);
   return known;
 }
+
+function preparePrimitives({ graph, origins }: Omit<Prepared, 'constants'>): Prepared {
+  const constants = new Map<Value, Constant>(graph.constants.map((c) => [c.value, c]));
+  for (const node of graph.nodes) {
+    const { lazily } = ops[node.op] as unknown as Primitive;
+    const weights = node.inputs.flatMap((input) => {
+      const constant = constants.get(input);
+      return constant?.kind === 'weight' ? [constant.data] : [];
+    });
+    const [value] = node.outputs;
+    if (lazily && weights.length === node.inputs.length) constants.set(value!, { kind: 'weight', value: value!, data: lazily(weights, node.attrs) });
+  }
+  return { graph, origins, constants };
+}
+
+export interface EvaluateOptions {
+  /** Names of intermediate values to return beside the outputs. */
+  readonly stages?: readonly string[];
+  readonly cache?: WeightCache;
+  /** Weights of more bytes are read a few rows at a time by the ops that can. */
+  readonly streamBytes?: number;
+  /** Hears of every input and result. */
+  readonly observe?: Observer;
+  /** Other implementations of ops over an unread weight, for speed: they may round otherwise than the definition does. */
+  readonly kernels?: Kernels;
+}
+
+/** In the form of `evaluateStreamed`: operands without the weight, the weight, attributes. */
+export type Kernels = { readonly [N in OpName]?: NonNullable<Primitive['evaluateStreamed']> };
 
 /**
  * The definition of what a graph means: float64 arithmetic, each result rounded to its declared dtype.
@@ -46,10 +84,13 @@ function primitivesOf(graph: Graph): Graph {
 export async function evaluateGraph(
   graph: Graph,
   inputs: Readonly<Record<string, Tensor>>,
-  options: { readonly stages?: readonly string[]; readonly cache?: WeightCache; readonly streamBytes?: number } = {},
+  options: EvaluateOptions = {},
 ): Promise<Record<string, Tensor>> {
-  const { nodes, constants, outputs, stages, inputs: parameters } = primitivesOf(graph);
-  const { cache = new WeightCache(), streamBytes = STREAM_BYTES } = options;
+  const prepared = prepare(graph);
+  const { outputs, stages, inputs: parameters } = prepared.graph;
+  const weights = prepared.constants;
+  const nodes = prepared.graph.nodes.filter((node) => !weights.has(node.outputs[0]!));
+  const { cache = new WeightCache(), streamBytes = STREAM_BYTES, kernels = {}, observe } = options;
   const bindings = new Map<string, number>();
   const values = new Map<Value, Tensor>();
   for (const parameter of parameters) {
@@ -60,7 +101,7 @@ export async function evaluateGraph(
     values.set(parameter, tensor);
   }
   bindInputs(parameters, values, bindings);
-  const weights = new Map<Value, Constant>(constants.map((c) => [c.value, c]));
+  for (const [{ name }, tensor] of values) observe?.({ graph: graph.name, value: name, op: 'input', tensor });
   const wanted = [...outputs, ...stages.filter((s) => options.stages?.includes(s.name))];
   const uses = countUses(nodes, wanted.map((port) => port.value));
   const read = async (value: Value): Promise<Tensor> => {
@@ -76,11 +117,13 @@ export async function evaluateGraph(
       await new Promise((resolve) => setTimeout(resolve, 0));
       yielded = performance.now();
     }
-    const results = await runNode(node, weights, read, bindings, streamBytes);
+    const results = await runNode(node, { weights, read, bindings, streamBytes, kernels });
     node.outputs.forEach((value, i) => {
       const raw = results[i]!;
       bindShape(value.name, value.type.shape, raw.shape, bindings);
-      values.set(value, rounded(value, raw));
+      const tensor = rounded(value, raw);
+      values.set(value, tensor);
+      if (observe) observe({ graph: graph.name, ...observed(prepared.origins.get(value)!), tensor });
     });
     for (const value of node.inputs) {
       const left = (uses.get(value) ?? 1) - 1;
@@ -93,16 +136,29 @@ export async function evaluateGraph(
   return results;
 }
 
-async function runNode(node: Node, weights: ReadonlyMap<Value, Constant>, read: (value: Value) => Promise<Tensor>, bindings: Bindings, streamBytes: number): Promise<readonly RawTensor[]> {
+interface NodeContext {
+  readonly weights: ReadonlyMap<Value, Constant>;
+  readonly read: (value: Value) => Promise<Tensor>;
+  readonly bindings: Bindings;
+  readonly streamBytes: number;
+  readonly kernels: Kernels;
+}
+
+async function runNode(node: Node, { weights, read, bindings, streamBytes, kernels }: NodeContext): Promise<readonly RawTensor[]> {
   const op = ops[node.op] as unknown as Primitive;
   const attrs = node.attrs as Readonly<Record<string, unknown>>;
   if (op.kind !== 'primitive') throw new IrError(`${node.op} was not decomposed`);
   const streamed = op.streamedOperand === undefined ? undefined : weights.get(node.inputs[op.streamedOperand]!);
-  if (op.evaluateStreamed && streamed?.kind === 'weight' && streamed.data.byteLength > streamBytes) {
+  const kernel = kernels[node.op] ?? (streamed?.kind === 'weight' && streamed.data.byteLength > streamBytes ? op.evaluateStreamed : undefined);
+  if (kernel && streamed?.kind === 'weight') {
     const others = node.inputs.filter((_, i) => i !== op.streamedOperand);
-    return op.evaluateStreamed(await Promise.all(others.map(read)), streamed.data, attrs);
+    return kernel(await Promise.all(others.map(read)), streamed.data, attrs);
   }
   return op.evaluate(await Promise.all(node.inputs.map(read)), attrs, bindings);
+}
+
+function observed({ node, value, step }: Origin): Pick<Parameters<Observer>[0], 'value' | 'op' | 'step'> {
+  return { value: (value ?? node.outputs[0]!).name, op: node.op, ...(step && { step }) };
 }
 
 function rounded(value: Value, raw: RawTensor): Tensor {
@@ -148,13 +204,13 @@ function countUses(nodes: readonly Node[], kept: readonly Value[]): Map<Value, n
 }
 
 /** A runner over a program, beside the real runtimes: the reference that bundles are compared with. */
-export function evaluatorRunner(program: Program, description = 'IR evaluator, float64') {
+export function evaluatorRunner(program: Program, description = 'IR evaluator, float64', { observe, kernels }: Pick<EvaluateOptions, 'observe' | 'kernels'> = {}) {
   const cache = new WeightCache();
   return {
     description,
     inputDtypes: async (graph: string) => Object.fromEntries(graphNamed(program, graph).inputs.map(({ name, type }) => [name, type.dtype])),
     run: (graph: string, inputs: Readonly<Record<string, Tensor>>, options: { readonly stages?: readonly string[] } = {}) =>
-      evaluateGraph(graphNamed(program, graph), inputs, { ...options, cache }),
+      evaluateGraph(graphNamed(program, graph), inputs, { ...options, cache, ...(observe && { observe }), ...(kernels && { kernels }) }),
     dispose: async () => {},
   };
 }

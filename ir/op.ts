@@ -44,6 +44,8 @@ export interface Primitive<Name extends string = string, A extends AttrSchema = 
   evaluateStreamed?(inputs: readonly Tensor[], weight: TensorData, attrs: AttrValues<A>): Promise<readonly RawTensor[]>;
   /** Which operand evaluateStreamed takes unread. */
   readonly streamedOperand?: number;
+  /** The result of unread weights as one more unread weight, for ops whose result may be too large to hold. */
+  lazily?(weights: readonly TensorData[], attrs: AttrValues<A>): TensorData;
 }
 
 /** An op that states what it is made of: it works on every backend, and a backend may lower it natively. */

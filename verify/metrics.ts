@@ -117,25 +117,42 @@ export interface Agreement {
   readonly rows: number;
 }
 
-/** `tieMargin` gets the reference's best logit of a row and says which lead over another token is none. */
-export function agreement(candidate: Rows, reference: Rows, tieMargin: (logit: number) => number): Agreement {
+/** What agreement is made of: it may be collected over many comparisons before it is summed up. */
+export interface RowAgreements {
+  readonly divergences: readonly number[];
+  readonly same: number;
+  readonly ties: number;
+}
+
+/** `tieMargin` gets the reference's best logit of a row and says which lead over another token is none. @throws RangeError when the rows do not pair up. */
+export function compareRows(candidate: Rows, reference: Rows, tieMargin: (logit: number) => number): RowAgreements {
   expectAligned(candidate, reference);
-  const rows = reference.starts.length;
-  const divergences = Float64Array.from({ length: rows }, (_, row) => klDivergence(candidate, reference, row)).toSorted();
+  const divergences = Array.from({ length: reference.starts.length }, (_, row) => klDivergence(candidate, reference, row));
   let [same, ties] = [0, 0];
-  for (let row = 0; row < rows; row++) {
+  for (let row = 0; row < divergences.length; row++) {
     const verdict = compareChoices(choose(candidate, row), reference, row, tieMargin);
     if (verdict !== 'different') same++;
     if (verdict === 'tie') ties++;
   }
+  return { divergences, same, ties };
+}
+
+/** Each row of all comparisons counts once. */
+export function pooledAgreement(parts: readonly RowAgreements[]): Agreement {
+  const divergences = Float64Array.from(parts.flatMap((part) => part.divergences)).toSorted();
+  const rows = divergences.length;
   return {
     meanKld: rows === 0 ? 0 : divergences.reduce((sum, x) => sum + x, 0) / rows,
     kld99: divergences[Math.max(0, Math.ceil(0.99 * rows) - 1)] ?? 0,
     maxKld: divergences.at(-1) ?? 0,
-    sameTop1: rows === 0 ? 1 : same / rows,
-    ties,
+    sameTop1: rows === 0 ? 1 : parts.reduce((sum, part) => sum + part.same, 0) / rows,
+    ties: parts.reduce((sum, part) => sum + part.ties, 0),
     rows,
   };
+}
+
+export function agreement(candidate: Rows, reference: Rows, tieMargin: (logit: number) => number): Agreement {
+  return pooledAgreement([compareRows(candidate, reference, tieMargin)]);
 }
 
 /**

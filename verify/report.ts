@@ -24,7 +24,7 @@ export function reportText(report: VerifyReport): string {
   const ties = report.greedyDifferences.filter(({ tie }) => tie).map((d) => `tie: ${d.case}, row ${d.row}, step ${d.step}: token ${d.candidate} instead of ${d.reference}, which led by ${d.lead.toPrecision(3)}`);
   const verdict = report.passed ? 'passed' : 'FAILED';
   return [
-    `${report.candidate} against ${report.reference}, ${report.precision}:`,
+    `${report.candidate} against ${[report.reference, report.original].filter(Boolean).join(' and ')}, ${report.precision}:`,
     table.toString(),
     ...failures,
     ...divergenceLines(report),

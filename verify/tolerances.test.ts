@@ -30,10 +30,11 @@ test('a tie is 1e-3 in f32, and two units of the logit in f16', () => {
   expect(TOLERANCES.fp16(tiny).tieMargin(0.01)).toBe(1e-3);
 });
 
-test.each(['fp32', 'fp16'] as const)('%s: every output refuses what is not finite, and every bound says why', (precision) => {
-  const { imageFeatures, logits, embeddings, scores, stage } = TOLERANCES[precision](gemma2b);
-  for (const bounds of [imageFeatures, logits, embeddings, scores]) expect(bounds.find(({ metric }) => metric === 'nonFinite')?.atMost).toBe(0);
-  for (const { reason, atMost, atLeast } of [...imageFeatures, ...logits, ...embeddings, ...scores, TOKEN_LENGTH, stage]) {
+test.each(['fp32', 'fp16', 'bf16', 'int8', 'int4', 'q4f16'] as const)('%s: every output refuses what is not finite, and every bound says why', (precision) => {
+  const { imageFeatures, logits, embeddings, scores, stage, quality } = TOLERANCES[precision](gemma2b);
+  const against = quality?.('none').bounds ?? [];
+  for (const bounds of [imageFeatures, logits, embeddings, scores, ...(quality ? [against] : [])]) expect(bounds.find(({ metric }) => metric === 'nonFinite')?.atMost).toBe(0);
+  for (const { reason, atMost, atLeast } of [...imageFeatures, ...logits, ...embeddings, ...scores, ...against, TOKEN_LENGTH, stage]) {
     expect(reason.length).toBeGreaterThan(12);
     expect(atMost === undefined).not.toBe(atLeast === undefined);
   }

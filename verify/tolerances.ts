@@ -2,7 +2,7 @@ import type { ProgramMetadata } from '../ir/graph.ts';
 import type { Agreement, Difference } from './metrics.ts';
 
 /** Precisions that bundles come in. Each must have its row in TOLERANCES. */
-export type Precision = 'fp32' | 'fp16';
+export type Precision = 'fp32' | 'fp16' | 'bf16' | 'int8' | 'int4' | 'q4f16';
 
 export type MetricName = keyof Pick<Difference, 'maxAbs' | 'relativeL2' | 'cosine' | 'nonFinite'> | keyof Pick<Agreement, 'meanKld' | 'kld99' | 'maxKld' | 'sameTop1'>;
 
@@ -24,9 +24,25 @@ export interface Tolerances {
   readonly embeddings: readonly Bound[];
   /** For MaxSim scores. */
   readonly scores: readonly Bound[];
+  /**
+   * For logits against the original, all cases pooled, where the reference is the quantized program: what the codes may cost.
+   * They are far wider than the bounds on the reference, which hold what computes the codes to them. Absent when the reference
+   * is the original.
+   */
+  readonly quality?: (help: Help) => Quality;
   /** Relative L2 from which a stage counts as diverging. */
   readonly stage: Bound;
   /** The lead over another token that is none, given the best logit. */
+  readonly tieMargin: (logit: number) => number;
+}
+
+/** What codes were chosen by: the weights alone, or also more bits for some of them (`--mixed`) or calibration. */
+export type Help = 'none' | 'mixed or calibrated';
+
+/** Bounds on logits against the original's. */
+export interface Quality {
+  readonly bounds: readonly Bound[];
+  /** The lead over another token that is none: within the noise that the bound on the divergence allows. */
   readonly tieMargin: (logit: number) => number;
 }
 
@@ -61,11 +77,15 @@ export function f16Ulp(x: number): number {
  */
 export function tolerancesOf(precision: Precision, metadata: Pick<ProgramMetadata, 'layers' | 'hiddenSize' | 'retrievalWidth'>): Tolerances {
   const tolerances = TOLERANCES[precision](metadata);
-  return metadata.retrievalWidth === undefined ? tolerances : { ...tolerances, logits: tolerances.logits.filter(({ metric }) => metric !== 'sameTop1') };
+  if (metadata.retrievalWidth === undefined) return tolerances;
+  const values = (bounds: readonly Bound[]) => bounds.filter(({ metric }) => metric !== 'sameTop1');
+  const { logits, quality } = tolerances;
+  return { ...tolerances, logits: values(logits), ...(quality && { quality: (help: Help) => ({ ...quality(help), bounds: values(quality(help).bounds) }) }) };
 }
 
-export const TOLERANCES: { readonly [P in Precision]: (sizes: Sizes) => Tolerances } = {
-  fp32: (sizes) => ({
+/** Arithmetic in f32. */
+function f32(sizes: Sizes): Tolerances {
+  return {
     imageFeatures: [
       FINITE,
       { metric: 'maxAbs', atMost: f32MaxAbs(sizes), reason: 'rounding of f32 over the layers; see f32MaxAbs' },
@@ -90,8 +110,12 @@ export const TOLERANCES: { readonly [P in Precision]: (sizes: Sizes) => Toleranc
     scores: [FINITE, { metric: 'relativeL2', atMost: 1e-5, reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of' }],
     stage: { metric: 'relativeL2', atMost: 1e-5, reason: 'as for the outputs: stages lead up to them' },
     tieMargin: () => 1e-3,
-  }),
-  fp16: () => ({
+  };
+}
+
+/** Products in f16, the rest in f32. */
+function f16(): Tolerances {
+  return {
     imageFeatures: [
       FINITE,
       {
@@ -117,5 +141,59 @@ export const TOLERANCES: { readonly [P in Precision]: (sizes: Sizes) => Toleranc
     // The head's result is itself rounded to f16: two logits closer than one unit may become equal or swap by that alone, and
     // the rounding of the head's input is as large again. A fixed 1e-3 would be under a tenth of a unit at logits of 16.
     tieMargin: (logit) => Math.max(1e-3, 2 * f16Ulp(logit)),
-  }),
+  };
+}
+
+/** Products in bf16: 8 bits where f16 has 11, so that each rounding is 8 times as coarse. */
+function bf16(): Tolerances {
+  return {
+    imageFeatures: [
+      FINITE,
+      { metric: 'relativeL2', atMost: 4e-2, reason: '8 times the bound of f16, as its unit is' },
+      { metric: 'cosine', atLeast: 0.999, reason: '1 - cosine is half the square of the relative error: 8e-4 at its bound' },
+    ],
+    logits: [
+      FINITE,
+      { metric: 'meanKld', atMost: 2e-3, reason: 'the divergence grows with the square of the error: 64 times the 2.5e-5 of f16 (llama.cpp, Llama 3 8B) is 1.6e-3' },
+      { metric: 'sameTop1', atLeast: 0.975, reason: 'as for int8, whose divergence is as large' },
+      { metric: 'relativeL2', atMost: 8e-2, reason: '8 times the bound of f16' },
+    ],
+    embeddings: [FINITE, { metric: 'relativeL2', atMost: 8e-2, reason: 'as for logits; of vectors of length 1 it is their rms distance, in radians' }],
+    scores: [FINITE, { metric: 'relativeL2', atMost: 8e-2, reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of' }],
+    stage: { metric: 'relativeL2', atMost: 8e-2, reason: 'as for logits' },
+    tieMargin: (logit) => Math.max(1e-3, 16 * f16Ulp(logit)),
+  };
+}
+
+/**
+ * Noise of standard deviation σ on each logit makes a divergence of about σ² / 2 (half the variance under the original's
+ * distribution), and errors by √2 σ = 2 √divergence in the lead of one token over another. Cases of random tokens leave any model
+ * undecided: int8 changes a tenth of the top tokens of one at a divergence of 8e-5, all within a lead of 0.05.
+ */
+function qualityOf(meanKld: number, kldReason: string, sameTop1: number, top1Reason: string): Quality {
+  return {
+    bounds: [FINITE, { metric: 'meanKld', atMost: meanKld, reason: kldReason }, { metric: 'sameTop1', atLeast: sameTop1, reason: top1Reason }],
+    tieMargin: () => 2 * Math.sqrt(meanKld),
+  };
+}
+
+/** Codes of 8 bits. */
+function int8Quality(): Quality {
+  return qualityOf(2e-3, 'llama.cpp’s published q8_0 of Llama 3 8B, blocks of 32 too, has 1.4e-3', 0.975, 'llama.cpp’s published q8_0 of Llama 3 8B, off ties');
+}
+
+/** Codes of 4 bits in blocks of 32. */
+function int4Quality(help: Help): Quality {
+  const assisted = help !== 'none';
+  const kldReason = 'llama.cpp’s published q4_K_M of Llama 3 8B, mixed and without data, has 0.0313: more bits for some weights or calibration must do better, codes of the weights alone may be a little worse';
+  return qualityOf(assisted ? 0.03 : 0.04, kldReason, assisted ? 0.93 : 0.92, 'llama.cpp’s published q4_K_M of Llama 3 8B, off ties');
+}
+
+export const TOLERANCES: { readonly [P in Precision]: (sizes: Sizes) => Tolerances } = {
+  fp32: f32,
+  fp16: f16,
+  bf16,
+  int8: (sizes) => ({ ...f32(sizes), quality: int8Quality }),
+  int4: (sizes) => ({ ...f32(sizes), quality: int4Quality }),
+  q4f16: () => ({ ...f16(), quality: int4Quality }),
 };

@@ -7,15 +7,19 @@ import { compareStages, type Phase, type StageDifference, type StageNames } from
 import { VerifyError } from './error.ts';
 import { checkGreedy, type GreedyDifference } from './greedy.ts';
 import { checkInvariants, checkRowsAlone } from './invariants.ts';
+import { QualityTally } from './quality.ts';
 import type { Recorded } from './recording.ts';
 import { checkLengths, checkScores, type ComparedVectors } from './retrieval.ts';
 import { runCase, type Outcome } from './run_case.ts';
-import { tolerancesOf, type Precision, type Tolerances } from './tolerances.ts';
+import { keptTokens } from './tokens.ts';
+import { tolerancesOf, type Help, type Precision, type Tolerances } from './tolerances.ts';
 
 export interface VerifyOptions {
   readonly candidate: Runner;
-  /** Another runner, or what another implementation was seen to say. */
-  readonly reference: Runner | Recorded;
+  /** What it must equal but for rounding: another runner, or what another implementation was seen to say. Without, only `original` counts. */
+  readonly reference?: Runner | Recorded;
+  /** For quantized bundles, whose reference is the quantized program: the model as it was. */
+  readonly original?: Original;
   readonly metadata: ProgramMetadata;
   readonly cases: readonly VerifyCase[];
   readonly precision: Precision;
@@ -26,6 +30,15 @@ export interface VerifyOptions {
   /** Hears of finished and all steps (they take different time) and of what is being computed. */
   readonly onProgress?: (done: number, total: number, label: string) => void;
   readonly signal?: AbortSignal;
+}
+
+/** What a quantized bundle may differ from by no more than its codes cost. */
+export interface Original {
+  readonly model: Runner | Recorded;
+  /** What the codes were chosen by. */
+  readonly help: Help;
+  /** Pictures and prompts such as people have; default those of the comparison, whose random tokens ask more of codes. */
+  readonly cases?: readonly VerifyCase[];
 }
 
 /** The first place where the candidate leaves the reference. */
@@ -44,7 +57,9 @@ export interface Divergence {
 export interface VerifyReport {
   readonly passed: boolean;
   readonly candidate: string;
-  readonly reference: string;
+  readonly reference?: string;
+  /** Where quality was checked: what against. */
+  readonly original?: string;
   readonly precision: Precision;
   readonly checks: readonly Check[];
   /** Steps at which greedy decoding would part, ties included. */
@@ -56,15 +71,21 @@ export interface VerifyReport {
 /**
  * Compares what a bundle computes with what its reference computes, on every case: image features, logits of the prompt,
  * of a teacher-forced suffix and of greedy steps, greedy tokens; ColPali's vectors and what they score; then the candidate
- * with itself. Padding counts nowhere, but that its vectors must be 0; logits are compared on metadata.vocabSize columns. @throws VerifyError when a case or a recording does not fit.
+ * with itself, and, where its reference is the quantized program, with the original. Padding counts nowhere, but that its
+ * vectors must be 0; logits are compared on metadata.vocabSize columns. @throws VerifyError when a case or a recording does not fit.
  */
 export async function verifyProgram(options: VerifyOptions): Promise<VerifyReport> {
   const { candidate, reference, metadata, cases, precision, invariants = true, signal } = options;
+  const { original: before } = options;
+  if (!reference && !before) throw new VerifyError('bad_case', 'neither a reference nor an original: nothing would be verified', 'pass one of them');
   if (cases.length === 0) throw new VerifyError('bad_case', 'no cases: nothing would be verified', 'pass at least one case');
   const started = performance.now();
   const tolerances = tolerancesOf(precision, metadata);
   const model: Model = { runner: candidate, metadata };
-  const total = cases.length * (invariants ? 3 : 2);
+  const quality = before && tolerances.quality?.(before.help);
+  if (!reference && !quality) throw new VerifyError('bad_case', `${precision} has no bounds on quality: it must equal a reference`, 'pass the original as the reference');
+  const qualityCases = quality ? (before.cases ?? cases) : [];
+  const total = cases.length * [reference, candidate, invariants].filter(Boolean).length + 2 * qualityCases.length;
   let done = 0;
   const part = async <T>(label: string, work: () => Promise<T>): Promise<T> => {
     signal?.throwIfAborted();
@@ -73,26 +94,38 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
     options.onProgress?.(++done, total, label);
     return result;
   };
+  const outcomeOf = async (side: Runner | Recorded, verifyCase: VerifyCase, follow?: Outcome): Promise<Outcome> =>
+    'outcomes' in side ? recordedOutcome(side, verifyCase.name) : runCase({ runner: side, metadata }, verifyCase, follow?.greedy ? { follow: follow.greedy.tokens } : {});
   const checks: Check[] = [];
   const greedyDifferences: GreedyDifference[] = [];
   const vectors: ComparedVectors[] = [];
   let divergence: Divergence | undefined;
   for (const verifyCase of cases) {
     const { name } = verifyCase;
-    const expected = await part(`${name}: reference`, async () => ('outcomes' in reference ? recordedOutcome(reference, name) : runCase({ runner: reference, metadata }, verifyCase)));
-    const outcome = await part(`${name}: candidate`, () => runCase(model, verifyCase, expected.greedy ? { follow: expected.greedy.tokens } : {}));
-    const compared = compareOutcomes(verifyCase, outcome, expected, metadata, tolerances);
-    checks.push(...compared.checks);
-    greedyDifferences.push(...compared.differences);
-    vectors.push({ verifyCase, candidate: outcome.prefillEmbeddings, reference: expected.prefillEmbeddings });
-    const failed = compared.checks.find(({ passed }) => !passed);
-    if (failed && !divergence) divergence = await locate(options, verifyCase, expected, tolerances, failed);
+    const expected = reference && (await part(`${name}: reference`, () => outcomeOf(reference, verifyCase)));
+    const outcome = await part(`${name}: candidate`, () => outcomeOf(candidate, verifyCase, expected));
+    if (expected) {
+      const compared = compareOutcomes(verifyCase, outcome, expected, metadata, tolerances);
+      checks.push(...compared.checks);
+      greedyDifferences.push(...compared.differences);
+      vectors.push({ verifyCase, candidate: outcome.prefillEmbeddings, reference: expected.prefillEmbeddings });
+      const failed = compared.checks.find(({ passed }) => !passed);
+      if (failed && !divergence) divergence = await locate(options, verifyCase, expected, tolerances, failed);
+    }
     if (invariants)
       checks.push(...(await part(`${name}: candidate against itself`, async () => [...checkLengths(verifyCase, outcome), ...(await checkRowsAlone(model, verifyCase, outcome, tolerances)), ...(await checkInvariants(model, verifyCase, tolerances))])));
   }
-  checks.push(...checkScores(vectors, 'outcomes' in reference ? (reference.scores ?? []) : [], tolerances));
+  if (reference) checks.push(...checkScores(vectors, 'outcomes' in reference ? (reference.scores ?? []) : [], tolerances));
+  if (quality) {
+    const tally = new QualityTally(metadata, quality.tieMargin);
+    for (const verifyCase of qualityCases) {
+      const original = await part(`${verifyCase.name}: original`, () => outcomeOf(before.model, verifyCase));
+      tally.add(verifyCase, await part(`${verifyCase.name}: candidate`, () => outcomeOf(candidate, verifyCase, original)), original);
+    }
+    checks.push(tally.check(quality.bounds));
+  }
   const passed = checks.every((check) => check.passed);
-  const descriptions = { candidate: candidate.description, reference: reference.description };
+  const descriptions = { candidate: candidate.description, ...(reference && { reference: reference.description }), ...(quality && { original: before.model.description }) };
   return { passed, ...descriptions, precision, checks, greedyDifferences, ...(divergence && { firstDivergingStage: divergence }), seconds: (performance.now() - started) / 1000 };
 }
 
@@ -120,18 +153,12 @@ function compareOutcomes(verifyCase: VerifyCase, candidate: Outcome, reference: 
   return { checks: [...checks, check], differences };
 }
 
-/** For the last `kept` prompt positions of every row: whether they are tokens. */
-function keptTokens({ attentionMask: { shape, data } }: VerifyCase, kept: number): boolean[] {
-  const [batch, length] = shape as readonly [number, number];
-  return Array.from({ length: batch }, (_, b) => Array.from(data.subarray((b + 1) * length - kept, (b + 1) * length), (m) => m !== 0)).flat();
-}
-
 /** Runs both sides again with stages and finds the first that is off. */
 async function locate({ candidate, reference, metadata, stages }: VerifyOptions, verifyCase: VerifyCase, expected: Outcome, tolerances: Tolerances, failed: Check): Promise<Divergence | undefined> {
   if (!stages) return undefined;
   const staged = { ...verifyCase, maxNewTokens: 0 };
   const ours = await runCase({ runner: candidate, metadata }, staged, { stages });
-  const theirs = 'outcomes' in reference ? expected : await runCase({ runner: reference, metadata }, staged, { stages });
+  const theirs = !reference || 'outcomes' in reference ? expected : await runCase({ runner: reference, metadata }, staged, { stages });
   if (!ours.stages || !theirs.stages) return undefined;
   const compared = compareStages(verifyCase, ours.stages, theirs.stages, stages, tolerances);
   if (compared.length === 0) return undefined;

@@ -5,6 +5,7 @@ import { GraphBuilder } from '../../ir/builder.ts';
 import { ops, type OpName } from '../../ir/ops/index.ts';
 import { tensorOf } from '../../ir/tensor.ts';
 import { sym } from '../../ir/dim.ts';
+import type { EmitOptions } from '../backend.ts';
 import type { Device } from './session.ts';
 import { open } from './run.ts';
 import { expectClose, type Tolerance } from './testing/compare.ts';
@@ -19,17 +20,17 @@ const EXACT: Tolerance = { absolute: 0, relative: 0 };
  * rounds after each step of a composite, ONNX Runtime once at its end: a few units of 2^-11 of values up to about 4. */
 const APPROXIMATE: { readonly [D in DType]?: Tolerance } = { f32: { absolute: 2e-6, relative: 2e-6 }, f16: { absolute: 4e-3, relative: 4e-3 } };
 const approximate: ReadonlySet<OpName> = new Set<OpName>([
-  'attention', 'conv2d', 'erf', 'gelu_erf', 'gelu_tanh', 'layer_norm', 'linear', 'matmul', 'reduce_mean', 'rms_norm', 'rope', 'softmax', 'tanh',
+  'attention', 'conv2d', 'erf', 'gelu_erf', 'gelu_tanh', 'layer_norm', 'linear', 'matmul', 'quantized_linear', 'reduce_mean', 'rms_norm', 'rope', 'softmax', 'tanh',
 ]);
 /** GPUs divide and take roots to a few units in the last place (WGSL 1.0, 15.7.4), and contract a·b + c. */
 const GPU: Tolerance = { absolute: 1e-5, relative: 1e-5 };
 
 const titled = (Object.entries(opCases) as [OpName, (typeof opCases)[OpName]][]).flatMap(([name, cases]) => cases.map((opCase) => ({ name, title: opCase.title, opCase })));
 
-async function expectConformance(name: OpName, dtype: DType, device: Device, tolerance: Tolerance, opCase: (typeof titled)[number]['opCase']): Promise<void> {
+async function expectConformance(name: OpName, dtype: DType, device: Device, tolerance: Tolerance, opCase: (typeof titled)[number]['opCase'], options: Omit<EmitOptions, 'precision'> = {}): Promise<void> {
   const graph = opGraph(name, opCase, dtype);
   const program = programOf(graph);
-  await using bundle = await emittedBundle(program);
+  await using bundle = await emittedBundle(program, 'fp32', undefined, options);
   const [runner, reference] = [await open(bundle.dir, { device }), evaluatorRunner(program)];
   for (const [seed, sizes] of opCase.sizes.entries()) {
     const inputs = opInputs(graph, sizes, 100 * seed);
@@ -72,4 +73,12 @@ describe('each op on webgpu equals the evaluator', () => {
     const dtype = (opCase.dtypes ?? ['f32']).includes('f32') ? 'f32' : opCase.dtypes![0]!;
     itOnGpu(`${name}: ${title} (${dtype})`, () => expectConformance(name, dtype, 'webgpu', dtype === 'f32' ? GPU : EXACT, opCase));
   }
+});
+
+describe('weights in blocks by ONNX’s own ops equal the evaluator', () => {
+  const weights = titled.filter(({ name }) => name === 'quantized_linear' || name === 'quantized_gather');
+  it.each(weights)('cpu, $name: $title', async ({ name, opCase }) => {
+    for (const dtype of ['f32', 'f16'] as const) await expectConformance(name, dtype, 'cpu', name === 'quantized_linear' ? APPROXIMATE[dtype]! : EXACT, opCase, { quantizedOps: 'qdq' });
+  });
+  for (const { name, title, opCase } of weights) itOnGpu(`webgpu, ${name}: ${title}`, () => expectConformance(name, 'f32', 'webgpu', GPU, opCase, { quantizedOps: 'qdq' }));
 });

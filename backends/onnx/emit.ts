@@ -11,8 +11,8 @@ import { modelFile } from './model_file.ts';
  * Each graph as `onnx/<name>.onnx` with its weights in `<name>.onnx_data`, `_data_1`, …; weights up to 1 KB stay in the model file.
  * Pure. @throws BackendError for a precision without a file name and for what ONNX Runtime cannot compute.
  */
-export function emit(program: Program, { precision }: EmitOptions, dataFileBytes = DATA_FILE_BYTES): Artifact {
-  return { files: program.graphs.flatMap((graph) => graphFiles(lowerGraph(graph), modelFileName(graph.name, precision), dataFileBytes)) };
+export function emit(program: Program, { precision, ...options }: EmitOptions, dataFileBytes = DATA_FILE_BYTES): Artifact {
+  return { files: program.graphs.flatMap((graph) => graphFiles(lowerGraph(graph, options), modelFileName(graph.name, precision), dataFileBytes)) };
 }
 
 function graphFiles(graph: ReturnType<typeof lowerGraph>, name: string, dataFileBytes: number): ArtifactFile[] {

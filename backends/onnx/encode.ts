@@ -14,7 +14,7 @@ import {
   type NodeProtoSchema,
   type ValueInfoProtoSchema,
 } from './proto/onnx_pb.ts';
-import { IR_VERSION, OPSET, PRODUCER } from './version.ts';
+import { CONTRIB_OPSET, IR_VERSION, OPSET, PRODUCER } from './version.ts';
 
 /** Key prefix in `metadata_props` of the tensor that holds a stage: `pgconv.stage.lm.0`. */
 export const STAGE_KEY = 'pgconv.stage.';
@@ -26,7 +26,7 @@ export function encodeModelHead(graph: OnnxGraph): Uint8Array {
     create(ModelProtoSchema, {
       irVersion: BigInt(IR_VERSION),
       producerName: PRODUCER,
-      opsetImport: [{ domain: '', version: BigInt(OPSET) }],
+      opsetImport: [{ domain: '', version: BigInt(OPSET) }, ...(graph.nodes.some((node) => node.domain === 'com.microsoft') ? [{ domain: 'com.microsoft', version: BigInt(CONTRIB_OPSET) }] : [])],
       metadataProps: [{ key: 'pgconv.graph', value: graph.name }, ...graph.stages.map(({ name, tensor }) => ({ key: `${STAGE_KEY}${name}`, value: tensor }))],
     }),
   );

@@ -9,6 +9,7 @@ describe('file names that transformers.js asks for', () => {
     ['q8', 'decoder_model_merged_quantized.onnx'],
     ['int8', 'decoder_model_merged_int8.onnx'],
     ['uint8', 'decoder_model_merged_uint8.onnx'],
+    ['int4', 'decoder_model_merged_q4.onnx'],
     ['q4', 'decoder_model_merged_q4.onnx'],
     ['q4f16', 'decoder_model_merged_q4f16.onnx'],
     ['bnb4', 'decoder_model_merged_bnb4.onnx'],

@@ -3,13 +3,14 @@ import { BackendError } from '../error.ts';
 /** Folder of the graphs in a bundle: the default `subfolder` of transformers.js. */
 export const ONNX_FOLDER = 'onnx';
 
-/** What transformers.js appends to a graph's name for each `dtype` (its src/utils/dtypes.js). It has none for bf16. */
+/** What transformers.js appends to a graph's name for each `dtype` (its src/utils/dtypes.js), and for int4, which it calls q4. It has none for bf16. */
 const suffixes: Readonly<Record<string, string>> = {
   fp32: '',
   fp16: '_fp16',
   q8: '_quantized',
   int8: '_int8',
   uint8: '_uint8',
+  int4: '_q4',
   q4: '_q4',
   q4f16: '_q4f16',
   bnb4: '_bnb4',

@@ -8,21 +8,23 @@ import { supportedDTypes } from './dtype.ts';
 import { LoweringContext } from './lower/context.ts';
 import { lowering } from './lower/index.ts';
 import type { OnnxGraph } from './lower/model.ts';
+import { quantizedRules, type QuantizedOptions } from './lower/quantized.ts';
 
 /** Composites that have a rule. */
 export const native = nativeComposites(lowering);
 
 /** One graph as ONNX nodes and initializers; no weight is read. @throws BackendError naming what ONNX Runtime cannot do. */
-export function lowerGraph(graph: Graph): OnnxGraph {
+export function lowerGraph(graph: Graph, options: QuantizedOptions = {}): OnnxGraph {
   const prepared = runPasses(graph, [decompose(native), eliminateCommonSubexpressions, eliminateDeadCode]);
   checkDTypes(prepared);
   const context = new LoweringContext(prepared);
-  for (const node of prepared.nodes) lowerNode(context, node);
+  const rules = { ...lowering, ...quantizedRules(options) };
+  for (const node of prepared.nodes) lowerNode(context, rules, node);
   return context.finish();
 }
 
-function lowerNode(context: LoweringContext, node: Node): void {
-  const rule = lowering[node.op] as Rule<LoweringContext, OpName> | undefined; // the union of rules takes the intersection of nodes
+function lowerNode(context: LoweringContext, rules: typeof lowering, node: Node): void {
+  const rule = rules[node.op] as Rule<LoweringContext, OpName> | undefined; // the union of rules takes the intersection of nodes
   if (!rule) throw new BackendError('unsupported', `${node.op} was not decomposed`, { tensor: node.outputs[0]!.name });
   rule(context, node);
 }

@@ -6,6 +6,7 @@ import { convertCommand } from './convert.ts';
 import { failureOf } from './exit.ts';
 import { inspectCommand } from './inspect.ts';
 import { json, processIo, type Io } from './io.ts';
+import { qualityCommand } from './quality.ts';
 import { runCommand } from './run.ts';
 import { synthCommand } from './synth.ts';
 import { verifyCommand } from './verify.ts';
@@ -48,7 +49,7 @@ export async function runCommandLine(args: readonly string[], io: Io): Promise<n
     .description('Compiles PaliGemma checkpoints to bundles that run in browsers and on servers, and proves that each bundle computes what the original computed.')
     .version(TOOL.version)
     .addHelpText('after', HELP);
-  for (const make of [convertCommand, inspectCommand, verifyCommand, runCommand, synthCommand]) program.addCommand(make(io, result));
+  for (const make of [convertCommand, inspectCommand, verifyCommand, runCommand, qualityCommand, synthCommand]) program.addCommand(make(io, result));
   for (const command of [program, ...program.commands])
     command
       .exitOverride()

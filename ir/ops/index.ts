@@ -5,6 +5,7 @@ import { attention } from './attention.ts';
 import { cast } from './cast.ts';
 import { concat } from './concat.ts';
 import { conv2d } from './conv2d.ts';
+import { dequantize } from './dequantize.ts';
 import { dimValue } from './dim_value.ts';
 import { div } from './div.ts';
 import { equal } from './equal.ts';
@@ -21,6 +22,8 @@ import { matmul } from './matmul.ts';
 import { mul } from './mul.ts';
 import { not } from './not.ts';
 import { or } from './or.ts';
+import { quantizedGather } from './quantized_gather.ts';
+import { quantizedLinear } from './quantized_linear.ts';
 import { reduceMean } from './reduce_mean.ts';
 import { reshape } from './reshape.ts';
 import { rmsNorm } from './rms_norm.ts';
@@ -42,6 +45,7 @@ export const ops = {
   cast,
   concat,
   conv2d,
+  dequantize,
   dim_value: dimValue,
   div,
   equal,
@@ -58,6 +62,8 @@ export const ops = {
   mul,
   not,
   or,
+  quantized_gather: quantizedGather,
+  quantized_linear: quantizedLinear,
   reduce_mean: reduceMean,
   reshape,
   rms_norm: rmsNorm,

@@ -29,6 +29,7 @@ const POLICIES: { readonly [N in OpName]: CastPolicy } = {
   cast: 'keep f32',
   concat: 'follow any operand',
   conv2d: 'compute',
+  dequantize: 'compute',
   dim_value: 'keep f32',
   div: 'keep f32',
   equal: 'keep f32',
@@ -45,6 +46,8 @@ const POLICIES: { readonly [N in OpName]: CastPolicy } = {
   mul: 'follow all operands',
   not: 'keep f32',
   or: 'keep f32',
+  quantized_gather: 'compute',
+  quantized_linear: 'compute',
   reduce_mean: 'keep f32',
   reshape: 'follow any operand',
   rms_norm: 'keep f32',
@@ -62,10 +65,18 @@ const POLICIES: { readonly [N in OpName]: CastPolicy } = {
 /** Operands that an op wants in f32 even when it computes in the target dtype. */
 const F32_OPERANDS: { readonly [N in OpName]?: readonly string[] } = { attention: ['bias?'] };
 
+/** What stays f32 in one graph, by names of values. */
+export interface Keep {
+  /** Values near the limit of the target: what makes them and what reads them computes in f32, on f32 weights; ports of them stay f32. */
+  readonly values: ReadonlySet<string>;
+  /** Results whose op computes in f32 because a step inside of it is near the limit; the result itself may be rounded. */
+  readonly ops: ReadonlySet<string>;
+}
+
 export interface CastFloatsOptions {
   readonly to: 'f16' | 'bf16';
-  /** Names of values that stay f32: what makes them and what reads them computes in f32. For values near the limit of `to`. */
-  readonly keep?: ReadonlySet<string>;
+  /** By the name of the graph. */
+  readonly keep?: ReadonlyMap<string, Keep>;
   /** Inputs and outputs that take the target dtype; the others keep theirs. Default: the KV cache. */
   readonly isNarrowPort?: (name: string) => boolean;
 }
@@ -75,16 +86,28 @@ function isCachePort(name: string): boolean {
   return name.startsWith('past_key_values.') || name.startsWith('present.');
 }
 
+/** The input that takes at the next step what this output gave: both have one dtype. */
+export function cacheInputOf(output: string): string | undefined {
+  return output.startsWith('present.') ? output.replace('present.', 'past_key_values.') : undefined;
+}
+
 /** Floats become `to` where POLICIES says so, with explicit casts at the borders. Runs before decompose: composites carry the intent. */
-export function castFloats({ to, keep = new Set(), isNarrowPort = isCachePort }: CastFloatsOptions): Pass {
+export function castFloats({ to, keep = new Map(), isNarrowPort = isCachePort }: CastFloatsOptions): Pass {
   return {
     name: 'cast_floats',
     doc: 'Products, convolutions, gelu and the embedding compute in the target dtype; residual stream, norms, softmax and rope stay f32.',
     run(graph) {
-      const result = new Caster(graph, to, keep, isNarrowPort).run();
+      const result = new Caster(graph, { to, keep, isNarrowPort }).run();
       return sameGraph(graph, result) ? graph : result;
     },
   };
+}
+
+/** Names of the values that castFloats would round to `to`, and of the ops that would compute in it: what a range can matter to. */
+export function narrowedBy(graph: Graph, { to, keep = new Map(), isNarrowPort = isCachePort }: CastFloatsOptions): Keep {
+  const caster = new Caster(graph, { to, keep, isNarrowPort });
+  caster.run();
+  return caster.narrowed();
 }
 
 /** One value of the old graph in the new one: computed once in one dtype, cast to others on demand, each cast once. */
@@ -101,15 +124,15 @@ interface Forms {
 class Caster {
   readonly #graph: Graph;
   readonly #to: DType;
-  readonly #keep: ReadonlySet<string>;
+  readonly #keep: Keep;
   readonly #isNarrowPort: (name: string) => boolean;
   readonly #builder: GraphBuilder;
   readonly #forms = new Map<Value, Forms>();
 
-  constructor(graph: Graph, to: DType, keep: ReadonlySet<string>, isNarrowPort: (name: string) => boolean) {
+  constructor(graph: Graph, { to, keep, isNarrowPort }: Required<CastFloatsOptions>) {
     this.#graph = graph;
     this.#to = to;
-    this.#keep = keep;
+    this.#keep = keep.get(graph.name) ?? { values: new Set(), ops: new Set() };
     this.#isNarrowPort = isNarrowPort;
     this.#builder = new GraphBuilder(graph.name);
   }
@@ -122,6 +145,15 @@ class Caster {
     for (const { name, value } of stages) this.#builder.stage(name, this.#read(value, this.#formsOf(value).computedIn ?? value.type.dtype));
     for (const { name, value } of outputs) this.#builder.output(name, this.#read(value, this.#portDType(name, value)));
     return this.#builder.build();
+  }
+
+  /** After `run`. */
+  narrowed(): Keep {
+    const { inputs, nodes } = this.#graph;
+    const isNarrow = (value: Value) => isFloat(value.type.dtype) && this.#formsOf(value).byDType.has(this.#to);
+    const computed = nodes.filter((node) => this.#dtypeFor(node) === this.#to).flatMap((node) => node.outputs);
+    const names = (values: readonly Value[]) => new Set(values.map(({ name }) => name));
+    return { values: names([...inputs, ...nodes.flatMap((node) => node.outputs)].filter(isNarrow)), ops: names(computed) };
   }
 
   #node(node: Node): void {
@@ -147,7 +179,8 @@ class Caster {
   }
 
   #dtypeFor(node: Node): DType {
-    if ([...node.inputs, ...node.outputs].some((value) => this.#keep.has(value.name))) return 'f32';
+    const { values, ops: kept } = this.#keep;
+    if ([...node.inputs, ...node.outputs].some((value) => values.has(value.name)) || node.outputs.some((value) => kept.has(value.name))) return 'f32';
     const floats = node.inputs.filter((value) => isFloat(value.type.dtype));
     const isNarrow = (value: Value) => this.#formsOf(value).computedIn === this.#to;
     switch (POLICIES[node.op]) {
@@ -181,8 +214,8 @@ class Caster {
     this.#forms.set(value, { name: form.name, computedIn: dtype, byDType: new Map([[dtype, form]]), names: new Map() });
   }
 
-  #portDType(port: string, { type }: Value): DType {
-    return isFloat(type.dtype) && this.#isNarrowPort(port) ? this.#to : type.dtype;
+  #portDType(port: string, { name, type }: Value): DType {
+    return isFloat(type.dtype) && this.#isNarrowPort(port) && !this.#keep.values.has(name) ? this.#to : type.dtype;
   }
 
   #formsOf(value: Value): Forms {

@@ -1,8 +1,8 @@
 import type { GraphBuilder } from '../builder.ts';
 import { byteLengthOf } from '../dtypes/index.ts';
 import type { Constant, Node, Value } from '../graph.ts';
-import { ops } from '../ops/index.ts';
-import { rewriteGraph } from '../rewrite.ts';
+import { ops, type OpName } from '../ops/index.ts';
+import { emitNode, rewriteGraph } from '../rewrite.ts';
 import { elementCount, type TensorData } from '../tensor.ts';
 import { sliceRows } from '../views/select.ts';
 import type { Pass } from './pass.ts';
@@ -11,8 +11,8 @@ import type { Pass } from './pass.ts';
 const ROW_ALIGNMENT = 64;
 
 /**
- * Weights of more than `maxBytes` are cut along their rows: a linear layer becomes one per shard, joined; an embedding
- * looks each id up in its own shard. The head and the table of a 3B exceed what a browser's ArrayBuffer, a WebGPU
+ * Weights of more than `maxBytes` are cut along their rows, codes of blocks with their scales and zero points: a linear layer
+ * becomes one per shard, joined; an embedding looks each id up in its own shard. The head and the table of a 3B exceed what a browser's ArrayBuffer, a WebGPU
  * binding or one file of external data can hold, and transposing them would hold them whole.
  */
 export function splitLargeWeights(maxBytes: number): Pass {
@@ -21,54 +21,79 @@ export function splitLargeWeights(maxBytes: number): Pass {
     doc: `Linear and embedding weights of more than ${maxBytes} bytes are cut into shards of rows.`,
     run: (graph) =>
       rewriteGraph(graph, (node, { inputs, builder, definitionOf }) => {
-        if (node.op !== 'linear' && node.op !== 'gather') return undefined;
-        const weight = definitionOf(inputs[node.op === 'linear' ? 1 : 0]!);
-        if (!isLargeWeight(weight, maxBytes)) return undefined;
-        const shards = shardsOf(weight.data, maxBytes);
-        const values = shards.map(({ data }, i) => builder.weight(`${weight.value.name}.${i}`, data));
-        return [node.op === 'linear' ? splitLinear(builder, inputs, shards, values) : splitGather(builder, inputs[1]!, shards, values)];
+        const operands = WEIGHT_OPERANDS[node.op];
+        if (!operands) return undefined;
+        const weights = operands.flatMap((operand) => (inputs[operand] ? [definitionOf(inputs[operand])] : []));
+        if (!weights.every(isWeight) || weights[0]!.data.byteLength <= maxBytes) return undefined;
+        const shards = shardsOf(weights, maxBytes).map(({ first, data }, i) => ({ first, rows: data[0]!.shape[0]!, values: data.map((part, k) => builder.weight(`${weights[k]!.value.name}.${i}`, part)) }));
+        return [node.op === 'linear' || node.op === 'quantized_linear' ? splitLinear(builder, node, inputs, shards) : splitGather(builder, node, inputs, shards)];
       }),
   };
 }
 
+/** Where an op takes a matrix: its rows are those of the weight and of what belongs to each row. The first is the largest. */
+const WEIGHT_OPERANDS: { readonly [N in OpName]?: readonly number[] } = { linear: [1], gather: [0], quantized_linear: [1, 2, 3], quantized_gather: [0, 2, 3] };
+
+type WeightConstant = Extract<Constant, { kind: 'weight' }>;
+
+function isWeight(definition: Node | Constant | undefined): definition is WeightConstant {
+  return definition !== undefined && 'kind' in definition && definition.kind === 'weight';
+}
+
+/** Rows from `first` on of each part of a weight. */
 interface Shard {
   readonly first: number;
-  readonly data: TensorData;
+  readonly data: readonly TensorData[];
 }
 
-function isLargeWeight(definition: Node | Constant | undefined, maxBytes: number): definition is Extract<Constant, { kind: 'weight' }> {
-  return definition !== undefined && 'kind' in definition && definition.kind === 'weight' && definition.data.byteLength > maxBytes;
+/** The same as values of the graph. */
+interface ShardValues {
+  readonly first: number;
+  readonly rows: number;
+  readonly values: readonly Value[];
 }
 
-/** As few shards as fit, of nearly the same size. */
-function shardsOf(data: TensorData, maxBytes: number): readonly Shard[] {
+/** As few shards as fit, of nearly the same size. An even number of rows: an odd number of 4-bit zero points ends within a byte. */
+function shardsOf(weights: readonly WeightConstant[], maxBytes: number): readonly Shard[] {
+  const [{ data }] = weights as [WeightConstant];
   const rows = data.shape[0]!;
   const rowBytes = byteLengthOf(data.dtype, elementCount(data.shape.slice(1)));
   const count = Math.ceil(data.byteLength / maxBytes);
   const even = Math.ceil(rows / count / ROW_ALIGNMENT) * ROW_ALIGNMENT;
-  const step = Math.max(1, even * rowBytes <= maxBytes ? even : Math.floor(maxBytes / rowBytes));
-  return Array.from({ length: Math.ceil(rows / step) }, (_, i) => ({ first: i * step, data: sliceRows(data, i * step, Math.min(rows, (i + 1) * step)) }));
+  const step = even * rowBytes <= maxBytes ? even : Math.max(2, Math.floor(maxBytes / rowBytes / 2) * 2);
+  return Array.from({ length: Math.ceil(rows / step) }, (_, i) => ({ first: i * step, data: weights.map((part) => sliceRows(part.data, i * step, Math.min(rows, (i + 1) * step))) }));
 }
 
-function splitLinear(b: GraphBuilder, [x, , bias]: readonly Value[], shards: readonly Shard[], values: readonly Value[]): Value {
-  const parts = values.map((value, i) => {
-    const { first, data } = shards[i]!;
-    const own = bias && b.op(ops.slice, [bias], { axis: 0, begin: first, end: first + data.shape[0]! });
-    return b.op(ops.linear, own ? [x!, value, own] : [x!, value], {});
+/** The op over one shard in place of the whole weight. */
+function over(b: GraphBuilder, node: Node, inputs: readonly Value[], { values }: ShardValues): Value {
+  const operands = [...inputs];
+  WEIGHT_OPERANDS[node.op]!.forEach((operand, i) => {
+    if (values[i]) operands[operand] = values[i];
   });
-  return b.op(ops.concat, parts, { axis: x!.type.shape.length - 1 });
+  return emitNode(b, { ...node, outputs: [] }, operands)[0]!;
+}
+
+function splitLinear(b: GraphBuilder, node: Node, inputs: readonly Value[], shards: readonly ShardValues[]): Value {
+  const bias = node.op === 'linear' ? inputs[2] : undefined;
+  const parts = shards.map((shard) => {
+    const own = bias && b.op(ops.slice, [bias], { axis: 0, begin: shard.first, end: shard.first + shard.rows });
+    return over(b, node, own ? [inputs[0]!, inputs[1]!, own] : inputs, shard);
+  });
+  return b.op(ops.concat, parts, { axis: inputs[0]!.type.shape.length - 1 });
 }
 
 /** Shard i answers for ids from its first row on: the last one wins. Ids outside the table still fail in the last shard. */
-function splitGather(b: GraphBuilder, ids: Value, shards: readonly Shard[], values: readonly Value[]): Value {
+function splitGather(b: GraphBuilder, node: Node, inputs: readonly Value[], shards: readonly ShardValues[]): Value {
+  const ids = inputs[1]!;
   const integer = (value: number) => b.literal(ids.type.dtype, [], [value]);
   const from = (first: number) => b.op(ops.less_equal, [integer(first), ids], {});
-  return shards.slice(1).reduce((rows, { first }, i) => {
-    const own = from(first);
+  const rowsOf = (shard: ShardValues, local: Value) => over(b, node, inputs.with(1, local), shard);
+  return shards.slice(1).reduce((rows, shard, i) => {
+    const own = from(shard.first);
     const next = shards[i + 2];
     const inside = next ? b.op(ops.and, [own, b.op(ops.not, [from(next.first)], {})], {}) : own;
-    const local = b.op(ops.where, [inside, b.op(ops.sub, [ids, integer(first)], {}), integer(0)], {});
+    const local = b.op(ops.where, [inside, b.op(ops.sub, [ids, integer(shard.first)], {}), integer(0)], {});
     const condition = b.op(ops.reshape, [inside], { shape: [...ids.type.shape, 1] });
-    return b.op(ops.where, [condition, b.op(ops.gather, [values[i + 1]!, local], {}), rows], {});
-  }, b.op(ops.gather, [values[0]!, b.op(ops.where, [from(shards[1]!.first), integer(0), ids], {})], {}));
+    return b.op(ops.where, [condition, rowsOf(shard, local), rows], {});
+  }, rowsOf(shards[0]!, b.op(ops.where, [from(shards[1]!.first), integer(0), ids], {})));
 }

@@ -4,7 +4,7 @@ import { byteLengthOf, dtypes, type DType } from '../dtypes/index.ts';
 import { CHUNK_BYTES, elementCount, readRange, type TensorData } from '../tensor.ts';
 
 /** Converts `count` elements of the source dtype; returns bytes of the target dtype. May reuse the source's memory. */
-type Kernel = (source: Uint8Array, count: number) => Uint8Array;
+export type Kernel = (source: Uint8Array, count: number) => Uint8Array;
 
 /** Each element of `data` rounded to `dtype`, under `shape`. */
 export function convertedData(data: TensorData, dtype: DType, shape: readonly number[]): TensorData {
@@ -64,6 +64,11 @@ function kernelFor(from: DType, to: DType): Kernel {
   const kernel = kernels.get(key) ?? makeKernel(from, to);
   kernels.set(key, kernel);
   return kernel;
+}
+
+/** From now on these casts are done by kernels that give the same bytes faster (ir/quantize/kernels/casts.js). */
+export function useCastKernels(casts: Readonly<Partial<Record<`${DType} to ${DType}`, Kernel>>>): void {
+  for (const [key, kernel] of Object.entries(casts)) kernels.set(key, kernel);
 }
 
 function makeKernel(from: DType, to: DType): Kernel {

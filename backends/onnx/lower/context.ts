@@ -2,7 +2,7 @@ import { tensorOf, tensorData, type Tensor, type TensorData } from '../../../ir/
 import { byteLengthOf, dtypes, type DType } from '../../../ir/dtypes/index.ts';
 import type { Constant, Graph, Value } from '../../../ir/graph.ts';
 import { DimTensors } from './dims.ts';
-import type { Initializer, OnnxAttribute, OnnxGraph, OnnxNode } from './model.ts';
+import type { Initializer, OnnxAttribute, OnnxDomain, OnnxGraph, OnnxNode } from './model.ts';
 import { TensorNames } from './names.ts';
 
 /** Literals up to this size lie in the model file: ORT must see shape constants before it opens external data. */
@@ -43,17 +43,17 @@ export class LoweringContext {
   }
 
   /** Adds a node for `result`, under the name of that value. */
-  emit(opType: string, inputs: readonly string[], result: Value, attributes: Readonly<Record<string, OnnxAttribute>> = {}): void {
+  emit(opType: string, inputs: readonly string[], result: Value, attributes: Readonly<Record<string, OnnxAttribute>> = {}, domain: OnnxDomain = ''): void {
     const name = this.#names.of(result);
-    this.#nodes.push({ opType, domain: '', inputs, outputs: [name], attributes });
+    this.#nodes.push({ opType, domain, inputs, outputs: [name], attributes });
     this.#defined.add(result);
     this.dims.learn([result]);
   }
 
   /** Adds a node on the way to a result; returns the tensor, named after `hint`. */
-  step(opType: string, inputs: readonly string[], hint: string, attributes: Readonly<Record<string, OnnxAttribute>> = {}): string {
+  step(opType: string, inputs: readonly string[], hint: string, attributes: Readonly<Record<string, OnnxAttribute>> = {}, domain: OnnxDomain = ''): string {
     const name = this.#names.fresh(hint);
-    this.#nodes.push({ opType, domain: '', inputs, outputs: [name], attributes });
+    this.#nodes.push({ opType, domain, inputs, outputs: [name], attributes });
     return name;
   }
 

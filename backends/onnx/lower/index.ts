@@ -4,6 +4,7 @@ import { lowerGeluErf, lowerGeluTanh, lowerLayerNorm, lowerRmsNorm, lowerRope } 
 import type { LoweringContext } from './context.ts';
 import { same } from './elementwise.ts';
 import { lowerConv2d, lowerGather, lowerLinear } from './products.ts';
+import { quantizedRules } from './quantized.ts';
 import { lowerReduceMean, lowerSoftmax } from './reductions.ts';
 import { lowerConcat, lowerExpand, lowerReshape, lowerSlice, lowerTakeLast, lowerTranspose } from './shapes.ts';
 import { lowerDimValue, lowerIota } from './sizes.ts';
@@ -32,6 +33,7 @@ export const lowering: Lowering<LoweringContext> = {
   mul: same('Mul'),
   not: same('Not'),
   or: same('Or'),
+  ...quantizedRules({}),
   reduce_mean: lowerReduceMean,
   reshape: lowerReshape,
   rms_norm: lowerRmsNorm,

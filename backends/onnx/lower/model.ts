@@ -4,10 +4,13 @@ import type { TensorData } from '../../../ir/tensor.ts';
 
 export type OnnxAttribute = number | bigint | string | readonly number[] | { readonly float: number };
 
+/** ONNX's own ops, or ONNX Runtime's contrib ops. */
+export type OnnxDomain = '' | 'com.microsoft';
+
 /** A node of the target, before it is bytes. An empty input name is an absent optional operand. */
 export interface OnnxNode {
   readonly opType: string;
-  readonly domain: string;
+  readonly domain: OnnxDomain;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   /** A number is an INT, `{ float }` a FLOAT, a list INTS. */

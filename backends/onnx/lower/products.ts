@@ -21,16 +21,16 @@ export function lowerLinear(context: LoweringContext, node: NodeOf<'linear'>, tr
   const [x, weight, bias] = node.inputs as readonly [Value, Value, Value?];
   const result = node.outputs[0]!;
   const data = context.weightOf(weight);
-  if (data && data.byteLength > transposeLimit) return lowerWide(context, x, weight, bias, result);
+  if (data && data.byteLength > transposeLimit) return multiplyByRows(context, x, context.tensor(weight), bias, result);
   const matrix = data ? context.weight(transposeOf(data), `${weight.name}.transposed`) : context.step('Transpose', [context.tensor(weight)], `${weight.name}.transposed`, { perm: [1, 0] });
   if (!bias) return context.emit('MatMul', [context.tensor(x), matrix], result);
   context.emit('Add', [context.step('MatMul', [context.tensor(x), matrix], `${result.name}.product`), context.tensor(bias)], result);
 }
 
-/** Gemm takes matrices only: leading axes are folded into rows and unfolded again. */
-function lowerWide(context: LoweringContext, x: Value, weight: Value, bias: Value | undefined, result: Value): void {
-  const [inner, outer] = [x.type.shape.at(-1) as number, weight.type.shape[0] as number];
-  const operands = (rows: string) => [rows, context.tensor(weight), ...(bias ? [context.tensor(bias)] : [])];
+/** x · matrixᵀ + bias by Gemm, which takes matrices only: leading axes are folded into rows and unfolded again. */
+export function multiplyByRows(context: LoweringContext, x: Value, matrix: string, bias: Value | undefined, result: Value): void {
+  const [inner, outer] = [x.type.shape.at(-1) as number, result.type.shape.at(-1) as number];
+  const operands = (rows: string) => [rows, matrix, ...(bias ? [context.tensor(bias)] : [])];
   if (x.type.shape.length === 2) return context.emit('Gemm', operands(context.tensor(x)), result, { transB: 1 });
   const rows = context.step('Reshape', [context.tensor(x), context.ints(-1, inner)], `${result.name}.rows`);
   const product = context.step('Gemm', operands(rows), `${result.name}.product`, { transB: 1 });

@@ -1,13 +1,13 @@
 import { parseDim, type Dim } from '../../../ir/dim.ts';
 import { GraphBuilder } from '../../../ir/builder.ts';
-import type { DType } from '../../../ir/dtypes/index.ts';
+import { dtypes, type DType } from '../../../ir/dtypes/index.ts';
 import type { Graph } from '../../../ir/graph.ts';
 import { ops, type OpName } from '../../../ir/ops/index.ts';
 import { tensorData, tensorOf, type Tensor } from '../../../ir/tensor.ts';
 import { randomTensor } from '../../../ir/testing/random.ts';
 
-/** An operand: `f[b,s,8]` is a graph input, `w[8]` a weight, `l[]` a literal; `i` is an i64 input, `p` a bool one, `g` always f32. */
-type Operand = string | Tensor;
+/** An operand: `f[b,s,8]` is a graph input, `w[8]` a weight, `l[]` a literal; `i` is an i64 input, `p` a bool one, `g` always f32; `s[8]` scales of codes. A tensor is a literal too. */
+type Operand = string | Tensor | { readonly weight: Tensor };
 
 export interface OpCase {
   readonly title: string;
@@ -26,10 +26,11 @@ export function opGraph(name: OpName, { operands, attrs = {}, beside = [] }: OpC
   const b = new GraphBuilder(name);
   beside.forEach((text, i) => b.input(`z${i}`, { dtype: 'i64', shape: parseOperand(text).shape }));
   const values = operands.map((operand, i) => {
-    if (typeof operand !== 'string') return b.literalTensor(operand);
+    if (typeof operand !== 'string') return 'weight' in operand ? b.weight(`w${i}`, tensorData(operand.weight)) : b.literalTensor(operand);
     const { kind, shape } = parseOperand(operand);
     const weight = () => randomTensor(dtype, shape as number[], 31 + i);
     if (kind === 'w') return b.weight(`w${i}`, tensorData(weight()));
+    if (kind === 's') return b.weight(`w${i}`, tensorData(tensorOf(dtype, shape as number[], weight().data.map((x) => x / 128))));
     if (kind === 'l') return b.literalTensor(weight(), `l${i}`);
     return b.input(`x${i}`, { dtype: inputDTypes[kind] ?? dtype, shape });
   });
@@ -62,6 +63,22 @@ const logical = [binary('equal shapes', 'p[b,s]', 'p[b,s]', ['bool']), binary('b
 const unary: readonly OpCase[] = [{ title: 'of any shape', operands: ['f[b,s,3]'], sizes: withEmpty }, { title: 'a scalar', operands: ['f[]'], sizes: [{}] }];
 /** Prefill and steps. */
 const cached = [{ b: 1, s: 1, p: 0 }, { b: 2, s: 5, p: 0 }, { b: 2, s: 1, p: 6 }, { b: 1, s: 3, p: 4 }] as const;
+/** Codes of a weight, over the whole range of their dtype. */
+const codes = (dtype: 'u4' | 'i4' | 'u8' | 'i8', ...shape: number[]) => {
+  const [least, count] = [dtype.startsWith('i') ? -dtypes[dtype].max - 1 : 0, 2 ** dtypes[dtype].bits];
+  return { weight: tensorOf(dtype, shape, randomTensor('f32', shape, 7).data.map((x) => least + Math.floor((x + 1) * (count / 2)))) };
+};
+const CODES = ['u4', 'u8', 'i4', 'i8'] as const;
+/** Rows that end with a block, within one, within the first; zero points or none; odd numbers of rows and of blocks; a scale a row. */
+const quantized = (make: (q: Operand, scales: string, columns: number, zeros?: Operand) => Omit<OpCase, 'title'>): OpCase[] =>
+  CODES.flatMap((dtype): OpCase[] => [
+    { title: `${dtype}, whole blocks`, ...make(codes(dtype, 5, 2, 32), 's[5,2]', 64) },
+    { title: `${dtype}, a row that ends within a block, zero points`, ...make(codes(dtype, 7, 3, 32), 's[7,3]', 75, codes(dtype, 7, 3)) },
+    { title: `${dtype}, a row shorter than a block, zero points`, ...make(codes(dtype, 9, 1, 16), 's[9,1]', 7, codes(dtype, 9, 1)) },
+    { title: `${dtype}, one row of one column`, ...make(codes(dtype, 1, 1, 16), 's[1,1]', 1) },
+    { title: `${dtype}, a scale a row`, ...make(codes(dtype, 6, 1, 48), 's[6,1]', 48) },
+    { title: `${dtype}, blocks that no kernel has, zero points`, ...make(codes(dtype, 5, 3, 6), 's[5,3]', 17, codes(dtype, 5, 3)) },
+  ]);
 const positive = (shape: number[]) => tensorOf('f32', shape, randomTensor('f32', shape, 5).data.map((x) => Math.abs(x) + 0.01));
 
 /** Shapes that each op is tried on: a new op does not compile without some. */
@@ -101,6 +118,9 @@ export const opCases: { readonly [N in OpName]: readonly OpCase[] } = {
     { title: 'with a computed weight', operands: ['f[b,s,7]', 'f[5,7]'], sizes: usual },
     { title: 'with a literal weight', operands: ['f[b,s,7]', 'l[5,7]'], sizes: usual },
   ],
+  dequantize: quantized((q, scales, columns, zeros) => ({ operands: [q, scales, ...(zeros ? [zeros] : [])], attrs: { columns }, sizes: [{}] })),
+  quantized_linear: quantized((q, scales, columns, zeros) => ({ operands: [`f[b,s,${columns}]`, q, scales, ...(zeros ? [zeros] : [])], attrs: { columns }, sizes: usual })),
+  quantized_gather: quantized((q, scales, columns, zeros) => ({ operands: [q, 'i[b,s]', scales, ...(zeros ? [zeros] : [])], attrs: { columns }, sizes: usual })).filter(({ title }) => !title.includes('one row')), // indices go up to 3
   conv2d: [
     { title: 'of patches', operands: ['f[b,3,8,6]', 'w[5,3,2,2]', 'w[5]'], attrs: { strides: [2, 2] }, sizes: [{ b: 1 }, { b: 2 }] },
     { title: 'overlapping, uneven', operands: ['f[b,2,7,5]', 'w[3,2,3,2]', 'w[3]'], attrs: { strides: [2, 1] }, sizes: [{ b: 1 }, { b: 3 }] },

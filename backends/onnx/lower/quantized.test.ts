@@ -1,0 +1,155 @@
+import { describe, expect, it } from 'vitest';
+import { GraphBuilder } from '../../../ir/builder.ts';
+import { sym } from '../../../ir/dim.ts';
+import type { DType } from '../../../ir/dtypes/index.ts';
+import { evaluatorRunner } from '../../../ir/evaluate.ts';
+import type { Graph } from '../../../ir/graph.ts';
+import { ops } from '../../../ir/ops/index.ts';
+import { runPasses, splitLargeWeights } from '../../../ir/passes/index.ts';
+import { tensorData, tensorOf } from '../../../ir/tensor.ts';
+import { randomTensor } from '../../../ir/testing/random.ts';
+import type { EmitOptions } from '../../backend.ts';
+import { lowerGraph } from '../lower.ts';
+import { open } from '../run.ts';
+import { expectClose } from '../testing/compare.ts';
+import { emittedBundle } from '../testing/emitted_bundle.ts';
+import { itOnGpu } from '../testing/gpu.ts';
+import { programOf } from '../testing/tiny_program.ts';
+import type { OnnxGraph, WeightInitializer } from './model.ts';
+
+interface Sizes {
+  readonly dtype: 'u4' | 'u8';
+  readonly rows: number;
+  readonly blocks: number;
+  readonly block: number;
+  readonly columns: number;
+  readonly zeros: boolean;
+}
+
+/** x · codesᵀ, and rows of the same codes. */
+function model({ dtype, rows, blocks, block, columns, zeros }: Sizes): Graph {
+  const count = dtype === 'u4' ? 16 : 256;
+  const codes = (shape: number[], seed: number) => tensorData(tensorOf(dtype, shape, randomTensor('f32', shape, seed).data.map((x) => Math.floor(((x + 1) * count) / 2))));
+  const b = new GraphBuilder('g');
+  const x = b.input('x', { dtype: 'f32', shape: [sym('b'), sym('s'), columns] });
+  const ids = b.input('ids', { dtype: 'i64', shape: [sym('b'), sym('s')] });
+  const scales = tensorData(tensorOf('f32', [rows, blocks], randomTensor('f32', [rows, blocks], 2).data.map((v) => v / count)));
+  const [q, ...factors] = [b.weight('codes', codes([rows, blocks, block], 1)), b.weight('scales', scales), ...(zeros ? [b.weight('zeros', codes([rows, blocks], 3))] : [])];
+  b.output('y', b.op(ops.quantized_linear, [x, q, ...factors], { columns }));
+  b.output('rows', b.op(ops.quantized_gather, [q, ids, ...factors], { columns }));
+  return b.build();
+}
+
+const weightsOf = ({ initializers }: OnnxGraph) => initializers.filter((i): i is WeightInitializer => i.kind === 'weight').map(({ name, data }) => [name, data.dtype, ...data.shape]);
+const opsOf = ({ nodes }: OnnxGraph) => nodes.map((node) => node.opType);
+
+describe('nbits', () => {
+  it('MatMulNBits reads codes, scales and zero points as they lie; rows of 4-bit zero points begin a byte each', () => {
+    const lowered = lowerGraph(model({ dtype: 'u4', rows: 7, blocks: 3, block: 32, columns: 90, zeros: true }));
+    const product = lowered.nodes.find((node) => node.opType === 'MatMulNBits')!;
+    expect(product).toMatchObject({ domain: 'com.microsoft', attributes: { K: 90, N: 7, bits: 4, block_size: 32 } });
+    expect(product.attributes).not.toHaveProperty('accuracy_level');
+    expect(weightsOf(lowered)).toEqual([
+      ['codes', 'u8', 7, 3, 16],
+      ['scales', 'f32', 7, 3],
+      ['zeros', 'u8', 7, 2],
+      ['codes_1', 'u4', 7, 96],
+      ['zeros_1', 'u4', 7, 3],
+    ]);
+  });
+
+  it('accuracy level 4 is opt-in', () => {
+    const sizes = { dtype: 'u8', rows: 4, blocks: 2, block: 32, columns: 64, zeros: false } as const;
+    expect(lowerGraph(model(sizes), { accuracyLevel: 4 }).nodes[0]!.attributes).toMatchObject({ bits: 8, accuracy_level: 4 });
+  });
+
+  it('a scale a row is repeated over the widest blocks that fill the row', () => {
+    const lowered = lowerGraph(model({ dtype: 'u8', rows: 4, blocks: 1, block: 384, columns: 384, zeros: false }));
+    expect(opsOf(lowered)).toEqual(['MatMulNBits', 'GatherBlockQuantized']);
+    expect(lowered.nodes[0]!.attributes).toMatchObject({ block_size: 128, K: 384 });
+    expect(weightsOf(lowered)).toContainEqual(['scales', 'f32', 4, 3]);
+  });
+
+  it('blocks that the kernels do not have are dequantized by ONNX’s own ops', () => {
+    expect(opsOf(lowerGraph(model({ dtype: 'u8', rows: 4, blocks: 2, block: 24, columns: 48, zeros: true })))).not.toContain('MatMulNBits');
+  });
+});
+
+describe('qdq', () => {
+  it.each([
+    ['u8', 1, { axis: 0 }],
+    ['u8', 2, { axis: 1, block_size: 32 }],
+    ['u4', 2, { axis: 1, block_size: 32 }],
+  ] as const)('%s in %d blocks: DequantizeLinear and Gemm, no contrib op, no transpose', (dtype, blocks, attributes) => {
+    const lowered = lowerGraph(model({ dtype, rows: 4, blocks, block: 32, columns: 32 * blocks, zeros: false }), { quantizedOps: 'qdq' });
+    expect(lowered.nodes.every((node) => node.domain === '')).toBe(true);
+    expect(lowered.nodes.find((node) => node.opType === 'DequantizeLinear')!.attributes).toEqual(attributes);
+    expect(opsOf(lowered)).toContain('Gemm');
+    expect(opsOf(lowered)).not.toContain('Transpose');
+    expect(weightsOf(lowered)[0]).toEqual(['codes', dtype === 'u4' ? 'i4' : 'i8', 4, 32 * blocks]); // around 0: no zero points
+  });
+
+  it('a table is not dequantized: its rows are taken first', () => {
+    const lowered = lowerGraph(model({ dtype: 'u4', rows: 9, blocks: 2, block: 32, columns: 64, zeros: true }), { quantizedOps: 'qdq' });
+    const made = new Set(lowered.nodes.filter((node) => node.opType === 'Gather').flatMap((node) => node.inputs.slice(0, 1)));
+    expect([...made].map((name) => weightsOf(lowered).find(([n]) => n === name))).toEqual([['codes_1', 'u8', 9, 32], ['zeros_1', 'u8', 9, 2], ['scales', 'f32', 9, 2]]);
+  });
+});
+
+it('a computed code is refused by name', () => {
+  const b = new GraphBuilder('g');
+  const q = b.input('q', { dtype: 'u8', shape: [4, 1, 32] });
+  b.output('y', b.op(ops.dequantize, [q, b.weight('s', tensorData(randomTensor('f32', [4, 1], 1)))], { columns: 32 }));
+  expect(() => lowerGraph(b.build())).toThrow('%q is computed');
+});
+
+/** Sums of a thousand products in f32 with weights up to 1: the order of the sum moves the last bits. */
+const SUMS = { absolute: 2e-5, relative: 2e-5 };
+/** Kernels have variants for few and many rows, and for widths that their tiles divide. */
+const SHAPES: readonly Sizes[] = [
+  { dtype: 'u4', rows: 64, blocks: 16, block: 32, columns: 512, zeros: true },
+  { dtype: 'u4', rows: 65, blocks: 9, block: 32, columns: 285, zeros: true },
+  { dtype: 'u8', rows: 64, blocks: 16, block: 32, columns: 512, zeros: false },
+  { dtype: 'u8', rows: 67, blocks: 1, block: 1152, columns: 1152, zeros: false },
+];
+
+async function expectEqual(graph: Graph, options: Omit<EmitOptions, 'precision'>, device: string): Promise<void> {
+  const program = programOf(graph);
+  await using bundle = await emittedBundle(program, 'fp32', undefined, options);
+  const runner = await open(bundle.dir, { device });
+  for (const [b, s] of [[1, 1], [2, 17]] as const) {
+    const columns = graph.inputs[0]!.type.shape[2] as number;
+    const inputs = { x: randomTensor('f32', [b, s, columns], 5), ids: tensorOf('i64', [b, s], Array.from({ length: b * s }, (_, i) => (i * 37) % 64)) };
+    const [actual, expected] = [await runner.run('g', inputs), await evaluatorRunner(program).run('g', inputs)];
+    for (const port of ['y', 'rows']) expectClose(`${port} of ${b} × ${s}`, actual[port], expected[port]!, port === 'y' ? SUMS : { absolute: 0, relative: 0 });
+  }
+  await runner.dispose();
+}
+
+describe.each(SHAPES)('$rows × $columns of $dtype, block $block', (sizes) => {
+  it('equals the evaluator on the cpu', async () => {
+    for (const quantizedOps of ['nbits', 'qdq'] as const) await expectEqual(model(sizes), { quantizedOps }, 'cpu');
+  });
+  itOnGpu('equals the evaluator on webgpu', () => expectEqual(model(sizes), {}, 'webgpu'));
+});
+
+it('shards of codes equal the whole, in files of their own', async () => {
+  const whole = model({ dtype: 'u4', rows: 300, blocks: 5, block: 32, columns: 150, zeros: true });
+  const program = programOf(runPasses(whole, [splitLargeWeights(8 * 1024)]));
+  await using bundle = await emittedBundle(program, 'int4', 10_000);
+  expect(bundle.artifact.files.filter((file) => file.path.includes('.onnx_data')).length).toBeGreaterThan(4);
+  for (const file of bundle.artifact.files) expect(file.byteLength).toBeLessThanOrEqual(10_000 + 2000);
+  const runner = await open(bundle.dir);
+  const inputs = { x: randomTensor('f32', [2, 3, 150], 5), ids: tensorOf('i64', [2, 3], [0, 63, 64, 128, 250, 299]) };
+  const [actual, expected] = [await runner.run('g', inputs), await evaluatorRunner(programOf(whole)).run('g', inputs)];
+  for (const port of ['y', 'rows']) expectClose(port, actual[port], expected[port]!, SUMS);
+  await runner.dispose();
+});
+
+it.each([['f32', 4], ['f16', 2]] as const)('scales are stored in the dtype of the activations: %s', (dtype: DType, bytes) => {
+  const b = new GraphBuilder('g');
+  const x = b.input('x', { dtype, shape: [sym('s'), 32] });
+  b.output('y', b.op(ops.quantized_linear, [x, b.weight('q', tensorData(randomTensor('u8', [64, 1, 32], 1))), b.weight('s', tensorData(randomTensor(dtype, [64, 1], 1)))], { columns: 32 }));
+  const scales = lowerGraph(b.build()).initializers.find((i) => i.name === 's') as WeightInitializer;
+  expect(scales.data.byteLength).toBe(64 * bytes);
+});

@@ -1,0 +1,74 @@
+import type { NodeOf, Value } from '../../../ir/graph.ts';
+import { packedRows, reinterpretedData, repeatedColumns } from '../../../ir/views/bytes.ts';
+import { reshapeData } from '../../../ir/views/select.ts';
+import type { EmitOptions } from '../../backend.ts';
+import type { Lowering } from '../../lowering.ts';
+import type { LoweringContext } from './context.ts';
+import { firstColumns, lowerDequantize, lowerDequantizedGather, lowerDequantizedLinear } from './quantized_qdq.ts';
+import { changed, quantizedWeight, signed, unsigned, type QuantizedWeight, type Stored } from './quantized_weight.ts';
+
+/**
+ * `nbits` is ONNX Runtime's contrib ops MatMulNBits and GatherBlockQuantized; `qdq` ONNX's own DequantizeLinear before Gemm, and
+ * arithmetic behind Gather. Accuracy level 4 costs parity: error 2e-2 against 1e-6.
+ */
+export type QuantizedOptions = Pick<EmitOptions, 'quantizedOps' | 'accuracyLevel'>;
+
+type QuantizedRules = Pick<Required<Lowering<LoweringContext>>, 'dequantize' | 'quantized_gather' | 'quantized_linear'>;
+
+/** Rules for the ops over weights in blocks. */
+export function quantizedRules({ quantizedOps = 'nbits', accuracyLevel = 0 }: QuantizedOptions): QuantizedRules {
+  if (quantizedOps === 'qdq') return { dequantize: lowerDequantize, quantized_gather: lowerDequantizedGather, quantized_linear: lowerDequantizedLinear };
+  return { dequantize: lowerDequantize, quantized_gather: lowerGather, quantized_linear: (context, node) => lowerLinear(context, node, accuracyLevel) };
+}
+
+/** The blocks that ONNX Runtime's kernels read, the widest first. */
+const KERNEL_BLOCKS: readonly number[] = [256, 128, 64, 32, 16];
+
+/**
+ * The weight as the kernels read it: unsigned codes with the zero in the middle of the range. A scale for a whole row becomes
+ * the same scale for each of the widest blocks that fill the row. Undefined when no block of the kernels does.
+ */
+function inKernelBlocks(weight: QuantizedWeight): QuantizedWeight | undefined {
+  const { rows, blocks, block, bits, scales } = weight;
+  const q = unsigned(weight.q);
+  if (KERNEL_BLOCKS.includes(block)) return { ...weight, q, ...(weight.zeros && { zeros: unsigned(weight.zeros) }) };
+  const width = KERNEL_BLOCKS.find((size) => block % size === 0);
+  if (blocks !== 1 || width === undefined || weight.zeros) return undefined;
+  const count = block / width;
+  return { bits, rows, blocks: count, block: width, q, scales: changed(scales, `times ${count}`, (data) => repeatedColumns(data, count)) };
+}
+
+/** MatMulNBits: codes u8[N, blocks, bytes of a block], scales of the activations' dtype, 4-bit zero points in bytes of each row's own. */
+function lowerLinear(context: LoweringContext, node: NodeOf<'quantized_linear'>, accuracyLevel: 0 | 4): void {
+  const [x, q, scales, zeros] = node.inputs as readonly [Value, Value, Value, Value?];
+  const weight = inKernelBlocks(quantizedWeight(context, q, scales, zeros));
+  if (!weight) return lowerDequantizedLinear(context, node);
+  const { bits, rows, blocks, block } = weight;
+  const codes = changed(weight.q, `bytes in blocks of ${block}`, (data) => reinterpretedData(data, 'u8', [rows, blocks, (block * bits) / 8]));
+  const points = weight.zeros && bits === 4 ? changed(weight.zeros, 'packed rows', packedRows) : weight.zeros;
+  const attributes = { K: node.attrs.columns, N: rows, bits, block_size: block, ...(accuracyLevel !== 0 && { accuracy_level: accuracyLevel }) };
+  context.emit('MatMulNBits', [context.tensor(x), ...stored(context, codes, weight.scales, points)], node.outputs[0]!, attributes, 'com.microsoft');
+}
+
+/**
+ * GatherBlockQuantized: codes [R, elements], zero points [R, blocks], both of 4-bit elements where they have 4 bits: as bytes
+ * the CPU and the WebGPU kernel take zero points in different shapes. Codes with a sign need none, and whole blocks come out.
+ */
+function lowerGather(context: LoweringContext, node: NodeOf<'quantized_gather'>): void {
+  const [q, indices, scales, zeros] = node.inputs as readonly [Value, Value, Value, Value?];
+  const result = node.outputs[0]!;
+  const table = inKernelBlocks(quantizedWeight(context, q, scales, zeros));
+  if (!table) return lowerDequantizedGather(context, node);
+  const { bits, rows, blocks, block } = table;
+  const codes = changed(bits === 4 && !table.zeros ? signed(table.q) : table.q, 'rows', (data) => reshapeData(data, [rows, blocks * block]));
+  const [first, ...rest] = stored(context, codes, table.scales, table.zeros);
+  const operands = [first!, context.tensor(indices), ...rest];
+  const attributes = { bits, block_size: block, gather_axis: 0, quantize_axis: 1 };
+  if (node.attrs.columns === blocks * block) return context.emit('GatherBlockQuantized', operands, result, attributes, 'com.microsoft');
+  const whole = context.step('GatherBlockQuantized', operands, `${result.name}.blocks`, attributes, 'com.microsoft');
+  context.emit('Identity', [firstColumns(context, whole, node.attrs.columns, result.name)], result);
+}
+
+function stored(context: LoweringContext, ...parts: readonly (Stored | undefined)[]): string[] {
+  return parts.flatMap((part) => (part ? [context.weight(part.data, part.name)] : []));
+}

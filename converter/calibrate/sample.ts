@@ -1,0 +1,18 @@
+import type { ProgramMetadata } from '../../ir/graph.ts';
+import { padLeft, type Prompt } from '../../verify/prompt.ts';
+import { toPixelValues, type PixelMode } from '../images/pixels.ts';
+import type { RgbImage } from '../images/rgb_image.ts';
+
+/** One picture with one prompt, of which the model is shown what it computes. */
+export interface CalibrationSample {
+  /** For progress and messages. */
+  readonly name: string;
+  /** The row, read or drawn when it is asked for. @throws BadInputError for a damaged picture. */
+  load(): Promise<Prompt>;
+}
+
+/** A picture and the ids of its row, image tokens first, as a prompt of one row: nothing in it is padding. */
+export function promptOf(image: RgbImage, ids: readonly number[], { imageSize, imageTokenId, padTokenId }: ProgramMetadata, mode: PixelMode): Prompt {
+  const pixels = toPixelValues(image, imageSize, mode);
+  return { pixelValues: { dtype: 'f32', shape: [1, 3, imageSize, imageSize], data: pixels }, ...padLeft([ids], padTokenId), imageTokenId };
+}

@@ -1,0 +1,16 @@
+/** How the values of one matrix are stored: codes in blocks, or floats. */
+export const STORAGES = ['int8', 'int4', 'fp16', 'fp32'] as const;
+export type WeightStorage = (typeof STORAGES)[number];
+
+/** Where a weight is: layers count from 0 within their tower. */
+export interface LayerPlace {
+  readonly tower: string;
+  readonly layer: number;
+  readonly layers: number;
+}
+
+/** What a matrix is in its model: a family says it by name, so that neither backends nor passes need to know any. */
+export type WeightRole = { readonly part: 'embedding' } | { readonly part: 'head' } | ({ readonly part: 'value' } & LayerPlace) | ({ readonly part: 'down' } & LayerPlace);
+
+/** The role of a weight; undefined for one that no rule singles out. */
+export type RoleOf = (name: string) => WeightRole | undefined;

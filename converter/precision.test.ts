@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest';
+import { GraphBuilder } from '../ir/builder.ts';
+import { sym } from '../ir/dim.ts';
+import type { Program } from '../ir/graph.ts';
+import { ops } from '../ir/ops/index.ts';
+import { runPasses } from '../ir/passes/index.ts';
+import { printGraph } from '../ir/print.ts';
+import { tensorData } from '../ir/tensor.ts';
+import { randomTensor } from '../ir/testing/random.ts';
+import { isQuantized, passesFor, PRECISIONS, programsFor, storageFor, type PrecisionOptions } from './precision.ts';
+
+/** Two products, one after the other, over a table. */
+function model() {
+  const b = new GraphBuilder('g');
+  const ids = b.input('ids', { dtype: 'i64', shape: [1, sym('s')] });
+  const weight = (name: string, ...shape: number[]) => b.weight(name, tensorData(randomTensor('f32', shape, 1)));
+  const rows = b.op(ops.gather, [weight('table', 40, 64), ids], {});
+  const hidden = b.op(ops.linear, [rows, weight('a', 64, 64), weight('bias', 64)], {});
+  b.output('y', b.op(ops.linear, [hidden, weight('b', 40, 64)], {}));
+  return b.build();
+}
+
+const run = (precision: Parameters<typeof passesFor>[0], options?: PrecisionOptions) => runPasses(model(), passesFor(precision, options));
+const weightsOf = (graph: ReturnType<typeof run>) => Object.fromEntries(graph.constants.flatMap((c) => (c.kind === 'weight' ? [[c.value.name, `${c.data.dtype}[${c.data.shape}]`]] : [])));
+
+test('every precision says whether it quantizes, and what by', () => {
+  expect(PRECISIONS.map((precision) => [precision, isQuantized(precision), storageFor(precision)])).toEqual([
+    ['fp32', false, undefined],
+    ['fp16', false, undefined],
+    ['bf16', false, undefined],
+    ['int8', true, 'int8'],
+    ['int4', true, 'int4'],
+    ['q4f16', true, 'int4'],
+  ]);
+});
+
+test('int8: blocks of 32 around 128, scales in f32', () => {
+  expect(weightsOf(run('int8'))).toEqual({ 'table.codes': 'u8[40,2,32]', 'table.scales': 'f32[40,2]', 'a.codes': 'u8[64,2,32]', 'a.scales': 'f32[64,2]', bias: 'f32[64]', 'b.codes': 'u8[40,2,32]', 'b.scales': 'f32[40,2]' });
+});
+
+test('int8 per channel: a scale a row; 4-bit matrices keep their blocks', () => {
+  const weights = weightsOf(run('int4', { perChannel: true, storageOf: ({ name }) => (name === 'b' ? 'int8' : 'int4') }));
+  expect(weights).toMatchObject({ 'b.codes': 'u8[40,1,64]', 'b.scales': 'f32[40,1]', 'a.codes': 'u4[64,2,32]', 'a.zeros': 'u4[64,2]' });
+});
+
+test('q4f16: scales and products in f16, what was asked to stay f32 in f32', () => {
+  const graph = run('q4f16', { storageOf: ({ name }) => (name === 'b' ? 'fp32' : name === 'a' ? 'fp16' : 'int4') });
+  expect(weightsOf(graph)).toEqual({ 'table.codes': 'u4[40,2,32]', 'table.scales': 'f16[40,2]', 'table.zeros': 'u4[40,2]', 'a.f16': 'f16[64,64]', bias: 'f16[64]', b: 'f32[40,64]' });
+  expect(graph.nodes.filter((node) => node.op !== 'cast').map((node) => `${node.op} ${node.outputs[0]!.type.dtype}`)).toEqual(['quantized_gather f16', 'linear f16', 'linear f32']);
+});
+
+test('int4 with fp16 for some: stored in 16 bits, computed in f32', () => {
+  const graph = run('int4', { storageOf: () => 'fp16' });
+  expect(weightsOf(graph)).toEqual({ 'table.f16': 'f16[40,64]', 'a.f16': 'f16[64,64]', bias: 'f32[64]', 'b.f16': 'f16[40,64]' });
+  expect(graph.nodes.filter((node) => node.op === 'linear').every((node) => node.outputs[0]!.type.dtype === 'f32')).toBe(true);
+});
+
+test('the reference of a quantized bundle is the same codes in f32; that of others the program itself', () => {
+  const program = { graphs: [model()] } as unknown as Program;
+  expect(programsFor(program, 'fp16').reference).toBe(program);
+  const { reference, bundle } = programsFor(program, 'q4f16');
+  const codesOf = ({ graphs: [graph] }: Program) => graph!.constants.flatMap((c) => (c.kind === 'weight' && c.value.name.endsWith('.codes') ? [c.data] : []));
+  expect(reference.graphs[0]!.nodes.every((node) => node.outputs[0]!.type.dtype === 'f32')).toBe(true);
+  expect(codesOf(bundle)).toHaveLength(3);
+  expect(codesOf(bundle).every((data, i) => data === codesOf(reference)[i])).toBe(true);
+  expect(printGraph(bundle.graphs[0]!)).toBe(printGraph(run('q4f16')));
+});
+
+test('another quantizer gets the matrix and its name', () => {
+  const asked: string[] = [];
+  const quantize: NonNullable<PrecisionOptions['quantize']> = (data, scheme, name) => {
+    asked.push(`${name} ${data.shape} int${scheme.bits} ${scheme.algorithm}`);
+    return { q: tensorData(randomTensor('u4', [data.shape[0]!, 2, 32], 1)), scales: tensorData(randomTensor('f32', [data.shape[0]!, 2], 1)) };
+  };
+  run('int4', { quantize, algorithm: 'rtn' });
+  expect(asked).toEqual(['table 40,64 int4 rtn', 'a 64,64 int4 rtn', 'b 40,64 int4 rtn']);
+});

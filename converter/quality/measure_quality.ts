@@ -1,0 +1,65 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { rangeCollector } from '../../ir/observe/ranges.ts';
+import { stageNames } from '../../verify/divergence.ts';
+import { openModel } from '../open_model.ts';
+import type { Reporter } from '../progress/reporter.ts';
+import { findSamples } from '../samples.ts';
+import { TOOL } from '../version.ts';
+import { summarizeRanges } from './activation_ranges.ts';
+import { checkpointTokenizer } from './checkpoint_tokenizer.ts';
+import { planReference } from './choose_reference.ts';
+import { measureVariants } from './measure_variants.ts';
+import { builtInCases, casesOfFile, type QualityCase } from './quality_cases.ts';
+import type { QualityOptions, QualityRun } from './quality_run.ts';
+import { recordAll } from './record_cases.ts';
+import type { QualityReport } from './report.ts';
+import { TensorStore } from './tensor_store.ts';
+import { parameterCount } from './weight_bytes.ts';
+
+/**
+ * Converts a checkpoint to each variant, one after another, and measures how far each is from the f32 model.
+ * What cannot be converted or run is told in the report. Nothing stays on the disk but what `keepIn` asks for.
+ * @throws BadInputError, UsageError for the checkpoint and the cases; ParityError when the fp32 bundle that should be the reference is none
+ */
+export async function measureQuality(options: QualityOptions, reporter: Reporter): Promise<QualityReport> {
+  const { reference: mode = 'huggingface', signal } = options;
+  const source = await openModel(options);
+  const temp = await mkdtemp(join(tmpdir(), 'pgconv-quality-'));
+  try {
+    const { program } = source.model;
+    for (const warning of source.warnings) reporter.warn(warning);
+    const tokenizer = await checkpointTokenizer(source.checkpoint, program.metadata, options.tokenizer);
+    const { file, cases } = await findCases(options, { metadata: program.metadata, tokenizer, mode, limit: options.limit });
+    const decode = (tokens: readonly number[]) => (tokenizer ? tokenizer.decode(tokens, { skipSpecialTokens: true }) : tokens.join(' '));
+    const run: QualityRun = { options, program, cases, decode, store: new TensorStore(join(temp, 'reference-values')), stages: stageNames(program), reporter, temp, collector: rangeCollector() };
+    const plan = planReference(program, { wanted: options.baseline ?? 'auto', cases: cases.length, checkedCases: options.checkedCases });
+    const recorded = await recordAll(run, plan);
+    const { results, failures } = await measureVariants(run, recorded);
+    const sorted = results.toSorted((a, b) => b.bytes - a.bytes || (a.label < b.label ? -1 : 1));
+    signal?.throwIfAborted();
+    return {
+      tool: TOOL,
+      checkpoint: [options.checkpoint].flat(),
+      model: program.metadata.variant,
+      parameters: parameterCount(program),
+      cases: { source: file ?? 'built-in', count: cases.length, withTruth: cases.filter(({ truth }) => truth !== undefined).length, positions: recorded.answers.reduce((sum, { positions }) => sum + positions, 0) },
+      reference: recorded.summary,
+      variants: sorted,
+      failures,
+      ...(recorded.evaluated > 0 && { ranges: summarizeRanges(program, run.collector.ranges, recorded.evaluated) }),
+      passed: failures.length === 0 && sorted.every(({ passed }) => passed),
+    };
+  } finally {
+    await source.close();
+    await rm(temp, { recursive: true, force: true });
+  }
+}
+
+async function findCases(options: QualityOptions, how: Parameters<typeof casesOfFile>[1]): Promise<{ file?: string; cases: readonly QualityCase[] }> {
+  const named = options.adapters?.at(-1)?.dir ?? [options.checkpoint].flat()[0]!;
+  const file = options.samples ?? (await findSamples(resolve(named)));
+  if (file === undefined) return { cases: builtInCases(how) };
+  return { file: options.samples ?? join(named, 'eval.json'), cases: await casesOfFile(file, how) };
+}

@@ -1,0 +1,93 @@
+import { mkdir } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { BackendError } from '../../backends/error.ts';
+import { isBackendName } from '../../backends/index.ts';
+import type { Program } from '../../ir/graph.ts';
+import { TOLERANCES } from '../../verify/tolerances.ts';
+import { openBundle } from '../bundle_model.ts';
+import { readManifest, type Manifest } from '../bundle/manifest.ts';
+import { BadInputError, UsageError } from '../errors.ts';
+import { PRECISIONS } from '../precision.ts';
+import { makeBundle } from './make_bundle.ts';
+import { measureBundle } from './measure_bundle.ts';
+import { conversionSource, quiet, STAGED_CASES, type QualityRun } from './quality_run.ts';
+import type { RecordedReference } from './record_cases.ts';
+import type { VariantFailure, VariantResult } from './report.ts';
+import { stageLimit, worstStages } from './stage_noise.ts';
+import { judge, targetsOf } from './targets.ts';
+import type { Variant } from './variant.ts';
+import { parameterCount, weightBytes } from './weight_bytes.ts';
+
+/** Makes and measures one bundle after another. What cannot be converted or run is told, and the next is tried. */
+export async function measureVariants(run: QualityRun, recorded: RecordedReference): Promise<{ results: readonly VariantResult[]; failures: readonly VariantFailure[] }> {
+  const { options, reporter, temp } = run;
+  const place = options.keepIn === undefined ? { dir: temp, keep: false } : { dir: options.keepIn, keep: true };
+  if (place.keep) await mkdir(place.dir, { recursive: true });
+  const results: VariantResult[] = [];
+  const failures: VariantFailure[] = [];
+  const attempt = async (variant: Variant, work: () => Promise<VariantResult>) => {
+    options.signal?.throwIfAborted();
+    try {
+      results.push(await work());
+    } catch (error) {
+      if (!(error instanceof BadInputError || error instanceof UsageError || error instanceof BackendError)) throw error;
+      reporter.warn(`${variant.label}: ${error.message}`);
+      failures.push({ ...variant, code: error.code, message: error.message });
+    }
+  };
+  for (const variant of options.variants)
+    await attempt(variant, async () => {
+      const isReference = variant.precision === 'fp32' && variant.backend === 'onnx' && recorded.bundle !== undefined && !place.keep;
+      const { dir, remove } = isReference ? { dir: recorded.bundle, remove: async () => {} } : await makeBundle(variant, conversionSource(options), place, quiet(reporter));
+      try {
+        return await measureFolder(run, recorded, variant, dir);
+      } finally {
+        await remove();
+      }
+    });
+  for (const dir of options.bundles ?? []) {
+    const variant = madeElsewhere(dir, await readManifest(dir), run.program);
+    await attempt(variant, () => measureFolder(run, recorded, variant, dir));
+  }
+  return { results, failures };
+}
+
+/** @throws BadInputError for a precision that this version does not know, and for another model's bundle */
+function madeElsewhere(dir: string, { backend, precision: name, program }: Manifest, { metadata }: Program): Variant {
+  if (!isBackendName(backend)) throw new BadInputError('unknown_backend', `the bundle is for "${backend}"`, { file: dir, hint: 'use a newer pgconv' });
+  const precision = PRECISIONS.find((known) => known === name);
+  if (!precision) throw new BadInputError('unknown_precision', `the bundle is in "${name}"`, { file: dir, hint: `this version knows ${PRECISIONS.join(', ')}` });
+  const differs = (['imageTokens', 'vocabSize', 'layers', 'hiddenSize'] as const).find((field) => program[field] !== metadata[field]);
+  if (differs) throw new BadInputError('other_model', `${differs} is ${program[differs]} in the bundle and ${metadata[differs]} in the checkpoint`, { file: dir, hint: 'give a bundle of this checkpoint' });
+  return { label: basename(resolve(dir)), backend, precision, help: 'none' };
+}
+
+async function measureFolder(run: QualityRun, { answers, summary }: RecordedReference, variant: Variant, dir: string): Promise<VariantResult> {
+  const { program, cases, reporter, options } = run;
+  const model = await openBundle(dir);
+  const progress = reporter.stage(`measure ${variant.label}`, { unit: 'steps', total: cases.length });
+  try {
+    const { tieMargin } = TOLERANCES[variant.precision](program.metadata);
+    const measured = await measureBundle(model, { ...run, answers, stagedCases: STAGED_CASES, tieMargin, onCase: () => progress.advance(1), signal: options.signal });
+    const limit = stageLimit(variant.precision, program.metadata).snr;
+    const taskDrop = summary.tasks.correct === undefined || measured.tasks.correct === undefined ? undefined : 100 * (summary.tasks.correct - measured.tasks.correct);
+    const verdicts = judge(targetsOf(variant.precision, program.metadata, variant.help), { ...measured, greedyDifferent: measured.greedy.different, ...(taskDrop !== undefined && { taskDrop }) });
+    const bytes = await weightBytes(program, { dir, paths: model.manifest.files.map(({ path }) => path), backend: variant.backend });
+    progress.done();
+    return {
+      ...variant,
+      ...measured,
+      runtime: model.runner.description,
+      bytes: model.manifest.files.reduce((sum, file) => sum + file.bytes, 0),
+      weightBytes: bytes,
+      bitsPerWeight: (8 * bytes) / parameterCount(program),
+      ...(taskDrop !== undefined && { taskDrop }),
+      stageLimit: limit,
+      ...worstStages(measured.stages, limit),
+      verdicts,
+      passed: verdicts.every(({ passed }) => passed) && measured.nonFinite === 0,
+    };
+  } finally {
+    await model.dispose();
+  }
+}

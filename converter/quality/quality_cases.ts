@@ -1,0 +1,96 @@
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import type { ProgramMetadata } from '../../ir/graph.ts';
+import type { Prompt } from '../../verify/prompt.ts';
+import { defaultSamples } from '../calibrate/default_samples.ts';
+import { promptOf } from '../calibrate/sample.ts';
+import { BadInputError, UsageError } from '../errors.ts';
+import { decodeImage } from '../images/decode.ts';
+import type { PixelMode } from '../images/pixels.ts';
+import { readSamples } from '../samples.ts';
+import { buildPrompt } from '../tokenizer/prompt.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+
+/** A picture and a prompt, with what is known of the answer. */
+export interface QualityCase {
+  readonly name: string;
+  readonly prompt: string;
+  /** The row, its picture read when it is asked for. @throws BadInputError for a damaged picture. */
+  load(): Promise<Prompt>;
+  /** What an implementation of the original was recorded to answer. */
+  readonly recorded?: RecordedAnswer;
+  /** What is right. */
+  readonly truth?: string;
+}
+
+export interface RecordedAnswer {
+  readonly text: string;
+  /** With the end token. */
+  readonly tokens?: readonly number[];
+  /** The smallest lead of one of the tokens over the runner-up. */
+  readonly minMargin?: number;
+}
+
+export interface QualityCaseOptions {
+  readonly metadata: ProgramMetadata;
+  readonly tokenizer: Tokenizer | undefined;
+  /** Whose resize and prompt tokens. */
+  readonly mode: PixelMode;
+  /** At most so many, those with different prompts first; default all. */
+  readonly limit?: number | undefined;
+}
+
+/** What a file of samples may say beyond what `readSamples` takes. */
+const extrasSchema = z.object({
+  cases: z.array(
+    z.object({
+      image: z.string(),
+      prompt: z.string(),
+      text: z.string(),
+      truth: z.string().optional(),
+      tokens: z.array(z.int().nonnegative()).min(1).optional(),
+      min_margin: z.number().optional(),
+    }),
+  ),
+});
+type Extras = z.infer<typeof extrasSchema>['cases'][number];
+
+/**
+ * Cases of a file: `{"cases": [{"image", "prompt", "text", "truth", "tokens", "min_margin"}]}`, the last three not needed.
+ * @throws BadInputError naming the file and the field; UsageError when there is no tokenizer
+ */
+export async function casesOfFile(file: string, { metadata, tokenizer, mode, limit = Infinity }: QualityCaseOptions): Promise<readonly QualityCase[]> {
+  if (!tokenizer) throw new UsageError('no_tokenizer', 'prompts are text, and the checkpoint has no tokenizer', { file, hint: 'give the model’s with --tokenizer' });
+  const samples = await readSamples(file, limit);
+  const extras = await readExtras(file, metadata);
+  return samples.map(({ image, name, prompt, reference: text }) => {
+    // The same picture, prompt and answer may come twice: both lists have them in the file's order.
+    const { truth, tokens, min_margin: minMargin } = extras.get(keyOf({ image: name, prompt, text }))!.shift()!;
+    return {
+      name,
+      prompt,
+      load: async () => promptOf(await decodeImage(image), buildPrompt(tokenizer, { imageTokens: metadata.imageTokens, prompt, mode }), metadata, mode),
+      recorded: { text, ...(tokens && { tokens }), ...(minMargin !== undefined && { minMargin }) },
+      ...(truth !== undefined && { truth }),
+    };
+  });
+}
+
+/** The built-in pictures and prompts, for checkpoints without a file: only the reference knows their answers. */
+export function builtInCases({ metadata, tokenizer, mode, limit = Infinity }: QualityCaseOptions): readonly QualityCase[] {
+  return defaultSamples(metadata, { tokenizer, mode }).slice(0, limit).map(({ name, load }) => ({ name, prompt: name, load }));
+}
+
+const keyOf = ({ image, prompt, text }: Pick<Extras, 'image' | 'prompt' | 'text'>) => JSON.stringify([image, prompt, text]);
+
+async function readExtras(file: string, { vocabSize }: ProgramMetadata): Promise<Map<string, Extras[]>> {
+  const refuse = (message: string) => new BadInputError('bad_samples', message, { file, hint: 'write {"cases": [{"image": "a.png", "prompt": "caption en", "text": "what the original says", "truth": "what is right", "tokens": [5, 7, 1]}]}' });
+  const parsed = extrasSchema.safeParse(JSON.parse(await readFile(file, 'utf8')));
+  if (!parsed.success) throw refuse(`${parsed.error.issues[0]!.path.join('.')}: ${parsed.error.issues[0]!.message}`);
+  const { cases } = parsed.data;
+  const strange = cases.findIndex(({ tokens = [] }) => tokens.some((token) => token >= vocabSize));
+  if (strange >= 0) throw refuse(`cases.${strange}.tokens: an id beyond the vocabulary of ${vocabSize}: they are of another model`);
+  const byKey = new Map<string, Extras[]>();
+  for (const extras of cases) byKey.set(keyOf(extras), [...(byKey.get(keyOf(extras)) ?? []), extras]);
+  return byKey;
+}

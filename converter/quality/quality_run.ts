@@ -1,0 +1,56 @@
+import type { Program } from '../../ir/graph.ts';
+import type { rangeCollector } from '../../ir/observe/ranges.ts';
+import type { StageNames } from '../../verify/divergence.ts';
+import type { ModelSource } from '../open_model.ts';
+import type { Reporter } from '../progress/reporter.ts';
+import type { ReferenceKind } from './choose_reference.ts';
+import type { ConversionSource } from './make_bundle.ts';
+import type { QualityCase } from './quality_cases.ts';
+import type { TensorStore } from './tensor_store.ts';
+import type { Variant } from './variant.ts';
+
+export interface QualityOptions extends ModelSource {
+  readonly variants: readonly Variant[];
+  /** Bundles made before, or elsewhere, to measure beside them. */
+  readonly bundles?: readonly string[];
+  /** Default: the eval.json beside the last adapter, else the checkpoint; else the built-in pictures. */
+  readonly samples?: string;
+  readonly limit?: number;
+  readonly tokenizer?: string;
+  /** Default `auto`. */
+  readonly baseline?: ReferenceKind;
+  /** For a bundle as the reference: cases on which it is compared with the evaluator; default as many as are affordable. */
+  readonly checkedCases?: number;
+  /** Where bundles stay, in folders named by their variant; without, they are removed. */
+  readonly keepIn?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** Cases that are compared stage by stage: a stage is many values, and what it loses hardly depends on the picture. */
+export const STAGED_CASES = 4;
+
+/** What every part of a run needs. */
+export interface QualityRun {
+  readonly options: QualityOptions;
+  /** In f32, as the family builds it. */
+  readonly program: Program;
+  readonly cases: readonly QualityCase[];
+  readonly decode: (tokens: readonly number[]) => string;
+  /** What the reference computed. */
+  readonly store: TensorStore;
+  readonly stages: StageNames;
+  readonly reporter: Reporter;
+  /** A folder of this run: removed at its end. */
+  readonly temp: string;
+  readonly collector: ReturnType<typeof rangeCollector>;
+}
+
+/** The parts of the options that conversions take. */
+export function conversionSource({ checkpoint, adapters, reference, finalSoftcap, slidingWindow, tokenizer, signal }: QualityOptions): ConversionSource {
+  return { checkpoint, ...(adapters && { adapters }), ...(reference && { reference }), ...(finalSoftcap && { finalSoftcap }), ...(slidingWindow && { slidingWindow }), ...(tokenizer !== undefined && { tokenizer }), ...(signal && { signal }) };
+}
+
+/** Every conversion would say the same of the checkpoint again. */
+export function quiet(reporter: Reporter): Reporter {
+  return { stage: (label, options) => reporter.stage(label, options), note() {}, warn() {}, close() {} };
+}
