@@ -51,15 +51,31 @@ export interface Backend {
   /** Composites that it lowers itself; the others are decomposed before. */
   readonly native: ReadonlySet<CompositeName>;
   readonly devices: readonly string[];
+  /** Whether a target can carry a dtype, and if not, why. */
+  supportsDtype(target: Target, dtype: DType): true | string;
+  /** How a target has a 16-bit float that it supports. */
+  narrowingOf(target: Target, dtype: 'f16' | 'bf16'): Narrowing;
   /** Pure: no file is touched. */
   emit(program: Program, options: EmitOptions): Artifact;
   /** Opens an emitted bundle. The runtime is imported only here. */
   open(dir: string, options?: OpenOptions): Promise<Runner>;
 }
 
+/**
+ * Which runtime a bundle is for: `portable` for all that ONNX's own ops and one graph can serve, `webgpu` with what ONNX Runtime
+ * has beside them, `ort-cpu` and `ort-cuda` with fused attention for servers.
+ */
+export const TARGETS = ['portable', 'webgpu', 'ort-cpu', 'ort-cuda'] as const;
+export type Target = (typeof TARGETS)[number];
+
+/** How a target has a narrow float: it computes in it (castFloats), or stores weights in it and computes in f32 (storeWeights). */
+export type Narrowing = 'compute' | 'store';
+
 export interface EmitOptions {
   /** Precision of the bundle as the command line spells it: it decides file names. */
   readonly precision: string;
+  /** Default `portable`. */
+  readonly target?: Target;
   /**
    * Weights in blocks by kernels of the runtime that read codes as they lie (`nbits`), or by the format's own dequantization
    * for runtimes without those (`qdq`). Default `nbits`.

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { onnx } from '../backends/onnx/index.ts';
 import { GraphBuilder } from '../ir/builder.ts';
 import { sym } from '../ir/dim.ts';
 import type { Program } from '../ir/graph.ts';
@@ -7,7 +8,7 @@ import { runPasses } from '../ir/passes/index.ts';
 import { printGraph } from '../ir/print.ts';
 import { tensorData } from '../ir/tensor.ts';
 import { randomTensor } from '../ir/testing/random.ts';
-import { isQuantized, passesFor, PRECISIONS, programsFor, storageFor, type PrecisionOptions } from './precision.ts';
+import { isQuantized, narrowingFor, passesFor, PRECISIONS, programsFor, storageFor, type PrecisionOptions } from './precision.ts';
 
 /** Two products, one after the other, over a table. */
 function model() {
@@ -74,4 +75,23 @@ test('another quantizer gets the matrix and its name', () => {
   };
   run('int4', { quantize, algorithm: 'rtn' });
   expect(asked).toEqual(['table 40,64 int4 rtn', 'a 64,64 int4 rtn', 'b 40,64 int4 rtn']);
+});
+
+test('bf16 is for targets that have it, and refused with the reason by others', () => {
+  expect(() => narrowingFor('bf16', onnx, 'portable')).toThrow(expect.objectContaining({ code: 'unsupported_precision', exitCode: 2, message: expect.stringMatching(/bf16.*(CPU|WebGPU)/) }));
+  expect(narrowingFor('bf16', onnx, 'ort-cpu')).toBe('store');
+  expect(narrowingFor('fp16', onnx, 'portable')).toBe('compute');
+  expect(narrowingFor('int4', onnx, 'portable')).toBeUndefined();
+});
+
+test('a target that only stores narrow floats widens them; codes stay as they are', () => {
+  expect(weightsOf(run('bf16', { narrowing: 'store' }))).toMatchObject({ 'a.bf16': 'bf16[64,64]', bias: 'f32[64]' });
+  expect(printGraph(run('q4f16', { narrowing: 'store' }))).toBe(printGraph(run('int4')));
+});
+
+test('q4f16: what calibration keeps is f32 before its bias, too', () => {
+  const keep = new Map([['g', { values: new Set(['linear']), ops: new Set<string>() }]]);
+  const dtypeOf = (graph: ReturnType<typeof run>) => Object.fromEntries(graph.nodes.flatMap((node) => node.outputs.map(({ name, type }) => [name, type.dtype])));
+  expect(dtypeOf(run('q4f16'))).toMatchObject({ 'linear.product': 'f16', linear: 'f32', linear_1: 'f16' });
+  expect(dtypeOf(run('q4f16', { keep }))).toMatchObject({ 'linear.product': 'f32', linear: 'f32', linear_1: 'f32' });
 });

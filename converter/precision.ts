@@ -1,8 +1,10 @@
-import { castFloats, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, quantizableWeights, quantizeWeights, runPassesOnProgram, splitLargeWeights, type Keep, type Pass, type QuantizableWeight, type QuantizeWeightsOptions } from '../ir/passes/index.ts';
+import { TARGETS, type Backend, type Narrowing, type Target } from '../backends/backend.ts';
+import { castFloats, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, productName, quantizableWeights, quantizeWeights, runPassesOnProgram, splitLargeWeights, storeWeights, type Keep, type Pass, type QuantizableWeight, type QuantizeWeightsOptions } from '../ir/passes/index.ts';
 import type { Program } from '../ir/graph.ts';
 import { quantizeMatrix } from '../ir/quantize/quantize_matrix.ts';
 import { INT4, INT8, type QuantizeAlgorithm, type Scheme } from '../ir/quantize/scheme.ts';
 import type { Precision } from '../verify/tolerances.ts';
+import { UsageError } from './errors.ts';
 import type { WeightStorage } from './mixed/storage.ts';
 
 /**
@@ -37,6 +39,19 @@ export function storageFor(precision: Precision): WeightStorage | undefined {
   return MEANINGS[precision].storage;
 }
 
+/**
+ * How a target has the floats of a precision; undefined for one that needs none but f32.
+ * @throws UsageError with the reason when the target cannot have them
+ */
+export function narrowingFor(precision: Precision, backend: Pick<Backend, 'name' | 'supportsDtype' | 'narrowingOf'>, target: Target): Narrowing | undefined {
+  const { activations: dtype } = MEANINGS[precision];
+  if (!dtype) return undefined;
+  const supported = backend.supportsDtype(target, dtype);
+  if (supported === true) return backend.narrowingOf(target, dtype);
+  const others = TARGETS.filter((other) => backend.supportsDtype(other, dtype) === true);
+  throw new UsageError('unsupported_precision', `${backend.name} has no ${precision} here: ${supported}`, { hint: `choose ${others.length > 0 ? `the target ${others.join(' or ')}, or ` : ''}fp16 or fp32` });
+}
+
 export interface PrecisionOptions {
   /** How each matrix is stored (`chooseStorage`); default the precision's own way for all. */
   readonly storageOf?: (weight: QuantizableWeight) => WeightStorage;
@@ -46,6 +61,8 @@ export interface PrecisionOptions {
   readonly perChannel?: boolean;
   /** Codes of a matrix, for what needs more than the matrix: importance, GPTQ, threads. Default `quantizeMatrix` in this thread. */
   readonly quantize?: QuantizeWeightsOptions['quantize'];
+  /** How the target has 16-bit floats (`narrowingFor`); default it computes in them. */
+  readonly narrowing?: Narrowing;
   /** What calibration found too large for f16, by graph. */
   readonly keep?: ReadonlyMap<string, Keep>;
 }
@@ -83,13 +100,15 @@ function narrowPasses(precision: Precision, options: PrecisionOptions): readonly
   return [...castPasses(precision, options), splitLargeWeights(MAX_WEIGHT_BYTES), eliminateCommonSubexpressions, eliminateDeadCode];
 }
 
-function castPasses(precision: Precision, { keep = new Map() }: PrecisionOptions): readonly Pass[] {
+/** Where narrow floats are only stored, codes have done what there is to do: q4f16 is int4 there. */
+function castPasses(precision: Precision, { keep = new Map(), narrowing = 'compute' }: PrecisionOptions): readonly Pass[] {
   const { activations: to, storage } = MEANINGS[precision];
   if (!to) return [];
+  if (narrowing === 'store') return storage ? [] : [storeWeights(to)];
   return [storage ? castAround(to, keep) : castFloats({ to, keep })];
 }
 
-/** Matrices that quantization left in f32 were asked to stay so: what reads them computes in f32. */
+/** Matrices that quantization left in f32 were asked to stay so: what reads them computes in f32. A result's product without its bias is as large as it. */
 function castAround(to: 'f16' | 'bf16', keep: ReadonlyMap<string, Keep>): Pass {
   const { name, doc } = castFloats({ to });
   return {
@@ -98,7 +117,8 @@ function castAround(to: 'f16' | 'bf16', keep: ReadonlyMap<string, Keep>): Pass {
     run(graph) {
       const { values, ops } = keep.get(graph.name) ?? { values: new Set<string>(), ops: new Set<string>() };
       const left = quantizableWeights(graph).map((weight) => weight.name);
-      return castFloats({ to, keep: new Map([...keep, [graph.name, { values: new Set([...values, ...left]), ops }]]) }).run(graph);
+      const all = new Set([...values, ...[...values].map(productName), ...left]);
+      return castFloats({ to, keep: new Map([...keep, [graph.name, { values: all, ops }]]) }).run(graph);
     },
   };
 }

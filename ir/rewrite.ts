@@ -9,6 +9,8 @@ export interface RewriteContext {
   readonly builder: GraphBuilder;
   /** The node or constant that makes a value of the new graph; undefined for graph inputs. */
   definitionOf(value: Value): Node | Constant | undefined;
+  /** A constant, input or earlier result of the old graph in the new one. @throws Error for a later one. */
+  resolve(value: Value): Value;
 }
 
 /** Replacements for the node's outputs, or undefined to keep the node. */
@@ -41,7 +43,7 @@ export function rewriteGraph(graph: Graph, rule: RewriteRule, constants?: (const
   };
   for (const node of graph.nodes) {
     const inputs = node.inputs.map(resolve);
-    const outputs = rule(node, { inputs, builder, definitionOf: (value) => builder.definitionOf(value) });
+    const outputs = rule(node, { inputs, builder, definitionOf: (value) => builder.definitionOf(value), resolve });
     changed ||= outputs !== undefined;
     const results = outputs ?? emitNode(builder, node, inputs);
     node.outputs.forEach((value, i) => replaced.set(value, results[i]!));

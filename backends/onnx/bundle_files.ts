@@ -1,28 +1,43 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { TARGETS, type Target } from '../backend.ts';
 import { BackendError } from '../error.ts';
-import { modelFileName, ONNX_FOLDER, precisions } from './file_names.ts';
+import { modelFileName, precisions } from './file_names.ts';
+import { targets } from './targets.ts';
 
-/** The precision that a bundle's manifest states, if it has one. */
-async function statedPrecision(dir: string): Promise<string | undefined> {
+/** What a bundle's manifest states of its graphs, if there is one. */
+interface Stated {
+  readonly precision?: string;
+  readonly target?: Target;
+}
+
+async function statedBy(dir: string): Promise<Stated> {
   const text = await readFile(join(dir, 'manifest.json'), 'utf8').catch(() => undefined);
-  if (text === undefined) return undefined;
+  if (text === undefined) return {};
+  let manifest: unknown;
   try {
-    const manifest: unknown = JSON.parse(text);
-    return manifest !== null && typeof manifest === 'object' && 'precision' in manifest && typeof manifest.precision === 'string' ? manifest.precision : undefined;
+    manifest = JSON.parse(text);
   } catch (cause) {
     throw new BackendError('bundle-damaged', 'the manifest is not JSON', { file: join(dir, 'manifest.json'), hint: 'convert again' }, { cause });
   }
+  if (manifest === null || typeof manifest !== 'object') return {};
+  const field = (name: string) => (manifest as Readonly<Record<string, unknown>>)[name];
+  const target = TARGETS.find((known) => known === field('target'));
+  const precision = field('precision');
+  return { ...(typeof precision === 'string' && { precision }), ...(target && { target }) };
 }
 
-/** Path of a graph's model file: of the manifest's precision, else the first that exists. @throws BackendError when there is none. */
+/** Path of a graph's model file: of the manifest's precision and target, else the first that exists. @throws BackendError when there is none. */
 export async function modelPath(dir: string, graph: string): Promise<string> {
-  const stated = await statedPrecision(dir);
-  for (const precision of stated === undefined ? precisions : [stated]) {
-    const path = join(dir, ONNX_FOLDER, modelFileName(graph, precision));
-    if (await isFile(path)) return path;
+  const { precision: stated, target } = await statedBy(dir);
+  const folders = target === undefined ? [...new Set(TARGETS.map((name) => targets[name].folder))] : [targets[target].folder];
+  for (const folder of folders) {
+    for (const precision of stated === undefined ? precisions : [stated]) {
+      const path = join(dir, folder, modelFileName(graph, precision));
+      if (await isFile(path)) return path;
+    }
   }
-  throw new BackendError('bundle-missing', `no ONNX file of graph "${graph}"${stated === undefined ? '' : ` in ${stated}`}`, { file: join(dir, ONNX_FOLDER), hint: 'name a folder that holds an ONNX bundle' });
+  throw new BackendError('bundle-missing', `no ONNX file of graph "${graph}"${stated === undefined ? '' : ` in ${stated}`}`, { file: join(dir, folders[0]!), hint: 'name a folder that holds an ONNX bundle' });
 }
 
 async function isFile(path: string): Promise<boolean> {

@@ -20,7 +20,7 @@ const EXACT: Tolerance = { absolute: 0, relative: 0 };
  * rounds after each step of a composite, ONNX Runtime once at its end: a few units of 2^-11 of values up to about 4. */
 const APPROXIMATE: { readonly [D in DType]?: Tolerance } = { f32: { absolute: 2e-6, relative: 2e-6 }, f16: { absolute: 4e-3, relative: 4e-3 } };
 const approximate: ReadonlySet<OpName> = new Set<OpName>([
-  'attention', 'conv2d', 'erf', 'gelu_erf', 'gelu_tanh', 'layer_norm', 'linear', 'matmul', 'quantized_linear', 'reduce_mean', 'rms_norm', 'rope', 'softmax', 'tanh',
+  'add_rms_norm', 'attention', 'conv2d', 'erf', 'gelu_erf', 'gelu_tanh', 'layer_norm', 'linear', 'matmul', 'quantized_linear', 'reduce_mean', 'rms_norm', 'rope', 'softmax', 'tanh',
 ]);
 /** GPUs divide and take roots to a few units in the last place (WGSL 1.0, 15.7.4), and contract a·b + c. */
 const GPU: Tolerance = { absolute: 1e-5, relative: 1e-5 };

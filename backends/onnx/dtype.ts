@@ -23,8 +23,8 @@ export function dtypeOfElementType(type: number, tensor: string): DType {
   return found;
 }
 
-/** bf16 is left out: the CPU and WebGPU providers have no kernels for it. */
-export const supportedDTypes: ReadonlySet<DType> = new Set<DType>(['f32', 'f16', 'i8', 'u8', 'i4', 'u4', 'i32', 'i64', 'bool']);
+/** Every one of the IR's; which target has which is in targets.ts. */
+export const supportedDTypes: ReadonlySet<DType> = new Set<DType>(Object.keys(elementTypes) as DType[]);
 
 /** Name and bits of every fixed-size element type that a file may declare. */
 export const elementTypeInfo: Readonly<Record<number, { readonly name: string; readonly bits: number }>> = {

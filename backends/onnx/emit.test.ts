@@ -188,13 +188,13 @@ describe('an artifact', () => {
 });
 
 describe('what ONNX cannot express', () => {
-  it('bf16: no provider computes it', () => {
+  it('bf16: no provider of the portable target computes it', () => {
     const program = runPassesOnProgram(tinyProgram(), [castFloats({ to: 'bf16' })]);
     expect(() => emit(program, { precision: 'fp16' })).toThrow(BackendError);
     expect(() => emit(program, { precision: 'fp16' })).toThrow(/bf16/);
   });
 
-  it('a precision without a file name', () => expect(() => emit(tinyProgram(), { precision: 'bf16' })).toThrow(/"bf16"/));
+  it('a precision without a file name', () => expect(() => emit(tinyProgram(), { precision: 'bf8' })).toThrow(/"bf8"/));
 
   it('two ports of one name', () => {
     const b = new GraphBuilder('decoder');

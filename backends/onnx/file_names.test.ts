@@ -6,6 +6,7 @@ describe('file names that transformers.js asks for', () => {
   it.each([
     ['fp32', 'decoder_model_merged.onnx'],
     ['fp16', 'decoder_model_merged_fp16.onnx'],
+    ['bf16', 'decoder_model_merged.onnx'],
     ['q8', 'decoder_model_merged_quantized.onnx'],
     ['int8', 'decoder_model_merged_int8.onnx'],
     ['uint8', 'decoder_model_merged_uint8.onnx'],
@@ -23,7 +24,7 @@ describe('file names that transformers.js asks for', () => {
     expect(modelFileName('embed_tokens', 'fp32')).toBe('embed_tokens.onnx');
   });
 
-  it.each(['bf16', '', '__proto__', 'toString'])('refuses the precision %j, naming those that exist', (precision) => {
+  it.each(['bf8', '', '__proto__', 'toString'])('refuses the precision %j, naming those that exist', (precision) => {
     expect(() => modelFileName('decoder', precision)).toThrow(BackendError);
     expect(() => modelFileName('decoder', precision)).toThrow(`"${precision}"`);
   });

@@ -1,12 +1,13 @@
 import { BackendError } from '../error.ts';
 
-/** Folder of the graphs in a bundle: the default `subfolder` of transformers.js. */
-export const ONNX_FOLDER = 'onnx';
-
-/** What transformers.js appends to a graph's name for each `dtype` (its src/utils/dtypes.js), and for int4, which it calls q4. It has none for bf16. */
+/**
+ * What transformers.js appends to a graph's name for each `dtype` (its src/utils/dtypes.js), and for int4, which it calls q4. It has none
+ * for bf16: weights that are stored so are computed with in f32 where it runs them, and it opens them as fp32.
+ */
 const suffixes: Readonly<Record<string, string>> = {
   fp32: '',
   fp16: '_fp16',
+  bf16: '',
   q8: '_quantized',
   int8: '_int8',
   uint8: '_uint8',
@@ -22,7 +23,7 @@ export const precisions: readonly string[] = Object.keys(suffixes);
 /** Names that transformers.js gives to graphs, where they differ from ours. */
 const fileStems: Readonly<Record<string, string>> = { decoder: 'decoder_model_merged' };
 
-/** `decoder_model_merged_fp16.onnx`. @throws BackendError for a precision that transformers.js cannot ask for. */
+/** `decoder_model_merged_fp16.onnx`. @throws BackendError for a precision without a suffix. */
 export function modelFileName(graph: string, precision: string): string {
   const suffix = Object.hasOwn(suffixes, precision) ? suffixes[precision] : undefined;
   if (suffix === undefined) throw new BackendError('unsupported', `no ONNX file name for precision "${precision}"`, { hint: `choose one of ${precisions.join(', ')}` });

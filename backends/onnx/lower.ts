@@ -2,23 +2,30 @@ import { printType } from '../../ir/type.ts';
 import type { Graph, Node } from '../../ir/graph.ts';
 import type { OpName } from '../../ir/ops/index.ts';
 import { decompose, eliminateCommonSubexpressions, eliminateDeadCode, runPasses } from '../../ir/passes/index.ts';
+import type { EmitOptions, Target } from '../backend.ts';
 import { BackendError } from '../error.ts';
 import { nativeComposites, type Rule } from '../lowering.ts';
-import { supportedDTypes } from './dtype.ts';
 import { LoweringContext } from './lower/context.ts';
 import { lowering } from './lower/index.ts';
 import type { OnnxGraph } from './lower/model.ts';
 import { quantizedRules, type QuantizedOptions } from './lower/quantized.ts';
+import { supportsDtype, targets } from './targets.ts';
 
-/** Composites that have a rule. */
+/** Composites that have a rule for every target. */
 export const native = nativeComposites(lowering);
 
-/** One graph as ONNX nodes and initializers; no weight is read. @throws BackendError naming what ONNX Runtime cannot do. */
-export function lowerGraph(graph: Graph, options: QuantizedOptions = {}): OnnxGraph {
-  const prepared = runPasses(graph, [decompose(native), eliminateCommonSubexpressions, eliminateDeadCode]);
-  checkDTypes(prepared);
+export interface LowerOptions extends QuantizedOptions, Pick<EmitOptions, 'target'> {
+  /** What a prefill must hold; default nothing that is large. */
+  readonly imageTokens?: number;
+}
+
+/** One graph as ONNX nodes and initializers; no weight is read. @throws BackendError naming what the target cannot do. */
+export function lowerGraph(graph: Graph, { target = 'portable', imageTokens = 0, ...options }: LowerOptions = {}): OnnxGraph {
+  const traits = targets[target];
+  const prepared = runPasses(graph, [...traits.passes({ imageTokens }), decompose(nativeComposites(traits.lowering)), eliminateCommonSubexpressions, eliminateDeadCode]);
+  checkDTypes(prepared, target);
   const context = new LoweringContext(prepared);
-  const rules = { ...lowering, ...quantizedRules(options) };
+  const rules = { ...traits.lowering, ...quantizedRules(options) };
   for (const node of prepared.nodes) lowerNode(context, rules, node);
   return context.finish();
 }
@@ -29,9 +36,10 @@ function lowerNode(context: LoweringContext, rules: typeof lowering, node: Node)
   rule(context, node);
 }
 
-function checkDTypes(graph: Graph): void {
+function checkDTypes(graph: Graph, target: Target): void {
   const values = [...graph.inputs, ...graph.constants.map((c) => c.value), ...graph.nodes.flatMap((node) => node.outputs)];
-  const bad = values.find((value) => !supportedDTypes.has(value.type.dtype));
-  if (bad)
-    throw new BackendError('unsupported', `graph ${graph.name}: ONNX Runtime computes no ${printType(bad.type)}`, { tensor: bad.name, hint: 'convert to fp16 or fp32' });
+  for (const { name, type } of values) {
+    const supported = supportsDtype(target, type.dtype);
+    if (supported !== true) throw new BackendError('unsupported', `graph ${graph.name}, ${printType(type)}: ${supported}`, { tensor: name, hint: 'convert to fp16 or fp32, or choose another target' });
+  }
 }

@@ -1,5 +1,6 @@
 import type { AttrValues } from '../attr.ts';
 import { add } from './add.ts';
+import { addRmsNorm } from './add_rms_norm.ts';
 import { and } from './and.ts';
 import { attention } from './attention.ts';
 import { cast } from './cast.ts';
@@ -40,6 +41,7 @@ import { where } from './where.ts';
 /** Every op, by name: one line each. */
 export const ops = {
   add,
+  add_rms_norm: addRmsNorm,
   and,
   attention,
   cast,

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { GraphBuilder } from '../builder.ts';
+import { evaluateGraph } from '../evaluate.ts';
 import { randomTensor } from '../testing/random.ts';
 import { firstDifference, runOp, tensor, valuesOf } from '../testing/run_op.ts';
 import { ops } from './index.ts';
@@ -14,6 +16,21 @@ const bias = randomTensor('f32', [4], 7);
 test('rms_norm', async () => {
   const expected = ROWS.flatMap((row) => row.map((v, i) => (v / Math.sqrt(mean(row.map((w) => w * w)) + 1e-6)) * scale.data[i]!));
   expect(firstDifference(await runOp(ops.rms_norm, [x, scale], { epsilon: 1e-6 }), expected, 1e-6)).toBe(-1);
+});
+
+test('add_rms_norm gives the norm of the sum, and the sum', async () => {
+  const y = randomTensor('f32', [4, 4], 8);
+  const b = new GraphBuilder('g');
+  const [normed, sum] = b.node(ops.add_rms_norm, [b.input('x', { dtype: 'f32', shape: [4, 4] }), b.input('y', { dtype: 'f32', shape: [4, 4] }), b.input('scale', { dtype: 'f32', shape: [4] })], { epsilon: 1e-6 });
+  b.output('normed', normed!);
+  b.output('sum', sum!);
+  const results = await evaluateGraph(b.build(), { x, y, scale });
+  const sums = ROWS.flat().map((v, i) => Math.fround(v + y.data[i]!));
+  expect(valuesOf(results['sum']!)).toEqual(sums);
+  const rows = [0, 4, 8, 12].map((at) => sums.slice(at, at + 4));
+  const expected = rows.flatMap((row) => row.map((v, i) => (v / Math.sqrt(mean(row.map((w) => w * w)) + 1e-6)) * scale.data[i]!));
+  expect(firstDifference(results['normed']!, expected, 1e-6)).toBe(-1);
+  expect(() => ops.add_rms_norm.infer([{ dtype: 'f32', shape: [4, 4] }, { dtype: 'f32', shape: [4] }, { dtype: 'f32', shape: [4] }], { epsilon: 0 })).toThrow('add_rms_norm of f32[4, 4] and f32[4]');
 });
 
 test('layer_norm', async () => {

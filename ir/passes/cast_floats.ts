@@ -24,6 +24,7 @@ export type CastPolicy = 'compute' | 'keep f32' | 'follow all operands' | 'follo
 /** The decision for every op: a new op does not compile without one. */
 const POLICIES: { readonly [N in OpName]: CastPolicy } = {
   add: 'keep f32',
+  add_rms_norm: 'keep f32',
   and: 'keep f32',
   attention: 'compute',
   cast: 'keep f32',

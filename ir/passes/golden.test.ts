@@ -11,7 +11,7 @@ import { elementCount, tensorData, tensorOf, type Tensor } from '../tensor.ts';
 import { randomTensor, seedOf } from '../testing/random.ts';
 import { roundToNearest } from '../testing/round_to_nearest.ts';
 import { castData } from '../views/cast.ts';
-import { castFloats, decompose, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, quantizeWeights, splitLargeWeights, type Keep, type Pass } from './index.ts';
+import { castFloats, decompose, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, fuseAddRmsNorm, narrowSizes, quantizeWeights, splitLargeWeights, storeWeights, tileAttention, type Keep, type Pass } from './index.ts';
 
 /**
  * Pairs of text files: fixtures/passes/<pass>/<case>.in.ir becomes <case>.out.ir. Both are evaluated on the same random
@@ -28,8 +28,12 @@ function keepOf(text: string): ReadonlyMap<string, Keep> {
 /** The pass of each folder. */
 const PASSES: Readonly<Record<string, (text: string) => Pass>> = {
   fold_constants: () => foldConstants,
+  fuse_add_rms_norm: () => fuseAddRmsNorm,
   eliminate_dead_code: () => eliminateDeadCode,
   eliminate_common_subexpressions: () => eliminateCommonSubexpressions,
+  narrow_sizes: () => narrowSizes,
+  store_weights: () => storeWeights('f16'),
+  tile_attention: () => tileAttention({ maxScoreBytes: TILE_BYTES, sizeOf: (dim) => evaluateDim(dim, SIZES) }),
   split_large_weights: () => splitLargeWeights(1024),
   decompose: () => decompose(new Set()),
   quantize_weights: () =>
@@ -41,11 +45,13 @@ const PASSES: Readonly<Record<string, (text: string) => Pass>> = {
 };
 
 /** How far results may differ, relative to the largest: exact, but where the pass rounds. f16 has 11 bits; a few roundings add up. A code of 4 bits is off by 1/30 of its block's range at most. */
-const TOLERANCE: Readonly<Record<string, number>> = { cast_floats: 8 * 2 ** -11, quantize_weights: 2 / 15 };
+const TOLERANCE: Readonly<Record<string, number>> = { cast_floats: 8 * 2 ** -11, store_weights: 8 * 2 ** -11, quantize_weights: 2 / 15 };
 /** Passes whose weights hold other values than those of their names: the graph itself is evaluated, not what its text says. */
 const REMAKES_WEIGHTS: ReadonlySet<string> = new Set(['quantize_weights']);
 
 const SIZES: Bindings = new Map([['batch', 2], ['seq', 3], ['past', 2]]);
+/** Scores of two heads at those sizes. */
+const TILE_BYTES = 2 * 4 * 2 * 3 * 5;
 
 /**
  * The same values wherever the name appears, or the place in its file: a shard holds what the whole has there. A narrower

@@ -1,9 +1,13 @@
-export { castFloats, narrowedBy, type CastFloatsOptions, type Keep } from './cast_floats.ts';
+export { castFloats, type CastFloatsOptions, type Keep } from './cast_floats.ts';
 export { decompose } from './decompose.ts';
 export { eliminateCommonSubexpressions } from './eliminate_common_subexpressions.ts';
 export { eliminateDeadCode } from './eliminate_dead_code.ts';
 export { foldConstants } from './fold_constants.ts';
+export { fuseAddRmsNorm } from './fuse_add_rms_norm.ts';
+export { narrowSizes } from './narrow_sizes.ts';
 export type { Pass } from './pass.ts';
-export { quantizableWeights, quantizeWeights, type QuantizableWeight, type QuantizeWeightsOptions } from './quantize_weights.ts';
+export { productName, quantizableWeights, quantizeWeights, type QuantizableWeight, type QuantizeWeightsOptions } from './quantize_weights.ts';
 export { runPasses, runPassesOnProgram } from './pipeline.ts';
 export { splitLargeWeights } from './split_large_weights.ts';
+export { storeWeights } from './store_weights.ts';
+export { tileAttention } from './tile_attention.ts';

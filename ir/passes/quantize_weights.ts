@@ -44,6 +44,11 @@ export function quantizeWeights({ schemeOf, quantize }: QuantizeWeightsOptions):
   };
 }
 
+/** The name of a product whose layer's result, with its bias, is `name`. */
+export function productName(name: string): string {
+  return `${name}.product`;
+}
+
 /** The matrices of a graph that the pass would ask about, each once. */
 export function quantizableWeights({ nodes, constants }: Graph): readonly QuantizableWeight[] {
   const definitions = new Map(constants.map((constant) => [constant.value, constant]));
@@ -88,7 +93,7 @@ function linearBy(b: GraphBuilder, { outputs }: Node, [x, , bias]: readonly Valu
   const operands = [x!, ...stored.values];
   const attrs = { columns: stored.columns };
   if (!bias) return b.node(ops.quantized_linear, operands, attrs, names);
-  return b.node(ops.add, [b.node(ops.quantized_linear, operands, attrs, names.map((name) => `${name}.product`))[0]!, bias], {}, names);
+  return b.node(ops.add, [b.node(ops.quantized_linear, operands, attrs, names.map(productName))[0]!, bias], {}, names);
 }
 
 /** Rows of f16 are widened after they are taken: the table is not. */

@@ -4,8 +4,7 @@ import type { LoweringContext } from './context.ts';
 
 /*
  * Composites that the CPU and WebGPU providers of onnxruntime 1.30 both run as one kernel (seen with profiling, f32):
- * Gelu-20, LayerNormalization-17, RMSNormalization-23, RotaryEmbedding-23. Attention is not among them: Attention-23 falls back
- * to the CPU under WebGPU, and GroupQueryAttention stays causal whatever its bias says. So its fold into plain ops is written.
+ * Gelu-20, LayerNormalization-17, RMSNormalization-23, RotaryEmbedding-23. Attention is not among them: see attention.ts.
  */
 
 export function lowerGeluTanh(context: LoweringContext, node: NodeOf<'gelu_tanh'>): void {

@@ -17,6 +17,7 @@ export class LoweringContext {
   readonly #weights = new Map<TensorData, string>();
   readonly #literals = new Map<string, string>();
   readonly #defined = new Set<Value>();
+  readonly #shared = new Map<string, string>();
   readonly #nodes: OnnxNode[] = [];
   readonly #initializers: Initializer[] = [];
 
@@ -44,10 +45,15 @@ export class LoweringContext {
 
   /** Adds a node for `result`, under the name of that value. */
   emit(opType: string, inputs: readonly string[], result: Value, attributes: Readonly<Record<string, OnnxAttribute>> = {}, domain: OnnxDomain = ''): void {
-    const name = this.#names.of(result);
-    this.#nodes.push({ opType, domain, inputs, outputs: [name], attributes });
-    this.#defined.add(result);
-    this.dims.learn([result]);
+    this.emitAll(opType, inputs, [result], attributes, domain);
+  }
+
+  /** The same for a node of several results; undefined for one that nothing needs. */
+  emitAll(opType: string, inputs: readonly string[], results: readonly (Value | undefined)[], attributes: Readonly<Record<string, OnnxAttribute>> = {}, domain: OnnxDomain = ''): void {
+    this.#nodes.push({ opType, domain, inputs, outputs: results.map((result) => (result ? this.#names.of(result) : '')), attributes });
+    const made = results.filter((result) => result !== undefined);
+    for (const result of made) this.#defined.add(result);
+    this.dims.learn(made);
   }
 
   /** Adds a node on the way to a result; returns the tensor, named after `hint`. */
@@ -55,6 +61,13 @@ export class LoweringContext {
     const name = this.#names.fresh(hint);
     this.#nodes.push({ opType, domain, inputs, outputs: [name], attributes });
     return name;
+  }
+
+  /** A tensor that several rules need, made for the first. */
+  shared(key: string, make: () => string): string {
+    const tensor = this.#shared.get(key) ?? make();
+    this.#shared.set(key, tensor);
+    return tensor;
   }
 
   /** A weight in the form that a rule wants it; the same data is stored once. */

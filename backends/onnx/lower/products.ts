@@ -5,7 +5,7 @@ import type { LoweringContext } from './context.ts';
 
 /**
  * A transposed weight is read whole once, so weights above this stay as they are and Gemm multiplies by their transpose: the
- * head over the vocabulary and the widest layers. Smaller ones become [in, out] for MatMul, the form every provider packs best.
+ * head over the vocabulary and the widest layers; so do weights that are widened when the session opens. Smaller ones become [in, out] for MatMul, the form every provider packs best.
  */
 const TRANSPOSE_BYTES = 256 * 1024 * 1024;
 
@@ -21,8 +21,8 @@ export function lowerLinear(context: LoweringContext, node: NodeOf<'linear'>, tr
   const [x, weight, bias] = node.inputs as readonly [Value, Value, Value?];
   const result = node.outputs[0]!;
   const data = context.weightOf(weight);
-  if (data && data.byteLength > transposeLimit) return multiplyByRows(context, x, context.tensor(weight), bias, result);
-  const matrix = data ? context.weight(transposeOf(data), `${weight.name}.transposed`) : context.step('Transpose', [context.tensor(weight)], `${weight.name}.transposed`, { perm: [1, 0] });
+  if (!data || data.byteLength > transposeLimit) return multiplyByRows(context, x, context.tensor(weight), bias, result);
+  const matrix = context.weight(transposeOf(data), `${weight.name}.transposed`);
   if (!bias) return context.emit('MatMul', [context.tensor(x), matrix], result);
   context.emit('Add', [context.step('MatMul', [context.tensor(x), matrix], `${result.name}.product`), context.tensor(bias)], result);
 }

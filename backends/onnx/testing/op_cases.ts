@@ -84,6 +84,7 @@ const positive = (shape: number[]) => tensorOf('f32', shape, randomTensor('f32',
 /** Shapes that each op is tried on: a new op does not compile without some. */
 export const opCases: { readonly [N in OpName]: readonly OpCase[] } = {
   add: arithmetic(ints),
+  add_rms_norm: [{ title: 'with odd width', operands: ['f[b,s,7]', 'f[b,s,7]', 'w[7]'], attrs: { epsilon: 1e-6 }, sizes: usual }],
   sub: arithmetic(ints),
   mul: arithmetic(ints),
   div: [binary('by a literal', 'f[b,s,3]', 'l[3]')],
