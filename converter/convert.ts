@@ -1,8 +1,7 @@
 import { basename, resolve } from 'node:path';
-import type { Artifact, ArtifactFile } from '../backends/backend.ts';
+import type { Artifact, ArtifactFile, EmitOptions } from '../backends/backend.ts';
 import { backends, type BackendName } from '../backends/index.ts';
 import type { Program } from '../ir/graph.ts';
-import { runPassesOnProgram } from '../ir/passes/index.ts';
 import type { TensorData } from '../ir/tensor.ts';
 import type { Precision } from '../verify/tolerances.ts';
 import type { VerifyReport } from '../verify/verify.ts';
@@ -16,20 +15,21 @@ import { publishBundle } from './bundle/publish.ts';
 import type { ModuleChange } from './adapters/index.ts';
 import type { Checkpoint } from './checkpoints/checkpoint.ts';
 import { bundleReadme } from './client/bundle_readme.ts';
+import { checkpointTokenizer } from './checkpoint_tokenizer.ts';
 import { clientFiles } from './client/client_files.ts';
 import { onnxFilesOf } from './client/onnx_files.ts';
 import { readSidecar, readSidecars } from './client/sidecar.ts';
 import type { Model } from './families/family.ts';
 import { decodeImage } from './images/decode.ts';
 import { openModel, sourceFiles, type ModelSource } from './open_model.ts';
-import { passesFor } from './precision.ts';
+import { preparePrograms, type PrecisionChoices, type PreparedPrograms } from './prepare_programs.ts';
 import type { Reporter } from './progress/reporter.ts';
 import { findSamples, readSamples, type Sample } from './samples.ts';
 import { VerificationFailed } from './verification_failed.ts';
-import { programReference, runVerification } from './verify_bundle.ts';
+import { referenceFor, runVerification } from './verify_bundle.ts';
 import { TOOL } from './version.ts';
 
-export interface ConvertOptions extends ModelSource {
+export interface ConvertOptions extends ModelSource, PrecisionChoices, Pick<EmitOptions, 'quantizedOps' | 'accuracyLevel'> {
   readonly backend: BackendName;
   readonly precision: Precision;
   /** Default: `./<checkpoint>-<backend>-<precision>`. */
@@ -90,12 +90,18 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
   const { reference = 'huggingface', finalSoftcap = 'auto', slidingWindow = 'auto', adapters: adapterSources = [] } = options;
   const source = await openModel({ checkpoint: options.checkpoint, adapters: adapterSources, reference, finalSoftcap, slidingWindow });
   const stopHashing = new AbortController();
+  let prepared: PreparedPrograms | undefined;
   try {
     const { checkpoint, model, warnings } = source;
     for (const warning of warnings) reporter.warn(warning);
     const backend = await backends[backendName]();
-    const artifact = backend.emit(runPassesOnProgram(model.program, passesFor(precision)), { precision });
-    const { files, notes } = await sideFiles(options, checkpoint, model, artifact, basename(out));
+    const { target = 'portable', mixed = 'auto', algorithm = 'search', perChannel = false, calibrate = '', quantizedOps = 'nbits', accuracyLevel = 0 } = options;
+    const choices = { strict: options.strict ?? false, allowOverflow: options.allowOverflow ?? false };
+    prepared = await preparePrograms({ ...options, ...choices, model, backend, mode: reference, verify: options.verify !== false, tokenizer: await checkpointTokenizer(checkpoint, model.program.metadata, options.tokenizer) }, reporter);
+    const { bundle: program, reference: mustEqual, help } = prepared;
+    const artifact = backend.emit(program, { precision, target, quantizedOps, accuracyLevel });
+    const { files, notes: fileNotes } = await sideFiles(options, checkpoint, model, artifact, basename(out));
+    const notes = [...prepared.notes, ...fileNotes];
     for (const note of notes) reporter.note(note);
     const artifactFiles = [...artifact.files, ...files];
     const signal = options.signal ? AbortSignal.any([options.signal, stopHashing.signal]) : stopHashing.signal;
@@ -111,7 +117,7 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
       force,
       strict: options.strict ?? false,
       allowOverflow: options.allowOverflow ?? false,
-      sourceOf: weightFinder(model.program),
+      sourceOf: weightFinder(mustEqual),
       ...(options.signal && { signal: options.signal }),
       onProgress: (bytes) => {
         writing.advance(bytes - written);
@@ -125,7 +131,7 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
           tool: TOOL,
           backend: backendName,
           precision,
-          options: { checkpoint: [options.checkpoint].flat(), adapters: adapterSources.map(({ dir, scale }) => ({ dir, scale })), reference, finalSoftcap, slidingWindow, strict: options.strict ?? false, allowOverflow: options.allowOverflow ?? false },
+          options: { checkpoint: [options.checkpoint].flat(), adapters: adapterSources.map(({ dir, scale }) => ({ dir, scale })), reference, finalSoftcap, slidingWindow, target, mixed, algorithm, perChannel, calibrate, quantizedOps, accuracyLevel, ...choices },
           source: { format: checkpoint.format, files },
           program: model.program.metadata,
           inferences: [...model.inferences],
@@ -137,7 +143,7 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
         if (!verify && options.samples === undefined) return;
         const bundle = await openStaged(dir, manifest);
         try {
-          if (verify) verification = await runVerification(bundle.runner, programReference(model.program), bundle.metadata, precision, reporter, options.signal);
+          if (verify) verification = await runVerification(bundle.runner, referenceFor(precision, { original: model.program, reference: mustEqual, help }), bundle.metadata, precision, reporter, options.signal);
           if (verification?.passed === false) throw new VerificationFailed(verification);
           samples = await answerSamples(options, bundle, dir, reporter);
         } finally {
@@ -150,6 +156,7 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
     return { out: dir, manifest, bytes: manifest.files.reduce((sum, file) => sum + file.bytes, 0), warnings, changes: model.changes, notes, nonFinite, ...(verification && { verification }), samples };
   } finally {
     stopHashing.abort();
+    await prepared?.dispose();
     await source.close();
   }
 }

@@ -34,6 +34,11 @@ export function isQuantized(precision: Precision): boolean {
   return MEANINGS[precision].storage !== undefined;
 }
 
+/** Whether activations are rounded to f16, which overflows at 65504. */
+export function roundsToF16(precision: Precision): boolean {
+  return MEANINGS[precision].activations === 'f16';
+}
+
 /** The storage of weights that no rule of `--mixed` names. */
 export function storageFor(precision: Precision): WeightStorage | undefined {
   return MEANINGS[precision].storage;

@@ -5,8 +5,9 @@ import { syntheticCases, type VerifyCase } from '../verify/cases.ts';
 import { stageNames, type StageNames } from '../verify/divergence.ts';
 import { readRecorded } from '../verify/recorded.ts';
 import type { Recorded } from '../verify/recording.ts';
-import { verifyProgram, type VerifyReport } from '../verify/verify.ts';
-import type { Precision } from '../verify/tolerances.ts';
+import { verifyProgram, type Original, type VerifyReport } from '../verify/verify.ts';
+import type { Help, Precision } from '../verify/tolerances.ts';
+import type { QuantizeAlgorithm } from '../ir/quantize/scheme.ts';
 import type { Runner } from '../backends/backend.ts';
 import type { Program, ProgramMetadata } from '../ir/graph.ts';
 import { openStaged } from './bundle_model.ts';
@@ -17,7 +18,10 @@ import { locateCheckpoint } from './checkpoints/locate.ts';
 import { openSafetensors } from './checkpoints/safetensors.ts';
 import { BadInputError, UsageError } from './errors.ts';
 import { openModel, sourceFiles, type AdapterSource, type OpenModel } from './open_model.ts';
-import { PRECISIONS } from './precision.ts';
+import { NO_CALIBRATION } from './calibrate/index.ts';
+import type { Model } from './families/family.ts';
+import { chooseStorage } from './mixed/index.ts';
+import { isQuantized, PRECISIONS, programsFor } from './precision.ts';
 import type { Reporter } from './progress/reporter.ts';
 import { withSteps } from './progress/steps.ts';
 
@@ -34,7 +38,10 @@ export interface VerifyBundleOptions {
 
 /** What a bundle is held against. */
 export interface Reference {
-  readonly runner: Runner | Recorded;
+  /** What it must equal but for rounding; undefined for a quantized bundle whose codes cannot be made again. */
+  readonly runner?: Runner | Recorded;
+  /** Of quantized bundles: the model as it was. */
+  readonly original?: Original;
   readonly cases: readonly VerifyCase[];
   readonly stages: StageNames;
   close(): Promise<void>;
@@ -66,12 +73,17 @@ export async function verifyBundle({ bundle: dir, against, adapters, device, sig
 /** Compares a runner with a reference, with progress. The report may say that it failed. */
 export function runVerification(candidate: Runner, reference: Omit<Reference, 'close'>, metadata: ProgramMetadata, precision: Precision, reporter: Reporter, signal?: AbortSignal): Promise<VerifyReport> {
   return withSteps(reporter, 'verify', (onProgress) =>
-    verifyProgram({ candidate, reference: reference.runner, metadata, cases: reference.cases, precision, stages: reference.stages, onProgress, ...(signal && { signal }) }),
+    verifyProgram({ candidate, ...(reference.runner && { reference: reference.runner }), ...(reference.original && { original: reference.original }), metadata, cases: reference.cases, precision, stages: reference.stages, onProgress, ...(signal && { signal }) }),
   );
 }
 
 async function openReference(dir: string, manifest: Manifest, against: VerifyBundleOptions['against'], adapters: readonly AdapterSource[] = []): Promise<Reference> {
+  const precision = manifest.precision as Precision;
   const recorded = typeof against === 'string' ? await openRecording(against) : undefined;
+  if (recorded && isQuantized(precision)) {
+    const { runner, ...rest } = recorded;
+    return { ...rest, original: { model: runner!, help: helpOf(manifest) } };
+  }
   if (recorded) return recorded;
   const { reference, finalSoftcap, slidingWindow } = manifest.options;
   const source = await (against === undefined ? openConverted(dir, manifest) : openModel({ checkpoint: against, adapters, reference, finalSoftcap, slidingWindow }));
@@ -81,7 +93,22 @@ async function openReference(dir: string, manifest: Manifest, against: VerifyBun
     await source.close();
     throw error;
   }
-  return { ...programReference(source.model.program), close: source.close };
+  const { program } = source.model;
+  const quantized = await remade(source.model, manifest);
+  return { ...referenceFor(precision, { original: program, ...(quantized && { reference: quantized }), help: helpOf(manifest) }), close: source.close };
+}
+
+/** The program whose codes the bundle holds; undefined when activations chose them: those would have to be computed again. */
+async function remade(model: Model, { precision, options }: Manifest): Promise<Program | undefined> {
+  const { mixed, algorithm, perChannel } = options;
+  if (!isQuantized(precision as Precision)) return model.program;
+  if (algorithm === 'gptq' || !(options.calibrate === '' || options.calibrate === NO_CALIBRATION)) return undefined;
+  const storageOf = await chooseStorage({ precision: precision as Precision, mixed, program: model.program, roleOf: model.roleOf });
+  return programsFor(model.program, precision as Precision, { storageOf, algorithm: algorithm as QuantizeAlgorithm, perChannel }).reference;
+}
+
+function helpOf({ options: { mixed, algorithm, calibrate } }: Manifest): Help {
+  return mixed !== 'none' || algorithm === 'gptq' || !(calibrate === '' || calibrate === NO_CALIBRATION) ? 'mixed or calibrated' : 'none';
 }
 
 /** @throws BadInputError when the checkpoint cannot be what was converted: inputs for one would not fit the other. */
@@ -93,9 +120,14 @@ function checkSameModel({ checkpoint, model }: OpenModel, { program: bundle }: M
   throw new BadInputError('other_model', `the checkpoint has ${said}`, { file: checkpoint.path, hint: `name the checkpoint from which ${dir} was converted` });
 }
 
-/** The evaluator on a family's f32 program, with inputs made for its sizes. */
-export function programReference(program: Program): Omit<Reference, 'close'> {
-  return { runner: evaluatorRunner(program), cases: syntheticCases(program.metadata), stages: stageNames(program) };
+/**
+ * The evaluator with inputs made for a model's sizes: on the family's f32 program, or, for a quantized bundle, on the program of its
+ * codes, and the family's beside it for what the codes cost.
+ */
+export function referenceFor(precision: Precision, { original, reference, help }: { readonly original: Program; readonly reference?: Program; readonly help: Help }): Omit<Reference, 'close'> {
+  const common = { cases: syntheticCases(original.metadata), stages: stageNames(original) };
+  if (!isQuantized(precision)) return { ...common, runner: evaluatorRunner(original) };
+  return { ...common, ...(reference && { runner: evaluatorRunner(reference) }), original: { model: evaluatorRunner(original), help } };
 }
 
 /** Undefined when the path is no safetensors file with a recording's tensors. */

@@ -12,7 +12,6 @@ import { defaultSamples } from './default_samples.ts';
 import { folderSamples } from './folder_samples.ts';
 
 export type { Calibration } from './calibrate.ts';
-export { clientTokenizer } from './client_tokenizer.ts';
 export { describeFinding, enforceFindings } from './findings.ts';
 
 /** The built-in set, and no calibration: all else that `--calibrate` says is a folder. */

@@ -1,5 +1,6 @@
 import { relative } from 'node:path';
 import { Command, Option } from 'commander';
+import { TARGETS, type Target } from '../../backends/backend.ts';
 import { backends, type BackendName } from '../../backends/index.ts';
 import type { Precision } from '../../verify/tolerances.ts';
 import type { ConvertResult } from '../convert.ts';
@@ -8,12 +9,15 @@ import { bytesText } from '../progress/units.ts';
 import { VerificationFailed } from '../verification_failed.ts';
 import type { Io } from './io.ts';
 import { json } from './io.ts';
-import { ADAPTER_HELP, adapterSources, checkpointOf, jsonOption, MODEL_HELP, withAdapters, withModelOptions, type AdapterFlags, type ModelFlags } from './options.ts';
+import { ADAPTER_HELP, adapterSources, checkpointOf, jsonOption, MODEL_HELP, PRECISION_HELP, withAdapters, withModelOptions, withPrecisionOptions, type AdapterFlags, type ModelFlags, type PrecisionFlags } from './options.ts';
 import { table } from './table.ts';
 
-interface Flags extends ModelFlags, AdapterFlags {
+interface Flags extends ModelFlags, AdapterFlags, PrecisionFlags {
   readonly to: BackendName;
   readonly dtype: Precision;
+  readonly target: Target;
+  readonly quantOps: 'nbits' | 'qdq';
+  readonly accuracyLevel: '0' | '4';
   readonly out?: string;
   readonly force?: boolean;
   readonly verify: boolean;
@@ -36,6 +40,8 @@ differs is not kept, and the exit code is 1. The comparison takes seconds for sm
 Examples:
   pgconv convert fixtures/shapes --to onnx --dtype fp16
   pgconv convert ./paligemma-3b-mix-224 --to onnx --dtype fp16 --out bundles/mix-224
+  pgconv convert fixtures/shapes --to onnx --dtype int4 --calibrate fixtures/shapes
+  pgconv convert ./paligemma2-3b-mix-448 --to onnx --dtype q4f16 --mixed auto --no-verify
   pgconv convert pt_224.bf16.npz --to onnx --dtype fp16 --tokenizer paligemma_tokenizer.model
   pgconv convert fixtures/shapes/hf --adapter fixtures/shapes/lora-shapes --to onnx --dtype fp16
   pgconv convert ./paligemma2-3b-pt-896 --to onnx --dtype fp16 --reference bigvision --no-verify`;
@@ -46,7 +52,10 @@ export function convertCommand(io: Io): Command {
     .description('Convert a checkpoint to a bundle, and verify it.')
     .argument('<checkpoint...>', 'folder or file with the weights')
     .addOption(new Option('--to <backend>', 'what to write').choices(Object.keys(backends)).makeOptionMandatory())
-    .addOption(new Option('--dtype <precision>', 'fp32; or fp16: weights and products in f16, residual stream, norms, softmax and rotary embedding in f32').choices([...PRECISIONS]).makeOptionMandatory())
+    .addOption(new Option('--dtype <precision>', 'how numbers are stored and computed: see below').choices([...PRECISIONS]).makeOptionMandatory())
+    .addOption(new Option('--target <runtime>', 'portable: one graph for CPU and WebGPU; webgpu: with what ONNX Runtime has beside ONNX’s ops; ort-cpu, ort-cuda: fused attention for servers').choices([...TARGETS]).default('portable'))
+    .addOption(new Option('--quant-ops <kind>', 'codes by the runtime’s kernels (MatMulNBits), or by ONNX’s DequantizeLinear for runtimes without them').choices(['nbits', 'qdq']).default('nbits'))
+    .addOption(new Option('--accuracy-level <n>', '4 lets those kernels round activations to int8: faster on CPUs, and less exact').choices(['0', '4']).default('0'))
     .option('--out <dir>', 'folder to write (default: ./<checkpoint>-<backend>-<dtype>)')
     .option('--force', 'replace an existing bundle')
     .option('--no-verify', 'do not compare the bundle with the checkpoint')
@@ -55,15 +64,15 @@ export function convertCommand(io: Io): Command {
     .option('--strict', 'fail when the checkpoint itself holds NaN or Infinity')
     .option('--allow-overflow', 'write weights that do not fit f16 as Infinity, and report them, instead of failing')
     .addOption(jsonOption());
-  return withAdapters(withModelOptions(command))
-    .addHelpText('after', `${MODEL_HELP}\n${ADAPTER_HELP}\n${HELP}`)
+  return withAdapters(withModelOptions(withPrecisionOptions(command)))
+    .addHelpText('after', `${PRECISION_HELP}\n${MODEL_HELP}\n${ADAPTER_HELP}\n${HELP}`)
     .action(async (paths: readonly string[], flags: Flags) => {
       const [{ convert }, { reportText }] = await Promise.all([import('../convert.ts'), import('../../verify/report.ts')]);
       const reporter = io.reporter();
-      const { to: backend, dtype: precision, json: asJson, adapter, adapterScale, ...rest } = flags;
+      const { to: backend, dtype: precision, json: asJson, adapter, adapterScale, quantOps: quantizedOps, accuracyLevel, ...rest } = flags;
       const adapters = adapterSources({ ...(adapter && { adapter }), ...(adapterScale && { adapterScale }) });
       try {
-        const result = await convert({ checkpoint: checkpointOf(paths), adapters, backend, precision, signal: io.signal, ...rest }, reporter);
+        const result = await convert({ checkpoint: checkpointOf(paths), adapters, quantizedOps, accuracyLevel: accuracyLevel === '4' ? 4 : 0, backend, precision, signal: io.signal, ...rest }, reporter);
         reporter.close();
         if (result.verification) io.err(reportText(result.verification));
         io.out(asJson ? json(result) : summary(result));

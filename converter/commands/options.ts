@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { REFERENCES, SWITCHES, type Reference, type Switch } from '../families/family.ts';
 import type { ModelSource } from '../open_model.ts';
+import { ALGORITHMS, type Algorithm } from '../prepare_programs.ts';
 
 /** Set by a command that ends without an error but not with success. */
 export interface CommandResult {
@@ -18,6 +19,40 @@ export function wholeNumber(least: number): (text: string) => number {
     if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least) throw new InvalidArgumentError(`give a whole number of at least ${least}.`);
     return value;
   };
+}
+
+/** What `withPrecisionOptions` adds. */
+export interface PrecisionFlags {
+  readonly mixed?: string;
+  readonly algorithm?: Algorithm;
+  readonly perChannel?: boolean;
+  readonly calibrate?: string;
+}
+
+export const PRECISION_HELP = `
+Precisions (--dtype):
+  fp32    as the checkpoint, widened
+  fp16    weights and products in f16; residual stream, norms, softmax and rotary embedding in f32
+  bf16    the same in bf16, for targets that have it (ort-cuda; ort-cpu stores it and computes in f32)
+  int8    matrices, head and embedding as 8-bit codes, one scale for each 32 weights of a row; activations in f32
+  int4    4-bit codes with a scale and a zero point for each 32; activations in f32
+  q4f16   int4 with activations as in fp16
+--mixed auto (the default) gives 8 bits to what 4 bits hurt most: head and embedding; v_proj and down_proj of the first and last
+eighth of the layers and of every third. none gives all the same; a file says it by weight: {"lm.*.down": "int8", "vit.*": "fp16"}.
+--algorithm search (the default) finds the scale and zero point with the least squared error; rtn takes them from the largest and
+smallest weight (faster, 2.5 dB and more worse); hqq minimises a norm that forgives outliers; gptq compensates each column's error in
+the next ones and needs --calibrate.
+--calibrate shows the model pictures and prompts first: a folder with a.png beside a.txt or an eval.json, or default for a built-in
+set. fp16 then keeps in f32, by name, what comes near 65504; codes are chosen for the inputs that each column sees. Without the
+option, fp16 calibrates on the built-in set where that is cheap beside the rest; none switches it off.`;
+
+/** Options that decide how a precision is made. */
+export function withPrecisionOptions(command: Command): Command {
+  return command
+    .option('--mixed <how>', 'bits of each matrix in a quantized precision: auto, none or a JSON file (default: auto)')
+    .addOption(new Option('--algorithm <name>', 'how codes are chosen (default: search)').choices([...ALGORITHMS]))
+    .option('--per-channel', 'int8 with one scale a row, for runtimes that have no blocks')
+    .option('--calibrate <set>', 'pictures and prompts to look at activations with: a folder, default or none');
 }
 
 /** What `withModelOptions` adds. */

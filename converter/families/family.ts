@@ -2,6 +2,7 @@ import type { Program } from '../../ir/graph.ts';
 import type { Adapter } from '../adapters/adapter.ts';
 import type { ModuleChange } from '../adapters/index.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
+import type { RoleOf } from '../mixed/storage.ts';
 
 /** Something that was inferred rather than read, and from what: shown by `inspect` before hours of work. */
 export interface Inference {
@@ -37,6 +38,8 @@ export interface Model {
   readonly program: Program;
   readonly inferences: readonly Inference[];
   readonly warnings: readonly string[];
+  /** What each matrix of the program is, for rules about precision. */
+  readonly roleOf: RoleOf;
   /** What adapters do to each module. */
   readonly changes: readonly ModuleChange[];
 }

@@ -15,6 +15,7 @@ import { normalizeHuggingFace, normalizeName } from './paligemma/hugging_face_na
 import { inferFromBigVision, inferFromHuggingFace } from './paligemma/infer.ts';
 import { resolveHead } from './paligemma/tied_head.ts';
 import { visionEncoder } from './paligemma/vision_encoder.ts';
+import { weightRoles } from './paligemma/weight_roles.ts';
 import { checkWeights, type CanonicalWeights } from './paligemma/weights.ts';
 
 /** SigLIP, a linear projector and a Gemma decoder: PaliGemma (arXiv:2407.07726) and PaliGemma 2 (arXiv:2412.03555). */
@@ -31,9 +32,11 @@ export const paligemma: Family = {
     const { behaviour, inferences } = chooseBehaviour(options, config);
     const adapted = await adapt(read.weights, config, options);
     const head = await resolveHead(adapted.weights, config.vocabSize);
+    const program = buildProgram(config, head.weights, behaviour);
     return {
       family: familyOf(config),
-      program: buildProgram(config, head.weights, behaviour),
+      program,
+      roleOf: weightRoles(program),
       inferences: [...read.inferences, head.inference, ...inferences],
       warnings: [...read.warnings, ...adapted.warnings, ...head.warnings],
       changes: adapted.changes,

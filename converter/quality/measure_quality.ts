@@ -8,7 +8,7 @@ import type { Reporter } from '../progress/reporter.ts';
 import { findSamples } from '../samples.ts';
 import { TOOL } from '../version.ts';
 import { summarizeRanges } from './activation_ranges.ts';
-import { checkpointTokenizer } from './checkpoint_tokenizer.ts';
+import { checkpointTokenizer } from '../checkpoint_tokenizer.ts';
 import { planReference } from './choose_reference.ts';
 import { measureVariants } from './measure_variants.ts';
 import { builtInCases, casesOfFile, type QualityCase } from './quality_cases.ts';

@@ -24,7 +24,7 @@ export const testFields: ManifestFields = {
   tool: { name: 'pgconv', version: '1.2.3' },
   backend: 'onnx',
   precision: 'fp16',
-  options: { checkpoint: ['model'], adapters: [], reference: 'huggingface', finalSoftcap: 'auto', slidingWindow: 'auto', strict: false, allowOverflow: false },
+  options: { checkpoint: ['model'], adapters: [], reference: 'huggingface', finalSoftcap: 'auto', slidingWindow: 'auto', target: 'portable', mixed: 'auto', algorithm: 'search', perChannel: false, calibrate: '', quantizedOps: 'nbits', accuracyLevel: 0, strict: false, allowOverflow: false },
   source: { format: 'huggingface', files: [{ path: 'model.safetensors', bytes: 3, sha256: 'ab'.repeat(32) }] },
   program: {
     family: 'paligemma',
