@@ -23,8 +23,8 @@ const SCHEMES: readonly Scheme[] = [
   { ...INT8, block: 0 },
 ];
 
-/** The best of several, since other processes only ever slow one down. */
-const REPEATS = 5;
+/** The best of at least so many and so long, since other processes only ever slow one down. */
+const [REPEATS, SECONDS] = [5, 0.5];
 const [ROWS, COLUMNS] = [128, 2048];
 const [MATRIX_ROWS, MATRIX_COLUMNS] = [16384, 2048];
 
@@ -46,7 +46,8 @@ function weights(rows: number, columns: number): Uint8Array {
 /** Millions a second, of the best run. */
 async function rate(count: number, run: () => unknown): Promise<number> {
   let best = Infinity;
-  for (let i = 0; i < REPEATS; i++) {
+  const end = performance.now() + 1000 * SECONDS;
+  for (let i = 0; i < REPEATS || performance.now() < end; i++) {
     const started = performance.now();
     await run();
     best = Math.min(best, performance.now() - started);
