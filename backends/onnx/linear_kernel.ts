@@ -1,7 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { availableParallelism } from 'node:os';
 import type { Kernels } from '../../ir/evaluate.ts';
-import { elementCount, readBytes, type Tensor } from '../../ir/tensor.ts';
+import { elementCount, readInto, type Tensor } from '../../ir/tensor.ts';
 import { castData } from '../../ir/views/cast.ts';
 import { AttributeProto_AttributeType as AttributeType, ModelProtoSchema, TensorProto_DataType as DataType } from './proto/onnx_pb.ts';
 import { loadRuntime } from './runtime.ts';
@@ -19,6 +19,8 @@ const BLOCK_ELEMENTS = 8 * 1024 * 1024;
 export async function linearKernel(blockElements = BLOCK_ELEMENTS): Promise<NonNullable<Kernels['linear']>> {
   const { InferenceSession, Tensor: OrtTensor } = await loadRuntime();
   const session = await InferenceSession.create(productModel(), { executionProviders: ['cpu'], intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 4 });
+  /** Memory for blocks that are being read or multiplied: touching fresh pages would cost more than reading into them. */
+  const free: ArrayBuffer[] = [];
   const inFlight = availableParallelism();
   return async ([x, bias], weight) => {
     const [outer, inner] = weight.shape as readonly [number, number];
@@ -27,13 +29,19 @@ export async function linearKernel(blockElements = BLOCK_ELEMENTS): Promise<NonN
     const a = new OrtTensor('float32', Float32Array.from(x!.data), [rows, inner]);
     const floats = castData(weight, 'f32');
     const running = new Set<Promise<void>>();
-    const step = Math.max(1, Math.floor(blockElements / inner));
+    const step = Math.min(outer, Math.max(1, Math.floor(blockElements / inner)));
     for (let first = 0; first < outer; first += step) {
       if (running.size >= inFlight) await Promise.race(running);
       const end = Math.min(outer, first + step);
-      const block = await readBytes(floats, { begin: first * inner * 4, end: end * inner * 4 });
-      const run = session.run({ a, b: new OrtTensor('float32', new Float32Array(block.buffer), [end - first, inner]) }).then(({ y }) => place(y!.data as Float32Array, { rows, outer, first }, bias, data));
-      const tracked = run.finally(() => running.delete(tracked));
+      const known = free.pop();
+      const memory = known && known.byteLength >= step * inner * 4 ? known : new ArrayBuffer(Math.max(blockElements, inner) * 4);
+      await readInto(floats, new Uint8Array(memory, 0, (end - first) * inner * 4), { begin: first * inner * 4, end: end * inner * 4 });
+      const b = new OrtTensor('float32', new Float32Array(memory, 0, (end - first) * inner), [end - first, inner]);
+      const run = session.run({ a, b }).then(({ y }) => place(y!.data as Float32Array, { rows, outer, first }, bias, data));
+      const tracked = run.finally(() => {
+        running.delete(tracked);
+        free.push(memory);
+      });
       running.add(tracked);
     }
     await Promise.all(running);

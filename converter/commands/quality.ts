@@ -1,16 +1,15 @@
 import { basename, join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { backends, isBackendName, type BackendName } from '../../backends/index.ts';
-import type { Precision } from '../../verify/tolerances.ts';
-import { EXIT } from '../errors.ts';
+import { EXIT, UsageError } from '../errors.ts';
 import { PRECISIONS } from '../precision.ts';
 import { REFERENCE_KINDS, type ReferenceKind } from '../quality/choose_reference.ts';
-import { variantsOf } from '../quality/variant.ts';
+import { ALGORITHMS, parseDtype, variantsOf, type DtypeSpec, type VariantSettings } from '../quality/variant.ts';
 import { json, type Io } from './io.ts';
 import { ADAPTER_HELP, adapterSources, checkpointOf, jsonOption, MODEL_HELP, wholeNumber, withAdapters, withModelOptions, type AdapterFlags, type CommandResult, type ModelFlags } from './options.ts';
 
-interface Flags extends ModelFlags, AdapterFlags {
-  readonly dtypes: readonly Precision[];
+interface Flags extends ModelFlags, AdapterFlags, VariantSettings {
+  readonly dtypes: readonly DtypeSpec[];
   readonly backends: readonly BackendName[];
   readonly bundle?: readonly string[];
   readonly samples?: string;
@@ -24,7 +23,7 @@ interface Flags extends ModelFlags, AdapterFlags {
   readonly json?: boolean;
 }
 
-const DEFAULT_DTYPES = ['fp32', 'fp16', 'int8', 'int4', 'q4f16'] as const satisfies readonly Precision[];
+const DEFAULT_DTYPES = 'fp32,fp16,int8,int4,q4f16';
 
 const HELP = `
 What is done: the checkpoint is converted to every dtype in every backend, one after another, into a temporary folder; each bundle
@@ -41,6 +40,9 @@ What is measured, on every picture and prompt of a file (eval.json beside the ch
   size, speed      bytes of the bundle, bits per weight with scales and zero points; tokens/s of decoding, informative only: it is
                    taken on the machine as it is, and compares dtypes of one run with each other at most
 
+Settings behind a dtype make it another row of the table, and say what is done beside the dtype as options of convert would:
+  int4+rtn   int4+hqq+mixed=none   int4+calibrate   int4+calibrate=photos   int8+mixed=bits.json   fp16+calibrate=photos
+
 A dtype meets its targets or misses them; the targets, and where they come from, are in the report. The exit code is 1 when one is
 missed, or when a dtype cannot be converted.
 
@@ -54,6 +56,7 @@ Examples:
   pgconv quality fixtures/shapes
   pgconv quality fixtures/shapes --dtypes fp16,int8 --limit 20 --json
   pgconv quality ./paligemma-3b-mix-224 --dtypes fp16,int8,int4 --samples eval.json --limit 50 --out reports/mix-224
+  pgconv quality fixtures/shapes --dtypes int4,int4+rtn,int4+mixed=none,int4+rtn+mixed=none,int4+calibrate=photos
   pgconv quality fixtures/shapes --dtypes int4 --bundle made-elsewhere --keep --out reports/shapes
   pgconv quality fixtures/shapes --markdown docs/quality.md`;
 
@@ -62,8 +65,11 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
   const command = new Command('quality')
     .description('Measure how far each dtype is from the original: divergence, answers, boxes, size, speed; as a table and an HTML report.')
     .argument('<checkpoint...>', 'folder or file with the weights')
-    .option('--dtypes <list>', `what to measure, of ${PRECISIONS.join(', ')}`, listOf(PRECISIONS), DEFAULT_DTYPES)
-    .option('--backends <list>', `in what, of ${Object.keys(backends).join(', ')}`, listOf(Object.keys(backends).filter(isBackendName)), ['onnx'])
+    .addOption(new Option('--dtypes <list>', `what to measure, of ${PRECISIONS.join(', ')}, each with settings of its own behind a +`).argParser(dtypesOf).default(dtypesOf(DEFAULT_DTYPES), DEFAULT_DTYPES))
+    .addOption(new Option('--backends <list>', `in what, of ${Object.keys(backends).join(', ')}`).argParser(backendsOf).default(['onnx'], 'onnx'))
+    .addOption(new Option('--algorithm <name>', 'how codes are chosen, for dtypes that do not say it themselves (default: that of convert)').choices([...ALGORITHMS]))
+    .option('--mixed <how>', 'which weights get more bits, likewise: none, auto or a file (default: that of convert)')
+    .option('--calibrate <set>', 'what activations are looked at, likewise: none, default (the built-in pictures) or a folder (default: that of convert)')
     .option('--bundle <dir>', 'measure a bundle too that was made before, or elsewhere; may be given again', (dir: string, before?: readonly string[]) => [...(before ?? []), dir])
     .option('--samples <file>', 'pictures, prompts and answers (default: eval.json beside the checkpoint)')
     .option('--limit <n>', 'measure on so many of them, those with different prompts first', wholeNumber(1))
@@ -78,7 +84,7 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
     .addHelpText('after', `${MODEL_HELP}\n${ADAPTER_HELP}\n${HELP}`)
     .action(async (paths: readonly string[], flags: Flags) => {
       const [{ measureQuality }, { reportText }, { writeHtmlReport, writeMarkdownReport }] = await Promise.all([import('../quality/measure_quality.ts'), import('../quality/report_text.ts'), import('../quality/write_report.ts')]);
-      const { dtypes, backends: targets, bundle, baseline, checkCases, out = defaultOut(paths[0]!), markdown, keep, json: asJson, adapter, adapterScale, ...rest } = flags;
+      const { dtypes, backends: targets, algorithm, mixed, calibrate, bundle, baseline, checkCases, out = defaultOut(paths[0]!), markdown, keep, json: asJson, adapter, adapterScale, ...rest } = flags;
       const adapters = adapterSources({ ...(adapter && { adapter }), ...(adapterScale && { adapterScale }) });
       const reporter = io.reporter();
       try {
@@ -87,7 +93,7 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
             ...rest,
             checkpoint: checkpointOf(paths),
             adapters,
-            variants: variantsOf(dtypes, targets),
+            variants: variantsOf(dtypes, targets, { ...(algorithm && { algorithm }), ...(mixed !== undefined && { mixed }), ...(calibrate !== undefined && { calibrate }) }),
             baseline,
             ...(bundle && { bundles: bundle }),
             ...(checkCases !== undefined && { checkedCases: checkCases }),
@@ -108,14 +114,23 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
     });
 }
 
-/** Names separated by commas. */
-function listOf<T extends string>(known: readonly T[]): (text: string) => readonly T[] {
-  return (text) =>
-    text.split(',').map((part) => {
-      const name = known.find((other) => other === part.trim());
-      if (name === undefined) throw new InvalidArgumentError(`"${part.trim()}" is none of ${known.join(', ')}.`);
-      return name;
-    });
+function dtypesOf(text: string): readonly DtypeSpec[] {
+  return text.split(',').map((part) => {
+    try {
+      return parseDtype(part);
+    } catch (error) {
+      if (error instanceof UsageError) throw new InvalidArgumentError(`${error.message}: ${error.place.hint}.`);
+      throw error;
+    }
+  });
+}
+
+function backendsOf(text: string): readonly BackendName[] {
+  return text.split(',').map((part) => {
+    const name = part.trim();
+    if (!isBackendName(name)) throw new InvalidArgumentError(`"${name}" is none of ${Object.keys(backends).join(', ')}.`);
+    return name;
+  });
 }
 
 function defaultOut(checkpoint: string): string {

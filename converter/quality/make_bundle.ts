@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Manifest } from '../bundle/manifest.ts';
 import { convert, type ConvertOptions } from '../convert.ts';
 import type { Reporter } from '../progress/reporter.ts';
 import type { Variant } from './variant.ts';
@@ -15,8 +16,16 @@ export interface MadeBundle {
 }
 
 /** Converts, without the verification that the measurement stands for. @throws what `convert` throws */
-export async function makeBundle({ label, backend, precision }: Variant, source: ConversionSource, place: { readonly dir: string; readonly keep: boolean }, reporter: Reporter): Promise<MadeBundle> {
-  const dir = join(place.dir, label.replaceAll(/[^\w.-]+/g, '-'));
-  await convert({ ...source, backend, precision, out: dir, force: true, verify: false }, reporter);
+export async function makeBundle(variant: Variant, source: ConversionSource, place: { readonly dir: string; readonly keep: boolean }, reporter: Reporter): Promise<MadeBundle> {
+  const { label, backend, precision, settings } = variant;
+  const dir = join(place.dir, label.replaceAll(/[^\w.=-]+/g, '-'));
+  const { manifest } = await convert({ ...source, ...settings, backend, precision, out: dir, force: true, verify: false }, reporter);
+  checkSettings(variant, manifest);
   return { dir, remove: () => (place.keep ? Promise.resolve() : rm(dir, { recursive: true, force: true })) };
+}
+
+/** A bundle that does not tell a setting was made without it: its figures would stand under a wrong name. */
+function checkSettings({ label, settings }: Variant, { options }: Manifest): void {
+  const told = new Map<string, unknown>(Object.entries(options));
+  for (const [name, value] of Object.entries(settings)) if (told.get(name) !== value) throw new Error(`${label}: the manifest does not tell ${name} ${String(value)}`);
 }

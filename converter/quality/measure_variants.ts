@@ -15,8 +15,8 @@ import type { RecordedReference } from './record_cases.ts';
 import type { VariantFailure, VariantResult } from './report.ts';
 import { stageLimit, worstStages } from './stage_noise.ts';
 import { judge, targetsOf } from './targets.ts';
-import type { Variant } from './variant.ts';
-import { parameterCount, weightBytes } from './weight_bytes.ts';
+import { helpOf, type Variant } from './variant.ts';
+import { folderBytes, parameterCount, weightBytes } from './weight_bytes.ts';
 
 /** Makes and measures one bundle after another. What cannot be converted or run is told, and the next is tried. */
 export async function measureVariants(run: QualityRun, recorded: RecordedReference): Promise<{ results: readonly VariantResult[]; failures: readonly VariantFailure[] }> {
@@ -59,7 +59,7 @@ function madeElsewhere(dir: string, { backend, precision: name, program }: Manif
   if (!precision) throw new BadInputError('unknown_precision', `the bundle is in "${name}"`, { file: dir, hint: `this version knows ${PRECISIONS.join(', ')}` });
   const differs = (['imageTokens', 'vocabSize', 'layers', 'hiddenSize'] as const).find((field) => program[field] !== metadata[field]);
   if (differs) throw new BadInputError('other_model', `${differs} is ${program[differs]} in the bundle and ${metadata[differs]} in the checkpoint`, { file: dir, hint: 'give a bundle of this checkpoint' });
-  return { label: basename(resolve(dir)), backend, precision, help: 'none' };
+  return { label: basename(resolve(dir)), backend, precision, settings: {} };
 }
 
 async function measureFolder(run: QualityRun, { answers, summary }: RecordedReference, variant: Variant, dir: string): Promise<VariantResult> {
@@ -71,16 +71,18 @@ async function measureFolder(run: QualityRun, { answers, summary }: RecordedRefe
     const measured = await measureBundle(model, { ...run, answers, stagedCases: STAGED_CASES, tieMargin, onCase: () => progress.advance(1), signal: options.signal });
     const limit = stageLimit(variant.precision, program.metadata).snr;
     const taskDrop = summary.tasks.correct === undefined || measured.tasks.correct === undefined ? undefined : 100 * (summary.tasks.correct - measured.tasks.correct);
-    const verdicts = judge(targetsOf(variant.precision, program.metadata, variant.help), { ...measured, greedyDifferent: measured.greedy.different, ...(taskDrop !== undefined && { taskDrop }) });
-    const bytes = await weightBytes(program, { dir, paths: model.manifest.files.map(({ path }) => path), backend: variant.backend });
+    const help = helpOf(model.manifest);
+    const verdicts = judge(targetsOf(variant.precision, program.metadata, help), { ...measured, greedyDifferent: measured.greedy.different, ...(taskDrop !== undefined && { taskDrop }) });
+    const weights = await weightBytes(program, { dir, paths: model.manifest.files.map(({ path }) => path), backend: variant.backend });
     progress.done();
     return {
       ...variant,
       ...measured,
       runtime: model.runner.description,
-      bytes: model.manifest.files.reduce((sum, file) => sum + file.bytes, 0),
-      weightBytes: bytes,
-      bitsPerWeight: (8 * bytes) / parameterCount(program),
+      help,
+      bytes: await folderBytes(dir),
+      weightBytes: weights,
+      bitsPerWeight: (8 * weights) / parameterCount(program),
       ...(taskDrop !== undefined && { taskDrop }),
       stageLimit: limit,
       ...worstStages(measured.stages, limit),

@@ -33,7 +33,7 @@ export async function recordAll(run: QualityRun, plan: ReferencePlan): Promise<R
     const answers = await recordCases(run, evaluator);
     return { summary: summaryOf(run, evaluator, plan, answers), answers, evaluated: cases.length };
   }
-  const variant = { label: 'fp32 as the reference', backend: 'onnx', precision: 'fp32', help: 'none' } as const;
+  const variant = { label: 'fp32 as the reference', backend: 'onnx', precision: 'fp32', settings: {} } as const;
   const { dir } = await makeBundle(variant, conversionSource(run.options), { dir: run.temp, keep: true }, quiet(reporter));
   const bundle = await openBundle(dir);
   try {

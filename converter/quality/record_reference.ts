@@ -10,8 +10,8 @@ import { runTeacherForced, type TeacherForced } from './run_teacher_forced.ts';
 import type { QualityCase } from './quality_cases.ts';
 import type { TensorStore } from './tensor_store.ts';
 
-/** Longest answer of a reference that has none recorded. */
-const MAX_NEW_TOKENS = 100;
+/** Longest answer of a reference that has none recorded: enough positions to compare, and each is a step that waits for every weight. */
+const MAX_NEW_TOKENS = 32;
 
 /** What the reference makes of a case; its logits and stages lie in a store. */
 export interface ReferenceAnswer {

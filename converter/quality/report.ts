@@ -1,4 +1,5 @@
 import type { RangeFinding } from '../../ir/observe/f16_range.ts';
+import type { Help } from '../../verify/tolerances.ts';
 import type { DistributionMetrics } from './distribution_tally.ts';
 import type { GreedyVerdict } from './greedy_match.ts';
 import type { StageNoise } from './stage_noise.ts';
@@ -73,6 +74,8 @@ export interface Answer {
 export interface VariantResult extends Variant, DistributionMetrics {
   /** `onnxruntime-node 1.30.0 cpu`. */
   readonly runtime: string;
+  /** What its codes were chosen by: decides which targets it has. */
+  readonly help: Help;
   /** Of the whole bundle. */
   readonly bytes: number;
   /** Of weights with their scales and zero points. */
@@ -95,6 +98,7 @@ export interface VariantResult extends Variant, DistributionMetrics {
   readonly different: readonly Answer[];
 }
 
+/** A bundle that could not be made, or does not run. */
 export interface VariantFailure extends Variant {
   readonly code: string;
   readonly message: string;

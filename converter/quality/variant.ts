@@ -1,17 +1,79 @@
 import type { BackendName } from '../../backends/index.ts';
 import type { Help, Precision } from '../../verify/tolerances.ts';
+import type { Manifest } from '../bundle/manifest.ts';
+import { UsageError } from '../errors.ts';
+import { isQuantized, PRECISIONS } from '../precision.ts';
+
+/** How codes are chosen, in the words of `pgconv convert`. */
+export const ALGORITHMS = ['rtn', 'search', 'hqq', 'gptq'] as const;
+
+/** What `pgconv convert` is told beside the dtype; what is left out is its default. */
+export interface VariantSettings {
+  readonly algorithm?: (typeof ALGORITHMS)[number];
+  /** `none`, `auto` or a file. */
+  readonly mixed?: string;
+  /** `none`, `default` or a folder. */
+  readonly calibrate?: string;
+}
 
 /** One bundle to measure. */
 export interface Variant {
-  /** For people: `int4`, or `onnx int4` where there are several backends. */
+  /** For people: `int4`, `int4+rtn`, or `onnx int4` where there are several backends. */
   readonly label: string;
   readonly backend: BackendName;
   readonly precision: Precision;
-  /** What its codes are chosen by: decides which targets it has. */
-  readonly help: Help;
+  readonly settings: VariantSettings;
 }
 
-/** Every dtype in every backend. */
-export function variantsOf(precisions: readonly Precision[], backends: readonly BackendName[]): readonly Variant[] {
-  return [...new Set(backends)].flatMap((backend, _, all) => [...new Set(precisions)].map((precision) => ({ label: all.length > 1 ? `${backend} ${precision}` : precision, backend, precision, help: 'none' as const })));
+/** A dtype with settings of its own, as `--dtypes` says it: `int4+rtn+mixed=none`. */
+export interface DtypeSpec {
+  readonly text: string;
+  readonly precision: Precision;
+  readonly settings: VariantSettings;
+}
+
+/** Reads `int4`, `int4+rtn`, `int4+mixed=none+calibrate=photos`, `int4+calibrate`. @throws UsageError for what is none, or means nothing for the dtype */
+export function parseDtype(text: string): DtypeSpec {
+  const [name, ...parts] = text.trim().split('+');
+  const precision = PRECISIONS.find((known) => known === name);
+  if (!precision) throw refusal(`"${name}" is no dtype`, `choose of ${PRECISIONS.join(', ')}`);
+  let settings: VariantSettings = {};
+  for (const part of parts) {
+    const [key, value] = splitAtFirst(part, '=');
+    const algorithm = ALGORITHMS.find((known) => known === part);
+    if (algorithm) settings = { ...settings, algorithm };
+    else if (key === 'mixed' && value) settings = { ...settings, mixed: value };
+    else if (key === 'calibrate' && value !== '') settings = { ...settings, calibrate: value ?? 'default' };
+    else throw refusal(`"${part}" is no setting of a dtype`, `write ${ALGORITHMS.join(', ')}, mixed=none, mixed=auto, mixed=<file>, calibrate or calibrate=<folder>`);
+  }
+  const strange = isQuantized(precision) ? undefined : (['algorithm', 'mixed'] as const).find((key) => settings[key] !== undefined);
+  if (strange) throw refusal(`${precision} quantizes nothing, and "${text}" says how`, 'leave the setting out, or choose int8, int4 or q4f16');
+  return { text: text.trim(), precision, settings };
+}
+
+/** Every dtype in every backend. `defaults` are for dtypes that do not say otherwise, where they mean something. */
+export function variantsOf(dtypes: readonly DtypeSpec[], backends: readonly BackendName[], defaults: VariantSettings = {}): readonly Variant[] {
+  const once = [...new Map(dtypes.map((spec) => [spec.text, spec])).values()];
+  return [...new Set(backends)].flatMap((backend, _, all) =>
+    once.map(({ text, precision, settings }) => {
+      const { calibrate, ...ofCodes } = defaults;
+      const meant = { ...(isQuantized(precision) && ofCodes), ...(calibrate !== undefined && precision !== 'fp32' && { calibrate }) };
+      return { label: all.length > 1 ? `${backend} ${text}` : text, backend, precision, settings: { ...meant, ...settings } };
+    }),
+  );
+}
+
+/** What the codes of a bundle were chosen by, as it says itself: decides which targets it has. */
+export function helpOf({ options }: Pick<Manifest, 'options'>): Help {
+  const { mixed = 'none', calibrate = 'none' } = options as typeof options & VariantSettings;
+  return mixed === 'none' && calibrate === 'none' ? 'none' : 'mixed or calibrated';
+}
+
+function refusal(message: string, hint: string): UsageError {
+  return new UsageError('bad_dtype', message, { hint });
+}
+
+function splitAtFirst(text: string, separator: string): readonly [string, string?] {
+  const at = text.indexOf(separator);
+  return at < 0 ? [text] : [text.slice(0, at), text.slice(at + 1)];
 }

@@ -1,3 +1,4 @@
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readOnnx } from '../../backends/onnx/read.ts';
 import type { BackendName } from '../../backends/index.ts';
@@ -27,6 +28,13 @@ export async function weightBytes(program: Program, { dir, paths, backend }: { r
   const computed = weightsOf(program).flatMap(({ name, data }) => (data.from ? [] : [name]));
   const isComputed = (name: string) => computed.some((other) => name === other || name.startsWith(`${other}.`));
   return (await STORED[backend](dir, paths)).reduce((sum, { name, bytes }) => sum + (isComputed(name) ? 0 : bytes), 0);
+}
+
+/** Bytes of all files of a folder. A bundle that was made elsewhere may have others than its manifest lists. */
+export async function folderBytes(dir: string): Promise<number> {
+  const files = (await readdir(dir, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+  const sizes = await Promise.all(files.map(async ({ parentPath, name }) => (await stat(join(parentPath, name))).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** Elements of a program's weights: of a table that several graphs read, in whole or in part, once. */

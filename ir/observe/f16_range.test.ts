@@ -96,12 +96,6 @@ test('a value that the graph itself rounds cannot be kept', async () => {
   expect(named(await planOf(graph, { x: tensorOf('f32', [2], [3e4, 4]) }))).toEqual(['overflow x lost', 'overflow h lost', 'overflow y lost']);
 });
 
-test('a layer with a bias is kept under the name that its product has once its weight is in blocks', async () => {
-  const graph = graphOf('graph g { input %x: f32[1, 2] weight %w100: f32[2, 2] weight %b1: f32[2] %y: f32[1, 2] = linear %x, %w100, %b1 output "y" = %y }');
-  const { keep } = await planOf(graph, { x: tensorOf('f32', [1, 2], [1e3, 4]) });
-  expect([...keep.get('g')!.values]).toEqual(['y', 'y.product']);
-});
-
 const ATTENTION = graphOf(`graph attention {
   input %q: f32[1, 1, 1, 2]
   input %past_key_values.0.key: f32[1, 1, past, 2]

@@ -58,7 +58,6 @@ export function planF16(graphs: readonly Graph[], ranges: Ranges): F16Plan {
       const input = cacheInputOf(name);
       if (input !== undefined && values.has(value.name)) values.add(input); // what goes out comes in again
     }
-    for (const { op, inputs, outputs } of graph.nodes) if (op === 'linear' && inputs.length === 3 && values.has(outputs[0]!.name)) values.add(`${outputs[0]!.name}.product`); // as quantizeWeights calls it
     if (values.size + ops.size > 0) keep.set(graph.name, { values, ops });
     const left = narrowedBy(graph, { to: 'f16', keep });
     for (const finding of found) findings.push({ ...finding, kept: finding.kind !== 'not finite' && !(finding.kind === 'scores' ? left.ops : left.values).has(finding.value) });

@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest';
+import { TaskTally } from './task_tally.ts';
+
+const CAT = '<loc0000><loc0000><loc0512><loc0512> cat';
+const WIDER = '<loc0000><loc0000><loc0512><loc1023> cat';
+
+test('answers beside the original’s and beside what is right, and boxes beside both', () => {
+  const tally = new TaskTally();
+  tally.add(CAT, { reference: CAT, truth: WIDER });
+  tally.add('two', { reference: 'one', truth: 'two' });
+  tally.add('red', { reference: 'red' });
+  const { sameText, correct, boxIou, boxIouTruth } = tally.metrics();
+  expect(sameText).toBeCloseTo(2 / 3, 12);
+  expect(correct).toBe(0.5);
+  expect(boxIou).toBe(1);
+  expect(boxIouTruth).toBeCloseTo(512 / 1023, 12);
+});
+
+test('what no case has is not told', () => {
+  const tally = new TaskTally();
+  tally.add('one', { reference: 'one' });
+  expect(tally.metrics()).toEqual({ sameText: 1 });
+});

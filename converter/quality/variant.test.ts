@@ -1,0 +1,36 @@
+import { describe, expect, test } from 'vitest';
+import { UsageError } from '../errors.ts';
+import { testFields } from '../testing/bundle.ts';
+import { helpOf, parseDtype, variantsOf } from './variant.ts';
+
+describe('a dtype with settings of its own', () => {
+  test.each([
+    ['fp16', { precision: 'fp16', settings: {} }],
+    [' int8+rtn', { text: 'int8+rtn', precision: 'int8', settings: { algorithm: 'rtn' } }],
+    ['int4+mixed=none+hqq', { precision: 'int4', settings: { algorithm: 'hqq', mixed: 'none' } }],
+    ['q4f16+calibrate', { precision: 'q4f16', settings: { calibrate: 'default' } }],
+    ['fp16+calibrate=a=b', { precision: 'fp16', settings: { calibrate: 'a=b' } }],
+  ])('%s', (text, expected) => expect(parseDtype(text)).toMatchObject(expected));
+
+  test.each(['', 'fp8', 'int4+', 'int4+fast', 'int4+mixed', 'int4+mixed=', 'int4+calibrate=', 'fp16+rtn', 'fp32+mixed=auto'])('"%s" is refused', (text) => {
+    expect(() => parseDtype(text)).toThrow(UsageError);
+  });
+});
+
+test('defaults reach the dtypes for which they mean something, and yield to their own; nothing is measured twice', () => {
+  const variants = variantsOf(['fp32', 'fp16', 'int4', 'int4+rtn', 'int4'].map(parseDtype), ['onnx', 'onnx'], { algorithm: 'hqq', calibrate: 'photos' });
+  expect(variants.map(({ label, settings }) => [label, settings])).toEqual([
+    ['fp32', {}],
+    ['fp16', { calibrate: 'photos' }],
+    ['int4', { algorithm: 'hqq', calibrate: 'photos' }],
+    ['int4+rtn', { algorithm: 'rtn', calibrate: 'photos' }],
+  ]);
+});
+
+test('what helped the codes is what the manifest says', () => {
+  const { options } = testFields;
+  expect(helpOf({ options })).toBe('none');
+  expect(helpOf({ options: Object.assign({ mixed: 'auto' }, options) })).toBe('mixed or calibrated');
+  expect(helpOf({ options: Object.assign({ mixed: 'none', calibrate: 'photos' }, options) })).toBe('mixed or calibrated');
+  expect(helpOf({ options: Object.assign({ mixed: 'none', calibrate: 'none' }, options) })).toBe('none');
+});
