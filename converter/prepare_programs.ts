@@ -13,7 +13,7 @@ import type { PixelMode } from './images/pixels.ts';
 import { chooseStorage, type Mixed } from './mixed/index.ts';
 import { isQuantized, narrowingFor, programsFor, roundsToF16, type PrecisionPrograms } from './precision.ts';
 import type { Reporter } from './progress/reporter.ts';
-import { loadKernels } from './threads/kernels_module.ts';
+import { accelerateCasts, loadKernels } from './threads/kernels_module.ts';
 import { QuantizePool } from './threads/quantize_pool.ts';
 import { threadCount } from './threads/thread_count.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
@@ -72,7 +72,9 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
   const calibration = await calibrated(options, narrows, reporter);
   const plan = narrows && calibration ? planF16(calibration.program.graphs, calibration.ranges) : undefined;
   enforceFindings(plan?.findings ?? [], options);
-  const pool = isQuantized(precision) ? new QuantizePool(threadCount(), await loadKernels()) : undefined;
+  const kernels = await loadKernels();
+  if (kernels) accelerateCasts(kernels);
+  const pool = isQuantized(precision) ? new QuantizePool(threadCount(), kernels) : undefined;
   const guided = isGuided(options) ? calibration : undefined;
   const quantize = quantizer(algorithm, guided, allowOverflow, pool);
   return {

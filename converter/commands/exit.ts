@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { BackendError } from '../../backends/error.ts';
+import { QuantizeError } from '../../ir/quantize/error.ts';
 import { VerifyError } from '../../verify/error.ts';
 import { BadInputError, EXIT, PgconvError, UsageError } from '../errors.ts';
 
@@ -25,6 +26,7 @@ export function failureOf(error: unknown): Failure | undefined {
 function knownError(error: unknown): PgconvError | undefined {
   if (error instanceof PgconvError) return error;
   if (error instanceof VerifyError) return new BadInputError(error.code, error.message, error.hint === undefined ? {} : { hint: error.hint }, { cause: error });
+  if (error instanceof QuantizeError) return new BadInputError(`quantize_${error.code}`, error.message, error.place, { cause: error });
   if (!(error instanceof BackendError)) return undefined;
   const Kind = error.code === 'runtime-missing' || error.code === 'unsupported' ? UsageError : BadInputError;
   return new Kind(error.code.replaceAll('-', '_'), error.message, error.place, { cause: error });

@@ -5,7 +5,7 @@ import type { ProgramMetadata } from '../../ir/graph.ts';
 import { openModel } from '../open_model.ts';
 import { tempFolders } from '../testing/bundle.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { checkpointTokenizer } from './checkpoint_tokenizer.ts';
+import { checkpointTokenizer } from '../checkpoint_tokenizer.ts';
 import { builtInCases, casesOfFile } from './quality_cases.ts';
 import { nextTokens, textTokens } from './run_teacher_forced.ts';
 
