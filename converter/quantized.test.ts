@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Artifact, Runner } from '../backends/backend.ts';
+import type { Artifact, EmitOptions, Runner } from '../backends/backend.ts';
 import { onnx } from '../backends/onnx/index.ts';
 import { evaluatorRunner } from '../ir/evaluate.ts';
 import type { Program } from '../ir/graph.ts';
@@ -12,6 +12,7 @@ import { elementCount, readTensor } from '../ir/tensor.ts';
 import { computedData } from '../ir/views/compute.ts';
 import { syntheticCases, type VerifyCase } from '../verify/cases.ts';
 import { stageNames } from '../verify/divergence.ts';
+import { itOnGpu } from '../verify/environment/requirement.ts';
 import type { Recorded } from '../verify/recording.ts';
 import { reportText } from '../verify/report.ts';
 import { runCase } from '../verify/run_case.ts';
@@ -77,7 +78,7 @@ async function record(of: Program, on: readonly VerifyCase[]): Promise<Recorded>
   return { description: runner.description, outcomes };
 }
 
-async function write(artifact: Artifact): Promise<{ dir: string; runner: Runner }> {
+async function write(artifact: Artifact, device = 'cpu'): Promise<{ dir: string; runner: Runner }> {
   const dir = await mkdtemp(join(root, 'bundle-'));
   for (const file of artifact.files) {
     await mkdir(dirname(join(dir, file.path)), { recursive: true });
@@ -85,7 +86,7 @@ async function write(artifact: Artifact): Promise<{ dir: string; runner: Runner 
     for await (const { bytes } of file.chunks()) chunks.push(bytes);
     await writeFile(join(dir, file.path), chunks);
   }
-  return { dir, runner: await onnx.open(dir) };
+  return { dir, runner: await onnx.open(dir, { device }) };
 }
 
 /** A program's two forms, with more bits for some weights as is the default. */
@@ -93,6 +94,7 @@ async function prepare(of: Program, precision: Quantized, mixed: Mixed = 'auto',
   return programsFor(of, precision, { storageOf: await chooseStorage({ precision, mixed, program: of, roleOf: weightRoles(of) }), ...options });
 }
 
+type EmitChoices = Omit<EmitOptions, 'precision'>;
 const failed = ({ checks }: VerifyReport) => checks.filter(({ passed }) => !passed).map(({ output }) => output);
 const QUALITY = 'logits against the original';
 
@@ -214,14 +216,15 @@ describe('what the quality of 4 bits hides, the codes’ program shows', () => {
 });
 
 describe('pg2-tiny: random weights of width 64', () => {
-  async function verifyTiny(precision: Quantized): Promise<VerifyReport> {
+  async function verifyTiny(precision: Quantized, device = 'cpu', options: EmitChoices = {}): Promise<VerifyReport> {
     const tiny = await openCheckpoint('fixtures/pg2-tiny/hf');
     try {
       const { config, weights } = readCheckpoint(tiny);
       const of = buildProgram(config, weights);
       const prepared = await prepare(of, precision);
-      const { runner } = await write(onnx.emit(prepared.bundle, { precision }));
-      const report = await verifyProgram({ candidate: runner, reference: evaluatorRunner(prepared.reference), original: { model: evaluatorRunner(of), help: 'mixed or calibrated' }, metadata: of.metadata, cases: syntheticCases(of.metadata), precision, stages: stageNames(of) });
+      const all = syntheticCases(of.metadata);
+      const { runner } = await write(onnx.emit(prepared.bundle, { precision, ...options }), device);
+      const report = await verifyProgram({ candidate: runner, reference: evaluatorRunner(prepared.reference), original: { model: evaluatorRunner(of), help: 'mixed or calibrated' }, metadata: of.metadata, cases: device === 'cpu' ? all : [{ ...all[0]!, maxNewTokens: 1 }], precision, stages: stageNames(of), invariants: device === 'cpu' });
       await runner.dispose();
       return report;
     } finally {
@@ -233,6 +236,19 @@ describe('pg2-tiny: random weights of width 64', () => {
     const report = await verifyTiny('int8');
     expect(report.passed, reportText(report)).toBe(true);
   }, 120_000);
+
+  test('ONNX’s own ops in place of the kernels’ compute the same', async () => {
+    expect(failed(await verifyTiny('int4', 'cpu', { quantizedOps: 'qdq' }))).toEqual([QUALITY]);
+  }, 120_000);
+
+  test('activations rounded to 8 bits are too far from it, which is why accuracy level 4 is asked for', async () => {
+    expect(failed(await verifyTiny('int8', 'cpu', { accuracyLevel: 4 }))).toEqual(expect.arrayContaining(['image_features', 'prefill logits']));
+  }, 120_000);
+
+  itOnGpu('int8 passes by both links on webgpu', async () => {
+    const report = await verifyTiny('int8', 'webgpu');
+    expect(report.passed, reportText(report)).toBe(true);
+  }, 300_000);
 
   test.each(['int4', 'q4f16'] as const)('%s computes its codes rightly; that 4 bits say too little of noise is told apart', async (precision) => {
     const report = await verifyTiny(precision);
