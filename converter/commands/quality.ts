@@ -4,6 +4,7 @@ import { backends, isBackendName, type BackendName } from '../../backends/index.
 import { EXIT, UsageError } from '../errors.ts';
 import { PRECISIONS } from '../precision.ts';
 import { REFERENCE_KINDS, type ReferenceKind } from '../quality/choose_reference.ts';
+import type { GivenBundle } from '../quality/quality_run.ts';
 import { ALGORITHMS, parseDtype, variantsOf, type DtypeSpec, type VariantSettings } from '../quality/variant.ts';
 import { json, type Io } from './io.ts';
 import { ADAPTER_HELP, adapterSources, checkpointOf, jsonOption, MODEL_HELP, wholeNumber, withAdapters, withModelOptions, type AdapterFlags, type CommandResult, type ModelFlags } from './options.ts';
@@ -11,7 +12,7 @@ import { ADAPTER_HELP, adapterSources, checkpointOf, jsonOption, MODEL_HELP, who
 interface Flags extends ModelFlags, AdapterFlags, VariantSettings {
   readonly dtypes: readonly DtypeSpec[];
   readonly backends: readonly BackendName[];
-  readonly bundle?: readonly string[];
+  readonly bundle?: readonly GivenBundle[];
   readonly samples?: string;
   readonly limit?: number;
   readonly tokenizer?: string;
@@ -57,7 +58,7 @@ Examples:
   pgconv quality fixtures/shapes --dtypes fp16,int8 --limit 20 --json
   pgconv quality ./paligemma-3b-mix-224 --dtypes fp16,int8,int4 --samples eval.json --limit 50 --out reports/mix-224
   pgconv quality fixtures/shapes --dtypes int4,int4+rtn,int4+mixed=none,int4+rtn+mixed=none,int4+calibrate=photos
-  pgconv quality fixtures/shapes --dtypes int4 --bundle made-elsewhere --keep --out reports/shapes
+  pgconv quality fixtures/shapes --dtypes int4 --bundle int4=made-elsewhere --keep --out reports/shapes
   pgconv quality fixtures/shapes --markdown docs/quality.md`;
 
 /** `pgconv quality`. */
@@ -70,7 +71,7 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
     .addOption(new Option('--algorithm <name>', 'how codes are chosen, for dtypes that do not say it themselves (default: that of convert)').choices([...ALGORITHMS]))
     .option('--mixed <how>', 'which weights get more bits, likewise: none, auto or a file (default: that of convert)')
     .option('--calibrate <set>', 'what activations are looked at, likewise: none, default (the built-in pictures) or a folder (default: that of convert)')
-    .option('--bundle <dir>', 'measure a bundle too that was made before, or elsewhere; may be given again', (dir: string, before?: readonly string[]) => [...(before ?? []), dir])
+    .option('--bundle <[dtype=]dir>', 'measure a bundle too that was made before, or elsewhere, by the targets of its own dtype or of this one; may be given again', (text: string, before?: readonly GivenBundle[]) => [...(before ?? []), givenBundle(text)])
     .option('--samples <file>', 'pictures, prompts and answers (default: eval.json beside the checkpoint)')
     .option('--limit <n>', 'measure on so many of them, those with different prompts first', wholeNumber(1))
     .option('--tokenizer <file>', 'a tokenizer.json or a SentencePiece tokenizer.model, for checkpoints that have none')
@@ -123,6 +124,12 @@ function dtypesOf(text: string): readonly DtypeSpec[] {
       throw error;
     }
   });
+}
+
+function givenBundle(text: string): GivenBundle {
+  const at = text.indexOf('=');
+  const precision = PRECISIONS.find((known) => known === text.slice(0, Math.max(0, at)));
+  return precision ? { dir: text.slice(at + 1), precision } : { dir: text };
 }
 
 function backendsOf(text: string): readonly BackendName[] {

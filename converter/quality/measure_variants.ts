@@ -10,7 +10,7 @@ import { BadInputError, UsageError } from '../errors.ts';
 import { PRECISIONS } from '../precision.ts';
 import { makeBundle } from './make_bundle.ts';
 import { measureBundle } from './measure_bundle.ts';
-import { conversionSource, quiet, STAGED_CASES, type QualityRun } from './quality_run.ts';
+import { conversionSource, quiet, STAGED_CASES, type GivenBundle, type QualityRun } from './quality_run.ts';
 import type { RecordedReference } from './record_cases.ts';
 import type { VariantFailure, VariantResult } from './report.ts';
 import { stageLimit, worstStages } from './stage_noise.ts';
@@ -45,17 +45,17 @@ export async function measureVariants(run: QualityRun, recorded: RecordedReferen
         await remove();
       }
     });
-  for (const dir of options.bundles ?? []) {
-    const variant = madeElsewhere(dir, await readManifest(dir), run.program);
-    await attempt(variant, () => measureFolder(run, recorded, variant, dir));
+  for (const bundle of options.bundles ?? []) {
+    const variant = madeElsewhere(bundle, await readManifest(bundle.dir), run.program);
+    await attempt(variant, () => measureFolder(run, recorded, variant, bundle.dir));
   }
   return { results, failures };
 }
 
 /** @throws BadInputError for a precision that this version does not know, and for another model's bundle */
-function madeElsewhere(dir: string, { backend, precision: name, program }: Manifest, { metadata }: Program): Variant {
+function madeElsewhere({ dir, precision: told }: GivenBundle, { backend, precision: name, program }: Manifest, { metadata }: Program): Variant {
   if (!isBackendName(backend)) throw new BadInputError('unknown_backend', `the bundle is for "${backend}"`, { file: dir, hint: 'use a newer pgconv' });
-  const precision = PRECISIONS.find((known) => known === name);
+  const precision = told ?? PRECISIONS.find((known) => known === name);
   if (!precision) throw new BadInputError('unknown_precision', `the bundle is in "${name}"`, { file: dir, hint: `this version knows ${PRECISIONS.join(', ')}` });
   const differs = (['imageTokens', 'vocabSize', 'layers', 'hiddenSize'] as const).find((field) => program[field] !== metadata[field]);
   if (differs) throw new BadInputError('other_model', `${differs} is ${program[differs]} in the bundle and ${metadata[differs]} in the checkpoint`, { file: dir, hint: 'give a bundle of this checkpoint' });

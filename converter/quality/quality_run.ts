@@ -1,6 +1,7 @@
 import type { Program } from '../../ir/graph.ts';
 import type { rangeCollector } from '../../ir/observe/ranges.ts';
 import type { StageNames } from '../../verify/divergence.ts';
+import type { Precision } from '../../verify/tolerances.ts';
 import type { ModelSource } from '../open_model.ts';
 import type { Reporter } from '../progress/reporter.ts';
 import type { ReferenceKind } from './choose_reference.ts';
@@ -9,10 +10,16 @@ import type { QualityCase } from './quality_cases.ts';
 import type { TensorStore } from './tensor_store.ts';
 import type { Variant } from './variant.ts';
 
+export interface GivenBundle {
+  readonly dir: string;
+  /** Whose targets it has; default the precision that its manifest says. */
+  readonly precision?: Precision;
+}
+
 export interface QualityOptions extends ModelSource {
   readonly variants: readonly Variant[];
   /** Bundles made before, or elsewhere, to measure beside them. */
-  readonly bundles?: readonly string[];
+  readonly bundles?: readonly GivenBundle[];
   /** Default: the eval.json beside the last adapter, else the checkpoint; else the built-in pictures. */
   readonly samples?: string;
   readonly limit?: number;

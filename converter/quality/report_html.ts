@@ -1,4 +1,5 @@
 import { COLUMNS, misses, scientific } from './columns.ts';
+import { answerText, differingCases } from './differing_answers.ts';
 import { escapeHtml, htmlTable } from './html.ts';
 import type { Plot } from './plots.ts';
 import type { QualityReport, VariantResult } from './report.ts';
@@ -35,7 +36,7 @@ export function reportHtml(report: QualityReport, plots: readonly Plot[], svgs: 
     ...figures,
     stagesSection(variants),
     rangesSection(report),
-    answersSection(variants),
+    answersSection(report),
     `<footer>${paragraph(`Made by ${tool.name} ${tool.version}.`)}</footer>`,
   ];
   return `<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>${escapeHtml(title)}</title><style>${STYLE}</style></head><body><main>\n${sections.filter((s) => s !== '').join('\n')}\n</main></body></html>\n`;
@@ -85,21 +86,19 @@ function rangesSection(report: QualityReport): string {
   ].join('');
 }
 
-function answersSection(variants: readonly VariantResult[]): string {
-  const rows = variants.flatMap(({ label, different }) =>
-    different.map(({ case: name, prompt, reference, answer, verdict, truth, minMargin }) => [
-      label,
-      name,
-      prompt,
-      { text: reference, className: 'text' },
-      { text: answer, className: 'text' },
-      { text: truth ?? '', className: 'text' },
-      verdict === 'tie' ? 'from a tie on' : verdict,
-      minMargin?.toFixed(3) ?? '',
-    ]),
-  );
+function answersSection(report: QualityReport): string {
+  const cases = differingCases(report);
   const heading = '<h2 id="answers">Answers that differ</h2>';
-  if (rows.length === 0) return `${heading}${paragraph('None: every dtype answers every case as f32 does.')}`;
-  const head = ['dtype', 'picture', 'prompt', 'f32 says', 'this says', 'right', 'tokens', 'least lead of f32'].map((name) => ({ title: name }));
-  return `${heading}${htmlTable('Answers that are not the reference’s', head, rows)}`;
+  if (cases.length === 0) return `${heading}${paragraph('None: every dtype answers every case as f32 does.')}`;
+  const text = (content: string, className = 'text') => ({ text: content, className });
+  const rows = cases.map(({ case: name, prompt, truth, reference, minMargin, answers }) => [
+    name,
+    text(prompt),
+    text(truth ?? ''),
+    text(reference),
+    minMargin?.toFixed(3) ?? '',
+    ...answers.map((answer) => text(answerText(answer), answer ? 'text missed' : 'text')),
+  ]);
+  const head = ['picture', 'prompt', 'right', 'f32', 'least lead of f32', ...report.variants.map(({ label }) => label)].map((name) => ({ title: name }));
+  return `${heading}${htmlTable('Cases that not every dtype answers as f32 does', head, rows)}`;
 }

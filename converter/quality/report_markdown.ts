@@ -1,4 +1,5 @@
 import { COLUMNS, misses } from './columns.ts';
+import { answerText, differingCases } from './differing_answers.ts';
 import type { Plot } from './plots.ts';
 import type { QualityReport } from './report.ts';
 import { headLines, missLines, rangeLine, stageLine } from './report_lines.ts';
@@ -26,7 +27,7 @@ export function reportMarkdown(report: QualityReport, command: string, plots: re
     '',
     ...COLUMNS.filter(({ about }) => about !== '').map(({ title, about }) => `- **${title}**: ${about}`),
     '',
-    ...plots.flatMap(({ title, description }, i) => [`## ${title}`, '', `![${description.replaceAll(/[[\]]/g, '')}](${pictures[i]!})`, '', escapeMarkdown(description), '']),
+    ...plots.flatMap(({ title, description }, i) => [`## ${title}`, '', `![${title}](${pictures[i]!})`, '', escapeMarkdown(description), '']),
     '## Where errors grow',
     '',
     ...[...variants.map(stageLine), rangeLine(report) ?? []].flat().map((line) => `- ${escapeMarkdown(line)}`),
@@ -38,9 +39,11 @@ export function reportMarkdown(report: QualityReport, command: string, plots: re
   return `${lines.join('\n').replaceAll(/\n{3,}/g, '\n\n').trimEnd()}\n`;
 }
 
-function answers({ variants }: QualityReport): readonly string[] {
-  const rows = variants.flatMap(({ label, different }) => different.map(({ case: name, prompt, reference, answer, truth, verdict }) => [label, name, prompt, code(reference), code(answer), code(truth ?? ''), verdict === 'tie' ? 'from a tie on' : verdict]));
-  return rows.length === 0 ? ['None.'] : markdownTable(['dtype', 'picture', 'prompt', 'f32 says', 'this says', 'right', 'tokens'], rows);
+function answers(report: QualityReport): readonly string[] {
+  const cases = differingCases(report);
+  if (cases.length === 0) return ['None.'];
+  const rows = cases.map(({ case: name, prompt, truth, reference, answers: given }) => [name, prompt, code(truth ?? ''), code(reference), ...given.map((answer) => (answer ? code(answerText(answer)) : 'the same'))]);
+  return markdownTable(['picture', 'prompt', 'right', 'f32', ...report.variants.map(({ label }) => label)], rows);
 }
 
 function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
