@@ -80,5 +80,5 @@ describe('weights in blocks by ONNX’s own ops equal the evaluator', () => {
   it.each(weights)('cpu, $name: $title', async ({ name, opCase }) => {
     for (const dtype of ['f32', 'f16'] as const) await expectConformance(name, dtype, 'cpu', name === 'quantized_linear' ? APPROXIMATE[dtype]! : EXACT, opCase, { quantizedOps: 'qdq' });
   });
-  for (const { name, title, opCase } of weights) itOnGpu(`webgpu, ${name}: ${title}`, () => expectConformance(name, 'f32', 'webgpu', GPU, opCase, { quantizedOps: 'qdq' }));
+  for (const { name, title, opCase } of weights.filter(({ opCase }) => opCase.title.startsWith('u4'))) itOnGpu(`webgpu, ${name}: ${title}`, () => expectConformance(name, 'f32', 'webgpu', GPU, opCase, { quantizedOps: 'qdq' }));
 });
