@@ -22,6 +22,8 @@ import { readSidecar, readSidecars } from './client/sidecar.ts';
 import type { Model } from './families/family.ts';
 import { decodeImage } from './images/decode.ts';
 import { openModel, sourceFiles, type ModelSource } from './open_model.ts';
+import { enforceFindings } from './calibrate/index.ts';
+import { realCases } from './real_cases.ts';
 import { preparePrograms, type PrecisionChoices, type PreparedPrograms } from './prepare_programs.ts';
 import type { Reporter } from './progress/reporter.ts';
 import { findSamples, readSamples, type Sample } from './samples.ts';
@@ -97,8 +99,10 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
     const backend = await backends[backendName]();
     const { target = 'portable', mixed = 'auto', algorithm = 'search', perChannel = false, calibrate = '', quantizedOps = 'nbits', accuracyLevel = 0 } = options;
     const choices = { strict: options.strict ?? false, allowOverflow: options.allowOverflow ?? false };
-    prepared = await preparePrograms({ ...options, ...choices, model, backend, mode: reference, verify: options.verify !== false, tokenizer: await checkpointTokenizer(checkpoint, model.program.metadata, options.tokenizer) }, reporter);
-    const { bundle: program, reference: mustEqual, help } = prepared;
+    const tokenizer = await checkpointTokenizer(checkpoint, model.program.metadata, options.tokenizer);
+    const samplesFile = options.samples ?? (await findSamples(resolve(options.adapters?.at(-1)?.dir ?? firstPath(options.checkpoint))));
+    prepared = await preparePrograms({ ...options, ...choices, model, backend, mode: reference, verify: options.verify !== false, tokenizer }, reporter);
+    const { bundle: program, reference: mustEqual, help, findings } = prepared;
     const artifact = backend.emit(program, { precision, target, quantizedOps, accuracyLevel });
     const { files, notes: fileNotes } = await sideFiles(options, checkpoint, model, artifact, basename(out));
     const notes = [...prepared.notes, ...fileNotes];
@@ -117,7 +121,7 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
       force,
       strict: options.strict ?? false,
       allowOverflow: options.allowOverflow ?? false,
-      sourceOf: weightFinder(mustEqual),
+      sourceOf: weightFinder(model.program),
       ...(options.signal && { signal: options.signal }),
       onProgress: (bytes) => {
         writing.advance(bytes - written);
@@ -140,12 +144,13 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
       },
       beforePublish: async (dir, manifest) => {
         const verify = options.verify !== false;
+        enforceFindings(findings, choices);
         if (!verify && options.samples === undefined) return;
         const bundle = await openStaged(dir, manifest);
         try {
-          if (verify) verification = await runVerification(bundle.runner, referenceFor(precision, { original: model.program, reference: mustEqual, help }), bundle.metadata, precision, reporter, options.signal);
+          if (verify) verification = await runVerification(bundle.runner, referenceFor(precision, { original: model.program, reference: mustEqual, help, cases: await realCases(samplesFile, tokenizer, model.program.metadata, reference) }), bundle.metadata, precision, reporter, options.signal);
           if (verification?.passed === false) throw new VerificationFailed(verification);
-          samples = await answerSamples(options, bundle, dir, reporter);
+          samples = await answerSamples(options, samplesFile, bundle, dir, reporter);
         } finally {
           await bundle.dispose();
         }
@@ -197,13 +202,12 @@ function textFile(path: string, text: string): ArtifactFile {
 function weightFinder(program: Program): (tensor: string) => TensorData | undefined {
   const weights = new Map(program.graphs.flatMap((graph) => graph.constants.flatMap((c) => (c.kind === 'weight' ? [[c.value.name, c.data] as const] : []))));
   return (tensor) => {
-    const name = tensor.replace(/\.transposed$/, '');
+    const name = tensor.replace(/\.transposed$/, '').replace(/\.(?:codes|scales|zeros|f16|bf16)(?:_\d+)?(?:\.\d+)?$/, '');
     return weights.get(name) ?? weights.get(name.replace(/\.\d+$/, ''));
   };
 }
 
-async function answerSamples(options: ConvertOptions, bundle: BundleModel, dir: string, reporter: Reporter): Promise<readonly SampleResult[]> {
-  const file = options.samples ?? (await findSamples(resolve(options.adapters?.at(-1)?.dir ?? firstPath(options.checkpoint))));
+async function answerSamples(options: ConvertOptions, file: string | undefined, bundle: BundleModel, dir: string, reporter: Reporter): Promise<readonly SampleResult[]> {
   if (file === undefined) return [];
   const tokenizer = await bundleTokenizer(dir);
   if (!tokenizer) {

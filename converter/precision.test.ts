@@ -8,7 +8,7 @@ import { runPasses } from '../ir/passes/index.ts';
 import { printGraph } from '../ir/print.ts';
 import { tensorData } from '../ir/tensor.ts';
 import { randomTensor } from '../ir/testing/random.ts';
-import { isQuantized, narrowingFor, passesFor, PRECISIONS, programsFor, storageFor, type PrecisionOptions } from './precision.ts';
+import { helpOf, isQuantized, narrowingFor, passesFor, PRECISIONS, programsFor, storageFor, type PrecisionOptions } from './precision.ts';
 
 /** Two products, one after the other, over a table. */
 function model() {
@@ -94,4 +94,11 @@ test('q4f16: what calibration keeps is f32 before its bias, too', () => {
   const dtypeOf = (graph: ReturnType<typeof run>) => Object.fromEntries(graph.nodes.flatMap((node) => node.outputs.map(({ name, type }) => [name, type.dtype])));
   expect(dtypeOf(run('q4f16'))).toMatchObject({ 'linear.product': 'f16', linear: 'f32', linear_1: 'f16' });
   expect(dtypeOf(run('q4f16', { keep }))).toMatchObject({ 'linear.product': 'f32', linear: 'f32', linear_1: 'f32' });
+});
+
+test('what helped the codes is what the manifest says', () => {
+  const options = { mixed: 'none', algorithm: 'search', calibrate: '' };
+  expect(helpOf(options)).toBe('none');
+  expect(helpOf({ ...options, calibrate: 'none' })).toBe('none');
+  for (const helped of [{ mixed: 'auto' }, { algorithm: 'gptq' }, { calibrate: 'photos' }]) expect(helpOf({ ...options, ...helped })).toBe('mixed or calibrated');
 });

@@ -3,7 +3,7 @@ import { castFloats, eliminateCommonSubexpressions, eliminateDeadCode, foldConst
 import type { Program } from '../ir/graph.ts';
 import { quantizeMatrix } from '../ir/quantize/quantize_matrix.ts';
 import { INT4, INT8, type QuantizeAlgorithm, type Scheme } from '../ir/quantize/scheme.ts';
-import type { Precision } from '../verify/tolerances.ts';
+import type { Help, Precision } from '../verify/tolerances.ts';
 import { UsageError } from './errors.ts';
 import type { WeightStorage } from './mixed/storage.ts';
 
@@ -37,6 +37,24 @@ export function isQuantized(precision: Precision): boolean {
 /** Whether activations are rounded to f16, which overflows at 65504. */
 export function roundsToF16(precision: Precision): boolean {
   return MEANINGS[precision].activations === 'f16';
+}
+
+/** What a manifest says of how codes were chosen. */
+interface CodeOptions {
+  readonly mixed: string;
+  readonly algorithm: string;
+  /** The set that was asked for; empty when none was. */
+  readonly calibrate: string;
+}
+
+/** Whether activations chose the codes: only when that was asked for, so that a model's codes do not depend on its size. */
+export function isGuided({ algorithm, calibrate }: Pick<CodeOptions, 'algorithm' | 'calibrate'>): boolean {
+  return algorithm === 'gptq' || (calibrate !== '' && calibrate !== 'none');
+}
+
+/** What the codes of a bundle were chosen by: it decides which targets of quality they have. */
+export function helpOf(options: CodeOptions): Help {
+  return options.mixed !== 'none' || isGuided(options) ? 'mixed or calibrated' : 'none';
 }
 
 /** The storage of weights that no rule of `--mixed` names. */

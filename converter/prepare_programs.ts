@@ -11,7 +11,7 @@ import { UsageError } from './errors.ts';
 import type { Model } from './families/family.ts';
 import type { PixelMode } from './images/pixels.ts';
 import { chooseStorage, type Mixed } from './mixed/index.ts';
-import { isQuantized, narrowingFor, programsFor, roundsToF16, type PrecisionPrograms } from './precision.ts';
+import { helpOf, isGuided, isQuantized, narrowingFor, programsFor, roundsToF16, type PrecisionPrograms } from './precision.ts';
 import type { Reporter } from './progress/reporter.ts';
 import { accelerateCasts, loadKernels } from './threads/kernels_module.ts';
 import { QuantizePool } from './threads/quantize_pool.ts';
@@ -71,15 +71,16 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
   const storageOf = await chooseStorage({ precision, mixed, program, roleOf: model.roleOf });
   const calibration = await calibrated(options, narrows, reporter);
   const plan = narrows && calibration ? planF16(calibration.program.graphs, calibration.ranges) : undefined;
-  enforceFindings(plan?.findings ?? [], options);
+  // What is not finite in f32 already is said last: a weight that is so has its own error, and names the place.
+  enforceFindings(plan?.findings ?? [], { allowOverflow, strict: false });
   const kernels = await loadKernels();
   if (kernels) accelerateCasts(kernels);
   const pool = isQuantized(precision) ? new QuantizePool(threadCount(), kernels) : undefined;
-  const guided = isGuided(options) ? calibration : undefined;
+  const guided = isQuantized(precision) && isGuided({ algorithm, calibrate: options.calibrate ?? '' }) ? calibration : undefined;
   const quantize = quantizer(algorithm, guided, allowOverflow, pool);
   return {
     ...programsFor(program, precision, { storageOf, algorithm: algorithm === 'gptq' ? 'search' : algorithm, perChannel, quantize, ...(narrowing && { narrowing }), ...(plan && { keep: plan.keep }) }),
-    help: guided || mixed !== 'none' ? 'mixed or calibrated' : 'none',
+    help: helpOf({ mixed, algorithm, calibrate: options.calibrate ?? '' }),
     notes: [...(plan?.findings ?? []).map(describeFinding), ...withoutRoom(guided), ...(narrows && !calibration ? [`fp16: ${UNCALIBRATED}`] : [])],
     findings: plan?.findings ?? [],
     dispose: async () => pool?.dispose(),
@@ -91,11 +92,6 @@ function refuseIdle({ precision, algorithm, perChannel, calibrate }: PrepareOpti
   const idle = isQuantized(precision) ? [] : [...(algorithm === undefined ? [] : ['--algorithm']), ...(perChannel ? ['--per-channel'] : [])];
   if (idle.length > 0) throw new UsageError('no_codes', `${idle.join(' and ')} choose how weights are quantized, and ${precision} quantizes none`, { hint: 'choose int8, int4 or q4f16' });
   if (algorithm === 'gptq' && calibrate === NO_CALIBRATION) throw new UsageError('gptq_without_calibration', '--algorithm gptq needs what goes into each layer', { hint: 'give --calibrate default, or a folder' });
-}
-
-/** Whether activations choose the codes: only when they were asked for, so that a model's codes do not depend on its size. */
-function isGuided({ precision, algorithm, calibrate }: PrepareOptions): boolean {
-  return isQuantized(precision) && (algorithm === 'gptq' || (calibrate !== undefined && calibrate !== NO_CALIBRATION));
 }
 
 function calibrated(options: PrepareOptions, narrows: boolean, reporter: Reporter): Promise<Calibration | undefined> {

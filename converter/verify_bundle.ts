@@ -10,7 +10,7 @@ import type { Help, Precision } from '../verify/tolerances.ts';
 import type { QuantizeAlgorithm } from '../ir/quantize/scheme.ts';
 import type { Runner } from '../backends/backend.ts';
 import type { Program, ProgramMetadata } from '../ir/graph.ts';
-import { openStaged } from './bundle_model.ts';
+import { bundleTokenizer, openStaged } from './bundle_model.ts';
 import { checkBundle } from './bundle/check_bundle.ts';
 import { hashSources } from './bundle/hash_sources.ts';
 import type { Manifest } from './bundle/manifest.ts';
@@ -18,10 +18,11 @@ import { locateCheckpoint } from './checkpoints/locate.ts';
 import { openSafetensors } from './checkpoints/safetensors.ts';
 import { BadInputError, UsageError } from './errors.ts';
 import { openModel, sourceFiles, type AdapterSource, type OpenModel } from './open_model.ts';
-import { NO_CALIBRATION } from './calibrate/index.ts';
 import type { Model } from './families/family.ts';
 import { chooseStorage } from './mixed/index.ts';
-import { isQuantized, PRECISIONS, programsFor } from './precision.ts';
+import { helpOf, isGuided, isQuantized, PRECISIONS, programsFor } from './precision.ts';
+import { realCases } from './real_cases.ts';
+import { findSamples } from './samples.ts';
 import type { Reporter } from './progress/reporter.ts';
 import { withSteps } from './progress/steps.ts';
 
@@ -82,7 +83,7 @@ async function openReference(dir: string, manifest: Manifest, against: VerifyBun
   const recorded = typeof against === 'string' ? await openRecording(against) : undefined;
   if (recorded && isQuantized(precision)) {
     const { runner, ...rest } = recorded;
-    return { ...rest, original: { model: runner!, help: helpOf(manifest) } };
+    return { ...rest, original: { model: runner!, help: helpOf(manifest.options) } };
   }
   if (recorded) return recorded;
   const { reference, finalSoftcap, slidingWindow } = manifest.options;
@@ -95,20 +96,18 @@ async function openReference(dir: string, manifest: Manifest, against: VerifyBun
   }
   const { program } = source.model;
   const quantized = await remade(source.model, manifest);
-  return { ...referenceFor(precision, { original: program, ...(quantized && { reference: quantized }), help: helpOf(manifest) }), close: source.close };
+  const samples = await findSamples(resolve(manifest.options.adapters.at(-1)?.dir ?? manifest.options.checkpoint[0]!));
+  const cases = isQuantized(precision) ? await realCases(samples, await bundleTokenizer(dir), program.metadata, reference) : undefined;
+  return { ...referenceFor(precision, { original: program, ...(quantized && { reference: quantized }), help: helpOf(manifest.options), cases }), close: source.close };
 }
 
 /** The program whose codes the bundle holds; undefined when activations chose them: those would have to be computed again. */
 async function remade(model: Model, { precision, options }: Manifest): Promise<Program | undefined> {
   const { mixed, algorithm, perChannel } = options;
   if (!isQuantized(precision as Precision)) return model.program;
-  if (algorithm === 'gptq' || !(options.calibrate === '' || options.calibrate === NO_CALIBRATION)) return undefined;
+  if (isGuided(options)) return undefined;
   const storageOf = await chooseStorage({ precision: precision as Precision, mixed, program: model.program, roleOf: model.roleOf });
   return programsFor(model.program, precision as Precision, { storageOf, algorithm: algorithm as QuantizeAlgorithm, perChannel }).reference;
-}
-
-function helpOf({ options: { mixed, algorithm, calibrate } }: Manifest): Help {
-  return mixed !== 'none' || algorithm === 'gptq' || !(calibrate === '' || calibrate === NO_CALIBRATION) ? 'mixed or calibrated' : 'none';
 }
 
 /** @throws BadInputError when the checkpoint cannot be what was converted: inputs for one would not fit the other. */
@@ -124,10 +123,10 @@ function checkSameModel({ checkpoint, model }: OpenModel, { program: bundle }: M
  * The evaluator with inputs made for a model's sizes: on the family's f32 program, or, for a quantized bundle, on the program of its
  * codes, and the family's beside it for what the codes cost.
  */
-export function referenceFor(precision: Precision, { original, reference, help }: { readonly original: Program; readonly reference?: Program; readonly help: Help }): Omit<Reference, 'close'> {
+export function referenceFor(precision: Precision, { original, reference, help, cases }: { readonly original: Program; readonly reference?: Program; readonly help: Help; readonly cases?: readonly VerifyCase[] | undefined }): Omit<Reference, 'close'> {
   const common = { cases: syntheticCases(original.metadata), stages: stageNames(original) };
   if (!isQuantized(precision)) return { ...common, runner: evaluatorRunner(original) };
-  return { ...common, ...(reference && { runner: evaluatorRunner(reference) }), original: { model: evaluatorRunner(original), help } };
+  return { ...common, ...(reference && { runner: evaluatorRunner(reference) }), original: { model: evaluatorRunner(original), help, ...(cases && { cases }) } };
 }
 
 /** Undefined when the path is no safetensors file with a recording's tensors. */

@@ -15,7 +15,8 @@ import type { RecordedReference } from './record_cases.ts';
 import type { VariantFailure, VariantResult } from './report.ts';
 import { stageLimit, worstStages } from './stage_noise.ts';
 import { judge, targetsOf } from './targets.ts';
-import { helpOf, type Variant } from './variant.ts';
+import { helpOf } from '../precision.ts';
+import type { Variant } from './variant.ts';
 import { folderBytes, parameterCount, weightBytes } from './weight_bytes.ts';
 
 /** Makes and measures one bundle after another. What cannot be converted or run is told, and the next is tried. */
@@ -71,7 +72,7 @@ async function measureFolder(run: QualityRun, { answers, summary }: RecordedRefe
     const measured = await measureBundle(model, { ...run, answers, stagedCases: STAGED_CASES, tieMargin, onCase: () => progress.advance(1), signal: options.signal });
     const limit = stageLimit(variant.precision, program.metadata).snr;
     const taskDrop = summary.tasks.correct === undefined || measured.tasks.correct === undefined ? undefined : 100 * (summary.tasks.correct - measured.tasks.correct);
-    const help = helpOf(model.manifest);
+    const help = helpOf(model.manifest.options);
     const verdicts = judge(targetsOf(variant.precision, program.metadata, help), { ...measured, greedyDifferent: measured.greedy.different, ...(taskDrop !== undefined && { taskDrop }) });
     const weights = await weightBytes(program, { dir, paths: model.manifest.files.map(({ path }) => path), backend: variant.backend });
     progress.done();

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { UsageError } from '../errors.ts';
-import { testFields } from '../testing/bundle.ts';
-import { helpOf, parseDtype, variantsOf } from './variant.ts';
+import { parseDtype, variantsOf } from './variant.ts';
 
 describe('a dtype with settings of its own', () => {
   test.each([
@@ -25,12 +24,4 @@ test('defaults reach the dtypes for which they mean something, and yield to thei
     ['int4', { algorithm: 'hqq', calibrate: 'photos' }],
     ['int4+rtn', { algorithm: 'rtn', calibrate: 'photos' }],
   ]);
-});
-
-test('what helped the codes is what the manifest says', () => {
-  const { options } = testFields;
-  expect(helpOf({ options })).toBe('none');
-  expect(helpOf({ options: Object.assign({ mixed: 'auto' }, options) })).toBe('mixed or calibrated');
-  expect(helpOf({ options: Object.assign({ mixed: 'none', calibrate: 'photos' }, options) })).toBe('mixed or calibrated');
-  expect(helpOf({ options: Object.assign({ mixed: 'none', calibrate: 'none' }, options) })).toBe('none');
 });

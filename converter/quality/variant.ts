@@ -63,12 +63,6 @@ export function variantsOf(dtypes: readonly DtypeSpec[], backends: readonly Back
   );
 }
 
-/** What the codes of a bundle were chosen by, as it says itself: decides which targets it has. */
-export function helpOf({ options }: Pick<Manifest, 'options'>): Help {
-  const { mixed = 'none', calibrate = 'none' } = options as typeof options & VariantSettings;
-  return mixed === 'none' && calibrate === 'none' ? 'none' : 'mixed or calibrated';
-}
-
 function refusal(message: string, hint: string): UsageError {
   return new UsageError('bad_dtype', message, { hint });
 }
