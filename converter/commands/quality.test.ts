@@ -30,7 +30,7 @@ const number = z.union([z.number(), z.enum(['Infinity', '-Infinity', 'NaN'])]);
 const share = z.number().min(0).max(1);
 const verdict = z.looseObject({ metric: z.string(), value: number, passed: z.boolean(), reason: z.string().min(10) });
 const stage = z.strictObject({ phase: z.enum(['vision', 'prefill', 'suffix']), stage: z.string(), snr: number, cosine: number });
-const tasks = z.strictObject({ sameText: share, correct: share.optional(), boxIou: share.optional(), boxIouTruth: share.optional() });
+const tasks = z.strictObject({ sameText: share, judged: z.int().optional(), right: z.int().optional(), boxIou: share.optional(), boxIouTruth: share.optional() });
 const schema = z.strictObject({
   tool: z.strictObject({ name: z.literal('pgconv'), version: z.string() }),
   checkpoint: z.array(z.string()),
@@ -42,7 +42,7 @@ const schema = z.strictObject({
     z.looseObject({
       label: z.string(), backend: z.string(), precision: z.string(), settings: z.object({}), help: z.string(), runtime: z.string(),
       bytes: z.int(), weightBytes: z.int(), bitsPerWeight: z.number(),
-      positions: z.int(), meanKld: number, kld99: number, maxKld: number, sameTop1: share, sameTop1OffTies: share, rmsDeltaP: number, maxAbsLogit: number, nonFinite: z.int(),
+      positions: z.int(), meanKld: number, meanKldError: number, kld99: number, maxKld: number, sameTop1: share, sameTop1OffTies: share, rmsDeltaP: number, maxAbsLogit: number, nonFinite: z.int(),
       greedy: z.strictObject({ same: z.int(), tie: z.int(), different: z.int() }),
       tasks, taskDrop: z.number().optional(), tokensPerSecond: z.number().positive(),
       stages: z.array(stage).min(1), stageLimit: z.number(), verdicts: z.array(verdict).min(1), passed: z.boolean(), different: z.array(z.looseObject({ case: z.string(), answer: z.string() })),

@@ -16,7 +16,7 @@ export const COLUMNS: readonly Column[] = [
   { title: 'dtype', about: 'what was asked for', text: ({ label }) => label, judgedBy: [] },
   { title: 'size', about: 'of the whole bundle', text: ({ bytes }) => bytesText(bytes), judgedBy: [] },
   { title: 'bits per weight', about: 'bytes of weights, scales and zero points in the bundle, by the parameters of the model', text: ({ bitsPerWeight }) => bitsPerWeight.toFixed(2), judgedBy: [] },
-  { title: 'mean KLD', about: 'KL divergence of the next-token distribution from f32, in nats, over all positions', text: ({ meanKld }) => scientific(meanKld), judgedBy: ['meanKld'] },
+  { title: 'mean KLD', about: 'KL divergence of the next-token distribution from f32, in nats, over all positions; ± its standard error', text: ({ meanKld, meanKldError }) => `${scientific(meanKld)} ±${scientific(meanKldError)}`, judgedBy: ['meanKld'] },
   { title: '99 % KLD', about: 'its 99th percentile', text: ({ kld99 }) => scientific(kld99), judgedBy: [] },
   { title: 'max KLD', about: 'its largest', text: ({ maxKld }) => scientific(maxKld), judgedBy: [] },
   { title: 'same top-1', about: 'positions with the most likely token of f32, ties not forgiven', text: ({ sameTop1 }) => percent(sameTop1), judgedBy: ['sameTop1', 'sameTop1OffTies'] },
@@ -24,7 +24,7 @@ export const COLUMNS: readonly Column[] = [
   { title: 'max Δ logit', about: 'largest difference of a logit', text: ({ maxAbsLogit }) => scientific(maxAbsLogit), judgedBy: ['maxAbsLogit'] },
   { title: 'greedy match', about: 'answers with the tokens of f32; + those that part at a tie', text: ({ greedy: { same, tie, different } }) => `${share(same, same + tie + different)}${tie > 0 ? ` + ${tie}` : ''}`, judgedBy: ['greedyDifferent'] },
   { title: 'same answer', about: 'answers with the text of the original', text: ({ tasks }) => percent(tasks.sameText), judgedBy: [] },
-  { title: 'right', about: 'answers that are right; in brackets, what is lost against the original, in points', text: ({ tasks, taskDrop }) => (tasks.correct === undefined ? '' : `${percent(tasks.correct)} (${signed(taskDrop ?? Number.NaN)})`), judgedBy: ['taskDrop'] },
+  { title: 'right', about: 'answers that are right; in brackets, what is lost against the original, in points', text: ({ tasks: { right, judged }, taskDrop }) => (right === undefined || judged === undefined ? '' : `${percent(right / judged)} (${signed(taskDrop ?? Number.NaN)})`), judgedBy: ['taskDrop'] },
   { title: 'box IoU', about: 'mean best overlap with the boxes of the original / with those that are right', text: ({ tasks: { boxIou, boxIouTruth } }) => [boxIou, boxIouTruth].flatMap((x) => x?.toFixed(3) ?? []).join(' / '), judgedBy: [] },
   { title: 'tokens/s', about: 'decoding, on the machine of this run and beside whatever else it did: informative', text: ({ tokensPerSecond }) => (tokensPerSecond < 10 ? tokensPerSecond.toFixed(1) : tokensPerSecond.toFixed(0)), judgedBy: [] },
   { title: 'targets', about: 'those of design/precision.md', text: ({ passed }) => (passed ? 'met' : 'MISSED'), judgedBy: [] },
@@ -35,9 +35,9 @@ export function misses({ judgedBy }: Column, { verdicts }: VariantResult): boole
   return verdicts.some(({ metric, passed }) => !passed && judgedBy.includes(metric));
 }
 
-/** `1.2e-7`, `0`. */
+/** `1.23e-7`, `0`. */
 export function scientific(value: number): string {
-  return value === 0 || !Number.isFinite(value) ? String(value) : value.toExponential(1);
+  return value === 0 || !Number.isFinite(value) ? String(value) : value.toExponential(2);
 }
 
 export function percent(value: number): string {

@@ -19,6 +19,7 @@ test('known divergences: mean, percentile, largest; and the change of probabilit
   expect(found.positions).toBe(2);
   expect(found.meanKld).toBeCloseTo(divergence / 2, 12);
   expect(found.maxKld).toBeCloseTo(divergence, 12);
+  expect(found.meanKldError, '0 and d: deviation d / √2, by √2').toBeCloseTo(divergence / 2, 12);
   expect(found.kld99).toBe(found.maxKld);
   expect(found.sameTop1).toBe(0.5);
   expect(found.rmsDeltaP).toBeCloseTo(Math.sqrt(0.25 ** 2 / 2), 12);

@@ -6,6 +6,8 @@ export interface DistributionMetrics {
   readonly positions: number;
   /** Kullback–Leibler divergence in nats, with the reference's probabilities in front: mean, 99th percentile (nearest rank), largest. */
   readonly meanKld: number;
+  /** Standard error of the mean, as if positions were independent: differences within it say nothing. */
+  readonly meanKldError: number;
   readonly kld99: number;
   readonly maxKld: number;
   /** Share of positions with the reference's most likely token. */
@@ -57,6 +59,7 @@ export class DistributionTally {
     return {
       positions: rows,
       meanKld,
+      meanKldError: standardError(this.#parts.flatMap(({ divergences }) => divergences), meanKld),
       kld99,
       maxKld,
       sameTop1: rows === 0 ? 1 : sameTop1 - ties / rows,
@@ -66,6 +69,12 @@ export class DistributionTally {
       nonFinite: this.#nonFinite,
     };
   }
+}
+
+/** NaN for fewer than two values. */
+function standardError(values: readonly number[], mean: number): number {
+  const squares = values.reduce((sum, x) => sum + (x - mean) ** 2, 0);
+  return values.length < 2 ? Number.NaN : Math.sqrt(squares / (values.length - 1) / values.length);
 }
 
 /** Softmax of one element of a row, in float64. */

@@ -12,7 +12,7 @@ import { makeBundle } from './make_bundle.ts';
 import { measureBundle } from './measure_bundle.ts';
 import { conversionSource, quiet, STAGED_CASES, type GivenBundle, type QualityRun } from './quality_run.ts';
 import type { RecordedReference } from './record_cases.ts';
-import type { VariantFailure, VariantResult } from './report.ts';
+import type { TaskMetrics, VariantFailure, VariantResult } from './report.ts';
 import { stageLimit, worstStages } from './stage_noise.ts';
 import { judge, targetsOf } from './targets.ts';
 import { helpOf } from '../precision.ts';
@@ -71,7 +71,7 @@ async function measureFolder(run: QualityRun, { answers, summary }: RecordedRefe
     const { tieMargin } = TOLERANCES[variant.precision](program.metadata);
     const measured = await measureBundle(model, { ...run, answers, stagedCases: STAGED_CASES, tieMargin, onCase: () => progress.advance(1), signal: options.signal });
     const limit = stageLimit(variant.precision, program.metadata).snr;
-    const taskDrop = summary.tasks.correct === undefined || measured.tasks.correct === undefined ? undefined : 100 * (summary.tasks.correct - measured.tasks.correct);
+    const taskDrop = pointsLost(measured.tasks, summary.tasks);
     const help = helpOf(model.manifest.options);
     const verdicts = judge(targetsOf(variant.precision, program.metadata, help), { ...measured, greedyDifferent: measured.greedy.different, ...(taskDrop !== undefined && { taskDrop }) });
     const weights = await weightBytes(program, { dir, paths: model.manifest.files.map(({ path }) => path), backend: variant.backend });
@@ -93,4 +93,9 @@ async function measureFolder(run: QualityRun, { answers, summary }: RecordedRefe
   } finally {
     await model.dispose();
   }
+}
+
+/** From counts, so that a loss of exactly what a target allows is no more than that. */
+function pointsLost({ right, judged }: TaskMetrics, reference: TaskMetrics): number | undefined {
+  return right === undefined || judged === undefined || reference.right === undefined ? undefined : (100 * (reference.right - right)) / judged;
 }

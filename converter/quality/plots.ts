@@ -42,7 +42,7 @@ function sizePlot(variants: readonly VariantResult[]): Plot {
   return {
     name: 'quality-against-size',
     title: 'Quality against size',
-    description: `Mean KL divergence from f32 against bits per weight. ${bySize.map(({ label, bitsPerWeight, meanKld }) => `${label}: ${bitsPerWeight.toFixed(2)} bits, ${meanKld.toExponential(1)}`).join('; ')}.`,
+    description: `Mean KL divergence from f32 against bits per weight. ${bySize.map(({ label, bitsPerWeight, meanKld }) => `${label}: ${bitsPerWeight.toFixed(2)} bits, ${meanKld.toExponential(2)}`).join('; ')}.`,
     spec: {
       $schema: SCHEMA,
       width: WIDTH,

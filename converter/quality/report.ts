@@ -48,12 +48,13 @@ export interface ReferenceSummary {
   readonly tasks: TaskMetrics;
 }
 
-/** Shares from 0 to 1; undefined where no case has what it takes. */
+/** Shares are from 0 to 1; what no case has is undefined. */
 export interface TaskMetrics {
   /** Answers that are what the original answered, character by character. */
   readonly sameText: number;
-  /** Answers that are right. */
-  readonly correct?: number;
+  /** Answers of which is known what is right, and those that are. */
+  readonly judged?: number;
+  readonly right?: number;
   /** Mean over the boxes that the original told of the best overlap (IoU) of a box of the same label. */
   readonly boxIou?: number;
   /** The same over the boxes that are right. */

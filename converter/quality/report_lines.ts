@@ -9,7 +9,7 @@ export function headLines({ checkpoint, model, parameters, cases, reference }: Q
     `${cases.count} cases (${cases.source}), ${cases.positions} teacher-forced positions: the text of each prompt, and the original's answer.`,
     `Reference: ${reference.kind === 'evaluator' ? reference.description : `an fp32 bundle in ${reference.description}`} (${reference.why})${checked ? `; on ${checked.cases} cases its logits are within ${scientific(checked.maxAbsLogit)} of the evaluator's` : ''}${
       recorded ? `; it gives ${recorded.same} of ${recorded.of} recorded answers token by token` : ''
-    }${tasks.correct === undefined ? '' : `; ${(100 * tasks.correct).toFixed(1)} % of its answers are right`}.`,
+    }${tasks.right === undefined ? '' : `; ${tasks.right} of ${tasks.judged} of its answers are right`}.`,
   ];
 }
 

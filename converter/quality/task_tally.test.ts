@@ -9,9 +9,9 @@ test('answers beside the original’s and beside what is right, and boxes beside
   tally.add(CAT, { reference: CAT, truth: WIDER });
   tally.add('two', { reference: 'one', truth: 'two' });
   tally.add('red', { reference: 'red' });
-  const { sameText, correct, boxIou, boxIouTruth } = tally.metrics();
+  const { sameText, judged, right, boxIou, boxIouTruth } = tally.metrics();
   expect(sameText).toBeCloseTo(2 / 3, 12);
-  expect(correct).toBe(0.5);
+  expect([right, judged]).toEqual([1, 2]);
   expect(boxIou).toBe(1);
   expect(boxIouTruth).toBeCloseTo(512 / 1023, 12);
 });

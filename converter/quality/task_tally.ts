@@ -6,7 +6,7 @@ export class TaskTally {
   #count = 0;
   #same = 0;
   #judged = 0;
-  #correct = 0;
+  #right = 0;
   readonly #overlaps: number[] = [];
   readonly #overlapsTruth: number[] = [];
 
@@ -16,14 +16,14 @@ export class TaskTally {
     this.#overlaps.push(...bestOverlaps(answer, reference));
     if (truth === undefined) return;
     this.#judged++;
-    if (answer === truth) this.#correct++;
+    if (answer === truth) this.#right++;
     this.#overlapsTruth.push(...bestOverlaps(answer, truth));
   }
 
   metrics(): TaskMetrics {
     return {
       sameText: this.#same / this.#count,
-      ...(this.#judged > 0 && { correct: this.#correct / this.#judged }),
+      ...(this.#judged > 0 && { judged: this.#judged, right: this.#right }),
       ...(this.#overlaps.length > 0 && { boxIou: mean(this.#overlaps) }),
       ...(this.#overlapsTruth.length > 0 && { boxIouTruth: mean(this.#overlapsTruth) }),
     };
