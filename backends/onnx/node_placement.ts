@@ -11,11 +11,39 @@ import { createSession, type Device } from './session.ts';
 /** Kernels that ran in one pass, by provider (`CPU`, `WebGpu`) and op. */
 export type NodePlacement = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
+/** One kernel that ran, as ONNX Runtime's profile tells of it. */
+export interface KernelRun {
+  /** `CPU`, `WebGpu` */
+  readonly provider: string;
+  readonly op: string;
+  /** Element types as the profile spells them (`float`, `int64`), with shapes. */
+  readonly inputs: readonly TypedShape[];
+  readonly outputs: readonly TypedShape[];
+  /** The most memory that the session's arena had given out until then, in bytes; 0 where the provider does not count. */
+  readonly peakBytes: number;
+}
+
+export interface TypedShape {
+  readonly type: string;
+  readonly shape: readonly number[];
+}
+
 /**
  * Where ONNX Runtime ran the nodes of a graph, from its own profile of one run: whether a "WebGPU" figure is one.
  * @throws BackendError as a run does.
  */
 export async function nodePlacement(dir: string, graph: string, device: Device, inputs: Readonly<Record<string, Tensor>>): Promise<NodePlacement> {
+  const counts = new Map<string, Map<string, number>>();
+  for (const { provider, op } of await kernelRuns(dir, graph, device, inputs)) {
+    const ops = counts.get(provider) ?? new Map<string, number>();
+    ops.set(op, (ops.get(op) ?? 0) + 1);
+    counts.set(provider, ops);
+  }
+  return counts;
+}
+
+/** The kernels of one run, in order. @throws BackendError as a run does. */
+export async function kernelRuns(dir: string, graph: string, device: Device, inputs: Readonly<Record<string, Tensor>>): Promise<KernelRun[]> {
   const runtime = await loadRuntime();
   const scratch = await mkdtemp(join(tmpdir(), 'pgconv-profile-'));
   try {
@@ -28,7 +56,7 @@ export async function nodePlacement(dir: string, graph: string, device: Device, 
     } finally {
       await session.release();
     }
-    return countKernels(await readProfile(scratch));
+    return kernelsOf(await readProfile(scratch));
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
@@ -40,16 +68,19 @@ async function readProfile(folder: string): Promise<unknown> {
   return JSON.parse(await readFile(join(folder, file), 'utf8'));
 }
 
+type Arguments = Readonly<Record<string, unknown>>;
+
 /** Events of the Chrome trace format; a kernel's have its op and provider among their arguments. */
-function countKernels(events: unknown): NodePlacement {
-  const counts = new Map<string, Map<string, number>>();
-  for (const event of Array.isArray(events) ? (events as { cat?: string; args?: { provider?: string; op_name?: string } }[]) : []) {
-    const { provider, op_name: op } = event.args ?? {};
-    if (event.cat !== 'Node' || !provider || !op) continue;
-    const name = provider.replace(/ExecutionProvider$/, '');
-    const ops = counts.get(name) ?? new Map<string, number>();
-    ops.set(op, (ops.get(op) ?? 0) + 1);
-    counts.set(name, ops);
-  }
-  return counts;
+function kernelsOf(events: unknown): KernelRun[] {
+  return (Array.isArray(events) ? (events as readonly { cat?: string; args?: Arguments }[]) : []).flatMap(({ cat, args = {} }) => {
+    const { provider, op_name: op } = args;
+    if (cat !== 'Node' || typeof provider !== 'string' || typeof op !== 'string' || provider === '' || op === '') return [];
+    const peakBytes = Number(args['mem_in_use_peak'] ?? 0);
+    return [{ provider: provider.replace(/ExecutionProvider$/, ''), op, inputs: typedShapes(args['input_type_shape']), outputs: typedShapes(args['output_type_shape']), peakBytes }];
+  });
+}
+
+/** `[{"float": [1, 8]}, {"int64": []}]` */
+function typedShapes(list: unknown): TypedShape[] {
+  return (Array.isArray(list) ? (list as readonly Readonly<Record<string, readonly number[]>>[]) : []).flatMap((entry) => Object.entries(entry).map(([type, shape]) => ({ type, shape })));
 }

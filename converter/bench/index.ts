@@ -1,5 +1,5 @@
 import { cpus } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { table } from '../commands/table.ts';
@@ -7,12 +7,21 @@ import { wholeNumber } from '../commands/options.ts';
 import { VARIANTS } from '../families/paligemma/config.ts';
 import { bytesText } from '../progress/units.ts';
 import { measureConversion, type Measurement } from './convert_full_size.ts';
+import type { BenchWeights } from './decoder_program.ts';
+import { measureDecoding } from './decode_speed.ts';
+import { decodingReport } from './decode_report.ts';
+import { medianOf } from './median.ts';
 
 interface Flags {
   readonly dir: string;
   readonly variant: string;
   readonly runs: number;
   readonly layers?: number;
+  readonly only?: 'conversion' | 'decoding';
+  readonly weights: BenchWeights;
+  readonly contexts: readonly number[];
+  readonly steps: number;
+  readonly threads: number;
   readonly json?: boolean;
 }
 
@@ -21,20 +30,35 @@ const MAX_RATIO = 1.5;
 const MAX_PEAK_BYTES = 2 ** 30;
 
 const program = new Command('npm run bench --')
-  .description('Time and memory of a full-size bf16 → fp16 conversion, beside copies of its input and output on the same disk. Needs about 20 GB of disk.')
+  .description(
+    'Time and memory of a full-size bf16 → fp16 conversion, beside copies of its input and output on the same disk (about 20 GB of it). ' +
+      'Then tokens a second of the decoder on the CPU: fused attention, the portable graph, and what an exporter without fusions emits. Nothing else should run meanwhile.',
+  )
   .option('--dir <dir>', 'folder for the checkpoints and bundles; on the disk to be measured', 'tmp/bench')
   .addOption(new Option('--variant <name>', 'shapes').choices(Object.keys(VARIANTS)).default('paligemma-3b-224'))
   .option('--runs <n>', 'conversions of each format', wholeNumber(1), 3)
   .option('--layers <n>', 'decoder layers (default: all)', wholeNumber(1))
+  .addOption(new Option('--only <part>', 'measure this alone').choices(['conversion', 'decoding']))
+  .addOption(new Option('--weights <kind>', 'weights of the decoder whose speed is measured').choices(['int4', 'fp32']).default('int4'))
+  .option('--contexts <n,...>', 'tokens in the cache (default: those of a picture of 224, 448 and 896 pixels with a prompt)', (text) => text.split(',').map(wholeNumber(1)), [272, 1040, 4112])
+  .option('--steps <n>', 'timed steps of each flavour at each context', wholeNumber(1), 15)
+  .option('--threads <n>', 'threads of onnxruntime', wholeNumber(1), cpus().length)
   .option('--json', 'print JSON')
   .parse();
-const { dir, variant, runs, layers, json } = program.opts<Flags>();
+const { dir, variant, runs, layers, only, weights, contexts, steps, threads, json } = program.opts<Flags>();
 const folder = resolve(dir);
 await mkdir(folder, { recursive: true });
 const log = (line: string) => void process.stderr.write(`${line}\n`);
-const all = [...(await measureConversion(folder, 'hf', variant, runs, layers, log)), ...(await measureConversion(folder, 'npz', variant, runs, layers, log))];
-if (json) console.log(JSON.stringify(all, null, 2));
-else console.log(report(all));
+const conversion = only === 'decoding' ? [] : [...(await measureConversion(folder, 'hf', variant, runs, layers, log)), ...(await measureConversion(folder, 'npz', variant, runs, layers, log))];
+const decoder = VARIANTS[variant]!;
+const config = { ...decoder, text: { ...decoder.text, layers: layers ?? decoder.text.layers } };
+const decoding = only === 'conversion' ? [] : await measureDecoding({ dir: join(folder, 'decoders'), config, weights, contexts, steps, threads, log });
+const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}`;
+if (json) console.log(JSON.stringify({ conversion, decoding }, null, 2));
+else {
+  if (conversion.length > 0) console.log(report(conversion));
+  if (decoding.length > 0) console.log(decodingReport(decoding, `${variant}, ${config.text.layers} layers, ${weights} weights, ${threads} threads; ${machine}`));
+}
 
 function report(measured: readonly Measurement[]): string {
   const rows = (['hf', 'npz'] as const).map((format) => {
@@ -47,10 +71,5 @@ function report(measured: readonly Measurement[]): string {
     return [format, bytesText(median('inputBytes')), bytesText(median('outputBytes')), seconds('convertSeconds'), seconds('copyInputSeconds'), seconds('copyOutputSeconds'), range, `${(peak / 2 ** 20).toFixed(0)} MiB`, median('ratio') <= MAX_RATIO && peak <= MAX_PEAK_BYTES ? 'ok' : 'ABOVE the goal'];
   });
   const head = ['from', 'input', 'output', 'convert', 'cp input', 'cp output', 'convert ÷ copies', 'peak memory', ''];
-  return `${variant}, bf16 → fp16 ONNX, median of ${runs}; ${cpus().length} × ${cpus()[0]?.model.trim()}; goals: ratio ≤ ${MAX_RATIO}, memory ≤ 1 GiB\n${table(head, rows, [1, 2, 3, 4, 5, 6, 7])}`;
-}
-
-function medianOf(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return (sorted[Math.floor((sorted.length - 1) / 2)]! + sorted[Math.ceil((sorted.length - 1) / 2)]!) / 2;
+  return `${variant}, bf16 → fp16 ONNX, median of ${runs}; ${machine}; goals: ratio ≤ ${MAX_RATIO}, memory ≤ 1 GiB\n${table(head, rows, [1, 2, 3, 4, 5, 6, 7])}`;
 }

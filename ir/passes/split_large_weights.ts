@@ -82,7 +82,10 @@ function splitLinear(b: GraphBuilder, node: Node, inputs: readonly Value[], shar
   return b.op(ops.concat, parts, { axis: inputs[0]!.type.shape.length - 1 });
 }
 
-/** Shard i answers for ids from its first row on: the last one wins. Ids outside the table still fail in the last shard. */
+/**
+ * Shard i answers for ids from its first row on: the last one wins. Ids outside the table still fail in the last shard. Conditions
+ * are comparisons alone: joined by and, they would be made on a GPU and fetched from it for the ids, which stay on the CPU.
+ */
 function splitGather(b: GraphBuilder, node: Node, inputs: readonly Value[], shards: readonly ShardValues[]): Value {
   const ids = inputs[1]!;
   const integer = (value: number) => b.literal(ids.type.dtype, [], [value]);
@@ -91,9 +94,9 @@ function splitGather(b: GraphBuilder, node: Node, inputs: readonly Value[], shar
   return shards.slice(1).reduce((rows, shard, i) => {
     const own = from(shard.first);
     const next = shards[i + 2];
-    const inside = next ? b.op(ops.and, [own, b.op(ops.not, [from(next.first)], {})], {}) : own;
-    const local = b.op(ops.where, [inside, b.op(ops.sub, [ids, integer(shard.first)], {}), integer(0)], {});
-    const condition = b.op(ops.reshape, [inside], { shape: [...ids.type.shape, 1] });
+    const behind = b.op(ops.where, [own, b.op(ops.sub, [ids, integer(shard.first)], {}), integer(0)], {});
+    const local = next ? b.op(ops.where, [from(next.first), integer(0), behind], {}) : behind;
+    const condition = b.op(ops.reshape, [own], { shape: [...ids.type.shape, 1] });
     return b.op(ops.where, [condition, rowsOf(shard, local), rows], {});
   }, rowsOf(shards[0]!, b.op(ops.where, [from(shards[1]!.first), integer(0), ids], {})));
 }

@@ -1,0 +1,131 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
+import { once } from 'node:events';
+import { dirname, join } from 'node:path';
+import type { Target } from '../../backends/backend.ts';
+import { onnx } from '../../backends/onnx/index.ts';
+import { loadRuntime, type InferenceSession, type OrtTensor, type Runtime } from '../../backends/onnx/runtime.ts';
+import { createSession } from '../../backends/onnx/session.ts';
+import type { Program } from '../../ir/graph.ts';
+import type { PaliGemmaConfig } from '../families/paligemma/config.ts';
+import { decoderProgram, type BenchWeights } from './decoder_program.ts';
+import { medianOf } from './median.ts';
+import { plainExport } from './plain_export.ts';
+
+/** The graphs that are compared: what `--target ort-cpu` and `--target portable` emit, and an export without fusions. */
+export const FLAVOURS = ['fused', 'portable', 'plain'] as const;
+export type Flavour = (typeof FLAVOURS)[number];
+
+const TARGET: Readonly<Record<Flavour, Target>> = { fused: 'ort-cpu', portable: 'portable', plain: 'portable' };
+/** Steps before any is timed: the first allocate. */
+const WARM_UP = 2;
+/** How far logits of two flavours may be apart, relative to the largest: sums in another order over all layers. */
+const AGREEMENT = 1e-3;
+
+export interface DecodingOptions {
+  readonly dir: string;
+  readonly config: PaliGemmaConfig;
+  readonly weights: BenchWeights;
+  /** Tokens in the cache when a step is timed. */
+  readonly contexts: readonly number[];
+  /** Timed steps of each flavour at each context. */
+  readonly steps: number;
+  readonly threads: number;
+  readonly log: (line: string) => void;
+}
+
+export interface DecodingMeasurement {
+  readonly context: number;
+  readonly flavour: Flavour;
+  /** Wall times of single steps. */
+  readonly milliseconds: readonly number[];
+  /** CPU times of all threads, which other processes change less; waiting threads spin. */
+  readonly cpuMilliseconds: readonly number[];
+}
+
+/**
+ * Steps of one token by onnxruntime on the CPU, in all flavours by turns, so that the ratio holds when the machine's speed
+ * drifts. @throws Error when flavours disagree: what is not the same computation is not compared.
+ */
+export async function measureDecoding({ dir, config, weights, contexts, steps, threads, log }: DecodingOptions): Promise<DecodingMeasurement[]> {
+  const runtime = await loadRuntime();
+  const sessions = new Map<Flavour, InferenceSession>();
+  try {
+    for (const flavour of FLAVOURS) {
+      const program = decoderProgram(config, weights, flavour === 'plain' ? plainExport : []);
+      const model = await writeDecoder(program, TARGET[flavour], join(dir, flavour));
+      sessions.set(flavour, await createSession(runtime, model, 'cpu', undefined, { intraOpNumThreads: threads }));
+      log(`${flavour}: open`);
+    }
+    const measured: DecodingMeasurement[] = [];
+    for (const context of contexts) {
+      const feeds = feedsFor(runtime, config, context);
+      const fetches = fetchesFor(runtime, config, context);
+      await expectAgreement(sessions, feeds);
+      const times = new Map(FLAVOURS.map((flavour) => [flavour, { milliseconds: [] as number[], cpuMilliseconds: [] as number[] }]));
+      for (let step = -WARM_UP; step < steps; step++) {
+        for (const flavour of FLAVOURS) {
+          const [started, cpuStarted] = [performance.now(), process.cpuUsage()];
+          await sessions.get(flavour)!.run(feeds, fetches);
+          const [elapsed, { user, system }] = [performance.now() - started, process.cpuUsage(cpuStarted)];
+          if (step < 0) continue;
+          times.get(flavour)!.milliseconds.push(elapsed);
+          times.get(flavour)!.cpuMilliseconds.push((user + system) / 1000);
+        }
+      }
+      for (const flavour of FLAVOURS) measured.push({ context, flavour, ...times.get(flavour)! });
+      log(`context of ${context}: ${FLAVOURS.map((flavour) => `${flavour} ${(1000 / medianOf(times.get(flavour)!.milliseconds)).toFixed(2)} tokens/s`).join(', ')}`);
+    }
+    return measured;
+  } finally {
+    for (const session of sessions.values()) await session.release();
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+async function writeDecoder(program: Program, target: Target, dir: string): Promise<string> {
+  const { files } = onnx.emit(program, { precision: 'fp32', target });
+  for (const file of files) {
+    const path = join(dir, file.path);
+    await mkdir(dirname(path), { recursive: true });
+    const out = createWriteStream(path);
+    for await (const { bytes } of file.chunks()) if (!out.write(bytes)) await once(out, 'drain');
+    out.end();
+    await once(out, 'close');
+  }
+  return join(dir, files.find((file) => file.path.endsWith('.onnx'))!.path);
+}
+
+/** One new token behind `context` cached ones; the values do not matter, but for being ordinary numbers. */
+function feedsFor({ Tensor }: Runtime, { text }: PaliGemmaConfig, context: number): Record<string, OrtTensor> {
+  const floats = (shape: readonly number[], scale: number) => new Tensor('float32', Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => scale * Math.sin(i * 1.618)), shape);
+  const integers = (shape: readonly number[], value: number) => new Tensor('int64', new BigInt64Array(shape.reduce((a, b) => a * b, 1)).fill(BigInt(value)), shape);
+  const cache = floats([1, text.kvHeads, context, text.headDim], 1);
+  return {
+    inputs_embeds: floats([1, 1, text.width], 1),
+    attention_mask: integers([1, context + 1], 1),
+    position_ids: integers([1, 1], context + 1),
+    num_logits_to_keep: integers([], 1),
+    ...Object.fromEntries(Array.from({ length: text.layers }, (_, i) => ['key', 'value'].map((kind) => [`past_key_values.${i}.${kind}`, cache] as const)).flat()),
+  };
+}
+
+/** Memory for the results, so that no step allocates some for JavaScript and copies into it. */
+function fetchesFor({ Tensor }: Runtime, { text, vocabSize }: PaliGemmaConfig, context: number): Record<string, OrtTensor> {
+  const room = (shape: readonly number[]) => new Tensor('float32', new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
+  const cache = [1, text.kvHeads, context + 1, text.headDim];
+  return { logits: room([1, 1, vocabSize]), ...Object.fromEntries(Array.from({ length: text.layers }, (_, i) => ['key', 'value'].map((kind) => [`present.${i}.${kind}`, room(cache)] as const)).flat()) };
+}
+
+async function expectAgreement(sessions: ReadonlyMap<Flavour, InferenceSession>, feeds: Record<string, OrtTensor>): Promise<void> {
+  let reference: Float32Array | undefined;
+  for (const [flavour, session] of sessions) {
+    const results = await session.run(feeds);
+    const logits = (results['logits']!.data as Float32Array).slice();
+    for (const tensor of Object.values(results)) tensor.dispose();
+    reference ??= logits;
+    const bound = AGREEMENT * reference.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+    const worst = reference.reduce((most, x, i) => Math.max(most, Math.abs(x - logits[i]!)), 0);
+    if (!(worst <= bound)) throw new Error(`${flavour} and ${FLAVOURS[0]} disagree: logits are ${worst} apart`);
+  }
+}
