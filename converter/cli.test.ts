@@ -39,7 +39,7 @@ async function says(run: ReturnType<typeof start>, text: string): Promise<void> 
 test('--help names every command and every exit code; --version is the package’s', async () => {
   const { code, stdout, stderr } = await pgconv('--help');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  for (const word of ['convert', 'inspect', 'verify', 'run', 'synth', '--version']) expect(stdout).toContain(word);
+  for (const word of ['convert', 'inspect', 'verify', 'run', 'quality', 'synth', '--version']) expect(stdout).toContain(word);
   for (const exitCode of [0, 1, 2, 3, 4, 70, 130]) expect(stdout).toMatch(new RegExp(`(^|\\s)${exitCode}\\s+\\w`, 'm'));
   expect((await pgconv('--version')).stdout).toBe(`${TOOL.version}\n`);
 });
@@ -49,6 +49,7 @@ test.each([
   ['inspect', ['<path>', '--ir', '--json']],
   ['verify', ['<bundle>', '--against', '--device', '--json']],
   ['run', ['<bundle>', '--image', '--prompt', '--max-new-tokens', '--draw', '--resize', '--device', '--json']],
+  ['quality', ['--dtypes', '--backends', '--samples', '--limit', '--baseline', '--algorithm', '--mixed', '--calibrate', '--markdown']],
   ['synth', ['--variant', 'paligemma-3b-224', '--format', '--dtype', '--out', '--layers', '--vision-layers', '--seed']],
 ])('%s --help tells its options and shows examples', async (command, words) => {
   const { code, stdout, stderr } = await pgconv(command, '--help');

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { rangeCollector } from '../../ir/observe/ranges.ts';
 import { stageNames } from '../../verify/divergence.ts';
+import { UsageError } from '../errors.ts';
 import { openModel } from '../open_model.ts';
 import type { Reporter } from '../progress/reporter.ts';
 import { findSamples } from '../samples.ts';
@@ -29,6 +30,8 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
   const temp = await mkdtemp(join(tmpdir(), 'pgconv-quality-'));
   try {
     const { program } = source.model;
+    if (program.metadata.retrievalWidth !== undefined)
+      throw new UsageError('not_for_answers', 'this is a ColPali: quality is measured on answers, which it does not give', { file: source.checkpoint.path, hint: 'compare its vectors with pgconv verify' });
     for (const warning of source.warnings) reporter.warn(warning);
     const tokenizer = await checkpointTokenizer(source.checkpoint, program.metadata, options.tokenizer);
     const { file, cases } = await findCases(options, { metadata: program.metadata, tokenizer, mode, limit: options.limit });

@@ -1,6 +1,5 @@
 import type { BackendName } from '../../backends/index.ts';
-import type { Help, Precision } from '../../verify/tolerances.ts';
-import type { Manifest } from '../bundle/manifest.ts';
+import type { Precision } from '../../verify/tolerances.ts';
 import { UsageError } from '../errors.ts';
 import { isQuantized, PRECISIONS } from '../precision.ts';
 
