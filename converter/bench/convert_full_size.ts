@@ -1,11 +1,8 @@
-import { execFile, spawn } from 'node:child_process';
-import { readFile, rm, stat } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { listFiles } from '../bundle/check_bundle.ts';
-
-const CLI = fileURLToPath(new URL('../cli.js', import.meta.url));
+import { pgconv, sizeOf } from './child.ts';
 
 /** One conversion beside the copies that it is measured against. */
 export interface Measurement {
@@ -56,29 +53,4 @@ async function timeCopy(from: string, to: string): Promise<number> {
   const seconds = (performance.now() - started) / 1000;
   await rm(to, { recursive: true, force: true });
   return seconds;
-}
-
-/** Runs the command line in a process of its own and reads the peak of its resident memory from the kernel while it lives. */
-async function pgconv(args: readonly string[]): Promise<{ seconds: number; peakBytes: number }> {
-  const started = performance.now();
-  const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
-  let errors = '';
-  child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
-  let peakBytes = 0;
-  const timer = setInterval(() => void peakOf(child.pid).then((bytes) => (peakBytes = Math.max(peakBytes, bytes))), 100);
-  const code = await new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve));
-  clearInterval(timer);
-  if (code !== 0) throw new Error(`pgconv ${args.join(' ')} ended with ${code}\n${errors}`);
-  return { seconds: (performance.now() - started) / 1000, peakBytes };
-}
-
-/** VmHWM never falls, so the last reading before the end is the peak. 0 where there is no /proc. */
-async function peakOf(pid: number | undefined): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024;
-}
-
-async function sizeOf(dir: string): Promise<number> {
-  const sizes = await Promise.all((await listFiles(dir)).map(async (path) => (await stat(join(dir, path))).size));
-  return sizes.reduce((a, b) => a + b, 0);
 }

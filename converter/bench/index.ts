@@ -11,13 +11,17 @@ import type { BenchWeights } from './decoder_program.ts';
 import { measureDecoding } from './decode_speed.ts';
 import { decodingReport } from './decode_report.ts';
 import { medianOf } from './median.ts';
+import { measureQuantization, type QuantizationMeasurement } from './quantize_full_size.ts';
+
+const PARTS = ['conversion', 'quantization', 'decoding'] as const;
+type Part = (typeof PARTS)[number];
 
 interface Flags {
   readonly dir: string;
   readonly variant: string;
   readonly runs: number;
   readonly layers?: number;
-  readonly only?: 'conversion' | 'decoding';
+  readonly only?: Part;
   readonly weights: BenchWeights;
   readonly contexts: readonly number[];
   readonly steps: number;
@@ -31,14 +35,14 @@ const MAX_PEAK_BYTES = 2 ** 30;
 
 const program = new Command('npm run bench --')
   .description(
-    'Time and memory of a full-size bf16 → fp16 conversion, beside copies of its input and output on the same disk (about 20 GB of it). ' +
+    'Time and memory of a full-size bf16 → fp16 conversion, beside copies of its input and output on the same disk (about 20 GB of it). Of int4 and int8 beside fp16. ' +
       'Then tokens a second of the decoder on the CPU: fused attention, the portable graph, and what an exporter without fusions emits. Nothing else should run meanwhile.',
   )
   .option('--dir <dir>', 'folder for the checkpoints and bundles; on the disk to be measured', 'tmp/bench')
   .addOption(new Option('--variant <name>', 'shapes').choices(Object.keys(VARIANTS)).default('paligemma-3b-224'))
   .option('--runs <n>', 'conversions of each format', wholeNumber(1), 3)
   .option('--layers <n>', 'decoder layers (default: all)', wholeNumber(1))
-  .addOption(new Option('--only <part>', 'measure this alone').choices(['conversion', 'decoding']))
+  .addOption(new Option('--only <part>', 'measure this alone').choices([...PARTS]))
   .addOption(new Option('--weights <kind>', 'weights of the decoder whose speed is measured').choices(['int4', 'fp32']).default('int4'))
   .option('--contexts <n,...>', 'tokens in the cache (default: those of a picture of 224, 448 and 896 pixels with a prompt)', (text) => text.split(',').map(wholeNumber(1)), [272, 1040, 4112])
   .option('--steps <n>', 'timed steps of each flavour at each context', wholeNumber(1), 15)
@@ -49,14 +53,17 @@ const { dir, variant, runs, layers, only, weights, contexts, steps, threads, jso
 const folder = resolve(dir);
 await mkdir(folder, { recursive: true });
 const log = (line: string) => void process.stderr.write(`${line}\n`);
-const conversion = only === 'decoding' ? [] : [...(await measureConversion(folder, 'hf', variant, runs, layers, log)), ...(await measureConversion(folder, 'npz', variant, runs, layers, log))];
+const wanted = (part: Part) => only === undefined || only === part;
+const conversion = !wanted('conversion') ? [] : [...(await measureConversion(folder, 'hf', variant, runs, layers, log)), ...(await measureConversion(folder, 'npz', variant, runs, layers, log))];
 const decoder = VARIANTS[variant]!;
 const config = { ...decoder, text: { ...decoder.text, layers: layers ?? decoder.text.layers } };
-const decoding = only === 'conversion' ? [] : await measureDecoding({ dir: join(folder, 'decoders'), config, weights, contexts, steps, threads, log });
+const quantization = wanted('quantization') ? await measureQuantization(folder, variant, runs, layers, log) : [];
+const decoding = !wanted('decoding') ? [] : await measureDecoding({ dir: join(folder, 'decoders'), config, weights, contexts, steps, threads, log });
 const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}`;
-if (json) console.log(JSON.stringify({ conversion, decoding }, null, 2));
+if (json) console.log(JSON.stringify({ conversion, quantization, decoding }, null, 2));
 else {
   if (conversion.length > 0) console.log(report(conversion));
+  if (quantization.length > 0) console.log(quantizationReport(quantization));
   if (decoding.length > 0) console.log(decodingReport(decoding, `${variant}, ${config.text.layers} layers, ${weights} weights, ${threads} threads; ${machine}`));
 }
 
@@ -72,4 +79,16 @@ function report(measured: readonly Measurement[]): string {
   });
   const head = ['from', 'input', 'output', 'convert', 'cp input', 'cp output', 'convert ÷ copies', 'peak memory', ''];
   return `${variant}, bf16 → fp16 ONNX, median of ${runs}; ${machine}; goals: ratio ≤ ${MAX_RATIO}, memory ≤ 1 GiB\n${table(head, rows, [1, 2, 3, 4, 5, 6, 7])}`;
+}
+
+function quantizationReport(measured: readonly QuantizationMeasurement[]): string {
+  const rows = [...new Set(measured.map(({ way }) => way))].map((way) => {
+    const own = measured.filter((m) => m.way === way);
+    const ratios = own.map(({ ratio }) => ratio);
+    const peak = Math.max(...own.map(({ peakBytes }) => peakBytes));
+    const { maxRatio, outputBytes } = own[0]!;
+    const met = medianOf(ratios) <= maxRatio && peak <= MAX_PEAK_BYTES;
+    return [way, bytesText(outputBytes), `${medianOf(own.map(({ seconds }) => seconds)).toFixed(1)} s`, `${medianOf(ratios).toFixed(2)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`, maxRatio, `${(peak / 2 ** 20).toFixed(0)} MiB`, met ? 'met' : 'MISSED'];
+  });
+  return `${variant}, bf16 → quantized ONNX, median of ${runs}; ${machine}\n${table(['precision', 'output', 'convert', '÷ fp16', 'goal', 'peak memory', ''], rows, [1, 2, 3, 4, 5])}`;
 }
