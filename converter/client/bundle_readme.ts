@@ -1,5 +1,5 @@
 import type { ProgramMetadata } from '../../ir/graph.ts';
-import { DEFAULT_FOLDER, dtypesOf, SESSIONS, type OnnxFile } from './onnx_files.ts';
+import { DEFAULT_FOLDER, dtypesOf, mainFolder, SESSIONS, type OnnxFile } from './onnx_files.ts';
 
 export interface BundleReadmeInput {
   readonly metadata: ProgramMetadata;
@@ -81,7 +81,7 @@ interface Setting {
 
 /** The program that runs the bundle: `dtype` names the files that are there. */
 function program({ name, onnxFiles }: BundleReadmeInput, { from = CLIENT, setUp, device = false, image }: Setting): string {
-  const folder = onnxFiles.some((file) => file.folder === DEFAULT_FOLDER) ? DEFAULT_FOLDER : (onnxFiles[0]?.folder ?? DEFAULT_FOLDER);
+  const folder = mainFolder(onnxFiles);
   const dtypes = dtypesOf(onnxFiles, folder);
   const options = [
     `dtype: { ${SESSIONS.flatMap((session) => (dtypes[session] === undefined ? [] : [`${session}: '${dtypes[session]}'`])).join(', ')} }`,

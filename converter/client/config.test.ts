@@ -48,6 +48,12 @@ test('PaliGemma 2 has Gemma 2’s text model', () => {
   expect(make(undefined, files, { ...SHAPES_METADATA, family: 'paligemma2' }).fields).toMatchObject({ model_type: 'paligemma', text_config: { model_type: 'gemma2' } });
 });
 
+test('a bundle without the default folder is described by the one it has', () => {
+  const { fields, notes } = make(undefined, [{ folder: 'onnx-ort', name: 'decoder_model_merged_fp16.onnx', dataFiles: 2 }]);
+  expect(fields['transformers.js_config']).toEqual({ dtype: { decoder_model_merged: 'fp16' }, use_external_data_format: { 'decoder_model_merged_fp16.onnx': 2 } });
+  expect(notes.filter((note) => note.includes('subfolder'))).toEqual([]);
+});
+
 test('a second folder with other data files gets the option that opens it', () => {
   const { fields, notes } = make(undefined, onnxFilesOf([...SHAPES_ONNX, 'onnx-ort/embed_tokens_fp16.onnx', 'onnx-ort/vision_encoder_fp16.onnx', 'onnx-ort/vision_encoder_fp16.onnx_data']));
   expect(fields['transformers.js_config']).toMatchObject({ use_external_data_format: { 'embed_tokens_fp16.onnx': 1 } });
