@@ -23,6 +23,7 @@ import type { Model } from './families/family.ts';
 import { decodeImage } from './images/decode.ts';
 import { openModel, sourceFiles, type ModelSource } from './open_model.ts';
 import { enforceFindings } from './calibrate/index.ts';
+import { isQuantized } from './precision.ts';
 import { realCases } from './real_cases.ts';
 import { preparePrograms, type PrecisionChoices, type PreparedPrograms } from './prepare_programs.ts';
 import type { Reporter } from './progress/reporter.ts';
@@ -135,7 +136,7 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
           tool: TOOL,
           backend: backendName,
           precision,
-          options: { checkpoint: [options.checkpoint].flat(), adapters: adapterSources.map(({ dir, scale }) => ({ dir, scale })), reference, finalSoftcap, slidingWindow, target, mixed, algorithm, perChannel, calibrate, quantizedOps, accuracyLevel, ...choices },
+          options: { checkpoint: [options.checkpoint].flat(), adapters: adapterSources.map(({ dir, scale }) => ({ dir, scale })), reference, finalSoftcap, slidingWindow, target, mixed: isQuantized(precision) ? mixed : 'none', algorithm, perChannel, calibrate, quantizedOps, accuracyLevel, ...choices },
           source: { format: checkpoint.format, files },
           program: model.program.metadata,
           inferences: [...model.inferences],

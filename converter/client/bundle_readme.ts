@@ -1,6 +1,6 @@
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { answerUsage, retrievalUsage, type Usage } from './bundle_usage.ts';
-import { DEFAULT_FOLDER, dtypesOf, SESSIONS, type OnnxFile } from './onnx_files.ts';
+import { DEFAULT_FOLDER, dtypesOf, mainFolder, SESSIONS, type OnnxFile } from './onnx_files.ts';
 
 export interface BundleReadmeInput {
   readonly metadata: ProgramMetadata;
@@ -83,7 +83,7 @@ interface Setting {
 
 /** The program that runs the bundle: `dtype` names the files that are there. */
 function program({ name, onnxFiles }: BundleReadmeInput, { imports, ask }: Usage, { from = CLIENT, setUp, device = false, image }: Setting): string {
-  const folder = onnxFiles.some((file) => file.folder === DEFAULT_FOLDER) ? DEFAULT_FOLDER : (onnxFiles[0]?.folder ?? DEFAULT_FOLDER);
+  const folder = mainFolder(onnxFiles);
   const dtypes = dtypesOf(onnxFiles, folder);
   const options = [
     `dtype: { ${SESSIONS.flatMap((session) => (dtypes[session] === undefined ? [] : [`${session}: '${dtypes[session]}'`])).join(', ')} }`,

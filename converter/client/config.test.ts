@@ -60,6 +60,12 @@ test('the client reads the cache of Gemma 2 from what is written', async () => {
   expect(new PretrainedConfig(fields)).toMatchObject({ normalized_config: { num_layers: 26, num_heads: 4, dim_kv: 256 } });
 });
 
+test('a bundle without the default folder is described by the one it has', () => {
+  const { fields, notes } = make(undefined, [{ folder: 'onnx-ort', name: 'decoder_model_merged_fp16.onnx', dataFiles: 2 }]);
+  expect(fields['transformers.js_config']).toEqual({ dtype: { decoder_model_merged: 'fp16' }, use_external_data_format: { 'decoder_model_merged_fp16.onnx': 2 } });
+  expect(notes.filter((note) => note.includes('subfolder'))).toEqual([]);
+});
+
 test('a second folder with other data files gets the option that opens it', () => {
   const { fields, notes } = make(undefined, onnxFilesOf([...SHAPES_ONNX, 'onnx-ort/embed_tokens_fp16.onnx', 'onnx-ort/vision_encoder_fp16.onnx', 'onnx-ort/vision_encoder_fp16.onnx_data']));
   expect(fields['transformers.js_config']).toMatchObject({ use_external_data_format: { 'embed_tokens_fp16.onnx': 1 } });

@@ -1,7 +1,7 @@
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { BadInputError } from '../errors.ts';
 import { jsonFile, listed, setFields, type ClientFile, type WithNotes } from './client_file.ts';
-import { DEFAULT_FOLDER, dtypesOf, externalDataOf, type OnnxFile } from './onnx_files.ts';
+import { dtypesOf, externalDataOf, mainFolder, type OnnxFile } from './onnx_files.ts';
 import { isFields, type JsonFields } from './sidecar.ts';
 
 const NAME = 'config.json';
@@ -68,8 +68,8 @@ function containsId(ids: JsonFields[string] | undefined, id: number): boolean {
 
 /** config.json has one number per file name: a second folder may differ, and is then opened with the client's option. */
 function otherFolders(files: readonly OnnxFile[]): string[] {
-  const known = externalDataOf(files);
-  const differing = files.filter(({ folder, name, dataFiles }) => folder !== DEFAULT_FOLDER && (known[name] ?? 0) !== dataFiles);
+  const [main, known] = [mainFolder(files), externalDataOf(files)];
+  const differing = files.filter(({ folder, name, dataFiles }) => folder !== main && (known[name] ?? 0) !== dataFiles);
   return [...new Set(differing.map((file) => file.folder))].map(
     (folder) => `To open the folder ${folder}, give from_pretrained { subfolder: '${folder}', use_external_data_format: ${JSON.stringify(externalDataOf(files, folder))} }: its data files are not those that ${NAME} lists.`,
   );

@@ -36,8 +36,13 @@ export function onnxFilesOf(paths: readonly string[]): OnnxFile[] {
   return files;
 }
 
+/** The folder that config.json and the README are about: the client's default where there is one. */
+export function mainFolder(files: readonly OnnxFile[]): string {
+  return files.some((file) => file.folder === DEFAULT_FOLDER) ? DEFAULT_FOLDER : (files[0]?.folder ?? DEFAULT_FOLDER);
+}
+
 /** The dtype by which the client asks for each session's file in a folder; a session that is there in two is left out. */
-export function dtypesOf(files: readonly OnnxFile[], folder = DEFAULT_FOLDER): Partial<Record<SessionName, string>> {
+export function dtypesOf(files: readonly OnnxFile[], folder = mainFolder(files)): Partial<Record<SessionName, string>> {
   const found = SESSIONS.map((session) => {
     const dtypes = files.flatMap((file) => {
       const suffix = file.folder === folder && file.name.startsWith(session) ? file.name.slice(session.length, -'.onnx'.length) : undefined;
@@ -50,6 +55,6 @@ export function dtypesOf(files: readonly OnnxFile[], folder = DEFAULT_FOLDER): P
 }
 
 /** Files with external data and their number of data files, keyed as `use_external_data_format` is. */
-export function externalDataOf(files: readonly OnnxFile[], folder = DEFAULT_FOLDER): Record<string, number> {
+export function externalDataOf(files: readonly OnnxFile[], folder = mainFolder(files)): Record<string, number> {
   return Object.fromEntries(files.filter((file) => file.folder === folder && file.dataFiles > 0).map(({ name, dataFiles }) => [name, dataFiles]));
 }
