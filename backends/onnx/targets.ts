@@ -40,9 +40,8 @@ function tiles(maxScoreBytes: number) {
 }
 
 /*
- * What each fusion brings was measured (npm run bench -- decode, and docs/targets.md):
- * - Attention-23 on the CPU: a step as fast as the fold's or up to 1.2 times as fast, a prefill 1.2 to 1.4 times where there is
- *   no softcap; see lower/attention.ts for why the WebGPU targets have none.
+ * What each fusion brings (npm run bench -- --only decoding times the decoder; docs/targets.md):
+ * - Attention-23 on the CPU: one kernel for the fold's many; see lower/attention.ts for why the WebGPU targets have none.
  * - SkipSimplifiedLayerNormalization: two kernels less a layer on a GPU, where each costs a dispatch; no time on the CPU, where
  *   it is left out.
  * - Products of one input joined into one (q, k, v; gate, up): no time, neither in f32 nor in 4 bits, neither on the CPU nor under
