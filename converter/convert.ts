@@ -100,7 +100,8 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
     const backend = await backends[backendName]();
     const { target = 'portable', mixed = 'auto', algorithm = 'search', perChannel = false, calibrate = '', quantizedOps = 'nbits', accuracyLevel = 0 } = options;
     const choices = { strict: options.strict ?? false, allowOverflow: options.allowOverflow ?? false };
-    const tokenizer = await checkpointTokenizer(checkpoint, model.program.metadata, options.tokenizer);
+    let made: ReturnType<typeof checkpointTokenizer> | undefined;
+    const tokenizer = () => (made ??= checkpointTokenizer(checkpoint, model.program.metadata, options.tokenizer));
     const samplesFile = options.samples ?? (await findSamples(resolve(options.adapters?.at(-1)?.dir ?? firstPath(options.checkpoint))));
     prepared = await preparePrograms({ ...options, ...choices, model, backend, mode: reference, verify: options.verify !== false, tokenizer }, reporter);
     const { bundle: program, reference: mustEqual, help, findings } = prepared;
@@ -120,8 +121,7 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
       artifactFiles,
       outDir: out,
       force,
-      strict: options.strict ?? false,
-      allowOverflow: options.allowOverflow ?? false,
+      ...choices,
       sourceOf: weightFinder(model.program),
       ...(options.signal && { signal: options.signal }),
       onProgress: (bytes) => {
@@ -149,7 +149,7 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
         if (!verify && options.samples === undefined) return;
         const bundle = await openStaged(dir, manifest);
         try {
-          if (verify) verification = await runVerification(bundle.runner, referenceFor(precision, { original: model.program, reference: mustEqual, help, cases: await realCases(samplesFile, tokenizer, model.program.metadata, reference) }), bundle.metadata, precision, reporter, options.signal);
+          if (verify) verification = await runVerification(bundle.runner, referenceFor(precision, { original: model.program, reference: mustEqual, help, cases: isQuantized(precision) ? await realCases(samplesFile, await tokenizer(), model.program.metadata, reference) : undefined }), bundle.metadata, precision, reporter, options.signal);
           if (verification?.passed === false) throw new VerificationFailed(verification);
           samples = await answerSamples(options, samplesFile, bundle, dir, reporter);
         } finally {

@@ -1,8 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { mapData } from '../ir/views/map.ts';
 import { reportText } from '../verify/report.ts';
+import { openCheckpoint } from './checkpoints/index.ts';
+import { writeSafetensors } from './checkpoints/safetensors_writer.ts';
 import { convert, type ConvertOptions } from './convert.ts';
 import { silentReporter } from './progress/reporter.ts';
 import { verifyBundle } from './verify_bundle.ts';
@@ -78,6 +81,20 @@ test('a recording is the original of a quantized bundle', async () => {
   const report = await verifyBundle({ bundle: out, against: GOLDEN }, silentReporter);
   expect(report.reference).toBeUndefined();
   expect(report.passed, reportText(report)).toBe(true);
+});
+
+test('codes that were allowed to overflow are made again as they were', async () => {
+  const dir = join(root, 'steep');
+  const base = await openCheckpoint('fixtures/pg1-tiny/hf');
+  const tensors = [...base.tensors].map(([name, data]) => ({ name, data: /layers\.1\.mlp\.down_proj/.test(name) ? mapData(data, (x) => x * 1e9) : data }));
+  await mkdir(dir);
+  await writeSafetensors(join(dir, 'model.safetensors'), tensors);
+  await copyFile('fixtures/pg1-tiny/hf/config.json', join(dir, 'config.json'));
+  await base.close();
+  await expect(make({ checkpoint: dir, precision: 'int8' })).rejects.toMatchObject({ code: 'overflow' });
+  const { out } = await make({ checkpoint: dir, precision: 'int8', allowOverflow: true });
+  const report = await verifyBundle({ bundle: out }, silentReporter);
+  expect(report.checks.filter(({ output }) => output === 'image_features').every(({ passed }) => passed)).toBe(true);
 });
 
 test('choices that mean nothing are refused', async () => {

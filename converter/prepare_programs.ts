@@ -6,14 +6,14 @@ import { factorHessian, MAX_GPTQ_COLUMNS, type HessianFactor } from '../ir/quant
 import { quantizeMatrix } from '../ir/quantize/quantize_matrix.ts';
 import type { QuantizeAlgorithm } from '../ir/quantize/scheme.ts';
 import type { Help, Precision } from '../verify/tolerances.ts';
-import { BUILT_IN, describeFinding, enforceFindings, NO_CALIBRATION, runCalibration, UNCALIBRATED, type Calibration } from './calibrate/index.ts';
+import { BUILT_IN, chosenSet, describeFinding, enforceFindings, NO_CALIBRATION, runCalibration, UNCALIBRATED, type Calibration } from './calibrate/index.ts';
 import { UsageError } from './errors.ts';
 import type { Model } from './families/family.ts';
 import type { PixelMode } from './images/pixels.ts';
 import { chooseStorage, type Mixed } from './mixed/index.ts';
 import { helpOf, isGuided, isQuantized, narrowingFor, programsFor, roundsToF16, type PrecisionPrograms } from './precision.ts';
 import type { Reporter } from './progress/reporter.ts';
-import { accelerateCasts, loadKernels } from './threads/kernels_module.ts';
+import { useKernels } from './threads/kernels_module.ts';
 import { QuantizePool } from './threads/quantize_pool.ts';
 import { threadCount } from './threads/thread_count.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
@@ -40,7 +40,8 @@ export interface PrepareOptions extends PrecisionChoices {
   readonly model: Model;
   readonly precision: Precision;
   readonly backend: Backend;
-  readonly tokenizer: Tokenizer | undefined;
+  /** Made when calibration needs it: a real one takes seconds. */
+  readonly tokenizer: () => Promise<Tokenizer | undefined>;
   readonly mode: PixelMode;
   readonly verify: boolean;
   readonly strict: boolean;
@@ -69,12 +70,11 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
   const narrowing = narrowingFor(precision, backend, target);
   const narrows = roundsToF16(precision) && narrowing === 'compute';
   const storageOf = await chooseStorage({ precision, mixed, program, roleOf: model.roleOf });
+  const kernels = await useKernels();
   const calibration = await calibrated(options, narrows, reporter);
   const plan = narrows && calibration ? planF16(calibration.program.graphs, calibration.ranges) : undefined;
   // What is not finite in f32 already is said last: a weight that is so has its own error, and names the place.
   enforceFindings(plan?.findings ?? [], { allowOverflow, strict: false });
-  const kernels = await loadKernels();
-  if (kernels) accelerateCasts(kernels);
   const pool = isQuantized(precision) ? new QuantizePool(threadCount(), kernels) : undefined;
   const guided = isQuantized(precision) && isGuided({ algorithm, calibrate: options.calibrate ?? '' }) ? calibration : undefined;
   const quantize = quantizer(algorithm, guided, allowOverflow, pool);
@@ -94,11 +94,12 @@ function refuseIdle({ precision, algorithm, perChannel, calibrate }: PrepareOpti
   if (algorithm === 'gptq' && calibrate === NO_CALIBRATION) throw new UsageError('gptq_without_calibration', '--algorithm gptq needs what goes into each layer', { hint: 'give --calibrate default, or a folder' });
 }
 
-function calibrated(options: PrepareOptions, narrows: boolean, reporter: Reporter): Promise<Calibration | undefined> {
+async function calibrated(options: PrepareOptions, narrows: boolean, reporter: Reporter): Promise<Calibration | undefined> {
   const { model, algorithm, tokenizer, mode, verify, signal } = options;
   const calibrate = options.calibrate ?? (algorithm === 'gptq' ? BUILT_IN : undefined);
+  if (chosenSet(model.program, { calibrate, narrows, verify }) === undefined) return undefined;
   const moments = algorithm === 'gptq' ? { wantsProducts: () => true } : {};
-  return runCalibration(model.program, { calibrate, narrows, verify, tokenizer, mode, moments, ...(signal && { signal }) }, reporter);
+  return runCalibration(model.program, { calibrate, narrows, verify, tokenizer: await tokenizer(), mode, moments, ...(signal && { signal }) }, reporter);
 }
 
 function quantizer(algorithm: Algorithm, guided: Calibration | undefined, allowOverflow: boolean, executor: QuantizePool | undefined): QuantizeWeightsOptions['quantize'] {

@@ -7,6 +7,7 @@ import { readRecorded } from '../verify/recorded.ts';
 import type { Recorded } from '../verify/recording.ts';
 import { verifyProgram, type Original, type VerifyReport } from '../verify/verify.ts';
 import type { Help, Precision } from '../verify/tolerances.ts';
+import { quantizeMatrix } from '../ir/quantize/quantize_matrix.ts';
 import type { QuantizeAlgorithm } from '../ir/quantize/scheme.ts';
 import type { Runner } from '../backends/backend.ts';
 import type { Program, ProgramMetadata } from '../ir/graph.ts';
@@ -25,6 +26,9 @@ import { realCases } from './real_cases.ts';
 import { findSamples } from './samples.ts';
 import type { Reporter } from './progress/reporter.ts';
 import { withSteps } from './progress/steps.ts';
+import { useKernels } from './threads/kernels_module.ts';
+import { QuantizePool } from './threads/quantize_pool.ts';
+import { threadCount } from './threads/thread_count.ts';
 
 export interface VerifyBundleOptions {
   readonly bundle: string;
@@ -88,26 +92,35 @@ async function openReference(dir: string, manifest: Manifest, against: VerifyBun
   if (recorded) return recorded;
   const { reference, finalSoftcap, slidingWindow } = manifest.options;
   const source = await (against === undefined ? openConverted(dir, manifest) : openModel({ checkpoint: against, adapters, reference, finalSoftcap, slidingWindow }));
+  const pool = isQuantized(precision) ? new QuantizePool(threadCount(), await useKernels()) : undefined;
+  const close = async () => {
+    await pool?.dispose();
+    await source.close();
+  };
   try {
     checkSameModel(source, manifest, dir);
+    const { program } = source.model;
+    const quantized = pool && (await remade(source.model, manifest, pool));
+    const samples = await findSamples(resolve(manifest.options.adapters.at(-1)?.dir ?? manifest.options.checkpoint[0]!));
+    const cases = pool && (await realCases(samples, await bundleTokenizer(dir), program.metadata, reference));
+    return { ...referenceFor(precision, { original: program, ...(quantized && { reference: quantized }), help: helpOf(manifest.options), cases }), close };
   } catch (error) {
-    await source.close();
+    await close();
     throw error;
   }
-  const { program } = source.model;
-  const quantized = await remade(source.model, manifest);
-  const samples = await findSamples(resolve(manifest.options.adapters.at(-1)?.dir ?? manifest.options.checkpoint[0]!));
-  const cases = isQuantized(precision) ? await realCases(samples, await bundleTokenizer(dir), program.metadata, reference) : undefined;
-  return { ...referenceFor(precision, { original: program, ...(quantized && { reference: quantized }), help: helpOf(manifest.options), cases }), close: source.close };
 }
 
 /** The program whose codes the bundle holds; undefined when activations chose them: those would have to be computed again. */
-async function remade(model: Model, { precision, options }: Manifest): Promise<Program | undefined> {
-  const { mixed, algorithm, perChannel } = options;
-  if (!isQuantized(precision as Precision)) return model.program;
+async function remade(model: Model, { precision, options }: Manifest, executor: QuantizePool): Promise<Program | undefined> {
+  const { mixed, algorithm, perChannel, allowOverflow } = options;
   if (isGuided(options)) return undefined;
   const storageOf = await chooseStorage({ precision: precision as Precision, mixed, program: model.program, roleOf: model.roleOf });
-  return programsFor(model.program, precision as Precision, { storageOf, algorithm: algorithm as QuantizeAlgorithm, perChannel }).reference;
+  return programsFor(model.program, precision as Precision, {
+    storageOf,
+    algorithm: algorithm as QuantizeAlgorithm,
+    perChannel,
+    quantize: (data, scheme) => quantizeMatrix(data, scheme, { allowOverflow, executor }),
+  }).reference;
 }
 
 /** @throws BadInputError when the checkpoint cannot be what was converted: inputs for one would not fit the other. */

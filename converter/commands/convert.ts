@@ -7,6 +7,7 @@ import type { ConvertResult } from '../convert.ts';
 import { PRECISIONS } from '../precision.ts';
 import { bytesText } from '../progress/units.ts';
 import { VerificationFailed } from '../verification_failed.ts';
+import { changesTable } from './changes_table.ts';
 import type { Io } from './io.ts';
 import { json } from './io.ts';
 import { ADAPTER_HELP, adapterSources, checkpointOf, jsonOption, MODEL_HELP, PRECISION_HELP, withAdapters, withModelOptions, withPrecisionOptions, type AdapterFlags, type ModelFlags, type PrecisionFlags } from './options.ts';
@@ -70,7 +71,7 @@ export function convertCommand(io: Io): Command {
       const [{ convert }, { reportText }] = await Promise.all([import('../convert.ts'), import('../../verify/report.ts')]);
       const reporter = io.reporter();
       const { to: backend, dtype: precision, json: asJson, adapter, adapterScale, quantOps: quantizedOps, accuracyLevel, ...rest } = flags;
-      const adapters = adapterSources({ ...(adapter && { adapter }), ...(adapterScale && { adapterScale }) });
+      const adapters = adapterSources({ adapter, adapterScale });
       try {
         const result = await convert({ checkpoint: checkpointOf(paths), adapters, quantizedOps, accuracyLevel: accuracyLevel === '4' ? 4 : 0, backend, precision, signal: io.signal, ...rest }, reporter);
         reporter.close();
@@ -86,7 +87,7 @@ export function convertCommand(io: Io): Command {
 
 function summary({ out, manifest, bytes, samples, verification, changes }: ConvertResult): string {
   const lines: string[] = [];
-  if (changes.length > 0) lines.push(table(['adapter', 'module', 'change', 'rank', 'norm of the change'], changes.map((c) => [c.adapter, c.module, c.kind, c.rank ?? '', c.norm.toPrecision(4)]), [3, 4]));
+  if (changes.length > 0) lines.push(changesTable(changes));
   if (samples.length > 0) lines.push(table(['picture', 'prompt', 'the original said', 'the bundle says', ''], samples.map((s) => [s.name, s.prompt, s.reference, s.answer, s.same ? 'same' : 'DIFFERENT'])));
   const verified = verification ? `verified: ${verification.checks.length} checks passed` : 'NOT verified';
   lines.push(`${relative(process.cwd(), out) || out}: ${manifest.program.variant}, ${manifest.backend} ${manifest.precision}, ${manifest.files.length} files, ${bytesText(bytes)}; ${verified}`);

@@ -2,16 +2,19 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OnnxSummary } from '../../backends/onnx/read.ts';
 import { dtypes, type DType } from '../../ir/dtypes/index.ts';
-import { graphNamed, type Program } from '../../ir/graph.ts';
+import { graphNamed } from '../../ir/graph.ts';
 import { runPassesOnProgram } from '../../ir/passes/index.ts';
 import { printGraph } from '../../ir/print.ts';
 import { elementCount } from '../../ir/tensor.ts';
 import type { Precision } from '../../verify/tolerances.ts';
 import { MANIFEST_NAME, readManifest, type Manifest } from '../bundle/manifest.ts';
 import { UsageError } from '../errors.ts';
+import type { Model } from '../families/family.ts';
+import { chooseStorage } from '../mixed/index.ts';
 import { openModel, type OpenModel } from '../open_model.ts';
 import { passesFor } from '../precision.ts';
 import { bytesText } from '../progress/units.ts';
+import { changesTable } from './changes_table.ts';
 import { json, type Io } from './io.ts';
 import { adapterSources, type AdapterFlags, type ModelFlags } from './options.ts';
 import { table } from './table.ts';
@@ -32,7 +35,7 @@ export async function inspect(io: Io, path: string, flags: InspectFlags): Promis
   const { reference, finalSoftcap, slidingWindow } = flags;
   const opened = await openModel({ checkpoint: path, adapters: adapterSources(flags), reference, finalSoftcap, slidingWindow });
   try {
-    if (flags.ir !== undefined) return io.out(irText(opened.model.program, flags.ir, flags.dtype, flags.json));
+    if (flags.ir !== undefined) return io.out(await irText(opened.model, flags.ir, flags.dtype, flags.json));
     return showCheckpoint(io, opened, flags);
   } finally {
     await opened.close();
@@ -49,10 +52,10 @@ async function summaryOf(path: string): Promise<OnnxSummary> {
   return readOnnx(path);
 }
 
-function irText(program: Program, name: string, precision: Precision | undefined, asJson = false): string {
+async function irText({ program, roleOf }: Model, name: string, precision: Precision | undefined, asJson = false): Promise<string> {
   if (!program.graphs.some((graph) => graph.name === name))
     throw new UsageError('unknown_graph', `there is no graph "${name}"`, { hint: `choose one of ${program.graphs.map((graph) => graph.name).join(', ')}` });
-  const text = printGraph(graphNamed(precision ? runPassesOnProgram(program, passesFor(precision)) : program, name));
+  const text = printGraph(graphNamed(precision ? runPassesOnProgram(program, passesFor(precision, { storageOf: await chooseStorage({ precision, program, roleOf }) })) : program, name));
   return asJson ? json({ graph: name, ir: text }) : text.trimEnd();
 }
 
@@ -66,7 +69,7 @@ function showCheckpoint(io: Io, { checkpoint, adapters, model, warnings }: OpenM
   io.out(`${path}: ${model.family}, ${metadata.variant}, ${format}, ${files.length} file${files.length === 1 ? '' : 's'}`);
   io.out(table(['dtype', 'tensors', 'parameters', 'bytes'], byDtype.map((d) => [d.dtype, d.tensors, d.parameters.toLocaleString('en'), bytesText(d.bytes)]), [1, 2, 3]));
   io.out(table(['size', 'value', 'known from'], model.inferences.map(({ field, value, from }) => [field, String(value), from])));
-  if (model.changes.length > 0) io.out(table(['adapter', 'module', 'change', 'rank', 'norm of the change'], model.changes.map((c) => [c.adapter, c.module, c.kind, c.rank ?? '', c.norm.toPrecision(4)]), [3, 4]));
+  if (model.changes.length > 0) io.out(changesTable(model.changes));
   if (flags.tensors) io.out(table(['tensor', 'dtype', 'shape', 'bytes'], list.map((t) => [t.name, t.dtype, `[${t.shape.join(', ')}]`, t.bytes]), [3]));
   for (const warning of warnings) io.err(`warning: ${warning}`);
 }

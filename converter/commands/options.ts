@@ -64,8 +64,8 @@ export interface ModelFlags {
 
 /** What `withAdapters` adds. */
 export interface AdapterFlags {
-  readonly adapter?: readonly string[];
-  readonly adapterScale?: readonly number[];
+  readonly adapter?: readonly string[] | undefined;
+  readonly adapterScale?: readonly number[] | undefined;
 }
 
 /** Help on what `withModelOptions` and `withAdapters` add, for commands that read a checkpoint. */

@@ -86,7 +86,7 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
     .action(async (paths: readonly string[], flags: Flags) => {
       const [{ measureQuality }, { reportText }, { writeHtmlReport, writeMarkdownReport }] = await Promise.all([import('../quality/measure_quality.ts'), import('../quality/report_text.ts'), import('../quality/write_report.ts')]);
       const { dtypes, backends: targets, algorithm, mixed, calibrate, bundle, baseline, checkCases, out = defaultOut(paths[0]!), markdown, keep, json: asJson, adapter, adapterScale, ...rest } = flags;
-      const adapters = adapterSources({ ...(adapter && { adapter }), ...(adapterScale && { adapterScale }) });
+      const adapters = adapterSources({ adapter, adapterScale });
       const reporter = io.reporter();
       try {
         const report = await measureQuality(

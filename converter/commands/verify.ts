@@ -33,7 +33,7 @@ export function verifyCommand(io: Io, result: CommandResult): Command {
       const [{ verifyBundle }, { reportJson, reportText }] = await Promise.all([import('../verify_bundle.ts'), import('../../verify/report.ts')]);
       const reporter = io.reporter();
       const { json: asJson, adapter, adapterScale, ...rest } = flags;
-      const adapters = adapterSources({ ...(adapter && { adapter }), ...(adapterScale && { adapterScale }) });
+      const adapters = adapterSources({ adapter, adapterScale });
       try {
         const report = await verifyBundle({ bundle, adapters, signal: io.signal, ...rest }, reporter);
         reporter.close();

@@ -22,3 +22,10 @@ export async function loadKernels(): Promise<Module | undefined> {
 export function accelerateCasts(kernels: Module): void {
   useCastKernels(castKernels(instantiateKernels(kernels)));
 }
+
+/** Loads the kernels, and makes the casts of this thread use them. */
+export async function useKernels(): Promise<Module | undefined> {
+  const kernels = await loadKernels();
+  if (kernels) accelerateCasts(kernels);
+  return kernels;
+}

@@ -21,7 +21,7 @@ export class QuantizePool implements QuantizeExecutor {
   readonly #waiting: Task[] = [];
   #failure: Error | undefined;
 
-  /** @param kernels of loadKernels; undefined computes in plain JavaScript */
+  /** @param kernels of useKernels; undefined computes in plain JavaScript */
   constructor(threads: number, kernels: Module | undefined) {
     this.width = threads + 1;
     this.#threads = threads;
