@@ -14,7 +14,7 @@ import { supportsDtype, targets } from './targets.ts';
 /** Composites that have a rule for every target. */
 export const native = nativeComposites(lowering);
 
-export interface LowerOptions extends QuantizedOptions, Pick<EmitOptions, 'target'> {
+export interface LowerOptions extends Omit<QuantizedOptions, 'halves'>, Pick<EmitOptions, 'target'> {
   /** What a prefill must hold; default nothing that is large. */
   readonly imageTokens?: number;
 }
@@ -25,7 +25,7 @@ export function lowerGraph(graph: Graph, { target = 'portable', imageTokens = 0,
   const prepared = runPasses(graph, [...traits.passes({ imageTokens }), decompose(nativeComposites(traits.lowering)), eliminateCommonSubexpressions, eliminateDeadCode]);
   checkDTypes(prepared, target);
   const context = new LoweringContext(prepared);
-  const rules = { ...traits.lowering, ...quantizedRules(options) };
+  const rules = { ...traits.lowering, ...quantizedRules({ halves: traits.halves, ...options }) };
   for (const node of prepared.nodes) lowerNode(context, rules, node);
   return context.finish();
 }

@@ -17,6 +17,8 @@ export interface TargetTraits {
   /** Rewrites before composites without a rule are decomposed. */
   readonly passes: (metadata: Pick<ProgramMetadata, 'imageTokens'>) => readonly Pass[];
   readonly lowering: Lowering<LoweringContext>;
+  /** Whether products of 8-bit codes are two of 4 bits, for CPUs; elsewhere a second kernel gains nothing. */
+  readonly halves: boolean;
   /** Dtypes beyond f32 and integers, each with how it is had or why not. */
   readonly f16: Narrowing;
   readonly bf16: Narrowing | { readonly refused: string };
@@ -53,6 +55,7 @@ const portable: TargetTraits = {
   folder: 'onnx',
   passes: (metadata) => [tiles(WEBGPU_SCORE_BYTES)(metadata), narrowSizes],
   lowering: { ...lowering, or: lowerOrByAnd },
+  halves: true,
   f16: 'compute',
   bf16: { refused: 'neither the CPU nor the WebGPU provider has a product in bf16' },
 };
@@ -63,12 +66,14 @@ export const targets: Readonly<Record<Target, TargetTraits>> = {
     ...portable,
     passes: (metadata) => [...portable.passes(metadata), fuseAddRmsNorm],
     lowering: { ...portable.lowering, add_rms_norm: lowerAddRmsNorm },
+    halves: false,
     bf16: { refused: 'WGSL has no bf16' },
   },
   'ort-cpu': {
     folder: 'onnx-ort',
     passes: (metadata) => [tiles(CPU_SCORE_BYTES)(metadata)],
     lowering: { ...lowering, attention: lowerAttentionWide },
+    halves: true,
     // the CPU provider has no product in 16 bits: constants are widened once, when the session opens
     f16: 'store',
     bf16: 'store',
@@ -77,6 +82,7 @@ export const targets: Readonly<Record<Target, TargetTraits>> = {
     folder: 'onnx-ort',
     passes: () => [fuseAddRmsNorm],
     lowering: { ...lowering, attention: lowerAttention, add_rms_norm: lowerAddRmsNorm },
+    halves: false,
     f16: 'compute',
     bf16: 'compute',
   },

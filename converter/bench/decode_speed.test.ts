@@ -8,6 +8,7 @@ import { decodingReport } from './decode_report.ts';
 import { decoderProgram } from './decoder_program.ts';
 import { FLAVOURS, measureDecoding } from './decode_speed.ts';
 import { plainExport } from './plain_export.ts';
+import { productsAlone } from './products_alone.ts';
 
 /** Sizes of a Gemma 2, as small as blocks of 32 allow. */
 const config: PaliGemmaConfig = {
@@ -38,6 +39,20 @@ describe.each(['int4', 'fp32'] as const)('steps of a decoder with %s weights', (
     for (const flavour of FLAVOURS) expect(lines.filter((line) => line.includes(flavour)).length).toBeGreaterThanOrEqual(2);
     expect(await readdir(root), 'nothing is left').toEqual([]);
   });
+});
+
+it('the products alone are those of the decoder, with the bytes of its weights', () => {
+  for (const weights of ['int4', 'fp32'] as const) {
+    const [graph] = decoderProgram(config, weights).graphs;
+    const alone = productsAlone(graph!);
+    const bytes = ({ constants }: typeof alone, op: 'linear' | 'quantized_linear', { nodes }: typeof alone) => {
+      const read = new Set(nodes.filter((node) => node.op === op).flatMap((node) => node.inputs));
+      return constants.filter((c) => c.kind === 'weight' && read.has(c.value)).reduce((sum, c) => sum + (c.kind === 'weight' ? c.data.byteLength : 0), 0);
+    };
+    const op = weights === 'int4' ? 'quantized_linear' : 'linear';
+    expect(alone.nodes.map((node) => node.op)).toEqual(Array.from({ length: 7 * config.text.layers + 1 }, () => op));
+    expect(bytes(alone, op, alone)).toBe(bytes(graph!, op, graph!));
+  }
 });
 
 it('the plain graph has what an exporter writes that knows no composite', () => {

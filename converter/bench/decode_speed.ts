@@ -1,22 +1,23 @@
-import { mkdir, rm } from 'node:fs/promises';
-import { createWriteStream } from 'node:fs';
-import { once } from 'node:events';
-import { dirname, join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Target } from '../../backends/backend.ts';
-import { onnx } from '../../backends/onnx/index.ts';
 import { loadRuntime, type InferenceSession, type OrtTensor, type Runtime } from '../../backends/onnx/runtime.ts';
 import { createSession } from '../../backends/onnx/session.ts';
-import type { Program } from '../../ir/graph.ts';
 import type { PaliGemmaConfig } from '../families/paligemma/config.ts';
 import { decoderProgram, type BenchWeights } from './decoder_program.ts';
 import { medianOf } from './median.ts';
 import { plainExport } from './plain_export.ts';
+import { productsAlone } from './products_alone.ts';
+import { writeProgram } from './write_program.ts';
 
-/** The graphs that are compared: what `--target ort-cpu` and `--target portable` emit, and an export without fusions. */
-export const FLAVOURS = ['fused', 'portable', 'plain'] as const;
+/**
+ * The graphs that are compared: what `--target ort-cpu` and `--target portable` emit, an export without fusions, and the products
+ * with the weights alone, which no fusion makes less.
+ */
+export const FLAVOURS = ['fused', 'portable', 'plain', 'products'] as const;
 export type Flavour = (typeof FLAVOURS)[number];
 
-const TARGET: Readonly<Record<Flavour, Target>> = { fused: 'ort-cpu', portable: 'portable', plain: 'portable' };
+const TARGET: Readonly<Record<Flavour, Target>> = { fused: 'ort-cpu', portable: 'portable', plain: 'portable', products: 'ort-cpu' };
 /** Steps before any is timed: the first allocate. */
 const WARM_UP = 2;
 /** How far logits of two flavours may be apart, relative to the largest: sums in another order over all layers. */
@@ -52,8 +53,9 @@ export async function measureDecoding({ dir, config, weights, contexts, steps, t
   const sessions = new Map<Flavour, InferenceSession>();
   try {
     for (const flavour of FLAVOURS) {
-      const program = decoderProgram(config, weights, flavour === 'plain' ? plainExport : []);
-      const model = await writeDecoder(program, TARGET[flavour], join(dir, flavour));
+      const whole = decoderProgram(config, weights, flavour === 'plain' ? plainExport : []);
+      const program = flavour === 'products' ? { ...whole, graphs: whole.graphs.map(productsAlone) } : whole;
+      const model = await writeProgram(program, { target: TARGET[flavour] }, join(dir, flavour));
       sessions.set(flavour, await createSession(runtime, model, 'cpu', undefined, { intraOpNumThreads: threads }));
       log(`${flavour}: open`);
     }
@@ -62,13 +64,17 @@ export async function measureDecoding({ dir, config, weights, contexts, steps, t
       const feeds = feedsFor(runtime, config, context);
       const fetches = fetchesFor(runtime, config, context);
       await expectAgreement(sessions, feeds);
+      const step = (flavour: Flavour) => {
+        const session = sessions.get(flavour)!;
+        return flavour === 'products' ? session.run(inputsOfProducts(runtime, session)) : session.run(feeds, fetches);
+      };
       const times = new Map(FLAVOURS.map((flavour) => [flavour, { milliseconds: [] as number[], cpuMilliseconds: [] as number[] }]));
-      for (let step = -WARM_UP; step < steps; step++) {
+      for (let i = -WARM_UP; i < steps; i++) {
         for (const flavour of FLAVOURS) {
           const [started, cpuStarted] = [performance.now(), process.cpuUsage()];
-          await sessions.get(flavour)!.run(feeds, fetches);
+          await step(flavour);
           const [elapsed, { user, system }] = [performance.now() - started, process.cpuUsage(cpuStarted)];
-          if (step < 0) continue;
+          if (i < 0) continue;
           times.get(flavour)!.milliseconds.push(elapsed);
           times.get(flavour)!.cpuMilliseconds.push((user + system) / 1000);
         }
@@ -81,19 +87,6 @@ export async function measureDecoding({ dir, config, weights, contexts, steps, t
     for (const session of sessions.values()) await session.release();
     await rm(dir, { recursive: true, force: true });
   }
-}
-
-async function writeDecoder(program: Program, target: Target, dir: string): Promise<string> {
-  const { files } = onnx.emit(program, { precision: 'fp32', target });
-  for (const file of files) {
-    const path = join(dir, file.path);
-    await mkdir(dirname(path), { recursive: true });
-    const out = createWriteStream(path);
-    for await (const { bytes } of file.chunks()) if (!out.write(bytes)) await once(out, 'drain');
-    out.end();
-    await once(out, 'close');
-  }
-  return join(dir, files.find((file) => file.path.endsWith('.onnx'))!.path);
 }
 
 /** One new token behind `context` cached ones; the values do not matter, but for being ordinary numbers. */
@@ -117,9 +110,15 @@ function fetchesFor({ Tensor }: Runtime, { text, vocabSize }: PaliGemmaConfig, c
   return { logits: room([1, 1, vocabSize]), ...Object.fromEntries(Array.from({ length: text.layers }, (_, i) => ['key', 'value'].map((kind) => [`present.${i}.${kind}`, room(cache)] as const)).flat()) };
 }
 
+/** One row for each width. */
+function inputsOfProducts({ Tensor }: Runtime, { inputNames }: InferenceSession): Record<string, OrtTensor> {
+  return Object.fromEntries(inputNames.map((name) => [name, new Tensor('float32', new Float32Array(Number(name.split('_')[1])).fill(1), [1, 1, Number(name.split('_')[1])])]));
+}
+
 async function expectAgreement(sessions: ReadonlyMap<Flavour, InferenceSession>, feeds: Record<string, OrtTensor>): Promise<void> {
   let reference: Float32Array | undefined;
   for (const [flavour, session] of sessions) {
+    if (flavour === 'products') continue;
     const results = await session.run(feeds);
     const logits = (results['logits']!.data as Float32Array).slice();
     for (const tensor of Object.values(results)) tensor.dispose();

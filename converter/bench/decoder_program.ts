@@ -1,5 +1,5 @@
 import { byteLengthOf, type DType } from '../../ir/dtypes/index.ts';
-import type { Program } from '../../ir/graph.ts';
+import type { Program, ProgramMetadata } from '../../ir/graph.ts';
 import { eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, quantizeWeights, runPassesOnProgram, splitLargeWeights, type Pass } from '../../ir/passes/index.ts';
 import { elementCount, readRange, type TensorData } from '../../ir/tensor.ts';
 import { castData } from '../../ir/views/cast.ts';
@@ -26,8 +26,14 @@ export function decoderProgram(config: PaliGemmaConfig, weights: BenchWeights, e
   const shapes = [...canonicalShapes(config, config.tableRows)].filter(([name]) => name.startsWith('lm.'));
   const data = new Map(shapes.map(([name, shape], i) => [name, randomTensor('f32', shape, { mean: 0, std: name.includes('norm') ? 0.1 : WEIGHT_STD }, i)]));
   const graph = decoder(config, data, HUGGING_FACE);
+  const stored = weights === 'fp32' ? [] : [quantizeWeights({ schemeOf: () => ({ bits: 4, block: BLOCK, symmetric: false, algorithm: 'rtn' }), quantize: randomCodes })];
+  return runPassesOnProgram({ graphs: [graph], metadata: metadataOf(config) }, [foldConstants, ...stored, splitLargeWeights(MAX_WEIGHT_BYTES), ...extra, eliminateCommonSubexpressions, eliminateDeadCode]);
+}
+
+/** Facts of a program, of which only the sizes matter here. */
+export function metadataOf(config: PaliGemmaConfig): ProgramMetadata {
   const { vision, text, vocabSize, imageTokenId, bosTokenId, eosTokenId, padTokenId } = config;
-  const metadata = {
+  return {
     family: 'paligemma',
     variant: 'bench',
     imageSize: vision.imageSize,
@@ -43,18 +49,21 @@ export function decoderProgram(config: PaliGemmaConfig, weights: BenchWeights, e
     padTokenId,
     maxPositions: text.maxPositions,
   };
-  const stored = weights === 'fp32' ? [] : [quantizeWeights({ schemeOf: () => ({ bits: 4, block: BLOCK, symmetric: false, algorithm: 'rtn' }), quantize: randomCodes })];
-  return runPassesOnProgram({ graphs: [graph], metadata }, [foldConstants, ...stored, splitLargeWeights(MAX_WEIGHT_BYTES), ...extra, eliminateCommonSubexpressions, eliminateDeadCode]);
 }
 
-function randomCodes({ shape }: TensorData): { q: TensorData; scales: TensorData; zeros: TensorData } {
-  const [rows, columns] = shape as readonly [number, number];
+function randomCodes({ shape }: TensorData) {
+  return blocksOfCodes(4, shape as readonly [number, number]);
+}
+
+/** A matrix [rows, columns] of random codes, with zero points in the middle. */
+export function blocksOfCodes(bits: 4 | 8, [rows, columns]: readonly [number, number]): { readonly q: TensorData; readonly scales: TensorData; readonly zeros: TensorData } {
   const blocks = columns / BLOCK;
-  const step = (2 * WEIGHT_STD) / 8;
+  const step = (2 * WEIGHT_STD) / 2 ** (bits - 1);
+  const dtype = bits === 4 ? 'u4' : 'u8';
   return {
-    q: randomBytes('u4', [rows, blocks, BLOCK]),
+    q: randomBytes(dtype, [rows, blocks, BLOCK]),
     scales: castData(castData(randomTensor('f32', [rows, blocks], { mean: step, std: 0.1 * step }, rows), 'f16'), 'f32'),
-    zeros: randomBytes('u4', [rows, blocks], 0x88),
+    zeros: randomBytes(dtype, [rows, blocks], bits === 4 ? 0x88 : 0x80),
   };
 }
 

@@ -58,13 +58,30 @@ describe('nbits', () => {
     ]);
   });
 
-  it('accuracy level 4 is opt-in', () => {
+  it('8 bits are two products of 4 where a CPU may run them: its kernel of 8 bits is a hundred times slower', () => {
+    const sizes = { dtype: 'u8', rows: 4, blocks: 3, block: 32, columns: 90 } as const;
+    for (const target of ['portable', 'ort-cpu'] as const) {
+      const lowered = lowerGraph(model({ ...sizes, zeros: false }), { target });
+      expect(lowered.nodes.filter((node) => node.opType === 'MatMulNBits').map((node) => node.attributes)).toEqual(Array.from({ length: 2 }, () => ({ K: 90, N: 4, bits: 4, block_size: 32 })));
+      expect(weightsOf(lowered).slice(0, 5)).toEqual([
+        ['codes.high', 'u8', 4, 3, 16],
+        ['scales.high', 'f32', 4, 3],
+        ['codes.low', 'u8', 4, 3, 16],
+        ['scales', 'f32', 4, 3],
+        ['codes.low.zeros', 'u8', 4, 2],
+      ]);
+    }
+    for (const target of ['webgpu', 'ort-cuda'] as const)
+      expect(lowerGraph(model({ ...sizes, zeros: false }), { target }).nodes.filter((node) => node.opType === 'MatMulNBits').map((node) => node.attributes['bits'])).toEqual([8]);
+  });
+
+  it('accuracy level 4 is opt-in, and then 8 bits are one product', () => {
     const sizes = { dtype: 'u8', rows: 4, blocks: 2, block: 32, columns: 64, zeros: false } as const;
     expect(lowerGraph(model(sizes), { accuracyLevel: 4 }).nodes[0]!.attributes).toMatchObject({ bits: 8, accuracy_level: 4 });
   });
 
   it('a scale a row is repeated over the widest blocks that fill the row', () => {
-    const lowered = lowerGraph(model({ dtype: 'u8', rows: 4, blocks: 1, block: 384, columns: 384, zeros: false }));
+    const lowered = lowerGraph(model({ dtype: 'u8', rows: 4, blocks: 1, block: 384, columns: 384, zeros: false }), { target: 'webgpu' });
     expect(opsOf(lowered)).toEqual(['MatMulNBits', 'GatherBlockQuantized']);
     expect(lowered.nodes[0]!.attributes).toMatchObject({ block_size: 128, K: 384 });
     expect(weightsOf(lowered)).toContainEqual(['scales', 'f32', 4, 3]);
@@ -110,6 +127,7 @@ const SHAPES: readonly Sizes[] = [
   { dtype: 'u4', rows: 64, blocks: 16, block: 32, columns: 512, zeros: true },
   { dtype: 'u4', rows: 65, blocks: 9, block: 32, columns: 285, zeros: true },
   { dtype: 'u8', rows: 64, blocks: 16, block: 32, columns: 512, zeros: false },
+  { dtype: 'u8', rows: 71, blocks: 5, block: 32, columns: 151, zeros: true },
   { dtype: 'u8', rows: 67, blocks: 1, block: 1152, columns: 1152, zeros: false },
 ];
 

@@ -1,5 +1,9 @@
 import type { NodeOf, Value } from '../../../ir/graph.ts';
 import { packedRows, reinterpretedData, repeatedColumns } from '../../../ir/views/bytes.ts';
+import { zeroData } from '../../../ir/views/concat.ts';
+import { mapData } from '../../../ir/views/map.ts';
+import { nibbles } from '../../../ir/views/nibbles.ts';
+import { memoView } from '../../../ir/views/memo.ts';
 import { reshapeData } from '../../../ir/views/select.ts';
 import type { EmitOptions } from '../../backend.ts';
 import type { Lowering } from '../../lowering.ts';
@@ -11,14 +15,17 @@ import { changed, quantizedWeight, signed, unsigned, type QuantizedWeight, type 
  * `nbits` is ONNX Runtime's contrib ops MatMulNBits and GatherBlockQuantized; `qdq` ONNX's own DequantizeLinear before Gemm, and
  * arithmetic behind Gather. Accuracy level 4 costs parity: error 2e-2 against 1e-6.
  */
-export type QuantizedOptions = Pick<EmitOptions, 'quantizedOps' | 'accuracyLevel'>;
+export interface QuantizedOptions extends Pick<EmitOptions, 'quantizedOps' | 'accuracyLevel'> {
+  /** Products of 8-bit codes as two of 4 bits: see `lowerHalves`. */
+  readonly halves?: boolean;
+}
 
 type QuantizedRules = Pick<Required<Lowering<LoweringContext>>, 'dequantize' | 'quantized_gather' | 'quantized_linear'>;
 
 /** Rules for the ops over weights in blocks. */
-export function quantizedRules({ quantizedOps = 'nbits', accuracyLevel = 0 }: QuantizedOptions): QuantizedRules {
+export function quantizedRules({ quantizedOps = 'nbits', accuracyLevel = 0, halves = false }: QuantizedOptions): QuantizedRules {
   if (quantizedOps === 'qdq') return { dequantize: lowerDequantize, quantized_gather: lowerDequantizedGather, quantized_linear: lowerDequantizedLinear };
-  return { dequantize: lowerDequantize, quantized_gather: lowerGather, quantized_linear: (context, node) => lowerLinear(context, node, accuracyLevel) };
+  return { dequantize: lowerDequantize, quantized_gather: lowerGather, quantized_linear: (context, node) => lowerLinear(context, node, { accuracyLevel, halves }) };
 }
 
 /** The blocks that ONNX Runtime's kernels read, the widest first. */
@@ -39,16 +46,42 @@ function inKernelBlocks(weight: QuantizedWeight): QuantizedWeight | undefined {
 }
 
 /** MatMulNBits: codes u8[N, blocks, bytes of a block], scales of the activations' dtype, 4-bit zero points in bytes of each row's own. */
-function lowerLinear(context: LoweringContext, node: NodeOf<'quantized_linear'>, accuracyLevel: 0 | 4): void {
+function lowerLinear(context: LoweringContext, node: NodeOf<'quantized_linear'>, { accuracyLevel, halves }: Required<Pick<QuantizedOptions, 'accuracyLevel' | 'halves'>>): void {
   const [x, q, scales, zeros] = node.inputs as readonly [Value, Value, Value, Value?];
   const weight = inKernelBlocks(quantizedWeight(context, q, scales, zeros));
+  const y = node.outputs[0]!;
   if (!weight) return lowerDequantizedLinear(context, node);
-  const { bits, rows, blocks, block } = weight;
+  if (halves && accuracyLevel === 0 && weight.bits === 8 && weight.scales.data.dtype === 'f32') {
+    const products = halvesOf(weight).map((half, i) => context.step('MatMulNBits', product(context, x, half), `${y.name}.${['high', 'low'][i]}`, productAttributes(node, half), 'com.microsoft'));
+    return context.emit('Add', products, y);
+  }
+  context.emit('MatMulNBits', product(context, x, weight), y, { ...productAttributes(node, weight), ...(accuracyLevel !== 0 && { accuracy_level: accuracyLevel }) }, 'com.microsoft');
+}
+
+function product(context: LoweringContext, x: Value, { bits, rows, blocks, block, ...weight }: QuantizedWeight): string[] {
   const codes = changed(weight.q, `bytes in blocks of ${block}`, (data) => reinterpretedData(data, 'u8', [rows, blocks, (block * bits) / 8]));
   const points = weight.zeros && bits === 4 ? changed(weight.zeros, 'packed rows', packedRows) : weight.zeros;
-  const attributes = { K: node.attrs.columns, N: rows, bits, block_size: block, ...(accuracyLevel !== 0 && { accuracy_level: accuracyLevel }) };
-  context.emit('MatMulNBits', [context.tensor(x), ...stored(context, codes, weight.scales, points)], node.outputs[0]!, attributes, 'com.microsoft');
+  return [context.tensor(x), ...stored(context, codes, weight.scales, points)];
 }
+
+const productAttributes = (node: NodeOf<'quantized_linear'>, { rows, bits, block }: QuantizedWeight) => ({ K: node.attrs.columns, N: rows, bits, block_size: block });
+
+/**
+ * 8-bit codes as two matrices of 4 bits whose products add up to theirs: with u = 16 · high + low and z likewise,
+ * (u − z) · s = (high − zHigh) · 16 s + (low − zLow) · s, without a rounding. onnxruntime 1.30 has no fast kernel of 8 bits on the
+ * CPU (it widens the matrix to f32 for every product), and one of 4 bits: `npm run bench -- --only products`.
+ */
+function halvesOf({ q, scales, zeros, ...weight }: QuantizedWeight): [QuantizedWeight, QuantizedWeight] {
+  const half = (part: Stored, which: 'high' | 'low'): Stored => named(changed(part, which, (data) => nibbles(data, which)), which);
+  const none = { name: `${q.name}.low.zeros`, data: memoView(scales.data, 'no zero points', (data) => zeroData('u4', data.shape)) };
+  return [
+    // without zero points the kernel takes 8, which is the high half of 128
+    { ...weight, bits: 4, q: half(q, 'high'), scales: named(changed(scales, 'times 16', (data) => mapData(data, (scale) => 16 * scale)), 'high'), ...(zeros && { zeros: half(zeros, 'high') }) },
+    { ...weight, bits: 4, q: half(q, 'low'), scales, zeros: zeros ? half(zeros, 'low') : none },
+  ];
+}
+
+const named = ({ name, data }: Stored, part: string): Stored => ({ name: `${name}.${part}`, data });
 
 /**
  * GatherBlockQuantized: codes [R, elements], zero points [R, blocks], both of 4-bit elements where they have 4 bits: as bytes

@@ -1,0 +1,23 @@
+import { mkdir } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { EmitOptions } from '../../backends/backend.ts';
+import { onnx } from '../../backends/onnx/index.ts';
+import type { Program } from '../../ir/graph.ts';
+
+/** Writes the ONNX files of a program of one graph into `dir`. @returns the path of its model file */
+export async function writeProgram(program: Program, options: Omit<EmitOptions, 'precision'>, dir: string): Promise<string> {
+  const { files } = onnx.emit(program, { precision: 'fp32', ...options });
+  for (const file of files) {
+    const path = join(dir, file.path);
+    await mkdir(dirname(path), { recursive: true });
+    await pipeline(Readable.from(bytesOf(file)), createWriteStream(path));
+  }
+  return join(dir, files.find((file) => file.path.endsWith('.onnx'))!.path);
+}
+
+async function* bytesOf(file: ReturnType<typeof onnx.emit>['files'][number]): AsyncIterable<Uint8Array> {
+  for await (const { bytes } of file.chunks()) yield bytes;
+}
