@@ -1,0 +1,32 @@
+import { inject, it } from 'vitest';
+
+/** Dawn stops its threads when this object is collected, under a device in use as well: it must outlive them all. */
+let gpu: GPU | undefined;
+const devices = new Map<string, Promise<GPUDevice>>();
+
+/** A device of the software GPU (or the machine's own), with default limits and the features asked for. Shared by the tests of a file. */
+export function testDevice(features: readonly GPUFeatureName[] = []): Promise<GPUDevice> {
+  const key = features.join(',');
+  const device = devices.get(key) ?? openDevice(features);
+  devices.set(key, device);
+  return device;
+}
+
+async function openDevice(requiredFeatures: readonly GPUFeatureName[]): Promise<GPUDevice> {
+  const { create, globals } = await import('webgpu');
+  Object.assign(globalThis, globals);
+  gpu ??= create([]);
+  const adapter = await gpu.requestAdapter();
+  if (!adapter) throw new Error('Dawn finds no adapter');
+  return adapter.requestDevice({ requiredFeatures: [...requiredFeatures] });
+}
+
+/** `it` for tests that need WebGPU, as verify/environment has it: this folder may not import from there. */
+export function itOnGpu(title: string, test: () => Promise<void>): void {
+  it(title, async (context) => {
+    const found = inject('softwareGpu');
+    if ('value' in found) return test();
+    if (process.env['CI'] === 'true') throw new Error(`could not run: ${found.missing}`);
+    return context.skip(found.missing);
+  });
+}
