@@ -1,8 +1,9 @@
 import type { NodeOf, Value } from '../../../ir/graph.ts';
-import { packedRows, reinterpretedData, repeatedColumns } from '../../../ir/views/bytes.ts';
+import { mappedBytes, packedRows, reinterpretedData, repeatedColumns } from '../../../ir/views/bytes.ts';
 import { zeroData } from '../../../ir/views/concat.ts';
+import { interleaveRows } from '../../../ir/views/interleave_rows.ts';
 import { mapData } from '../../../ir/views/map.ts';
-import { nibbles } from '../../../ir/views/nibbles.ts';
+import { nibbleRows } from '../../../ir/views/nibble_rows.ts';
 import { memoView } from '../../../ir/views/memo.ts';
 import { reshapeData } from '../../../ir/views/select.ts';
 import type { EmitOptions } from '../../backend.ts';
@@ -16,7 +17,7 @@ import { changed, quantizedWeight, signed, unsigned, type QuantizedWeight, type 
  * arithmetic behind Gather. Accuracy level 4 costs parity: error 2e-2 against 1e-6.
  */
 export interface QuantizedOptions extends Pick<EmitOptions, 'quantizedOps' | 'accuracyLevel'> {
-  /** Products of 8-bit codes as two of 4 bits: see `lowerHalves`. */
+  /** Products of 8-bit codes as products of 4 bits: see `halvesOf`. */
   readonly halves?: boolean;
 }
 
@@ -52,8 +53,11 @@ function lowerLinear(context: LoweringContext, node: NodeOf<'quantized_linear'>,
   const y = node.outputs[0]!;
   if (!weight) return lowerDequantizedLinear(context, node);
   if (halves && accuracyLevel === 0 && weight.bits === 8 && weight.scales.data.dtype === 'f32') {
-    const products = halvesOf(weight).map((half, i) => context.step('MatMulNBits', product(context, x, half), `${y.name}.${['high', 'low'][i]}`, productAttributes(node, half), 'com.microsoft'));
-    return context.emit('Add', products, y);
+    const both = halvesOf(weight);
+    const products = context.step('MatMulNBits', product(context, x, both), `${y.name}.halves`, productAttributes(node, both), 'com.microsoft');
+    const leading = Array.from({ length: x.type.shape.length - 1 }, () => 0);
+    const pairs = context.step('Reshape', [products, context.ints(...leading, weight.rows, 2)], `${y.name}.pairs`);
+    return context.emit('ReduceSum', [pairs, context.ints(-1)], y, { keepdims: 0 });
   }
   context.emit('MatMulNBits', product(context, x, weight), y, { ...productAttributes(node, weight), ...(accuracyLevel !== 0 && { accuracy_level: accuracyLevel }) }, 'com.microsoft');
 }
@@ -67,21 +71,22 @@ function product(context: LoweringContext, x: Value, { bits, rows, blocks, block
 const productAttributes = (node: NodeOf<'quantized_linear'>, { rows, bits, block }: QuantizedWeight) => ({ K: node.attrs.columns, N: rows, bits, block_size: block });
 
 /**
- * 8-bit codes as two matrices of 4 bits whose products add up to theirs: with u = 16 · high + low and z likewise,
- * (u − z) · s = (high − zHigh) · 16 s + (low − zLow) · s, without a rounding. onnxruntime 1.30 has no fast kernel of 8 bits on the
- * CPU (it widens the matrix to f32 for every product), and one of 4 bits: `npm run bench -- --only products`.
+ * 8-bit codes as 4-bit codes of twice as many rows, high halves and low halves by turns, whose products add up to theirs in pairs:
+ * with u = 16 · high + low and z likewise, (u − z) · s = (high − zHigh) · 16 s + (low − zLow) · s, without a rounding. onnxruntime 1.30
+ * has no fast kernel of 8 bits on the CPU (it widens the matrix to f32 for every product), and one of 4 bits:
+ * `npm run bench -- --only products`. By turns, so that codes are made once.
  */
-function halvesOf({ q, scales, zeros, ...weight }: QuantizedWeight): [QuantizedWeight, QuantizedWeight] {
-  const half = (part: Stored, which: 'high' | 'low'): Stored => named(changed(part, which, (data) => nibbles(data, which)), which);
-  const none = { name: `${q.name}.low.zeros`, data: memoView(scales.data, 'no zero points', (data) => zeroData('u4', data.shape)) };
-  return [
-    // without zero points the kernel takes 8, which is the high half of 128
-    { ...weight, bits: 4, q: half(q, 'high'), scales: named(changed(scales, 'times 16', (data) => mapData(data, (scale) => 16 * scale)), 'high'), ...(zeros && { zeros: half(zeros, 'high') }) },
-    { ...weight, bits: 4, q: half(q, 'low'), scales, zeros: zeros ? half(zeros, 'low') : none },
-  ];
+function halvesOf({ rows, q, scales, zeros, ...weight }: QuantizedWeight): QuantizedWeight {
+  const points = zeros?.data ?? memoView(scales.data, 'middles', ({ shape }) => mappedBytes(zeroData('u8', shape), 'u8', () => 128));
+  return {
+    ...weight,
+    bits: 4,
+    rows: 2 * rows,
+    q: changed(q, 'halves', nibbleRows),
+    scales: changed(scales, 'of halves', (data) => interleaveRows(mapData(data, (scale) => 16 * scale), data)),
+    zeros: changed({ name: zeros?.name ?? `${q.name}.zeros`, data: points }, 'halves', nibbleRows),
+  };
 }
-
-const named = ({ name, data }: Stored, part: string): Stored => ({ name: `${name}.${part}`, data });
 
 /**
  * GatherBlockQuantized: codes [R, elements], zero points [R, blocks], both of 4-bit elements where they have 4 bits: as bytes
