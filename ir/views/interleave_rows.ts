@@ -14,14 +14,15 @@ export function interleaveRows(first: TensorData, second: TensorData): TensorDat
       const { begin, end, maxBytes } = readRange(byteLength, options);
       for (let at = begin; at < end; at += maxBytes) {
         const stop = Math.min(at + maxBytes, end);
-        const range = { begin: Math.floor(at / width / 2) * width, end: Math.ceil(stop / width / 2) * width };
-        const parts = [await readBytes(first, range), await readBytes(second, range)];
-        const bytes = new Uint8Array(stop - at);
-        for (let i = 0; i < bytes.byteLength; i++) {
-          const row = Math.floor((at + i) / width);
-          bytes[i] = parts[row % 2]![Math.floor(row / 2) * width - range.begin + ((at + i) % width)]!;
+        const row = Math.floor(at / width / 2);
+        const range = { begin: row * width, end: Math.ceil(stop / width / 2) * width };
+        const [even, odd] = [await readBytes(first, range), await readBytes(second, range)];
+        const bytes = new Uint8Array(2 * even.byteLength);
+        for (let from = 0; from < even.byteLength; from += width) {
+          bytes.set(even.subarray(from, from + width), 2 * from);
+          bytes.set(odd.subarray(from, from + width), 2 * from + width);
         }
-        yield bytes;
+        yield bytes.slice(at - 2 * row * width, stop - 2 * row * width);
       }
     },
   };

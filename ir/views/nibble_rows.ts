@@ -20,7 +20,7 @@ export function nibbleRows(data: TensorData): TensorData {
         const source = await readBytes(data, { begin: first, end: Math.ceil(stop / width) * width });
         const halves = new Uint8Array(source.byteLength);
         for (let row = 0; row < source.byteLength; row += width) splitRow(source.subarray(row, row + width), halves.subarray(row, row + width));
-        yield halves.subarray(at - first, stop - first);
+        yield halves.slice(at - first, stop - first);
       }
     },
   };
@@ -28,9 +28,19 @@ export function nibbleRows(data: TensorData): TensorData {
 
 function splitRow(bytes: Uint8Array, halves: Uint8Array): void {
   const width = bytes.byteLength;
+  const half = width >> 1;
+  if (width % 2 === 0) {
+    for (let i = 0, at = 0; i < half; i++, at += 2) {
+      const first = bytes[at]!;
+      const second = bytes[at + 1]!;
+      halves[i] = (first >> 4) | (second & 0xf0);
+      halves[half + i] = (first & 15) | ((second & 15) << 4);
+    }
+    return;
+  }
+  // the low halves of an odd row begin within a byte
   for (let i = 0; i < width; i++) {
-    const byte = bytes[i]!;
-    halves[i >> 1]! |= (byte >> 4) << (4 * (i & 1));
-    halves[(width + i) >> 1]! |= (byte & 15) << (4 * ((width + i) & 1));
+    halves[i >> 1]! |= (bytes[i]! >> 4) << (4 * (i & 1));
+    halves[(width + i) >> 1]! |= (bytes[i]! & 15) << (4 * ((width + i) & 1));
   }
 }
