@@ -50,23 +50,40 @@ export interface Backend {
   readonly dtypes: ReadonlySet<DType>;
   /** Composites that it lowers itself; the others are decomposed before. */
   readonly native: ReadonlySet<CompositeName>;
-  readonly devices: readonly string[];
-  /** Whether a target can carry a dtype, and if not, why. */
-  supportsDtype(target: Target, dtype: DType): true | string;
-  /** How a target has a 16-bit float that it supports. */
-  narrowingOf(target: Target, dtype: 'f16' | 'bf16'): Narrowing;
+  /** Where its bundles run; the default first. */
+  readonly devices: readonly [string, ...string[]];
+  /** Runtimes that a bundle may be for, the default first; empty where there is only one. */
+  readonly targets: readonly string[];
+  /** What it lets a user choose beside precision and target; any other choice is a mistake of the user's. */
+  readonly choices: readonly Choice[];
+  /** Precisions, as the command line spells them, that it has for no target. `narrowing` tells of one target. */
+  readonly refusedPrecisions: Readonly<Record<string, Refusal>>;
+  readonly weightLimit: WeightLimit;
+  /** Whether zero points of 4-bit codes may be floats, which lose less: f32 beside the codes, of values that f16 represents. */
+  readonly floatZeros: boolean;
+  /** How a target (default the first) has a 16-bit float, or why not. */
+  narrowing(dtype: 'f16' | 'bf16', target?: string): Narrowing | Refusal;
   /** Pure: no file is touched. */
   emit(program: Program, options: EmitOptions): Artifact;
   /** Opens an emitted bundle. The runtime is imported only here. */
   open(dir: string, options?: OpenOptions): Promise<Runner>;
 }
 
-/**
- * Which runtime a bundle is for: `portable` for all that ONNX's own ops and one graph can serve, `webgpu` with what ONNX Runtime
- * has beside them, `ort-cpu` and `ort-cuda` with fused attention for servers.
- */
-export const TARGETS = ['portable', 'webgpu', 'ort-cpu', 'ort-cuda'] as const;
-export type Target = (typeof TARGETS)[number];
+/** Why something is not there, and what to use in its place: both for messages. */
+export interface Refusal {
+  readonly reason: string;
+  readonly instead: string;
+}
+
+/** Fields of EmitOptions, and `perChannel`: int8 with one scale a row. */
+export type Choice = 'quantizedOps' | 'accuracyLevel' | 'perChannel';
+
+/** Weights beyond it are cut along their rows before the backend sees them. */
+export interface WeightLimit {
+  readonly bytes: number;
+  /** Whether scales and zero points count with their codes, as where one binding holds all of them. */
+  readonly withScales: boolean;
+}
 
 /** How a target has a narrow float: it computes in it (castFloats), or stores weights in it and computes in f32 (storeWeights). */
 export type Narrowing = 'compute' | 'store';
@@ -74,8 +91,8 @@ export type Narrowing = 'compute' | 'store';
 export interface EmitOptions {
   /** Precision of the bundle as the command line spells it: it decides file names. */
   readonly precision: string;
-  /** Default `portable`. */
-  readonly target?: Target;
+  /** One of the backend's targets; default the first. */
+  readonly target?: string;
   /**
    * Weights in blocks by kernels of the runtime that read codes as they lie (`nbits`), or by the format's own dequantization
    * for runtimes without those (`qdq`). Default `nbits`.

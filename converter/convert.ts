@@ -6,6 +6,7 @@ import type { TensorData } from '../ir/tensor.ts';
 import type { Precision } from '../verify/tolerances.ts';
 import type { VerifyReport } from '../verify/verify.ts';
 import { answer } from './answer.ts';
+import { chosenFor } from './backend_choices.ts';
 import { bundleTokenizer, openStaged, type BundleModel } from './bundle_model.ts';
 import { hashSources } from './bundle/hash_sources.ts';
 import type { Manifest } from './bundle/manifest.ts';
@@ -98,14 +99,15 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
     const { checkpoint, model, warnings } = source;
     for (const warning of warnings) reporter.warn(warning);
     const backend = await backends[backendName]();
-    const { target = 'portable', mixed = 'auto', algorithm = 'search', perChannel = false, calibrate = '', quantizedOps = 'nbits', accuracyLevel = 0 } = options;
+    const { mixed = 'auto', algorithm = 'search', perChannel = false, calibrate = '' } = options;
+    const forBackend = chosenFor(backend, options);
     const choices = { strict: options.strict ?? false, allowOverflow: options.allowOverflow ?? false };
     let made: ReturnType<typeof checkpointTokenizer> | undefined;
     const tokenizer = () => (made ??= checkpointTokenizer(checkpoint, model.program.metadata, options.tokenizer));
     const samplesFile = options.samples ?? (await findSamples(resolve(options.adapters?.at(-1)?.dir ?? firstPath(options.checkpoint))));
     prepared = await preparePrograms({ ...options, ...choices, model, backend, mode: reference, verify: options.verify !== false, tokenizer }, reporter);
     const { bundle: program, reference: mustEqual, help, findings } = prepared;
-    const artifact = backend.emit(program, { precision, target, quantizedOps, accuracyLevel });
+    const artifact = backend.emit(program, { precision, ...forBackend });
     const { files, notes: fileNotes } = await sideFiles(options, checkpoint, model, artifact, basename(out));
     const notes = [...prepared.notes, ...fileNotes];
     for (const note of notes) reporter.note(note);
@@ -136,7 +138,7 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
           tool: TOOL,
           backend: backendName,
           precision,
-          options: { checkpoint: [options.checkpoint].flat(), adapters: adapterSources.map(({ dir, scale }) => ({ dir, scale })), reference, finalSoftcap, slidingWindow, target, mixed: isQuantized(precision) ? mixed : 'none', algorithm, perChannel, calibrate, quantizedOps, accuracyLevel, ...choices },
+          options: { checkpoint: [options.checkpoint].flat(), adapters: adapterSources.map(({ dir, scale }) => ({ dir, scale })), reference, finalSoftcap, slidingWindow, mixed: isQuantized(precision) ? mixed : 'none', algorithm, perChannel, calibrate, ...forBackend, ...choices },
           source: { format: checkpoint.format, files },
           program: model.program.metadata,
           inferences: [...model.inferences],

@@ -1,4 +1,4 @@
-import { TARGETS, type Backend, type Narrowing, type Target } from '../backends/backend.ts';
+import type { Backend, Narrowing } from '../backends/backend.ts';
 import { castFloats, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, productName, quantizableWeights, quantizeWeights, runPassesOnProgram, splitLargeWeights, storeWeights, type Keep, type Pass, type QuantizableWeight, type QuantizeWeightsOptions } from '../ir/passes/index.ts';
 import type { Program } from '../ir/graph.ts';
 import { quantizeMatrix } from '../ir/quantize/quantize_matrix.ts';
@@ -6,12 +6,6 @@ import { INT4, INT8, type QuantizeAlgorithm, type Scheme } from '../ir/quantize/
 import type { Help, Precision } from '../verify/tolerances.ts';
 import { UsageError } from './errors.ts';
 import type { WeightStorage } from './mixed/storage.ts';
-
-/**
- * Weights above this are cut: half a GiB stays far from the 2 GiB of a browser's ArrayBuffer and from 1 GB files, and it is
- * what a transposed weight holds in memory.
- */
-export const MAX_WEIGHT_BYTES = 512 * 1024 * 1024;
 
 /** What a precision does to the f32 program: how matrices are stored, and the dtype that activations are rounded to. */
 interface Meaning {
@@ -64,15 +58,13 @@ export function storageFor(precision: Precision): WeightStorage | undefined {
 
 /**
  * How a target has the floats of a precision; undefined for one that needs none but f32.
- * @throws UsageError with the reason when the target cannot have them
+ * @throws UsageError with the reason when backend or target do not have the precision
  */
-export function narrowingFor(precision: Precision, backend: Pick<Backend, 'name' | 'supportsDtype' | 'narrowingOf'>, target: Target): Narrowing | undefined {
+export function narrowingFor(precision: Precision, backend: Pick<Backend, 'name' | 'refusedPrecisions' | 'narrowing'>, target?: string): Narrowing | undefined {
   const { activations: dtype } = MEANINGS[precision];
-  if (!dtype) return undefined;
-  const supported = backend.supportsDtype(target, dtype);
-  if (supported === true) return backend.narrowingOf(target, dtype);
-  const others = TARGETS.filter((other) => backend.supportsDtype(other, dtype) === true);
-  throw new UsageError('unsupported_precision', `${backend.name} has no ${precision} here: ${supported}`, { hint: `choose ${others.length > 0 ? `the target ${others.join(' or ')}, or ` : ''}fp16 or fp32` });
+  const narrowing = Object.hasOwn(backend.refusedPrecisions, precision) ? backend.refusedPrecisions[precision] : dtype && backend.narrowing(dtype, target);
+  if (narrowing === undefined || typeof narrowing === 'string') return narrowing;
+  throw new UsageError('unsupported_precision', `${backend.name} has no ${precision}${target === undefined ? '' : ` for ${target}`}: ${narrowing.reason}`, { hint: `choose ${narrowing.instead}` });
 }
 
 export interface PrecisionOptions {
@@ -88,6 +80,8 @@ export interface PrecisionOptions {
   readonly narrowing?: Narrowing;
   /** What calibration found too large for f16, by graph. */
   readonly keep?: ReadonlyMap<string, Keep>;
+  /** Where the bundle goes: default a place without limits, for which zero points are codes. */
+  readonly backend?: Pick<Backend, 'floatZeros' | 'weightLimit'>;
 }
 
 /** The passes between a family's f32 program and a backend, in order. */
@@ -111,16 +105,17 @@ export function programsFor(program: Program, precision: Precision, options: Pre
   return { bundle: runPassesOnProgram(quantized, narrowPasses(precision, options)), reference: isQuantized(precision) ? quantized : program };
 }
 
-function quantizePasses(precision: Precision, { storageOf, algorithm = 'search', perChannel = false, quantize = (data, scheme) => quantizeMatrix(data, scheme) }: PrecisionOptions): readonly Pass[] {
+function quantizePasses(precision: Precision, { storageOf, algorithm = 'search', perChannel = false, backend, quantize = (data, scheme) => quantizeMatrix(data, scheme) }: PrecisionOptions): readonly Pass[] {
   const { storage } = MEANINGS[precision];
   if (!storage) return [foldConstants];
   const int8: Scheme = { ...INT8, algorithm, ...(perChannel && { block: 0 }) };
-  const schemes = { int8, int4: { ...INT4, algorithm }, fp16: 'f16', fp32: undefined } as const;
+  const schemes = { int8, int4: { ...INT4, algorithm, ...(backend?.floatZeros && { floatZero: true }) }, fp16: 'f16', fp32: undefined } as const;
   return [foldConstants, quantizeWeights({ schemeOf: (weight) => schemes[storageOf?.(weight) ?? storage], quantize })];
 }
 
 function narrowPasses(precision: Precision, options: PrecisionOptions): readonly Pass[] {
-  return [...castPasses(precision, options), splitLargeWeights(MAX_WEIGHT_BYTES), eliminateCommonSubexpressions, eliminateDeadCode];
+  const { backend: { weightLimit } = {} } = options;
+  return [...castPasses(precision, options), ...(weightLimit ? [splitLargeWeights(weightLimit.bytes, weightLimit.withScales)] : []), eliminateCommonSubexpressions, eliminateDeadCode];
 }
 
 /** Where narrow floats are only stored, codes have done what there is to do: q4f16 is int4 there. */

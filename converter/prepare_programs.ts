@@ -1,4 +1,4 @@
-import type { Backend, Target } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
 import { planF16, type RangeFinding } from '../ir/observe/f16_range.ts';
 import type { QuantizeWeightsOptions } from '../ir/passes/index.ts';
 import { gptqMatrix } from '../ir/quantize/gptq.ts';
@@ -32,8 +32,8 @@ export interface PrecisionChoices {
   readonly perChannel?: boolean;
   /** `default` for the built-in set, `none`, or a folder; when absent, the built-in set where it is cheap and f16 may overflow. */
   readonly calibrate?: string;
-  /** Which runtime the bundle is for; default `portable`. */
-  readonly target?: Target;
+  /** Which runtime the bundle is for: one of the backend's targets, default the first. */
+  readonly target?: string;
 }
 
 export interface PrepareOptions extends PrecisionChoices {
@@ -64,7 +64,7 @@ export interface PreparedPrograms extends PrecisionPrograms {
  * @throws UsageError for choices that mean nothing here; BadInputError for activations that do not fit and cannot be kept
  */
 export async function preparePrograms(options: PrepareOptions, reporter: Reporter): Promise<PreparedPrograms> {
-  const { model, precision, backend, mixed = 'auto', algorithm = 'search', perChannel = false, target = 'portable', allowOverflow } = options;
+  const { model, precision, backend, mixed = 'auto', algorithm = 'search', perChannel = false, target = options.backend.targets[0], allowOverflow } = options;
   const { program } = model;
   refuseIdle(options);
   const narrowing = narrowingFor(precision, backend, target);
@@ -79,7 +79,7 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
   const guided = isQuantized(precision) && isGuided({ algorithm, calibrate: options.calibrate ?? '' }) ? calibration : undefined;
   const quantize = quantizer(algorithm, guided, allowOverflow, pool);
   return {
-    ...programsFor(program, precision, { storageOf, algorithm: algorithm === 'gptq' ? 'search' : algorithm, perChannel, quantize, ...(narrowing && { narrowing }), ...(plan && { keep: plan.keep }) }),
+    ...programsFor(program, precision, { storageOf, algorithm: algorithm === 'gptq' ? 'search' : algorithm, perChannel, quantize, backend, ...(narrowing && { narrowing }), ...(plan && { keep: plan.keep }) }),
     help: helpOf({ mixed, algorithm, calibrate: options.calibrate ?? '' }),
     notes: [...(plan?.findings ?? []).map(describeFinding), ...withoutRoom(guided), ...(narrows && !calibration ? [`fp16: ${UNCALIBRATED}`] : [])],
     findings: plan?.findings ?? [],

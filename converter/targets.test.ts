@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { AutoProcessor, env, PaliGemmaForConditionalGeneration, RawImage, type PaliGemmaProcessor, type Tensor as ClientTensor } from '@huggingface/transformers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { TARGETS, type Target } from '../backends/backend.ts';
+import { TARGETS, type Target } from '../backends/onnx/target.ts';
 import { onnx } from '../backends/onnx/index.ts';
 import { lowerGraph } from '../backends/onnx/lower.ts';
 import { kernelRuns } from '../backends/onnx/node_placement.ts';

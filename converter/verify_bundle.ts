@@ -10,6 +10,7 @@ import type { Help, Precision } from '../verify/tolerances.ts';
 import { quantizeMatrix } from '../ir/quantize/quantize_matrix.ts';
 import type { QuantizeAlgorithm } from '../ir/quantize/scheme.ts';
 import type { Runner } from '../backends/backend.ts';
+import { backends, isBackendName } from '../backends/index.ts';
 import type { Program, ProgramMetadata } from '../ir/graph.ts';
 import { bundleTokenizer, openStaged } from './bundle_model.ts';
 import { checkBundle } from './bundle/check_bundle.ts';
@@ -111,7 +112,7 @@ async function openReference(dir: string, manifest: Manifest, against: VerifyBun
 }
 
 /** The program whose codes the bundle holds; undefined when activations chose them: those would have to be computed again. */
-async function remade(model: Model, { precision, options }: Manifest, executor: QuantizePool): Promise<Program | undefined> {
+async function remade(model: Model, { backend, precision, options }: Manifest, executor: QuantizePool): Promise<Program | undefined> {
   const { mixed, algorithm, perChannel, allowOverflow } = options;
   if (isGuided(options)) return undefined;
   const storageOf = await chooseStorage({ precision: precision as Precision, mixed, program: model.program, roleOf: model.roleOf });
@@ -119,6 +120,7 @@ async function remade(model: Model, { precision, options }: Manifest, executor: 
     storageOf,
     algorithm: algorithm as QuantizeAlgorithm,
     perChannel,
+    ...(isBackendName(backend) && { backend: await backends[backend]() }),
     quantize: (data, scheme) => quantizeMatrix(data, scheme, { allowOverflow, executor }),
   }).reference;
 }

@@ -1,8 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { TARGETS, type Target } from '../backend.ts';
 import { BackendError } from '../error.ts';
 import { modelFileName, precisions } from './file_names.ts';
+import { TARGETS, type Target } from './target.ts';
 import { targets } from './targets.ts';
 
 /** What a bundle's manifest states of its graphs, if there is one. */

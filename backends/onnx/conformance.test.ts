@@ -5,7 +5,7 @@ import { GraphBuilder } from '../../ir/builder.ts';
 import { ops, type OpName } from '../../ir/ops/index.ts';
 import { tensorOf } from '../../ir/tensor.ts';
 import { sym } from '../../ir/dim.ts';
-import type { EmitOptions } from '../backend.ts';
+import type { OnnxOptions } from './target.ts';
 import type { Device } from './session.ts';
 import { open } from './run.ts';
 import { expectClose, type Tolerance } from './testing/compare.ts';
@@ -27,7 +27,7 @@ const GPU: Tolerance = { absolute: 1e-5, relative: 1e-5 };
 
 const titled = (Object.entries(opCases) as [OpName, (typeof opCases)[OpName]][]).flatMap(([name, cases]) => cases.map((opCase) => ({ name, title: opCase.title, opCase })));
 
-async function expectConformance(name: OpName, dtype: DType, device: Device, tolerance: Tolerance, opCase: (typeof titled)[number]['opCase'], options: Omit<EmitOptions, 'precision'> = {}): Promise<void> {
+async function expectConformance(name: OpName, dtype: DType, device: Device, tolerance: Tolerance, opCase: (typeof titled)[number]['opCase'], options: Omit<OnnxOptions, 'precision'> = {}): Promise<void> {
   const graph = opGraph(name, opCase, dtype);
   const program = programOf(graph);
   await using bundle = await emittedBundle(program, 'fp32', undefined, options);

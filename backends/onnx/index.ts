@@ -1,10 +1,12 @@
-import type { Backend } from '../backend.ts';
+import type { Backend, EmitOptions } from '../backend.ts';
+import { BackendError } from '../error.ts';
 import { supportedDTypes } from './dtype.ts';
 import { emit } from './emit.ts';
 import { native } from './lower.ts';
 import { open } from './run.ts';
 import { devices } from './session.ts';
-import { narrowingOf, supportsDtype } from './targets.ts';
+import { isTarget, TARGETS, type OnnxOptions } from './target.ts';
+import { MAX_WEIGHT_BYTES, targets } from './targets.ts';
 
 /**
  * ONNX files that @huggingface/transformers 4 loads, for ONNX Runtime in Node, in the browser and on servers. What the
@@ -16,8 +18,27 @@ export const onnx: Backend = {
   dtypes: supportedDTypes,
   native,
   devices,
-  supportsDtype,
-  narrowingOf,
-  emit: (program, options) => emit(program, options),
+  targets: TARGETS,
+  choices: ['quantizedOps', 'accuracyLevel', 'perChannel'],
+  refusedPrecisions: {},
+  weightLimit: { bytes: MAX_WEIGHT_BYTES, withScales: false },
+  floatZeros: false,
+  narrowing(dtype, target) {
+    const traits = targets[targetOf({ target })];
+    const narrowing = traits[dtype];
+    if (typeof narrowing === 'string') return narrowing;
+    const others = TARGETS.filter((name) => typeof targets[name][dtype] === 'string');
+    return { reason: narrowing.refused, instead: `the target ${others.join(' or ')}, or fp16 or fp32` };
+  },
+  emit: (program, options) => emit(program, onnxOptions(options)),
   open,
 };
+
+function onnxOptions({ target, ...options }: EmitOptions): OnnxOptions {
+  return { ...options, target: targetOf({ target }) };
+}
+
+function targetOf({ target = TARGETS[0] }: { readonly target?: string | undefined }) {
+  if (isTarget(target)) return target;
+  throw new BackendError('unsupported', `ONNX has no target "${target}"`, { hint: `choose one of ${TARGETS.join(', ')}` });
+}

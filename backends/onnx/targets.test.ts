@@ -9,14 +9,15 @@ import { ops } from '../../ir/ops/index.ts';
 import { castFloats, foldConstants, runPassesOnProgram, splitLargeWeights, storeWeights } from '../../ir/passes/index.ts';
 import { tensorOf, type Tensor } from '../../ir/tensor.ts';
 import { randomTensor } from '../../ir/testing/random.ts';
-import { TARGETS, type Target } from '../backend.ts';
 import { BackendError } from '../error.ts';
 import { lowerGraph } from './lower.ts';
 import type { OnnxNode } from './lower/model.ts';
 import { kernelRuns, type KernelRun } from './node_placement.ts';
 import { open } from './run.ts';
 import type { Device } from './session.ts';
-import { narrowingOf, supportsDtype, targets } from './targets.ts';
+import { onnx } from './index.ts';
+import { TARGETS, type Target } from './target.ts';
+import { supportsDtype, targets } from './targets.ts';
 import { expectClose, type Tolerance } from './testing/compare.ts';
 import { emittedBundle } from './testing/emitted_bundle.ts';
 import { itOnGpu } from './testing/gpu.ts';
@@ -278,8 +279,8 @@ describe('narrow floats', () => {
       true,
       true,
     ]);
-    expect(TARGETS.map((target) => narrowingOf(target, 'f16'))).toEqual(['compute', 'compute', 'store', 'compute']);
-    expect(() => narrowingOf('webgpu', 'bf16')).toThrow('WGSL');
+    expect(TARGETS.map((target) => onnx.narrowing('f16', target))).toEqual(['compute', 'compute', 'store', 'compute']);
+    expect(onnx.narrowing('bf16', 'webgpu')).toEqual({ reason: 'WGSL has no bf16', instead: 'the target ort-cpu or ort-cuda, or fp16 or fp32' });
     const narrow = runPassesOnProgram(program, [castFloats({ to: 'bf16' })]);
     for (const target of ['portable', 'webgpu'] as const) expect(() => lowerGraph(narrow.graphs[0]!, { target })).toThrow(BackendError);
   });

@@ -2,13 +2,14 @@ import { evaluateDim, symbolsOf, type Dim } from '../../ir/dim.ts';
 import type { DType } from '../../ir/dtypes/index.ts';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { fuseAddRmsNorm, narrowSizes, tileAttention, type Pass } from '../../ir/passes/index.ts';
-import type { Narrowing, Target } from '../backend.ts';
+import type { Narrowing } from '../backend.ts';
 import type { Lowering } from '../lowering.ts';
 import { lowerAttention, lowerAttentionWide } from './lower/attention.ts';
 import type { LoweringContext } from './lower/context.ts';
 import { lowering } from './lower/index.ts';
 import { lowerOrByAnd } from './lower/logic.ts';
 import { lowerAddRmsNorm } from './lower/residual.ts';
+import type { Target } from './target.ts';
 
 /** What a target makes of a program: the one place where targets differ. */
 export interface TargetTraits {
@@ -25,6 +26,11 @@ export interface TargetTraits {
 }
 
 const MIB = 2 ** 20;
+/**
+ * Half a GiB stays far from the 2 GiB of a browser's ArrayBuffer and from 1 GB files, and it is what a transposed weight holds in
+ * memory.
+ */
+export const MAX_WEIGHT_BYTES = 512 * MIB;
 /** What every WebGPU device can bind as one buffer (WebGPU, limits, maxStorageBufferBindingSize). At 224 and 448 px all scores fit. */
 const WEBGPU_SCORE_BYTES = 128 * MIB;
 /** At 896 px scores of all 8 heads of a 3B are 606 MB; two heads at a time keep both threads of a small machine busy. */
@@ -87,13 +93,6 @@ export const targets: Readonly<Record<Target, TargetTraits>> = {
     bf16: 'compute',
   },
 };
-
-/** How a target has a 16-bit float. @throws RangeError for one that it has not: ask supportsDtype. */
-export function narrowingOf(target: Target, dtype: 'f16' | 'bf16'): Narrowing {
-  const narrowing = targets[target][dtype];
-  if (typeof narrowing === 'string') return narrowing;
-  throw new RangeError(`${target} has no ${dtype}: ${narrowing.refused}`);
-}
 
 /** Whether a target can carry a dtype, and if not, why. */
 export function supportsDtype(target: Target, dtype: DType): true | string {

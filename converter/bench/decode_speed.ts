@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Target } from '../../backends/backend.ts';
+import type { Target } from '../../backends/onnx/target.ts';
 import { loadRuntime, type InferenceSession, type OrtTensor, type Runtime } from '../../backends/onnx/runtime.ts';
 import { createSession } from '../../backends/onnx/session.ts';
 import type { PaliGemmaConfig } from '../families/paligemma/config.ts';

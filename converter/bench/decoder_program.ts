@@ -8,7 +8,7 @@ import type { PaliGemmaConfig } from '../families/paligemma/config.ts';
 import { decoder } from '../families/paligemma/decoder.ts';
 import { canonicalShapes } from '../families/paligemma/weights.ts';
 import { imageTokens } from '../families/paligemma/config.ts';
-import { MAX_WEIGHT_BYTES } from '../precision.ts';
+import { MAX_WEIGHT_BYTES } from '../../backends/onnx/targets.ts';
 import { randomTensor } from '../synth/random_tensor.ts';
 
 export type BenchWeights = 'int4' | 'fp32';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { GraphBuilder } from '../../ir/builder.ts';
 import { sym } from '../../ir/dim.ts';
 import { ops } from '../../ir/ops/index.ts';
-import type { Target } from '../../backends/backend.ts';
+import type { Target } from '../../backends/onnx/target.ts';
 import { loadRuntime } from '../../backends/onnx/runtime.ts';
 import { createSession } from '../../backends/onnx/session.ts';
 import { table } from '../commands/table.ts';

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { TARGETS } from '../../backends/backend.ts';
 import { BadInputError } from '../errors.ts';
 import { REFERENCES, SWITCHES } from '../families/family.ts';
 import { unsafePathReason } from './bundle_path.ts';
@@ -46,14 +45,15 @@ const manifestFields = z.strictObject({
     reference: z.enum(REFERENCES),
     finalSoftcap: z.enum(SWITCHES),
     slidingWindow: z.enum(SWITCHES),
-    target: z.enum(TARGETS),
     mixed: z.string(),
     algorithm: z.string(),
     perChannel: z.boolean(),
     /** The set that was asked for; empty when none was, and the model's size decided. */
     calibrate: z.string(),
-    quantizedOps: z.enum(['nbits', 'qdq']),
-    accuracyLevel: z.union([z.literal(0), z.literal(4)]),
+    /** What only some backends let one choose. */
+    target: z.string().optional(),
+    quantizedOps: z.enum(['nbits', 'qdq']).optional(),
+    accuracyLevel: z.union([z.literal(0), z.literal(4)]).optional(),
     strict: z.boolean(),
     allowOverflow: z.boolean(),
   }),

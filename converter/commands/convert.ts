@@ -1,7 +1,7 @@
 import { relative } from 'node:path';
 import { Command, Option } from 'commander';
-import { TARGETS, type Target } from '../../backends/backend.ts';
 import { backends, type BackendName } from '../../backends/index.ts';
+import { TARGETS, type Target } from '../../backends/onnx/target.ts';
 import type { Precision } from '../../verify/tolerances.ts';
 import type { ConvertResult } from '../convert.ts';
 import { PRECISIONS } from '../precision.ts';
@@ -16,9 +16,9 @@ import { table } from './table.ts';
 interface Flags extends ModelFlags, AdapterFlags, PrecisionFlags {
   readonly to: BackendName;
   readonly dtype: Precision;
-  readonly target: Target;
-  readonly quantOps: 'nbits' | 'qdq';
-  readonly accuracyLevel: '0' | '4';
+  readonly target?: Target;
+  readonly quantOps?: 'nbits' | 'qdq';
+  readonly accuracyLevel?: '0' | '4';
   readonly out?: string;
   readonly force?: boolean;
   readonly verify: boolean;
@@ -54,9 +54,9 @@ export function convertCommand(io: Io): Command {
     .argument('<checkpoint...>', 'folder or file with the weights')
     .addOption(new Option('--to <backend>', 'what to write').choices(Object.keys(backends)).makeOptionMandatory())
     .addOption(new Option('--dtype <precision>', 'how numbers are stored and computed: see below').choices([...PRECISIONS]).makeOptionMandatory())
-    .addOption(new Option('--target <runtime>', 'portable: one graph for CPU and WebGPU; webgpu: with what ONNX Runtime has beside ONNX’s ops; ort-cpu, ort-cuda: fused attention for servers').choices([...TARGETS]).default('portable'))
-    .addOption(new Option('--quant-ops <kind>', 'codes by the runtime’s kernels (MatMulNBits), or by ONNX’s DequantizeLinear for runtimes without them').choices(['nbits', 'qdq']).default('nbits'))
-    .addOption(new Option('--accuracy-level <n>', '4 lets those kernels round activations to int8: faster on CPUs, and less exact').choices(['0', '4']).default('0'))
+    .addOption(new Option('--target <runtime>', 'portable: one graph for CPU and WebGPU; webgpu: with what ONNX Runtime has beside ONNX’s ops; ort-cpu, ort-cuda: fused attention for servers (onnx only; default: portable)').choices([...TARGETS]))
+    .addOption(new Option('--quant-ops <kind>', 'codes by the runtime’s kernels (MatMulNBits), or by ONNX’s DequantizeLinear for runtimes without them (onnx only; default: nbits)').choices(['nbits', 'qdq']))
+    .addOption(new Option('--accuracy-level <n>', '4 lets those kernels round activations to int8: faster on CPUs, and less exact (onnx only; default: 0)').choices(['0', '4']))
     .option('--out <dir>', 'folder to write (default: ./<checkpoint>-<backend>-<dtype>)')
     .option('--force', 'replace an existing bundle')
     .option('--no-verify', 'do not compare the bundle with the checkpoint')
@@ -73,7 +73,7 @@ export function convertCommand(io: Io): Command {
       const { to: backend, dtype: precision, json: asJson, adapter, adapterScale, quantOps: quantizedOps, accuracyLevel, ...rest } = flags;
       const adapters = adapterSources({ adapter, adapterScale });
       try {
-        const result = await convert({ checkpoint: checkpointOf(paths), adapters, quantizedOps, accuracyLevel: accuracyLevel === '4' ? 4 : 0, backend, precision, signal: io.signal, ...rest }, reporter);
+        const result = await convert({ checkpoint: checkpointOf(paths), adapters, ...(quantizedOps && { quantizedOps }), ...(accuracyLevel && { accuracyLevel: accuracyLevel === '4' ? 4 : 0 }), backend, precision, signal: io.signal, ...rest }, reporter);
         reporter.close();
         if (result.verification) io.err(reportText(result.verification));
         io.out(asJson ? json(result) : summary(result));

@@ -1,5 +1,5 @@
 import type { GraphBuilder } from '../builder.ts';
-import { byteLengthOf } from '../dtypes/index.ts';
+import { byteLengthOf, type DType } from '../dtypes/index.ts';
 import type { Constant, Node, Value } from '../graph.ts';
 import { ops, type OpName } from '../ops/index.ts';
 import { emitNode, rewriteGraph } from '../rewrite.ts';
@@ -13,9 +13,10 @@ const ROW_ALIGNMENT = 64;
 /**
  * Weights of more than `maxBytes` are cut along their rows, codes of blocks with their scales and zero points: a linear layer
  * becomes one per shard, joined; an embedding looks each id up in its own shard. The head and the table of a 3B exceed what a browser's ArrayBuffer, a WebGPU
- * binding or one file of external data can hold, and transposing them would hold them whole.
+ * binding or one file of external data can hold, and transposing them would hold them whole. A matrix that is stored narrow and widened
+ * before use is cut as it is stored. `withScales`: scales and zero points count with their codes.
  */
-export function splitLargeWeights(maxBytes: number): Pass {
+export function splitLargeWeights(maxBytes: number, withScales = false): Pass {
   return {
     name: 'split_large_weights',
     doc: `Linear and embedding weights of more than ${maxBytes} bytes are cut into shards of rows.`,
@@ -23,9 +24,11 @@ export function splitLargeWeights(maxBytes: number): Pass {
       rewriteGraph(graph, (node, { inputs, builder, definitionOf }) => {
         const operands = WEIGHT_OPERANDS[node.op];
         if (!operands) return undefined;
-        const weights = operands.flatMap((operand) => (inputs[operand] ? [definitionOf(inputs[operand])] : []));
-        if (!weights.every(isWeight) || weights[0]!.data.byteLength <= maxBytes) return undefined;
-        const shards = shardsOf(weights, maxBytes).map(({ first, data }, i) => ({ first, rows: data[0]!.shape[0]!, values: data.map((part, k) => builder.weight(`${weights[k]!.value.name}.${i}`, part)) }));
+        const found = operands.flatMap((operand) => (inputs[operand] ? [storedBehind(inputs[operand], definitionOf)] : []));
+        if (!found.every((stored) => stored !== undefined)) return undefined;
+        const limited = withScales ? found : found.slice(0, 1);
+        if (sumOf(limited, ({ weight: { data } }) => data.byteLength) <= maxBytes) return undefined;
+        const shards = shardsOf(found, limited, maxBytes).map(({ first, data }, i) => ({ first, rows: data[0]!.shape[0]!, values: data.map((part, k) => valueOf(builder, found[k]!, part, i)) }));
         return [node.op === 'linear' || node.op === 'quantized_linear' ? splitLinear(builder, node, inputs, shards) : splitGather(builder, node, inputs, shards)];
       }),
   };
@@ -36,8 +39,27 @@ const WEIGHT_OPERANDS: { readonly [N in OpName]?: readonly number[] } = { linear
 
 type WeightConstant = Extract<Constant, { kind: 'weight' }>;
 
-function isWeight(definition: Node | Constant | undefined): definition is WeightConstant {
-  return definition !== undefined && 'kind' in definition && definition.kind === 'weight';
+/** A weight, and the dtype that it is widened to where it is not used as it is stored. */
+interface Stored {
+  readonly weight: WeightConstant;
+  readonly widenedTo?: DType;
+}
+
+function storedBehind(value: Value, definitionOf: (value: Value) => Node | Constant | undefined): Stored | undefined {
+  const definition = definitionOf(value);
+  if (definition === undefined) return undefined;
+  if ('kind' in definition) return definition.kind === 'weight' ? { weight: definition } : undefined;
+  const behind = definition.op === 'cast' ? definitionOf(definition.inputs[0]!) : undefined;
+  return behind !== undefined && 'kind' in behind && behind.kind === 'weight' ? { weight: behind, widenedTo: value.type.dtype } : undefined;
+}
+
+function valueOf(b: GraphBuilder, { weight, widenedTo }: Stored, rows: TensorData, shard: number): Value {
+  const value = b.weight(`${weight.value.name}.${shard}`, rows);
+  return widenedTo === undefined ? value : b.op(ops.cast, [value], { to: widenedTo });
+}
+
+function sumOf<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + of(item), 0);
 }
 
 /** Rows from `first` on of each part of a weight. */
@@ -54,14 +76,13 @@ interface ShardValues {
 }
 
 /** As few shards as fit, of nearly the same size. An even number of rows: an odd number of 4-bit zero points ends within a byte. */
-function shardsOf(weights: readonly WeightConstant[], maxBytes: number): readonly Shard[] {
-  const [{ data }] = weights as [WeightConstant];
-  const rows = data.shape[0]!;
-  const rowBytes = byteLengthOf(data.dtype, elementCount(data.shape.slice(1)));
-  const count = Math.ceil(data.byteLength / maxBytes);
+function shardsOf(all: readonly Stored[], limited: readonly Stored[], maxBytes: number): readonly Shard[] {
+  const rows = all[0]!.weight.data.shape[0]!;
+  const rowBytes = sumOf(limited, ({ weight: { data } }) => byteLengthOf(data.dtype, elementCount(data.shape.slice(1))));
+  const count = Math.ceil(sumOf(limited, ({ weight: { data } }) => data.byteLength) / maxBytes);
   const even = Math.ceil(rows / count / ROW_ALIGNMENT) * ROW_ALIGNMENT;
   const step = even * rowBytes <= maxBytes ? even : Math.max(2, Math.floor(maxBytes / rowBytes / 2) * 2);
-  return Array.from({ length: Math.ceil(rows / step) }, (_, i) => ({ first: i * step, data: weights.map((part) => sliceRows(part.data, i * step, Math.min(rows, (i + 1) * step))) }));
+  return Array.from({ length: Math.ceil(rows / step) }, (_, i) => ({ first: i * step, data: all.map(({ weight: { data } }) => sliceRows(data, i * step, Math.min(rows, (i + 1) * step))) }));
 }
 
 /** The op over one shard in place of the whole weight. */

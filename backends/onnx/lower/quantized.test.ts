@@ -8,7 +8,7 @@ import { ops } from '../../../ir/ops/index.ts';
 import { runPasses, splitLargeWeights } from '../../../ir/passes/index.ts';
 import { tensorData, tensorOf } from '../../../ir/tensor.ts';
 import { randomTensor } from '../../../ir/testing/random.ts';
-import type { EmitOptions } from '../../backend.ts';
+import type { OnnxOptions } from '../target.ts';
 import { lowerGraph } from '../lower.ts';
 import { open } from '../run.ts';
 import { expectClose } from '../testing/compare.ts';
@@ -126,7 +126,7 @@ const SHAPES: readonly Sizes[] = [
   { dtype: 'u8', rows: 67, blocks: 1, block: 1152, columns: 1152, zeros: false },
 ];
 
-async function expectEqual(graph: Graph, options: Omit<EmitOptions, 'precision'>, device: string): Promise<void> {
+async function expectEqual(graph: Graph, options: Omit<OnnxOptions, 'precision'>, device: string): Promise<void> {
   const program = programOf(graph);
   await using bundle = await emittedBundle(program, 'fp32', undefined, options);
   const runner = await open(bundle.dir, { device });

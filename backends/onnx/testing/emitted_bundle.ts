@@ -2,8 +2,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Program } from '../../../ir/graph.ts';
-import type { Artifact, EmitOptions } from '../../backend.ts';
+import type { Artifact } from '../../backend.ts';
 import { emit } from '../emit.ts';
+import type { OnnxOptions } from '../target.ts';
 
 /** All bytes of an artifact's file, checked against its stated size. */
 export async function fileBytes(artifact: Artifact, path: string): Promise<Uint8Array> {
@@ -17,7 +18,7 @@ export async function fileBytes(artifact: Artifact, path: string): Promise<Uint8
 }
 
 /** A program's bundle in a temporary folder, which goes away with `await using`. */
-export async function emittedBundle(program: Program, precision = 'fp32', dataFileBytes?: number, options: Omit<EmitOptions, 'precision'> = {}): Promise<{ readonly dir: string; readonly artifact: Artifact } & AsyncDisposable> {
+export async function emittedBundle(program: Program, precision = 'fp32', dataFileBytes?: number, options: Omit<OnnxOptions, 'precision'> = {}): Promise<{ readonly dir: string; readonly artifact: Artifact } & AsyncDisposable> {
   const dir = await mkdtemp(join(tmpdir(), 'pgconv-onnx-'));
   const artifact = emit(program, { precision, ...options }, dataFileBytes);
   for (const { path } of artifact.files) {
