@@ -2,6 +2,7 @@ import type { AttrValues } from '../attr.ts';
 import { add } from './add.ts';
 import { addRmsNorm } from './add_rms_norm.ts';
 import { and } from './and.ts';
+import { appendCache } from './append_cache.ts';
 import { attention } from './attention.ts';
 import { cast } from './cast.ts';
 import { concat } from './concat.ts';
@@ -43,6 +44,7 @@ export const ops = {
   add,
   add_rms_norm: addRmsNorm,
   and,
+  append_cache: appendCache,
   attention,
   cast,
   concat,

@@ -11,7 +11,7 @@ import { elementCount, tensorData, tensorOf, type Tensor } from '../tensor.ts';
 import { randomTensor, seedOf } from '../testing/random.ts';
 import { roundToNearest } from '../testing/round_to_nearest.ts';
 import { castData } from '../views/cast.ts';
-import { castFloats, decompose, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, fuseAddRmsNorm, narrowSizes, quantizeWeights, splitLargeWeights, storeWeights, tileAttention, type Keep, type Pass } from './index.ts';
+import { bindDims, castFloats, decompose, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, fuseAddRmsNorm, fuseAppendCache, narrowSizes, quantizeWeights, splitLargeWeights, storeWeights, tileAttention, type Keep, type Pass } from './index.ts';
 
 /**
  * Pairs of text files: fixtures/passes/<pass>/<case>.in.ir becomes <case>.out.ir. Both are evaluated on the same random
@@ -28,6 +28,8 @@ function keepOf(text: string): ReadonlyMap<string, Keep> {
 /** The pass of each folder. */
 const PASSES: Readonly<Record<string, (text: string) => Pass>> = {
   fold_constants: () => foldConstants,
+  bind_dims: () => bindDims({ seq: 3, kept: 3 }),
+  fuse_append_cache: () => fuseAppendCache,
   fuse_add_rms_norm: () => fuseAddRmsNorm,
   eliminate_dead_code: () => eliminateDeadCode,
   eliminate_common_subexpressions: () => eliminateCommonSubexpressions,

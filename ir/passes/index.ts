@@ -1,9 +1,11 @@
+export { bindDims } from './bind_dims.ts';
 export { castFloats, type CastFloatsOptions, type Keep } from './cast_floats.ts';
 export { decompose } from './decompose.ts';
 export { eliminateCommonSubexpressions } from './eliminate_common_subexpressions.ts';
 export { eliminateDeadCode } from './eliminate_dead_code.ts';
 export { foldConstants } from './fold_constants.ts';
 export { fuseAddRmsNorm } from './fuse_add_rms_norm.ts';
+export { fuseAppendCache } from './fuse_append_cache.ts';
 export { narrowSizes } from './narrow_sizes.ts';
 export type { Pass } from './pass.ts';
 export { productName, quantizableWeights, quantizeWeights, type QuantizableWeight, type QuantizeWeightsOptions } from './quantize_weights.ts';
