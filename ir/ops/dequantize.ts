@@ -11,13 +11,13 @@ const CODES: ReadonlySet<DType> = new Set<DType>(['u4', 'i4', 'u8', 'i8']);
 
 export const dequantize = primitive({
   name: 'dequantize',
-  doc: '(q - zero) · scale with one scale and one zero point for each block of a row: q[..., blocks, block], scales and zeros[..., blocks] to [..., columns]; what fills the last block up is dropped. Without zeros: 0 for signed q, 2^(bits - 1) for unsigned.',
+  doc: '(q - zero) · scale with one scale and one zero point for each block of a row: q[..., blocks, block], scales and zeros[..., blocks] to [..., columns]; what fills the last block up is dropped. Zeros are codes like q, or floats like the scales. Without zeros: 0 for signed q, 2^(bits - 1) for unsigned.',
   operands: ['q', 'scales', 'zeros?'],
   attrs: { columns: int() },
   infer([q, scales, zeros], { columns }) {
     const all = [q!, scales!, ...(zeros ? [zeros] : [])];
     const [blocks, block] = q!.shape.slice(-2);
-    const typed = CODES.has(q!.dtype) && isFloat(scales!.dtype) && (!zeros || zeros.dtype === q!.dtype);
+    const typed = CODES.has(q!.dtype) && isFloat(scales!.dtype) && (!zeros || zeros.dtype === q!.dtype || zeros.dtype === scales!.dtype);
     const shaped = typeof blocks === 'number' && typeof block === 'number' && all.slice(1).every((t) => sameShape(t.shape, q!.shape.slice(0, -1)));
     expectType(typed && shaped, `dequantize of ${all.map(printType).join(', ')}`);
     expectType(columns > (blocks - 1) * block && columns <= blocks * block, `dequantize of ${printType(q!)} to ${columns} columns: ${blocks} blocks of ${block} do not hold just these`);

@@ -3,6 +3,8 @@ import { GraphBuilder } from '../builder.ts';
 import { sym } from '../dim.ts';
 import type { DType } from '../dtypes/index.ts';
 import { evaluateGraph } from '../evaluate.ts';
+import { parseGraph } from '../parse.ts';
+import { printGraph } from '../print.ts';
 import { readTensor, tensorData, tensorOf, type Tensor, type TensorData } from '../tensor.ts';
 import { randomTensor } from '../testing/random.ts';
 import { runOp, tensor, valuesOf } from '../testing/run_op.ts';
@@ -36,6 +38,14 @@ describe('dequantize', () => {
     expect(valuesOf(y)).toEqual([0, 1, 2, 3, 0, 10, 20, 100, 0, 0, 900]);
   });
 
+  test('zero points may be floats like the scales', async () => {
+    const q = tensor('u4', [1, 2, 3, 4, 5, 6, 7, 15], [1, 2, 4]);
+    const y = await runOp(ops.dequantize, [q, tensor('f32', [2, 10], [1, 2]), tensor('f32', [7.5, -0.25], [1, 2])], { columns: 7 });
+    expect(valuesOf(y)).toEqual([-13, -11, -9, -7, 52.5, 62.5, 72.5]);
+    const half = await runOp(ops.dequantize, [q, tensor('f16', [2, 8], [1, 2]), tensor('f16', [7.5, -0.25], [1, 2])], { columns: 8 });
+    expect(valuesOf(half)).toEqual([-13, -11, -9, -7, 42, 50, 58, 122]);
+  });
+
   test('f16 results are rounded once: 3 · 0.1 in f16', async () => {
     const scale = tensor('f16', [0.1], [1, 1]);
     const y = await runOp(ops.dequantize, [tensor('i8', [3, 0], [1, 1, 2]), scale], { columns: 2 });
@@ -49,6 +59,7 @@ describe('dequantize', () => {
     await expect(runOp(ops.dequantize, [tensor('i32', range(8), [1, 2, 4]), scales], { columns: 8 })).rejects.toThrow('dequantize of i32[1, 2, 4], f32[1, 2]');
     await expect(runOp(ops.dequantize, [q, tensor('f32', [1], [1, 1])], { columns: 8 })).rejects.toThrow('dequantize of u4[1, 2, 4], f32[1, 1]');
     await expect(runOp(ops.dequantize, [q, scales, tensor('u8', [1, 1], [1, 2])], { columns: 8 })).rejects.toThrow('u8[1, 2]');
+    await expect(runOp(ops.dequantize, [q, scales, tensor('f16', [1, 1], [1, 2])], { columns: 8 })).rejects.toThrow('f16[1, 2]');
     await expect(runOp(ops.dequantize, [q, scales], { columns: 4 })).rejects.toThrow('to 4 columns: 2 blocks of 4');
     await expect(runOp(ops.dequantize, [q, scales], { columns: 9 })).rejects.toThrow('to 9 columns: 2 blocks of 4');
     await expect(runOp(ops.dequantize, [tensor('u4', range(6), [1, 2, 3]), scales], { columns: 6 })).rejects.toThrow('a block ends within a byte');
@@ -66,6 +77,26 @@ test.each(['u4', 'i8'] as const)('quantized_linear of %s multiplies by the rows 
   };
   const expected = range(6).flatMap((r) => range(5).map((o) => range(7).reduce((sum, k) => sum + x.data[r * 7 + k]! * weight(o, k), 0)));
   expect(Math.max(...expected.map((e, i) => Math.abs(e - y.data[i]!)))).toBeLessThan(1e-4);
+});
+
+test('a product and a table with float zero points; printed, read again, and streamed, they compute the same', async () => {
+  const [x, q, scales, zeros] = [randomTensor('f32', [2, 7], 1), codes('u4', [6, 2, 4]), randomTensor('f32', [6, 2], 2), randomTensor('f32', [6, 2], 3)];
+  const b = new GraphBuilder('g');
+  const parts = { q: tensorData(q), scales: tensorData(scales), zeros: tensorData(zeros) };
+  const [weight, ...factors] = Object.entries(parts).map(([name, data]) => b.weight(name, data));
+  const ids = b.input('ids', tensorType('i64', [sym('n')]));
+  b.output('y', b.op(ops.quantized_linear, [b.input('x', tensorType('f32', [sym('m'), 7])), weight!, ...factors], { columns: 7 }));
+  b.output('rows', b.op(ops.quantized_gather, [weight!, ids, ...factors], { columns: 7 }));
+  const graph = b.build();
+  const inputs = { x, ids: tensor('i64', [5, 0, 3], [3]) };
+  const { y, rows } = await evaluateGraph(graph, inputs, { streamBytes: 0 });
+  const value = (row: number, column: number) => (q.data[row * 8 + column]! - zeros.data[row * 2 + (column >> 2)]!) * scales.data[row * 2 + (column >> 2)]!;
+  expect(valuesOf(rows!)).toEqual([5, 0, 3].flatMap((row) => range(7).map((column) => Math.fround(value(row, column)))));
+  const expected = range(2).flatMap((r) => range(6).map((o) => range(7).reduce((sum, k) => sum + x.data[r * 7 + k]! * value(o, k), 0)));
+  expect(Math.max(...expected.map((e, i) => Math.abs(e - y!.data[i]!)))).toBeLessThan(1e-4);
+  const again = parseGraph(printGraph(graph), { weight: ({ name }) => parts[name as keyof typeof parts] });
+  expect(printGraph(again)).toBe(printGraph(graph));
+  expect(await evaluateGraph(again, inputs, { streamBytes: 0 })).toEqual({ y, rows });
 });
 
 test('quantized_gather takes rows of the table, any number of indices', async () => {

@@ -40,7 +40,7 @@ const PASSES: Readonly<Record<string, (text: string) => Pass>> = {
   decompose: () => decompose(new Set()),
   quantize_weights: () =>
     quantizeWeights({
-      schemeOf: ({ name, kind }) => (name === 'half' ? 'f16' : name === 'plain' ? undefined : { bits: kind === 'linear' ? 4 : 8, block: 8, symmetric: kind !== 'linear', algorithm: 'rtn' }),
+      schemeOf: ({ name, kind }) => (name === 'half' ? 'f16' : name === 'plain' ? undefined : { bits: kind === 'linear' ? 4 : 8, block: 8, symmetric: kind !== 'linear', algorithm: 'rtn', floatZero: name.startsWith('float') }),
       quantize: roundToNearest,
     }),
   cast_floats: (text) => castFloats({ to: 'f16', keep: keepOf(text) }),

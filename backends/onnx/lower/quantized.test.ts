@@ -115,6 +115,14 @@ it('a computed code is refused by name', () => {
   expect(() => lowerGraph(b.build())).toThrow('%q is computed');
 });
 
+it('zero points that are no codes are refused by every rule', () => {
+  const b = new GraphBuilder('g');
+  const weight = (name: string, dtype: 'u4' | 'f32', shape: number[]) => b.weight(name, tensorData(tensorOf(dtype, shape, new Float32Array(shape.reduce((x, y) => x * y)))));
+  const [q, scales, zeros] = [weight('q', 'u4', [4, 1, 32]), weight('scales', 'f32', [4, 1]), weight('zeros', 'f32', [4, 1])];
+  b.output('y', b.op(ops.quantized_linear, [b.input('x', { dtype: 'f32', shape: [1, 32] }), q, scales, zeros], { columns: 32 }));
+  for (const quantizedOps of ['nbits', 'qdq'] as const) expect(() => lowerGraph(b.build(), { quantizedOps })).toThrow('zero points of f32');
+});
+
 /** Sums of a thousand products in f32 with weights up to 1: the order of the sum moves the last bits. */
 const SUMS = { absolute: 2e-5, relative: 2e-5 };
 /** Kernels have variants for few and many rows, and for widths that their tiles divide. */

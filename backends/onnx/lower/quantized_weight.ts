@@ -23,7 +23,7 @@ export interface Stored {
   readonly data: TensorData;
 }
 
-/** @throws BackendError when a part is computed: ONNX Runtime's kernels read codes as they are stored. */
+/** @throws BackendError when a part is computed: ONNX Runtime's kernels read codes as they are stored; and for zero points that are no codes. */
 export function quantizedWeight(context: LoweringContext, q: Value, scales: Value, zeros: Value | undefined): QuantizedWeight {
   const stored = (value: Value): Stored => {
     const data = context.weightOf(value);
@@ -31,6 +31,7 @@ export function quantizedWeight(context: LoweringContext, q: Value, scales: Valu
     return { name: value.name, data };
   };
   const codes = stored(q);
+  if (zeros && zeros.type.dtype !== q.type.dtype) throw new BackendError('unsupported', `zero points of ${zeros.type.dtype}: those of ONNX are codes like the weight's`, { tensor: zeros.name, hint: 'quantize for this backend (its floatZeros is false)' });
   const [rows, blocks, block] = codes.data.shape as readonly [number, number, number];
   return { bits: dtypes[codes.data.dtype].bits as 4 | 8, rows, blocks, block, q: codes, scales: stored(scales), ...(zeros && { zeros: stored(zeros) }) };
 }
