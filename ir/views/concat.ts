@@ -1,6 +1,7 @@
 import { byteLengthOf, dtypes } from '../dtypes/index.ts';
 import { elementCount, readRange, type TensorData } from '../tensor.ts';
 import { castData } from './cast.ts';
+import { rememberRuns, runsOf } from './runs.ts';
 import { makeView, viewBehind } from './view.ts';
 
 /** Concatenation along the first axis. */
@@ -16,7 +17,7 @@ export function concatRows(parts: readonly TensorData[]): TensorData {
   const origins = parts.map(beforeCast);
   if (origins[0]!.dtype !== first.dtype && origins.every((origin) => origin.dtype === origins[0]!.dtype)) return castData(concatRows(origins), first.dtype);
   const byteLength = parts.reduce((sum, part) => sum + part.byteLength, 0);
-  return {
+  const joined: TensorData = {
     dtype: first.dtype,
     shape: [parts.reduce((sum, part) => sum + part.shape[0]!, 0), ...tail],
     byteLength,
@@ -32,12 +33,13 @@ export function concatRows(parts: readonly TensorData[]): TensorData {
       }
     },
   };
+  return rememberRuns(joined, parts.flatMap(runsOf));
 }
 
 /** Zeros, made as they are read. */
 export function zeroData(dtype: TensorData['dtype'], shape: readonly number[]): TensorData {
   const byteLength = byteLengthOf(dtype, elementCount(shape));
-  return {
+  const zeros: TensorData = {
     dtype,
     shape,
     byteLength,
@@ -46,6 +48,7 @@ export function zeroData(dtype: TensorData['dtype'], shape: readonly number[]): 
       for (let at = begin; at < end; at += maxBytes) yield new Uint8Array(Math.min(maxBytes, end - at));
     },
   };
+  return rememberRuns(zeros, [{ source: undefined, count: elementCount(shape) }]);
 }
 
 /** The tensor with zero rows added at its end, up to `rows`. */

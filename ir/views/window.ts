@@ -1,12 +1,13 @@
 import { byteLengthOf, dtypes } from '../dtypes/index.ts';
 import { elementCount, readRange, type TensorData } from '../tensor.ts';
+import { cutRuns, rememberRuns, runsOf } from './runs.ts';
 
 /** The elements from number `first` on, under `shape`: a byte range, nothing is copied. */
 export function windowOf(data: TensorData, first: number, shape: readonly number[]): TensorData {
   const start = (first * dtypes[data.dtype].bits) / 8;
   if (!Number.isInteger(start)) throw new RangeError(`element ${first} of ${data.dtype} does not begin a byte`);
   const byteLength = byteLengthOf(data.dtype, elementCount(shape));
-  return {
+  const window: TensorData = {
     dtype: data.dtype,
     shape,
     byteLength,
@@ -16,4 +17,5 @@ export function windowOf(data: TensorData, first: number, shape: readonly number
       return data.chunks({ begin: start + begin, end: start + end, maxBytes });
     },
   };
+  return rememberRuns(window, cutRuns(runsOf(data), first, elementCount(shape)));
 }
