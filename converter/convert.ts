@@ -15,10 +15,8 @@ import { checkOutput } from './bundle/output_folder.ts';
 import { publishBundle } from './bundle/publish.ts';
 import type { ModuleChange } from './adapters/index.ts';
 import type { Checkpoint } from './checkpoints/checkpoint.ts';
-import { bundleReadme } from './client/bundle_readme.ts';
 import { checkpointTokenizer } from './checkpoint_tokenizer.ts';
-import { clientFiles } from './client/client_files.ts';
-import { onnxFilesOf } from './client/onnx_files.ts';
+import { checkClient, sideFiles } from './client/side_files.ts';
 import { readSidecar, readSidecars } from './client/sidecar.ts';
 import type { Model } from './families/family.ts';
 import { decodeImage } from './images/decode.ts';
@@ -101,6 +99,7 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
     const backend = await backends[backendName]();
     const { mixed = 'auto', algorithm = 'search', perChannel = false, calibrate = '' } = options;
     const forBackend = chosenFor(backend, options);
+    checkClient(backendName, model.program.metadata);
     const choices = { strict: options.strict ?? false, allowOverflow: options.allowOverflow ?? false };
     let made: ReturnType<typeof checkpointTokenizer> | undefined;
     const tokenizer = () => (made ??= checkpointTokenizer(checkpoint, model.program.metadata, options.tokenizer));
@@ -108,7 +107,7 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
     prepared = await preparePrograms({ ...options, ...choices, model, backend, mode: reference, verify: options.verify !== false, tokenizer }, reporter);
     const { bundle: program, reference: mustEqual, help, findings } = prepared;
     const artifact = backend.emit(program, { precision, ...forBackend });
-    const { files, notes: fileNotes } = await sideFiles(options, checkpoint, model, artifact, basename(out));
+    const { files, notes: fileNotes } = await bundleSideFiles(options, checkpoint, model, artifact, basename(out));
     const notes = [...prepared.notes, ...fileNotes];
     for (const note of notes) reporter.note(note);
     const artifactFiles = [...artifact.files, ...files];
@@ -169,25 +168,22 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
   }
 }
 
-/** The client's files, and a README that shows how to run the bundle. */
-async function sideFiles(options: ConvertOptions, checkpoint: Checkpoint, model: Model, artifact: Artifact, name: string): Promise<{ files: ArtifactFile[]; notes: readonly string[] }> {
-  const { metadata } = model.program;
-  const onnxFiles = onnxFilesOf(artifact.files.map((file) => file.path));
-  const tokenizer = options.tokenizer === undefined ? undefined : await readSidecar(options.tokenizer);
-  const { files, notes, usage } = clientFiles({ reference: options.reference ?? 'huggingface', config: checkpoint.config, sidecars: await readSidecars(checkpoint.sidecars), tokenizer, metadata, onnxFiles });
+async function bundleSideFiles(options: ConvertOptions, checkpoint: Checkpoint, model: Model, artifact: Artifact, name: string): Promise<{ files: ArtifactFile[]; notes: readonly string[] }> {
   const dtypes = [...new Set([...checkpoint.tensors.values()].map((data) => data.dtype))];
-  const readme = bundleReadme({
-    metadata,
+  const { files, notes } = sideFiles(options.backend, {
+    metadata: model.program.metadata,
+    config: checkpoint.config,
+    sidecars: await readSidecars(checkpoint.sidecars),
+    tokenizer: options.tokenizer === undefined ? undefined : await readSidecar(options.tokenizer),
+    reference: options.reference ?? 'huggingface',
+    emitted: artifact.files.map((file) => file.path),
     name,
     tool: TOOL,
     source: { format: checkpoint.format, files: checkpoint.files.map((file) => file.name), dtypes },
     precision: options.precision,
-    onnxFiles,
     verifyCommand: `${TOOL.name} verify ${name} --against <checkpoint>`,
-    hasTokenizer: files.some((file) => file.name === 'tokenizer.json'),
-    notes: usage,
   });
-  return { files: [...files, { name: 'README.md', text: readme }].map((file) => textFile(file.name, file.text)), notes };
+  return { files: files.map((file) => textFile(file.name, file.text)), notes };
 }
 
 function textFile(path: string, text: string): ArtifactFile {

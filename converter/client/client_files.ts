@@ -10,16 +10,20 @@ import { tokenizerConfigFile } from './tokenizer_config.ts';
 import { tokenizerFile } from './tokenizer_file.ts';
 import { tokenizerSource } from './tokenizer_source.ts';
 
-export interface ClientInput {
-  /** The checkpoint's config.json; undefined when there is none. */
-  readonly config: unknown;
+/** What processor and tokenizer are made of. */
+export interface ProcessorInput {
   readonly sidecars: Sidecars;
   /** The file that `--tokenizer` names: it comes before the checkpoint's own. */
   readonly tokenizer?: Sidecar | undefined;
   readonly metadata: ProgramMetadata;
-  readonly onnxFiles: readonly OnnxFile[];
   /** Whose image processor the bundle gets: big_vision resizes bilinearly, Hugging Face bicubically. Default `huggingface`. */
   readonly reference?: Reference;
+}
+
+export interface ClientInput extends ProcessorInput {
+  /** The checkpoint's config.json; undefined when there is none. */
+  readonly config: unknown;
+  readonly onnxFiles: readonly OnnxFile[];
 }
 
 export interface ClientFiles {
@@ -37,14 +41,22 @@ export interface ClientFiles {
  * from. Fields that set something keep their value; those that no client reads are left out.
  * @throws BadInputError for a damaged sidecar or the tokenizer of another model.
  */
-export function clientFiles({ config, sidecars, tokenizer, metadata, onnxFiles, reference = 'huggingface' }: ClientInput): ClientFiles {
-  const parts = [
-    configFile(config, metadata, onnxFiles),
-    preprocessorConfigFile(sidecars, metadata, reference),
-    ...tokenizerParts(sidecars, tokenizer, metadata),
-    generationConfigFile(sidecars, metadata),
-  ];
+export function clientFiles({ config, onnxFiles, ...input }: ClientInput): ClientFiles {
+  const { sidecars, metadata } = input;
+  return joined([configFile(config, metadata, onnxFiles), ...processorParts(input), generationConfigFile(sidecars, metadata)]);
+}
+
+/** Processor and tokenizer alone, in the same form: for clients that need no more. @throws BadInputError as `clientFiles` */
+export function processorFiles(input: ProcessorInput): ClientFiles {
+  return joined(processorParts(input));
+}
+
+function joined(parts: readonly WithNotes<ClientFile | undefined>[]): ClientFiles {
   return { files: parts.flatMap((part) => part.value ?? []), notes: parts.flatMap((part) => part.notes), usage: parts.flatMap((part) => part.usage ?? []) };
+}
+
+function processorParts({ sidecars, tokenizer, metadata, reference = 'huggingface' }: ProcessorInput): readonly WithNotes<ClientFile | undefined>[] {
+  return [preprocessorConfigFile(sidecars, metadata, reference), ...tokenizerParts(sidecars, tokenizer, metadata)];
 }
 
 function tokenizerParts(sidecars: Sidecars, named: Sidecar | undefined, metadata: ProgramMetadata): WithNotes<ClientFile | undefined>[] {
