@@ -89,6 +89,21 @@ test('a target that only stores narrow floats widens them; codes stay as they ar
   expect(printGraph(run('q4f16', { narrowing: 'store' }))).toBe(printGraph(run('int4')));
 });
 
+test('a backend with float zero points gets them, and weights beyond its limit in parts', () => {
+  const backend = { floatZeros: true, weightLimit: { bytes: 64 * 40, withScales: true } };
+  const weights = weightsOf(run('int4', { backend }));
+  expect(weights).toMatchObject({ 'a.codes.0': 'u4[52,2,32]', 'a.scales.0': 'f32[52,2]', 'a.zeros.0': 'f32[52,2]', 'a.codes.1': 'u4[12,2,32]', 'table.zeros': 'f32[40,2]', 'b.zeros': 'f32[40,2]' });
+  expect(weightsOf(run('q4f16', { backend: { ...backend, weightLimit: { bytes: 1e9, withScales: true } } }))).toMatchObject({ 'a.scales': 'f16[64,2]', 'a.zeros': 'f16[64,2]' });
+  expect(weightsOf(run('fp16', { narrowing: 'store', backend }))).toMatchObject({ 'a.f16.0': 'f16[20,64]', 'table.f16.1': 'f16[20,64]' });
+});
+
+test('a precision that the backend does not have is refused whatever the target', () => {
+  const backend = { name: 'x', refusedPrecisions: { int8: { reason: 'there are no bytes', instead: 'int4' } }, narrowing: () => 'store' as const };
+  expect(() => narrowingFor('int8', backend)).toThrow(expect.objectContaining({ code: 'unsupported_precision', message: 'x has no int8: there are no bytes', place: { hint: 'choose int4' } }));
+  expect(narrowingFor('bf16', backend)).toBe('store');
+  expect(narrowingFor('int4', backend)).toBeUndefined();
+});
+
 test('q4f16: what calibration keeps is f32 before its bias, too', () => {
   const keep = new Map([['g', { values: new Set(['linear']), ops: new Set<string>() }]]);
   const dtypeOf = (graph: ReturnType<typeof run>) => Object.fromEntries(graph.nodes.flatMap((node) => node.outputs.map(({ name, type }) => [name, type.dtype])));

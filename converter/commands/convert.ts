@@ -35,12 +35,14 @@ one of them: what it is, is told by its content. Weights are read, converted and
 as in big_vision: two files give one model as a.npz:img and b.npz:llm.
 
 The bundle is compared with the checkpoint before it is put in place: image features, logits of every position, greedy tokens, a
-left-padded batch, computed by ONNX Runtime on one side and by the original arithmetic in float64 on the other. A bundle that
-differs is not kept, and the exit code is 1. The comparison takes seconds for small models, more than an hour for a 3B.
+left-padded batch, computed by the bundle's runtime on one side (ONNX Runtime; for wgsl WebGPU, which in Node is the package webgpu)
+and by the original arithmetic in float64 on the other. A bundle that differs is not kept, and the exit code is 1. The comparison
+takes seconds for small models, more than an hour for a 3B.
 
 Examples:
   pgconv convert fixtures/shapes --to onnx --dtype fp16
   pgconv convert ./paligemma-3b-mix-224 --to onnx --dtype fp16 --out bundles/mix-224
+  pgconv convert ./paligemma-3b-mix-224 --to wgsl --dtype int4 --out bundles/mix-224-wgsl --no-verify
   pgconv convert fixtures/shapes --to onnx --dtype int4 --calibrate fixtures/shapes
   pgconv convert ./paligemma2-3b-mix-448 --to onnx --dtype q4f16 --mixed auto --no-verify
   pgconv convert pt_224.bf16.npz --to onnx --dtype fp16 --tokenizer paligemma_tokenizer.model
@@ -52,7 +54,7 @@ export function convertCommand(io: Io): Command {
   const command = new Command('convert')
     .description('Convert a checkpoint to a bundle, and verify it.')
     .argument('<checkpoint...>', 'folder or file with the weights')
-    .addOption(new Option('--to <backend>', 'what to write').choices(Object.keys(backends)).makeOptionMandatory())
+    .addOption(new Option('--to <backend>', 'what to write: onnx, graphs for ONNX Runtime and transformers.js; wgsl, shaders for pgconv/runtime on WebGPU').choices(Object.keys(backends)).makeOptionMandatory())
     .addOption(new Option('--dtype <precision>', 'how numbers are stored and computed: see below').choices([...PRECISIONS]).makeOptionMandatory())
     .addOption(new Option('--target <runtime>', 'portable: one graph for CPU and WebGPU; webgpu: with what ONNX Runtime has beside ONNX’s ops; ort-cpu, ort-cuda: fused attention for servers (onnx only; default: portable)').choices([...TARGETS]))
     .addOption(new Option('--quant-ops <kind>', 'codes by the runtime’s kernels (MatMulNBits), or by ONNX’s DequantizeLinear for runtimes without them (onnx only; default: nbits)').choices(['nbits', 'qdq']))

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { backends } from '../../backends/index.ts';
 import { PRECISIONS } from '../precision.ts';
 import type { InspectFlags } from './inspection.ts';
 import type { Io } from './io.ts';
@@ -14,6 +15,7 @@ Examples:
   pgconv inspect fixtures/shapes --ir decoder
   pgconv inspect fixtures/shapes/hf --adapter fixtures/shapes/lora-shapes
   pgconv inspect fixtures/shapes --ir decoder --dtype fp16
+  pgconv inspect fixtures/shapes --ir decoder --dtype int4 --to wgsl
   pgconv inspect shapes-onnx-fp16
   pgconv inspect shapes-onnx-fp16/onnx/vision_encoder_fp16.onnx`;
 
@@ -24,6 +26,7 @@ export function inspectCommand(io: Io): Command {
     .argument('<path>', 'checkpoint, bundle or .onnx file')
     .option('--ir <graph>', 'print a graph of the checkpoint as IR text: vision_encoder, embed_tokens or decoder')
     .addOption(new Option('--dtype <precision>', 'with --ir: the graph as it is after the passes for this precision (default: before any pass)').choices([...PRECISIONS]))
+    .addOption(new Option('--to <backend>', 'with --dtype: the backend whose passes these are (default: onnx)').choices(Object.keys(backends)))
     .option('--tensors', 'list every tensor')
     .addOption(jsonOption());
   return withAdapters(withModelOptions(command))

@@ -1,9 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { backends, type BackendName } from '../../backends/index.ts';
 import type { OnnxSummary } from '../../backends/onnx/read.ts';
 import { dtypes, type DType } from '../../ir/dtypes/index.ts';
 import { graphNamed } from '../../ir/graph.ts';
-import { runPassesOnProgram } from '../../ir/passes/index.ts';
+import { runPassesOnProgram, type Pass } from '../../ir/passes/index.ts';
 import { printGraph } from '../../ir/print.ts';
 import { elementCount } from '../../ir/tensor.ts';
 import type { Precision } from '../../verify/tolerances.ts';
@@ -12,7 +13,7 @@ import { UsageError } from '../errors.ts';
 import type { Model } from '../families/family.ts';
 import { chooseStorage } from '../mixed/index.ts';
 import { openModel, type OpenModel } from '../open_model.ts';
-import { passesFor } from '../precision.ts';
+import { narrowingFor, passesFor } from '../precision.ts';
 import { bytesText } from '../progress/units.ts';
 import { changesTable } from './changes_table.ts';
 import { json, type Io } from './io.ts';
@@ -22,6 +23,7 @@ import { table } from './table.ts';
 export interface InspectFlags extends ModelFlags, AdapterFlags {
   readonly ir?: string;
   readonly dtype?: Precision;
+  readonly to?: BackendName;
   readonly tensors?: boolean;
   readonly json?: boolean;
 }
@@ -35,7 +37,7 @@ export async function inspect(io: Io, path: string, flags: InspectFlags): Promis
   const { reference, finalSoftcap, slidingWindow } = flags;
   const opened = await openModel({ checkpoint: path, adapters: adapterSources(flags), reference, finalSoftcap, slidingWindow });
   try {
-    if (flags.ir !== undefined) return io.out(await irText(opened.model, flags.ir, flags.dtype, flags.json));
+    if (flags.ir !== undefined) return io.out(await irText(opened.model, flags.ir, flags));
     return showCheckpoint(io, opened, flags);
   } finally {
     await opened.close();
@@ -52,11 +54,17 @@ async function summaryOf(path: string): Promise<OnnxSummary> {
   return readOnnx(path);
 }
 
-async function irText({ program, roleOf }: Model, name: string, precision: Precision | undefined, asJson = false): Promise<string> {
+async function irText({ program, roleOf }: Model, name: string, { dtype: precision, to = 'onnx', json: asJson = false }: InspectFlags): Promise<string> {
   if (!program.graphs.some((graph) => graph.name === name))
     throw new UsageError('unknown_graph', `there is no graph "${name}"`, { hint: `choose one of ${program.graphs.map((graph) => graph.name).join(', ')}` });
-  const text = printGraph(graphNamed(precision ? runPassesOnProgram(program, passesFor(precision, { storageOf: await chooseStorage({ precision, program, roleOf }) })) : program, name));
+  const text = printGraph(graphNamed(precision ? runPassesOnProgram(program, await passesOf(precision, to, { program, roleOf })) : program, name));
   return asJson ? json({ graph: name, ir: text }) : text.trimEnd();
+}
+
+async function passesOf(precision: Precision, to: BackendName, { program, roleOf }: Pick<Model, 'program' | 'roleOf'>): Promise<readonly Pass[]> {
+  const backend = await backends[to]();
+  const narrowing = narrowingFor(precision, backend, backend.targets[0]);
+  return passesFor(precision, { storageOf: await chooseStorage({ precision, program, roleOf }), backend, ...(narrowing && { narrowing }) });
 }
 
 function showCheckpoint(io: Io, { checkpoint, adapters, model, warnings }: OpenModel, flags: InspectFlags): void {

@@ -17,6 +17,7 @@ const GRACE_MS = 1500;
 const HELP = `
 Examples:
   pgconv convert fixtures/shapes --to onnx --dtype fp16
+  pgconv convert fixtures/shapes --to wgsl --dtype int4
   pgconv inspect paligemma-3b-pt-224
   pgconv verify shapes-onnx-fp16 --against fixtures/shapes
   pgconv run shapes-onnx-fp16 --image photo.jpg --prompt "detect cat" --draw boxes.png

@@ -8,6 +8,9 @@ export interface CommandResult {
   exitCode: number;
 }
 
+/** Of `--device`. */
+export const DEVICE_HELP = 'where to run: cpu or webgpu for onnx, webgpu for wgsl (default: the first)';
+
 export function jsonOption(): Option {
   return new Option('--json', 'print one JSON text on stdout, and everything else on stderr');
 }
@@ -37,6 +40,7 @@ Precisions (--dtype):
   int8    matrices, head and embedding as 8-bit codes, one scale for each 32 weights of a row; activations in f32
   int4    4-bit codes with a scale and a zero point for each 32; activations in f32
   q4f16   int4 with activations as in fp16
+--to wgsl has fp32, fp16, int8 and int4, and computes in f32 in each: fp16 is how weights are stored, so it needs no shader-f16.
 --mixed auto (the default) gives 8 bits to what 4 bits hurt most: head and embedding; v_proj and down_proj of the first and last
 eighth of the layers and of every third. none gives all the same; a file says it by weight: {"lm.*.down": "int8", "vit.*": "fp16"}.
 --algorithm search (the default) finds the scale and zero point with the least squared error; rtn takes them from the largest and

@@ -5,7 +5,7 @@ import { EXIT, UsageError } from '../errors.ts';
 import { PRECISIONS } from '../precision.ts';
 import { REFERENCE_KINDS, type ReferenceKind } from '../quality/choose_reference.ts';
 import type { GivenBundle } from '../quality/quality_run.ts';
-import { ALGORITHMS, parseDtype, variantsOf, type DtypeSpec, type VariantSettings } from '../quality/variant.ts';
+import { ALGORITHMS, parseDtype, variantsOf, type DtypeSpec, type Variant, type VariantSettings } from '../quality/variant.ts';
 import { json, type Io } from './io.ts';
 import { ADAPTER_HELP, adapterSources, checkpointOf, jsonOption, MODEL_HELP, wholeNumber, withAdapters, withModelOptions, type AdapterFlags, type CommandResult, type ModelFlags } from './options.ts';
 
@@ -25,10 +25,11 @@ interface Flags extends ModelFlags, AdapterFlags, VariantSettings {
 }
 
 const DEFAULT_DTYPES = 'fp32,fp16,int8,int4,q4f16';
+const DEFAULT_SPECS = dtypesOf(DEFAULT_DTYPES);
 
 const HELP = `
 What is done: the checkpoint is converted to every dtype in every backend, one after another, into a temporary folder; each bundle
-runs in its own runtime on the cpu, beside the f32 model, and is removed. Nothing is verified but measured: use it to choose.
+runs in its own runtime (onnx on the cpu, wgsl on WebGPU), beside the f32 model, and is removed. Nothing is verified but measured: use it to choose.
 
 What is measured, on every picture and prompt of a file (eval.json beside the checkpoint; else four built-in ones):
   teacher-forced   the model reads the prompt and then the original's answer, whatever it would say itself; at every position of
@@ -66,7 +67,7 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
   const command = new Command('quality')
     .description('Measure how far each dtype is from the original: divergence, answers, boxes, size, speed; as a table and an HTML report.')
     .argument('<checkpoint...>', 'folder or file with the weights')
-    .addOption(new Option('--dtypes <list>', `what to measure, of ${PRECISIONS.join(', ')}, each with settings of its own behind a +`).argParser(dtypesOf).default(dtypesOf(DEFAULT_DTYPES), DEFAULT_DTYPES))
+    .addOption(new Option('--dtypes <list>', `what to measure, of ${PRECISIONS.join(', ')}, each with settings of its own behind a +`).argParser(dtypesOf).default(DEFAULT_SPECS, DEFAULT_DTYPES))
     .addOption(new Option('--backends <list>', `in what, of ${Object.keys(backends).join(', ')}`).argParser(backendsOf).default(['onnx'], 'onnx'))
     .addOption(new Option('--algorithm <name>', 'how codes are chosen, for dtypes that do not say it themselves (default: that of convert)').choices([...ALGORITHMS]))
     .option('--mixed <how>', 'which weights get more bits, likewise: none, auto or a file (default: that of convert)')
@@ -94,7 +95,7 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
             ...rest,
             checkpoint: checkpointOf(paths),
             adapters,
-            variants: variantsOf(dtypes, targets, { ...(algorithm && { algorithm }), ...(mixed !== undefined && { mixed }), ...(calibrate !== undefined && { calibrate }) }),
+            variants: await offered(dtypes, targets, { ...(algorithm && { algorithm }), ...(mixed !== undefined && { mixed }), ...(calibrate !== undefined && { calibrate }) }),
             baseline,
             ...(bundle && { bundles: bundle }),
             ...(checkCases !== undefined && { checkedCases: checkCases }),
@@ -113,6 +114,14 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
         reporter.close();
       }
     });
+}
+
+/** Every dtype in every backend; a dtype that a backend does not have is a failure only where it was asked for by name. */
+async function offered(dtypes: readonly DtypeSpec[], names: readonly BackendName[], settings: VariantSettings): Promise<readonly Variant[]> {
+  const variants = variantsOf(dtypes, names, settings);
+  if (dtypes !== DEFAULT_SPECS) return variants;
+  const refused = new Map(await Promise.all(names.map(async (name) => [name, (await backends[name]()).refusedPrecisions] as const)));
+  return variants.filter(({ backend, precision }) => !Object.hasOwn(refused.get(backend)!, precision));
 }
 
 function dtypesOf(text: string): readonly DtypeSpec[] {

@@ -3,7 +3,7 @@ import { BadInputError, UsageError } from '../errors.ts';
 import { parseBoxes, toPixelBox } from '../images/boxes.ts';
 import { PIXEL_MODES, type PixelMode } from '../images/pixels.ts';
 import { json, type Io } from './io.ts';
-import { jsonOption, wholeNumber } from './options.ts';
+import { DEVICE_HELP, jsonOption, wholeNumber } from './options.ts';
 import { table } from './table.ts';
 
 interface Flags {
@@ -26,6 +26,7 @@ in the answer are also shown as boxes in pixels of the picture.
 
 Examples:
   pgconv run shapes-onnx-fp16 --image fixtures/shapes/images/000.png --prompt "detect green circle" --draw boxes.png
+  pgconv run shapes-wgsl-int4 --image fixtures/shapes/images/000.png --prompt "caption en"
   pgconv run bundles/mix-224 --image photo.jpg --prompt "caption en" --max-new-tokens 30 --json`;
 
 /** `pgconv run`. */
@@ -38,7 +39,7 @@ export function runCommand(io: Io): Command {
     .option('--max-new-tokens <n>', 'longest answer', wholeNumber(1), 100)
     .option('--draw <file>', 'write the picture with the boxes drawn on it, as PNG')
     .addOption(new Option('--resize <whose>', 'whose preprocessing (default: that of the --reference that the bundle was converted with)').choices([...PIXEL_MODES]))
-    .option('--device <name>', 'where to run: cpu, or webgpu (default: cpu)')
+    .option('--device <name>', DEVICE_HELP)
     .addOption(jsonOption())
     .addHelpText('after', HELP)
     .action(async (bundle: string, flags: Flags) => {

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { EXIT } from '../errors.ts';
 import type { Io } from './io.ts';
-import { adapterSources, jsonOption, withAdapters, type AdapterFlags, type CommandResult } from './options.ts';
+import { adapterSources, DEVICE_HELP, jsonOption, withAdapters, type AdapterFlags, type CommandResult } from './options.ts';
 
 const HELP = `
 First every byte of the bundle is checked against its manifest. Then it runs in its own runtime, beside the reference: the weights of
@@ -25,7 +25,7 @@ export function verifyCommand(io: Io, result: CommandResult): Command {
     .description('Check a bundle byte by byte, run it, and compare it with the original.')
     .argument('<bundle>', 'folder that `pgconv convert` wrote')
     .option('--against <path>', 'the checkpoint, or a recording (default: the checkpoint that was converted)')
-    .option('--device <name>', 'where to run the bundle: cpu, or webgpu (default: cpu)')
+    .option('--device <name>', DEVICE_HELP)
     .addOption(jsonOption());
   return withAdapters(command)
     .addHelpText('after', HELP)
