@@ -8,11 +8,11 @@ import { sym } from '../../ir/dim.ts';
 import type { OnnxOptions } from './target.ts';
 import type { Device } from './session.ts';
 import { open } from './run.ts';
-import { expectClose, type Tolerance } from './testing/compare.ts';
+import { expectClose, type Tolerance } from '../testing/compare.ts';
 import { itOnGpu } from './testing/gpu.ts';
 import { emittedBundle } from './testing/emitted_bundle.ts';
-import { opCases, opGraph, opInputs } from './testing/op_cases.ts';
-import { programOf } from './testing/tiny_program.ts';
+import { opCases, opGraph, opInputs } from '../testing/op_cases.ts';
+import { programOf } from '../testing/tiny_program.ts';
 
 /** Moves, comparisons, casts, and operations that IEEE 754 rounds correctly. */
 const EXACT: Tolerance = { absolute: 0, relative: 0 };

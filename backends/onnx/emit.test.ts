@@ -13,7 +13,7 @@ import { BackendError } from '../error.ts';
 import { emit } from './emit.ts';
 import { lowerGraph } from './lower.ts';
 import { emittedBundle, fileBytes } from './testing/emitted_bundle.ts';
-import { programOf, randomWeight, tinyProgram } from './testing/tiny_program.ts';
+import { programOf, randomWeight, tinyProgram } from '../testing/tiny_program.ts';
 
 const fp16 = (program: Program) => runPassesOnProgram(program, [castFloats({ to: 'f16' })]);
 const DECODER = 'onnx/decoder_model_merged.onnx';

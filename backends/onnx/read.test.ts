@@ -10,7 +10,7 @@ import { ModelProtoSchema, TensorProto_DataLocation as DataLocation, type Tensor
 import { readOnnx } from './read.ts';
 import { emittedBundle } from './testing/emitted_bundle.ts';
 import { nestedModel } from './testing/nested_model.ts';
-import { tinyProgram } from './testing/tiny_program.ts';
+import { tinyProgram } from '../testing/tiny_program.ts';
 
 let dir: string;
 beforeEach(async () => {

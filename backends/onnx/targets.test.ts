@@ -18,12 +18,12 @@ import type { Device } from './session.ts';
 import { onnx } from './index.ts';
 import { TARGETS, type Target } from './target.ts';
 import { supportsDtype, targets } from './targets.ts';
-import { expectClose, type Tolerance } from './testing/compare.ts';
+import { expectClose, type Tolerance } from '../testing/compare.ts';
 import { emittedBundle } from './testing/emitted_bundle.ts';
 import { itOnGpu } from './testing/gpu.ts';
-import { opCases, opGraph, opInputs } from './testing/op_cases.ts';
+import { opCases, opGraph, opInputs } from '../testing/op_cases.ts';
 import { runNodes } from './testing/raw_model.ts';
-import { programOf, tinyProgram } from './testing/tiny_program.ts';
+import { programOf, tinyProgram } from '../testing/tiny_program.ts';
 
 /** Sums of some tens of products in another order than the evaluator's float64. */
 const F32: Tolerance = { absolute: 1e-5, relative: 1e-5 };

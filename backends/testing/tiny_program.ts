@@ -1,9 +1,9 @@
-import { GraphBuilder } from '../../../ir/builder.ts';
-import { addDims, sym } from '../../../ir/dim.ts';
-import type { Graph, Program, ProgramMetadata, Value } from '../../../ir/graph.ts';
-import { ops } from '../../../ir/ops/index.ts';
-import { tensorData, type TensorData } from '../../../ir/tensor.ts';
-import { randomTensor, seedOf } from '../../../ir/testing/random.ts';
+import { GraphBuilder } from '../../ir/builder.ts';
+import { addDims, sym } from '../../ir/dim.ts';
+import type { Graph, Program, ProgramMetadata, Value } from '../../ir/graph.ts';
+import { ops } from '../../ir/ops/index.ts';
+import { tensorData, type TensorData } from '../../ir/tensor.ts';
+import { randomTensor, seedOf } from '../../ir/testing/random.ts';
 
 /** Facts that no test of a backend looks at. */
 const metadata: ProgramMetadata = {

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Tensor } from '../../../ir/tensor.ts';
+import type { Tensor } from '../../ir/tensor.ts';
 
 /** |actual - expected| ≤ absolute + relative · |expected| for each element; NaN equals NaN. */
 export interface Tolerance {

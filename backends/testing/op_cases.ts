@@ -1,10 +1,10 @@
-import { parseDim, type Dim } from '../../../ir/dim.ts';
-import { GraphBuilder } from '../../../ir/builder.ts';
-import { dtypes, type DType } from '../../../ir/dtypes/index.ts';
-import type { Graph } from '../../../ir/graph.ts';
-import { ops, type OpName } from '../../../ir/ops/index.ts';
-import { tensorData, tensorOf, type Tensor } from '../../../ir/tensor.ts';
-import { randomTensor } from '../../../ir/testing/random.ts';
+import { parseDim, type Dim } from '../../ir/dim.ts';
+import { GraphBuilder } from '../../ir/builder.ts';
+import { dtypes, type DType } from '../../ir/dtypes/index.ts';
+import type { Graph } from '../../ir/graph.ts';
+import { ops, type OpName } from '../../ir/ops/index.ts';
+import { tensorData, tensorOf, type Tensor } from '../../ir/tensor.ts';
+import { randomTensor } from '../../ir/testing/random.ts';
 
 /** An operand: `f[b,s,8]` is a graph input, `w[8]` a weight, `l[]` a literal; `i` is an i64 input, `p` a bool one, `g` always f32; `s[8]` scales of codes. A tensor is a literal too. */
 type Operand = string | Tensor | { readonly weight: Tensor };
