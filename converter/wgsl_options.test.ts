@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, test, vi } from 'vitest';
 import type { Backend } from '../backends/backend.ts';
+import type * as Registry from '../backends/index.ts';
 import type { BackendName } from '../backends/index.ts';
 import { convert, defaultOut, type ConvertOptions } from './convert.ts';
 import { openBundle } from './bundle_model.ts';
@@ -15,7 +16,7 @@ import { verifyBundle } from './verify_bundle.ts';
 let fake: ShaderBackend;
 const registry = vi.hoisted(() => ({ wgsl: undefined as unknown }));
 vi.mock('../backends/index.ts', async (original) => {
-  const module = await original<typeof import('../backends/index.ts')>();
+  const module = await original<typeof Registry>();
   return { backends: { ...module.backends, wgsl: async () => registry.wgsl as Backend }, isBackendName: (name: string) => name === 'wgsl' || module.isBackendName(name) };
 });
 const WGSL = 'wgsl' as BackendName;
