@@ -1,0 +1,51 @@
+import type { Program } from '../../../ir/graph.ts';
+import { CAPACITY, type Plan } from '../bundle/plan.ts';
+import { nativeComposites } from '../../lowering.ts';
+import { planMemory } from './buffers.ts';
+import { lowerPhase } from './lower_phase.ts';
+import { lowering } from './lowering.ts';
+import { phaseGraphs, symbolsIn } from './phases.ts';
+import { planPhase, sizeBy } from './plan_phase.ts';
+import { ShaderFiles, type ShaderSource } from './shader_files.ts';
+import { WeightStore, type StoredRange } from './weight_store.ts';
+
+export interface CompileOptions {
+  /** Bytes that a kernel may bind: no weight range is larger. Default 128 MiB, which every WebGPU device has. */
+  readonly bindingLimit?: number;
+}
+
+/** A plan but for what follows from the files: where ranges lie in shards, and hashes. */
+export interface CompiledProgram {
+  readonly plan: Pick<Plan, 'symbols' | 'pipelines' | 'buffers' | 'phases'>;
+  /** In the order of the plan's weight indices. */
+  readonly weights: readonly StoredRange[];
+  /** In the order of the plan's shader indices. */
+  readonly shaders: readonly ShaderSource[];
+}
+
+/** The composites that are kernels. */
+export const native = nativeComposites(lowering);
+
+/** WebGPU's default maxStorageBufferBindingSize. */
+const BINDING_LIMIT = 128 * 1024 * 1024;
+
+/**
+ * Every graph as kernels, buffers and steps, for any sizes and, where it takes a sequence, for one new token. Pure: no weight is
+ * read. @throws BackendError for what no kernel computes
+ */
+export function compile(program: Program, { bindingLimit = BINDING_LIMIT }: CompileOptions = {}): CompiledProgram {
+  const store = new WeightStore(bindingLimit);
+  const phases = phaseGraphs(program, native);
+  const symbols = [...new Set([...phases.flatMap(({ graph }) => [...symbolsIn(graph)]), ...program.graphs.flatMap((graph) => [...symbolsIn(graph)]), CAPACITY])].sort();
+  const symbol = (name: string): number => {
+    const index = symbols.indexOf(name);
+    if (index < 0) throw new Error(`no size is called ${name}`);
+    return index;
+  };
+  const shaders = new ShaderFiles(symbols);
+  const lowered = phases.map((phase) => lowerPhase(phase, store));
+  const memory = planMemory(lowered);
+  const planned = lowered.map((phase, i) => planPhase(phase, memory.places[i]!, { symbol, shaders }));
+  const buffers = memory.buffers.map(({ label, role, sizes }) => ({ label, role, sizes: sizes.map((factors) => ({ factors: factors.map((dim) => sizeBy(dim, symbol)), bytes: 4 })) }));
+  return { plan: { symbols, pipelines: shaders.pipelines, buffers, phases: planned }, weights: store.ranges, shaders: shaders.shaders };
+}

@@ -1,0 +1,75 @@
+import type { NodeOf, Value } from '../../../ir/graph.ts';
+import type { TensorData } from '../../../ir/tensor.ts';
+import { castData } from '../../../ir/views/cast.ts';
+import { contentKey, rowsBeforeZeros } from '../../../ir/views/content.ts';
+import { dequantizedData } from '../../../ir/views/dequantize.ts';
+import { sliceRows } from '../../../ir/views/select.ts';
+import { viewBehind } from '../../../ir/views/view.ts';
+import type { MatrixForm } from '../kernels/matrix_form.ts';
+import type { ConstantValue } from './constants.ts';
+import type { MatrixParts } from './pack_matrix.ts';
+
+/** A matrix of the graph, and how it is to lie on the device. */
+export interface MatrixSource {
+  readonly name: string;
+  readonly form: MatrixForm;
+  readonly rows: number;
+  readonly columns: number;
+  readonly parts: MatrixParts;
+  /** Equal for equal bytes. */
+  readonly key: string;
+}
+
+/** The operand of a linear layer or a table of rows: f16 as it is, every other dtype as f32. */
+export function floatMatrix(name: string, { data, stored }: ConstantValue, shape: readonly [number, number]): MatrixSource {
+  const isHalf = stored.dtype === 'f16';
+  return source(name, isHalf ? { kind: 'f16' } : { kind: 'f32' }, shape, { kind: 'float', data: isHalf ? stored : castData(data, 'f32') });
+}
+
+/** Codes in blocks of a multiple of 32 columns, or of one block a row; what no kernel reads is dequantized when it is written. */
+export function codedMatrix(name: string, [q, scales, zeros]: readonly (TensorData | undefined)[], columns: number): MatrixSource {
+  const [rows, blocks, block] = q!.shape as readonly [number, number, number];
+  if (blocks > 1 && block % 32 !== 0) {
+    const data = castData(dequantizedData({ q: q!, scales: scales!, ...(zeros && { zeros }) }, columns), 'f32');
+    return source(name, { kind: 'f32' }, [rows, columns], { kind: 'float', data });
+  }
+  const isNarrow = (data: TensorData | undefined) => data === undefined || data.dtype !== 'f32' || viewBehind(data).source.dtype === 'f16';
+  const form = { kind: q!.dtype.endsWith('4') ? 'q4' : 'q8', block: Math.ceil(block / 32) * 32, zeros: zeros !== undefined, wide: !isNarrow(scales) || !isNarrow(zeros) } as const;
+  return source(name, form, [rows, columns], { kind: 'codes', q: q!, scales: scales!, ...(zeros && { zeros }) });
+}
+
+/** Rows [first, first + count) of a matrix. */
+export function rowsOf({ name, form, columns, parts }: MatrixSource, first: number, count: number): MatrixSource {
+  const cut = (data: TensorData) => sliceRows(data, first, first + count);
+  const rows = parts.kind === 'float' ? { ...parts, data: cut(parts.data) } : { ...parts, q: cut(parts.q), scales: cut(parts.scales), ...(parts.zeros && { zeros: cut(parts.zeros) }) };
+  return source(name, form, [count, columns], rows);
+}
+
+/** The matrix without the rows of zeros that fill a table up. */
+export function withoutZeroRows(matrix: MatrixSource): MatrixSource {
+  const rows = rowsBeforeZeros(matrix.parts.kind === 'float' ? matrix.parts.data : matrix.parts.scales);
+  return rows === matrix.rows || rows === 0 ? matrix : rowsOf(matrix, 0, rows);
+}
+
+export function sameForm(a: MatrixForm, b: MatrixForm): boolean {
+  return JSON.stringify(Object.entries(a).sort()) === JSON.stringify(Object.entries(b).sort());
+}
+
+/** What a node takes a matrix from, when all of it is constant. */
+export function matrixOf(node: NodeOf<'linear' | 'gather' | 'quantized_linear' | 'quantized_gather'>, constantOf: (value: Value) => ConstantValue | undefined): MatrixSource | undefined {
+  const operand = node.op === 'linear' || node.op === 'quantized_linear' ? 1 : 0;
+  const value = node.inputs[operand]!;
+  const constant = constantOf(value);
+  if (!constant) return undefined;
+  if (node.op === 'quantized_linear' || node.op === 'quantized_gather') {
+    const [scales, zeros] = node.inputs.slice(2).map((input) => constantOf(input)?.data);
+    if (!scales || (node.inputs.length > 3 && !zeros)) return undefined;
+    return codedMatrix(value.name, [constant.data, scales, zeros], node.attrs.columns);
+  }
+  return value.type.shape.length === 2 ? floatMatrix(value.name, constant, value.type.shape as [number, number]) : undefined;
+}
+
+function source(name: string, form: MatrixForm, [rows, columns]: readonly [number, number], parts: MatrixParts): MatrixSource {
+  const data = parts.kind === 'float' ? [parts.data] : [parts.q, parts.scales, ...(parts.zeros ? [parts.zeros] : [])];
+  return { name, form, rows, columns, parts, key: `${JSON.stringify(form)} ${columns} ${data.map(contentKey).join(' ')}` };
+}

@@ -1,0 +1,52 @@
+import { symbolsOf } from '../../../ir/dim.ts';
+import type { Graph, Program } from '../../../ir/graph.ts';
+import type { CompositeName } from '../../../ir/ops/index.ts';
+import { bindDims, decompose, eliminateCommonSubexpressions, eliminateDeadCode, fuseAppendCache, runPasses, type Pass } from '../../../ir/passes/index.ts';
+import { growingAxis } from '../kernels/wgsl_text.ts';
+
+/** A graph for some sizes. */
+export interface PhaseGraph {
+  /** `decoder`, `decoder.step` */
+  readonly name: string;
+  readonly graph: Graph;
+  readonly fixed: Readonly<Record<string, number>>;
+}
+
+/** One new token a row. */
+const STEP = { seq: 1, kept: 1 };
+
+/**
+ * Every graph for any sizes, and those that take a sequence for one new token as well. The steps come first: how their
+ * kernels want weights to lie decides how they lie.
+ */
+export function phaseGraphs({ graphs }: Program, native: ReadonlySet<CompositeName>): readonly PhaseGraph[] {
+  const steps = graphs.filter((graph) => symbolsIn(graph).has('seq'));
+  return [
+    ...steps.map((graph) => ({
+      name: `${graph.name}.step`,
+      graph: prepared(graph, native, [bindDims(STEP)]),
+      fixed: Object.fromEntries(Object.entries(STEP).filter(([name]) => symbolsIn(graph).has(name))),
+    })),
+    ...graphs.map((graph) => ({ name: graph.name, graph: prepared(graph, native, []), fixed: {} })),
+  ];
+}
+
+function prepared(graph: Graph, native: ReadonlySet<CompositeName>, first: readonly Pass[]): Graph {
+  const passes = (composites: ReadonlySet<CompositeName>) => [...first, fuseAppendCache, decompose(composites), eliminateCommonSubexpressions, eliminateDeadCode];
+  const fused = runPasses(graph, passes(native));
+  return growsInPlace(fused) ? fused : runPasses(graph, passes(new Set([...native].filter((name) => name !== 'append_cache'))));
+}
+
+/** Whether each cache lies at the capacity, grows once, and comes out as a port: only then it is one buffer. */
+function growsInPlace({ nodes, outputs }: Graph): boolean {
+  const appends = nodes.filter((node) => node.op === 'append_cache');
+  const ports = new Set(outputs.map((port) => port.value));
+  const caches = new Set(appends.map((node) => node.inputs[0]!));
+  return caches.size === appends.length && appends.every(({ inputs, outputs: [grown] }) => ports.has(grown!) && growingAxis(grown!.type.shape) === 2 && growingAxis(inputs[0]!.type.shape) === 2);
+}
+
+/** Names of the sizes in the types of a graph. */
+export function symbolsIn({ inputs, nodes }: Graph): ReadonlySet<string> {
+  const values = [...inputs, ...nodes.flatMap((node) => node.outputs)];
+  return new Set(values.flatMap(({ type }) => type.shape.flatMap(symbolsOf)));
+}
