@@ -1,5 +1,6 @@
 import { basename, resolve } from 'node:path';
 import type { Artifact, ArtifactFile, EmitOptions } from '../backends/backend.ts';
+import { BackendError } from '../backends/error.ts';
 import { backends, type BackendName } from '../backends/index.ts';
 import type { Program } from '../ir/graph.ts';
 import type { TensorData } from '../ir/tensor.ts';
@@ -148,7 +149,7 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
         const verify = options.verify !== false;
         enforceFindings(findings, choices);
         if (!verify && options.samples === undefined) return;
-        const bundle = await openStaged(dir, manifest);
+        const bundle = await openStaged(dir, manifest).catch((error: unknown) => Promise.reject(withoutRuntime(error)));
         try {
           if (verify) verification = await runVerification(bundle.runner, referenceFor(precision, { original: model.program, reference: mustEqual, help, cases: isQuantized(precision) ? await realCases(samplesFile, await tokenizer(), model.program.metadata, reference) : undefined }), bundle.metadata, precision, reporter, options.signal);
           if (verification?.passed === false) throw new VerificationFailed(verification);
@@ -166,6 +167,13 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
     await prepared?.dispose();
     await source.close();
   }
+}
+
+/** A runtime that is not here is no reason not to convert, if one knows that nothing was verified. */
+function withoutRuntime(error: unknown): unknown {
+  if (!(error instanceof BackendError && error.code === 'runtime-missing')) return error;
+  const { hint, ...place } = error.place;
+  return new BackendError(error.code, error.message, { ...place, hint: `${hint === undefined ? '' : `${hint}; or `}convert with --no-verify, and run pgconv verify where there is one` }, { cause: error });
 }
 
 async function bundleSideFiles(options: ConvertOptions, checkpoint: Checkpoint, model: Model, artifact: Artifact, name: string): Promise<{ files: ArtifactFile[]; notes: readonly string[] }> {

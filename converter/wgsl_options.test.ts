@@ -2,8 +2,10 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, test, vi } from 'vitest';
 import type { Backend } from '../backends/backend.ts';
+import { BackendError } from '../backends/error.ts';
 import type * as Registry from '../backends/index.ts';
 import type { BackendName } from '../backends/index.ts';
+import { failureOf } from './commands/exit.ts';
 import { convert, defaultOut, type ConvertOptions } from './convert.ts';
 import { openBundle } from './bundle_model.ts';
 import { silentReporter } from './progress/reporter.ts';
@@ -78,6 +80,15 @@ test.each<[Partial<ConvertOptions>, string, RegExp, RegExp]>([
   await expect(convertTiny(options, join(parent, 'bundle'))).rejects.toThrow(expect.objectContaining({ code, exitCode: 2, message: expect.stringMatching(message), place: { hint: expect.stringMatching(hint) } }));
   expect(await readdir(parent)).toEqual([]);
   expect(fake.emitted).toEqual([]);
+});
+
+test('without its runtime a bundle cannot be verified: what to do is said, and nothing is kept', async () => {
+  const open = async () => Promise.reject(new BackendError('runtime-missing', 'the package webgpu is not installed', { hint: 'npm install webgpu' }));
+  registry.wgsl = { ...fake, open };
+  const parent = await folder();
+  const error = await convertTiny({ verify: true }, join(parent, 'bundle')).catch((e: unknown) => e);
+  expect(failureOf(error)).toMatchObject({ exitCode: 2, report: { code: 'runtime_missing', message: 'the package webgpu is not installed', hint: expect.stringMatching(/^npm install webgpu; or convert with --no-verify/) } });
+  expect(await readdir(parent)).toEqual([]);
 });
 
 test('a device of another backend is refused with those of this one', async () => {
