@@ -1,13 +1,18 @@
-import type { ScalarOp, ScalarText } from './scalar_ops.ts';
+import { literalText } from './expression_writer.ts';
+import { scalarText, type ScalarOp, type ScalarText } from './scalar_ops.ts';
 
 /** An f32 made of texts: what a compiler puts together for an Epilogue. */
 export type ScalarExpression =
   /** WGSL of type f32: `y0`, `residual[row * 64u + column]`. */
   | { readonly text: string }
   | { readonly value: number }
-  | { readonly op: ScalarOp; readonly inputs: readonly ScalarExpression[] };
+  | { readonly op: Exclude<ScalarOp, 'cast'>; readonly inputs: readonly ScalarExpression[] };
 
-/** The expression as WGSL, with the functions it calls. */
-export function expressionOf(_expression: ScalarExpression): ScalarText {
-  throw new Error('being written');
+/** The expression as WGSL, with the functions it calls. @throws BackendError for NaN */
+export function expressionOf(expression: ScalarExpression): ScalarText {
+  if ('text' in expression) return { text: expression.text, functions: [] };
+  if ('value' in expression) return { text: literalText({ type: 'f32', value: expression.value }), functions: [] };
+  const inputs = expression.inputs.map(expressionOf);
+  const { text, functions } = scalarText(expression.op, inputs.map((input) => input.text), 'f32');
+  return { text, functions: [...new Set([...inputs.flatMap((input) => input.functions), ...functions])] };
 }

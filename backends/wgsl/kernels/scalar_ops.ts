@@ -42,7 +42,7 @@ const GELU_TANH = `\
 fn gelu_tanh(x: f32) -> f32 {
   let z = clamp(x, -20.0, 20.0);
   let u = 0.79788456 * (z + 0.044715 * z * z * z);
-  return x / (1.0 + exp(clamp(-2.0 * u, -80.0, 80.0)));
+  return max(x, -20.0) / (1.0 + exp(clamp(-2.0 * u, -80.0, 80.0)));
 }`;
 
 const call = (name: string, functions: readonly string[]) => ([x]: readonly string[]): ScalarText => ({ text: `${name}(${x})`, functions });
@@ -71,7 +71,3 @@ export function scalarText(op: ScalarOp, operands: readonly string[], type: Elem
   return op === 'cast' ? { text: `${type}(${operands[0]})`, functions: [] } : TEXTS[op](operands);
 }
 
-/** Functions in the order in which they came, each once. */
-export function distinct(functions: readonly string[]): readonly string[] {
-  return [...new Set(functions)];
-}
