@@ -1,4 +1,4 @@
-import type { NodeOf, Value } from '../../../ir/graph.ts';
+import type { Node, Value } from '../../../ir/graph.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
 import { castData } from '../../../ir/views/cast.ts';
 import { contentKey, rowsBeforeZeros } from '../../../ir/views/content.ts';
@@ -45,10 +45,10 @@ export function rowsOf({ name, form, columns, parts }: MatrixSource, first: numb
   return source(name, form, [count, columns], rows);
 }
 
-/** The matrix without the rows of zeros that fill a table up. */
-export function withoutZeroRows(matrix: MatrixSource): MatrixSource {
+/** The rows of a table, and those of zeros that fill it up: a head has the first alone. */
+export function zeroRowsApart(matrix: MatrixSource): readonly MatrixSource[] {
   const rows = rowsBeforeZeros(matrix.parts.kind === 'float' ? matrix.parts.data : matrix.parts.scales);
-  return rows === matrix.rows || rows === 0 ? matrix : rowsOf(matrix, 0, rows);
+  return rows === matrix.rows || rows === 0 ? [matrix] : [rowsOf(matrix, 0, rows), rowsOf(matrix, rows, matrix.rows - rows)];
 }
 
 export function sameForm(a: MatrixForm, b: MatrixForm): boolean {
@@ -56,7 +56,7 @@ export function sameForm(a: MatrixForm, b: MatrixForm): boolean {
 }
 
 /** What a node takes a matrix from, when all of it is constant. */
-export function matrixOf(node: NodeOf<'linear' | 'gather' | 'quantized_linear' | 'quantized_gather'>, constantOf: (value: Value) => ConstantValue | undefined): MatrixSource | undefined {
+export function matrixOf(node: Extract<Node, { readonly op: 'linear' | 'gather' | 'quantized_linear' | 'quantized_gather' }>, constantOf: (value: Value) => ConstantValue | undefined): MatrixSource | undefined {
   const operand = node.op === 'linear' || node.op === 'quantized_linear' ? 1 : 0;
   const value = node.inputs[operand]!;
   const constant = constantOf(value);

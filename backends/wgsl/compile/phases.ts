@@ -3,6 +3,7 @@ import type { Graph, Program } from '../../../ir/graph.ts';
 import type { CompositeName } from '../../../ir/ops/index.ts';
 import { bindDims, decompose, eliminateCommonSubexpressions, eliminateDeadCode, fuseAppendCache, runPasses, type Pass } from '../../../ir/passes/index.ts';
 import { growingAxis } from '../kernels/wgsl_text.ts';
+import { productsOfComputed } from './computed_weights.ts';
 
 /** A graph for some sizes. */
 export interface PhaseGraph {
@@ -32,7 +33,7 @@ export function phaseGraphs({ graphs }: Program, native: ReadonlySet<CompositeNa
 }
 
 function prepared(graph: Graph, native: ReadonlySet<CompositeName>, first: readonly Pass[]): Graph {
-  const passes = (composites: ReadonlySet<CompositeName>) => [...first, fuseAppendCache, decompose(composites), eliminateCommonSubexpressions, eliminateDeadCode];
+  const passes = (composites: ReadonlySet<CompositeName>) => [...first, fuseAppendCache, decompose(composites), productsOfComputed, eliminateCommonSubexpressions, eliminateDeadCode];
   const fused = runPasses(graph, passes(native));
   return growsInPlace(fused) ? fused : runPasses(graph, passes(new Set([...native].filter((name) => name !== 'append_cache'))));
 }

@@ -1,11 +1,11 @@
 import { symbolsOf, type Dim } from '../../../ir/dim.ts';
-import type { DType } from '../../../ir/dtypes/index.ts';
 import type { Port, Value } from '../../../ir/graph.ts';
-import type { Binding, ElementType, Extent, Phase, PlannedValue, ScalarSymbol, Size, Step } from '../bundle/plan.ts';
+import type { Binding, Extent, Phase, PlannedValue, ScalarSymbol, Size, Step } from '../bundle/plan.ts';
 import type { GridAxis } from '../kernels/kernel.ts';
 import { growingAxis } from '../kernels/wgsl_text.ts';
 import { inPlacePorts, type LoweredPhase } from './buffers.ts';
 import type { Dispatch, Operand, Scratch } from './dispatch.ts';
+import { typeOf } from './expression.ts';
 import { unsupported } from './phase_context.ts';
 import { memoryOf } from './schedule.ts';
 import type { ShaderFiles } from './shader_files.ts';
@@ -28,7 +28,7 @@ export function planPhase({ phase, dispatches, rootOf }: LoweredPhase, places: R
   };
   const valueOf = (name: string, value: Value): PlannedValue => {
     const growing = growingAxis(value.type.shape);
-    return { name, type: elementType(value), shape: value.type.shape.map(sizeOf), ...(growing !== undefined && { growing }), buffer: place(rootOf(value)) };
+    return { name, type: typeOf(value), shape: value.type.shape.map(sizeOf), ...(growing !== undefined && { growing }), buffer: place(rootOf(value)) };
   };
   const extent = ({ factors, divide }: GridAxis): Extent => ({ factors: factors.map(sizeOf), divide });
   const named = [...graph.stages, ...graph.outputs];
@@ -79,10 +79,4 @@ function lastWrites(dispatches: readonly Dispatch[]): readonly (readonly Value[]
 function namesOf(value: Value, ports: readonly Port[], rootOf: (value: Value) => Value): readonly Port[] {
   const known = ports.filter((port) => rootOf(port.value) === value);
   return known.length > 0 ? known : [{ name: value.name, value }];
-}
-
-const ELEMENT_TYPES: { readonly [D in DType]?: ElementType } = { f32: 'f32', f16: 'f32', i32: 'i32', i64: 'i32', bool: 'bool' };
-
-function elementType(value: Value): ElementType {
-  return ELEMENT_TYPES[value.type.dtype] ?? unsupported(value, `values of ${value.type.dtype}`);
 }

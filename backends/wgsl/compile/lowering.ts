@@ -1,0 +1,90 @@
+import type { Dim } from '../../../ir/dim.ts';
+import type { Node, NodeOf, Value } from '../../../ir/graph.ts';
+import type { Lowering } from '../../lowering.ts';
+import { appendCacheKernel } from '../kernels/append_cache.ts';
+import { conv2dKernel } from '../kernels/conv2d.ts';
+import { dequantizeKernel } from '../kernels/dequantize.ts';
+import type { Kernel } from '../kernels/kernel.ts';
+import { matmulKernel } from '../kernels/matmul.ts';
+import { layerNormKernel, rmsNormKernel } from '../kernels/norms.ts';
+import { reduceMeanKernel, softmaxKernel } from '../kernels/rows.ts';
+import { convMatrix, convSpec } from './convolution.ts';
+import { codedMatrix } from './matrix_source.ts';
+import { unsupported, type PhaseContext } from './phase_context.ts';
+
+/** What no region has covered: one kernel for one op. Those that regions always cover fail here with their name. */
+export const lowering: Lowering<PhaseContext> = {
+  add: refuse,
+  add_rms_norm(context, node) {
+    const [x, y, scale] = node.inputs as readonly [Value, Value, Value];
+    const [normed, sum] = node.outputs as readonly [Value, Value];
+    const kernel = rmsNormKernel({ shape: x.type.shape, residual: true, norm: { epsilon: node.attrs.epsilon }, storeSum: true });
+    context.put({ label: normed.name, kernel, operands: [context.read(x), context.read(y), context.read(scale), context.write(sum), context.write(normed)] });
+  },
+  and: refuse,
+  append_cache(context, node) {
+    const [cache, x] = node.inputs as readonly [Value, Value];
+    const [batch, seq, heads, headDim] = x.type.shape as readonly [Dim, Dim, number, number];
+    const kernel = appendCacheKernel({ batch, seq, heads, headDim, past: cache.type.shape[2]! });
+    context.put({ label: node.outputs[0]!.name, kernel, operands: [context.read(x), context.write(node.outputs[0]!)] });
+  },
+  attention: refuse,
+  cast: refuse,
+  concat: refuse,
+  conv2d(context, node) {
+    const matrix = convMatrix(context, node);
+    if (!matrix || !context.store.fits(matrix)) return unsupported(node.outputs[0]!, 'conv2d by computed or very large weights');
+    const [placement] = context.store.place(matrix);
+    const [x, , bias] = node.inputs as readonly [Value, Value, Value];
+    const kernel = conv2dKernel(convSpec(node), matrix.form, matrix.rows);
+    context.put({ label: node.outputs[0]!.name, kernel, operands: [context.read(x), { kind: 'range', range: placement!.range }, context.read(bias), context.write(node.outputs[0]!)] });
+  },
+  dequantize(context, node) {
+    const data = node.inputs.map((input) => context.constantOf(input)?.data);
+    const [q] = node.inputs as readonly [Value];
+    if (q.type.shape.length !== 3 || data.some((operand) => operand === undefined)) return unsupported(node.outputs[0]!, `dequantize of computed codes`);
+    const matrix = codedMatrix(q.name, data, node.attrs.columns);
+    if (!context.store.fits(matrix)) return unsupported(node.outputs[0]!, 'dequantize of a matrix that no kernel can bind');
+    const [placement] = context.store.place(matrix);
+    context.put({ label: node.outputs[0]!.name, kernel: dequantizeKernel(matrix.form, matrix.rows, matrix.columns), operands: [{ kind: 'range', range: placement!.range }, context.write(node.outputs[0]!)] });
+  },
+  dim_value: refuse,
+  div: refuse,
+  equal: refuse,
+  erf: refuse,
+  expand: refuse,
+  gather: refuse,
+  gelu_erf: refuse,
+  gelu_tanh: refuse,
+  iota: refuse,
+  layer_norm: (context, node) => whole(context, node, layerNormKernel({ shape: node.inputs[0]!.type.shape, epsilon: node.attrs.epsilon })),
+  less_equal: refuse,
+  linear: refuse,
+  matmul: (context, node) => whole(context, node, matmulKernel({ a: node.inputs[0]!.type.shape, b: node.inputs[1]!.type.shape })),
+  mul: refuse,
+  not: refuse,
+  or: refuse,
+  quantized_gather: refuse,
+  quantized_linear: refuse,
+  reduce_mean: (context, node) => whole(context, node, reduceMeanKernel(node.inputs[0]!.type.shape)),
+  reshape: refuse,
+  rms_norm: (context, node) => whole(context, node, rmsNormKernel({ shape: node.inputs[0]!.type.shape, residual: false, norm: { epsilon: node.attrs.epsilon }, storeSum: false })),
+  rope: refuse,
+  slice: refuse,
+  softmax: (context, node) => whole(context, node, softmaxKernel(node.inputs[0]!.type.shape)),
+  sqrt: refuse,
+  sub: refuse,
+  take_last: refuse,
+  tanh: refuse,
+  transpose: refuse,
+  where: refuse,
+};
+
+/** A kernel that binds all operands in order, then the result. */
+function whole(context: PhaseContext, node: NodeOf<'layer_norm' | 'matmul' | 'reduce_mean' | 'rms_norm' | 'softmax'>, kernel: Kernel): void {
+  context.put({ label: node.outputs[0]!.name, kernel, operands: [...node.inputs.map((input) => context.read(input)), context.write(node.outputs[0]!)] });
+}
+
+function refuse(_: PhaseContext, node: Node): never {
+  return unsupported(node.outputs[0]!, `${node.op} of ${node.inputs.map((input) => `${input.type.dtype}[${input.type.shape.length} axes]`).join(', ')} as it stands here`);
+}

@@ -1,0 +1,53 @@
+import type { Node, NodeOf } from '../../../../ir/graph.ts';
+import { gatherKernel } from '../../kernels/gather.ts';
+import { EpilogueBuilder } from '../epilogue.ts';
+import { matrixOf, zeroRowsApart, type MatrixSource } from '../matrix_source.ts';
+import { isFloatType, type PhaseContext } from '../phase_context.ts';
+import { matchTail } from '../tail.ts';
+
+type GatherNode = NodeOf<'gather'> | NodeOf<'quantized_gather'>;
+
+/** Ids, result and the parts of the table that one kernel may bind. */
+const MOST_BINDINGS = 8;
+
+/** Rows of a table that is known, dequantized, with what is done to them: an embedding and its scale. */
+export function gatherRegion(context: PhaseContext, node: Node): boolean {
+  const root = node.outputs[0]!;
+  const match = matchTail(context, root, { isCore: (core): core is GatherNode => tableOf(context, core) !== undefined, choose: (found) => found.slice(-1) });
+  if (!match) return false;
+  const [gather] = match.results as [GatherNode];
+  const table = tableOf(context, gather)!;
+  const { placements, starts } = placed(context, table);
+  if (placements.some(({ first }) => first !== 0)) return false;
+  const ids = gather.inputs[1]!;
+  const epilogues = new EpilogueBuilder();
+  const epilogue = epilogues.build(match.tail, { columns: table.columns, offset: 0 });
+  const most = MOST_BINDINGS - 2 - epilogues.values.length;
+  if (most < 1) return false;
+  const operands = epilogues.values.map((value) => context.read(value));
+  for (let i = 0; i < placements.length; i += most) {
+    const group = placements.slice(i, i + most);
+    const parts = group.map(({ count }, j) => ({ first: starts[i + j]!, count }));
+    const kernel = gatherKernel({ rows: ids.type.shape, columns: table.columns, form: table.form, parts, epilogue });
+    context.put({ label: root.name, kernel, operands: [context.read(ids), ...group.map(({ range }) => ({ kind: 'range' as const, range })), ...operands, context.write(root)] });
+  }
+  return true;
+}
+
+/** A table of floats that is known. */
+function tableOf(context: PhaseContext, node: Node): MatrixSource | undefined {
+  if (node.op !== 'gather' && node.op !== 'quantized_gather') return undefined;
+  if (!isFloatType(node.outputs[0]!)) return undefined;
+  return matrixOf(node, (value) => context.constantOf(value));
+}
+
+/** Where the rows lie: those of zeros at the end apart, so that the others may be those of a head. */
+function placed(context: PhaseContext, table: MatrixSource) {
+  const placements = zeroRowsApart(table).flatMap((part) => context.store.place(part));
+  let next = 0;
+  const starts = placements.map(({ count }) => {
+    next += count;
+    return next - count;
+  });
+  return { placements, starts };
+}
