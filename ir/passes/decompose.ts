@@ -4,12 +4,15 @@ import { ops, type CompositeName, type OpName } from '../ops/index.ts';
 import { emitNode, rewriteGraph, type RewriteContext } from '../rewrite.ts';
 import type { Pass } from './pass.ts';
 
-/** Replaces every composite that is not in `native` by what it is made of, down to primitives and native composites. */
-export function decompose(native: ReadonlySet<CompositeName>): Pass {
+/**
+ * Replaces every composite that is not in `native` by what it is made of, down to primitives and native composites; and those in it
+ * whose node does not fit, because a backend has the op for some shapes only.
+ */
+export function decompose(native: ReadonlySet<CompositeName>, fits: (node: Node) => boolean = () => true): Pass {
   return {
     name: 'decompose',
     doc: 'Composites that the backend does not lower itself become what they are made of.',
-    run: (graph) => rewriteGraph(graph, (node, context) => (isPrimitive(node.op, native) ? undefined : expand(node, context, native))),
+    run: (graph) => rewriteGraph(graph, (node, context) => (isPrimitive(node.op, native) && (ops[node.op].kind === 'primitive' || fits(node)) ? undefined : expand(node, context, native))),
   };
 }
 

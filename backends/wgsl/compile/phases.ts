@@ -1,5 +1,5 @@
 import { symbolsOf } from '../../../ir/dim.ts';
-import type { Graph, Program } from '../../../ir/graph.ts';
+import type { Graph, Node, Program } from '../../../ir/graph.ts';
 import type { CompositeName } from '../../../ir/ops/index.ts';
 import { bindDims, decompose, eliminateCommonSubexpressions, eliminateDeadCode, fuseAppendCache, runPasses, type Pass } from '../../../ir/passes/index.ts';
 import { growingAxis } from '../kernels/wgsl_text.ts';
@@ -33,9 +33,14 @@ export function phaseGraphs({ graphs }: Program, native: ReadonlySet<CompositeNa
 }
 
 function prepared(graph: Graph, native: ReadonlySet<CompositeName>, first: readonly Pass[]): Graph {
-  const passes = (composites: ReadonlySet<CompositeName>) => [...first, fuseAppendCache, decompose(composites), productsOfComputed, eliminateCommonSubexpressions, eliminateDeadCode];
+  const passes = (composites: ReadonlySet<CompositeName>) => [...first, fuseAppendCache, decompose(composites, hasKnownHeads), productsOfComputed, eliminateCommonSubexpressions, eliminateDeadCode];
   const fused = runPasses(graph, passes(native));
   return growsInPlace(fused) ? fused : runPasses(graph, passes(new Set([...native].filter((name) => name !== 'append_cache'))));
+}
+
+/** Kernels of heads are written for their number and size. */
+function hasKnownHeads({ op, inputs: [x] }: Node): boolean {
+  return op !== 'rope' || x!.type.shape.slice(2).every((dim) => typeof dim === 'number');
 }
 
 /** Whether each cache lies at the capacity, grows once, and comes out as a port: only then it is one buffer. */
