@@ -99,7 +99,7 @@ describe('every target computes what the original implementations recorded', () 
 });
 
 it('finds a softcap that the runtime does not see', async () => {
-  const dir = await bundle('pg2-tiny', 'ort-cpu');
+  const dir = await bundle('pg2-tiny', 'ort-cuda');
   expect((await verified('pg2-tiny', dir, 'cpu')).passed).toBe(true);
   const path = join(dir, 'onnx-ort', 'decoder_model_merged.onnx');
   const model = fromBinary(ModelProtoSchema, await readFile(path));

@@ -121,12 +121,17 @@ describe('softcap reaches no op that ignores it', () => {
     expect(nodesOf(target, 0).some(({ opType, attributes }) => opType === 'Tanh' || 'softcap' in attributes)).toBe(false);
   });
 
+  it('ort-cpu has the fold with a softcap, and Attention without', () => {
+    const fused = (softcap: number) => nodesOf('ort-cpu', softcap).some(({ opType }) => opType === 'Attention');
+    expect([fused(5), fused(0)]).toEqual([false, true]);
+  });
+
   it('which a comparison with the evaluator finds: without the attribute, the same node is far off', async () => {
     const [sizes] = ATTENTION as [Sizes];
     const inputs = attentionInputs(sizes);
     const result = { name: 'mixed', type: { dtype: 'f32' as const, shape: [1, 40, 4, SIZE] } };
     const run = async (attributes: OnnxNode['attributes']) => {
-      const nodes = lowerGraph(attentionGraph(sizes, 5), { target: 'ort-cpu' }).nodes.map((node) => (node.opType === 'Attention' ? { ...node, attributes: { scale: { float: 1 }, ...attributes } } : node));
+      const nodes = lowerGraph(attentionGraph(sizes, 5), { target: 'ort-cuda' }).nodes.map((node) => (node.opType === 'Attention' ? { ...node, attributes: { scale: { float: 1 }, ...attributes } } : node));
       return runNodes(nodes, inputs, result, 'cpu');
     };
     const expected = (await evaluatorRunner(programOf(attentionGraph(sizes, 5))).run('attend', inputs))['mixed']!;

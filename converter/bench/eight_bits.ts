@@ -66,5 +66,5 @@ export async function measureEightBits(dir: string, steps: number, threads: numb
 export function eightBitsReport(measured: readonly ProductMeasurement[], title: string): string {
   const of = (form: string, rows: number) => medianOf(measured.find((m) => m.form === form && m.rows === rows)!.milliseconds);
   const rows = Object.keys(FORMS).map((form) => [form, ...BATCHES.flatMap((count) => [`${of(form, count).toFixed(1)} ms`, (of('int8 as one product', count) / of(form, count)).toFixed(1)])]);
-  return `One product by ${COLUMNS} × ${ROWS} on onnxruntime cpu: ${title}; medians of interleaved steps\n${table(['form', ...BATCHES.flatMap((count) => [`${count} rows`, 'one product ÷'])], rows, [1, 2, 3, 4])}`;
+  return `One product by ${COLUMNS} × ${ROWS} on onnxruntime cpu: ${title}; medians of interleaved steps\n${table(['form', ...BATCHES.flatMap((count) => [count === 1 ? '1 row' : `${count} rows`, 'one product ÷'])], rows, [1, 2, 3, 4])}`;
 }

@@ -6,6 +6,7 @@ import { table } from '../commands/table.ts';
 import { wholeNumber } from '../commands/options.ts';
 import { VARIANTS } from '../families/paligemma/config.ts';
 import { bytesText } from '../progress/units.ts';
+import { attentionReport, measureAttention } from './attention_forms.ts';
 import { measureConversion, type Measurement } from './convert_full_size.ts';
 import type { BenchWeights } from './decoder_program.ts';
 import { measureDecoding } from './decode_speed.ts';
@@ -14,7 +15,7 @@ import { decodingReport } from './decode_report.ts';
 import { medianOf } from './median.ts';
 import { measureQuantization, type QuantizationMeasurement } from './quantize_full_size.ts';
 
-const PARTS = ['conversion', 'quantization', 'decoding', 'products'] as const;
+const PARTS = ['conversion', 'quantization', 'decoding', 'attention', 'products'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Flags {
@@ -37,7 +38,7 @@ const MAX_PEAK_BYTES = 2 ** 30;
 const program = new Command('npm run bench --')
   .description(
     'Time and memory of a full-size bf16 → fp16 conversion, beside copies of its input and output on the same disk (about 20 GB of it). Of int4 and int8 beside fp16. ' +
-      'Then tokens a second of the decoder on the CPU: fused attention, the portable graph, and what an exporter without fusions emits. And a product with 8-bit codes in each form. Nothing else should run meanwhile.',
+      'Then tokens a second of the decoder on the CPU: fused attention, the portable graph, and what an exporter without fusions emits. And attention and a product with 8-bit codes in each form. Nothing else should run meanwhile.',
   )
   .option('--dir <dir>', 'folder for the checkpoints and bundles; on the disk to be measured', 'tmp/bench')
   .addOption(new Option('--variant <name>', 'shapes').choices(Object.keys(VARIANTS)).default('paligemma-3b-224'))
@@ -57,16 +58,18 @@ const log = (line: string) => void process.stderr.write(`${line}\n`);
 const wanted = (part: Part) => only === undefined || only === part;
 const conversion = !wanted('conversion') ? [] : [...(await measureConversion(folder, 'hf', variant, runs, layers, log)), ...(await measureConversion(folder, 'npz', variant, runs, layers, log))];
 const decoder = VARIANTS[variant]!;
-const config = { ...decoder, text: { ...decoder.text, layers: layers ?? decoder.text.layers } };
+const config = { ...decoder, text: { ...decoder.text, layers: layers ?? decoder.text.layers, slidingLayers: decoder.text.slidingLayers.filter((layer) => layer < (layers ?? Infinity)) } };
 const quantization = wanted('quantization') ? await measureQuantization(folder, variant, runs, layers, log) : [];
 const decoding = !wanted('decoding') ? [] : await measureDecoding({ dir: join(folder, 'decoders'), config, weights, contexts, steps, threads, log });
+const attention = wanted('attention') ? await measureAttention(join(folder, 'attention'), steps, threads) : [];
 const products = wanted('products') ? await measureEightBits(join(folder, 'products'), steps, threads) : [];
 const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}`;
-if (json) console.log(JSON.stringify({ conversion, quantization, decoding, products }, null, 2));
+if (json) console.log(JSON.stringify({ conversion, quantization, decoding, attention, products }, null, 2));
 else {
   if (conversion.length > 0) console.log(report(conversion));
   if (quantization.length > 0) console.log(quantizationReport(quantization));
   if (decoding.length > 0) console.log(decodingReport(decoding, `${variant}, ${config.text.layers} layers, ${weights} weights, ${threads} threads; ${machine}`));
+  if (attention.length > 0) console.log(attentionReport(attention, `${threads} threads; ${machine}`));
   if (products.length > 0) console.log(eightBitsReport(products, `${threads} threads; ${machine}`));
 }
 

@@ -9,7 +9,8 @@ import type { OnnxAttribute } from './model.ts';
  * heads, softcaps and batches (targets.test.ts repeats the part that can be repeated here):
  *
  * - Attention-23 is right on the CPU in all of them, softcap between scores and mask. In f16 it rounds scores to f16: 20 times
- *   the error, so that f16 operands are widened. It falls back to the CPU under WebGPU.
+ *   the error, so that f16 operands are widened. It falls back to the CPU under WebGPU. With a softcap a prefill takes twice the
+ *   time of the fold (npm run bench -- --only attention), so that `ort-cpu` has it without one only.
  * - GroupQueryAttention with causal = 0 and a bias is right on the CPU, but refuses a batch of several with several new tokens
  *   behind a cache, and takes twice the time of a step. Under WebGPU it refuses causal = 0 and ignores softcap; on CUDA it
  *   refuses a bias. It is not written.
