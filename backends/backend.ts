@@ -58,7 +58,8 @@ export interface Backend {
   readonly choices: readonly Choice[];
   /** Precisions, as the command line spells them, that it has for no target. `narrowing` tells of one target. */
   readonly refusedPrecisions: Readonly<Record<string, Refusal>>;
-  readonly weightLimit: WeightLimit;
+  /** Weights of more bytes are cut along their rows before it sees them; absent where it cuts them itself. */
+  readonly maxWeightBytes?: number;
   /** Whether zero points of 4-bit codes may be floats, which lose less: f32 beside the codes, of values that f16 represents. */
   readonly floatZeros: boolean;
   /** How a target (default the first) has a 16-bit float, or why not. */
@@ -77,13 +78,6 @@ export interface Refusal {
 
 /** Fields of EmitOptions, and `perChannel`: int8 with one scale a row. */
 export type Choice = 'quantizedOps' | 'accuracyLevel' | 'perChannel';
-
-/** Weights beyond it are cut along their rows before the backend sees them. */
-export interface WeightLimit {
-  readonly bytes: number;
-  /** Whether scales and zero points count with their codes, as where one binding holds all of them. */
-  readonly withScales: boolean;
-}
 
 /** How a target has a narrow float: it computes in it (castFloats), or stores weights in it and computes in f32 (storeWeights). */
 export type Narrowing = 'compute' | 'store';

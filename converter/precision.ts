@@ -81,7 +81,7 @@ export interface PrecisionOptions {
   /** What calibration found too large for f16, by graph. */
   readonly keep?: ReadonlyMap<string, Keep>;
   /** Where the bundle goes: default a place without limits, for which zero points are codes. */
-  readonly backend?: Pick<Backend, 'floatZeros' | 'weightLimit'>;
+  readonly backend?: Pick<Backend, 'floatZeros' | 'maxWeightBytes'>;
 }
 
 /** The passes between a family's f32 program and a backend, in order. */
@@ -114,8 +114,8 @@ function quantizePasses(precision: Precision, { storageOf, algorithm = 'search',
 }
 
 function narrowPasses(precision: Precision, options: PrecisionOptions): readonly Pass[] {
-  const { backend: { weightLimit } = {} } = options;
-  return [...castPasses(precision, options), ...(weightLimit ? [splitLargeWeights(weightLimit.bytes, weightLimit.withScales)] : []), eliminateCommonSubexpressions, eliminateDeadCode];
+  const { backend: { maxWeightBytes } = {} } = options;
+  return [...castPasses(precision, options), ...(maxWeightBytes === undefined ? [] : [splitLargeWeights(maxWeightBytes)]), eliminateCommonSubexpressions, eliminateDeadCode];
 }
 
 /** Where narrow floats are only stored, codes have done what there is to do: q4f16 is int4 there. */

@@ -21,7 +21,7 @@ export const onnx: Backend = {
   targets: TARGETS,
   choices: ['quantizedOps', 'accuracyLevel', 'perChannel'],
   refusedPrecisions: {},
-  weightLimit: { bytes: MAX_WEIGHT_BYTES, withScales: false },
+  maxWeightBytes: MAX_WEIGHT_BYTES,
   floatZeros: false,
   narrowing(dtype, target) {
     const traits = targets[targetOf({ target })];

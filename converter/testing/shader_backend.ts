@@ -23,7 +23,6 @@ export function shaderBackend(): ShaderBackend {
     targets: [],
     choices: [],
     refusedPrecisions: { bf16: refusal, q4f16: { reason: 'activations are f32 on every device', instead: 'int4' } },
-    weightLimit: { bytes: 128 * 2 ** 20, withScales: true },
     floatZeros: true,
     narrowing: (dtype) => (dtype === 'f16' ? 'store' : refusal),
     emitted,

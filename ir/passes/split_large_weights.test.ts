@@ -3,13 +3,10 @@ import { GraphBuilder } from '../builder.ts';
 import { checkGraph } from '../check.ts';
 import { sym } from '../dim.ts';
 import { evaluateGraph } from '../evaluate.ts';
-import type { Graph } from '../graph.ts';
 import { ops } from '../ops/index.ts';
 import { tensorData, tensorOf } from '../tensor.ts';
 import { eliminateDeadCode } from './eliminate_dead_code.ts';
-import { roundToNearest } from '../testing/round_to_nearest.ts';
 import { runPasses } from './pipeline.ts';
-import { quantizeWeights } from './quantize_weights.ts';
 import { splitLargeWeights } from './split_large_weights.ts';
 import { storeWeights } from './store_weights.ts';
 
@@ -50,18 +47,6 @@ test('a matrix that is stored narrow is cut as it is stored, and its shards are 
   const shards = split.constants.flatMap((c) => (c.kind === 'weight' && c.value.name.startsWith('table') ? [c.data] : []));
   expect(shards.map(({ dtype, shape }) => `${dtype}[${shape}]`)).toEqual(Array.from({ length: 6 }, () => 'f16[100,3]'));
   expect(await evaluateGraph(split, { ids })).toEqual(await evaluateGraph(stored, { ids }));
-});
-
-test('scales and zero points count with their codes where one binding holds all of them', async () => {
-  const quantized = quantizeWeights({ schemeOf: () => ({ bits: 8, block: 8, symmetric: false, algorithm: 'rtn' }), quantize: roundToNearest }).run(model());
-  // a row: 8 codes, a scale of 4 bytes, a zero point
-  const sizes = (graph: Graph) => graph.constants.flatMap((c) => (c.kind === 'weight' && c.value.name.startsWith('table.codes') ? [c.data.shape[0]] : []));
-  const limit = ROWS * 8;
-  expect(splitLargeWeights(limit).run(quantized)).toBe(quantized);
-  expect(splitLargeWeights(ROWS * 13, true).run(quantized)).toBe(quantized);
-  const split = runPasses(quantized, [splitLargeWeights(limit, true), eliminateDeadCode]);
-  expect(sizes(split)).toEqual([184, 116, 184, 116]);
-  expect(await evaluateGraph(split, { ids })).toEqual(await evaluateGraph(quantized, { ids }));
 });
 
 test('an id outside the table fails as it does in the whole', async () => {

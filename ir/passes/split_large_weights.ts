@@ -14,9 +14,9 @@ const ROW_ALIGNMENT = 64;
  * Weights of more than `maxBytes` are cut along their rows, codes of blocks with their scales and zero points: a linear layer
  * becomes one per shard, joined; an embedding looks each id up in its own shard. The head and the table of a 3B exceed what a browser's ArrayBuffer, a WebGPU
  * binding or one file of external data can hold, and transposing them would hold them whole. A matrix that is stored narrow and widened
- * before use is cut as it is stored. `withScales`: scales and zero points count with their codes.
+ * before use is cut as it is stored.
  */
-export function splitLargeWeights(maxBytes: number, withScales = false): Pass {
+export function splitLargeWeights(maxBytes: number): Pass {
   return {
     name: 'split_large_weights',
     doc: `Linear and embedding weights of more than ${maxBytes} bytes are cut into shards of rows.`,
@@ -26,9 +26,8 @@ export function splitLargeWeights(maxBytes: number, withScales = false): Pass {
         if (!operands) return undefined;
         const found = operands.flatMap((operand) => (inputs[operand] ? [storedBehind(inputs[operand], definitionOf)] : []));
         if (!found.every((stored) => stored !== undefined)) return undefined;
-        const limited = withScales ? found : found.slice(0, 1);
-        if (sumOf(limited, ({ weight: { data } }) => data.byteLength) <= maxBytes) return undefined;
-        const shards = shardsOf(found, limited, maxBytes).map(({ first, data }, i) => ({ first, rows: data[0]!.shape[0]!, values: data.map((part, k) => valueOf(builder, found[k]!, part, i)) }));
+        if (found[0]!.weight.data.byteLength <= maxBytes) return undefined;
+        const shards = shardsOf(found, maxBytes).map(({ first, data }, i) => ({ first, rows: data[0]!.shape[0]!, values: data.map((part, k) => valueOf(builder, found[k]!, part, i)) }));
         return [node.op === 'linear' || node.op === 'quantized_linear' ? splitLinear(builder, node, inputs, shards) : splitGather(builder, node, inputs, shards)];
       }),
   };
@@ -58,10 +57,6 @@ function valueOf(b: GraphBuilder, { weight, widenedTo }: Stored, rows: TensorDat
   return widenedTo === undefined ? value : b.op(ops.cast, [value], { to: widenedTo });
 }
 
-function sumOf<T>(items: readonly T[], of: (item: T) => number): number {
-  return items.reduce((sum, item) => sum + of(item), 0);
-}
-
 /** Rows from `first` on of each part of a weight. */
 interface Shard {
   readonly first: number;
@@ -76,13 +71,14 @@ interface ShardValues {
 }
 
 /** As few shards as fit, of nearly the same size. An even number of rows: an odd number of 4-bit zero points ends within a byte. */
-function shardsOf(all: readonly Stored[], limited: readonly Stored[], maxBytes: number): readonly Shard[] {
-  const rows = all[0]!.weight.data.shape[0]!;
-  const rowBytes = sumOf(limited, ({ weight: { data } }) => byteLengthOf(data.dtype, elementCount(data.shape.slice(1))));
-  const count = Math.ceil(sumOf(limited, ({ weight: { data } }) => data.byteLength) / maxBytes);
+function shardsOf(parts: readonly Stored[], maxBytes: number): readonly Shard[] {
+  const { data } = parts[0]!.weight;
+  const rows = data.shape[0]!;
+  const rowBytes = byteLengthOf(data.dtype, elementCount(data.shape.slice(1)));
+  const count = Math.ceil(data.byteLength / maxBytes);
   const even = Math.ceil(rows / count / ROW_ALIGNMENT) * ROW_ALIGNMENT;
   const step = even * rowBytes <= maxBytes ? even : Math.max(2, Math.floor(maxBytes / rowBytes / 2) * 2);
-  return Array.from({ length: Math.ceil(rows / step) }, (_, i) => ({ first: i * step, data: all.map(({ weight: { data } }) => sliceRows(data, i * step, Math.min(rows, (i + 1) * step))) }));
+  return Array.from({ length: Math.ceil(rows / step) }, (_, i) => ({ first: i * step, data: parts.map(({ weight }) => sliceRows(weight.data, i * step, Math.min(rows, (i + 1) * step))) }));
 }
 
 /** The op over one shard in place of the whole weight. */
