@@ -1,6 +1,9 @@
 import type { Dim } from '../../../ir/dim.ts';
-import type { Kernel } from './kernel.ts';
-import type { MatrixForm } from './matrix_form.ts';
+import { coordinateTexts, ELEMENTS, perElement } from './indexing.ts';
+import { ONE, type Kernel } from './kernel.ts';
+import { formName, matrixBinding, type MatrixForm } from './matrix_form.ts';
+import { fourFunction } from './matrix_text.ts';
+import { productText } from './wgsl_text.ts';
 
 export interface Conv2dSpec {
   readonly batch: Dim;
@@ -12,11 +15,58 @@ export interface Conv2dSpec {
 }
 
 /** Bindings x[batch, channels, height, width], w ([outputs, channels · kh · kw] in a form), bias (f32), out[batch, outputs, rows, columns]. */
-export function conv2dKernel(_spec: Conv2dSpec, _form: MatrixForm, _outputs: number): Kernel {
-  throw new Error('being written');
+export function conv2dKernel(spec: Conv2dSpec, form: MatrixForm, outputs: number): Kernel {
+  const [rows, columns] = positions(spec);
+  const elements = spec.channels * spec.window[0] * spec.window[1];
+  const shape = [spec.batch, outputs, rows, columns];
+  const statements = [
+    ...coordinateTexts('index', shape).map((text, axis) => `let ${['b', 'output', 'row', 'column'][axis]} = ${text};`),
+    'var sum = bias[output];',
+    `for (var element = 0u; element < ${elements}u; element++) {`,
+    `  ${pixelText(spec)}`,
+    '  sum += pixel * w_four(output, element & ~3u)[element & 3u];',
+    '}',
+    'out[index] = sum;',
+  ];
+  return {
+    name: `conv2d_${formName(form)}`,
+    doc: `Convolution of x[batch, ${spec.channels}, ${spec.size.join(', ')}] to ${outputs} channels with windows of ${spec.window.join(' × ')} and strides ${spec.strides.join(', ')}: an invocation an element.`,
+    bindings: [
+      { name: 'x', type: 'array<f32>', access: 'read' },
+      matrixBinding('w'),
+      { name: 'bias', type: 'array<f32>', access: 'read' },
+      { name: 'out', type: 'array<f32>', access: 'read_write' },
+    ],
+    body: [fourFunction({ name: 'w', form, outputs, columns: elements }), perElement(productText(shape), statements)].join('\n\n'),
+    grid: [{ factors: shape, divide: ELEMENTS }, ONE, ONE],
+  };
 }
 
 /** The windows as rows, so that the convolution is a linear layer: bindings x, out[batch, rows · columns, channels · kh · kw]. */
-export function windowsKernel(_spec: Conv2dSpec): Kernel {
-  throw new Error('being written');
+export function windowsKernel(spec: Conv2dSpec): Kernel {
+  const [rows, columns] = positions(spec);
+  const shape = [spec.batch, rows, columns, spec.channels * spec.window[0] * spec.window[1]];
+  const statements = [...coordinateTexts('index', shape).map((text, axis) => `let ${['b', 'row', 'column', 'element'][axis]} = ${text};`), pixelText(spec), 'out[index] = pixel;'];
+  return {
+    name: 'windows',
+    doc: `Windows of ${spec.window.join(' × ')} of x[batch, ${spec.channels}, ${spec.size.join(', ')}], strides ${spec.strides.join(', ')}, as rows: an invocation an element.`,
+    bindings: [
+      { name: 'x', type: 'array<f32>', access: 'read' },
+      { name: 'out', type: 'array<f32>', access: 'read_write' },
+    ],
+    body: perElement(productText(shape), statements),
+    grid: [{ factors: shape, divide: ELEMENTS }, ONE, ONE],
+  };
+}
+
+function positions({ size, window, strides }: Conv2dSpec): readonly [number, number] {
+  const along = (axis: 0 | 1) => Math.floor((size[axis] - window[axis]) / strides[axis]) + 1;
+  return [along(0), along(1)];
+}
+
+/** `let pixel`: element `element` (channel, y, x) of the window at `row`, `column` of image `b`. */
+function pixelText({ channels, size, window, strides }: Conv2dSpec): string {
+  const channel = `(b * ${channels}u + element / ${window[0] * window[1]}u)`;
+  const y = `row * ${strides[0]}u + (element / ${window[1]}u) % ${window[0]}u`;
+  return `let pixel = x[(${channel} * ${size[0]}u + ${y}) * ${size[1]}u + column * ${strides[1]}u + element % ${window[1]}u];`;
 }

@@ -1,7 +1,10 @@
 import type { Dim } from '../../../ir/dim.ts';
 import type { Epilogue } from './expression.ts';
-import type { Kernel } from './kernel.ts';
-import type { MatrixForm } from './matrix_form.ts';
+import { ELEMENTS, perElement } from './indexing.ts';
+import { ONE, type Kernel } from './kernel.ts';
+import { formName, matrixBinding, type MatrixForm } from './matrix_form.ts';
+import { fourFunction } from './matrix_text.ts';
+import { productText } from './wgsl_text.ts';
 
 export interface GatherSpec {
   /** Sizes whose product is the number of ids. */
@@ -15,6 +18,36 @@ export interface GatherSpec {
 }
 
 /** Rows of a table as f32 [rows, columns]: bindings ids (i32), w0, w1, …, the epilogue's operands, out. */
-export function gatherKernel(_spec: GatherSpec): Kernel {
-  throw new Error('being written');
+export function gatherKernel({ rows, columns, form, parts, epilogue }: GatherSpec): Kernel {
+  const fours = Math.ceil(columns / 4);
+  const reads = parts.map(({ first, count }, i) => {
+    const condition = first === 0 ? `id < ${count}u` : `id - ${first}u < ${count}u`;
+    return [`${i === 0 ? '' : 'else '}if (${condition}) { four = w${i}_four(${first === 0 ? 'id' : `id - ${first}u`}, first_column); }`];
+  });
+  const statements = [
+    `let row = index / ${fours}u;`,
+    `let first_column = 4u * (index % ${fours}u);`,
+    'let id = u32(ids[row]);',
+    'var four: vec4<f32>;',
+    ...reads.flat(),
+    'else { return; }',
+    `for (var i = 0u; i < ${columns % 4 === 0 ? '4u' : `min(4u, ${columns}u - first_column)`}; i++) {`,
+    '  let column = first_column + i;',
+    '  let y0 = four[i];',
+    `  out[row * ${columns}u + column] = ${epilogue.text};`,
+    '}',
+  ];
+  const functions = parts.map(({ count }, i) => fourFunction({ name: `w${i}`, form, outputs: count, columns }));
+  return {
+    name: `gather_${formName(form)}`,
+    doc: `Rows of a table of ${columns} columns (${formName(form)}) at ids: an invocation four neighbours.`,
+    bindings: [
+      { name: 'ids', type: 'array<i32>', access: 'read' },
+      ...parts.map((_, i) => matrixBinding(`w${i}`)),
+      ...epilogue.operands.map(({ name, type }) => ({ name, type, access: 'read' as const })),
+      { name: 'out', type: 'array<f32>', access: 'read_write' },
+    ],
+    body: [...epilogue.functions, ...functions, perElement(productText([...rows, fours]), statements)].join('\n\n'),
+    grid: [{ factors: [...rows, fours], divide: ELEMENTS }, ONE, ONE],
+  };
 }
