@@ -1,6 +1,7 @@
 import { byteLengthOf, type DType } from '../dtypes/index.ts';
 import { elementCount, readRange, type ReadOptions, type TensorData } from '../tensor.ts';
 import { castData } from '../views/cast.ts';
+import { rememberCodes } from './code_runs.ts';
 import { QuantizeError } from './error.ts';
 import type { QuantizeExecutor, QuantizeJob } from './executor.ts';
 import { inOrder } from './in_order.ts';
@@ -30,6 +31,8 @@ export interface LazyMatrix {
   readonly executor: QuantizeExecutor;
   /** Whether codes follow from weight, scale and zero point: where these are known, codes are made again without a search. */
   readonly codesFollow: boolean;
+  /** What codes depend on beside their row, where that can be told; equal for equal computations. */
+  readonly recipe?: string;
   job(run: RowRun): QuantizeJob | Promise<QuantizeJob>;
 }
 
@@ -41,20 +44,21 @@ export function lazyQuantized(matrix: LazyMatrix): QuantizedMatrix {
   const results = new Results(matrix);
   const { source, layout } = matrix;
   const { rows, blocks, form, dtype } = layout;
-  const tensor = (type: DType, shape: readonly number[], part: (done: Done) => ArrayBufferView): TensorData => {
+  const tensor = (type: DType, shape: readonly number[], part: (done: Done) => ArrayBufferView, kind: string): TensorData => {
     const byteLength = byteLengthOf(type, elementCount(shape));
-    return {
+    const data: TensorData = {
       dtype: type,
       shape,
       byteLength,
       ...(source.from && { from: source.from }),
-      chunks: (options) => results.read(byteLength, type === dtype && shape.length === 3 ? 'codes' : 'choices', part, options),
+      chunks: (options) => results.read(byteLength, kind === 'codes' ? 'codes' : 'choices', part, options),
     };
+    return matrix.recipe === undefined ? data : rememberCodes(data, source, `${kind} ${matrix.recipe}`);
   };
-  const q = tensor(dtype, [rows, blocks, form.block], (done) => done.q!);
-  const scales = castData(tensor('f16', [rows, blocks], (done) => done.choices.scales), 'f32');
+  const q = tensor(dtype, [rows, blocks, form.block], (done) => done.q!, 'codes');
+  const scales = castData(tensor('f16', [rows, blocks], (done) => done.choices.scales, 'scales'), 'f32');
   if (form.symmetric) return { q, scales };
-  const zeros = tensor(form.floatZero ? 'f16' : 'u8', [rows, blocks], (done) => done.choices.zeros!);
+  const zeros = tensor(form.floatZero ? 'f16' : 'u8', [rows, blocks], (done) => done.choices.zeros!, 'zeros');
   return { q, scales, zeros: castData(zeros, form.floatZero ? 'f32' : dtype) };
 }
 

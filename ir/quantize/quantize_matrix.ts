@@ -31,7 +31,8 @@ export function quantizeMatrix(data: TensorData, scheme: Scheme, { importance, a
   const { dtype } = source;
   if (!isWeightType(dtype)) throw new TypeError(`weights of ${dtype}`);
   const { algorithm } = scheme;
-  return lazyQuantized({ source, layout, executor, codesFollow: true, job: ({ bytes, rows }) => ({ bytes, dtype, rows, columns, form, algorithm, importance: relative }) });
+  const recipe = importance ? undefined : JSON.stringify([form, algorithm]);
+  return lazyQuantized({ source, layout, executor, codesFollow: true, ...(recipe && { recipe }), job: ({ bytes, rows }) => ({ bytes, dtype, rows, columns, form, algorithm, importance: relative }) });
 }
 
 /** The tensor's own 16 bits where `data` only widens them: half the bytes to move, and no conversion. */

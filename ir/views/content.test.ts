@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { tensorData, tensorOf } from '../tensor.ts';
 import { castData } from './cast.ts';
 import { concatRows, padRows } from './concat.ts';
-import { contentKey, rowsBeforeZeros } from './content.ts';
+import { contentKey, rowsOfFirstRun } from './content.ts';
 import { reshapeData, sliceRows } from './select.ts';
 import { transposeData } from './transpose.ts';
 
@@ -27,10 +27,10 @@ test('other elements, shapes, dtypes and orders have others', () => {
   expect(sameKey(tensorData(tensorOf('f32', [1], [1])), tensorData(tensorOf('f32', [1], [1])))).toBe(false);
 });
 
-test('rows that were added as zeros are known', () => {
-  expect(rowsBeforeZeros(padRows(source, 9))).toBe(6);
-  expect(rowsBeforeZeros(castData(padRows(source, 9), 'f16'))).toBe(6);
-  expect(rowsBeforeZeros(sliceRows(padRows(source, 9), 0, 7))).toBe(6);
-  expect(rowsBeforeZeros(source)).toBe(6);
-  expect(rowsBeforeZeros(transposeData(padRows(source, 9), [1, 0]))).toBe(4);
+test('rows that were added as zeros are told from those before', () => {
+  expect(rowsOfFirstRun(padRows(source, 9))).toBe(6);
+  expect(rowsOfFirstRun(castData(padRows(source, 9), 'f16'))).toBe(6);
+  expect(rowsOfFirstRun(sliceRows(padRows(source, 9), 0, 7))).toBe(6);
+  expect(rowsOfFirstRun(source)).toBe(6);
+  expect(rowsOfFirstRun(transposeData(padRows(source, 9), [1, 0]))).toBe(4);
 });

@@ -17,13 +17,16 @@ export function contentKey(data: TensorData): string {
   return `${dtype}[${data.shape.join()}]${order} ${runsOf(source).map(runKey).join('+')}`;
 }
 
-/** Rows of the first axis before those at its end that are known to be zeros: what padRows has added. */
-export function rowsBeforeZeros(data: TensorData): number {
+/**
+ * Rows of the first axis that are the first part of what was joined to make the data: of a table that zeros fill up, those before them.
+ * All rows of other data.
+ */
+export function rowsOfFirstRun(data: TensorData): number {
   const view = viewBehind(data);
   const rows = data.shape[0] ?? 0;
-  const last = runsOf(view.source).at(-1);
-  if (!last || !isZeros(last) || !isStraight(view)) return rows;
-  return Math.ceil((elementCount(data.shape) - last.count) / elementCount(data.shape.slice(1)));
+  const [first] = runsOf(view.source);
+  const inRows = (first?.count ?? 0) / elementCount(data.shape.slice(1));
+  return isStraight(view) && Number.isInteger(inRows) && inRows > 0 ? inRows : rows;
 }
 
 function runKey(run: Run): string {

@@ -1,7 +1,7 @@
 import type { Node, Value } from '../../../ir/graph.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
 import { castData } from '../../../ir/views/cast.ts';
-import { contentKey, rowsBeforeZeros } from '../../../ir/views/content.ts';
+import { contentKey, rowsOfFirstRun } from '../../../ir/views/content.ts';
 import { dequantizedData } from '../../../ir/views/dequantize.ts';
 import { sliceRows } from '../../../ir/views/select.ts';
 import { viewBehind } from '../../../ir/views/view.ts';
@@ -47,8 +47,8 @@ export function rowsOf({ name, form, columns, parts }: MatrixSource, first: numb
 
 /** The rows of a table, and those of zeros that fill it up: a head has the first alone. */
 export function zeroRowsApart(matrix: MatrixSource): readonly MatrixSource[] {
-  const rows = rowsBeforeZeros(matrix.parts.kind === 'float' ? matrix.parts.data : matrix.parts.scales);
-  return rows === matrix.rows || rows === 0 ? [matrix] : [rowsOf(matrix, 0, rows), rowsOf(matrix, rows, matrix.rows - rows)];
+  const rows = rowsOfFirstRun(matrix.parts.kind === 'float' ? matrix.parts.data : matrix.parts.scales);
+  return rows === matrix.rows ? [matrix] : [rowsOf(matrix, 0, rows), rowsOf(matrix, rows, matrix.rows - rows)];
 }
 
 export function sameForm(a: MatrixForm, b: MatrixForm): boolean {

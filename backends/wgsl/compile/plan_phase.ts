@@ -77,6 +77,6 @@ function lastWrites(dispatches: readonly Dispatch[]): readonly (readonly Value[]
 
 /** The names by which the outside knows what a value's memory holds; its own name where there are none. */
 function namesOf(value: Value, ports: readonly Port[], rootOf: (value: Value) => Value): readonly Port[] {
-  const known = ports.filter((port) => rootOf(port.value) === value);
+  const known = ports.filter((port, i) => rootOf(port.value) === value && ports.findIndex(({ name }) => name === port.name) === i);
   return known.length > 0 ? known : [{ name: value.name, value }];
 }

@@ -1,5 +1,7 @@
-import type { Node } from '../../../../ir/graph.ts';
+import type { Node, Value } from '../../../../ir/graph.ts';
+import { printType } from '../../../../ir/type.ts';
 import { elementwiseKernel } from '../../kernels/elementwise.ts';
+import type { ValueExpression } from '../../kernels/value_expression.ts';
 import { expressionFor, isExpression, typeOf } from '../expression.ts';
 import type { PhaseContext } from '../phase_context.ts';
 
@@ -13,7 +15,20 @@ export function expressionRegion(context: PhaseContext, node: Node): boolean {
   const whole = expressionFor(context, root);
   const { expression, operands } = whole.operands.length <= MOST_OPERANDS ? whole : expressionFor(context, root, 1);
   if (operands.length > MOST_OPERANDS) return false;
-  const kernel = elementwiseKernel({ name: node.op, doc: `%${root.name}`, operands: operands.map(typeOf), result: expression });
+  const { name, doc } = described(expression, root);
+  const kernel = elementwiseKernel({ name, doc, operands: operands.map(typeOf), result: expression });
   context.put({ label: root.name, kernel, operands: [...operands.map((value) => context.read(value)), context.write(root)] });
   return true;
+}
+
+/** A name by the first ops, those that come last first, and all of them for the reader: equal expressions have equal ones. */
+function described(expression: ValueExpression, root: Value): { readonly name: string; readonly doc: string } {
+  const ops = [...new Set(opsOf(expression))];
+  return { name: ops.slice(0, 3).join('_') || 'copy', doc: `${printType(root.type)} by ${ops.join(', ') || 'copying'}` };
+}
+
+function opsOf(expression: ValueExpression): readonly string[] {
+  const name = expression.kind === 'op' ? expression.op : expression.kind;
+  const inner = 'inputs' in expression ? expression.inputs : 'input' in expression ? [expression.input] : 'table' in expression ? [expression.table, expression.indices] : [];
+  return [...(['operand', 'literal', 'reshape'].includes(name) ? [] : [name]), ...inner.flatMap(opsOf)];
 }

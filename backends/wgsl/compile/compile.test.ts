@@ -1,0 +1,71 @@
+import { describe, expect, test } from 'vitest';
+import { storeWeights, runPassesOnProgram } from '../../../ir/passes/index.ts';
+import { tinyProgram } from '../../testing/tiny_program.ts';
+import { GEMMA_1, GEMMA_2, tinyGemma } from '../testing/tiny_gemma.ts';
+import { compile, type CompiledProgram } from './compile.ts';
+
+/** Shaders of the steps of a phase, in order, without sizes. */
+function steps({ plan, shaders }: CompiledProgram, phase: string): readonly string[] {
+  return plan.phases.find(({ name }) => name === phase)!.steps.map(({ pipeline }) => shaders[plan.pipelines[pipeline]!.variants.at(-1)!.shader]!.path.replace('shaders/', '').replace('.wgsl', ''));
+}
+
+const labels = ({ plan }: CompiledProgram, phase: string) => plan.phases.find(({ name }) => name === phase)!.steps.map(({ label }) => label);
+
+describe('one new token', () => {
+  test('Gemma 1: norm and heads, attention in two, o, gated, down: and around the layers embedding, mask, last norm and head', () => {
+    const compiled = compile(tinyGemma({ ...GEMMA_1, layers: 3 }));
+    expect(steps(compiled, 'embed_tokens.step')).toHaveLength(1);
+    expect(labels(compiled, 'decoder.step').slice(0, 8)).toEqual([]);
+    expect(steps(compiled, 'decoder.step')).toHaveLength(1 + 3 * 6 + 2);
+  });
+
+  test('Gemma 2: two kernels more a layer, for the norms behind attention and MLP with the next ones', () => {
+    expect(steps(compile(tinyGemma({ ...GEMMA_2, layers: 3 })), 'decoder.step')).toHaveLength(1 + 3 * 8 + 2);
+  });
+});
+
+describe('weights', () => {
+  test('the table and the head are one range, heads of a layer another, gate and up a third', () => {
+    const { weights } = compile(tinyGemma({ ...GEMMA_1, layers: 1 }));
+    expect(weights.map(({ name }) => name)).toEqual([]);
+  });
+
+  test('f16 weights lie as they are stored', () => {
+    const stored = runPassesOnProgram(tinyGemma(GEMMA_1), [storeWeights('f16')]);
+    const bytes = (program: typeof stored) => compile(program).weights.reduce((sum, { data }) => sum + data.byteLength, 0);
+    expect(bytes(stored) / bytes(tinyGemma(GEMMA_1))).toBeLessThan(0.6);
+  });
+
+  test('what exceeds a binding is cut along its rows', () => {
+    const { weights, plan } = compile(tinyGemma(GEMMA_1), { bindingLimit: 32768 });
+    expect(Math.max(...weights.map(({ data }) => data.byteLength))).toBeLessThanOrEqual(32768);
+    expect(plan.phases.length).toBeGreaterThan(0);
+  });
+});
+
+test('every graph compiles, and every weight and buffer of a step is there', () => {
+  for (const program of [tinyProgram(), tinyGemma(GEMMA_1), tinyGemma(GEMMA_2)]) {
+    const { plan, weights } = compile(program);
+    for (const { steps } of plan.phases)
+      for (const { bindings, pipeline } of steps) {
+        expect(bindings).toHaveLength(plan.pipelines[pipeline]!.access.length);
+        expect(bindings.length).toBeLessThanOrEqual(8);
+        for (const { kind, index } of bindings) expect(index).toBeLessThan(kind === 'weight' ? weights.length : plan.buffers.length);
+      }
+  }
+});
+
+test('no step reads and writes one buffer', () => {
+  const { plan } = compile(tinyGemma(GEMMA_2));
+  for (const { steps } of plan.phases)
+    for (const { bindings, pipeline, label } of steps) {
+      const { access } = plan.pipelines[pipeline]!;
+      const buffers = (wanted: string) => bindings.flatMap(({ kind, index }, i) => (kind === 'buffer' && access[i] === wanted ? [index] : []));
+      expect(buffers('read').filter((index) => buffers('read_write').includes(index)), label).toEqual([]);
+    }
+});
+
+test('two compilations give one plan', () => {
+  const text = () => JSON.stringify(compile(tinyGemma(GEMMA_1)).plan);
+  expect(text()).toBe(text());
+});
