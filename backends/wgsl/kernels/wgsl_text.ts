@@ -5,9 +5,15 @@ import type { Kernel } from './kernel.ts';
 /** A size as WGSL of type u32: `dims.past + dims.seq`, `72u`. */
 export function dimText(dim: Dim): string {
   if (typeof dim === 'number') return `${dim}u`;
-  const terms = dim.terms.map(([name, factor]) => (factor === 1 ? `dims.${name}` : `${factor}u * dims.${name}`));
-  const text = [...terms, ...(dim.offset === 0 ? [] : [`${dim.offset}u`])].join(' + ');
-  return terms.length + (dim.offset === 0 ? 0 : 1) > 1 ? `(${text})` : text;
+  const parts = [...dim.terms.map(([name, factor]) => ({ factor, name: `dims.${name}` })), ...(dim.offset === 0 ? [] : [{ factor: dim.offset, name: undefined }])];
+  const ordered = [...parts.filter(({ factor }) => factor > 0), ...parts.filter(({ factor }) => factor < 0)]; // u32: what is subtracted comes last
+  const text = ordered.map(({ factor, name }, i) => `${i === 0 ? '' : factor < 0 ? ' - ' : ' + '}${termText(Math.abs(factor), name)}`).join('');
+  return parts.length > 1 ? `(${text})` : text;
+}
+
+function termText(factor: number, name: string | undefined): string {
+  if (name === undefined) return `${factor}u`;
+  return factor === 1 ? name : `${factor}u * ${name}`;
 }
 
 /** A product of sizes as WGSL. */
