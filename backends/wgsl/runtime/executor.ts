@@ -1,0 +1,282 @@
+import { CAPACITY, type Phase, type Plan, type PlannedValue, type Step } from '../bundle/plan.ts';
+import { RuntimeError } from './errors.ts';
+import { packed, runsOf, storedPieces, type Elements } from './layout.ts';
+import { createPipelines, type PipelineChoice, type StepPipeline } from './pipelines.ts';
+import { bytesOf, extentOf, sizeOf } from './sizes.ts';
+import { uploadShards } from './upload.ts';
+
+/** Workgroups along one axis that every device allows. */
+const MAX_WORKGROUPS = 65535;
+
+export interface ExecutorOptions {
+  /** The bytes of a shard, in order. */
+  readShard(index: number): AsyncIterable<Uint8Array>;
+  readShader(index: number): Promise<string>;
+  readonly signal?: AbortSignal;
+  /** Hears of weights: bytes uploaded of all. */
+  readonly onProgress?: (loaded: number, total: number) => void;
+}
+
+/** What was done so far, for tests and benchmarks: none of it is a time. */
+export interface Counters {
+  dispatches: number;
+  submits: number;
+  passes: number;
+  bindGroups: number;
+  readbackBytes: number;
+  uploadedBytes: number;
+  /** Bytes of all buffers that exist now, and the most there were at once. */
+  deviceBytes: number;
+  peakDeviceBytes: number;
+}
+
+export interface ReadTensor {
+  readonly type: PlannedValue['type'];
+  readonly shape: readonly number[];
+  readonly data: Elements;
+}
+
+/**
+ * A plan on a device: weights, memory and pipelines. Bind groups are made when a step is first encoded and stay until memory has to
+ * grow. Not for two runs at once.
+ */
+export class Executor {
+  readonly device: GPUDevice;
+  readonly plan: Plan;
+  readonly counters: Counters = { dispatches: 0, submits: 0, passes: 0, bindGroups: 0, readbackBytes: 0, uploadedBytes: 0, deviceBytes: 0, peakDeviceBytes: 0 };
+  /** For each pipeline the variant that runs, and why. */
+  readonly choices: readonly PipelineChoice[];
+  /** Sizes, as kernels read them; also storage, for the kernel that advances `past`. */
+  readonly dims: GPUBuffer;
+  readonly #pipelines: readonly StepPipeline[];
+  readonly #shards: readonly GPUBuffer[];
+  readonly #buffers: (GPUBuffer | undefined)[];
+  readonly #sizes: number[];
+  #groups = new Map<Step, GPUBindGroup>();
+  #disposed = false;
+
+  private constructor(device: GPUDevice, plan: Plan, pipelines: readonly StepPipeline[], choices: readonly PipelineChoice[], shards: readonly GPUBuffer[]) {
+    this.device = device;
+    this.plan = plan;
+    this.#pipelines = pipelines;
+    this.choices = choices;
+    this.#shards = shards;
+    this.#buffers = plan.buffers.map(() => undefined);
+    this.#sizes = plan.symbols.map(() => 1);
+    this.dims = device.createBuffer({ label: 'dims', size: Math.ceil((4 * plan.symbols.length) / 16) * 16, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC });
+    this.#count(this.dims.size + shards.reduce((sum, shard) => sum + shard.size, 0));
+  }
+
+  /** Uploads the weights while the pipelines compile. @throws RuntimeError; the signal's reason when it is aborted. Nothing stays on the device then. */
+  static async create(device: GPUDevice, plan: Plan, options: ExecutorOptions): Promise<Executor> {
+    const uploading = uploadShards(device, plan, options);
+    const compiling = createPipelines(device, plan, options);
+    const [uploaded, compiled] = await Promise.allSettled([uploading, compiling]);
+    if (uploaded.status === 'fulfilled' && compiled.status === 'fulfilled') {
+      const executor = new Executor(device, plan, compiled.value.pipelines, compiled.value.choices, uploaded.value);
+      executor.counters.uploadedBytes = plan.shards.reduce((sum, shard) => sum + shard.byteLength, 0);
+      return executor;
+    }
+    if (uploaded.status === 'fulfilled') for (const shard of uploaded.value) shard.destroy();
+    options.signal?.throwIfAborted();
+    throw uploaded.status === 'rejected' ? uploaded.reason : (compiled as PromiseRejectedResult).reason;
+  }
+
+  /** @throws RuntimeError `bad_input` when the plan has no such phase */
+  phase(name: string): Phase {
+    const phase = this.plan.phases.find((p) => p.name === name);
+    if (!phase) throw new RuntimeError('bad_input', `there is no phase "${name}"`, `there are ${this.plan.phases.map((p) => p.name).join(', ')}`);
+    return phase;
+  }
+
+  size(symbol: string): number {
+    return this.#sizes[this.#symbol(symbol)]!;
+  }
+
+  /** States sizes for what follows; memory grows where it must (its contents are then gone). */
+  setSizes(values: Readonly<Record<string, number>>): void {
+    this.#alive();
+    for (const [name, value] of Object.entries(values)) this.#sizes[this.#symbol(name)] = value;
+    this.device.queue.writeBuffer(this.dims, 0, Uint32Array.from(this.#sizes));
+  }
+
+  /** What the host knows of sizes that a kernel has advanced in `dims` itself. */
+  noteSizes(values: Readonly<Record<string, number>>): void {
+    for (const [name, value] of Object.entries(values)) this.#sizes[this.#symbol(name)] = value;
+  }
+
+  /** Memory of every value that a phase touches, for the present sizes. @throws RuntimeError `small_limit` */
+  reserve(phase: Phase): void {
+    this.#alive();
+    const used = new Set([...phase.inputs, ...phase.outputs, ...phase.stages].map((value) => value.buffer));
+    for (const step of phase.steps) for (const binding of step.bindings) if (binding.kind === 'buffer') used.add(binding.index);
+    for (const index of used) this.#grow(index);
+  }
+
+  /** The buffer of a port or stage, grown to the present sizes. @throws RuntimeError when no phase has it */
+  bufferOf(name: string): GPUBuffer {
+    return this.#grow(this.#value(name).buffer);
+  }
+
+  /** Puts packed elements into a port. */
+  write(name: string, data: Elements): void {
+    const value = this.#value(name);
+    const runs = runsOf(value, this.#sizes, this.#capacity());
+    const expected = runs.shape.reduce((a, b) => a * b, 1);
+    if (data.length !== expected) throw new RuntimeError('bad_input', `"${name}" has ${data.length} elements`, `[${runs.shape.join(', ')}] are ${expected}`);
+    const buffer = this.#grow(value.buffer);
+    for (const { offset, piece } of storedPieces(data, runs)) this.device.queue.writeBuffer(buffer, 4 * offset, piece as Float32Array<ArrayBuffer>);
+  }
+
+  /** Encodes a phase into an open pass. */
+  encode(pass: GPUComputePassEncoder, phase: Phase, steps: readonly Step[] = phase.steps): void {
+    for (const step of steps) {
+      const { pipeline } = this.#pipelines[step.pipeline]!;
+      const [x, y, z] = step.grid.map((extent) => extentOf(extent, this.#sizes)) as [number, number, number];
+      if (x * y * z === 0) continue;
+      const folded = Math.ceil(x / MAX_WORKGROUPS);
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, this.#group(step));
+      pass.dispatchWorkgroups(Math.ceil(x / folded), y * folded, z);
+      this.counters.dispatches++;
+    }
+  }
+
+  /** Runs a phase. `stages` are copied behind their steps, since their memory is used again: `read` gives those. */
+  async run(name: string, { stages = [] }: { readonly stages?: readonly string[] } = {}): Promise<ReadonlyMap<string, ReadTensor>> {
+    const phase = this.phase(name);
+    this.reserve(phase);
+    const copies: { readonly value: PlannedValue; readonly buffer: GPUBuffer }[] = [];
+    const encoder = this.device.createCommandEncoder({ label: name });
+    let from = 0;
+    const flush = (to: number) => {
+      if (to === from) return;
+      const pass = encoder.beginComputePass({ label: name });
+      this.counters.passes++;
+      this.encode(pass, phase, phase.steps.slice(from, to));
+      pass.end();
+      from = to;
+    };
+    const wanted = new Set(stages);
+    const copy = (value: PlannedValue) => {
+      if (!wanted.delete(value.name)) return;
+      const source = this.#grow(value.buffer);
+      const buffer = this.device.createBuffer({ size: source.size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+      encoder.copyBufferToBuffer(source, 0, buffer, 0, source.size);
+      copies.push({ value, buffer });
+    };
+    for (const value of phase.inputs) for (const stage of phase.stages) if (stage.buffer === value.buffer) copy(stage);
+    phase.steps.forEach((step, i) => {
+      const made = step.produces.filter((value) => wanted.has(value.name));
+      if (made.length === 0) return;
+      flush(i + 1);
+      for (const value of made) copy(value);
+    });
+    flush(phase.steps.length);
+    this.submit(encoder);
+    const found = new Map<string, ReadTensor>();
+    for (const { value, buffer } of copies) found.set(value.name, await this.#take(value, buffer));
+    return found;
+  }
+
+  submit(encoder: GPUCommandEncoder): void {
+    this.device.queue.submit([encoder.finish()]);
+    this.counters.submits++;
+  }
+
+  /** The packed elements of a port as they are after what was submitted. */
+  async read(name: string): Promise<ReadTensor> {
+    this.#alive();
+    const value = this.#value(name);
+    const source = this.#grow(value.buffer);
+    const buffer = this.device.createBuffer({ size: source.size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const encoder = this.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(source, 0, buffer, 0, source.size);
+    this.submit(encoder);
+    return this.#take(value, buffer);
+  }
+
+  /** Gives all memory back. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const buffer of [this.dims, ...this.#shards, ...this.#buffers]) buffer?.destroy();
+    this.#groups.clear();
+    this.counters.deviceBytes = 0;
+  }
+
+  async #take(value: PlannedValue, buffer: GPUBuffer): Promise<ReadTensor> {
+    const runs = runsOf(value, this.#sizes, this.#capacity());
+    try {
+      await buffer.mapAsync(GPUMapMode.READ, 0, Math.min(buffer.size, Math.max(16, 4 * runs.storedLength)));
+      const bytes = buffer.getMappedRange(0, Math.min(buffer.size, Math.max(16, 4 * runs.storedLength))).slice(0, 4 * runs.storedLength);
+      this.counters.readbackBytes += bytes.byteLength;
+      const stored = value.type === 'f32' ? new Float32Array(bytes) : value.type === 'i32' ? new Int32Array(bytes) : new Uint32Array(bytes);
+      return { type: value.type, shape: runs.shape, data: packed(stored, runs) };
+    } finally {
+      buffer.destroy();
+    }
+  }
+
+  #group(step: Step): GPUBindGroup {
+    const known = this.#groups.get(step);
+    if (known) return known;
+    const resources = step.bindings.map(({ kind, index }) => {
+      if (kind === 'buffer') return { buffer: this.#grow(index) };
+      const { shard, offset, byteLength } = this.plan.weights[index]!;
+      return { buffer: this.#shards[shard]!, offset, size: Math.ceil(byteLength / 16) * 16 };
+    });
+    const group = this.device.createBindGroup({ label: step.label, layout: this.#pipelines[step.pipeline]!.layout, entries: [{ buffer: this.dims }, ...resources].map((resource, binding) => ({ binding, resource })) });
+    this.#groups.set(step, group);
+    this.counters.bindGroups++;
+    return group;
+  }
+
+  /** A buffer that holds what it must for the present sizes. */
+  #grow(index: number): GPUBuffer {
+    const planned = this.plan.buffers[index]!;
+    const size = Math.ceil(bytesOf(planned, this.#sizes) / 16) * 16;
+    const known = this.#buffers[index];
+    if (known && known.size >= size) return known;
+    const { maxStorageBufferBindingSize, maxBufferSize } = this.device.limits;
+    const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+    if (size > most) throw new RuntimeError('small_limit', `${planned.label} needs ${size} bytes in one buffer, this device allows ${most}`, 'use fewer tokens, a smaller batch or smaller pictures');
+    known?.destroy();
+    this.#count(size - (known?.size ?? 0));
+    const buffer = this.device.createBuffer({ label: planned.label, size, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
+    this.#buffers[index] = buffer;
+    this.#groups = new Map();
+    return buffer;
+  }
+
+  #count(bytes: number): void {
+    this.counters.deviceBytes += bytes;
+    this.counters.peakDeviceBytes = Math.max(this.counters.peakDeviceBytes, this.counters.deviceBytes);
+  }
+
+  #value(name: string): PlannedValue {
+    for (const { inputs, outputs, stages } of this.plan.phases)
+      for (const value of [...inputs, ...outputs, ...stages]) if (value.name === name) return value;
+    throw new RuntimeError('bad_input', `no phase has a tensor "${name}"`);
+  }
+
+  #symbol(name: string): number {
+    const index = this.plan.symbols.indexOf(name);
+    if (index < 0) throw new RuntimeError('bad_input', `the plan has no size "${name}"`, `it has ${this.plan.symbols.join(', ')}`);
+    return index;
+  }
+
+  #capacity(): number {
+    const index = this.plan.symbols.indexOf(CAPACITY);
+    return index < 0 ? 1 : this.#sizes[index]!;
+  }
+
+  #alive(): void {
+    if (this.#disposed) throw new RuntimeError('disposed', 'this model was disposed', 'load it again');
+  }
+}
+
+/** The value that an input of a phase states for a size: 0 means all of an axis. */
+export function scalarSizes(phase: Phase, plan: Plan, inputs: Readonly<Record<string, number>>, sizes: readonly number[]): Record<string, number> {
+  return Object.fromEntries(phase.scalars.map(({ symbol, input, whenZero }) => [plan.symbols[symbol]!, inputs[input] || sizeOf(whenZero, sizes)]));
+}

@@ -1,0 +1,73 @@
+import type { Access, Pipeline, Plan } from '../bundle/plan.ts';
+import { RuntimeError } from './errors.ts';
+
+export interface StepPipeline {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** Which variant of a kernel runs here. */
+export interface PipelineChoice {
+  readonly shader: string;
+  readonly features: readonly string[];
+  /** Why not a better one; empty when the best runs. */
+  readonly reason: string;
+}
+
+export interface PipelineOptions {
+  readShader(index: number): Promise<string>;
+  readonly signal?: AbortSignal;
+}
+
+/** All pipelines of a plan, compiled side by side. @throws RuntimeError `missing_feature`, `bad_shader` with the compiler's message */
+export async function createPipelines(device: GPUDevice, plan: Plan, { readShader, signal }: PipelineOptions): Promise<{ pipelines: StepPipeline[]; choices: PipelineChoice[] }> {
+  const modules = new Map<number, Promise<GPUShaderModule>>();
+  const layouts = new Map<string, GPUBindGroupLayout>();
+  const moduleOf = (index: number): Promise<GPUShaderModule> => {
+    const known = modules.get(index) ?? readShader(index).then((code) => device.createShaderModule({ label: plan.shaders[index]!.path, code }));
+    modules.set(index, known);
+    return known;
+  };
+  const layoutOf = (access: readonly Access[]): GPUBindGroupLayout => {
+    const key = access.join();
+    const known = layouts.get(key) ?? device.createBindGroupLayout({ label: key, entries: layoutEntries(access) });
+    layouts.set(key, known);
+    return known;
+  };
+  const choices = plan.pipelines.map((pipeline) => choose(device, plan, pipeline));
+  const made = await Promise.all(
+    plan.pipelines.map(async ({ access }, i) => {
+      const { variant } = choices[i]!;
+      const module = await moduleOf(variant.shader);
+      signal?.throwIfAborted();
+      const layout = layoutOf(access);
+      const label = plan.shaders[variant.shader]!.path;
+      try {
+        const pipeline = await device.createComputePipelineAsync({ label, layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }), compute: { module, entryPoint: 'main' } });
+        return { pipeline, layout };
+      } catch (cause) {
+        const { messages } = await module.getCompilationInfo();
+        const said = messages.filter((m) => m.type === 'error').map((m) => `line ${m.lineNum}: ${m.message}`).join('; ');
+        throw new RuntimeError('bad_shader', `${label} does not compile here${said && `: ${said}`}`, undefined, { cause });
+      }
+    }),
+  );
+  return { pipelines: made, choices: choices.map(({ choice }) => choice) };
+}
+
+function choose(device: GPUDevice, plan: Plan, { variants }: Pipeline) {
+  const missing = (features: readonly string[]) => features.filter((feature) => !device.features.has(feature));
+  const variant = variants.find(({ features }) => missing(features).length === 0);
+  const [best] = variants;
+  if (!variant) throw new RuntimeError('missing_feature', `${plan.shaders[best!.shader]!.path} needs ${variants.map(({ features }) => features.join(' and ')).join(', or ')}`, 'use a device with it');
+  const lacking = missing(best!.features);
+  return { variant, choice: { shader: plan.shaders[variant.shader]!.path, features: variant.features, reason: variant === best ? '' : `this device has no ${lacking.join(', ')}` } };
+}
+
+function layoutEntries(access: readonly Access[]): GPUBindGroupLayoutEntry[] {
+  const visibility = GPUShaderStage.COMPUTE;
+  return [
+    { binding: 0, visibility, buffer: { type: 'uniform' } },
+    ...access.map((kind, i): GPUBindGroupLayoutEntry => ({ binding: i + 1, visibility, buffer: { type: kind === 'read' ? 'read-only-storage' : 'storage' } })),
+  ];
+}

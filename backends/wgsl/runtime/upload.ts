@@ -1,0 +1,67 @@
+import type { Plan } from '../bundle/plan.ts';
+import { RuntimeError } from './errors.ts';
+
+export interface UploadOptions {
+  readShard(index: number): AsyncIterable<Uint8Array>;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (loaded: number, total: number) => void;
+}
+
+/** Bytes that wait in the queue before the host waits for the device: so much, and a chunk, is all that it holds. */
+const IN_FLIGHT_BYTES = 64 * 1024 * 1024;
+
+/** Every shard as one buffer. @throws RuntimeError when a shard is short or long; whatever readShard throws. Nothing stays on the device then. */
+export async function uploadShards(device: GPUDevice, { shards }: Plan, { readShard, signal, onProgress }: UploadOptions): Promise<GPUBuffer[]> {
+  const buffers: GPUBuffer[] = [];
+  const total = shards.reduce((sum, shard) => sum + shard.byteLength, 0);
+  let [loaded, waiting] = [0, 0];
+  try {
+    for (const [index, { path, byteLength }] of shards.entries()) {
+      signal?.throwIfAborted();
+      const buffer = device.createBuffer({ label: path, size: Math.ceil(byteLength / 16) * 16, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
+      buffers.push(buffer);
+      let at = 0;
+      for await (const chunk of inWords(readShard(index))) {
+        signal?.throwIfAborted();
+        if (at + chunk.byteLength > buffer.size) throw damaged(path, byteLength, 'it is longer');
+        device.queue.writeBuffer(buffer, at, chunk as Uint8Array<ArrayBuffer>);
+        at += chunk.byteLength;
+        loaded += chunk.byteLength;
+        waiting += chunk.byteLength;
+        onProgress?.(Math.min(loaded, total), total);
+        if (waiting < IN_FLIGHT_BYTES) continue;
+        await device.queue.onSubmittedWorkDone();
+        waiting = 0;
+      }
+      if (at < byteLength) throw damaged(path, byteLength, `it ends after ${at}`);
+    }
+    return buffers;
+  } catch (error) {
+    for (const buffer of buffers) buffer.destroy();
+    throw error;
+  }
+}
+
+function damaged(path: string, byteLength: number, what: string): RuntimeError {
+  return new RuntimeError('damaged', `${path} should have ${byteLength} bytes: ${what}`, 'fetch or convert the bundle again');
+}
+
+/** The same bytes in chunks of multiples of 4, as `writeBuffer` takes them; the last is filled up. */
+async function* inWords(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let rest = new Uint8Array(0);
+  for await (const chunk of chunks) {
+    let bytes = chunk;
+    if (rest.byteLength > 0) {
+      bytes = new Uint8Array(rest.byteLength + chunk.byteLength);
+      bytes.set(rest);
+      bytes.set(chunk, rest.byteLength);
+    }
+    const whole = bytes.byteLength & ~3;
+    rest = bytes.slice(whole);
+    if (whole > 0) yield bytes.subarray(0, whole);
+  }
+  if (rest.byteLength === 0) return;
+  const last = new Uint8Array(4);
+  last.set(rest);
+  yield last;
+}
