@@ -4,7 +4,7 @@ import { nativeComposites } from '../../lowering.ts';
 import { planMemory } from './buffers.ts';
 import { lowerPhase } from './lower_phase.ts';
 import { lowering } from './lowering.ts';
-import { phaseGraphs, symbolsIn } from './phases.ts';
+import { isStep, phaseGraphs, symbolsIn } from './phases.ts';
 import { planPhase, sizeBy } from './plan_phase.ts';
 import { ShaderFiles, type ShaderSource } from './shader_files.ts';
 import { WeightStore, type StoredRange } from './weight_store.ts';
@@ -43,7 +43,9 @@ export function compile(program: Program, { bindingLimit = BINDING_LIMIT }: Comp
     return index;
   };
   const shaders = new ShaderFiles(symbols);
-  const lowered = phases.map((phase) => lowerPhase(phase, store));
+  // how kernels of steps want weights to lie decides how they lie; readers of the plan find what serves all sizes first
+  const steps = phases.filter(isStep).map((phase) => lowerPhase(phase, store));
+  const lowered = [...phases.filter((phase) => !isStep(phase)).map((phase) => lowerPhase(phase, store)), ...steps];
   const memory = planMemory(lowered);
   const planned = lowered.map((phase, i) => planPhase(phase, memory.places[i]!, { symbol, shaders }));
   const buffers = memory.buffers.map(({ label, role, sizes }) => ({ label, role, sizes: sizes.map((factors) => ({ factors: factors.map((dim) => sizeBy(dim, symbol)), bytes: 4 })) }));

@@ -5,7 +5,7 @@ import { BackendError } from '../../error.ts';
 import { growingAxis } from '../kernels/wgsl_text.ts';
 import { constantsOf, type ConstantValue } from './constants.ts';
 import type { Dispatch, Operand } from './dispatch.ts';
-import type { PhaseGraph } from './phases.ts';
+import { isStep, type PhaseGraph } from './phases.ts';
 import type { WeightStore } from './weight_store.ts';
 
 /** What rules may ask about the graph of a phase, and where they put their kernels. */
@@ -36,7 +36,7 @@ export class PhaseContext {
 
   /** Whether it computes one new token a row: products have few rows. */
   get isStep(): boolean {
-    return 'seq' in this.phase.fixed;
+    return isStep(this.phase);
   }
 
   /** Sizes of what take_last leaves. */

@@ -17,19 +17,23 @@ export interface PhaseGraph {
 const STEP = { seq: 1, kept: 1 };
 
 /**
- * Every graph for any sizes, and those that take a sequence for one new token as well. The steps come first: how their
- * kernels want weights to lie decides how they lie.
+ * Every graph for any sizes, and those that take a sequence for one new token as well.
  */
 export function phaseGraphs({ graphs }: Program, native: ReadonlySet<CompositeName>): readonly PhaseGraph[] {
   const steps = graphs.filter((graph) => symbolsIn(graph).has('seq'));
   return [
+    ...graphs.map((graph) => ({ name: graph.name, graph: prepared(graph, native, []), fixed: {} })),
     ...steps.map((graph) => ({
       name: `${graph.name}.step`,
       graph: prepared(graph, native, [bindDims(STEP)]),
       fixed: Object.fromEntries(Object.entries(STEP).filter(([name]) => symbolsIn(graph).has(name))),
     })),
-    ...graphs.map((graph) => ({ name: graph.name, graph: prepared(graph, native, []), fixed: {} })),
   ];
+}
+
+/** Whether a phase computes one new token a row: its products have few rows. */
+export function isStep({ fixed }: PhaseGraph): boolean {
+  return 'seq' in fixed;
 }
 
 function prepared(graph: Graph, native: ReadonlySet<CompositeName>, first: readonly Pass[]): Graph {
