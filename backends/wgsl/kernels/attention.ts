@@ -135,7 +135,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 ${each((chunk) => [`var mixed${chunk} = mat2x4<f32>();`], '  ')}
   for (var first_key = 0u; first_key < ${dimText(total)}; first_key += ${ROWS}u) {
     var product = mat2x4<f32>();
-${each((chunk, width) => ['workgroupBarrier();', `load_queries(local, b, kv, first_row, ${chunk}u);`, `load_keys(local, first, first_key, ${chunk}u);`, 'workgroupBarrier();', `product += products(x, y, ${width}u);`], '    ')}
+    for (var chunk = 0u; chunk < ${chunks.length}u; chunk++) {
+      workgroupBarrier();
+      load_queries(local, b, kv, first_row, chunk);
+      load_keys(local, first, first_key, chunk);
+      workgroupBarrier();
+      product += products(x, y, min(${CHUNK}u, ${fours}u - ${CHUNK}u * chunk));
+    }
     scores[y * 9u + x] = score_row(product[0], b, first_row + y, first_key + 4u * x);
     scores[(y + 16u) * 9u + x] = score_row(product[1], b, first_row + y + 16u, first_key + 4u * x);
     workgroupBarrier();

@@ -3,7 +3,6 @@ import { CAPACITY } from '../bundle/plan.ts';
 import type { AttentionSpec } from './attention.ts';
 import { attentionFormula, attentionInputs, attentionName, EXP_BELOW, fourReader, foursOf, fourWriter, headsBinding, keyRoom, LOWEST, scoreFunctions } from './attention_text.ts';
 import { fixedAxis, ONE, type Kernel } from './kernel.ts';
-import { largestOf, sumOver } from './row_reduction.ts';
 import { dimText, growingAxis } from './wgsl_text.ts';
 
 export interface AttentionSplits {
@@ -164,6 +163,7 @@ function joinKernel(spec: AttentionSpec): Kernel {
   const lanes = Math.floor(THREADS / columns);
   const body = `\
 var<workgroup> parts: array<vec4<f32>, ${THREADS}>;
+var<workgroup> part_stats: array<vec2<f32>, ${THREADS}>;
 
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -171,24 +171,36 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
   if (row >= ${dimText(batch)} * ${heads}u) { return; }
   let splits = ${splitCount(spec)};
   let first = row * splits;
-  var most = ${LOWEST}f;
-  for (var i = local; i < splits; i += ${THREADS}u) { most = max(most, stats[first + i].x); }
-  most = largest(most, local);
-  var weight = 0.0;
-  for (var i = local; i < splits; i += ${THREADS}u) { weight += exp_below(stats[first + i].x - most) * stats[first + i].y; }
-  weight = sum(weight, local);
   let lane = local / ${columns}u;
   for (var base = 0u; base < ${fours}u; base += ${columns}u) {
     let column = base + local % ${columns}u;
+    let is_mine = lane < ${lanes}u && column < ${fours}u;
+    // Of every ${lanes}th split: the most, the sum of weights, and what is mixed.
+    var joined = vec2<f32>(${LOWEST}, 0.0);
     var mixed = vec4<f32>();
-    if (lane < ${lanes}u && column < ${fours}u) {
-      for (var i = lane; i < splits; i += ${lanes}u) { mixed += exp_below(stats[first + i].x - most) * partial_four(first + i, column); }
+    if (is_mine) {
+      for (var i = first + lane; i < first + splits; i += ${lanes}u) {
+        let most = max(joined.x, stats[i].x);
+        let before = exp_below(joined.x - most);
+        let factor = exp_below(stats[i].x - most);
+        joined = vec2<f32>(most, joined.y * before + stats[i].y * factor);
+        mixed = mixed * before + partial_four(i, column) * factor;
+      }
     }
     workgroupBarrier();
     parts[local] = mixed;
+    part_stats[local] = joined;
     workgroupBarrier();
-    if (lane == 0u && column < ${fours}u) {
-      for (var i = 1u; i < ${lanes}u; i++) { mixed += parts[local + i * ${columns}u]; }
+    if (is_mine && lane == 0u) {
+      var most = joined.x;
+      for (var i = local; i < ${lanes * columns}u; i += ${columns}u) { most = max(most, part_stats[i].x); }
+      var weight = 0.0;
+      mixed = vec4<f32>();
+      for (var i = local; i < ${lanes * columns}u; i += ${columns}u) {
+        let factor = exp_below(part_stats[i].x - most);
+        weight += part_stats[i].y * factor;
+        mixed += parts[i] * factor;
+      }
       store_four(row, column, mixed / weight);
     }
   }
@@ -197,7 +209,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
     name: `attention_join_${headDim}`,
     doc: `What workgroups mixed of ${KEYS} keys each, of ${heads} heads of ${headDim}, joined by their sums of weights: a workgroup a head.`,
     bindings: [headsBinding('partial', headDim, 'read'), { name: 'stats', type: 'array<vec2<f32>>', access: 'read' }, headsBinding('out', headDim, 'read_write')],
-    body: [fourReader('partial', headDim), fourWriter('out', headDim), largestOf(THREADS), sumOver(THREADS), EXP_BELOW, body].join('\n\n'),
+    body: [fourReader('partial', headDim), fourWriter('out', headDim), EXP_BELOW, body].join('\n\n'),
     grid: [{ factors: [batch, heads], divide: 1 }, ONE, ONE],
   };
 }

@@ -12,7 +12,7 @@ export function rowThreads(width: Dim): number {
  * Workgroup memory and `fn <name>(value: f32) -> f32`, the reduction of a value of each of `threads` invocations, which all get it.
  * Every invocation must call it.
  */
-export function reduction(name: string, threads: number, combine: (a: string, b: string) => string): string {
+function reduction(name: string, threads: number, combine: (a: string, b: string) => string): string {
   return `\
 var<workgroup> ${name}_parts: array<f32, ${threads}>;
 fn ${name}(value: f32, local: u32) -> f32 {

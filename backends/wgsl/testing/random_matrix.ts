@@ -32,7 +32,7 @@ export function randomMatrix(form: MatrixForm, rows: number, columns: number, se
       if (form.kind === 'f32' || form.kind === 'f16') {
         const bits = form.kind === 'f32' ? 32 : 16;
         values[at] = dtypes[form.kind].round(2 * next() - 1);
-        put(row * perRow + Math.floor((column * bits) / 32), (column * bits) % 32, bits, bitsOf(form.kind, values[at]!));
+        put(row * perRow + Math.floor((column * bits) / 32), (column * bits) % 32, bits, bitsOf(form.kind, values[at]));
         continue;
       }
       const bits = form.kind === 'q8' ? 8 : 4;
