@@ -1,16 +1,17 @@
 import type { KernelBinding } from './kernel.ts';
 
 /**
- * How a matrix [N, K] lies on the device. Every row begins at a multiple of 16 bytes:
+ * How a matrix [N, K] lies on the device: one `array<vec4<u32>>`, the elements of all rows first, then their scales. Every row of
+ * elements begins at a multiple of 16 bytes:
  * - f32: K padded to a multiple of 4, as `vec4<u32>` of 4 bit patterns;
  * - f16: K padded to a multiple of 8, as `vec4<u32>` of 8 halves, the earlier one in the low bits (`unpack2x16float`);
- * - q8: blocks padded to multiples of 32 columns, a byte a code, `vec4<u32>` holds 16, first code in the lowest bits;
+ * - q8: K padded to a multiple of 32 columns, a byte a code, `vec4<u32>` holds 16, first code in the lowest bits;
  * - q4: the same with 4 bits a code, `vec4<u32>` holds 32.
- * Codes are unsigned: (code − zero) · scale, zero 2^(bits−1) where the form has no zeros. What fills a row up has code = zero.
- * Scales come in an array of u32 of their own, row after row:
+ * Codes are unsigned: (code − zero) · scale, zero 2^(bits−1) where the form has no zeros. What fills a row up is 0 bits: never read it.
+ * Scales are u32, row after row, from word N · vectorsPerRow · 4 on, the last vec4 filled up with 0:
  * - without zeros: two f16 scales of neighbouring blocks in a u32 (earlier one low), an odd count of blocks filled up with 0;
  * - with zeros: a u32 a block: f16 scale low, f16 zero high;
- * - `wide` (scales that f16 does not represent): two u32 a block: bits of the f32 scale, bits of the f32 zero.
+ * - `wide` (scales or zeros that f16 does not represent): two u32 a block: bits of the f32 scale, bits of the f32 zero.
  */
 export type MatrixForm =
   | { readonly kind: 'f32' }
@@ -23,14 +24,19 @@ export function formName(form: MatrixForm): string {
 }
 
 /** Columns of a row in memory. */
-export function storedColumns(form: MatrixForm, columns: number): number {
+function storedColumns(form: MatrixForm, columns: number): number {
   const multiple = { f32: 4, f16: 8, q8: 32, q4: 32 }[form.kind];
   return Math.ceil(columns / multiple) * multiple;
 }
 
+/** Columns that one `vec4<u32>` holds. */
+export function columnsPerVector(form: MatrixForm): number {
+  return { f32: 4, f16: 8, q8: 16, q4: 32 }[form.kind];
+}
+
 /** `vec4<u32>` a row. */
 export function vectorsPerRow(form: MatrixForm, columns: number): number {
-  return storedColumns(form, columns) / { f32: 4, f16: 8, q8: 16, q4: 32 }[form.kind];
+  return storedColumns(form, columns) / columnsPerVector(form);
 }
 
 /** u32 of scales a row; 0 for floats. */
@@ -40,8 +46,12 @@ export function scaleWordsPerRow(form: MatrixForm, columns: number): number {
   return form.wide ? 2 * blocks : form.zeros ? blocks : Math.ceil(blocks / 2);
 }
 
-/** Bindings of one matrix under a prefix: `w` is `w: array<vec4<u32>>` and, for codes, `w_scales: array<u32>`. */
-export function matrixBindings(prefix: string, form: MatrixForm): readonly KernelBinding[] {
-  const codes = { name: prefix, type: 'array<vec4<u32>>', access: 'read' as const };
-  return form.kind === 'f32' || form.kind === 'f16' ? [codes] : [codes, { name: `${prefix}_scales`, type: 'array<u32>', access: 'read' as const }];
+/** `vec4<u32>` of a whole matrix of `rows`: elements and scales. */
+export function matrixVectors(form: MatrixForm, rows: number, columns: number): number {
+  return rows * vectorsPerRow(form, columns) + Math.ceil((rows * scaleWordsPerRow(form, columns)) / 4);
+}
+
+/** The binding of one matrix. */
+export function matrixBinding(name: string): KernelBinding {
+  return { name, type: 'array<vec4<u32>>', access: 'read' };
 }
