@@ -1,0 +1,43 @@
+import type { Plan } from './plan.ts';
+
+/** Facts of the model that whoever drives it needs: ProgramMetadata of the IR. */
+export interface ModelFacts {
+  readonly family: string;
+  /** For people: `paligemma-3b-224`. */
+  readonly variant: string;
+  /** Pixels of an edge. */
+  readonly imageSize: number;
+  readonly imageTokens: number;
+  readonly imageTokenId: number;
+  /** Columns of the logits that mean a token. */
+  readonly vocabSize: number;
+  readonly layers: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly hiddenSize: number;
+  readonly bosTokenId: number;
+  readonly eosTokenId: number;
+  readonly padTokenId: number;
+  readonly maxPositions: number;
+  readonly retrievalWidth?: number | undefined;
+}
+
+/** What `manifest.pgw` holds. */
+export interface WgslManifest {
+  /** As the command line spells it. */
+  readonly precision: string;
+  readonly model: ModelFacts;
+  readonly plan: Plan;
+}
+
+export const MANIFEST_PATH = 'manifest.pgw';
+/** Raised when a runtime of the last version would misread a bundle. */
+export const FORMAT_VERSION = 1;
+/** WebGPU's minStorageBufferOffsetAlignment: where weights begin in a shard. */
+export const WEIGHT_ALIGNMENT = 256;
+
+/** The numbers of enumerations in the file. */
+export const ACCESS = ['read', 'read_write'] as const;
+export const ROLES = ['port', 'scratch'] as const;
+export const ELEMENT_TYPES = ['f32', 'i32', 'bool'] as const;
+export const BINDING_KINDS = ['buffer', 'weight'] as const;

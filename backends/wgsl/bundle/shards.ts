@@ -1,0 +1,78 @@
+import { createHash } from 'node:crypto';
+import type { TensorData } from '../../../ir/tensor.ts';
+import type { ArtifactChunk } from '../../backend.ts';
+import { WEIGHT_ALIGNMENT } from './manifest.ts';
+import type { WeightRange } from './plan.ts';
+
+/** Large enough for a few requests, small enough for one buffer of every device: it is also the most that a range has. */
+export const SHARD_BYTES = 128 * 1024 * 1024;
+
+/** Bytes to be bound by kernels. */
+export interface NamedData {
+  readonly name: string;
+  readonly data: TensorData;
+}
+
+/** A file of weights and where its ranges lie. */
+export interface ShardLayout {
+  readonly path: string;
+  readonly byteLength: number;
+  readonly parts: readonly { readonly offset: number; readonly source: NamedData }[];
+}
+
+export interface WeightLayout {
+  readonly shards: readonly ShardLayout[];
+  /** In the order of the data. */
+  readonly ranges: readonly WeightRange[];
+}
+
+/**
+ * Ranges one behind the other, aligned, in shards of at most `shardBytes`; none is cut.
+ * @throws RangeError for data that is larger than a shard: the compiler cuts those
+ */
+export function layOutShards(weights: readonly NamedData[], shardBytes = SHARD_BYTES): WeightLayout {
+  const shards: { byteLength: number; parts: { offset: number; source: NamedData }[] }[] = [];
+  const ranges = weights.map((source): WeightRange => {
+    const { byteLength } = source.data;
+    if (byteLength > shardBytes) throw new RangeError(`${source.name} has ${byteLength} bytes: a shard has at most ${shardBytes}`);
+    const last = shards.at(-1);
+    const offset = last ? align(last.byteLength) : 0;
+    const fits = last && offset + byteLength <= shardBytes;
+    const shard = fits ? last : { byteLength: 0, parts: [] };
+    if (!fits) shards.push(shard);
+    const at = fits ? offset : 0;
+    shard.parts.push({ offset: at, source });
+    shard.byteLength = at + byteLength;
+    return { name: source.name, shard: shards.length - 1, offset: at, byteLength };
+  });
+  const digits = Math.max(3, String(shards.length - 1).length);
+  // whole vectors of 16 bytes, as kernels read them
+  return { shards: shards.map(({ byteLength, parts }, i) => ({ path: `weights/${String(i).padStart(digits, '0')}.bin`, byteLength: Math.ceil(byteLength / 16) * 16, parts })), ranges };
+}
+
+function align(offset: number): number {
+  return Math.ceil(offset / WEIGHT_ALIGNMENT) * WEIGHT_ALIGNMENT;
+}
+
+/** The bytes of a shard, hashed as they go by; `onHash` hears the digits when the last has gone. */
+export async function* shardChunks({ byteLength, parts }: ShardLayout, onHash: (sha256: string) => void): AsyncGenerator<ArtifactChunk> {
+  const hash = createHash('sha256');
+  let at = 0;
+  const fill = function* (end: number): Generator<ArtifactChunk> {
+    if (end === at) return;
+    const bytes = new Uint8Array(end - at);
+    hash.update(bytes);
+    at = end;
+    yield { bytes };
+  };
+  for (const { offset, source } of parts) {
+    yield* fill(offset);
+    for await (const bytes of source.data.chunks()) {
+      hash.update(bytes);
+      at += bytes.byteLength;
+      yield { bytes, tensor: { name: source.name, dtype: source.data.dtype } };
+    }
+  }
+  yield* fill(byteLength);
+  onHash(hash.digest('hex'));
+}
