@@ -125,7 +125,7 @@ export class Executor {
     const expected = runs.shape.reduce((a, b) => a * b, 1);
     if (data.length !== expected) throw new RuntimeError('bad_input', `"${name}" has ${data.length} elements`, `[${runs.shape.join(', ')}] are ${expected}`);
     const buffer = this.#grow(value.buffer);
-    for (const { offset, piece } of storedPieces(data, runs)) this.device.queue.writeBuffer(buffer, 4 * offset, piece as Float32Array<ArrayBuffer>);
+    for (const { offset, piece } of storedPieces(data, runs)) this.device.queue.writeBuffer(buffer, 4 * offset, piece);
   }
 
   /** Encodes a phase into an open pass. */

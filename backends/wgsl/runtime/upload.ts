@@ -24,7 +24,7 @@ export async function uploadShards(device: GPUDevice, { shards }: Plan, { readSh
       for await (const chunk of inWords(readShard(index))) {
         signal?.throwIfAborted();
         if (at + chunk.byteLength > buffer.size) throw damaged(path, byteLength, 'it is longer');
-        device.queue.writeBuffer(buffer, at, chunk as Uint8Array<ArrayBuffer>);
+        device.queue.writeBuffer(buffer, at, chunk);
         at += chunk.byteLength;
         loaded += chunk.byteLength;
         waiting += chunk.byteLength;

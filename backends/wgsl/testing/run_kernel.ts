@@ -34,7 +34,7 @@ export async function runKernel(device: GPUDevice, { kernel, sizes, buffers, fea
   device.queue.writeBuffer(uniform, 0, Uint32Array.from(symbols, (name) => sizes[name] ?? 0));
   const storage = buffers.map((data) => {
     const buffer = device.createBuffer({ size: Math.max(16, Math.ceil(data.byteLength / 4) * 4), usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC });
-    device.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>);
+    device.queue.writeBuffer(buffer, 0, data);
     return buffer;
   });
   const group = device.createBindGroup({ layout, entries: [uniform, ...storage].map((buffer, binding) => ({ binding, resource: { buffer } })) });
