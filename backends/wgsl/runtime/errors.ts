@@ -16,6 +16,8 @@ export type RuntimeErrorCode =
   | 'bad_input'
   /** The device is gone: `recover()` loads again. */
   | 'device_lost'
+  /** A command that the device does not take: an error of bundle or runtime. */
+  | 'refused'
   /** The device ran out of memory. */
   | 'out_of_memory'
   /** `dispose()` was called. */

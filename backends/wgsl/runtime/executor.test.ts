@@ -82,10 +82,10 @@ describe('Executor', () => {
     await expect(executor.read('nothing')).rejects.toMatchObject({ code: 'bad_input' });
     executor.setSizes({ seq: 2 ** 24 });
     await expect(executor.run('decoder')).rejects.toMatchObject({ code: 'small_limit' });
-    expect(executor.counters.deviceBytes).toBeGreaterThan(1000);
+    expect(executor.memory.bytes).toBeGreaterThan(1000);
     executor.dispose();
     executor.dispose();
-    expect(executor.counters.deviceBytes).toBe(0);
+    expect(executor.memory.bytes).toBe(0);
     await expect(executor.run('decoder')).rejects.toMatchObject({ code: 'disposed' });
   });
 

@@ -1,8 +1,10 @@
 import { CAPACITY, type Phase, type Plan, type PlannedValue, type Step } from '../bundle/plan.ts';
 import { RuntimeError } from './errors.ts';
+import { DeviceHealth, lossOf } from './health.ts';
 import { packed, runsOf, storedPieces, type Elements } from './layout.ts';
+import { DeviceMemory } from './memory.ts';
 import { createPipelines, type PipelineChoice, type StepPipeline } from './pipelines.ts';
-import { bytesOf, extentOf, sizeOf } from './sizes.ts';
+import { bytesOf, extentOf } from './sizes.ts';
 import { uploadShards } from './upload.ts';
 
 /** Workgroups along one axis that every device allows. */
@@ -25,9 +27,6 @@ export interface Counters {
   bindGroups: number;
   readbackBytes: number;
   uploadedBytes: number;
-  /** Bytes of all buffers that exist now, and the most there were at once. */
-  deviceBytes: number;
-  peakDeviceBytes: number;
 }
 
 export interface ReadTensor {
@@ -43,7 +42,9 @@ export interface ReadTensor {
 export class Executor {
   readonly device: GPUDevice;
   readonly plan: Plan;
-  readonly counters: Counters = { dispatches: 0, submits: 0, passes: 0, bindGroups: 0, readbackBytes: 0, uploadedBytes: 0, deviceBytes: 0, peakDeviceBytes: 0 };
+  readonly counters: Counters = { dispatches: 0, submits: 0, passes: 0, bindGroups: 0, readbackBytes: 0, uploadedBytes: 0 };
+  /** All buffers of this model. */
+  readonly memory: DeviceMemory;
   /** For each pipeline the variant that runs, and why. */
   readonly choices: readonly PipelineChoice[];
   /** Sizes, as kernels read them; also storage, for the kernel that advances `past`. */
@@ -52,34 +53,38 @@ export class Executor {
   readonly #shards: readonly GPUBuffer[];
   readonly #buffers: (GPUBuffer | undefined)[];
   readonly #sizes: number[];
+  readonly #health: DeviceHealth;
   #groups = new Map<Step, GPUBindGroup>();
   #disposed = false;
 
-  private constructor(device: GPUDevice, plan: Plan, pipelines: readonly StepPipeline[], choices: readonly PipelineChoice[], shards: readonly GPUBuffer[]) {
-    this.device = device;
+  private constructor(memory: DeviceMemory, plan: Plan, pipelines: readonly StepPipeline[], choices: readonly PipelineChoice[], shards: readonly GPUBuffer[]) {
+    this.memory = memory;
+    this.device = memory.device;
+    this.#health = new DeviceHealth(memory.device);
     this.plan = plan;
     this.#pipelines = pipelines;
     this.choices = choices;
     this.#shards = shards;
     this.#buffers = plan.buffers.map(() => undefined);
     this.#sizes = plan.symbols.map(() => 1);
-    this.dims = device.createBuffer({ label: 'dims', size: Math.ceil((4 * plan.symbols.length) / 16) * 16, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC });
-    this.#count(this.dims.size + shards.reduce((sum, shard) => sum + shard.size, 0));
+    this.dims = memory.create({ label: 'dims', size: Math.ceil((4 * plan.symbols.length) / 16) * 16, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC });
   }
 
   /** Uploads the weights while the pipelines compile. @throws RuntimeError; the signal's reason when it is aborted. Nothing stays on the device then. */
   static async create(device: GPUDevice, plan: Plan, options: ExecutorOptions): Promise<Executor> {
-    const uploading = uploadShards(device, plan, options);
+    const memory = new DeviceMemory(device);
+    const uploading = uploadShards(memory, plan, options);
     const compiling = createPipelines(device, plan, options);
     const [uploaded, compiled] = await Promise.allSettled([uploading, compiling]);
     if (uploaded.status === 'fulfilled' && compiled.status === 'fulfilled') {
-      const executor = new Executor(device, plan, compiled.value.pipelines, compiled.value.choices, uploaded.value);
+      const executor = new Executor(memory, plan, compiled.value.pipelines, compiled.value.choices, uploaded.value);
       executor.counters.uploadedBytes = plan.shards.reduce((sum, shard) => sum + shard.byteLength, 0);
       return executor;
     }
-    if (uploaded.status === 'fulfilled') for (const shard of uploaded.value) shard.destroy();
+    memory.dispose();
     options.signal?.throwIfAborted();
-    throw uploaded.status === 'rejected' ? uploaded.reason : (compiled as PromiseRejectedResult).reason;
+    const reason: unknown = uploaded.status === 'rejected' ? uploaded.reason : (compiled as PromiseRejectedResult).reason;
+    throw await lossOf(device, reason);
   }
 
   /** @throws RuntimeError `bad_input` when the plan has no such phase */
@@ -161,8 +166,7 @@ export class Executor {
     const copy = (value: PlannedValue) => {
       if (!wanted.delete(value.name)) return;
       const source = this.#grow(value.buffer);
-      const buffer = this.device.createBuffer({ size: source.size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
-      encoder.copyBufferToBuffer(source, 0, buffer, 0, source.size);
+      const buffer = this.stage(encoder, source);
       copies.push({ value, buffer });
     };
     for (const value of phase.inputs) for (const stage of phase.stages) if (stage.buffer === value.buffer) copy(stage);
@@ -174,9 +178,34 @@ export class Executor {
     });
     flush(phase.steps.length);
     this.submit(encoder);
-    const found = new Map<string, ReadTensor>();
-    for (const { value, buffer } of copies) found.set(value.name, await this.#take(value, buffer));
-    return found;
+    if (copies.length === 0) this.#alive();
+    const taken = copies.map(async ({ value, buffer }) => [value.name, await this.#take(value, buffer)] as const);
+    await Promise.allSettled(taken);
+    if (wanted.size > 0) throw new RuntimeError('bad_input', `phase "${name}" makes no ${[...wanted].join(', ')}`);
+    return new Map(await Promise.all(taken));
+  }
+
+  /** A buffer to be mapped that gets what `source` holds then. */
+  stage(encoder: GPUCommandEncoder, source: GPUBuffer, size = source.size): GPUBuffer {
+    const buffer = this.memory.create({ label: `read ${source.label}`, size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    encoder.copyBufferToBuffer(source, 0, buffer, 0, size);
+    return buffer;
+  }
+
+  /** The bytes of a staged buffer, which is then gone. @throws RuntimeError `device_lost`, `out_of_memory`, `disposed` */
+  async take(buffer: GPUBuffer, byteLength = buffer.size): Promise<ArrayBuffer> {
+    try {
+      const mapped = Math.min(buffer.size, Math.max(16, Math.ceil(byteLength / 4) * 4));
+      await buffer.mapAsync(GPUMapMode.READ, 0, mapped);
+      this.#health.check();
+      this.counters.readbackBytes += byteLength;
+      return buffer.getMappedRange(0, mapped).slice(0, byteLength);
+    } catch (error) {
+      this.#alive();
+      throw await lossOf(this.device, error);
+    } finally {
+      this.memory.destroy(buffer);
+    }
   }
 
   submit(encoder: GPUCommandEncoder): void {
@@ -189,9 +218,8 @@ export class Executor {
     this.#alive();
     const value = this.#value(name);
     const source = this.#grow(value.buffer);
-    const buffer = this.device.createBuffer({ size: source.size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
     const encoder = this.device.createCommandEncoder();
-    encoder.copyBufferToBuffer(source, 0, buffer, 0, source.size);
+    const buffer = this.stage(encoder, source);
     this.submit(encoder);
     return this.#take(value, buffer);
   }
@@ -200,22 +228,16 @@ export class Executor {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    for (const buffer of [this.dims, ...this.#shards, ...this.#buffers]) buffer?.destroy();
+    this.#health.dispose();
+    this.memory.dispose();
     this.#groups.clear();
-    this.counters.deviceBytes = 0;
   }
 
   async #take(value: PlannedValue, buffer: GPUBuffer): Promise<ReadTensor> {
     const runs = runsOf(value, this.#sizes, this.#capacity());
-    try {
-      await buffer.mapAsync(GPUMapMode.READ, 0, Math.min(buffer.size, Math.max(16, 4 * runs.storedLength)));
-      const bytes = buffer.getMappedRange(0, Math.min(buffer.size, Math.max(16, 4 * runs.storedLength))).slice(0, 4 * runs.storedLength);
-      this.counters.readbackBytes += bytes.byteLength;
-      const stored = value.type === 'f32' ? new Float32Array(bytes) : value.type === 'i32' ? new Int32Array(bytes) : new Uint32Array(bytes);
-      return { type: value.type, shape: runs.shape, data: packed(stored, runs) };
-    } finally {
-      buffer.destroy();
-    }
+    const bytes = await this.take(buffer, 4 * runs.storedLength);
+    const stored = value.type === 'f32' ? new Float32Array(bytes) : value.type === 'i32' ? new Int32Array(bytes) : new Uint32Array(bytes);
+    return { type: value.type, shape: runs.shape, data: packed(stored, runs) };
   }
 
   #group(step: Step): GPUBindGroup {
@@ -241,17 +263,11 @@ export class Executor {
     const { maxStorageBufferBindingSize, maxBufferSize } = this.device.limits;
     const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
     if (size > most) throw new RuntimeError('small_limit', `${planned.label} needs ${size} bytes in one buffer, this device allows ${most}`, 'use fewer tokens, a smaller batch or smaller pictures');
-    known?.destroy();
-    this.#count(size - (known?.size ?? 0));
-    const buffer = this.device.createBuffer({ label: planned.label, size, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
+    if (known) this.memory.destroy(known);
+    const buffer = this.memory.create({ label: planned.label, size, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
     this.#buffers[index] = buffer;
     this.#groups = new Map();
     return buffer;
-  }
-
-  #count(bytes: number): void {
-    this.counters.deviceBytes += bytes;
-    this.counters.peakDeviceBytes = Math.max(this.counters.peakDeviceBytes, this.counters.deviceBytes);
   }
 
   #value(name: string): PlannedValue {
@@ -273,10 +289,6 @@ export class Executor {
 
   #alive(): void {
     if (this.#disposed) throw new RuntimeError('disposed', 'this model was disposed', 'load it again');
+    this.#health.check();
   }
-}
-
-/** The value that an input of a phase states for a size: 0 means all of an axis. */
-export function scalarSizes(phase: Phase, plan: Plan, inputs: Readonly<Record<string, number>>, sizes: readonly number[]): Record<string, number> {
-  return Object.fromEntries(phase.scalars.map(({ symbol, input, whenZero }) => [plan.symbols[symbol]!, inputs[input] || sizeOf(whenZero, sizes)]));
 }

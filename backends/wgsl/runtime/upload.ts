@@ -1,5 +1,6 @@
 import type { Plan } from '../bundle/plan.ts';
 import { RuntimeError } from './errors.ts';
+import type { DeviceMemory } from './memory.ts';
 
 export interface UploadOptions {
   readShard(index: number): AsyncIterable<Uint8Array>;
@@ -10,36 +11,33 @@ export interface UploadOptions {
 /** Bytes that wait in the queue before the host waits for the device: so much, and a chunk, is all that it holds. */
 const IN_FLIGHT_BYTES = 64 * 1024 * 1024;
 
-/** Every shard as one buffer. @throws RuntimeError when a shard is short or long; whatever readShard throws. Nothing stays on the device then. */
-export async function uploadShards(device: GPUDevice, { shards }: Plan, { readShard, signal, onProgress }: UploadOptions): Promise<GPUBuffer[]> {
+/** Every shard as one buffer. @throws RuntimeError when a shard is short or long; whatever readShard throws. What was made is still `memory`'s. */
+export async function uploadShards(memory: DeviceMemory, { shards }: Plan, { readShard, signal, onProgress }: UploadOptions): Promise<GPUBuffer[]> {
+  const { queue } = memory.device;
   const buffers: GPUBuffer[] = [];
   const total = shards.reduce((sum, shard) => sum + shard.byteLength, 0);
   let [loaded, waiting] = [0, 0];
-  try {
-    for (const [index, { path, byteLength }] of shards.entries()) {
+  for (const [index, { path, byteLength }] of shards.entries()) {
+    signal?.throwIfAborted();
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
+    const buffer = await memory.checked(path, () => memory.create({ label: path, size: Math.ceil(byteLength / 16) * 16, usage }));
+    buffers.push(buffer);
+    let at = 0;
+    for await (const chunk of inWords(readShard(index))) {
       signal?.throwIfAborted();
-      const buffer = device.createBuffer({ label: path, size: Math.ceil(byteLength / 16) * 16, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
-      buffers.push(buffer);
-      let at = 0;
-      for await (const chunk of inWords(readShard(index))) {
-        signal?.throwIfAborted();
-        if (at + chunk.byteLength > buffer.size) throw damaged(path, byteLength, 'it is longer');
-        device.queue.writeBuffer(buffer, at, chunk);
-        at += chunk.byteLength;
-        loaded += chunk.byteLength;
-        waiting += chunk.byteLength;
-        onProgress?.(Math.min(loaded, total), total);
-        if (waiting < IN_FLIGHT_BYTES) continue;
-        await device.queue.onSubmittedWorkDone();
-        waiting = 0;
-      }
-      if (at < byteLength) throw damaged(path, byteLength, `it ends after ${at}`);
+      if (at + chunk.byteLength > Math.ceil(byteLength / 4) * 4) throw damaged(path, byteLength, 'it is longer');
+      queue.writeBuffer(buffer, at, chunk as Uint8Array<ArrayBuffer>);
+      at += chunk.byteLength;
+      loaded += chunk.byteLength;
+      waiting += chunk.byteLength;
+      onProgress?.(Math.min(loaded, total), total);
+      if (waiting < IN_FLIGHT_BYTES) continue;
+      await queue.onSubmittedWorkDone();
+      waiting = 0;
     }
-    return buffers;
-  } catch (error) {
-    for (const buffer of buffers) buffer.destroy();
-    throw error;
+    if (at < byteLength) throw damaged(path, byteLength, `it ends after ${at}`);
   }
+  return buffers;
 }
 
 function damaged(path: string, byteLength: number, what: string): RuntimeError {

@@ -125,7 +125,7 @@ export function toyPlan(): { readonly plan: Plan; readonly files: ReadonlyMap<st
     shaders: shaders.map(file),
     pipelines: Object.values(SHADERS).map(({ bindings }, shader) => ({ variants: [{ shader, features: [] }], access: bindings.map((binding) => (binding.startsWith('out') ? 'read_write' : 'read')) })),
     buffers: names.map((label, i) => ({ label, role: label === 'hidden' ? 'scratch' : 'port', sizes: [{ factors: shapes[i]!, bytes: 4 }] })),
-    phases: [vision, { ...embed, name: 'embed_tokens', fixed: [] }, { ...decoder, name: 'decoder', fixed: [] }, { ...embed, name: 'embed_tokens.step', fixed: step }, { ...decoder, name: 'decoder.step', fixed: step }],
+    phases: [vision, { ...embed, name: 'embed_tokens', fixed: [] }, { ...decoder, name: 'decoder', fixed: [] }, { ...structuredClone(embed), name: 'embed_tokens.step', fixed: step }, { ...structuredClone(decoder), name: 'decoder.step', fixed: step }],
   };
   return { plan, files: new Map([...shards, ...shaders].map(({ path, data }) => [path, data])) };
 }
