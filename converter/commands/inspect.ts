@@ -7,8 +7,8 @@ import { ADAPTER_HELP, jsonOption, MODEL_HELP, withAdapters, withModelOptions } 
 
 const HELP = `
 For a checkpoint: family, variant, sizes with where each was read from, dtypes and tensors. For a bundle: its graphs, their ops, parameters
-and bytes. For an .onnx: opset, inputs, outputs, ops, initializers. Weights are read only to compare an lm_head with the embedding, and
-to say how much an adapter changes.
+and bytes, or its phases, dispatches, shaders and weights. For an .onnx: opset, inputs, outputs, ops, initializers. Weights are read only
+to compare an lm_head with the embedding, and to say how much an adapter changes.
 
 Examples:
   pgconv inspect ./paligemma-3b-mix-224 --json

@@ -89,6 +89,10 @@ function sumUp(dtype: DType, list: readonly { parameters: number; bytes: number 
 
 async function showBundle(io: Io, dir: string, flags: InspectFlags): Promise<void> {
   const manifest = await readManifest(dir);
+  if (manifest.backend === 'wgsl') {
+    const { showShaders } = await import('./inspect_shaders.ts');
+    return showShaders(io, { dir, manifest, line: bundleLine(dir, manifest) }, flags);
+  }
   const paths = manifest.files.map((file) => file.path).filter((path) => path.endsWith('.onnx'));
   const graphs = await Promise.all(paths.map(async (path) => ({ path, summary: await summaryOf(join(dir, path)) })));
   if (flags.json) return io.out(json({ kind: 'bundle', path: dir, manifest, graphs }));

@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readOnnx } from '../../backends/onnx/read.ts';
 import type { BackendName } from '../../backends/index.ts';
+import { readShaderBundle } from '../shader_bundle.ts';
 import type { Program } from '../../ir/graph.ts';
 import { elementCount, type TensorData } from '../../ir/tensor.ts';
 
@@ -11,13 +12,17 @@ interface Stored {
 }
 
 /** Tensors that a format stores, those of several graphs that share their bytes once. */
-const STORED: Readonly<Record<BackendName, (dir: string, paths: readonly string[]) => Promise<readonly Stored[]>>> = {
+const STORED: Readonly<Record<'onnx' | 'wgsl', (dir: string, paths: readonly string[]) => Promise<readonly Stored[]>>> = {
   async onnx(dir, paths) {
     const places = new Map<string, Stored>();
     for (const path of paths.filter((name) => name.endsWith('.onnx')))
       for (const { name, byteLength, external, dtype } of (await readOnnx(join(dir, path))).initializers)
         if (!SHAPE_DTYPES.has(dtype)) places.set(external ? `${external.location} ${external.offset}` : `${path} ${name}`, { name, bytes: byteLength });
     return [...places.values()];
+  },
+  async wgsl(dir) {
+    const { plan } = await readShaderBundle(dir);
+    return plan.weights.map(({ name, byteLength }) => ({ name, bytes: byteLength }));
   },
 };
 /** What shapes, axes and masks are made of. */
