@@ -1,8 +1,8 @@
 import type { Model } from '../verify/decode.ts';
 import { generateRow } from '../verify/generate.ts';
 import { padLeft } from '../verify/prompt.ts';
-import { toPixelValues, type PixelMode } from './images/pixels.ts';
-import type { RgbImage } from './images/rgb_image.ts';
+import { toPixelValues, type PixelMode } from '../backends/client/images/pixels.ts';
+import type { RgbImage } from '../backends/client/images/rgb_image.ts';
 import { buildPrompt } from './tokenizer/prompt.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
 

@@ -9,7 +9,7 @@ import type { Help, Precision } from '../verify/tolerances.ts';
 import { BUILT_IN, chosenSet, describeFinding, enforceFindings, NO_CALIBRATION, runCalibration, UNCALIBRATED, type Calibration } from './calibrate/index.ts';
 import { UsageError } from './errors.ts';
 import type { Model } from './families/family.ts';
-import type { PixelMode } from './images/pixels.ts';
+import type { PixelMode } from '../backends/client/images/pixels.ts';
 import { chooseStorage, type Mixed } from './mixed/index.ts';
 import { helpOf, isGuided, isQuantized, narrowingFor, programsFor, roundsToF16, type PrecisionPrograms } from './precision.ts';
 import type { Reporter } from './progress/reporter.ts';

@@ -1,7 +1,7 @@
 import type { ProgramMetadata } from '../ir/graph.ts';
 import type { VerifyCase } from '../verify/cases.ts';
 import { defaultSamples } from './calibrate/default_samples.ts';
-import type { PixelMode } from './images/pixels.ts';
+import type { PixelMode } from '../backends/client/images/pixels.ts';
 import { sampleCases } from './sample_cases.ts';
 import { readSamples } from './samples.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';

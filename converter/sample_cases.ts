@@ -3,7 +3,7 @@ import { tensorOf } from '../ir/tensor.ts';
 import type { VerifyCase } from '../verify/cases.ts';
 import { padLeft } from '../verify/prompt.ts';
 import { decodeImage } from './images/decode.ts';
-import { toPixelValues, type PixelMode } from './images/pixels.ts';
+import { toPixelValues, type PixelMode } from '../backends/client/images/pixels.ts';
 import type { Sample } from './samples.ts';
 import { buildPrompt } from './tokenizer/prompt.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';

@@ -1,7 +1,7 @@
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { promptRow } from '../../verify/prompt.ts';
-import type { PixelMode } from '../images/pixels.ts';
-import { rgbImage, type RgbImage } from '../images/rgb_image.ts';
+import type { PixelMode } from '../../backends/client/images/pixels.ts';
+import { rgbImage, type RgbImage } from '../../backends/client/images/rgb_image.ts';
 import { buildPrompt } from '../tokenizer/prompt.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { promptOf, type CalibrationSample } from './sample.ts';

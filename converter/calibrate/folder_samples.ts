@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { BadInputError, UsageError } from '../errors.ts';
 import { decodeImage } from '../images/decode.ts';
-import type { PixelMode } from '../images/pixels.ts';
+import type { PixelMode } from '../../backends/client/images/pixels.ts';
 import { buildPrompt } from '../tokenizer/prompt.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { promptOf, type CalibrationSample } from './sample.ts';

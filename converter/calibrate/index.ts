@@ -3,7 +3,7 @@ import type { Kernels } from '../../ir/evaluate.ts';
 import type { Program } from '../../ir/graph.ts';
 import type { MomentOptions } from '../../ir/observe/second_moments.ts';
 import type { TensorData } from '../../ir/tensor.ts';
-import type { PixelMode } from '../images/pixels.ts';
+import type { PixelMode } from '../../backends/client/images/pixels.ts';
 import type { Reporter } from '../progress/reporter.ts';
 import { withSteps } from '../progress/steps.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';

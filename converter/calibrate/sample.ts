@@ -1,7 +1,7 @@
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { padLeft, type Prompt } from '../../verify/prompt.ts';
-import { toPixelValues, type PixelMode } from '../images/pixels.ts';
-import type { RgbImage } from '../images/rgb_image.ts';
+import { toPixelValues, type PixelMode } from '../../backends/client/images/pixels.ts';
+import type { RgbImage } from '../../backends/client/images/rgb_image.ts';
 
 /** One picture with one prompt, of which the model is shown what it computes. */
 export interface CalibrationSample {

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { BadInputError, UsageError } from '../errors.ts';
 import { parseBoxes, toPixelBox } from '../images/boxes.ts';
-import { PIXEL_MODES, type PixelMode } from '../images/pixels.ts';
+import { PIXEL_MODES, type PixelMode } from '../../backends/client/images/pixels.ts';
 import { json, type Io } from './io.ts';
 import { DEVICE_HELP, jsonOption, wholeNumber } from './options.ts';
 import { table } from './table.ts';

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { BadInputError } from '../errors.ts';
-import { rgbImage, type RgbImage } from './rgb_image.ts';
+import { rgbImage, type RgbImage } from '../../backends/client/images/rgb_image.ts';
 
 export interface DecodeOptions {
   /** Name for messages when `source` is bytes. */

@@ -8,7 +8,7 @@ import { boxOverlay } from './box_overlay.ts';
 import type { Box } from './boxes.ts';
 import { decodeImage } from './decode.ts';
 import { drawBoxes, renderBoxes } from './draw.ts';
-import { rgbImage, type RgbImage } from './rgb_image.ts';
+import { rgbImage, type RgbImage } from '../../backends/client/images/rgb_image.ts';
 
 const box = (y0: number, x0: number, y1: number, x1: number, label = ''): Box => ({ label, y0, x0, y1, x1, segments: [] });
 const canvas = (width: number, height: number, value = 40) => rgbImage(width, height, new Uint8Array(width * height * 3).fill(value));

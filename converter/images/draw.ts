@@ -6,7 +6,7 @@ import { outputError } from '../bundle/output_error.ts';
 import { BadInputError } from '../errors.ts';
 import { boxOverlay } from './box_overlay.ts';
 import type { Box } from './boxes.ts';
-import type { RgbImage } from './rgb_image.ts';
+import type { RgbImage } from '../../backends/client/images/rgb_image.ts';
 
 /** What librsvg can draw. */
 const MAX_SIDE = 32_767;

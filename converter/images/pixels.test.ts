@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readTensor } from '../../ir/tensor.ts';
 import { openSafetensors, type SafetensorsFile } from '../checkpoints/safetensors.ts';
 import { decodeImage } from './decode.ts';
-import { PIXEL_MODES, toPixelValues } from './pixels.ts';
-import { rgbImage } from './rgb_image.ts';
+import { PIXEL_MODES, toPixelValues } from '../../backends/client/images/pixels.ts';
+import { rgbImage } from '../../backends/client/images/rgb_image.ts';
 
 const FOLDER = join(import.meta.dirname, '../../fixtures/preprocess');
 const NAMES = ['checker_224x224', 'drawing_111x257', 'gradient_300x200', 'gray_77x50', 'noise_40x31', 'rgba_90x60'];

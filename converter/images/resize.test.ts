@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readTensor } from '../../ir/tensor.ts';
 import { openSafetensors, type SafetensorsFile } from '../checkpoints/safetensors.ts';
 import { decodeImage } from './decode.ts';
-import { resizeBicubic } from './resize_bicubic.ts';
-import { resizeBilinear } from './resize_bilinear.ts';
-import { rgbImage, type RgbImage } from './rgb_image.ts';
+import { resizeBicubic } from '../../backends/client/images/resize_bicubic.ts';
+import { resizeBilinear } from '../../backends/client/images/resize_bilinear.ts';
+import { rgbImage, type RgbImage } from '../../backends/client/images/rgb_image.ts';
 
 const FOLDER = join(import.meta.dirname, '../../fixtures/preprocess');
 const SIZES = [[31, 40], [31, 7], [5, 40], [1, 1], [112, 112], [17, 53], [64, 3], [30, 39]] as const;

@@ -6,7 +6,7 @@ import { defaultSamples } from '../calibrate/default_samples.ts';
 import { promptOf } from '../calibrate/sample.ts';
 import { BadInputError, UsageError } from '../errors.ts';
 import { decodeImage } from '../images/decode.ts';
-import type { PixelMode } from '../images/pixels.ts';
+import type { PixelMode } from '../../backends/client/images/pixels.ts';
 import { readSamples } from '../samples.ts';
 import { buildPrompt } from '../tokenizer/prompt.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
