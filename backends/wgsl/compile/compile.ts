@@ -1,7 +1,7 @@
 import type { Program } from '../../../ir/graph.ts';
 import { CAPACITY, type Plan } from '../bundle/plan.ts';
 import { nativeComposites } from '../../lowering.ts';
-import { planMemory } from './buffers.ts';
+import { planMemory, type LoweredPhase } from './buffers.ts';
 import { lowerPhase } from './lower_phase.ts';
 import { lowering } from './lowering.ts';
 import { isStep, phaseGraphs, symbolsIn } from './phases.ts';
@@ -47,7 +47,14 @@ export function compile(program: Program, { bindingLimit = BINDING_LIMIT }: Comp
   const steps = phases.filter(isStep).map((phase) => lowerPhase(phase, store));
   const lowered = [...phases.filter((phase) => !isStep(phase)).map((phase) => lowerPhase(phase, store)), ...steps];
   const memory = planMemory(lowered);
-  const planned = lowered.map((phase, i) => planPhase(phase, memory.places[i]!, { symbol, shaders }));
+  const ranges = usedRanges(lowered);
+  const planned = lowered.map((phase, i) => planPhase(phase, memory.places[i]!, { symbol, shaders, range: (index) => ranges.indexOf(index) }));
   const buffers = memory.buffers.map(({ label, role, sizes }) => ({ label, role, sizes: sizes.map((factors) => ({ factors: factors.map((dim) => sizeBy(dim, symbol)), bytes: 4 })) }));
-  return { plan: { symbols, pipelines: shaders.pipelines, buffers, phases: planned }, weights: store.ranges, shaders: shaders.shaders };
+  return { plan: { symbols, pipelines: shaders.pipelines, buffers, phases: planned }, weights: ranges.map((index) => store.ranges[index]!), shaders: shaders.shaders };
+}
+
+/** Ranges that kernels read, in the order in which they first do. */
+function usedRanges(phases: readonly LoweredPhase[]): readonly number[] {
+  const all = phases.flatMap(({ dispatches }) => dispatches.flatMap(({ operands }) => operands.flatMap((operand) => (operand.kind === 'range' ? [operand.range] : []))));
+  return [...new Set(all)];
 }

@@ -15,10 +15,12 @@ export interface PlanTables {
   /** Index of a symbol in the plan's list. */
   symbol(name: string): number;
   readonly shaders: ShaderFiles;
+  /** Index of a range of the store in the plan's list. */
+  range(index: number): number;
 }
 
 /** A phase as data: sizes, bindings and grids by index. */
-export function planPhase({ phase, dispatches, rootOf }: LoweredPhase, places: ReadonlyMap<Value | Scratch, number>, { symbol, shaders }: PlanTables): Phase {
+export function planPhase({ phase, dispatches, rootOf }: LoweredPhase, places: ReadonlyMap<Value | Scratch, number>, { symbol, shaders, range }: PlanTables): Phase {
   const { graph } = phase;
   const sizeOf = (dim: Dim): Size => sizeBy(dim, symbol);
   const place = (memory: Value | Scratch): number => {
@@ -37,7 +39,7 @@ export function planPhase({ phase, dispatches, rootOf }: LoweredPhase, places: R
     label: dispatch.label,
     pipeline: shaders.pipeline(dispatch.kernel),
     bindings: dispatch.operands.map((operand: Operand): Binding => {
-      if (operand.kind === 'range') return { kind: 'weight', index: operand.range };
+      if (operand.kind === 'range') return { kind: 'weight', index: range(operand.range) };
       return { kind: 'buffer', index: place(operand.kind === 'value' ? operand.value : operand.scratch) };
     }),
     grid: dispatch.kernel.grid.map(extent) as unknown as Step['grid'],

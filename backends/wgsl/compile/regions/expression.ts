@@ -12,6 +12,10 @@ const MOST_OPERANDS = 7;
 export function expressionRegion(context: PhaseContext, node: Node): boolean {
   if (!isExpression(node)) return false;
   const root = node.outputs[0]!;
+  if (root.type.shape.includes(0)) {
+    context.write(root); // nothing to compute, and WGSL refuses to divide by a constant 0
+    return true;
+  }
   const whole = expressionFor(context, root);
   const { expression, operands } = whole.operands.length <= MOST_OPERANDS ? whole : expressionFor(context, root, 1);
   if (operands.length > MOST_OPERANDS) return false;

@@ -1,0 +1,12 @@
+import type { Program } from '../../ir/graph.ts';
+import type { Artifact, EmitOptions } from '../backend.ts';
+import { bundleFiles } from './bundle/bundle_files.ts';
+import { compile, type CompileOptions } from './compile/compile.ts';
+
+/**
+ * The program as `manifest.pgw`, `shaders/*.wgsl` and `weights/*.bin`. Pure.
+ * @throws BackendError for what no kernel computes
+ */
+export function emit(program: Program, { precision }: Pick<EmitOptions, 'precision'>, options: CompileOptions = {}): Artifact {
+  return { files: bundleFiles({ precision, model: program.metadata, ...compile(program, options) }) };
+}

@@ -1,0 +1,25 @@
+import type { DType } from '../../ir/dtypes/index.ts';
+import type { Backend, Refusal } from '../backend.ts';
+import { native } from './compile/compile.ts';
+import { emit } from './emit.ts';
+import { open } from './run.ts';
+
+const NO_BF16: Refusal = { reason: 'WGSL has no bf16', instead: 'fp16 or fp32' };
+
+/**
+ * Shaders, packed weights and the steps to run them, for any WebGPU device: `pgconv/runtime` runs them in browsers and in Node.
+ * Everything is computed in f32; a precision is how weights are stored.
+ */
+export const wgsl: Backend = {
+  name: 'wgsl',
+  dtypes: new Set<DType>(['f32', 'f16', 'i32', 'i64', 'bool', 'u4', 'i4', 'u8', 'i8']),
+  native,
+  devices: ['webgpu'],
+  targets: [],
+  choices: ['perChannel'],
+  refusedPrecisions: { bf16: NO_BF16, q4f16: { reason: 'activations are f32 on every device', instead: 'int4' } },
+  floatZeros: true,
+  narrowing: (dtype) => (dtype === 'f16' ? 'store' : NO_BF16),
+  emit: (program, options) => emit(program, options),
+  open,
+};
