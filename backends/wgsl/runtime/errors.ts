@@ -6,7 +6,11 @@ export type RuntimeErrorCode =
   | 'missing_feature'
   /** The adapter's limits are below what the model needs. */
   | 'small_limit'
-  /** A file is missing, short, or not what the manifest says. */
+  /** There is no such file. */
+  | 'not_found'
+  /** The server does not answer. */
+  | 'network'
+  /** A file is short, long, or not what the manifest says. */
   | 'damaged'
   /** The manifest is of a later version. */
   | 'newer_version'

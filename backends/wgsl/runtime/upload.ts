@@ -10,6 +10,7 @@ export interface UploadOptions {
 
 /** Bytes that wait in the queue before the host waits for the device: so much, and a chunk, is all that it holds. */
 const IN_FLIGHT_BYTES = 64 * 1024 * 1024;
+const PIECE_BYTES = 4 * 1024 * 1024;
 
 /** Every shard as one buffer. @throws RuntimeError when a shard is short or long; whatever readShard throws. What was made is still `memory`'s. */
 export async function uploadShards(memory: DeviceMemory, { shards }: Plan, { readShard, signal, onProgress }: UploadOptions): Promise<GPUBuffer[]> {
@@ -23,7 +24,7 @@ export async function uploadShards(memory: DeviceMemory, { shards }: Plan, { rea
     const buffer = await memory.checked(path, () => memory.create({ label: path, size: Math.ceil(byteLength / 16) * 16, usage }));
     buffers.push(buffer);
     let at = 0;
-    for await (const chunk of inWords(readShard(index))) {
+    for await (const chunk of inPieces(readShard(index))) {
       signal?.throwIfAborted();
       if (at + chunk.byteLength > Math.ceil(byteLength / 4) * 4) throw damaged(path, byteLength, 'it is longer');
       queue.writeBuffer(buffer, at, chunk as Uint8Array<ArrayBuffer>);
@@ -44,22 +45,21 @@ function damaged(path: string, byteLength: number, what: string): RuntimeError {
   return new RuntimeError('damaged', `${path} should have ${byteLength} bytes: ${what}`, 'fetch or convert the bundle again');
 }
 
-/** The same bytes in chunks of multiples of 4, as `writeBuffer` takes them; the last is filled up. */
-async function* inWords(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let rest = new Uint8Array(0);
-  for await (const chunk of chunks) {
-    let bytes = chunk;
-    if (rest.byteLength > 0) {
-      bytes = new Uint8Array(rest.byteLength + chunk.byteLength);
-      bytes.set(rest);
-      bytes.set(chunk, rest.byteLength);
+/** The same bytes in pieces of a few MiB, and of multiples of 4 as `writeBuffer` takes them: one array that is filled again and again. */
+async function* inPieces(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const piece = new Uint8Array(PIECE_BYTES);
+  let filled = 0;
+  for await (const chunk of chunks)
+    for (let at = 0; at < chunk.length; ) {
+      const count = Math.min(chunk.length - at, PIECE_BYTES - filled);
+      piece.set(chunk.subarray(at, at + count), filled);
+      at += count;
+      filled += count;
+      if (filled < PIECE_BYTES) continue;
+      yield piece;
+      filled = 0;
     }
-    const whole = bytes.byteLength & ~3;
-    rest = bytes.slice(whole);
-    if (whole > 0) yield bytes.subarray(0, whole);
-  }
-  if (rest.byteLength === 0) return;
-  const last = new Uint8Array(4);
-  last.set(rest);
-  yield last;
+  if (filled === 0) return;
+  const end = Math.ceil(filled / 4) * 4;
+  yield piece.fill(0, filled, end).subarray(0, end);
 }

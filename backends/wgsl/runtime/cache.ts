@@ -1,0 +1,112 @@
+/** What this module uses of a FileSystemDirectoryHandle: the browser's own file system (OPFS), or a folder that the user opened. */
+export interface CacheDirectory {
+  getDirectoryHandle(name: string, options: { readonly create: boolean }): Promise<CacheDirectory>;
+  getFileHandle(name: string, options?: { readonly create: boolean }): Promise<CacheFile>;
+  removeEntry(name: string): Promise<void>;
+}
+
+interface CacheFile {
+  getFile(): Promise<Blob>;
+  createWritable?(): Promise<CacheWriter>;
+}
+
+interface CacheWriter {
+  write(chunk: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+  abort(): Promise<void>;
+}
+
+/** What became of caching, for people: shards that came from it, that went into it, and why some did not. */
+export interface CacheReport {
+  hits: number;
+  stored: number;
+  problem: string | undefined;
+}
+
+const FOLDER = 'pgconv';
+const CHUNK_BYTES = 4 * 1024 * 1024;
+
+/** Shards by their SHA-256. That it does not work is reported and otherwise nothing: they are fetched again. */
+export class ShardCache {
+  readonly report: CacheReport = { hits: 0, stored: 0, problem: undefined };
+  readonly #folder: Promise<CacheDirectory | undefined>;
+
+  /** @param directory `true` for the browser's own file system, `false` for none */
+  constructor(directory: boolean | CacheDirectory) {
+    this.#folder = this.#open(directory);
+  }
+
+  /** The bytes of a shard; undefined when they are not here as they should be. */
+  async read(sha256: string, byteLength: number): Promise<AsyncIterable<Uint8Array> | undefined> {
+    const folder = await this.#folder;
+    const file = await folder?.getFileHandle(sha256).then((handle) => handle.getFile()).catch(() => undefined);
+    if (file?.size !== byteLength) return undefined;
+    this.report.hits++;
+    return pieces(file);
+  }
+
+  /** The same bytes, kept when the last of them has come and nothing was thrown: put it behind what checks them. */
+  async *keep(sha256: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    let writer = await this.#writer(sha256);
+    let whole = false;
+    const give = async (problem: unknown) => {
+      this.#problem(problem);
+      await writer?.abort().catch(() => {});
+      writer = undefined;
+    };
+    try {
+      for await (const chunk of chunks) {
+        await writer?.write(chunk).catch(give);
+        yield chunk;
+      }
+      whole = true;
+    } finally {
+      if (!whole) await writer?.abort().catch(() => {});
+    }
+    if (!writer) return;
+    await writer.close().then(() => this.report.stored++, give);
+  }
+
+  /** Forgets a shard that is not what it should be. */
+  async remove(sha256: string): Promise<void> {
+    await (await this.#folder)?.removeEntry(sha256).catch(() => {});
+  }
+
+  async #open(directory: boolean | CacheDirectory): Promise<CacheDirectory | undefined> {
+    if (directory === false) return undefined;
+    try {
+      const root = directory === true ? await browserStorage() : directory;
+      return await root.getDirectoryHandle(FOLDER, { create: true });
+    } catch (error) {
+      this.#problem(error);
+      return undefined;
+    }
+  }
+
+  async #writer(sha256: string): Promise<CacheWriter | undefined> {
+    const folder = await this.#folder;
+    if (!folder || this.report.problem !== undefined) return undefined;
+    try {
+      const file = await folder.getFileHandle(sha256, { create: true });
+      if (!file.createWritable) throw new Error('this browser does not write streams to files');
+      return await file.createWritable();
+    } catch (error) {
+      this.#problem(error);
+      return undefined;
+    }
+  }
+
+  #problem(error: unknown): void {
+    this.report.problem ??= error instanceof Error ? error.message : String(error);
+  }
+}
+
+function browserStorage(): Promise<CacheDirectory> {
+  const { storage } = (globalThis as { readonly navigator?: { readonly storage?: { getDirectory?(): Promise<CacheDirectory> } } }).navigator ?? {};
+  if (!storage?.getDirectory) throw new Error('there is no file system of the browser (OPFS) here');
+  return storage.getDirectory();
+}
+
+async function* pieces(blob: Blob): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < blob.size; at += CHUNK_BYTES) yield new Uint8Array(await blob.slice(at, at + CHUNK_BYTES).arrayBuffer());
+}

@@ -1,0 +1,82 @@
+import type { Plan } from '../bundle/plan.ts';
+import { RuntimeError } from './errors.ts';
+import { nodePackage } from './node.ts';
+
+export interface OpenedDevice {
+  readonly device: GPUDevice;
+  /** For people. */
+  readonly adapter: string;
+}
+
+/** Where features come from, for tests: the browser's `navigator.gpu`, or the `webgpu` package. */
+export type GpuProvider = Pick<GPU, 'requestAdapter'>;
+
+/** Dawn stops its threads when this object is collected, under a device in use as well: it must outlive them all. */
+let dawn: GPU | undefined;
+
+/**
+ * A device with what a plan needs, and with what of its variants and of profiling the adapter has.
+ * @throws RuntimeError `no_webgpu`, `missing_feature`, `small_limit`
+ */
+export async function openDevice(plan: Plan, gpu?: GpuProvider): Promise<OpenedDevice> {
+  const adapter = await (gpu ?? (await provider())).requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) throw new RuntimeError('no_webgpu', 'WebGPU finds no GPU here', 'use a machine with a GPU and its driver, or a browser that allows it');
+  const needed = neededLimits(plan);
+  checkLimits(adapter.limits, needed);
+  checkFeatures(adapter.features, plan);
+  // what a prompt needs is not known yet: of sizes, all that the adapter has
+  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  const wanted = new Set(['timestamp-query', ...plan.pipelines.flatMap(({ variants }) => variants.flatMap(({ features }) => features))]);
+  const device = await adapter.requestDevice({
+    requiredFeatures: [...wanted].filter((feature) => adapter.features.has(feature)) as GPUFeatureName[],
+    requiredLimits: { ...needed, maxBufferSize, maxStorageBufferBindingSize },
+  });
+  return { device, adapter: nameOf(adapter.info) };
+}
+
+/** Whether a device that was given will do. @throws RuntimeError `missing_feature`, `small_limit` */
+export function checkDevice({ limits, features }: GPUDevice, plan: Plan): void {
+  checkLimits(limits, neededLimits(plan));
+  checkFeatures(features, plan);
+}
+
+async function provider(): Promise<GpuProvider> {
+  const browser = (globalThis as { readonly navigator?: { readonly gpu?: GPU } }).navigator?.gpu;
+  if (browser) return browser;
+  if (dawn) return dawn;
+  if (!('process' in globalThis)) throw new RuntimeError('no_webgpu', 'this browser has no WebGPU, or the page is not served by https', 'use a recent Chrome, Edge, Safari or Firefox');
+  const { create, globals } = await nodePackage<typeof import('webgpu')>('webgpu').catch((cause: unknown) => {
+    throw new RuntimeError('no_webgpu', 'the package webgpu, which brings WebGPU to Node, is not installed', 'npm install webgpu', { cause });
+  });
+  Object.assign(globalThis, globals);
+  return (dawn = create([]));
+}
+
+/** What weights and kernels need, whatever the prompt. */
+function neededLimits({ shards, weights, pipelines }: Plan): Record<string, number> {
+  const most = (values: readonly number[]) => values.reduce((a, b) => Math.max(a, b), 0);
+  return {
+    maxBufferSize: most(shards.map((shard) => Math.ceil(shard.byteLength / 16) * 16)),
+    maxStorageBufferBindingSize: most(weights.map((weight) => Math.ceil(weight.byteLength / 16) * 16)),
+    maxStorageBuffersPerShaderStage: most(pipelines.map((pipeline) => pipeline.access.length)),
+  };
+}
+
+function checkLimits(limits: GPUSupportedLimits, needed: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(needed)) {
+    const offered = limits[name as keyof GPUSupportedLimits] as number;
+    if (offered < value) throw new RuntimeError('small_limit', `this model needs ${name} of ${value}, this device offers ${offered}`, 'update the browser or the driver, or use another device');
+  }
+}
+
+function checkFeatures(features: ReadonlySet<string>, { pipelines, shaders }: Plan): void {
+  for (const { variants } of pipelines) {
+    if (variants.some((variant) => variant.features.every((feature) => features.has(feature)))) continue;
+    const lacking = new Set(variants.at(-1)?.features.filter((feature) => !features.has(feature)));
+    throw new RuntimeError('missing_feature', `${shaders[variants.at(-1)?.shader ?? 0]?.path} needs ${[...lacking].join(' and ')}, which this device does not have`, 'use another device');
+  }
+}
+
+function nameOf({ vendor, architecture, description }: GPUAdapterInfo): string {
+  return description || [vendor, architecture].filter(Boolean).join(' ') || 'unknown adapter';
+}

@@ -1,0 +1,75 @@
+import { RuntimeError } from './errors.ts';
+import { notFound, type BundleSource } from './source.ts';
+
+/** Times that a file is asked for again from where it broke off. */
+const RETRIES = 4;
+const FIRST_PAUSE_MS = 200;
+
+/** Files below a URL. A download that breaks off goes on where it was, by a range request. */
+export function httpSource(base: URL): BundleSource {
+  return {
+    name: base.href,
+    async read(path, signal) {
+      const response = await answered(new URL(path, base), { ...(signal && { signal }) });
+      return new Uint8Array(await response.arrayBuffer());
+    },
+    async *stream(path, byteLength, signal) {
+      const url = new URL(path, base);
+      for (let [at, failures] = [0, 0]; at < byteLength; ) {
+        try {
+          const response = await answered(url, { headers: { Range: `bytes=${at}-${byteLength - 1}` }, ...(signal && { signal }) });
+          const total = response.status === 206 ? /\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1] : undefined;
+          if (total !== undefined && Number(total) !== byteLength) throw new RuntimeError('damaged', `${url.href} should have ${byteLength} bytes and has ${total}`, 'upload the bundle again');
+          // a server that knows no ranges begins again
+          let skip = response.status === 206 ? 0 : at;
+          const before = at;
+          for await (const chunk of chunksOf(response)) {
+            const rest = chunk.subarray(Math.min(skip, chunk.length));
+            skip -= chunk.length - rest.length;
+            at += rest.length;
+            if (rest.length > 0) yield rest;
+          }
+          if (at === before) throw new RuntimeError('damaged', `${url.href} ends after ${at} of ${byteLength} bytes`, 'upload the bundle again');
+          failures = 0;
+        } catch (error) {
+          signal?.throwIfAborted();
+          if (error instanceof RuntimeError && error.code !== 'network') throw error;
+          if (++failures > RETRIES) throw error instanceof RuntimeError ? error : unreachable(url, error);
+          await new Promise((resolve) => void setTimeout(resolve, FIRST_PAUSE_MS * 2 ** (failures - 1)));
+          signal?.throwIfAborted();
+        }
+      }
+    },
+  };
+}
+
+async function answered(url: URL, init: RequestInit): Promise<Response> {
+  const response = await fetch(url, init).catch((error: unknown) => {
+    init.signal?.throwIfAborted();
+    throw unreachable(url, error);
+  });
+  if (response.ok) return response;
+  await response.body?.cancel();
+  if (response.status === 416) throw new RuntimeError('damaged', `${url.href} is shorter than its manifest says`, 'upload the bundle again');
+  if (response.status >= 500 || response.status === 429) throw new RuntimeError('network', `${url.href}: the server answers ${response.status}`, 'try again later');
+  throw notFound(`${url.href} (${response.status})`);
+}
+
+function unreachable(url: URL, cause: unknown): RuntimeError {
+  return new RuntimeError('network', `${url.href} cannot be reached`, 'check the connection and that the server allows this page (CORS)', { cause });
+}
+
+/** Not every browser iterates over a stream itself. */
+async function* chunksOf({ body }: Response): AsyncGenerator<Uint8Array> {
+  if (!body) return;
+  const reader = (body as ReadableStream<Uint8Array>).getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}

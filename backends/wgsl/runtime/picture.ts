@@ -1,0 +1,107 @@
+import { toPixelValues } from '../../client/images/pixels.ts';
+import { rgbImage, type RgbImage } from '../../client/images/rgb_image.ts';
+import { RuntimeError } from './errors.ts';
+import { nodeModule, nodePackage } from './node.ts';
+
+/** What a canvas can draw: an ImageBitmap, a canvas, a video frame, an `<img>` that has loaded. */
+interface Drawable {
+  readonly width: number;
+  readonly height: number;
+  /** Of an `<img>`: its own size, whatever the page makes of it. */
+  readonly naturalWidth?: number;
+  readonly naturalHeight?: number;
+}
+
+/** Pixels as rows of RGB or RGBA, 8 bits each: an ImageData is one. */
+interface RawPixels {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array | Uint8ClampedArray;
+}
+
+/** A URL (in Node also a path), the bytes of a picture file, pixels, or what a canvas can draw. */
+export type PictureSource = string | URL | Blob | Uint8Array | RawPixels | Drawable;
+
+type Fs = typeof import('node:fs');
+/** What is used of sharp's default export. */
+type Sharp = (bytes: Uint8Array, options: object) => { removeAlpha(): { toColourspace(space: string): { raw(options: object): { toBuffer(options: { resolveWithObject: true }): Promise<{ data: Uint8Array; info: { width: number; height: number } }> } } } };
+
+interface Canvas {
+  getContext(kind: '2d', options: object): { drawImage(image: object, x: number, y: number): void; getImageData(x: number, y: number, width: number, height: number): RawPixels };
+}
+
+interface Page {
+  readonly createImageBitmap?: (blob: Blob, options: object) => Promise<Drawable & { close(): void }>;
+  readonly OffscreenCanvas?: new (width: number, height: number) => Canvas;
+}
+
+/**
+ * A picture as the image tower takes it: f32 [3, size, size] in [-1, 1], squashed as Hugging Face's processor does it, bit for bit
+ * once the file is decoded. Transparency is dropped. @throws RuntimeError `bad_input` for what is no picture, `not_found`
+ */
+export async function pixelValues(source: PictureSource, size: number): Promise<Float32Array> {
+  return toPixelValues(await decoded(source), size, 'huggingface');
+}
+
+async function decoded(source: PictureSource): Promise<RgbImage> {
+  if (typeof source === 'string' || source instanceof URL) return decoded(await fetched(source));
+  if (source instanceof Blob) return decodedFile(source);
+  if (source instanceof Uint8Array) return decodedFile(new Blob([source as Uint8Array<ArrayBuffer>]));
+  if ('data' in source) return withoutAlpha(source);
+  return drawn(source);
+}
+
+async function fetched(address: string | URL): Promise<Blob> {
+  const fs = nodeModule<Fs>('node:fs');
+  const isUrl = address instanceof URL || /^(?:https?|data|blob|file):/.test(address);
+  const name = String(address).slice(0, 200);
+  if (fs && (!isUrl || String(address).startsWith('file:'))) {
+    const bytes = await fs.promises.readFile(isUrl ? new URL(address) : address).catch((cause: unknown) => Promise.reject(missing(name, cause)));
+    return new Blob([new Uint8Array(bytes)]);
+  }
+  const response = await fetch(address).catch((cause: unknown) => Promise.reject(missing(name, cause)));
+  if (!response.ok) throw missing(`${name} (${response.status})`);
+  return response.blob();
+}
+
+async function decodedFile(file: Blob): Promise<RgbImage> {
+  const { createImageBitmap } = globalThis as Page;
+  try {
+    if (createImageBitmap) {
+      const bitmap = await createImageBitmap(file, { premultiplyAlpha: 'none', colorSpaceConversion: 'none' });
+      try {
+        return drawn(bitmap);
+      } finally {
+        bitmap.close();
+      }
+    }
+    const { default: sharp } = await nodePackage<{ readonly default: Sharp }>('sharp');
+    const picture = sharp(new Uint8Array(await file.arrayBuffer()), { ignoreIcc: true, failOn: 'error' });
+    const { data, info } = await picture.removeAlpha().toColourspace('srgb').raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+    return rgbImage(info.width, info.height, data);
+  } catch (cause) {
+    throw new RuntimeError('bad_input', 'this is no picture that can be read', 'give a PNG, JPEG or WebP file', { cause });
+  }
+}
+
+function drawn(image: Drawable): RgbImage {
+  const [width, height] = [image.naturalWidth ?? image.width, image.naturalHeight ?? image.height];
+  const { OffscreenCanvas } = globalThis as Page;
+  if (!OffscreenCanvas || !(width > 0 && height > 0)) throw new RuntimeError('bad_input', 'this is no picture that can be drawn', 'give a Blob, or pixels as { width, height, data }');
+  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true, colorSpace: 'srgb' });
+  context.drawImage(image, 0, 0);
+  return withoutAlpha(context.getImageData(0, 0, width, height));
+}
+
+function withoutAlpha({ width, height, data }: RawPixels): RgbImage {
+  const count = width * height;
+  if (data.length === 3 * count) return rgbImage(width, height, new Uint8Array(data.buffer, data.byteOffset, data.length));
+  if (data.length !== 4 * count) throw new RuntimeError('bad_input', `${data.length} bytes for ${width}×${height} pixels`, 'give 3 or 4 bytes a pixel');
+  const rgb = new Uint8Array(3 * count);
+  for (let i = 0; i < count; i++) for (let c = 0; c < 3; c++) rgb[3 * i + c] = data[4 * i + c]!;
+  return rgbImage(width, height, rgb);
+}
+
+function missing(name: string, cause?: unknown): RuntimeError {
+  return new RuntimeError('not_found', `the picture ${name} cannot be read`, 'check its address', { cause });
+}
