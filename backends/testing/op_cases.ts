@@ -21,10 +21,10 @@ export interface OpCase {
   readonly dtypes?: readonly DType[];
 }
 
-/** A graph of one op with its inputs for given sizes. */
-export function opGraph(name: OpName, { operands, attrs = {}, beside = [] }: OpCase, dtype: DType): Graph {
-  const b = new GraphBuilder(name);
-  beside.forEach((text, i) => b.input(`z${i}`, { dtype: 'i64', shape: parseOperand(text).shape }));
+/** A graph of one op with its inputs for given sizes. `prefix` begins the names of the graph and its ports, that several fit one program. */
+export function opGraph(name: OpName, { operands, attrs = {}, beside = [] }: OpCase, dtype: DType, prefix = ''): Graph {
+  const b = new GraphBuilder(`${prefix}${name}`);
+  beside.forEach((text, i) => b.input(`${prefix}z${i}`, { dtype: 'i64', shape: parseOperand(text).shape }));
   const values = operands.map((operand, i) => {
     if (typeof operand !== 'string') return 'weight' in operand ? b.weight(`w${i}`, tensorData(operand.weight)) : b.literalTensor(operand);
     const { kind, shape } = parseOperand(operand);
@@ -32,9 +32,9 @@ export function opGraph(name: OpName, { operands, attrs = {}, beside = [] }: OpC
     if (kind === 'w') return b.weight(`w${i}`, tensorData(weight()));
     if (kind === 's') return b.weight(`w${i}`, tensorData(tensorOf(dtype, shape as number[], weight().data.map((x) => x / 128))));
     if (kind === 'l') return b.literalTensor(weight(), `l${i}`);
-    return b.input(`x${i}`, { dtype: inputDTypes[kind] ?? dtype, shape });
+    return b.input(`${prefix}x${i}`, { dtype: inputDTypes[kind] ?? dtype, shape });
   });
-  b.node(ops[name], values, attrs).forEach((value, i) => b.output(`y${i}`, value));
+  b.node(ops[name], values, attrs).forEach((value, i) => b.output(`${prefix}y${i}`, value));
   return b.build();
 }
 
