@@ -52,6 +52,7 @@ async function replaceTensor(dir: string, name: string, replacement: ((data: Ten
 const PROJECTOR = 'multi_modal_projector.linear.weight';
 const DOWN = 'language_model.model.layers.1.mlp.down_proj.weight';
 const GATE = 'language_model.model.layers.2.mlp.gate_proj.weight';
+const UP = 'language_model.model.layers.2.mlp.up_proj.weight';
 const filled = (value: number) => async (data: TensorData) => {
   const tensor = await readTensor(data);
   const values = tensor.data.slice();
@@ -109,6 +110,21 @@ test('NaN without --strict, and overflow with --allow-overflow, are counted and 
   expect(nonFinite).toEqual(
     expect.arrayContaining([expect.objectContaining({ tensor: expect.stringContaining('lm.2.gate') as string, nan: 1, infinite: 0 }), expect.objectContaining({ tensor: expect.stringContaining('lm.1.down') as string, nan: 0, infinite: 1, overflowed: 1 })]),
   );
+});
+
+test('weights beyond f16 are found in what shaders read, where several matrices lie together', async () => {
+  const both = async (dir: string) => {
+    await replaceTensor(dir, GATE, filled(Number.POSITIVE_INFINITY));
+    await replaceTensor(dir, UP, filled(-1e6));
+  };
+  const { error, left } = await convertDamaged(both, { backend: 'wgsl' });
+  expect(error).toMatchObject({ code: 'weight_overflow', exitCode: 3, place: { tensor: expect.stringMatching(/lm\.2\.gate.*\+lm\.2\.up/) } });
+  expect(left).toEqual([]);
+  const root = await folder();
+  await cp('fixtures/pg1-tiny/hf', join(root, 'checkpoint'), { recursive: true });
+  await both(join(root, 'checkpoint'));
+  const { nonFinite } = await convert({ checkpoint: join(root, 'checkpoint'), backend: 'wgsl', precision: 'fp16', out: join(root, 'out'), verify: false, allowOverflow: true }, silentReporter);
+  expect(nonFinite).toEqual([expect.objectContaining({ dtype: 'f16', infinite: 2, overflowed: 1, nan: 0 })]);
 });
 
 test('an existing output is refused without --force, before anything is read', async () => {

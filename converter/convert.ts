@@ -4,6 +4,7 @@ import { BackendError } from '../backends/error.ts';
 import { backends, type BackendName } from '../backends/index.ts';
 import type { Program } from '../ir/graph.ts';
 import type { TensorData } from '../ir/tensor.ts';
+import { concatRows } from '../ir/views/concat.ts';
 import type { Precision } from '../verify/tolerances.ts';
 import type { VerifyReport } from '../verify/verify.ts';
 import { answer } from './answer.ts';
@@ -205,12 +206,16 @@ function textFile(path: string, text: string): ArtifactFile {
   };
 }
 
-/** The checkpoint's values behind a tensor of the bundle: backends name what they transpose, and shards end in their number. */
+/** The checkpoint's values behind a tensor of the bundle: backends name what they transpose or widen, shards end in their number, and matrices that lie together are joined by +. */
 function weightFinder(program: Program): (tensor: string) => TensorData | undefined {
   const weights = new Map(program.graphs.flatMap((graph) => graph.constants.flatMap((c) => (c.kind === 'weight' ? [[c.value.name, c.data] as const] : []))));
-  return (tensor) => {
-    const name = tensor.replace(/\.transposed$/, '').replace(/\.(?:codes|scales|zeros|f16|bf16)(?:_\d+)?(?:\.\d+)?$/, '');
+  const find = (tensor: string) => {
+    const name = tensor.replace(/\.transposed$/, '').replace(/\.widened(?:_\d+)?(?=(?:\.\d+)?$)/, '').replace(/\.(?:codes|scales|zeros|f16|bf16)(?:_\d+)?(?:\.\d+)?$/, '');
     return weights.get(name) ?? weights.get(name.replace(/\.\d+$/, ''));
+  };
+  return (tensor) => {
+    const found = tensor.split('+').map(find);
+    return found.length > 1 && found.every((data) => data !== undefined) ? concatRows(found) : found[0];
   };
 }
 

@@ -29,7 +29,8 @@ function fitsHalf(data: TensorData): boolean {
 }
 
 /**
- * The bytes of the matrix [Σ N, columns] of all parts, rows after rows, as `MatrixForm` says: u8[bytes], made as they are read.
+ * The bytes of the matrix [Σ N, columns] of all parts, rows after rows, as `MatrixForm` says, made as they are read. Floats, with what fills
+ * them up, keep their dtype, so that whoever writes them finds what is not finite; codes with their scales are u8[bytes].
  * Codes of a form without zeros have none. 4-bit zero points are read from pairs of rows on.
  */
 export function packMatrix(form: MatrixForm, columns: number, parts: readonly MatrixParts[]): TensorData {
@@ -42,9 +43,10 @@ export function packMatrix(form: MatrixForm, columns: number, parts: readonly Ma
   const packed = 16 * matrixVectors(form, rows, columns);
   const missing = packed - regions.reduce((sum, region) => sum + region.byteLength, 0);
   if (missing > 0) regions.push({ byteLength: missing, read: async function* ({ begin, end }) { yield new Uint8Array(end - begin); } });
+  const dtype = form.kind === 'f32' || form.kind === 'f16' ? form.kind : 'u8';
   return {
-    dtype: 'u8',
-    shape: [packed],
+    dtype,
+    shape: [(8 * packed) / dtypes[dtype].bits],
     byteLength: packed,
     async *chunks(options) {
       const { begin, end, maxBytes } = readRange(packed, options);
