@@ -45,7 +45,7 @@ async function provider(): Promise<GpuProvider> {
   if (browser) return browser;
   if (dawn) return dawn;
   if (!('process' in globalThis)) throw new RuntimeError('no_webgpu', 'this browser has no WebGPU, or the page is not served by https', 'use a recent Chrome, Edge, Safari or Firefox');
-  const { create, globals } = await nodePackage<typeof import('webgpu')>('webgpu').catch((cause: unknown) => {
+  const { create, globals } = await nodePackage('webgpu').catch((cause: unknown) => {
     throw new RuntimeError('no_webgpu', 'the package webgpu, which brings WebGPU to Node, is not installed', 'npm install webgpu', { cause });
   });
   Object.assign(globalThis, globals);

@@ -186,9 +186,9 @@ export class Executor {
   }
 
   /** A buffer to be mapped that gets what `source` holds then. */
-  stage(encoder: GPUCommandEncoder, source: GPUBuffer, size = source.size): GPUBuffer {
+  stage(encoder: GPUCommandEncoder, source: GPUBuffer, size = source.size, offset = 0): GPUBuffer {
     const buffer = this.memory.create({ label: `read ${source.label}`, size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
-    encoder.copyBufferToBuffer(source, 0, buffer, 0, size);
+    encoder.copyBufferToBuffer(source, offset, buffer, 0, size);
     return buffer;
   }
 

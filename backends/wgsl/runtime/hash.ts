@@ -1,7 +1,5 @@
 import { nodeModule } from './node.ts';
 
-type Crypto = typeof import('node:crypto');
-
 /** SHA-256 of bytes that come in pieces; in hexadecimal digits. */
 export interface Hasher {
   update(chunk: Uint8Array): void;
@@ -13,7 +11,7 @@ export interface Hasher {
  * one that the next file uses again, which is several times as fast as hashing them in JavaScript.
  */
 export function hashing(): (byteLength: number) => Hasher {
-  const crypto = nodeModule<Crypto>('node:crypto');
+  const crypto = nodeModule('node:crypto');
   if (crypto)
     return () => {
       const hash = crypto.createHash('sha256');

@@ -3,7 +3,7 @@ import { CAPACITY, type PlannedValue } from '../bundle/plan.ts';
 import { RuntimeError } from './errors.ts';
 import type { Counters, Executor, ReadTensor } from './executor.ts';
 import { imageRuns, padLeft, type PaddedRows } from './prompt.ts';
-import { Sampler, type SamplingOptions } from './sampler.ts';
+import { Sampler, type SamplingOptions } from './sampling/sampler.ts';
 
 /** Features of a picture on the device: f32 [imageTokens, hiddenSize]. */
 export interface ImageFeatures {
@@ -57,11 +57,11 @@ export class DeviceModel {
       executor.setSizes({ images: 1 });
       executor.write('pixel_values', pixels);
       await executor.run('vision_encoder');
-      const buffer = executor.device.createBuffer({ label: 'image features', size: 4 * imageTokens * hiddenSize, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
+      const buffer = executor.memory.create({ label: 'image features', size: 4 * imageTokens * hiddenSize, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
       const encoder = executor.device.createCommandEncoder();
       encoder.copyBufferToBuffer(executor.bufferOf('image_features'), 0, buffer, 0, buffer.size);
       executor.submit(encoder);
-      return { buffer, destroy: () => buffer.destroy() };
+      return { buffer, destroy: () => executor.memory.destroy(buffer) };
     });
   }
 
@@ -181,7 +181,7 @@ export class DeviceModel {
     const { executor, facts } = this;
     const buffers = { logits: executor.bufferOf('logits'), inputIds: executor.bufferOf('input_ids'), positionIds: executor.bufferOf('position_ids'), attentionMask: executor.bufferOf('attention_mask'), dims: executor.dims };
     const shape = { rows, columns: lastAxis(executor, 'logits'), vocab: facts.vocabSize, pad: facts.padTokenId, stops, ring, capacity: executor.size(CAPACITY) };
-    return Sampler.create(executor.device, shape, buffers, executor.plan.symbols.indexOf('past'), sampling, executor.counters);
+    return Sampler.create(executor.memory, shape, buffers, executor.plan.symbols.indexOf('past'), sampling, executor.counters);
   }
 
   /** `count` tokens a row: the first comes of the logits that are there, each further one of a step. One pass, one submit. */
@@ -201,16 +201,9 @@ export class DeviceModel {
     }
     pass.end();
     const bytes = 4 * rows * count;
-    const staging = executor.device.createBuffer({ label: 'tokens', size: bytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
-    encoder.copyBufferToBuffer(sampler.tokens, 4 * rows * (first % ring), staging, 0, bytes);
+    const staged = executor.stage(encoder, sampler.tokens, bytes, 4 * rows * (first % ring));
     executor.submit(encoder);
-    try {
-      await staging.mapAsync(GPUMapMode.READ);
-      executor.counters.readbackBytes += bytes;
-      return new Uint32Array(staging.getMappedRange().slice(0));
-    } finally {
-      staging.destroy();
-    }
+    return new Uint32Array(await executor.take(staged, bytes));
   }
 
   async #alone<T>(work: () => Promise<T>): Promise<T> {

@@ -22,10 +22,6 @@ interface RawPixels {
 /** A URL (in Node also a path), the bytes of a picture file, pixels, or what a canvas can draw. */
 export type PictureSource = string | URL | Blob | Uint8Array | RawPixels | Drawable;
 
-type Fs = typeof import('node:fs');
-/** What is used of sharp's default export. */
-type Sharp = (bytes: Uint8Array, options: object) => { removeAlpha(): { toColourspace(space: string): { raw(options: object): { toBuffer(options: { resolveWithObject: true }): Promise<{ data: Uint8Array; info: { width: number; height: number } }> } } } };
-
 interface Canvas {
   getContext(kind: '2d', options: object): { drawImage(image: object, x: number, y: number): void; getImageData(x: number, y: number, width: number, height: number): RawPixels };
 }
@@ -46,13 +42,13 @@ export async function pixelValues(source: PictureSource, size: number): Promise<
 async function decoded(source: PictureSource): Promise<RgbImage> {
   if (typeof source === 'string' || source instanceof URL) return decoded(await fetched(source));
   if (source instanceof Blob) return decodedFile(source);
-  if (source instanceof Uint8Array) return decodedFile(new Blob([source as Uint8Array<ArrayBuffer>]));
+  if (source instanceof Uint8Array) return decodedFile(new Blob([source]));
   if ('data' in source) return withoutAlpha(source);
   return drawn(source);
 }
 
 async function fetched(address: string | URL): Promise<Blob> {
-  const fs = nodeModule<Fs>('node:fs');
+  const fs = nodeModule('node:fs');
   const isUrl = address instanceof URL || /^(?:https?|data|blob|file):/.test(address);
   const name = String(address).slice(0, 200);
   if (fs && (!isUrl || String(address).startsWith('file:'))) {
@@ -75,7 +71,7 @@ async function decodedFile(file: Blob): Promise<RgbImage> {
         bitmap.close();
       }
     }
-    const { default: sharp } = await nodePackage<{ readonly default: Sharp }>('sharp');
+    const { default: sharp } = await nodePackage('sharp');
     const picture = sharp(new Uint8Array(await file.arrayBuffer()), { ignoreIcc: true, failOn: 'error' });
     const { data, info } = await picture.removeAlpha().toColourspace('srgb').raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
     return rgbImage(info.width, info.height, data);

@@ -16,7 +16,6 @@ export interface BundleSource {
 export type BundleLocation = string | URL | Iterable<File> | ReadonlyMap<string, Blob>;
 
 type Fs = typeof import('node:fs');
-type Url = typeof import('node:url');
 
 /** One piece of a file on its way. */
 const CHUNK_BYTES = 4 * 1024 * 1024;
@@ -29,9 +28,9 @@ export function openSource(location: BundleLocation): BundleSource {
 }
 
 function addressSource(address: string): BundleSource {
-  const fs = nodeModule<Fs>('node:fs');
+  const fs = nodeModule('node:fs');
   const isUrl = /^[a-z][a-z+.-]+:/i.test(address);
-  if (fs && (!isUrl || address.startsWith('file:'))) return folderSource(fs, isUrl ? nodeModule<Url>('node:url')!.fileURLToPath(address) : address);
+  if (fs && (!isUrl || address.startsWith('file:'))) return folderSource(fs, isUrl ? nodeModule('node:url')!.fileURLToPath(address) : address);
   const base = (globalThis as { readonly location?: { readonly href: string } }).location?.href;
   return httpSource(new URL(address.endsWith('/') ? address : `${address}/`, base));
 }

@@ -27,7 +27,7 @@ export async function uploadShards(memory: DeviceMemory, { shards }: Plan, { rea
     for await (const chunk of inPieces(readShard(index))) {
       signal?.throwIfAborted();
       if (at + chunk.byteLength > Math.ceil(byteLength / 4) * 4) throw damaged(path, byteLength, 'it is longer');
-      queue.writeBuffer(buffer, at, chunk as Uint8Array<ArrayBuffer>);
+      queue.writeBuffer(buffer, at, chunk);
       at += chunk.byteLength;
       loaded += chunk.byteLength;
       waiting += chunk.byteLength;
