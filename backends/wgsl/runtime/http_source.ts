@@ -9,6 +9,7 @@ const FIRST_PAUSE_MS = 200;
 export function httpSource(base: URL): BundleSource {
   return {
     name: base.href,
+    isRemote: true,
     async read(path, signal) {
       const response = await answered(new URL(path, base), { ...(signal && { signal }) });
       return new Uint8Array(await response.arrayBuffer());

@@ -2,13 +2,25 @@ import type { ModelFacts } from '../bundle/manifest.ts';
 import { CAPACITY, type PlannedValue } from '../bundle/plan.ts';
 import { RuntimeError } from './errors.ts';
 import type { Counters, Executor, ReadTensor } from './executor.ts';
+import type { DeviceMemory } from './memory.ts';
+import { profilePhase, type StepTime } from './profile.ts';
 import { imageRuns, padLeft, type PaddedRows } from './prompt.ts';
 import { Sampler, type SamplingOptions } from './sampling/sampler.ts';
 
-/** Features of a picture on the device: f32 [imageTokens, hiddenSize]. */
-export interface ImageFeatures {
+/** Features of a picture on the device: f32 [imageTokens, hiddenSize]. They may be read by any number of prompts. */
+export class ImageFeatures {
   readonly buffer: GPUBuffer;
-  destroy(): void;
+  readonly #memory: DeviceMemory;
+
+  constructor(buffer: GPUBuffer, memory: DeviceMemory) {
+    this.buffer = buffer;
+    this.#memory = memory;
+  }
+
+  /** Gives their memory back. */
+  destroy(): void {
+    this.#memory.destroy(this.buffer);
+  }
 }
 
 export interface PrefillInput {
@@ -61,7 +73,7 @@ export class DeviceModel {
       const encoder = executor.device.createCommandEncoder();
       encoder.copyBufferToBuffer(executor.bufferOf('image_features'), 0, buffer, 0, buffer.size);
       executor.submit(encoder);
-      return { buffer, destroy: () => executor.memory.destroy(buffer) };
+      return new ImageFeatures(buffer, executor.memory);
     });
   }
 
@@ -144,6 +156,18 @@ export class DeviceModel {
       if (!phase) return this.executor.read(name);
       const found = await this.executor.run(phase.name, { stages: [name] });
       return found.get(name) ?? this.executor.read(name);
+    });
+  }
+
+  /** How long each step of a phase takes, in a run of that phase alone. Call prefill again before decoding. @throws RuntimeError `missing_feature` */
+  async profile(phase: string): Promise<readonly StepTime[]> {
+    return this.#alone(async () => {
+      const { fixed } = this.executor.phase(phase);
+      const read = this.#read;
+      this.#read = undefined;
+      // a step after what was read
+      if (fixed.length > 0 && read) this.executor.setSizes({ seq: 1, kept: 1, past: read.padded.length });
+      return profilePhase(this.executor, phase);
     });
   }
 

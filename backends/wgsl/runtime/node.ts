@@ -1,14 +1,19 @@
-/** Modules of Node and its packages by names that bundlers for browsers do not see: there they do not exist and are never asked for. */
+import type * as crypto from 'node:crypto';
+import type * as fs from 'node:fs';
+import type * as url from 'node:url';
+import type sharp from 'sharp';
+import type * as webgpu from 'webgpu';
 
+/** Modules of Node and its packages, asked for by names that bundlers for browsers do not see: there they do not exist and are not needed. */
 interface NodeModules {
-  readonly 'node:crypto': typeof import('node:crypto');
-  readonly 'node:fs': typeof import('node:fs');
-  readonly 'node:url': typeof import('node:url');
+  readonly 'node:crypto': typeof crypto;
+  readonly 'node:fs': typeof fs;
+  readonly 'node:url': typeof url;
 }
 
 interface NodePackages {
-  readonly sharp: typeof import('sharp');
-  readonly webgpu: typeof import('webgpu');
+  readonly sharp: { readonly default: typeof sharp };
+  readonly webgpu: typeof webgpu;
 }
 
 /** A module of Node; undefined in browsers. */
@@ -18,5 +23,5 @@ export function nodeModule<K extends keyof NodeModules>(name: K): NodeModules[K]
 
 /** A package that only Node has. @throws what `import` throws when it is not installed */
 export function nodePackage<K extends keyof NodePackages>(name: K): Promise<NodePackages[K]> {
-  return import(/* @vite-ignore */ /* webpackIgnore: true */ name as string) as Promise<NodePackages[K]>;
+  return import(/* @vite-ignore */ /* webpackIgnore: true */ name) as Promise<NodePackages[K]>;
 }

@@ -1,84 +1,15 @@
 import { RuntimeError } from './errors.ts';
-import { httpSource } from './http_source.ts';
-import { nodeModule } from './node.ts';
 
 /** Where the files of a bundle come from. Paths are those of the manifest: relative, with slashes. */
 export interface BundleSource {
   /** For messages. */
   readonly name: string;
+  /** Whether its files come over a network. */
+  readonly isRemote: boolean;
   /** A whole file, for those that are small. @throws RuntimeError `not_found` */
   read(path: string, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
   /** The bytes of a file that should have `byteLength`, in order. @throws RuntimeError `not_found`, `damaged` */
   stream(path: string, byteLength: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
-}
-
-/** A URL of a folder, a path of one (in Node), the files of one (from a file picker or dropped), or blobs by their path. */
-export type BundleLocation = string | URL | Iterable<File> | ReadonlyMap<string, Blob>;
-
-type Fs = typeof import('node:fs');
-
-/** One piece of a file on its way. */
-const CHUNK_BYTES = 4 * 1024 * 1024;
-
-/** @throws RuntimeError `bad_input` for a list of files without a manifest */
-export function openSource(location: BundleLocation): BundleSource {
-  if (location instanceof Map) return blobSource(location as ReadonlyMap<string, Blob>);
-  if (typeof location === 'string' || location instanceof URL) return addressSource(String(location));
-  return blobSource(filesByPath(location as Iterable<File>));
-}
-
-function addressSource(address: string): BundleSource {
-  const fs = nodeModule('node:fs');
-  const isUrl = /^[a-z][a-z+.-]+:/i.test(address);
-  if (fs && (!isUrl || address.startsWith('file:'))) return folderSource(fs, isUrl ? nodeModule('node:url')!.fileURLToPath(address) : address);
-  const base = (globalThis as { readonly location?: { readonly href: string } }).location?.href;
-  return httpSource(new URL(address.endsWith('/') ? address : `${address}/`, base));
-}
-
-function folderSource(fs: Fs, folder: string): BundleSource {
-  const missing = (path: string, cause: unknown) => notFound(`${folder}/${path}`, cause);
-  return {
-    name: folder,
-    async read(path, signal) {
-      return new Uint8Array(await fs.promises.readFile(`${folder}/${path}`, { signal }).catch((cause: unknown) => Promise.reject(signal?.aborted ? cause : missing(path, cause))));
-    },
-    async *stream(path, _byteLength, signal) {
-      try {
-        yield* fs.createReadStream(`${folder}/${path}`, { highWaterMark: CHUNK_BYTES, ...(signal && { signal }) }) as AsyncIterable<Uint8Array>;
-      } catch (cause) {
-        signal?.throwIfAborted();
-        throw missing(path, cause);
-      }
-    },
-  };
-}
-
-function blobSource(blobs: ReadonlyMap<string, Blob>): BundleSource {
-  const blobOf = (path: string): Blob => {
-    const blob = blobs.get(path);
-    if (!blob) throw notFound(path);
-    return blob;
-  };
-  return {
-    name: 'the files given',
-    read: async (path) => new Uint8Array(await blobOf(path).arrayBuffer()),
-    async *stream(path, _byteLength, signal) {
-      const blob = blobOf(path);
-      for (let at = 0; at < blob.size; at += CHUNK_BYTES) {
-        signal?.throwIfAborted();
-        yield new Uint8Array(await blob.slice(at, at + CHUNK_BYTES).arrayBuffer());
-      }
-    },
-  };
-}
-
-/** Files of a folder by their path below the manifest's. */
-function filesByPath(files: Iterable<File>): ReadonlyMap<string, Blob> {
-  const paths = Array.from(files, (file) => [(file as File & { readonly webkitRelativePath?: string }).webkitRelativePath || file.name, file] as const);
-  const manifest = paths.find(([path]) => /(^|\/)manifest\.pgw$/.test(path));
-  if (!manifest) throw new RuntimeError('bad_input', 'there is no manifest.pgw among the files', 'choose the whole folder of the bundle');
-  const root = manifest[0].slice(0, -'manifest.pgw'.length);
-  return new Map(paths.flatMap(([path, file]) => (path.startsWith(root) ? [[path.slice(root.length), file] as const] : [])));
 }
 
 export function notFound(file: string, cause?: unknown): RuntimeError {

@@ -1,0 +1,129 @@
+import { MANIFEST_PATH, type WgslManifest } from '../bundle/manifest.ts';
+import { ManifestError } from '../bundle/manifest_error.ts';
+import type { Shard } from '../bundle/plan.ts';
+import { readManifest } from '../bundle/read_manifest.ts';
+import { ShardCache, type CacheDirectory, type CacheReport } from './cache.ts';
+import { checkDevice, openDevice, type GpuProvider } from './device.ts';
+import { RuntimeError } from './errors.ts';
+import { Executor } from './executor.ts';
+import { hashing, sha256, type Hasher } from './hash.ts';
+import { DeviceModel } from './model.ts';
+import { openSource, type BundleLocation } from './open_source.ts';
+import { Model } from './loaded_model.ts';
+import type { PipelineChoice } from './pipelines.ts';
+import type { BundleSource } from './source.ts';
+
+export interface LoadOptions {
+  /** A device of the caller's, who also destroys it; default one of its own with all that the model can use. */
+  readonly device?: GPUDevice;
+  /** Where a device comes from; default the browser, or the package webgpu. */
+  readonly gpu?: GpuProvider;
+  /** Hears of weights: bytes of all. */
+  readonly onProgress?: (progress: { readonly loaded: number; readonly total: number }) => void;
+  /** Ends loading: its reason is thrown, and nothing stays. */
+  readonly signal?: AbortSignal;
+  /** Where weights from a URL are kept: `true` (default) in the browser's own file system, `false` nowhere, or a folder of it. */
+  readonly cache?: boolean | CacheDirectory;
+}
+
+/** What the runtime found and chose. */
+export interface LoadInfo {
+  /** Of the bundle: `int4`. */
+  readonly precision: string;
+  /** The device, for people. */
+  readonly adapter: string;
+  readonly features: readonly string[];
+  /** For each kernel the variant that runs, and why not a better one. */
+  readonly choices: readonly PipelineChoice[];
+  readonly cache: Readonly<CacheReport>;
+}
+
+/** A model on a device that works. */
+export interface Started {
+  readonly model: DeviceModel;
+  readonly info: LoadInfo;
+  dispose(): void;
+}
+
+/**
+ * A bundle from a URL, a folder (in Node) or files, ready to run: weights go to the device as they come, while shaders compile.
+ * Every file is checked against the manifest. @throws RuntimeError, see `code`; the signal's reason. Nothing is held then.
+ */
+export async function load(location: BundleLocation, options: LoadOptions = {}): Promise<Model> {
+  options.signal?.throwIfAborted();
+  const source = openSource(location);
+  const manifest = await manifestOf(source, options.signal);
+  const start = (changes: LoadOptions = {}) => startModel(source, manifest, { ...options, ...changes });
+  return new Model(source, manifest, await start(), start);
+}
+
+async function manifestOf(source: BundleSource, signal: AbortSignal | undefined): Promise<WgslManifest> {
+  const bytes = await source.read(MANIFEST_PATH, signal);
+  return readManifest(bytes).catch((cause: unknown) => {
+    if (!(cause instanceof ManifestError)) throw cause;
+    throw new RuntimeError(cause.code === 'newer' ? 'newer_version' : 'damaged', `${source.name}: ${cause.message}`, undefined, { cause });
+  });
+}
+
+async function startModel(source: BundleSource, { plan, model, precision }: WgslManifest, options: LoadOptions): Promise<Started> {
+  const { device: given, gpu, onProgress, signal, cache = source.isRemote } = options;
+  if (given) checkDevice(given, plan);
+  const opened = given ? { device: given, adapter: 'given' } : await openDevice(plan, gpu);
+  const { device } = opened;
+  const shards = new ShardCache(cache);
+  const newHasher = hashing();
+  try {
+    const executor = await Executor.create(device, plan, {
+      readShard: (index) => shardBytes(source, plan.shards[index]!, { shards, newHasher, signal }),
+      async readShader(index) {
+        const { path, sha256: expected } = plan.shaders[index]!;
+        const bytes = await source.read(path, signal);
+        if ((await sha256(bytes)) !== expected) throw damaged(source, path);
+        return new TextDecoder().decode(bytes);
+      },
+      ...(signal && { signal }),
+      ...(onProgress && { onProgress: (loaded: number, total: number) => onProgress({ loaded, total }) }),
+    });
+    return {
+      model: new DeviceModel(executor, model),
+      info: { precision, adapter: opened.adapter, features: [...device.features].sort(), choices: executor.choices, cache: shards.report },
+      dispose() {
+        executor.dispose();
+        if (!given) device.destroy();
+      },
+    };
+  } catch (error) {
+    if (!given) device.destroy();
+    throw error;
+  }
+}
+
+interface ShardReading {
+  readonly shards: ShardCache;
+  readonly newHasher: (byteLength: number) => Hasher;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** A shard from where it is nearest. What the cache holds was checked when it was written. */
+async function* shardBytes(source: BundleSource, shard: Shard, { shards, newHasher, signal }: ShardReading): AsyncGenerator<Uint8Array> {
+  const { path, byteLength, sha256: hash } = shard;
+  const cached = await shards.read(hash, byteLength);
+  if (cached) return yield* cached;
+  yield* shards.keep(hash, verified(source, shard, source.stream(path, byteLength, signal), newHasher(byteLength)));
+}
+
+/** The same bytes. @throws RuntimeError `damaged` at their end when they are others than the manifest says */
+async function* verified(source: BundleSource, { path, byteLength, sha256: hash }: Shard, chunks: AsyncIterable<Uint8Array>, hasher: Hasher): AsyncGenerator<Uint8Array> {
+  let length = 0;
+  for await (const chunk of chunks) {
+    hasher.update(chunk);
+    length += chunk.length;
+    yield chunk;
+  }
+  if (length < byteLength) throw new RuntimeError('damaged', `${source.name}: ${path} ends after ${length} of ${byteLength} bytes`, 'copy or convert the bundle again');
+  if ((await hasher.digest()) !== hash) throw damaged(source, path);
+}
+
+function damaged(source: BundleSource, path: string): RuntimeError {
+  return new RuntimeError('damaged', `${source.name}: ${path} is not what the manifest says`, 'copy or convert the bundle again');
+}
