@@ -16,27 +16,19 @@ import { open } from './run.ts';
 import { decoderInputs, type DecoderCall } from './testing/decoder_inputs.ts';
 import { emittedBundle } from './testing/emitted_bundle.ts';
 import { itOnGpu } from './testing/gpu.ts';
+import { memoryRunner } from './testing/memory_runner.ts';
 import { GEMMA_1, GEMMA_2, tinyGemma } from './testing/tiny_gemma.ts';
 
 /** f32 sums in another order; activations are of the order of 1. */
 const CLOSE: Tolerance = { absolute: 5e-6, relative: 5e-6 };
 
-/** A bundle's runner and the evaluator over the same program, which also keeps what the device sees small. */
-async function opened(program: Program, options?: CompileOptions): Promise<{ readonly runner: Runner; readonly reference: Runner } & AsyncDisposable> {
-  const bundle = await emittedBundle(program, options);
-  const runner = await open(bundle.dir);
-  return {
-    runner,
-    reference: evaluatorRunner(program),
-    async [Symbol.asyncDispose]() {
-      await runner.dispose();
-      await bundle[Symbol.asyncDispose]();
-    },
-  };
+interface Pair {
+  readonly runner: Runner;
+  readonly reference: Runner;
 }
 
 /** Runs both; returns what the reference gave. */
-async function expectSame({ runner, reference }: Awaited<ReturnType<typeof opened>>, graph: string, inputs: Readonly<Record<string, Tensor>>, stages: readonly string[] = []): Promise<Readonly<Record<string, Tensor>>> {
+async function expectSame({ runner, reference }: Pair, graph: string, inputs: Readonly<Record<string, Tensor>>, stages: readonly string[] = []): Promise<Readonly<Record<string, Tensor>>> {
   const expected = await reference.run(graph, inputs, { stages });
   const actual = await runner.run(graph, inputs, { stages });
   expect(Object.keys(actual).sort()).toEqual(Object.keys(expected).sort());
@@ -46,7 +38,7 @@ async function expectSame({ runner, reference }: Awaited<ReturnType<typeof opene
 
 /** A prompt of two rows, one of them padded, two tokens one after the other, and a piece of three. */
 async function expectSameDecoding(program: Program, options?: CompileOptions): Promise<void> {
-  await using both = await opened(program, options);
+  const both = { runner: await memoryRunner(program, options), reference: evaluatorRunner(program) };
   const decoder = graphNamed(program, 'decoder');
   const stages = decoder.stages.map(({ name }) => name);
   const call = (rest: Partial<DecoderCall>) => decoderInputs(decoder, { batch: 2, seq: 1, padding: 2, keep: 1, seed: 1, ...rest });
@@ -57,28 +49,38 @@ async function expectSameDecoding(program: Program, options?: CompileOptions): P
   const ids = (...values: number[]) => ({ input_ids: tensorOf('i64', [values.length / 2, 2], values) });
   await expectSame(both, 'embed_tokens', ids(0, 5, 17, 2));
   await expectSame(both, 'embed_tokens', { input_ids: tensorOf('i64', [3, 1], [4, 0, 23]) });
+  await both.runner.dispose();
 }
 
 const coded = (program: Program, scheme: Scheme) => runPassesOnProgram(program, [quantizeWeights({ schemeOf: () => scheme, quantize: (data, own) => quantizeMatrix(data, own) })]);
 
-describe('a bundle computes what its program means', () => {
+const one = { layers: 1 };
+
+describe('the plan of a program computes what the program means', () => {
   itOnGpu('Gemma 1', () => expectSameDecoding(tinyGemma(GEMMA_1)));
   itOnGpu('Gemma 2: norms behind, softcap, several KV heads', () => expectSameDecoding(tinyGemma(GEMMA_2)));
-  itOnGpu('weights in f16', () => expectSameDecoding(runPassesOnProgram(tinyGemma(GEMMA_2), [storeWeights('f16')])));
-  itOnGpu('weights in 8 bits', () => expectSameDecoding(coded(tinyGemma(GEMMA_1), INT8)));
-  itOnGpu('weights in 8 bits, a scale a row', () => expectSameDecoding(coded(tinyGemma(GEMMA_1), { ...INT8, block: 0 })));
-  itOnGpu('weights in 4 bits with float zero points', () => expectSameDecoding(coded(tinyGemma(GEMMA_2), { ...INT4, floatZero: true })));
-  itOnGpu('weights cut into pieces', () => expectSameDecoding(coded(tinyGemma(GEMMA_1), INT8), { bindingLimit: 8192 }));
+  itOnGpu('weights in f16', () => expectSameDecoding(runPassesOnProgram(tinyGemma({ ...GEMMA_1, ...one }), [storeWeights('f16')])));
+  itOnGpu('weights in 8 bits', () => expectSameDecoding(coded(tinyGemma({ ...GEMMA_1, ...one }), INT8)));
+  itOnGpu('weights in 4 bits with float zero points', () => expectSameDecoding(coded(tinyGemma({ ...GEMMA_2, ...one }), { ...INT4, floatZero: true })));
+  itOnGpu('weights cut into pieces', () => expectSameDecoding(coded(tinyGemma({ ...GEMMA_1, ...one }), INT8), { bindingLimit: 8192 }));
+});
 
-  itOnGpu('a picture', async () => {
-    await using both = await opened(tinyProgram());
+describe('a bundle computes what its program means', () => {
+  itOnGpu('a picture, an embedding, a prompt', async () => {
+    const program = tinyProgram();
+    await using bundle = await emittedBundle(program);
+    const both = { runner: await open(bundle.dir), reference: evaluatorRunner(program) };
     for (const images of [1, 3]) await expectSame(both, 'vision_encoder', { pixel_values: randomTensor('f32', [images, 3, 8, 8], images) }, ['vit.0', 'image_features']);
+    await expectSame(both, 'embed_tokens', { input_ids: tensorOf('i64', [1, 3], [4, 0, 23]) });
+    await expectSame(both, 'decoder', decoderInputs(graphNamed(program, 'decoder'), { batch: 1, seq: 3, padding: 0, keep: 1, seed: 1 }), ['lm.1']);
+    await both.runner.dispose();
   });
 });
 
 describe('what does not fit is said', () => {
   itOnGpu('inputs that are missing, of another dtype or too large, and a graph that is not there', async () => {
-    await using both = await opened(programOf(tinyEmbed()));
+    const program = programOf(tinyEmbed());
+    const both = { runner: await memoryRunner(program), reference: evaluatorRunner(program) };
     const run = (inputs: Record<string, Tensor>, graph = 'embed_tokens') => both.runner.run(graph, inputs);
     await expect(run({})).rejects.toMatchObject({ code: 'bad-input', message: expect.stringContaining('"input_ids"') });
     await expect(run({ input_ids: tensorOf('f32', [1, 2], [0, 1]) })).rejects.toMatchObject({ code: 'bad-input', message: expect.stringContaining('is f32, not i64') });
@@ -86,6 +88,7 @@ describe('what does not fit is said', () => {
     await expect(run({}, 'encoder')).rejects.toMatchObject({ code: 'bad-input', message: expect.stringContaining('no graph "encoder"') });
     expect(await both.runner.inputDtypes('embed_tokens')).toEqual({ input_ids: 'i64' });
     await expectSame(both, 'embed_tokens', { input_ids: tensorOf('i64', [1, 2], [0, 1]) });
+    await both.runner.dispose();
   });
 
   it('a folder without a bundle', async () => {

@@ -17,8 +17,9 @@ const MOST_BINDINGS = 8;
 export function linearRegion(context: PhaseContext, node: Node): boolean {
   const root = node.outputs[0]!;
   const heads = context.isStep ? headsTarget(context, root) : undefined;
-  if (heads) {
-    const targets = [...headsBeside(context, heads), heads].toSorted((a, b) => order(context, a) - order(context, b));
+  if (heads && hasWholeMatrix(context, heads)) {
+    const beside = headsBeside(context, heads).filter((target) => hasWholeMatrix(context, target));
+    const targets = [...beside, heads].toSorted((a, b) => order(context, a) - order(context, b));
     joinMatrices(context, targets);
     for (const group of fitting(context, targets)) putKernel(context, group);
     return true;
@@ -42,6 +43,11 @@ function choose(context: PhaseContext, found: readonly LinearNode[]): readonly L
   const together = found.filter((node) => node.inputs[0] === last.inputs[0]);
   const matrices = together.map((node) => linearMatrix(context, node)!);
   return together.length <= 2 && matrices.every((matrix) => context.store.fits(matrix) && sameForm(matrix.form, matrices[0]!.form)) ? together : [last];
+}
+
+/** Heads do not end where a matrix is cut. */
+function hasWholeMatrix(context: PhaseContext, { linears: [linear] }: Target): boolean {
+  return context.store.fits(linearMatrix(context, linear!)!);
 }
 
 /** Layers in the order of the graph, so that their rows lie so. */
