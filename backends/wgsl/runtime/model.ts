@@ -81,15 +81,19 @@ export class DeviceModel {
   async prefill({ rows, images = [], maxNewTokens }: PrefillInput): Promise<void> {
     const { facts, executor } = this;
     const padded = padLeft(rows, facts.padTokenId);
-    const left = facts.maxPositions - padded.length;
-    if (left < 0) throw new RuntimeError('bad_input', `${padded.length} tokens`, `the model has ${facts.maxPositions} positions`);
+    const highest = Math.max(facts.vocabSize - 1, facts.imageTokenId);
+    const wrong = rows.flat().find((id) => !Number.isInteger(id) || id < 0 || id > highest);
+    if (wrong !== undefined) throw new RuntimeError('bad_input', `a token ${wrong}`, `ids are 0 to ${highest}`);
+    // the last token needs no position: nothing reads it
+    const left = facts.maxPositions - padded.length + 1;
+    if (left < 1) throw new RuntimeError('bad_input', `${padded.length} tokens`, `the model has ${facts.maxPositions} positions`);
     const room = Math.min(maxNewTokens ?? DEFAULT_NEW_TOKENS, left);
     const runs = imageRuns(padded, facts);
     const tokens = runs.reduce((sum, run) => sum + run.count, 0);
     if (tokens !== images.length * facts.imageTokens) throw new RuntimeError('bad_input', `${tokens} image tokens for ${images.length} pictures of ${facts.imageTokens}`, 'put the image tokens of every picture before its text');
     await this.#alone(async () => {
       this.#read = undefined;
-      executor.setSizes({ batch_size: padded.rows, seq: padded.length, past: 0, kept: 1, [CAPACITY]: Math.max(executor.size(CAPACITY), padded.length + room + 1) });
+      executor.setSizes({ batch_size: padded.rows, seq: padded.length, past: 0, kept: 1, [CAPACITY]: Math.max(executor.size(CAPACITY), padded.length + room) });
       executor.write('input_ids', padded.inputIds);
       await executor.run('embed_tokens');
       this.#placeImages(runs, images);

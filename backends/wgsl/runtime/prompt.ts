@@ -27,10 +27,10 @@ export function padLeft(rows: readonly (readonly number[])[], padTokenId: number
 }
 
 /** Runs of image tokens in the padded rows, in order: where features go. */
-export function imageRuns({ inputIds }: PaddedRows, { imageTokenId }: Pick<ModelFacts, 'imageTokenId'>): { readonly start: number; readonly count: number }[] {
+export function imageRuns({ inputIds, attentionMask }: PaddedRows, { imageTokenId }: Pick<ModelFacts, 'imageTokenId'>): { readonly start: number; readonly count: number }[] {
   const runs: { start: number; count: number }[] = [];
   for (let i = 0; i < inputIds.length; i++) {
-    if (inputIds[i] !== imageTokenId) continue;
+    if (inputIds[i] !== imageTokenId || attentionMask[i] === 0) continue;
     const last = runs.at(-1);
     if (last && last.start + last.count === i) last.count++;
     else runs.push({ start: i, count: 1 });
