@@ -93,7 +93,7 @@ function configOf({ variant, layers, visionLayers }: SynthOptions): PaliGemmaCon
 }
 
 /** Spreads that keep activations in the range of a trained model: LayerNorm scales near 1, Gemma's offsets near 0. */
-function distributionOf(canonical: string): Distribution {
+export function distributionOf(canonical: string): Distribution {
   if (/^vit\..*ln\w*\.w$/.test(canonical)) return { mean: 1, std: 0.1 };
   return { mean: 0, std: /norm/.test(canonical) ? 0.1 : 0.02 };
 }
