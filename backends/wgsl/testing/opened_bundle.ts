@@ -1,0 +1,20 @@
+import type { Program } from '../../../ir/graph.ts';
+import type { Runner } from '../../backend.ts';
+import { open } from '../run.ts';
+import { emittedBundle } from './emitted_bundle.ts';
+
+export type OpenedBundle = { readonly runner: Runner } & AsyncDisposable;
+
+/** A program's bundle in a temporary folder, open. @param edit changes files before they are read */
+export async function openedBundle(program: Program, edit?: (dir: string) => Promise<void>): Promise<OpenedBundle> {
+  const bundle = await emittedBundle(program);
+  await edit?.(bundle.dir);
+  const runner = await open(bundle.dir);
+  return {
+    runner,
+    async [Symbol.asyncDispose]() {
+      await runner.dispose();
+      await bundle[Symbol.asyncDispose]();
+    },
+  };
+}
