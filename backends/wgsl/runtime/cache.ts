@@ -2,7 +2,6 @@
 export interface CacheDirectory {
   getDirectoryHandle(name: string, options: { readonly create: boolean }): Promise<CacheDirectory>;
   getFileHandle(name: string, options?: { readonly create: boolean }): Promise<CacheFile>;
-  removeEntry(name: string): Promise<void>;
 }
 
 interface CacheFile {
@@ -65,11 +64,6 @@ export class ShardCache {
     }
     if (!writer) return;
     await writer.close().then(() => this.report.stored++, give);
-  }
-
-  /** Forgets a shard that is not what it should be. */
-  async remove(sha256: string): Promise<void> {
-    await (await this.#folder)?.removeEntry(sha256).catch(() => {});
   }
 
   async #open(directory: boolean | CacheDirectory): Promise<CacheDirectory | undefined> {

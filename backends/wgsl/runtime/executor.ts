@@ -11,9 +11,9 @@ import { uploadShards } from './upload.ts';
 const MAX_WORKGROUPS = 65535;
 
 export interface ExecutorOptions {
-  /** The bytes of a shard, in order. */
-  readShard(index: number): AsyncIterable<Uint8Array>;
-  readShader(index: number): Promise<string>;
+  /** The bytes of a shard, in order, until the signal. */
+  readShard(index: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  readShader(index: number, signal: AbortSignal): Promise<string>;
   readonly signal?: AbortSignal;
   /** Hears of weights: bytes uploaded of all. */
   readonly onProgress?: (loaded: number, total: number) => void;
@@ -57,10 +57,10 @@ export class Executor {
   #groups = new Map<Step, GPUBindGroup>();
   #disposed = false;
 
-  private constructor(memory: DeviceMemory, plan: Plan, pipelines: readonly StepPipeline[], choices: readonly PipelineChoice[], shards: readonly GPUBuffer[]) {
+  private constructor(memory: DeviceMemory, health: DeviceHealth, plan: Plan, pipelines: readonly StepPipeline[], choices: readonly PipelineChoice[], shards: readonly GPUBuffer[]) {
     this.memory = memory;
     this.device = memory.device;
-    this.#health = new DeviceHealth(memory.device);
+    this.#health = health;
     this.plan = plan;
     this.#pipelines = pipelines;
     this.choices = choices;
@@ -73,18 +73,28 @@ export class Executor {
   /** Uploads the weights while the pipelines compile. @throws RuntimeError; the signal's reason when it is aborted. Nothing stays on the device then. */
   static async create(device: GPUDevice, plan: Plan, options: ExecutorOptions): Promise<Executor> {
     const memory = new DeviceMemory(device);
-    const uploading = uploadShards(memory, plan, options);
-    const compiling = createPipelines(device, plan, options);
-    const [uploaded, compiled] = await Promise.allSettled([uploading, compiling]);
-    if (uploaded.status === 'fulfilled' && compiled.status === 'fulfilled') {
-      const executor = new Executor(memory, plan, compiled.value.pipelines, compiled.value.choices, uploaded.value);
+    const health = new DeviceHealth(device);
+    // one that fails ends the other
+    const failed = new AbortController();
+    const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
+    const ending = (error: unknown) => (failed.abort(error), Promise.reject(error as Error));
+    const uploading = uploadShards(memory, plan, { ...options, signal }).catch(ending);
+    const compiling = createPipelines(device, plan, { ...options, signal }).catch(ending);
+    await Promise.allSettled([uploading, compiling]);
+    try {
+      const [shards, { pipelines, choices }] = await Promise.all([uploading, compiling]);
+      options.signal?.throwIfAborted();
+      await device.queue.onSubmittedWorkDone();
+      health.check();
+      const executor = new Executor(memory, health, plan, pipelines, choices, shards);
       executor.counters.uploadedBytes = plan.shards.reduce((sum, shard) => sum + shard.byteLength, 0);
       return executor;
+    } catch (error) {
+      health.dispose();
+      memory.dispose();
+      options.signal?.throwIfAborted();
+      throw await lossOf(device, error);
     }
-    memory.dispose();
-    options.signal?.throwIfAborted();
-    const reason: unknown = uploaded.status === 'rejected' ? uploaded.reason : (compiled as PromiseRejectedResult).reason;
-    throw await lossOf(device, reason);
   }
 
   /** @throws RuntimeError `bad_input` when the plan has no such phase */

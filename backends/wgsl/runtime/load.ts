@@ -74,8 +74,8 @@ async function startModel(source: BundleSource, { plan, model, precision }: Wgsl
   const newHasher = hashing();
   try {
     const executor = await Executor.create(device, plan, {
-      readShard: (index) => shardBytes(source, plan.shards[index]!, { shards, newHasher, signal }),
-      async readShader(index) {
+      readShard: (index, signal) => shardBytes(source, plan.shards[index]!, { shards, newHasher, signal }),
+      async readShader(index, signal) {
         const { path, sha256: expected } = plan.shaders[index]!;
         const bytes = await source.read(path, signal);
         if ((await sha256(bytes)) !== expected) throw damaged(source, path);
@@ -101,7 +101,7 @@ async function startModel(source: BundleSource, { plan, model, precision }: Wgsl
 interface ShardReading {
   readonly shards: ShardCache;
   readonly newHasher: (byteLength: number) => Hasher;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: AbortSignal;
 }
 
 /** A shard from where it is nearest. What the cache holds was checked when it was written. */

@@ -43,8 +43,8 @@ describe('decode, against what the toy computes', () => {
   itOnGpu('pictures take the place of their tokens, those of other rows too', async () => {
     const toy = await opened();
     const pictures = [picture(1), picture(2), picture(3)];
-    const images = await Promise.all([toy.encodeImage(pictures[0]!)]);
-    for (const next of pictures.slice(1)) images.push(await toy.encodeImage(next));
+    const images: ImageFeatures[] = [];
+    for (const next of pictures) images.push(await toy.encodeImage(next));
     const prompts = [[IMAGE, IMAGE, 2, 5], [IMAGE, IMAGE, IMAGE, IMAGE, 2, 9, 4]];
     expect(await decoded(prompts, images, { maxTokens: 6 })).toEqual(toyTokens(prompts, pictures.flatMap(seen), 6));
     // features are the caller's, and may be read again

@@ -124,12 +124,12 @@ export class DeviceModel {
     const { rows } = read.padded;
     const stops = stopTokenIds ?? [this.facts.eosTokenId];
     let sampler: Sampler | undefined;
+    const chunks: Promise<Uint32Array>[] = [];
     try {
       signal?.throwIfAborted();
       this.#startSteps(read.padded);
       sampler = await this.#sampler(read.padded, { ring: 2 * ahead, stops, sampling });
       const ended = Array<boolean>(rows).fill(false);
-      const chunks: Promise<Uint32Array>[] = [];
       for (let encoded = 0, given = 0; given < steps && !ended.every(Boolean); ) {
         // one chunk ahead of the one whose tokens are awaited
         while (encoded < steps && chunks.length < 2) {
@@ -146,8 +146,9 @@ export class DeviceModel {
           given++;
         }
       }
-      await Promise.allSettled(chunks);
     } finally {
+      // what was computed ahead is dropped
+      await Promise.allSettled(chunks);
       sampler?.dispose();
       this.#busy = false;
     }

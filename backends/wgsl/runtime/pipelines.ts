@@ -15,8 +15,8 @@ export interface PipelineChoice {
 }
 
 export interface PipelineOptions {
-  readShader(index: number): Promise<string>;
-  readonly signal?: AbortSignal;
+  readShader(index: number, signal: AbortSignal): Promise<string>;
+  readonly signal: AbortSignal;
 }
 
 /** All pipelines of a plan, compiled side by side. @throws RuntimeError `missing_feature`, `bad_shader` with the compiler's message */
@@ -24,7 +24,7 @@ export async function createPipelines(device: GPUDevice, plan: Plan, { readShade
   const modules = new Map<number, Promise<GPUShaderModule>>();
   const layouts = new Map<string, GPUBindGroupLayout>();
   const moduleOf = (index: number): Promise<GPUShaderModule> => {
-    const known = modules.get(index) ?? readShader(index).then((code) => device.createShaderModule({ label: plan.shaders[index]!.path, code }));
+    const known = modules.get(index) ?? readShader(index, signal).then((code) => device.createShaderModule({ label: plan.shaders[index]!.path, code }));
     modules.set(index, known);
     return known;
   };
@@ -39,7 +39,7 @@ export async function createPipelines(device: GPUDevice, plan: Plan, { readShade
     plan.pipelines.map(async ({ access }, i) => {
       const { variant } = choices[i]!;
       const module = await moduleOf(variant.shader);
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       const layout = layoutOf(access);
       const label = plan.shaders[variant.shader]!.path;
       try {

@@ -3,8 +3,8 @@ import { RuntimeError } from './errors.ts';
 import type { DeviceMemory } from './memory.ts';
 
 export interface UploadOptions {
-  readShard(index: number): AsyncIterable<Uint8Array>;
-  readonly signal?: AbortSignal;
+  readShard(index: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  readonly signal: AbortSignal;
   readonly onProgress?: (loaded: number, total: number) => void;
 }
 
@@ -19,13 +19,13 @@ export async function uploadShards(memory: DeviceMemory, { shards }: Plan, { rea
   const total = shards.reduce((sum, shard) => sum + shard.byteLength, 0);
   let [loaded, waiting] = [0, 0];
   for (const [index, { path, byteLength }] of shards.entries()) {
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
     const buffer = await memory.checked(path, () => memory.create({ label: path, size: Math.ceil(byteLength / 16) * 16, usage }));
     buffers.push(buffer);
     let at = 0;
-    for await (const chunk of inPieces(readShard(index))) {
-      signal?.throwIfAborted();
+    for await (const chunk of inPieces(readShard(index, signal))) {
+      signal.throwIfAborted();
       if (at + chunk.byteLength > Math.ceil(byteLength / 4) * 4) throw damaged(path, byteLength, 'it is longer');
       queue.writeBuffer(buffer, at, chunk);
       at += chunk.byteLength;
