@@ -2,13 +2,11 @@ import { BackendError } from '../../error.ts';
 import type { LinearSpec } from './linear.ts';
 import { columnsPerVector, vectorsPerRow, type MatrixForm } from './matrix_form.ts';
 import { scaleFunction } from './matrix_text.ts';
-import type { MatvecTuning } from './matvec_tuning.ts';
+import { stagedVectors, type MatvecTuning } from './matvec_tuning.ts';
 
 /** Matrices whose rows a group of lanes multiplies with x: one for each slot. */
 export type Slots = readonly [number, ...number[]];
 
-/** Bytes of workgroup memory by WebGPU's default limits. */
-const WORKGROUP_BYTES = 16384;
 export const COMPONENTS = ['x', 'y', 'z', 'w'] as const;
 
 /** How x lies in workgroup memory while a part of it is multiplied: every 4 elements that a step takes together are a vec4. */
@@ -30,9 +28,9 @@ export function stagingOf(spec: LinearSpec, slots: Slots, { invocations, lanes }
   if (others.some((other) => other.kind !== form.kind)) throw new BackendError('unsupported', `one result of matrices of ${form.kind} and ${others.map(({ kind }) => kind).join(', ')}`);
   const fours = columnsPerVector(form) / 4;
   const total = vectorsPerRow(form, spec.columns);
-  const room = Math.floor((WORKGROUP_BYTES - 20 * invocations) / 16 / fours) - 1;
+  const room = stagedVectors(form, invocations);
   // whole rounds of the lanes, unless all fits
-  const vectors = total <= room ? total : Math.floor(room / lanes) * lanes;
+  const vectors = total <= room ? total : room < lanes ? room : Math.floor(room / lanes) * lanes;
   return { form, fours, vectors, total, stride: vectors + 1 };
 }
 
@@ -46,10 +44,10 @@ export function productFunction({ matrices, columns }: LinearSpec, matrix: numbe
   const { form, outputs } = matrices[matrix]!;
   const name = `w${matrix}`;
   const fours = columnsPerVector(form) / 4;
-  const inputs = Array.from({ length: fours }, (_, i) => `x${i}: vec4<f32>`).join(', ');
+  const inputs = Array.from({ length: fours }, (_, i) => `  x${i}: vec4<f32>,`);
   const fma = (four: string, i: number) => `  total = fma(${four}, x${i}, total);`;
   const read = `  let bits = ${name}[row * ${vectorsPerRow(form, columns)}u + vector];`;
-  const head = `fn ${name}_product(row: u32, vector: u32, ${inputs}, sum: f32) -> f32 {`;
+  const head = [`fn ${name}_product(`, '  row: u32,', '  vector: u32,', ...inputs, '  sum: f32,', ') -> f32 {'].join('\n');
   const fourTexts = {
     f32: ['bitcast<vec4<f32>>(bits)'],
     f16: ['x', 'z'].map((c, i) => `vec4<f32>(unpack2x16float(bits.${c}), unpack2x16float(bits.${['y', 'w'][i]}))`),
