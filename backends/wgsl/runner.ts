@@ -1,10 +1,10 @@
 import type { DType } from '../../ir/dtypes/index.ts';
 import { tensorOf, type Tensor } from '../../ir/tensor.ts';
 import type { Runner, RunOptions } from '../backend.ts';
-import { BackendError, type BackendErrorCode } from '../error.ts';
+import { BackendError } from '../error.ts';
+import { asBackendError } from './backend_error.ts';
 import { bindSizes } from './bind_sizes.ts';
 import type { ElementType, Phase, PlannedValue } from './bundle/plan.ts';
-import { RuntimeError, type RuntimeErrorCode } from './runtime/errors.ts';
 import type { Executor } from './runtime/executor.ts';
 import type { Elements } from './runtime/layout.ts';
 
@@ -19,7 +19,7 @@ export class WgslRunner implements Runner {
   /** Runs are one after the other: they share memory. */
   #last: Promise<unknown> = Promise.resolve();
 
-  /** @param close what is to be done when the runner is disposed of */
+  /** @param close gives back the executor and what belongs to it */
   constructor(executor: Executor, description: string, close: () => void) {
     this.#executor = executor;
     this.description = description;
@@ -34,13 +34,12 @@ export class WgslRunner implements Runner {
     const run = this.#last.then(() => this.#run(graph, inputs, stages));
     this.#last = run.catch(() => undefined);
     return run.catch((error: unknown) => {
-      throw error instanceof RuntimeError ? new BackendError(CODES[error.code] ?? 'runtime-failed', `${this.description}, graph ${graph}: ${error.message}`, {}, { cause: error }) : error;
+      throw asBackendError(error);
     });
   }
 
   async dispose(): Promise<void> {
     await this.#last;
-    this.#executor.dispose();
     this.#close();
   }
 
@@ -69,8 +68,6 @@ export class WgslRunner implements Runner {
     return [first, ...rest];
   }
 }
-
-const CODES: { readonly [C in RuntimeErrorCode]?: BackendErrorCode } = { bad_input: 'bad-input', damaged: 'bundle-damaged', newer_version: 'bundle-damaged', no_webgpu: 'runtime-missing' };
 
 /** Whether a phase is for these sizes. One for a new token appends it to a cache. */
 function fits({ fixed }: Phase, symbols: readonly string[], sizes: Readonly<Record<string, number>>): boolean {

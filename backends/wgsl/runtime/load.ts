@@ -57,6 +57,12 @@ export async function load(location: BundleLocation, options: LoadOptions = {}):
   return new Model(source, manifest, await start(), start);
 }
 
+/** The same without what drives it as a model: for whoever runs its graphs one by one. */
+export async function start(location: BundleLocation, options: LoadOptions = {}): Promise<Started> {
+  const source = openSource(location);
+  return startModel(source, await manifestOf(source, options.signal), options);
+}
+
 async function manifestOf(source: BundleSource, signal: AbortSignal | undefined): Promise<WgslManifest> {
   const bytes = await source.read(MANIFEST_PATH, signal);
   return readManifest(bytes).catch((cause: unknown) => {

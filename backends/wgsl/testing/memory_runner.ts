@@ -22,5 +22,5 @@ export async function memoryRunner(program: Program, options: CompileOptions = {
     },
     readShader: async (index) => shaders[index]!.text,
   });
-  return new WgslRunner(executor, 'the test device', () => {});
+  return new WgslRunner(executor, 'the test device', () => executor.dispose());
 }
