@@ -1,19 +1,20 @@
-import { MANIFEST_PATH, WEIGHT_ALIGNMENT } from './manifest.ts';
+import { MANIFEST_PATH, SHARD_BYTES, WEIGHT_ALIGNMENT } from './manifest.ts';
 import { ManifestError } from './manifest_error.ts';
-import type { Extent, Phase, Plan, PlannedValue, Size } from './plan.ts';
+import { CAPACITY, type Extent, type Phase, type Plan, type PlannedValue, type Size, type Step } from './plan.ts';
 
-/** A buffer that every WebGPU device can make and bind whole. */
-const MAX_SHARD_BYTES = 128 * 1024 * 1024;
-
-/** Every index in range, every range within its shard, every path within the bundle. @throws ManifestError `damaged` */
+/**
+ * Every index in range, every range within its shard, every path within the bundle, no step that WebGPU would refuse for what it binds.
+ * @throws ManifestError `damaged`
+ */
 export function checkPlan(plan: Plan): void {
   const { symbols, shards, weights, shaders, pipelines, buffers, phases } = plan;
   unique('size', symbols);
   unique('file', [...shards, ...shaders].map((file) => file.path));
+  unique('weight', weights.map((weight) => weight.name));
   unique('phase', phases.map((phase) => phase.name));
   for (const { path, byteLength } of [...shards, ...shaders]) {
-    expect(/^[\w.-]+(\/[\w.-]+)*$/.test(path) && !path.split('/').includes('..'), `"${path}" is no path within a bundle`);
-    expect(byteLength > 0 && byteLength <= MAX_SHARD_BYTES, `${path} has ${byteLength} bytes`);
+    expect(path.split('/').every((part) => /^[\w-][\w.-]*$/.test(part)), `"${path}" is no path within a bundle`);
+    expect(byteLength > 0 && byteLength <= SHARD_BYTES, `${path} has ${byteLength} bytes`);
   }
   checkWeights(plan);
   for (const { variants, access } of pipelines) {
@@ -37,12 +38,15 @@ function checkWeights({ shards, weights }: Plan): void {
   }
 }
 
-function checkPhase(phase: Phase, { symbols, weights, pipelines, buffers }: Plan): void {
+function checkPhase(phase: Phase, plan: Plan): void {
+  const { symbols, pipelines, buffers } = plan;
   const values = (list: readonly PlannedValue[]) => {
     for (const { name, shape, growing, buffer } of list) {
       index(`buffer of ${name}`, buffer, buffers);
       checkSizes(shape, symbols);
-      expect(growing === undefined || growing < shape.length, `${name} grows along axis ${growing} of ${shape.length}`);
+      if (growing === undefined) continue;
+      expect(growing >= 0 && growing < shape.length, `${name} grows along axis ${growing} of ${shape.length}`);
+      expect(symbols.includes(CAPACITY), `${name} grows, but there is no size called ${CAPACITY}`);
     }
   };
   for (const { symbol } of phase.fixed) index('size', symbol, symbols);
@@ -54,12 +58,27 @@ function checkPhase(phase: Phase, { symbols, weights, pipelines, buffers }: Plan
     values(list);
     unique(`port of ${phase.name}`, list.map((value) => value.name));
   }
-  for (const { label, pipeline, bindings, grid, produces } of phase.steps) {
-    index('pipeline', pipeline, pipelines);
-    expect(bindings.length === pipelines[pipeline]!.access.length, `step ${label} has ${bindings.length} bindings for ${pipelines[pipeline]!.access.length}`);
-    for (const { kind, index: at } of bindings) index(kind, at, kind === 'buffer' ? buffers : weights);
-    for (const extent of grid) checkExtent(extent, symbols, label);
-    values(produces);
+  for (const { input, output } of phase.inPlace) {
+    const [from, to] = [phase.inputs.find(({ name }) => name === input), phase.outputs.find(({ name }) => name === output)];
+    expect(from !== undefined && from.buffer === to?.buffer, `${input} and ${output} of ${phase.name} are not one buffer`);
+  }
+  for (const step of phase.steps) {
+    index('pipeline', step.pipeline, pipelines);
+    checkBindings(step, plan);
+    for (const extent of step.grid) checkExtent(extent, symbols, step.label);
+    values(step.produces);
+  }
+}
+
+/** As many as the pipeline has; what is written is a buffer, and bound once. */
+function checkBindings({ label, pipeline, bindings }: Step, { pipelines, buffers, weights }: Plan): void {
+  const { access } = pipelines[pipeline]!;
+  expect(bindings.length === access.length, `step ${label} has ${bindings.length} bindings for ${access.length}`);
+  for (const [i, { kind, index: at }] of bindings.entries()) {
+    index(kind, at, kind === 'buffer' ? buffers : weights);
+    if (access[i] === 'read') continue;
+    expect(kind === 'buffer', `step ${label} writes to a weight`);
+    expect(bindings.every((other, k) => k === i || other.kind !== kind || other.index !== at), `step ${label} writes to buffer ${at} and binds it twice`);
   }
 }
 

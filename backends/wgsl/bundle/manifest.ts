@@ -35,6 +35,8 @@ export const MANIFEST_PATH = 'manifest.pgw';
 export const FORMAT_VERSION = 1;
 /** WebGPU's minStorageBufferOffsetAlignment: where weights begin in a shard. */
 export const WEIGHT_ALIGNMENT = 256;
+/** The most that a shard has: few requests to fetch it, one buffer that every WebGPU device can make and bind whole. */
+export const SHARD_BYTES = 128 * 1024 * 1024;
 
 /** The numbers of enumerations in the file. */
 export const ACCESS = ['read', 'read_write'] as const;

@@ -1,11 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { TensorData } from '../../../ir/tensor.ts';
 import type { ArtifactChunk } from '../../backend.ts';
-import { WEIGHT_ALIGNMENT } from './manifest.ts';
+import { SHARD_BYTES, WEIGHT_ALIGNMENT } from './manifest.ts';
 import type { WeightRange } from './plan.ts';
-
-/** Large enough for a few requests, small enough for one buffer of every device: it is also the most that a range has. */
-export const SHARD_BYTES = 128 * 1024 * 1024;
 
 /** Bytes to be bound by kernels. */
 export interface NamedData {
@@ -27,7 +24,8 @@ export interface WeightLayout {
 }
 
 /**
- * Ranges one behind the other, aligned, in shards of at most `shardBytes`; none is cut.
+ * Ranges one behind the other, aligned, each in the first shard that has room for it, so that at most one shard is not even half full
+ * and that requests are few; none is cut.
  * @throws RangeError for data that is larger than a shard: the compiler cuts those
  */
 export function layOutShards(weights: readonly NamedData[], shardBytes = SHARD_BYTES): WeightLayout {
@@ -35,15 +33,13 @@ export function layOutShards(weights: readonly NamedData[], shardBytes = SHARD_B
   const ranges = weights.map((source): WeightRange => {
     const { byteLength } = source.data;
     if (byteLength > shardBytes) throw new RangeError(`${source.name} has ${byteLength} bytes: a shard has at most ${shardBytes}`);
-    const last = shards.at(-1);
-    const offset = last ? align(last.byteLength) : 0;
-    const fits = last && offset + byteLength <= shardBytes;
-    const shard = fits ? last : { byteLength: 0, parts: [] };
-    if (!fits) shards.push(shard);
-    const at = fits ? offset : 0;
-    shard.parts.push({ offset: at, source });
-    shard.byteLength = at + byteLength;
-    return { name: source.name, shard: shards.length - 1, offset: at, byteLength };
+    const free = shards.findIndex((candidate) => align(candidate.byteLength) + byteLength <= shardBytes);
+    const index = free < 0 ? shards.push({ byteLength: 0, parts: [] }) - 1 : free;
+    const shard = shards[index]!;
+    const offset = align(shard.byteLength);
+    shard.parts.push({ offset, source });
+    shard.byteLength = offset + byteLength;
+    return { name: source.name, shard: index, offset, byteLength };
   });
   const digits = Math.max(3, String(shards.length - 1).length);
   // whole vectors of 16 bytes, as kernels read them
