@@ -21,17 +21,17 @@ export interface OpCase {
   readonly dtypes?: readonly DType[];
 }
 
-/** A graph of one op with its inputs for given sizes. `prefix` begins the names of the graph and its ports, that several fit one program. */
+/** A graph of one op with its inputs for given sizes. `prefix` begins all its names, that several fit one program. */
 export function opGraph(name: OpName, { operands, attrs = {}, beside = [] }: OpCase, dtype: DType, prefix = ''): Graph {
   const b = new GraphBuilder(`${prefix}${name}`);
   beside.forEach((text, i) => b.input(`${prefix}z${i}`, { dtype: 'i64', shape: parseOperand(text).shape }));
   const values = operands.map((operand, i) => {
-    if (typeof operand !== 'string') return 'weight' in operand ? b.weight(`w${i}`, tensorData(operand.weight)) : b.literalTensor(operand);
+    if (typeof operand !== 'string') return 'weight' in operand ? b.weight(`${prefix}w${i}`, tensorData(operand.weight)) : b.literalTensor(operand, `${prefix}l${i}`);
     const { kind, shape } = parseOperand(operand);
     const weight = () => randomTensor(dtype, shape as number[], 31 + i);
-    if (kind === 'w') return b.weight(`w${i}`, tensorData(weight()));
-    if (kind === 's') return b.weight(`w${i}`, tensorData(tensorOf(dtype, shape as number[], weight().data.map((x) => x / 128))));
-    if (kind === 'l') return b.literalTensor(weight(), `l${i}`);
+    if (kind === 'w') return b.weight(`${prefix}w${i}`, tensorData(weight()));
+    if (kind === 's') return b.weight(`${prefix}w${i}`, tensorData(tensorOf(dtype, shape as number[], weight().data.map((x) => x / 128))));
+    if (kind === 'l') return b.literalTensor(weight(), `${prefix}l${i}`);
     return b.input(`${prefix}x${i}`, { dtype: inputDTypes[kind] ?? dtype, shape });
   });
   b.node(ops[name], values, attrs).forEach((value, i) => b.output(`${prefix}y${i}`, value));
