@@ -33,6 +33,8 @@ export class WeightStore {
   readonly #ranges: StoredRange[] = [];
   readonly #byKey = new Map<string, number>();
   readonly #matrices = new Map<string, readonly Placement[]>();
+  /** How many ranges were given a name. */
+  readonly #named = new Map<string, number>();
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -128,7 +130,10 @@ export class WeightStore {
   }
 
   #add(name: string, data: TensorData): number {
-    return this.#ranges.push({ name, data }) - 1;
+    // one weight may lie in parts: the rows of a table, and the zeros that fill it up
+    const count = (this.#named.get(name) ?? 0) + 1;
+    this.#named.set(name, count);
+    return this.#ranges.push({ name: count === 1 ? name : `${name}_${count}`, data }) - 1;
   }
 }
 
