@@ -77,7 +77,10 @@ export class Executor {
     // one that fails ends the other
     const failed = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
-    const ending = (error: unknown) => (failed.abort(error), Promise.reject(error as Error));
+    const ending = (error: unknown): never => {
+      failed.abort(error);
+      throw error;
+    };
     const uploading = uploadShards(memory, plan, { ...options, signal }).catch(ending);
     const compiling = createPipelines(device, plan, { ...options, signal }).catch(ending);
     await Promise.allSettled([uploading, compiling]);

@@ -23,11 +23,10 @@ export function hashing(): (byteLength: number) => Hasher {
     let at = 0;
     return {
       update(chunk) {
-        // more than there should be is hashed wrong, as it must be
-        held.set(chunk.subarray(0, held.length - at), at);
+        if (at + chunk.length <= byteLength) held.set(chunk, at);
         at += chunk.length;
       },
-      digest: () => sha256(held.subarray(0, at)),
+      digest: async () => (at > byteLength ? 'more bytes than there should be' : sha256(held.subarray(0, at))),
     };
   };
 }

@@ -83,7 +83,7 @@ async function decodedFile(file: Blob): Promise<RgbImage> {
 function drawn(image: Drawable): RgbImage {
   const [width, height] = [image.naturalWidth ?? image.width, image.naturalHeight ?? image.height];
   const { OffscreenCanvas } = globalThis as Page;
-  if (!OffscreenCanvas || !(width > 0 && height > 0)) throw new RuntimeError('bad_input', 'this is no picture that can be drawn', 'give a Blob, or pixels as { width, height, data }');
+  if (!OffscreenCanvas || width < 1 || height < 1) throw new RuntimeError('bad_input', 'this is no picture that can be drawn', 'give a Blob, or pixels as { width, height, data }');
   const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true, colorSpace: 'srgb' });
   context.drawImage(image, 0, 0);
   return withoutAlpha(context.getImageData(0, 0, width, height));
@@ -91,8 +91,8 @@ function drawn(image: Drawable): RgbImage {
 
 function withoutAlpha({ width, height, data }: RawPixels): RgbImage {
   const count = width * height;
-  if (data.length === 3 * count) return rgbImage(width, height, new Uint8Array(data.buffer, data.byteOffset, data.length));
-  if (data.length !== 4 * count) throw new RuntimeError('bad_input', `${data.length} bytes for ${width}×${height} pixels`, 'give 3 or 4 bytes a pixel');
+  if (data.length === 3 * count && count > 0) return rgbImage(width, height, new Uint8Array(data.buffer, data.byteOffset, data.length));
+  if (data.length !== 4 * count || count === 0) throw new RuntimeError('bad_input', `${data.length} bytes for ${width}×${height} pixels`, 'give 3 or 4 bytes a pixel');
   const rgb = new Uint8Array(3 * count);
   for (let i = 0; i < count; i++) for (let c = 0; c < 3; c++) rgb[3 * i + c] = data[4 * i + c]!;
   return rgbImage(width, height, rgb);

@@ -1,0 +1,62 @@
+import { describe, expect, test } from 'vitest';
+import { openSource } from './open_source.ts';
+import { openText, TextPieces } from './text.ts';
+import { toyFacts } from './testing/toy_bundle.ts';
+
+const SPACE = '\u2581';
+const WORDS = ['<pad>', '<eos>', '<bos>', '<unk>', '<image>', 'a', 'b', SPACE, '\n', '<loc0001>', '<0xE7>', '<0x8C>', '<0xAB>', '.'];
+const special = (id: number) => ({ id, content: WORDS[id]!, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true });
+
+/** As Gemma's tokenizer is made: spaces are letters, and unknown characters bytes. */
+const tokenizer = {
+  version: '1.0',
+  added_tokens: [0, 1, 2, 3, 4].map(special).concat({ ...special(9), special: false }),
+  normalizer: { type: 'Replace', pattern: { String: ' ' }, content: SPACE },
+  pre_tokenizer: null,
+  post_processor: null,
+  decoder: { type: 'Sequence', decoders: [{ type: 'Replace', pattern: { String: SPACE }, content: ' ' }, { type: 'ByteFallback' }, { type: 'Fuse' }] },
+  model: { type: 'BPE', vocab: Object.fromEntries(WORDS.map((word, id) => [word, id])), merges: [], unk_token: '<unk>', byte_fallback: true, fuse_unk: true },
+};
+
+const open = (files: Readonly<Record<string, string>>) => openText(openSource(new Map(Object.entries(files).map(([path, text]) => [path, new Blob([text])]))), toyFacts);
+const opened = () => open({ 'tokenizer.json': JSON.stringify(tokenizer), 'tokenizer_config.json': '{}' });
+
+describe('prompts', () => {
+  test('image tokens, <bos>, text, newline', async () => {
+    const { promptIds } = await opened();
+    const image = toyFacts.imageTokenId;
+    expect(promptIds('a b', 1)).toEqual([image, image, 2, 5, 7, 6, 8]);
+    expect(promptIds('', 0)).toEqual([2, 8]);
+    expect(promptIds('猫', 2)).toEqual([image, image, image, image, 2, 10, 11, 12, 8]);
+  });
+
+  test('that hold what is put before them', async () => {
+    const { promptIds } = await opened();
+    for (const prompt of ['<image> a', 'a<bos>']) expect(() => promptIds(prompt, 1)).toThrow(expect.objectContaining({ code: 'bad_input' }));
+  });
+});
+
+describe('pieces', () => {
+  test('are the text, special tokens left out, places kept; a character comes when it is whole', async () => {
+    const { decode } = await opened();
+    const pieces = new TextPieces(decode);
+    expect([5, 7, 13, 10, 11, 12, 9, 6, 1].map((id) => pieces.add(id))).toEqual(['a', ' ', '.', '', '', '猫', '<loc0001>', 'b', '']);
+    expect(pieces.end()).toBe('');
+  });
+
+  test('a character that does not become whole', async () => {
+    const { decode } = await opened();
+    const pieces = new TextPieces(decode);
+    expect([5, 10, 11].map((id) => pieces.add(id)).join('')).toBe('a');
+    expect(pieces.end()).toMatch(/^\uFFFD+$/);
+    expect(new TextPieces(decode).end()).toBe('');
+  });
+});
+
+describe('refuses', () => {
+  test('no tokenizer, no JSON, JSON that is none', async () => {
+    await expect(open({})).rejects.toMatchObject({ code: 'not_found' });
+    await expect(open({ 'tokenizer.json': '{' })).rejects.toMatchObject({ code: 'damaged' });
+    await expect(open({ 'tokenizer.json': '{"a":1}' })).rejects.toMatchObject({ code: 'damaged' });
+  });
+});
