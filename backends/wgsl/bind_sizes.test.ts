@@ -31,9 +31,9 @@ test('there is always room behind what grows', () => {
 });
 
 test('contradictions are errors', () => {
-  const refuse = (...given: Parameters<typeof shapes>) => expect(() => bindSizes(plan, phase, shapes(...given), () => 1));
-  refuse([2, 20], [3, 3, 8], [2, 17]).toThrow('"x" has a size of 3 where the others say 2');
-  refuse([2, 20], [2, 3, 9], [2, 17]).toThrow('"x" has a size of 9 where the others say 8');
-  refuse([2, 20], [2, 3, 8], [2, 18]).toThrow('"mask" has a size of 20 where the others say 21');
-  refuse([2, 20], [2, 3], [2, 17]).toThrow('"x" has 2 axes, not 3');
+  const bound = (...given: Parameters<typeof shapes>) => () => bindSizes(plan, phase, shapes(...given), () => 1);
+  expect(bound([2, 20], [3, 3, 8], [2, 17])).toThrow('"x" has a size of 3 where the others say 2');
+  expect(bound([2, 20], [2, 3, 9], [2, 17])).toThrow('"x" has a size of 9 where the others say 8');
+  expect(bound([2, 20], [2, 3, 8], [2, 18])).toThrow('"mask" has a size of 20 where the others say 21');
+  expect(bound([2, 20], [2, 3], [2, 17])).toThrow('"x" has 2 axes, not 3');
 });

@@ -27,7 +27,7 @@ export class WgslRunner implements Runner {
   }
 
   async inputDtypes(graph: string): Promise<Readonly<Record<string, DType>>> {
-    return Object.fromEntries(this.#phases(graph)[0]!.inputs.map(({ name, type }) => [name, DTYPES[type]]));
+    return Object.fromEntries(this.#phases(graph)[0].inputs.map(({ name, type }) => [name, DTYPES[type]]));
   }
 
   async run(graph: string, inputs: Readonly<Record<string, Tensor>>, { stages = [] }: RunOptions = {}): Promise<Readonly<Record<string, Tensor>>> {
@@ -45,9 +45,9 @@ export class WgslRunner implements Runner {
 
   async #run(graph: string, inputs: Readonly<Record<string, Tensor>>, stages: readonly string[]): Promise<Readonly<Record<string, Tensor>>> {
     const phases = this.#phases(graph);
-    for (const { name } of phases[0]!.inputs) if (!inputs[name]) throw new BackendError('bad-input', `graph ${graph} needs the input "${name}"`, { tensor: name });
+    for (const { name } of phases[0].inputs) if (!inputs[name]) throw new BackendError('bad-input', `graph ${graph} needs the input "${name}"`, { tensor: name });
     const { plan } = this.#executor;
-    const sizes = bindSizes(plan, phases[0]!, inputs, (input) => Number(inputs[input]!.data[0]));
+    const sizes = bindSizes(plan, phases[0], inputs, (input) => Number(inputs[input]!.data[0]));
     const phase = phases.toSorted((a, b) => b.fixed.length - a.fixed.length).find((candidate) => fits(candidate, plan.symbols, sizes))!;
     this.#executor.setSizes(sizes);
     for (const value of phase.inputs) this.#executor.write(value.name, elementsOf(value, inputs[value.name]!));

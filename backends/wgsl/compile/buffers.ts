@@ -65,7 +65,7 @@ function placesOf({ phase, dispatches, rootOf }: LoweredPhase, allocator: Alloca
       places.set(memory, buffer);
       held.push({ memory, buffer });
     }
-    for (const { memory, buffer } of held.filter((one) => last.get(one.memory) === i)) allocator.free(buffer);
+    for (const { buffer } of held.filter((one) => last.get(one.memory) === i)) allocator.free(buffer);
   });
   return places;
 }

@@ -5,7 +5,7 @@ import { contentKey, rowsOfFirstRun } from '../../../ir/views/content.ts';
 import { dequantizedData } from '../../../ir/views/dequantize.ts';
 import { sliceRows } from '../../../ir/views/select.ts';
 import { viewBehind } from '../../../ir/views/view.ts';
-import type { MatrixForm } from '../kernels/matrix_form.ts';
+import { formName, type MatrixForm } from '../kernels/matrix_form.ts';
 import type { ConstantValue } from './constants.ts';
 import type { MatrixParts } from './pack_matrix.ts';
 
@@ -52,7 +52,7 @@ export function zeroRowsApart(matrix: MatrixSource): readonly MatrixSource[] {
 }
 
 export function sameForm(a: MatrixForm, b: MatrixForm): boolean {
-  return JSON.stringify(Object.entries(a).sort()) === JSON.stringify(Object.entries(b).sort());
+  return formName(a) === formName(b);
 }
 
 /** What a node takes a matrix from, when all of it is constant. */

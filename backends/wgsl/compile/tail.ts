@@ -19,7 +19,7 @@ export type Tail =
 /** A value as a tail of the results of some nodes, in the order of their indices. */
 export interface TailMatch<N extends Node> {
   readonly root: Value;
-  readonly results: readonly N[];
+  readonly results: readonly [N, ...N[]];
   readonly tail: Tail;
 }
 
@@ -37,9 +37,10 @@ export function matchTail<N extends Node>(context: PhaseContext, root: Value, co
   if (growingAxis(root.type.shape) !== undefined) return undefined;
   const found = new Set<N>();
   new Walk(context, cores, (node) => (found.add(node), found.size - 1)).at(root, true);
-  const results = cores.choose([...found]);
-  if (results.length === 0) return undefined;
-  const columns = results[0]!.outputs[0]!.type.shape.at(-1)!;
+  const [first, ...rest] = cores.choose([...found]);
+  if (!first) return undefined;
+  const results = [first, ...rest] as const;
+  const columns = first.outputs[0]!.type.shape.at(-1)!;
   if (!results.every(({ outputs: [output] }) => sameDim(output!.type.shape.at(-1)!, columns))) return undefined;
   const tail = new Walk(context, cores, (node) => (results.includes(node) ? results.indexOf(node) : undefined), columns).at(root, true);
   return tail && uses(tail) ? { root, results, tail } : undefined;

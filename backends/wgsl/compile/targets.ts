@@ -5,7 +5,7 @@ import { matchTail, type Cores, type Tail } from './tail.ts';
 
 /** What a kernel makes of its products: a value of the graph with all that stands between. */
 export type Target =
-  | { readonly kind: 'plain'; readonly root: Value; readonly linears: readonly LinearNode[]; readonly tail: Tail }
+  | { readonly kind: 'plain'; readonly root: Value; readonly linears: readonly [LinearNode, ...LinearNode[]]; readonly tail: Tail }
   | { readonly kind: 'rope'; readonly root: Value; readonly linears: readonly [LinearNode]; readonly rope: NodeOf<'rope'>; readonly scale: number }
   | { readonly kind: 'append'; readonly root: Value; readonly linears: readonly [LinearNode]; readonly rope?: NodeOf<'rope'>; readonly append: NodeOf<'append_cache'> };
 
@@ -38,7 +38,7 @@ export function headsTarget(context: PhaseContext, root: Value): Target | undefi
 
 /** Heads that read the same vector as these, each as far as a kernel goes. */
 export function headsBeside(context: PhaseContext, target: Target): readonly Target[] {
-  return linearsOf(context, target.linears[0]!.inputs[0]!).flatMap((linear) => {
+  return linearsOf(context, target.linears[0].inputs[0]!).flatMap((linear) => {
     if (target.linears.some((own) => own === linear)) return [];
     return chainFrom(context, linear.outputs[0]!)
       .toReversed()

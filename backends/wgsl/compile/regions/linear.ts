@@ -27,8 +27,8 @@ export function linearRegion(context: PhaseContext, node: Node): boolean {
   const target = plainTarget(context, root, { choose: (found) => choose(context, found) }) ?? plainTarget(context, root, { choose: (found) => found.slice(-1) });
   if (!target) return false;
   joinMatrices(context, [target]);
-  if (target.linears.length === 1 && placementsOf(context, target.linears[0]!).length > 1) {
-    placementsOf(context, target.linears[0]!).forEach((_, shard) => putKernel(context, [target], shard));
+  if (target.linears.length === 1 && placementsOf(context, target.linears[0]).length > 1) {
+    placementsOf(context, target.linears[0]).forEach((_, shard) => putKernel(context, [target], shard));
     return true;
   }
   if (bindings(context, [target]) > MOST_BINDINGS) return false;
@@ -47,12 +47,12 @@ function choose(context: PhaseContext, found: readonly LinearNode[]): readonly L
 
 /** Heads do not end where a matrix is cut. */
 function hasWholeMatrix(context: PhaseContext, { linears: [linear] }: Target): boolean {
-  return context.store.fits(linearMatrix(context, linear!)!);
+  return context.store.fits(linearMatrix(context, linear)!);
 }
 
 /** Layers in the order of the graph, so that their rows lie so. */
 function order(context: PhaseContext, target: Target): number {
-  return context.phase.graph.nodes.indexOf(target.linears[0]!);
+  return context.phase.graph.nodes.indexOf(target.linears[0]);
 }
 
 function joinMatrices(context: PhaseContext, targets: readonly Target[]): void {
@@ -93,7 +93,7 @@ interface BuiltSpec {
 
 /** @param shard which of the ranges of a matrix that is cut into several */
 function specOf(context: PhaseContext, targets: readonly Target[], shard: number): BuiltSpec {
-  const x = targets[0]!.linears[0]!.inputs[0]!;
+  const x = targets[0]!.linears[0].inputs[0]!;
   const input = inputOf(context, x);
   const matrices: Placement[] = [];
   const epilogues = new EpilogueBuilder();
@@ -119,8 +119,8 @@ function specOf(context: PhaseContext, targets: readonly Target[], shard: number
 }
 
 function plainResult(context: PhaseContext, { linears, tail }: Extract<Target, { kind: 'plain' }>, parts: Extract<LinearResult, { kind: 'plain' }>['parts'], shard: number, epilogues: EpilogueBuilder): LinearResult {
-  const all = placementsOf(context, linears[0]!);
-  const stride = linears[0]!.outputs[0]!.type.shape.at(-1) as number;
+  const all = placementsOf(context, linears[0]);
+  const stride = linears[0].outputs[0]!.type.shape.at(-1) as number;
   const offset = all.slice(0, shard).reduce((sum, { count }) => sum + count, 0);
   const isWhole = all.length === 1;
   return { kind: 'plain', parts, epilogue: epilogues.build(tail, { columns: stride, offset }), ...(!isWhole && { stride, offset }) };
@@ -129,7 +129,7 @@ function plainResult(context: PhaseContext, { linears, tail }: Extract<Target, {
 function putKernel(context: PhaseContext, targets: readonly Target[], shard = 0): void {
   const { spec, input, matrices, epilogues } = specOf(context, targets, shard);
   const rope = targets.flatMap((target) => (target.kind === 'plain' || !target.rope ? [] : [target.rope]))[0];
-  const isFew = hasFewRows(context, targets[0]!.linears[0]!.inputs[0]!);
+  const isFew = hasFewRows(context, targets[0]!.linears[0].inputs[0]!);
   const operands: readonly Operand[] = [
     context.read(input.x),
     ...(input.norm ? [context.read(input.norm.scale)] : []),
