@@ -73,7 +73,7 @@ test('bytes of weights are those of the ranges, without tables that were compute
   const dir = await bundle();
   const data = tensorData(randomTensor('f32', [7], 1));
   const program = { graphs: [{ constants: [{ kind: 'weight', value: { name: 'computed' }, data }] }] } as unknown as Program;
-  expect(await weightBytes(program, { dir, paths: [], backend: 'wgsl' as 'onnx' })).toBe(400);
+  expect(await weightBytes(program, { dir, paths: [], backend: 'wgsl' })).toBe(400);
 });
 
 test('a damaged or absent plan is bad input', async () => {

@@ -26,7 +26,7 @@ async function input(more: Partial<SideInput> = {}): Promise<SideInput> {
 const fileOf = (made: ReturnType<typeof sideFiles>, name: string) => made.files.find((file) => file.name === name)!.text;
 
 test('a bundle of shaders has tokenizer, processor and README; what only transformers.js reads is not in it', async () => {
-  const [wgsl, onnx] = [sideFiles('wgsl' as 'onnx', await input()), sideFiles('onnx', await input())];
+  const [wgsl, onnx] = [sideFiles('wgsl', await input()), sideFiles('onnx', await input())];
   expect(wgsl.files.map(({ name }) => name).toSorted()).toEqual(['README.md', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json']);
   expect(onnx.files.map(({ name }) => name).toSorted()).toEqual(['README.md', 'config.json', 'generation_config.json', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json']);
   for (const name of ['preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json']) expect(fileOf(wgsl, name)).toBe(fileOf(onnx, name));
@@ -34,7 +34,7 @@ test('a bundle of shaders has tokenizer, processor and README; what only transfo
 });
 
 test('its README shows the runtime in Node and in a browser, and its programs are JavaScript', async () => {
-  const readme = fileOf(sideFiles('wgsl' as 'onnx', await input()), 'README.md');
+  const readme = fileOf(sideFiles('wgsl', await input()), 'README.md');
   const programs = [...readme.matchAll(/```js\n([^]*?)```/g)].map((match) => match[1]!);
   expect(programs).toHaveLength(2);
   for (const program of programs) {
@@ -48,16 +48,16 @@ test('its README shows the runtime in Node and in a browser, and its programs ar
 });
 
 test('a bundle without a tokenizer says so', async () => {
-  const made = sideFiles('wgsl' as 'onnx', await input({ sidecars: new Map(), emitted: [] }));
+  const made = sideFiles('wgsl', await input({ sidecars: new Map(), emitted: [] }));
   expect(made.files.map(({ name }) => name)).toEqual(['preprocessor_config.json', 'README.md']);
   expect(fileOf(made, 'README.md')).toContain('This bundle has no tokenizer');
   expect(made.notes.join()).toContain('--tokenizer');
-  const given = sideFiles('wgsl' as 'onnx', await input({ sidecars: new Map(), tokenizer: await readSidecar(join(SHAPES, 'tokenizer.model')) }));
+  const given = sideFiles('wgsl', await input({ sidecars: new Map(), tokenizer: await readSidecar(join(SHAPES, 'tokenizer.model')) }));
   expect(given.files.map(({ name }) => name)).toContain('tokenizer.json');
 });
 
 test('big_vision’s resize is in the processor config', async () => {
-  const resample = async (reference: 'huggingface' | 'bigvision') => (JSON.parse(fileOf(sideFiles('wgsl' as 'onnx', await input({ sidecars: new Map(), reference })), 'preprocessor_config.json')) as { resample: number }).resample;
+  const resample = async (reference: 'huggingface' | 'bigvision') => (JSON.parse(fileOf(sideFiles('wgsl', await input({ sidecars: new Map(), reference })), 'preprocessor_config.json')) as { resample: number }).resample;
   expect([await resample('huggingface'), await resample('bigvision')]).toEqual([3, 2]);
 });
 

@@ -57,6 +57,11 @@ export class Model {
     return this.#started.model.encodePixels(await pixelValues(picture, this.facts.imageSize));
   }
 
+  /** The same of pixels f32 [3, imageSize, imageSize] in [-1, 1]. @throws RuntimeError */
+  async encodePixels(pixels: Float32Array): Promise<ImageFeatures> {
+    return this.#started.model.encodePixels(pixels);
+  }
+
   /** Ids of a prompt of `images` pictures: image tokens, `<bos>`, the text, a newline. @throws RuntimeError */
   async promptIds(prompt: string, images = 1): Promise<number[]> {
     return (await this.#tokenizer()).promptIds(prompt, images);

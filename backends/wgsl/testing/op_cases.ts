@@ -81,7 +81,7 @@ const ownCases: { readonly [N in OpName]?: readonly OwnCase[] } = {
     { title: 'beyond tiles, whole vectors', operands: ['f[b,s,272]', 'w[70,272]'], sizes: wide, dtypes: ['f32'] },
   ],
   matmul: [{ title: 'beyond tiles', operands: ['f[b,s,67]', 'f[b,67,37]'], sizes: wide, dtypes: ['f32'] }],
-  quantized_gather: codedCases(() => (q, ...scales) => [q!, 'i[b,s]', ...scales]),
+  quantized_gather: codedCases(() => (q, ...scales) => [q, 'i[b,s]', ...scales]),
   quantized_linear: codedCases((columns) => (...codes) => [`f[b,s,${columns}]`, ...codes]),
   reduce_mean: [{ title: 'of what grows', operands: ['f[b,s,p+s]'], sizes: contexts, dtypes: ['f32'] }],
   rms_norm: [{ title: 'wider than a workgroup', operands: ['f[b,s,517]', 'w[517]'], attrs: { epsilon: 1e-6 }, sizes: wide, dtypes: ['f32'] }],
