@@ -45,7 +45,7 @@ test('--help names every command and every exit code; --version is the packageâ€
 });
 
 test.each([
-  ['convert', ['<checkpoint>', '--to', '--dtype', 'fp32', 'fp16', '--out', '--force', '--no-verify', '--tokenizer', '--samples', '--strict', '--allow-overflow', '--json']],
+  ['convert', ['<checkpoint>', '--to', 'wgsl', '--target', '--dtype', 'fp32', 'fp16', '--out', '--force', '--no-verify', '--tokenizer', '--samples', '--strict', '--allow-overflow', '--json']],
   ['inspect', ['<path>', '--ir', '--json']],
   ['verify', ['<bundle>', '--against', '--device', '--json']],
   ['run', ['<bundle>', '--image', '--prompt', '--max-new-tokens', '--draw', '--resize', '--device', '--json']],
@@ -67,6 +67,9 @@ test.each<[string, readonly string[], RegExp]>([
   ['a choice that is none', ['convert', 'x', '--to', 'tflite', '--dtype', 'fp16'], /Allowed choices are onnx/],
   ['a number that is none', ['run', 'x', '--image', 'a', '--prompt', 'b', '--max-new-tokens', '-3'], /whole number/],
   ['too many arguments', ['verify', 'a', 'b'], /too many arguments/],
+  ['a dtype that the backend does not have', ['convert', fixture('pg1-tiny/hf'), '--to', 'wgsl', '--dtype', 'q4f16'], /wgsl has no q4f16: activations are f32[\s\S]*try: choose int4/],
+  ['an option that means nothing to the backend', ['convert', fixture('pg1-tiny/hf'), '--to', 'wgsl', '--dtype', 'int8', '--quant-ops', 'qdq', '--accuracy-level', '4'], /--quant-ops and --accuracy-level mean nothing to wgsl/],
+  ['a target for a backend that has none', ['convert', fixture('pg1-tiny/hf'), '--to', 'wgsl', '--dtype', 'fp32', '--target', 'webgpu'], /no --target/],
   ['a graph that does not exist', ['inspect', fixture('shapes'), '--ir', 'encoder'], /unknown_graph[\s\S]*try: choose one of vision_encoder, embed_tokens, decoder/],
 ])('%s is bad usage: exit 2', async (_, args, message) => {
   const plain = await pgconv(...args);
@@ -152,6 +155,26 @@ test('inspect tells what a checkpoint is, from where each size is known, and pri
   expect((about as { inferences?: readonly unknown[] }).inferences?.length).toBeGreaterThan(5);
   const ir = await pgconv('inspect', fixture('pg1-tiny/bv_f32.npz'), '--ir', 'embed_tokens');
   expect(ir.stdout).toMatch(/^graph embed_tokens \{\n {2}input %input_ids: i64\[batch_size, seq\]/);
+});
+
+test('a bundle of shaders: converted, inspected, and refused a device that is another backendâ€™s', async () => {
+  const out = join(await tempFolder(), 'bundle');
+  const converted = await pgconv('convert', fixture('shapes/hf'), '--to', 'wgsl', '--dtype', 'int4', '--no-verify', '--out', out, '--json');
+  expect(converted.code, converted.stderr).toBe(0);
+  const { manifest } = JSON.parse(converted.stdout) as { manifest: { files: { path: string }[] } };
+  for (const path of ['README.md', 'manifest.pgw', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json', 'weights/000.bin']) expect(manifest.files.map((file) => file.path)).toContain(path);
+  const inspected = await pgconv('inspect', out, '--json');
+  expect(inspected.code, inspected.stderr).toBe(0);
+  const { plan } = JSON.parse(inspected.stdout) as { plan: { phases: { name: string; steps: number }[] } };
+  expect(plan.phases.map(({ name }) => name).toSorted()).toEqual(['decoder', 'decoder.step', 'embed_tokens', 'embed_tokens.step', 'vision_encoder']);
+  for (const { steps } of plan.phases) expect(steps).toBeGreaterThan(0);
+  const people = await pgconv('inspect', out);
+  for (const word of ['decoder.step', 'dispatches', 'matvec', 'weights/000.bin']) expect(people.stdout).toContain(word);
+  const elsewhere = await pgconv('verify', out, '--device', 'cpu', '--against', fixture('shapes/hf'));
+  expect(elsewhere.code).toBe(2);
+  expect(elsewhere.stderr).toMatch(/wgsl has no device "cpu"[\s\S]*choose one of webgpu/);
+  const ir = await pgconv('inspect', fixture('pg1-tiny/hf'), '--ir', 'decoder', '--dtype', 'int4', '--to', 'wgsl');
+  expect(ir.stdout).toMatch(/\.zeros: f32\[/);
 });
 
 test('a reader that goes away is no failure', async () => {

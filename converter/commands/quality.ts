@@ -4,8 +4,9 @@ import { backends, isBackendName, type BackendName } from '../../backends/index.
 import { EXIT, UsageError } from '../errors.ts';
 import { PRECISIONS } from '../precision.ts';
 import { REFERENCE_KINDS, type ReferenceKind } from '../quality/choose_reference.ts';
+import { offered } from '../quality/offered.ts';
 import type { GivenBundle } from '../quality/quality_run.ts';
-import { ALGORITHMS, parseDtype, variantsOf, type DtypeSpec, type Variant, type VariantSettings } from '../quality/variant.ts';
+import { ALGORITHMS, parseDtype, variantsOf, type DtypeSpec, type VariantSettings } from '../quality/variant.ts';
 import { json, type Io } from './io.ts';
 import { ADAPTER_HELP, adapterSources, checkpointOf, jsonOption, MODEL_HELP, wholeNumber, withAdapters, withModelOptions, type AdapterFlags, type CommandResult, type ModelFlags } from './options.ts';
 
@@ -88,6 +89,8 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
       const [{ measureQuality }, { reportText }, { writeHtmlReport, writeMarkdownReport }] = await Promise.all([import('../quality/measure_quality.ts'), import('../quality/report_text.ts'), import('../quality/write_report.ts')]);
       const { dtypes, backends: targets, algorithm, mixed, calibrate, bundle, baseline, checkCases, out = defaultOut(paths[0]!), markdown, keep, json: asJson, adapter, adapterScale, ...rest } = flags;
       const adapters = adapterSources({ adapter, adapterScale });
+      // a dtype that a backend does not have is a failure only where it was asked for by name
+      const variants = variantsOf(dtypes, targets, { ...(algorithm && { algorithm }), ...(mixed !== undefined && { mixed }), ...(calibrate !== undefined && { calibrate }) });
       const reporter = io.reporter();
       try {
         const report = await measureQuality(
@@ -95,7 +98,7 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
             ...rest,
             checkpoint: checkpointOf(paths),
             adapters,
-            variants: await offered(dtypes, targets, { ...(algorithm && { algorithm }), ...(mixed !== undefined && { mixed }), ...(calibrate !== undefined && { calibrate }) }),
+            variants: dtypes === DEFAULT_SPECS ? await offered(variants) : variants,
             baseline,
             ...(bundle && { bundles: bundle }),
             ...(checkCases !== undefined && { checkedCases: checkCases }),
@@ -114,14 +117,6 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
         reporter.close();
       }
     });
-}
-
-/** Every dtype in every backend; a dtype that a backend does not have is a failure only where it was asked for by name. */
-async function offered(dtypes: readonly DtypeSpec[], names: readonly BackendName[], settings: VariantSettings): Promise<readonly Variant[]> {
-  const variants = variantsOf(dtypes, names, settings);
-  if (dtypes !== DEFAULT_SPECS) return variants;
-  const refused = new Map(await Promise.all(names.map(async (name) => [name, (await backends[name]()).refusedPrecisions] as const)));
-  return variants.filter(({ backend, precision }) => !Object.hasOwn(refused.get(backend)!, precision));
 }
 
 function dtypesOf(text: string): readonly DtypeSpec[] {
