@@ -1,0 +1,103 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { GraphBuilder } from '../../../ir/builder.ts';
+import { sym } from '../../../ir/dim.ts';
+import { ops } from '../../../ir/ops/index.ts';
+import { INT4 } from '../../../ir/quantize/scheme.ts';
+import { bytesData, readBytes } from '../../../ir/tensor.ts';
+import { testDevice } from '../../../backends/wgsl/testing/gpu.ts';
+import { itOnGpu } from '../../../verify/environment/requirement.ts';
+import type { PaliGemmaConfig } from '../../families/paligemma/config.ts';
+import { randomTensor } from '../../synth/random_tensor.ts';
+import { compareSides, p95Of } from './compare.ts';
+import { measurePeaks } from './device_peaks.ts';
+import { flopsOf } from './flops.ts';
+import { isSoftware, measure } from './measure.ts';
+import { syntheticProgram } from './programs.ts';
+import { randomCodes } from './random_codes.ts';
+import { speedReport } from './report.ts';
+import type { Side } from './side.ts';
+
+/** A Gemma with one layer, as small as blocks of 32 allow. */
+const config: PaliGemmaConfig = {
+  vision: { layers: 1, width: 32, mlpWidth: 64, heads: 2, headDim: 16, patchSize: 14, imageSize: 28, epsilon: 1e-6 },
+  text: {
+    layers: 1, width: 32, mlpWidth: 64, heads: 2, kvHeads: 1, headDim: 16, queryScale: 0.25, postNorms: false, attentionSoftcap: 0, finalSoftcap: 0, slidingWindow: 0, slidingLayers: [],
+    epsilon: 1e-6, ropeTheta: 10000, maxPositions: 64,
+  },
+  vocabSize: 100, tableRows: 128, imageTokenId: 100, retrievalWidth: 0, bosTokenId: 2, eosTokenId: 1, padTokenId: 0,
+};
+
+function fakeSide(name: string, log: string[]): Side {
+  const note = async (what: string) => void log.push(`${name} ${what}`);
+  return { name, does: '', encode: () => note('encode'), prefill: () => note('prefill'), decode: (steps) => note('decode').then(() => Array<number>(steps + 1).fill(7)), close: () => note('close') };
+}
+
+test('sides run by turns, the other one first in every second run, and warm-ups are not counted', async () => {
+  const log: string[] = [];
+  const times = await compareSides(['a', 'b'].map((name) => fakeSide(name, log)), { pixels: new Float32Array(0), tokens: [1], steps: 3, warmUps: 1, runs: 2 });
+  const stages = ['encode', 'prefill', 'decode'];
+  const turn = (...sides: string[]) => stages.flatMap((stage) => sides.map((side) => `${side} ${stage}`));
+  expect(log).toEqual([...turn('b', 'a'), ...turn('a', 'b'), ...turn('b', 'a')]);
+  for (const { milliseconds, tokens } of times) {
+    expect(Object.values(milliseconds).map((values) => values.length)).toEqual([2, 2, 2]);
+    expect(tokens).toEqual([7, 7, 7, 7]);
+  }
+});
+
+test('95 of 100 are at most the 95th percentile', () => {
+  expect(p95Of(Array.from({ length: 100 }, (_, i) => 100 - i))).toBe(95);
+  expect(p95Of([3])).toBe(3);
+  expect(p95Of(Array.from({ length: 20 }, (_, i) => i + 1))).toBe(19);
+});
+
+test('operations of products and attention are two a product', () => {
+  const b = new GraphBuilder('g');
+  const x = b.input('x', { dtype: 'f32', shape: [1, sym('seq'), 8] });
+  const y = b.op(ops.linear, [x, b.weight('w', randomTensor('f32', [6, 8], { mean: 0, std: 1 }, 1))], {});
+  const cache = b.input('k', { dtype: 'f32', shape: [1, 1, 5, 3] });
+  b.output('z', b.op(ops.attention, [b.op(ops.reshape, [y], { shape: [1, sym('seq'), 2, 3] }), cache, cache], { softcap: 0 }));
+  const seq = 4;
+  expect(flopsOf(b.build(), new Map([['seq', seq]]))).toBe(2 * seq * 6 * 8 + 2 * (2 * seq * 2 * 5 * 3));
+});
+
+test('random codes are the same from any byte on, however zero points are stored', async () => {
+  const data = bytesData('f32', [64, 64], new Uint8Array(4 * 64 * 64));
+  const scheme = { ...INT4, algorithm: 'rtn' } as const;
+  const [codes, floats] = [randomCodes(data, scheme), randomCodes(data, { ...scheme, floatZero: true })];
+  const all = await readBytes(codes.q);
+  expect(await readBytes(codes.q, { begin: 1000, end: 1500 })).toEqual(all.slice(1000, 1500));
+  expect(await readBytes(floats.q)).toEqual(all);
+  expect(new Set(all).size).toBeGreaterThan(100);
+  expect(new Set(await readBytes(codes.zeros!))).toEqual(new Set([0x88]));
+  expect(new Set(new Float32Array((await readBytes(floats.zeros!)).slice().buffer))).toEqual(new Set([8]));
+});
+
+test('software GPUs are told from real ones', () => {
+  expect(isSoftware('SwiftShader Device (Subzero)')).toBe(true);
+  expect(isSoftware('llvmpipe (LLVM 15.0.6, 256 bits)')).toBe(true);
+  expect(isSoftware('NVIDIA H100 80GB HBM3')).toBe(false);
+});
+
+itOnGpu('bandwidth and FMA peak are measured', async () => {
+  const { copyBandwidth, fmaPeak } = await measurePeaks(await testDevice(), { copyBytes: 2 ** 20, milliseconds: 1 });
+  expect(copyBandwidth).toBeGreaterThan(1e6);
+  expect(fmaPeak).toBeGreaterThan(1e6);
+});
+
+itOnGpu('both runtimes run one model, and the report names them, the device, and what did not run', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'pgconv-bench-'));
+  const options = { program: syntheticProgram(config), quantize: randomCodes, dir: join(root, 'onnx'), promptTokens: 3, steps: 2, warmUps: 0, runs: 1, peaks: () => ({ copyBytes: 2 ** 20, milliseconds: 1 }), log: () => {} };
+  const measured = await measure({ ...options, precision: 'int4' });
+  expect(await readdir(root)).toEqual([]);
+  await rm(root, { recursive: true });
+  const [own, other] = measured.times;
+  expect([own!.side, other!.side]).toEqual(['pgconv int4', 'onnxruntime int4']);
+  expect(other!.tokens, 'two runtimes, one model').toEqual(own!.tokens);
+  expect(Object.keys(measured.notRun), 'the software GPU has no f16').toEqual(['onnxruntime q4f16']);
+  for (const { milliseconds } of measured.times) for (const values of Object.values(milliseconds)) expect(Math.min(...values)).toBeGreaterThan(0);
+  const report = speedReport([measured], 'a title');
+  for (const text of ['a title', measured.adapter, 'a software GPU', 'onnxruntime q4f16: not run: ', 'the same 3 tokens']) expect(report).toContain(text);
+}, 600_000);

@@ -1,0 +1,105 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { onnx } from '../../../backends/onnx/index.ts';
+import { wgsl } from '../../../backends/wgsl/index.ts';
+import { fewestStepBytes } from '../../../backends/wgsl/compile/plan_costs.ts';
+import { graphNamed, type Program } from '../../../ir/graph.ts';
+import type { Precision } from '../../../verify/tolerances.ts';
+import { compareSides, type SideTimes } from './compare.ts';
+import { measurePeaks, type DevicePeaks, type PeakOptions } from './device_peaks.ts';
+import { flopsOf } from './flops.ts';
+import { matvecBandwidth } from './matvec_speed.ts';
+import { openOrtSide } from './ort_side.ts';
+import { programIn, type ProgramOptions } from './programs.ts';
+import { openShaderModel } from './shader_model.ts';
+import { shaderSide } from './shader_side.ts';
+import { benchPrompt, type Side } from './side.ts';
+
+export interface MeasureOptions {
+  /** In f32, as a family builds it. */
+  readonly program: Program;
+  readonly precision: Precision;
+  readonly quantize?: NonNullable<ProgramOptions['quantize']>;
+  /** Folder for the ONNX files; emptied in the end. */
+  readonly dir: string;
+  /** Tokens of text behind the picture's. */
+  readonly promptTokens: number;
+  readonly steps: number;
+  readonly warmUps: number;
+  readonly runs: number;
+  readonly peaks: (device: { readonly isSoftware: boolean }) => PeakOptions;
+  readonly log: (line: string) => void;
+}
+
+export interface Measured {
+  readonly precision: Precision;
+  readonly adapter: string;
+  readonly isSoftware: boolean;
+  readonly peaks: DevicePeaks;
+  /** Bytes a second that the kernels of a step read of matrices, alone. */
+  readonly matvecBandwidth: number;
+  readonly fewestStepBytes: number;
+  readonly prefillFlops: number;
+  readonly prompt: number;
+  readonly steps: number;
+  readonly times: readonly SideTimes[];
+  readonly does: Readonly<Record<string, string>>;
+  /** Sides that could not run, with the reason. */
+  readonly notRun: Readonly<Record<string, string>>;
+}
+
+/** What onnxruntime has for the same weights: 4 bits with activations in f32, as ours, and in f16, which is faster where there are such shaders. */
+const ORT_PRECISIONS: Readonly<Partial<Record<Precision, readonly Precision[]>>> = { int4: ['int4', 'q4f16'] };
+
+/** SwiftShader, Mesa's llvmpipe, and Windows' WARP. */
+export function isSoftware(adapter: string): boolean {
+  return /swiftshader|llvmpipe|software|basic render/i.test(adapter);
+}
+
+/** One precision: peaks of the device, then both runtimes by turns. @throws what pgconv's side throws: a side that onnxruntime cannot open is in `notRun` */
+export async function measure({ program, precision, quantize, dir, promptTokens, steps, warmUps, runs, peaks, log }: MeasureOptions): Promise<Measured> {
+  const programs = quantize ? { quantize } : {};
+  const own = await programIn(program, precision, wgsl, programs);
+  const opened = await openShaderModel(own);
+  const software = isSoftware(opened.adapter);
+  const sides: Side[] = [shaderSide(`pgconv ${precision}`, opened, steps)];
+  const notRun: Record<string, string> = {};
+  try {
+    log(`${precision}: open in pgconv on ${opened.adapter}`);
+    const { pixels, tokens } = benchPrompt(program.metadata, promptTokens);
+    for (const other of ORT_PRECISIONS[precision] ?? [precision]) {
+      const name = `onnxruntime ${other}`;
+      try {
+        const side = await openOrtSide(name, await programIn(program, other, onnx, { ...programs, target: 'webgpu' }), other, join(dir, other));
+        sides.push(side);
+        // what a device cannot do is said by the first run
+        await side.encode(pixels);
+        await side.prefill(tokens);
+        await side.decode(1);
+      } catch (error) {
+        notRun[name] = error instanceof Error ? error.message.split('\n')[0]! : String(error);
+        if (sides.at(-1)!.name === name) await sides.pop()!.close();
+      }
+      log(`${name}: ${notRun[name] ?? 'open'}`);
+    }
+    const measuredPeaks = await measurePeaks(opened.device, peaks({ isSoftware: software }));
+    const times = await compareSides(sides, { pixels, tokens, steps, warmUps, runs });
+    return {
+      precision,
+      adapter: opened.adapter,
+      isSoftware: software,
+      peaks: measuredPeaks,
+      matvecBandwidth: await matvecBandwidth(opened),
+      fewestStepBytes: fewestStepBytes(own),
+      prefillFlops: flopsOf(graphNamed(own, 'decoder'), new Map(Object.entries({ batch_size: 1, seq: tokens.length, past: 0, kept: 1 }))),
+      prompt: tokens.length,
+      steps,
+      times,
+      does: Object.fromEntries(sides.map((side) => [side.name, side.does])),
+      notRun,
+    };
+  } finally {
+    for (const side of sides) await side.close();
+    await rm(dir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,62 @@
+import { table } from '../../commands/table.ts';
+import { bytesText } from '../../progress/units.ts';
+import { medianOf } from '../median.ts';
+import { p95Of } from './compare.ts';
+import type { Measured } from './measure.ts';
+import type { PlanCounters } from './plan_counters.ts';
+
+/** Medians and 95th percentiles, what they are of the device's best, and the ratio to onnxruntime: above 1 pgconv is faster. */
+export function speedReport(measured: readonly Measured[], title: string): string {
+  const [first] = measured as [Measured];
+  const notes = new Set(measured.flatMap(({ does }) => Object.entries(does).map(([side, text]) => `${side.split(' ')[0]!}: ${text}`)));
+  return [
+    `${title}\nDevice: ${first.adapter}${first.isSoftware ? ', a software GPU: these figures say nothing about a real one' : ''}`,
+    table(['bundle', 'copy bandwidth', 'FMA peak', 'matvec kernels ÷ bandwidth', 'decode ÷ bandwidth', 'prefill ÷ FMA peak'], measured.map(peaksRow), [1, 2, 3, 4, 5]),
+    table(['stage', 'side', 'median', 'p95', '', 'pgconv is faster by'], measured.flatMap(stageRows), [2, 3, 4, 5]),
+    ...measured.flatMap(({ notRun }) => Object.entries(notRun).map(([side, reason]) => `${side}: not run: ${reason}`)),
+    ...measured.flatMap(agreement),
+    ...notes,
+  ].join('\n');
+}
+
+function peaksRow({ precision, peaks, matvecBandwidth, fewestStepBytes, prefillFlops, steps, times }: Measured): string[] {
+  const own = times[0]!.milliseconds;
+  const decode = (fewestStepBytes * steps) / (medianOf(own.decode) / 1000);
+  const prefill = prefillFlops / (medianOf(own.prefill) / 1000);
+  const fraction = (value: number, of: number) => (value / of).toFixed(3);
+  return [precision, `${(peaks.copyBandwidth / 1e9).toFixed(1)} GB/s`, `${(peaks.fmaPeak / 1e9).toFixed(1)} GFLOP/s`, fraction(matvecBandwidth, peaks.copyBandwidth), fraction(decode, peaks.copyBandwidth), fraction(prefill, peaks.fmaPeak)];
+}
+
+function stageRows({ times, prompt, steps }: Measured): string[][] {
+  const names = { encode: 'encode a picture', prefill: `prefill ${prompt} tokens`, decode: `decode ${steps} steps` } as const;
+  const milliseconds = (value: number) => `${value.toFixed(2)} ms`;
+  return (['encode', 'prefill', 'decode'] as const).flatMap((stage) => {
+    const own = times[0]!.milliseconds[stage];
+    return times.map(({ side, milliseconds: all }, i) => {
+      const values = all[stage];
+      // run by run: those of one were side by side
+      const ratio = i === 0 ? '' : medianOf(values.map((value, run) => value / own[run]!)).toFixed(2);
+      const rate = stage === 'decode' ? `${((1000 * steps) / medianOf(values)).toFixed(2)} tokens/s` : '';
+      return [names[stage], side, milliseconds(medianOf(values)), milliseconds(p95Of(values)), rate, ratio];
+    });
+  });
+}
+
+/** Weights are random, so that ties are near: a difference is told, and is none of speed. */
+function agreement({ times }: Measured): string[] {
+  const [own, ...others] = times;
+  return others.map(({ side, tokens }) => {
+    const same = tokens.findIndex((token, i) => token !== own!.tokens[i]);
+    return `${side} and ${own!.side}: ${same < 0 ? `the same ${tokens.length} tokens` : `the same tokens up to ${same} of ${tokens.length}`}`;
+  });
+}
+
+/** Counters of plans, one row a model and precision. */
+export function planReport(rows: readonly { readonly variant: string; readonly precision: string; readonly counters: PlanCounters }[]): string {
+  const head = ['model', 'dtype', 'kernels a token', 'a layer', 'bytes a token', '÷ least', 'weights', 'files', 'largest binding', 'shaders', 'their bytes', 'pipelines', 'manifest.pgw', 'buffers', 'of it KV cache'];
+  const text = rows.map(({ variant, precision, counters: c }) => [
+    variant, precision, c.kernels.length, (c.kernels.length / c.layers).toFixed(1), bytesText(c.stepWeights), (c.stepWeights / c.fewestStepWeights).toFixed(4), bytesText(c.weights), c.shards, bytesText(c.largestRange),
+    c.shaders, bytesText(c.shaderBytes), c.pipelines, bytesText(c.manifestBytes), bytesText(c.buffers), bytesText(c.cache),
+  ]);
+  return table(head, text, head.map((_, i) => i).slice(2));
+}
