@@ -54,9 +54,9 @@ export class WgslRunner implements Runner {
     const found = await this.#executor.run(phase.name, { stages: stages.filter((stage) => phase.stages.some(({ name }) => name === stage)) });
     const results: Record<string, Tensor> = {};
     for (const [name, { type, shape, data }] of found) results[name] = tensorOf(DTYPES[type], shape, data);
-    for (const { name } of phase.outputs) {
-      const { type, shape, data } = await this.#executor.read(name);
-      results[name] = tensorOf(DTYPES[type], shape, data);
+    for (const output of phase.outputs) {
+      const { type, shape, data } = await this.#executor.read(output);
+      results[output.name] = tensorOf(DTYPES[type], shape, data);
     }
     return results;
   }

@@ -4,10 +4,9 @@ import { castData } from '../../../ir/views/cast.ts';
 import { contentKey, rowsOfFirstRun } from '../../../ir/views/content.ts';
 import { dequantizedData } from '../../../ir/views/dequantize.ts';
 import { sliceRows } from '../../../ir/views/select.ts';
-import { viewBehind } from '../../../ir/views/view.ts';
 import { formName, type MatrixForm } from '../kernels/matrix_form.ts';
 import type { ConstantValue } from './constants.ts';
-import type { MatrixParts } from './pack_matrix.ts';
+import { formOf, type MatrixParts } from './pack_matrix.ts';
 
 /** A matrix of the graph, and how it is to lie on the device. */
 export interface MatrixSource {
@@ -28,13 +27,12 @@ export function floatMatrix(name: string, { data, stored }: ConstantValue, shape
 
 /** Codes in blocks of a multiple of 32 columns, or of one block a row; what no kernel reads is dequantized when it is written. */
 export function codedMatrix(name: string, [q, scales, zeros]: readonly (TensorData | undefined)[], columns: number): MatrixSource {
-  const [rows, blocks, block] = q!.shape as readonly [number, number, number];
-  if (blocks > 1 && block % 32 !== 0) {
+  const [rows] = q!.shape as readonly [number];
+  const form = formOf(q!, scales!, zeros);
+  if (!form) {
     const data = castData(dequantizedData({ q: q!, scales: scales!, ...(zeros && { zeros }) }, columns), 'f32');
     return source(name, { kind: 'f32' }, [rows, columns], { kind: 'float', data });
   }
-  const isNarrow = (data: TensorData | undefined) => data === undefined || data.dtype !== 'f32' || viewBehind(data).source.dtype === 'f16';
-  const form = { kind: q!.dtype.endsWith('4') ? 'q4' : 'q8', block: Math.ceil(block / 32) * 32, zeros: zeros !== undefined, wide: !isNarrow(scales) || !isNarrow(zeros) } as const;
   return source(name, form, [rows, columns], { kind: 'codes', q: q!, scales: scales!, ...(zeros && { zeros }) });
 }
 

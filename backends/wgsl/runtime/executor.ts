@@ -226,10 +226,10 @@ export class Executor {
     this.counters.submits++;
   }
 
-  /** The packed elements of a port as they are after what was submitted. */
-  async read(name: string): Promise<ReadTensor> {
+  /** The packed elements of a port as they are after what was submitted. One phase may leave an output where its input lies: that is asked for as the phase has it. */
+  async read(port: string | PlannedValue): Promise<ReadTensor> {
     this.#alive();
-    const value = this.#value(name);
+    const value = typeof port === 'string' ? this.#value(port) : port;
     const source = this.#grow(value.buffer);
     const encoder = this.device.createCommandEncoder();
     const buffer = this.stage(encoder, source);
