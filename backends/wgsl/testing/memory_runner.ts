@@ -2,13 +2,15 @@ import type { Program } from '../../../ir/graph.ts';
 import type { Plan } from '../bundle/plan.ts';
 import { layOutShards, shardChunks } from '../bundle/shards.ts';
 import { compile, type CompileOptions } from '../compile/compile.ts';
+import type { ShaderSource } from '../compile/shader_files.ts';
 import { WgslRunner } from '../runner.ts';
 import { Executor } from '../runtime/executor.ts';
 import { testDevice } from './gpu.ts';
 
-/** A program on the device of the tests, without files. */
-export async function memoryRunner(program: Program, options: CompileOptions = {}): Promise<WgslRunner> {
-  const { plan, weights, shaders } = compile(program, options);
+/** A program on the device of the tests, without files. @param edit changes shaders before they are compiled */
+export async function memoryRunner(program: Program, options: CompileOptions = {}, edit: (shaders: readonly ShaderSource[]) => readonly ShaderSource[] = (shaders) => shaders): Promise<WgslRunner> {
+  const { plan, weights, shaders: compiled } = compile(program, options);
+  const shaders = edit(compiled);
   const layout = layOutShards(weights);
   const whole: Plan = {
     ...plan,

@@ -5,10 +5,9 @@ import { emittedBundle } from './emitted_bundle.ts';
 
 export type OpenedBundle = { readonly runner: Runner } & AsyncDisposable;
 
-/** A program's bundle in a temporary folder, open. @param edit changes files before they are read */
-export async function openedBundle(program: Program, edit?: (dir: string) => Promise<void>): Promise<OpenedBundle> {
+/** A program's bundle in a temporary folder, open. */
+export async function openedBundle(program: Program): Promise<OpenedBundle> {
   const bundle = await emittedBundle(program);
-  await edit?.(bundle.dir);
   const runner = await open(bundle.dir);
   return {
     runner,
