@@ -9,7 +9,7 @@ import type { OnnxOptions } from './target.ts';
 import type { Device } from './session.ts';
 import { open } from './run.ts';
 import { expectClose, type Tolerance } from '../testing/compare.ts';
-import { itOnGpu } from './testing/gpu.ts';
+import { itOnGpu } from '../testing/gpu.ts';
 import { emittedBundle } from './testing/emitted_bundle.ts';
 import { opCases, opGraph, opInputs } from '../testing/op_cases.ts';
 import { programOf } from '../testing/tiny_program.ts';

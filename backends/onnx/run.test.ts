@@ -12,7 +12,7 @@ import { nodePlacement } from './node_placement.ts';
 import { open } from './run.ts';
 import { expectClose, type Tolerance } from '../testing/compare.ts';
 import { emittedBundle } from './testing/emitted_bundle.ts';
-import { itOnGpu } from './testing/gpu.ts';
+import { itOnGpu } from '../testing/gpu.ts';
 import { programOf, tinyEmbed, tinyProgram } from '../testing/tiny_program.ts';
 
 /** Sums of some tens of f32 products in another order than the evaluator's float64. */

@@ -20,7 +20,7 @@ import { TARGETS, type Target } from './target.ts';
 import { supportsDtype, targets } from './targets.ts';
 import { expectClose, type Tolerance } from '../testing/compare.ts';
 import { emittedBundle } from './testing/emitted_bundle.ts';
-import { itOnGpu } from './testing/gpu.ts';
+import { itOnGpu } from '../testing/gpu.ts';
 import { opCases, opGraph, opInputs } from '../testing/op_cases.ts';
 import { runNodes } from './testing/raw_model.ts';
 import { programOf, tinyProgram } from '../testing/tiny_program.ts';

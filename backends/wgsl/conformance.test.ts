@@ -3,7 +3,7 @@ import { ops, type OpName } from '../../ir/ops/index.ts';
 import { programOf } from '../testing/tiny_program.ts';
 import { compile } from './compile/compile.ts';
 import { expectConformance } from './testing/expect_conformance.ts';
-import { itOnGpu } from './testing/gpu.ts';
+import { itOnGpu } from '../testing/gpu.ts';
 import { deviceCases, type DeviceCase } from './testing/op_cases.ts';
 import { openedBundle, type OpenedBundle } from './testing/opened_bundle.ts';
 

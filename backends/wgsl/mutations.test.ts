@@ -4,7 +4,7 @@ import type { Runner } from '../backend.ts';
 import { programOf } from '../testing/tiny_program.ts';
 import type { ShaderSource } from './compile/shader_files.ts';
 import { expectConformance } from './testing/expect_conformance.ts';
-import { itOnGpu } from './testing/gpu.ts';
+import { itOnGpu } from '../testing/gpu.ts';
 import { memoryRunner } from './testing/memory_runner.ts';
 import { deviceCases, type DeviceCase } from './testing/op_cases.ts';
 

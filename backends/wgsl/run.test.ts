@@ -15,7 +15,7 @@ import type { CompileOptions } from './compile/compile.ts';
 import { open } from './run.ts';
 import { decoderInputs, type DecoderCall } from './testing/decoder_inputs.ts';
 import { emittedBundle } from './testing/emitted_bundle.ts';
-import { itOnGpu } from './testing/gpu.ts';
+import { itOnGpu } from '../testing/gpu.ts';
 import { memoryRunner } from './testing/memory_runner.ts';
 import { GEMMA_1, GEMMA_2, tinyGemma } from './testing/tiny_gemma.ts';
 

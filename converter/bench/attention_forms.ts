@@ -9,7 +9,7 @@ import type { Graph } from '../../ir/graph.ts';
 import { ops } from '../../ir/ops/index.ts';
 import { table } from '../commands/table.ts';
 import { VARIANTS, type TextConfig } from '../families/paligemma/config.ts';
-import { metadataOf } from './decoder_program.ts';
+import { metadataOf } from '../families/paligemma.ts';
 import { medianOf } from './median.ts';
 import { writeProgram } from './write_program.ts';
 

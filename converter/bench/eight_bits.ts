@@ -8,7 +8,10 @@ import { loadRuntime } from '../../backends/onnx/runtime.ts';
 import { createSession } from '../../backends/onnx/session.ts';
 import { table } from '../commands/table.ts';
 import { VARIANTS } from '../families/paligemma/config.ts';
-import { blocksOfCodes, metadataOf } from './decoder_program.ts';
+import { metadataOf } from '../families/paligemma.ts';
+import { randomCodes } from './random_codes.ts';
+import { randomTensor } from '../synth/random_tensor.ts';
+import { INT4, INT8 } from '../../ir/quantize/scheme.ts';
 import { writeProgram } from './write_program.ts';
 import { medianOf } from './median.ts';
 
@@ -38,9 +41,9 @@ export async function measureEightBits(dir: string, steps: number, threads: numb
     const sessions = await Promise.all(
       Object.entries(FORMS).map(async ([form, { bits, ...options }]) => {
         const b = new GraphBuilder('product');
-        const { q, scales, zeros } = blocksOfCodes(bits, [ROWS, COLUMNS]);
+        const { q, scales, zeros } = randomCodes(randomTensor('f32', [ROWS, COLUMNS], { mean: 0, std: 1 }, 0), bits === 4 ? INT4 : INT8);
         const x = b.input('x', { dtype: 'f32', shape: [sym('rows'), COLUMNS] });
-        b.output('y', b.op(ops.quantized_linear, [x, b.weight('q', q), b.weight('scales', scales), ...(bits === 4 ? [b.weight('zeros', zeros)] : [])], { columns: COLUMNS }));
+        b.output('y', b.op(ops.quantized_linear, [x, b.weight('q', q), b.weight('scales', scales), ...(zeros ? [b.weight('zeros', zeros)] : [])], { columns: COLUMNS }));
         const model = await writeProgram({ graphs: [b.build()], metadata: metadataOf(VARIANTS['paligemma-3b-224']!) }, options, join(dir, form));
         return { form, session: await createSession(runtime, model, 'cpu', undefined, { intraOpNumThreads: threads }) };
       }),

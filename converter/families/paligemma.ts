@@ -1,4 +1,4 @@
-import type { Program } from '../../ir/graph.ts';
+import type { Program, ProgramMetadata } from '../../ir/graph.ts';
 import { isFloat } from '../../ir/dtypes/index.ts';
 import { applyAdapters } from '../adapters/index.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
@@ -79,25 +79,30 @@ function familyOf({ text }: PaliGemmaConfig): 'paligemma' | 'paligemma2' {
 
 /** The three graphs in f32, and what a runtime must know. Weights stay unread. */
 export function buildProgram(config: PaliGemmaConfig, weights: CanonicalWeights, behaviour: Behaviour = HUGGING_FACE): Program {
+  return {
+    graphs: [visionEncoder(config.vision, weights), embedTokens(config, weights, behaviour), decoder(config, weights, behaviour)],
+    metadata: metadataOf(config),
+  };
+}
+
+/** What a runtime must know of a model of these sizes. */
+export function metadataOf(config: PaliGemmaConfig): ProgramMetadata {
   const { vision, text } = config;
   return {
-    graphs: [visionEncoder(vision, weights), embedTokens(config, weights, behaviour), decoder(config, weights, behaviour)],
-    metadata: {
-      family: familyOf(config),
-      variant: variantName(config),
-      imageSize: vision.imageSize,
-      imageTokens: imageTokens(vision),
-      imageTokenId: config.imageTokenId,
-      vocabSize: config.vocabSize,
-      layers: text.layers,
-      kvHeads: text.kvHeads,
-      headDim: text.headDim,
-      hiddenSize: text.width,
-      bosTokenId: config.bosTokenId,
-      eosTokenId: config.eosTokenId,
-      padTokenId: config.padTokenId,
-      maxPositions: text.maxPositions,
-      ...(config.retrievalWidth > 0 && { retrievalWidth: config.retrievalWidth }),
-    },
+    family: familyOf(config),
+    variant: variantName(config),
+    imageSize: vision.imageSize,
+    imageTokens: imageTokens(vision),
+    imageTokenId: config.imageTokenId,
+    vocabSize: config.vocabSize,
+    layers: text.layers,
+    kvHeads: text.kvHeads,
+    headDim: text.headDim,
+    hiddenSize: text.width,
+    bosTokenId: config.bosTokenId,
+    eosTokenId: config.eosTokenId,
+    padTokenId: config.padTokenId,
+    maxPositions: text.maxPositions,
+    ...(config.retrievalWidth > 0 && { retrievalWidth: config.retrievalWidth }),
   };
 }

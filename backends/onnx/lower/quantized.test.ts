@@ -13,7 +13,7 @@ import { lowerGraph } from '../lower.ts';
 import { open } from '../run.ts';
 import { expectClose } from '../../testing/compare.ts';
 import { emittedBundle } from '../testing/emitted_bundle.ts';
-import { itOnGpu } from '../testing/gpu.ts';
+import { itOnGpu } from '../../testing/gpu.ts';
 import { programOf } from '../../testing/tiny_program.ts';
 import type { OnnxGraph, WeightInitializer } from './model.ts';
 

@@ -1,8 +1,6 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
 import type { Program } from '../../../ir/graph.ts';
 import type { Artifact } from '../../backend.ts';
+import { writtenArtifact } from '../../testing/written_artifact.ts';
 import { emit } from '../emit.ts';
 import type { OnnxOptions } from '../target.ts';
 
@@ -19,11 +17,6 @@ export async function fileBytes(artifact: Artifact, path: string): Promise<Uint8
 
 /** A program's bundle in a temporary folder, which goes away with `await using`. */
 export async function emittedBundle(program: Program, precision = 'fp32', dataFileBytes?: number, options: Omit<OnnxOptions, 'precision'> = {}): Promise<{ readonly dir: string; readonly artifact: Artifact } & AsyncDisposable> {
-  const dir = await mkdtemp(join(tmpdir(), 'pgconv-onnx-'));
   const artifact = emit(program, { precision, ...options }, dataFileBytes);
-  for (const { path } of artifact.files) {
-    await mkdir(dirname(join(dir, path)), { recursive: true });
-    await writeFile(join(dir, path), await fileBytes(artifact, path));
-  }
-  return { dir, artifact, [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }) };
+  return { artifact, ...(await writtenArtifact(artifact)) };
 }

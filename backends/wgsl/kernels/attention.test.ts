@@ -5,7 +5,7 @@ import { randomTensor } from '../../../ir/testing/random.ts';
 import { runOp } from '../../../ir/testing/run_op.ts';
 import { attentionCase, type AttentionSizes } from '../testing/attention_case.ts';
 import { differenceOf } from '../testing/compare.ts';
-import { itOnGpu } from '../testing/gpu.ts';
+import { itOnGpu } from '../../testing/gpu.ts';
 import { attentionKernel } from './attention.ts';
 
 const CASES: readonly AttentionSizes[] = [

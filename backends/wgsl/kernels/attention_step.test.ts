@@ -1,7 +1,8 @@
 import { expect } from 'vitest';
 import { evaluateDim, type Dim } from '../../../ir/dim.ts';
 import { attentionCase, type AttentionSizes } from '../testing/attention_case.ts';
-import { itOnGpu, testDevice } from '../testing/gpu.ts';
+import { itOnGpu } from '../../testing/gpu.ts';
+import { testDevice } from '../testing/gpu.ts';
 import { runKernel } from '../testing/run_kernel.ts';
 import { fromStored, toStored, worst } from '../testing/stored.ts';
 import { attentionStepKernels } from './attention_step.ts';

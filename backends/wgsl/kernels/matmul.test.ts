@@ -4,7 +4,7 @@ import { ops } from '../../../ir/ops/index.ts';
 import { randomTensor } from '../../../ir/testing/random.ts';
 import { runOp } from '../../../ir/testing/run_op.ts';
 import { differenceOf } from '../testing/compare.ts';
-import { itOnGpu } from '../testing/gpu.ts';
+import { itOnGpu } from '../../testing/gpu.ts';
 import { matmulKernel } from './matmul.ts';
 
 const [batch, seq, past] = [sym('batch'), sym('seq'), sym('past')];

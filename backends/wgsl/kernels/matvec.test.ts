@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { sym } from '../../../ir/dim.ts';
-import { itOnGpu, testDevice } from '../testing/gpu.ts';
+import { itOnGpu } from '../../testing/gpu.ts';
+import { testDevice } from '../testing/gpu.ts';
 import { runLinear, type LinearCase } from '../testing/linear_case.ts';
 import { FORMS } from '../testing/random_matrix.ts';
 import type { Epilogue } from './expression.ts';

@@ -5,7 +5,7 @@ import { tensorOf, type Tensor } from '../../../ir/tensor.ts';
 import { randomTensor } from '../../../ir/testing/random.ts';
 import { runOp } from '../../../ir/testing/run_op.ts';
 import { differenceOf } from '../testing/compare.ts';
-import { itOnGpu } from '../testing/gpu.ts';
+import { itOnGpu } from '../../testing/gpu.ts';
 import { appendCacheKernel } from './append_cache.ts';
 import { ropeKernel } from './rope.ts';
 

@@ -5,7 +5,7 @@ import { tensorOf } from '../../../ir/tensor.ts';
 import { randomTensor } from '../../../ir/testing/random.ts';
 import { runOp } from '../../../ir/testing/run_op.ts';
 import { differenceOf } from '../testing/compare.ts';
-import { itOnGpu } from '../testing/gpu.ts';
+import { itOnGpu } from '../../testing/gpu.ts';
 import { reduceMeanKernel, softmaxKernel } from './rows.ts';
 
 const total = addDims(sym('past'), sym('seq'));

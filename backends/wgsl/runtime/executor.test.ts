@@ -1,5 +1,6 @@
 import { describe, expect } from 'vitest';
-import { itOnGpu, testDevice } from '../testing/gpu.ts';
+import { itOnGpu } from '../../testing/gpu.ts';
+import { testDevice } from '../testing/gpu.ts';
 import { Executor, type ExecutorOptions } from './executor.ts';
 import { toyPlan, TOY } from './testing/toy_model.ts';
 

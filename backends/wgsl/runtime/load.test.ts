@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest';
 import { MANIFEST_PATH } from '../bundle/manifest.ts';
-import { itOnGpu } from '../testing/gpu.ts';
+import { itOnGpu } from '../../testing/gpu.ts';
 import { load, type LoadOptions } from './load.ts';
 import type { Model } from './loaded_model.ts';
 import type { BundleLocation } from './open_source.ts';

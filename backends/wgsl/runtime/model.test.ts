@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { itOnGpu } from '../testing/gpu.ts';
+import { itOnGpu } from '../../testing/gpu.ts';
 import { load } from './load.ts';
 import type { Model } from './loaded_model.ts';
 import type { DecodeOptions, ImageFeatures } from './model.ts';

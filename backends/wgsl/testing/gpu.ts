@@ -1,5 +1,3 @@
-import { inject, it } from 'vitest';
-
 /** Dawn stops its threads when this object is collected, under a device in use as well: it must outlive them all. */
 let gpu: GPU | undefined;
 const devices = new Map<string, Promise<GPUDevice>>();
@@ -19,14 +17,4 @@ async function openDevice(requiredFeatures: readonly GPUFeatureName[]): Promise<
   const adapter = await gpu.requestAdapter();
   if (!adapter) throw new Error('Dawn finds no adapter');
   return adapter.requestDevice({ requiredFeatures: [...requiredFeatures] });
-}
-
-/** `it` for tests that need WebGPU, as verify/environment has it: this folder may not import from there. */
-export function itOnGpu(title: string, test: () => Promise<void>): void {
-  it(title, async (context) => {
-    const found = inject('softwareGpu');
-    if ('value' in found) return test();
-    if (process.env['CI'] === 'true') throw new Error(`could not run: ${found.missing}`);
-    return context.skip(found.missing);
-  });
 }

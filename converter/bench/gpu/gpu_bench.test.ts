@@ -16,7 +16,7 @@ import { measurePeaks } from './device_peaks.ts';
 import { flopsOf } from './flops.ts';
 import { isSoftware, measure } from './measure.ts';
 import { syntheticProgram } from './programs.ts';
-import { randomCodes } from './random_codes.ts';
+import { randomCodes } from '../random_codes.ts';
 import { speedReport } from './report.ts';
 import type { Side } from './side.ts';
 

@@ -10,7 +10,7 @@ import { openModel } from '../../open_model.ts';
 import { measure, type Measured } from './measure.ts';
 import { countPlan } from './plan_counters.ts';
 import { programIn, syntheticProgram } from './programs.ts';
-import { randomCodes } from './random_codes.ts';
+import { randomCodes } from '../random_codes.ts';
 import { planReport, speedReport } from './report.ts';
 
 interface Flags {

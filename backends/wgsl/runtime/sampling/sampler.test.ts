@@ -1,6 +1,7 @@
 import { describe, expect } from 'vitest';
 import { randomSource } from '../../../../ir/testing/random.ts';
-import { itOnGpu, testDevice } from '../../testing/gpu.ts';
+import { itOnGpu } from '../../../testing/gpu.ts';
+import { testDevice } from '../../testing/gpu.ts';
 import type { Counters } from '../executor.ts';
 import { DeviceMemory } from '../memory.ts';
 import { keptTokens, sampledToken } from '../testing/sampling_reference.ts';

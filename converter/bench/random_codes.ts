@@ -1,9 +1,9 @@
-import { byteLengthOf, type DType } from '../../../ir/dtypes/index.ts';
-import type { QuantizedMatrix } from '../../../ir/quantize/lazy_matrix.ts';
-import { layoutOf, type Scheme } from '../../../ir/quantize/scheme.ts';
-import { elementCount, readRange, type TensorData } from '../../../ir/tensor.ts';
-import { castData } from '../../../ir/views/cast.ts';
-import { randomTensor } from '../../synth/random_tensor.ts';
+import { byteLengthOf, type DType } from '../../ir/dtypes/index.ts';
+import type { QuantizedMatrix } from '../../ir/quantize/lazy_matrix.ts';
+import { layoutOf, type Scheme } from '../../ir/quantize/scheme.ts';
+import { elementCount, readRange, type TensorData } from '../../ir/tensor.ts';
+import { castData } from '../../ir/views/cast.ts';
+import { randomTensor } from '../synth/random_tensor.ts';
 
 /** Spread of weights that keeps activations in the range of a trained model. */
 const WEIGHT_STD = 0.02;
