@@ -12,6 +12,8 @@ import type { WeightStore } from './weight_store.ts';
 export class PhaseContext {
   readonly phase: PhaseGraph;
   readonly store: WeightStore;
+  /** Sizes of what take_last leaves. */
+  readonly keptSymbols: ReadonlySet<string>;
   readonly #constants: ReadonlyMap<Value, ConstantValue>;
   readonly #definitions = new Map<Value, Node>();
   readonly #users = new Map<Value, Node[]>();
@@ -24,6 +26,7 @@ export class PhaseContext {
   constructor(phase: PhaseGraph, store: WeightStore) {
     this.phase = phase;
     this.store = store;
+    this.keptSymbols = new Set(phase.graph.nodes.flatMap((node) => (node.op === 'take_last' ? symbolsOf(node.attrs.kept) : [])));
     const { nodes, outputs, stages } = phase.graph;
     this.#constants = constantsOf(phase.graph);
     this.#ports = new Set([...outputs, ...stages].map((port) => port.value));
@@ -37,11 +40,6 @@ export class PhaseContext {
   /** Whether it computes one new token a row: products have few rows. */
   get isStep(): boolean {
     return isStep(this.phase);
-  }
-
-  /** Sizes of what take_last leaves. */
-  get keptSymbols(): ReadonlySet<string> {
-    return new Set(this.phase.graph.nodes.flatMap((node) => (node.op === 'take_last' ? symbolsOf(node.attrs.kept) : [])));
   }
 
   get dispatches(): readonly Dispatch[] {

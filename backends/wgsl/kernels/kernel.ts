@@ -7,6 +7,9 @@ export interface GridAxis {
   readonly divide: number;
 }
 
+/** Storage buffers that a kernel may bind: WebGPU's default maxStorageBuffersPerShaderStage. */
+export const MOST_BINDINGS = 8;
+
 export interface KernelBinding {
   /** Name in the shader. */
   readonly name: string;

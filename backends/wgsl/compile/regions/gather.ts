@@ -1,14 +1,12 @@
 import type { Node, NodeOf } from '../../../../ir/graph.ts';
 import { gatherKernel } from '../../kernels/gather.ts';
+import { MOST_BINDINGS } from '../../kernels/kernel.ts';
 import { EpilogueBuilder } from '../epilogue.ts';
 import { matrixOf, zeroRowsApart, type MatrixSource } from '../matrix_source.ts';
 import { isFloatType, type PhaseContext } from '../phase_context.ts';
 import { matchTail } from '../tail.ts';
 
 type GatherNode = NodeOf<'gather'> | NodeOf<'quantized_gather'>;
-
-/** Ids, result and the parts of the table that one kernel may bind. */
-const MOST_BINDINGS = 8;
 
 /** Rows of a table that is known, dequantized, with what is done to them: an embedding and its scale. */
 export function gatherRegion(context: PhaseContext, node: Node): boolean {
@@ -22,6 +20,7 @@ export function gatherRegion(context: PhaseContext, node: Node): boolean {
   const ids = gather.inputs[1]!;
   const epilogues = new EpilogueBuilder();
   const epilogue = epilogues.build(match.tail, { columns: table.columns, offset: 0 });
+  // beside ids and result
   const most = MOST_BINDINGS - 2 - epilogues.values.length;
   if (most < 1) return false;
   const operands = epilogues.values.map((value) => context.read(value));

@@ -1,5 +1,6 @@
 import type { Node, Value } from '../../../../ir/graph.ts';
 import { gemmKernel } from '../../kernels/gemm.ts';
+import { MOST_BINDINGS } from '../../kernels/kernel.ts';
 import { bindingCount, type LinearResult, type LinearSpec } from '../../kernels/linear.ts';
 import { matvecKernel } from '../../kernels/matvec.ts';
 import type { Operand } from '../dispatch.ts';
@@ -9,9 +10,6 @@ import { sameForm } from '../matrix_source.ts';
 import type { PhaseContext } from '../phase_context.ts';
 import { headsBeside, headsTarget, plainTarget, type Target } from '../targets.ts';
 import type { Placement } from '../weight_store.ts';
-
-/** Storage buffers of a kernel in WebGPU's default limits. */
-const MOST_BINDINGS = 8;
 
 /** Linear layers with all that can be done with their results in registers. For few rows one kernel computes all heads that read one vector. */
 export function linearRegion(context: PhaseContext, node: Node): boolean {
