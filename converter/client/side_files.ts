@@ -21,7 +21,7 @@ interface Client {
   readme(input: ReadmeInput): string;
 }
 
-/** ONNX bundles are for transformers.js; those of shaders for our own runtime, which reads sizes and ids from manifest.json. */
+/** ONNX bundles are for transformers.js; those of shaders for our own runtime, which reads sizes and ids from manifest.pgw. */
 const CLIENTS: Readonly<Record<'onnx' | 'wgsl', (input: SideInput) => Client>> = {
   onnx(input) {
     const onnxFiles = onnxFilesOf(input.emitted);

@@ -44,7 +44,7 @@ Precisions (--dtype):
 --mixed auto (the default) gives 8 bits to what 4 bits hurt most: head and embedding; v_proj and down_proj of the first and last
 eighth of the layers and of every third. none gives all the same; a file says it by weight: {"lm.*.down": "int8", "vit.*": "fp16"}.
 --algorithm search (the default) finds the scale and zero point with the least squared error; rtn takes them from the largest and
-smallest weight (faster, 2.5 dB and more worse); hqq minimises a norm that forgives outliers; gptq compensates each column's error in
+smallest weight (faster, 2 dB and more worse); hqq minimises a norm that forgives outliers; gptq compensates each column's error in
 the next ones and needs --calibrate.
 --calibrate shows the model pictures and prompts first: a folder with a.png beside a.txt or an eval.json, or default for a built-in
 set. fp16 then keeps in f32, by name, what comes near 65504; codes are chosen for the inputs that each column sees. Without the

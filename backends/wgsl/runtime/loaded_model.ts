@@ -3,7 +3,9 @@ import type { Counters, ReadTensor } from './executor.ts';
 import { RuntimeError } from './errors.ts';
 import type { LoadInfo, LoadOptions, Started } from './load.ts';
 import { ImageFeatures, type DecodeOptions, type PrefillInput } from './model.ts';
+import type { PixelMode } from '../../client/images/pixels.ts';
 import { pixelValues, type PictureSource } from './picture.ts';
+import { processorOf } from './processor.ts';
 import type { StepTime } from './profile.ts';
 import type { BundleSource } from './source.ts';
 import { openText, TextPieces, type Text } from './text.ts';
@@ -27,6 +29,7 @@ export class Model {
   readonly #restart: (changes: LoadOptions) => Promise<Started>;
   #started: Started;
   #text: Promise<Text> | undefined;
+  #mode: Promise<PixelMode> | undefined;
 
   /** Made by `load`. */
   constructor(source: BundleSource, { model }: WgslManifest, started: Started, restart: (changes: LoadOptions) => Promise<Started>) {
@@ -54,7 +57,7 @@ export class Model {
 
   /** A picture through the image tower: its features stay on the device until they are destroyed. @throws RuntimeError */
   async encodeImage(picture: PictureSource): Promise<ImageFeatures> {
-    return this.#started.model.encodePixels(await pixelValues(picture, this.facts.imageSize));
+    return this.#started.model.encodePixels(await pixelValues(picture, this.facts.imageSize, await this.#processor()));
   }
 
   /** The same of pixels f32 [3, imageSize, imageSize] in [-1, 1]. @throws RuntimeError */
@@ -137,8 +140,16 @@ export class Model {
     this.#started.dispose();
   }
 
+  #processor(): Promise<PixelMode> {
+    this.#mode ??= processorOf(this.#source).catch((error: unknown) => {
+      this.#mode = undefined;
+      throw error;
+    });
+    return this.#mode;
+  }
+
   #tokenizer(): Promise<Text> {
-    this.#text ??= openText(this.#source, this.facts).catch((error: unknown) => {
+    this.#text ??= this.#processor().then((mode) => openText(this.#source, this.facts, mode)).catch((error: unknown) => {
       this.#text = undefined;
       throw error instanceof RuntimeError && error.code === 'not_found' ? new RuntimeError('not_found', 'this bundle has no tokenizer', 'give ids to prefill, or convert again with --tokenizer', { cause: error }) : error;
     });

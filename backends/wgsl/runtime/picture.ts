@@ -1,4 +1,4 @@
-import { toPixelValues } from '../../client/images/pixels.ts';
+import { toPixelValues, type PixelMode } from '../../client/images/pixels.ts';
 import { rgbImage, type RgbImage } from '../../client/images/rgb_image.ts';
 import { RuntimeError } from './errors.ts';
 import { nodeModule, nodePackage } from './node.ts';
@@ -32,11 +32,11 @@ interface Page {
 }
 
 /**
- * A picture as the image tower takes it: f32 [3, size, size] in [-1, 1], squashed as Hugging Face's processor does it, bit for bit
- * once the file is decoded. Transparency is dropped. @throws RuntimeError `bad_input` for what is no picture, `not_found`
+ * A picture as the image tower takes it: f32 [3, size, size] in [-1, 1], squashed as Hugging Face's processor or big_vision does it, bit for
+ * bit once the file is decoded. Transparency is dropped. @throws RuntimeError `bad_input` for what is no picture, `not_found`
  */
-export async function pixelValues(source: PictureSource, size: number): Promise<Float32Array> {
-  return toPixelValues(await decoded(source), size, 'huggingface');
+export async function pixelValues(source: PictureSource, size: number, mode: PixelMode = 'huggingface'): Promise<Float32Array> {
+  return toPixelValues(await decoded(source), size, mode);
 }
 
 async function decoded(source: PictureSource): Promise<RgbImage> {

@@ -15,3 +15,13 @@ export interface BundleSource {
 export function notFound(file: string, cause?: unknown): RuntimeError {
   return new RuntimeError('not_found', `${file} cannot be read`, 'check the address of the bundle', { cause });
 }
+
+/** @throws RuntimeError `not_found`, `damaged` when it is no JSON */
+export async function readJson(source: BundleSource, path: string): Promise<object> {
+  const bytes = await source.read(path);
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes)) as object;
+  } catch (cause) {
+    throw new RuntimeError('damaged', `${source.name}: ${path} is no JSON`, 'convert the bundle again', { cause });
+  }
+}

@@ -30,6 +30,15 @@ describe('prompts', () => {
     expect(promptIds('猫', 2)).toEqual([image, image, image, image, 2, 10, 11, 12, 8]);
   });
 
+  test('of big_vision, whose newline is apart; with Hugging Face it merges with a space before', async () => {
+    const merged = [...WORDS, `${SPACE}\n`];
+    const model = { ...tokenizer.model, vocab: Object.fromEntries(merged.map((word, id) => [word, id])), merges: [[SPACE, '\n']] };
+    const source = openSource(new Map([['tokenizer.json', new Blob([JSON.stringify({ ...tokenizer, model })])], ['tokenizer_config.json', new Blob(['{}'])]]));
+    expect((await openText(source, toyFacts)).promptIds('a ', 0)).toEqual([2, 5, 14]);
+    expect((await openText(source, toyFacts, 'bigvision')).promptIds('a ', 0)).toEqual([2, 5, 7, 8]);
+    expect((await openText(source, toyFacts, 'bigvision')).promptIds('', 0)).toEqual([2, 8]);
+  });
+
   test('that hold what is put before them', async () => {
     const { promptIds } = await opened();
     for (const prompt of ['<image> a', 'a<bos>']) expect(() => promptIds(prompt, 1)).toThrow(expect.objectContaining({ code: 'bad_input' }));

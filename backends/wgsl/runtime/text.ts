@@ -1,6 +1,7 @@
 import type { ModelFacts } from '../bundle/manifest.ts';
 import { RuntimeError } from './errors.ts';
-import type { BundleSource } from './source.ts';
+import { readJson, type BundleSource } from './source.ts';
+import type { PixelMode } from '../../client/images/pixels.ts';
 
 /** Text to ids and back, as the bundle's tokenizer.json does it. */
 export interface Text {
@@ -10,19 +11,23 @@ export interface Text {
   decode(ids: readonly number[]): string;
 }
 
-/** @throws RuntimeError `not_found` for a bundle without a tokenizer, `damaged` when it cannot be built */
-export async function openText(source: BundleSource, { imageTokens, imageTokenId }: ModelFacts): Promise<Text> {
-  const [{ Tokenizer }, tokenizerJson, config] = await Promise.all([import('@huggingface/tokenizers'), json(source, 'tokenizer.json'), json(source, 'tokenizer_config.json').catch(() => ({}))]);
+/**
+ * @param mode big_vision makes ids of the newline apart, Hugging Face together with the prompt, where they may merge
+ * @throws RuntimeError `not_found` for a bundle without a tokenizer, `damaged` when it cannot be built
+ */
+export async function openText(source: BundleSource, { imageTokens, imageTokenId }: ModelFacts, mode: PixelMode = 'huggingface'): Promise<Text> {
+  const [{ Tokenizer }, tokenizerJson, config] = await Promise.all([import('@huggingface/tokenizers'), readJson(source, 'tokenizer.json'), readJson(source, 'tokenizer_config.json').catch(() => ({}))]);
   let tokenizer: InstanceType<typeof Tokenizer>;
   try {
     tokenizer = new Tokenizer(tokenizerJson, config);
   } catch (cause) {
     throw new RuntimeError('damaged', `${source.name}: tokenizer.json is no tokenizer`, 'convert the bundle again', { cause });
   }
+  const texts = (prompt: string) => (mode === 'bigvision' ? ['<bos>', ...(prompt === '' ? [] : [prompt]), '\n'] : [`<bos>${prompt}\n`]);
   return {
     promptIds(prompt, images) {
       for (const token of ['<bos>', '<image>']) if (prompt.includes(token)) throw new RuntimeError('bad_input', `the prompt contains ${token}, which is put before it`, `leave ${token} out`);
-      return [...Array<number>(images * imageTokens).fill(imageTokenId), ...tokenizer.encode(`<bos>${prompt}\n`, { add_special_tokens: false }).ids];
+      return [...Array<number>(images * imageTokens).fill(imageTokenId), ...texts(prompt).flatMap((text) => tokenizer.encode(text, { add_special_tokens: false }).ids)];
     },
     // the library refuses an empty list, and tidies spaces before punctuation unless told not to
     decode: (ids) => (ids.length === 0 ? '' : tokenizer.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false })),
@@ -54,14 +59,5 @@ export class TextPieces {
     const piece = text.slice(this.#given);
     this.#given = Math.max(this.#given, text.length);
     return piece;
-  }
-}
-
-async function json(source: BundleSource, path: string): Promise<object> {
-  const bytes = await source.read(path);
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes)) as object;
-  } catch (cause) {
-    throw new RuntimeError('damaged', `${source.name}: ${path} is no JSON`, 'convert the bundle again', { cause });
   }
 }

@@ -1,0 +1,19 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { openSource } from './open_source.ts';
+import { pixelValues } from './picture.ts';
+import { processorOf } from './processor.ts';
+
+const of = (files: Readonly<Record<string, string>>) => processorOf(openSource(new Map(Object.entries(files).map(([path, text]) => [path, new Blob([text])]))));
+
+test('a bundle says whose pictures it takes', async () => {
+  expect(await of({ 'preprocessor_config.json': '{"resample": 2}' })).toBe('bigvision');
+  expect(await of({ 'preprocessor_config.json': '{"resample": 3}' })).toBe('huggingface');
+  expect(await of({})).toBe('huggingface');
+  await expect(of({ 'preprocessor_config.json': '{' })).rejects.toMatchObject({ code: 'damaged' });
+});
+
+test('big_vision’s pixels are others', async () => {
+  const file = join(import.meta.dirname, '../../../fixtures/preprocess/noise_40x31.png');
+  expect(await pixelValues(file, 8, 'bigvision')).not.toEqual(await pixelValues(file, 8));
+});
