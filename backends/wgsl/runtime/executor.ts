@@ -5,7 +5,7 @@ import { packed, runsOf, storedPieces, type Elements } from './layout.ts';
 import { DeviceMemory } from './memory.ts';
 import { createPipelines, type PipelineChoice, type StepPipeline } from './pipelines.ts';
 import { bytesOf, extentOf } from './sizes.ts';
-import { uploadShards } from './upload.ts';
+import { uploadShards, type UploadTimes } from './upload.ts';
 
 /** Workgroups along one axis that every device allows. */
 const MAX_WORKGROUPS = 65535;
@@ -35,6 +35,18 @@ export interface ReadTensor {
   readonly data: Elements;
 }
 
+/** Wall times in milliseconds of what goes on side by side: shaders compile while weights come and go to the device. */
+export interface LoadTimes extends UploadTimes {
+  readonly compile: number;
+}
+
+interface Loaded {
+  readonly pipelines: readonly StepPipeline[];
+  readonly choices: readonly PipelineChoice[];
+  readonly shards: readonly GPUBuffer[];
+  readonly loading: LoadTimes;
+}
+
 /**
  * A plan on a device: weights, memory and pipelines. Bind groups are made when a step is first encoded and stay until memory has to
  * grow. Not for two runs at once.
@@ -47,6 +59,7 @@ export class Executor {
   readonly memory: DeviceMemory;
   /** For each pipeline the variant that runs, and why. */
   readonly choices: readonly PipelineChoice[];
+  readonly loading: LoadTimes;
   /** Sizes, as kernels read them; also storage, for the kernel that advances `past`. */
   readonly dims: GPUBuffer;
   readonly #pipelines: readonly StepPipeline[];
@@ -57,13 +70,14 @@ export class Executor {
   #groups = new Map<Step, GPUBindGroup>();
   #disposed = false;
 
-  private constructor(memory: DeviceMemory, health: DeviceHealth, plan: Plan, pipelines: readonly StepPipeline[], choices: readonly PipelineChoice[], shards: readonly GPUBuffer[]) {
+  private constructor(memory: DeviceMemory, health: DeviceHealth, plan: Plan, { pipelines, choices, shards, loading }: Loaded) {
     this.memory = memory;
     this.device = memory.device;
     this.#health = health;
     this.plan = plan;
     this.#pipelines = pipelines;
     this.choices = choices;
+    this.loading = loading;
     this.#shards = shards;
     this.#buffers = plan.buffers.map(() => undefined);
     this.#sizes = plan.symbols.map(() => 1);
@@ -81,15 +95,18 @@ export class Executor {
       failed.abort(error);
       throw error;
     };
+    const started = performance.now();
     const uploading = uploadShards(memory, plan, { ...options, signal }).catch(ending);
-    const compiling = createPipelines(device, plan, { ...options, signal }).catch(ending);
+    const compiling = createPipelines(device, plan, { ...options, signal })
+      .then((made) => ({ ...made, compile: performance.now() - started }))
+      .catch(ending);
     await Promise.allSettled([uploading, compiling]);
     try {
-      const [shards, { pipelines, choices }] = await Promise.all([uploading, compiling]);
+      const [{ buffers: shards, times }, { pipelines, choices, compile }] = await Promise.all([uploading, compiling]);
       options.signal?.throwIfAborted();
       await device.queue.onSubmittedWorkDone();
       health.check();
-      const executor = new Executor(memory, health, plan, pipelines, choices, shards);
+      const executor = new Executor(memory, health, plan, { pipelines, choices, shards, loading: { ...times, compile } });
       executor.counters.uploadedBytes = plan.shards.reduce((sum, shard) => sum + shard.byteLength, 0);
       return executor;
     } catch (error) {

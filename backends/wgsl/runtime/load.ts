@@ -5,7 +5,7 @@ import { readManifest } from '../bundle/read_manifest.ts';
 import { ShardCache, type CacheDirectory, type CacheReport } from './cache.ts';
 import { checkDevice, openDevice, type GpuProvider } from './device.ts';
 import { RuntimeError } from './errors.ts';
-import { Executor } from './executor.ts';
+import { Executor, type LoadTimes } from './executor.ts';
 import { hashing, sha256, type Hasher } from './hash.ts';
 import { DeviceModel } from './model.ts';
 import { openSource, type BundleLocation } from './open_source.ts';
@@ -36,6 +36,8 @@ export interface LoadInfo {
   /** For each kernel the variant that runs, and why not a better one. */
   readonly choices: readonly PipelineChoice[];
   readonly cache: Readonly<CacheReport>;
+  /** What the time to the first answer was spent on before it could be asked. */
+  readonly milliseconds: LoadTimes;
 }
 
 /** A model on a device that works. */
@@ -92,7 +94,7 @@ async function startModel(source: BundleSource, { plan, model, precision }: Wgsl
     });
     return {
       model: new DeviceModel(executor, model),
-      info: { precision, adapter: opened.adapter, features: [...device.features].sort(), choices: executor.choices, cache: shards.report },
+      info: { precision, adapter: opened.adapter, features: [...device.features].sort(), choices: executor.choices, cache: shards.report, milliseconds: executor.loading },
       dispose() {
         executor.dispose();
         if (!given) device.destroy();

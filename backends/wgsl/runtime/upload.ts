@@ -12,9 +12,17 @@ export interface UploadOptions {
 const IN_FLIGHT_BYTES = 64 * 1024 * 1024;
 const PIECE_BYTES = 4 * 1024 * 1024;
 
+/** Wall times in milliseconds: `fetch` is what the host waited for bytes, `upload` what it waited for the device and spent on copies. */
+export interface UploadTimes {
+  readonly fetch: number;
+  readonly upload: number;
+}
+
 /** Every shard as one buffer. @throws RuntimeError when a shard is short or long; whatever readShard throws. What was made is still `memory`'s. */
-export async function uploadShards(memory: DeviceMemory, { shards }: Plan, { readShard, signal, onProgress }: UploadOptions): Promise<GPUBuffer[]> {
+export async function uploadShards(memory: DeviceMemory, { shards }: Plan, { readShard, signal, onProgress }: UploadOptions): Promise<{ buffers: GPUBuffer[]; times: UploadTimes }> {
   const { queue } = memory.device;
+  const started = performance.now();
+  const waited = { fetch: 0 };
   const buffers: GPUBuffer[] = [];
   const total = shards.reduce((sum, shard) => sum + shard.byteLength, 0);
   let [loaded, waiting] = [0, 0];
@@ -24,7 +32,7 @@ export async function uploadShards(memory: DeviceMemory, { shards }: Plan, { rea
     const buffer = await memory.checked(path, () => memory.create({ label: path, size: Math.ceil(byteLength / 16) * 16, usage }));
     buffers.push(buffer);
     let at = 0;
-    for await (const chunk of inPieces(readShard(index, signal))) {
+    for await (const chunk of inPieces(timed(readShard(index, signal), waited))) {
       signal.throwIfAborted();
       if (at + chunk.byteLength > Math.ceil(byteLength / 4) * 4) throw damaged(path, byteLength, 'it is longer');
       queue.writeBuffer(buffer, at, chunk);
@@ -38,7 +46,19 @@ export async function uploadShards(memory: DeviceMemory, { shards }: Plan, { rea
     }
     if (at < byteLength) throw damaged(path, byteLength, `it ends after ${at}`);
   }
-  return buffers;
+  const { fetch } = waited;
+  return { buffers, times: { fetch, upload: performance.now() - started - fetch } };
+}
+
+/** The same chunks; adds up how long they were waited for. */
+async function* timed(chunks: AsyncIterable<Uint8Array>, waited: { fetch: number }): AsyncGenerator<Uint8Array> {
+  let asked = performance.now();
+  for await (const chunk of chunks) {
+    waited.fetch += performance.now() - asked;
+    yield chunk;
+    asked = performance.now();
+  }
+  waited.fetch += performance.now() - asked;
 }
 
 function damaged(path: string, byteLength: number, what: string): RuntimeError {

@@ -5,6 +5,7 @@ import { wgsl } from '../../../backends/wgsl/index.ts';
 import { fewestStepBytes } from '../../../backends/wgsl/compile/plan_costs.ts';
 import { graphNamed, type Program } from '../../../ir/graph.ts';
 import type { Precision } from '../../../verify/tolerances.ts';
+import type { LoadTimes } from '../../../backends/wgsl/runtime/executor.ts';
 import { compareSides, type SideTimes } from './compare.ts';
 import { measurePeaks, type DevicePeaks, type PeakOptions } from './device_peaks.ts';
 import { flopsOf } from './flops.ts';
@@ -43,6 +44,8 @@ export interface Measured {
   readonly prompt: number;
   readonly steps: number;
   readonly times: readonly SideTimes[];
+  /** Of pgconv, before anything could be asked; what is done side by side is told apart. */
+  readonly loading: LoadTimes;
   readonly does: Readonly<Record<string, string>>;
   /** Sides that could not run, with the reason. */
   readonly notRun: Readonly<Record<string, string>>;
@@ -95,6 +98,7 @@ export async function measure({ program, precision, quantize, dir, promptTokens,
       prompt: tokens.length,
       steps,
       times,
+      loading: opened.model.executor.loading,
       does: Object.fromEntries(sides.map((side) => [side.name, side.does])),
       notRun,
     };

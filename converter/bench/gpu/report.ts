@@ -13,6 +13,7 @@ export function speedReport(measured: readonly Measured[], title: string): strin
     `${title}\nDevice: ${first.adapter}${first.isSoftware ? ', a software GPU: these figures say nothing about a real one' : ''}`,
     table(['bundle', 'copy bandwidth', 'FMA peak', 'matvec kernels ÷ bandwidth', 'decode ÷ bandwidth', 'prefill ÷ FMA peak'], measured.map(peaksRow), [1, 2, 3, 4, 5]),
     table(['stage', 'side', 'median', 'p95', '', 'pgconv is faster by'], measured.flatMap(stageRows), [2, 3, 4, 5]),
+    ...measured.map(firstToken),
     ...measured.flatMap(({ notRun }) => Object.entries(notRun).map(([side, reason]) => `${side}: not run: ${reason}`)),
     ...measured.flatMap(agreement),
     ...notes,
@@ -40,6 +41,13 @@ function stageRows({ times, prompt, steps }: Measured): string[][] {
       return [names[stage], side, milliseconds(medianOf(values)), milliseconds(p95Of(values)), rate, ratio];
     });
   });
+}
+
+/** What the time to the first token of pgconv is made of. Fetching includes what makes the weights, here; shaders compile meanwhile. */
+function firstToken({ precision, loading, times }: Measured): string {
+  const own = times[0]!.milliseconds;
+  const parts = { fetch: loading.fetch, upload: loading.upload, compile: loading.compile, encode: medianOf(own.encode), 'prefill and readback': medianOf(own.prefill) };
+  return `pgconv ${precision}, first token: ${Object.entries(parts).map(([name, value]) => `${name} ${value.toFixed(0)} ms`).join(', ')}`;
 }
 
 /** Weights are random, so that ties are near: a difference is told, and is none of speed. */
