@@ -21,7 +21,8 @@ const COMPONENTS = ['x', 'y', 'z', 'w'] as const;
 /**
  * Products of many rows with one matrix, by tiles of 64 rows (16 or 32 where there are known to be no more) by 64 columns: tiles of
  * x and of the matrix, whose codes become numbers on the way, lie in workgroup memory, and each invocation has 4 x 4 sums in
- * registers. One result, of up to 2 parts of the matrix.
+ * registers. Products are not written with fma(): GPUs contract them anyway, and software ones call a function for each.
+ * One result, of up to 2 parts of the matrix.
  * @throws BackendError for anything else
  */
 export function gemmKernel(spec: LinearSpec): Kernel {
@@ -85,7 +86,7 @@ function mainText(spec: LinearSpec, result: Extract<LinearResult, { kind: 'plain
   const products = parts.flatMap((_, p) => [
     ...Array.from({ length: COLUMNS }, (_unused, j) => `let b${p}${j} = w_tile${p}[(right + ${j * SIDE}u) * ${STRIDE}u + four];`),
     ...COMPONENTS.map((c) => `let ${c}${p} = vec4<f32>(${Array.from({ length: COLUMNS }, (_unused, j) => `b${p}${j}.${c}`).join(', ')});`),
-    ...each.flatMap((i) => COMPONENTS.map((c) => `${sum(i, p)} = fma(vec4<f32>(a${i}.${c}), ${c}${p}, ${sum(i, p)});`)),
+    ...each.flatMap((i) => COMPONENTS.map((c) => `${sum(i, p)} += a${i}.${c} * ${c}${p};`)),
   ]);
   const stores = each.flatMap((i) => [
     `if (first_row + down + ${i * SIDE}u < row_count) {`,

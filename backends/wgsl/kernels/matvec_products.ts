@@ -45,7 +45,7 @@ export function productFunction({ matrices, columns }: LinearSpec, matrix: numbe
   const name = `w${matrix}`;
   const fours = columnsPerVector(form) / 4;
   const inputs = Array.from({ length: fours }, (_, i) => `  x${i}: vec4<f32>,`);
-  const fma = (four: string, i: number) => `  total = fma(${four}, x${i}, total);`;
+  const add = (four: string, i: number) => `  total += ${four} * x${i};`;
   const read = `  let bits = ${name}[row * ${vectorsPerRow(form, columns)}u + vector];`;
   const head = [`fn ${name}_product(`, '  row: u32,', '  vector: u32,', ...inputs, '  sum: f32,', ') -> f32 {'].join('\n');
   const fourTexts = {
@@ -54,7 +54,7 @@ export function productFunction({ matrices, columns }: LinearSpec, matrix: numbe
     q8: COMPONENTS.map((c) => `bytes_of(bits.${c})`),
     q4: COMPONENTS.flatMap((c) => [`bytes_of(bits.${c} & 0x0f0f0f0fu)`, `bytes_of((bits.${c} >> 4u) & 0x0f0f0f0fu)`]),
   }[form.kind];
-  const lines = [read, '  var total = vec4<f32>();', ...fourTexts.map(fma)];
+  const lines = [read, '  var total = vec4<f32>();', ...fourTexts.map(add)];
   if (form.kind === 'f32' || form.kind === 'f16') return [head, ...lines, '  return dot(total, vec4<f32>(1.0));', '}'].join('\n');
   const vectorsPerBlock = form.block / columnsPerVector(form);
   return [
