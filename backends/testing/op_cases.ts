@@ -90,6 +90,7 @@ export const opCases: { readonly [N in OpName]: readonly OpCase[] } = {
   add: arithmetic(ints),
   add_rms_norm: [{ title: 'with odd width', operands: ['f[b,s,7]', 'f[b,s,7]', 'w[7]'], attrs: { epsilon: 1e-6 }, sizes: usual }],
   append_cache: [{ title: 'a cache that may be empty', operands: ['f[b,2,p,4]', 'f[b,s,2,4]'], sizes: [{ b: 1, p: 0, s: 3 }, { b: 2, p: 5, s: 1 }] }],
+  update_cache: [0, 2].map((past) => ({ title: `from ${past} on`, operands: ['f[b,2,c,4]', 'f[b,s,2,4]', tensorOf('i64', [], [past])], sizes: [{ b: 1, c: 5, s: 3 }, { b: 2, c: 6, s: 1 }] })),
   sub: arithmetic(ints),
   mul: arithmetic(ints),
   div: [binary('by a literal', 'f[b,s,3]', 'l[3]')],

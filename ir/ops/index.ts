@@ -37,6 +37,7 @@ import { sub } from './sub.ts';
 import { takeLast } from './take_last.ts';
 import { tanh } from './tanh.ts';
 import { transpose } from './transpose.ts';
+import { updateCache } from './update_cache.ts';
 import { where } from './where.ts';
 
 /** Every op, by name: one line each. */
@@ -79,6 +80,7 @@ export const ops = {
   take_last: takeLast,
   tanh,
   transpose,
+  update_cache: updateCache,
   where,
 } as const;
 

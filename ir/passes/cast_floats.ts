@@ -27,6 +27,7 @@ const POLICIES: { readonly [N in OpName]: CastPolicy } = {
   add_rms_norm: 'keep f32',
   and: 'keep f32',
   append_cache: 'follow any operand',
+  update_cache: 'follow any operand',
   attention: 'compute',
   cast: 'keep f32',
   concat: 'follow any operand',
