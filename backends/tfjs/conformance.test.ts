@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest';
+import type { DType } from '../../ir/dtypes/index.ts';
+import { evaluatorRunner } from '../../ir/evaluate.ts';
+import type { Graph } from '../../ir/graph.ts';
+import type { OpName } from '../../ir/ops/index.ts';
+import { runPasses, storeWeights } from '../../ir/passes/index.ts';
+import { expectClose, type Tolerance } from '../testing/compare.ts';
+import { itOnGpu } from '../testing/gpu.ts';
+import { opCases, opGraph, opInputs, type OpCase } from '../testing/op_cases.ts';
+import { programOf } from '../testing/tiny_program.ts';
+import { lowerGraph } from './lower.ts';
+import { testEngine, type Device } from './testing/engine.ts';
+import { loadedModel, runModel } from './testing/graph_model.ts';
+
+/** Moves, comparisons, casts, and operations that IEEE 754 rounds correctly. */
+const EXACT: Tolerance = { absolute: 0, relative: 0 };
+/** Transcendental functions to a few units in the last place; sums of a few products in another order. */
+const CLOSE: Tolerance = { absolute: 2e-6, relative: 2e-6 };
+/** GPUs divide and take roots to a few units in the last place (WGSL 1.0, 15.7.4), and contract a·b + c. */
+const GPU: Tolerance = { absolute: 1e-5, relative: 1e-5 };
+const approximate: ReadonlySet<OpName> = new Set<OpName>([
+  'add_rms_norm', 'attention', 'conv2d', 'erf', 'gelu_erf', 'gelu_tanh', 'layer_norm', 'linear', 'matmul', 'quantized_linear', 'reduce_mean', 'rms_norm', 'rope', 'softmax', 'tanh',
+]);
+
+/** f16 is how weights are stored: `half` has them so, and computes in f32. */
+type Holding = Exclude<DType, 'f16' | 'bf16'> | 'half';
+
+interface Case {
+  readonly op: OpName;
+  readonly title: string;
+  readonly opCase: OpCase;
+  readonly holding: Holding;
+}
+
+function casesOf(op: OpName): readonly Case[] {
+  return opCases[op].flatMap((opCase) => {
+    const dtypes = (opCase.dtypes ?? (['f32', 'f16'] as const)).map((dtype) => (dtype === 'f16' ? 'half' : (dtype as Holding)));
+    return dtypes.map((holding): Case => ({ op, title: `${opCase.title}, ${holding}`, opCase, holding }));
+  });
+}
+
+const all = (Object.keys(opCases) as OpName[]).flatMap(casesOf);
+const computed = all.filter((one) => !isRefused(one));
+
+function isRefused({ opCase }: Case): boolean {
+  return opCase.attrs?.['to'] === 'f16';
+}
+
+function graphOf({ op, opCase, holding }: Case): Graph {
+  return holding === 'half' ? runPasses(opGraph(op, opCase, 'f32'), [storeWeights('f16')]) : opGraph(op, opCase, holding);
+}
+
+async function expectConformance(device: Device, one: Case, profile: 'std' | 'packed' = 'std'): Promise<void> {
+  const graph = graphOf(one);
+  const engine = await testEngine(device);
+  const before = engine.tf.memory().numTensors;
+  const lowered = lowerGraph(graph, { profile });
+  const model = await loadedModel(engine, lowered);
+  const reference = evaluatorRunner(programOf(graph));
+  const tolerance = device === 'webgpu' && one.holding !== 'bool' ? GPU : approximate.has(one.op) ? CLOSE : EXACT;
+  for (const [seed, sizes] of one.opCase.sizes.entries()) {
+    const inputs = opInputs(graph, sizes, 100 * seed);
+    const [actual, expected] = [await runModel(engine, model, lowered, graph, inputs), await reference.run(graph.name, inputs)];
+    for (const [port, tensor] of Object.entries(expected)) expectClose(`${one.op}, ${one.title}, ${JSON.stringify(sizes)}: ${port}`, actual[port], tensor, tolerance);
+  }
+  model.dispose();
+  expect(engine.tf.memory().numTensors).toBe(before);
+}
+
+describe.each(['cpu', 'wasm'] as const)('each op on %s equals the evaluator', (device) => {
+  it.each(computed)('$op: $title', (one) => expectConformance(device, one));
+});
+
+describe('each op on webgpu equals the evaluator', () => {
+  for (const op of Object.keys(opCases) as OpName[]) {
+    const [first] = computed.filter((one) => one.op === op);
+    itOnGpu(`${op}: ${first!.title}`, () => expectConformance('webgpu', first!));
+  }
+});
+
+describe('what no bundle has', () => {
+  it.each(all.filter(isRefused))('$op: $title is refused', (one) => {
+    expect(() => lowerGraph(graphOf(one), { profile: 'std' })).toThrow(expect.objectContaining({ code: 'unsupported' }));
+  });
+});

@@ -1,0 +1,46 @@
+import type { ArtifactChunk, ArtifactFile } from '../../backend.ts';
+import { BackendError } from '../../error.ts';
+import type { TfWeight } from '../graph.ts';
+import { specOf } from '../model_json.ts';
+import type { WeightGroup } from '../plan.ts';
+
+/** The most that a file of weights has: browsers fetch each whole, and cache none that is much larger. */
+const FILE_BYTES = 64 * 1024 * 1024;
+
+export interface LaidOut {
+  /** Of the weightsManifest, in order; paths are relative to the folder. */
+  readonly groups: readonly WeightGroup[];
+  readonly files: readonly ArtifactFile[];
+}
+
+/** Weights in files in order, none over 64 MiB unless one weight alone is larger; a group is a file. */
+export function layOutWeights(folder: string, weights: readonly TfWeight[], fileBytes = FILE_BYTES): LaidOut {
+  const files: { path: string; byteLength: number; weights: TfWeight[] }[] = [];
+  for (const weight of weights) {
+    const size = weight.data.byteLength;
+    let current = files.at(-1);
+    if (!current || current.byteLength + size > fileBytes) files.push((current = { path: `weights_${String(files.length).padStart(2, '0')}.bin`, byteLength: 0, weights: [] }));
+    current.weights.push(weight);
+    current.byteLength += size;
+  }
+  return {
+    groups: files.map(({ path, weights: own }) => ({ paths: [path], weights: own.map(specOf) })),
+    files: files.map(({ path, byteLength, weights: own }) => ({ path: `${folder}/${path}`, byteLength, chunks: () => chunksOf(`${folder}/${path}`, own) })),
+  };
+}
+
+/** The bytes of weights one after the other. @throws BackendError when one yields other than its size */
+async function* chunksOf(file: string, weights: readonly TfWeight[]): AsyncGenerator<ArtifactChunk> {
+  let offset = 0;
+  for (const { name, data } of weights) {
+    const tensor = { name, dtype: data.dtype };
+    let written = 0;
+    for await (const bytes of data.chunks()) {
+      written += bytes.byteLength;
+      if (written > data.byteLength) break;
+      yield { bytes, tensor };
+    }
+    if (written !== data.byteLength) throw new BackendError('bad-input', `tensor ${name} gave ${written} bytes where its shape needs ${data.byteLength}`, { file, tensor: name, offset, hint: `check the source${data.from ? ` ${data.from.file} (${data.from.key})` : ''}: it changed or is cut off` });
+    offset += written;
+  }
+}
