@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ArtifactFile } from '../../backend.ts';
-import { MANIFEST_PATH, type ModelFacts, type WgslManifest } from './manifest.ts';
+import type { ModelFacts } from '../../client/model_facts.ts';
+import { MANIFEST_PATH, type WgslManifest } from './manifest.ts';
 import type { Plan } from './plan.ts';
 import { layOutShards, shardChunks, type NamedData } from './shards.ts';
 import { manifestByteLength, manifestBytes } from './write_manifest.ts';

@@ -1,5 +1,6 @@
 import { ByteBuffer } from 'flatbuffers';
-import { ACCESS, BINDING_KINDS, ELEMENT_TYPES, FORMAT_VERSION, MANIFEST_PATH, ROLES, type ModelFacts, type WgslManifest } from './manifest.ts';
+import type { ModelFacts } from '../../client/model_facts.ts';
+import { ACCESS, BINDING_KINDS, ELEMENT_TYPES, FORMAT_VERSION, MANIFEST_PATH, ROLES, type WgslManifest } from './manifest.ts';
 import { ManifestError } from './manifest_error.ts';
 import { checkPlan } from './check_plan.ts';
 import type { Binding, Extent, Phase, Pipeline, Plan, PlannedBuffer, PlannedValue, Size, Step } from './plan.ts';

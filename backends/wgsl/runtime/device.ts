@@ -1,6 +1,6 @@
 import type { Plan } from '../bundle/plan.ts';
-import { RuntimeError } from './errors.ts';
-import { nodePackage } from './node.ts';
+import { RuntimeError } from '../../client/errors.ts';
+import { nodePackage } from '../../client/node.ts';
 
 export interface OpenedDevice {
   readonly device: GPUDevice;

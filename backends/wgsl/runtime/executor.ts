@@ -1,5 +1,5 @@
 import { CAPACITY, type Phase, type Plan, type PlannedValue, type Step } from '../bundle/plan.ts';
-import { RuntimeError } from './errors.ts';
+import { RuntimeError } from '../../client/errors.ts';
 import { DeviceHealth, lossOf } from './health.ts';
 import { packed, runsOf, storedPieces, type Elements } from './layout.ts';
 import { DeviceMemory } from './memory.ts';

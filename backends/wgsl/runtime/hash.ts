@@ -1,4 +1,4 @@
-import { nodeModule } from './node.ts';
+import { nodeModule } from '../../client/node.ts';
 
 /** SHA-256 of bytes that come in pieces; in hexadecimal digits. */
 export interface Hasher {

@@ -1,4 +1,4 @@
-import { RuntimeError } from './errors.ts';
+import { RuntimeError } from '../../client/errors.ts';
 
 /** What a device has said of itself: errors that no call returns are told by the next one that can. */
 export class DeviceHealth {

@@ -1,10 +1,10 @@
 export { load, type LoadInfo, type LoadOptions } from './load.ts';
-export type { BundleLocation } from './open_source.ts';
+export type { BundleLocation } from '../../client/sources/open_source.ts';
 export type { CacheDirectory, CacheReport } from './cache.ts';
-export { RuntimeError, type RuntimeErrorCode } from './errors.ts';
+export { RuntimeError, type RuntimeErrorCode } from '../../client/errors.ts';
 export type { Counters, ReadTensor } from './executor.ts';
 export type { GenerateOptions, Model } from './loaded_model.ts';
 export type { DecodeOptions, ImageFeatures, PrefillInput } from './model.ts';
-export type { PictureSource } from './picture.ts';
+export type { PictureSource } from '../../client/images/picture.ts';
 export type { StepTime } from './profile.ts';
 export type { SamplingOptions } from './sampling/sampler.ts';

@@ -4,14 +4,14 @@ import type { Shard } from '../bundle/plan.ts';
 import { readManifest } from '../bundle/read_manifest.ts';
 import { ShardCache, type CacheDirectory, type CacheReport } from './cache.ts';
 import { checkDevice, openDevice, type GpuProvider } from './device.ts';
-import { RuntimeError } from './errors.ts';
+import { RuntimeError } from '../../client/errors.ts';
 import { Executor, type LoadTimes } from './executor.ts';
 import { hashing, sha256, type Hasher } from './hash.ts';
 import { DeviceModel } from './model.ts';
-import { openSource, type BundleLocation } from './open_source.ts';
+import { openSource, type BundleLocation } from '../../client/sources/open_source.ts';
 import { Model } from './loaded_model.ts';
 import type { PipelineChoice } from './pipelines.ts';
-import type { BundleSource } from './source.ts';
+import type { BundleSource } from '../../client/sources/source.ts';
 
 export interface LoadOptions {
   /** A device of the caller's, who also destroys it; default one of its own with all that the model can use. */
@@ -53,7 +53,7 @@ export interface Started {
  */
 export async function load(location: BundleLocation, options: LoadOptions = {}): Promise<Model> {
   options.signal?.throwIfAborted();
-  const source = openSource(location);
+  const source = openSource(location, MANIFEST_PATH);
   const manifest = await manifestOf(source, options.signal);
   const start = (changes: LoadOptions = {}) => startModel(source, manifest, { ...options, ...changes });
   return new Model(source, manifest, await start(), start);
@@ -61,7 +61,7 @@ export async function load(location: BundleLocation, options: LoadOptions = {}):
 
 /** The same without what drives it as a model: for whoever runs its graphs one by one. */
 export async function start(location: BundleLocation, options: LoadOptions = {}): Promise<Started> {
-  const source = openSource(location);
+  const source = openSource(location, MANIFEST_PATH);
   return startModel(source, await manifestOf(source, options.signal), options);
 }
 

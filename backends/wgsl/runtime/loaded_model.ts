@@ -1,14 +1,15 @@
-import type { ModelFacts, WgslManifest } from '../bundle/manifest.ts';
+import type { ModelFacts } from '../../client/model_facts.ts';
+import type { WgslManifest } from '../bundle/manifest.ts';
 import type { Counters, ReadTensor } from './executor.ts';
-import { RuntimeError } from './errors.ts';
+import { RuntimeError } from '../../client/errors.ts';
 import type { LoadInfo, LoadOptions, Started } from './load.ts';
 import { ImageFeatures, type DecodeOptions, type PrefillInput } from './model.ts';
 import type { PixelMode } from '../../client/images/pixels.ts';
-import { pixelValues, type PictureSource } from './picture.ts';
-import { processorOf } from './processor.ts';
+import { pixelValues, type PictureSource } from '../../client/images/picture.ts';
+import { processorOf } from '../../client/text/processor.ts';
 import type { StepTime } from './profile.ts';
-import type { BundleSource } from './source.ts';
-import { openText, TextPieces, type Text } from './text.ts';
+import type { BundleSource } from '../../client/sources/source.ts';
+import { openText, TextPieces, type Text } from '../../client/text/text.ts';
 
 export interface GenerateOptions extends Omit<DecodeOptions, 'maxTokens'> {
   /** The picture, or pictures in the order of the prompt; features that were encoded before are as good. */

@@ -1,4 +1,4 @@
-import { RuntimeError } from './errors.ts';
+import { RuntimeError } from '../../client/errors.ts';
 
 /** What of a device one model holds, so that all of it can be given back. */
 export class DeviceMemory {

@@ -3,7 +3,7 @@ import { itOnGpu } from '../../testing/gpu.ts';
 import { load } from './load.ts';
 import type { Model } from './loaded_model.ts';
 import type { DecodeOptions, ImageFeatures } from './model.ts';
-import { imageRuns, padLeft } from './prompt.ts';
+import { imageRuns, padLeft } from '../../client/text/prompt.ts';
 import { countedGpu } from './testing/counted_gpu.ts';
 import { asBlobs, toyBundle } from './testing/toy_bundle.ts';
 import { TOY, toyFeatures, toyTokens } from './testing/toy_model.ts';

@@ -1,10 +1,10 @@
-import type { ModelFacts } from '../bundle/manifest.ts';
+import type { ModelFacts } from '../../client/model_facts.ts';
 import { CAPACITY, type PlannedValue } from '../bundle/plan.ts';
-import { RuntimeError } from './errors.ts';
+import { RuntimeError } from '../../client/errors.ts';
 import type { Counters, Executor, ReadTensor } from './executor.ts';
 import type { DeviceMemory } from './memory.ts';
 import { profilePhase, type StepTime } from './profile.ts';
-import { imageRuns, padLeft, type PaddedRows } from './prompt.ts';
+import { imageRuns, padLeft, type PaddedRows } from '../../client/text/prompt.ts';
 import { Sampler, type SamplingOptions } from './sampling/sampler.ts';
 
 /** Features of a picture on the device: f32 [imageTokens, hiddenSize]. They may be read by any number of prompts. */

@@ -1,5 +1,5 @@
 import type { Access, Pipeline, Plan } from '../bundle/plan.ts';
-import { RuntimeError } from './errors.ts';
+import { RuntimeError } from '../../client/errors.ts';
 
 export interface StepPipeline {
   readonly pipeline: GPUComputePipeline;

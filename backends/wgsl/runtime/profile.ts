@@ -1,4 +1,4 @@
-import { RuntimeError } from './errors.ts';
+import { RuntimeError } from '../../client/errors.ts';
 import type { Executor } from './executor.ts';
 
 export interface StepTime {

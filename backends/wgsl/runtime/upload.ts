@@ -1,5 +1,5 @@
 import type { Plan } from '../bundle/plan.ts';
-import { RuntimeError } from './errors.ts';
+import { RuntimeError } from '../../client/errors.ts';
 import type { DeviceMemory } from './memory.ts';
 
 export interface UploadOptions {

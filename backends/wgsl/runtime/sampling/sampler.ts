@@ -1,4 +1,4 @@
-import { RuntimeError } from '../errors.ts';
+import { RuntimeError } from '../../../client/errors.ts';
 import type { Counters } from '../executor.ts';
 import type { DeviceMemory } from '../memory.ts';
 import { MAX_STOPS, PART } from './control.ts';

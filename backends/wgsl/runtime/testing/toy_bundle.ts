@@ -1,4 +1,5 @@
-import { MANIFEST_PATH, type ModelFacts } from '../../bundle/manifest.ts';
+import type { ModelFacts } from '../../../client/model_facts.ts';
+import { MANIFEST_PATH } from '../../bundle/manifest.ts';
 import type { Plan } from '../../bundle/plan.ts';
 import { manifestBytes } from '../../bundle/write_manifest.ts';
 import { TOY, toyPlan } from './toy_model.ts';

@@ -1,5 +1,5 @@
-import type { ModelFacts } from '../bundle/manifest.ts';
-import { RuntimeError } from './errors.ts';
+import type { ModelFacts } from '../model_facts.ts';
+import { RuntimeError } from '../errors.ts';
 
 /** Rows of a prompt as the phases take them: padded on the left, i32 [rows, length]. */
 export interface PaddedRows {

@@ -1,5 +1,5 @@
-import { RuntimeError } from './errors.ts';
-import { notFound, type BundleSource } from './source.ts';
+import { RuntimeError } from '../errors.ts';
+import { endsEarly, notFound, type BundleSource } from './source.ts';
 
 /** Times that a file is asked for again from where it broke off. */
 const RETRIES = 4;
@@ -13,6 +13,15 @@ export function httpSource(base: URL): BundleSource {
     async read(path, signal) {
       const response = await answered(new URL(path, base), { ...(signal && { signal }) });
       return new Uint8Array(await response.arrayBuffer());
+    },
+    async readRange(path, begin, end, signal) {
+      const url = new URL(path, base);
+      const response = await answered(url, { headers: { Range: `bytes=${begin}-${end - 1}` }, ...(signal && { signal }) });
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      // a server that knows no ranges sends all
+      const own = response.status === 206 ? bytes : bytes.slice(begin, end);
+      if (own.length < end - begin) throw endsEarly(url.href, begin + own.length, end);
+      return own;
     },
     async *stream(path, byteLength, signal) {
       const url = new URL(path, base);

@@ -1,7 +1,7 @@
-import { toPixelValues, type PixelMode } from '../../client/images/pixels.ts';
-import { rgbImage, type RgbImage } from '../../client/images/rgb_image.ts';
-import { RuntimeError } from './errors.ts';
-import { nodeModule, nodePackage } from './node.ts';
+import { toPixelValues, type PixelMode } from './pixels.ts';
+import { rgbImage, type RgbImage } from './rgb_image.ts';
+import { RuntimeError } from '../errors.ts';
+import { nodeModule, nodePackage } from '../node.ts';
 
 /** What a canvas can draw: an ImageBitmap, a canvas, a video frame, an `<img>` that has loaded. */
 interface Drawable {

@@ -1,4 +1,4 @@
-import { RuntimeError } from './errors.ts';
+import { RuntimeError } from '../errors.ts';
 
 /** Where the files of a bundle come from. Paths are those of the manifest: relative, with slashes. */
 export interface BundleSource {
@@ -8,12 +8,18 @@ export interface BundleSource {
   readonly isRemote: boolean;
   /** A whole file, for those that are small. @throws RuntimeError `not_found` */
   read(path: string, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /** Bytes [begin, end) of a file. @throws RuntimeError `not_found`, `damaged` when it ends before */
+  readRange(path: string, begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
   /** The bytes of a file that should have `byteLength`, in order. @throws RuntimeError `not_found`, `damaged` */
   stream(path: string, byteLength: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
 export function notFound(file: string, cause?: unknown): RuntimeError {
   return new RuntimeError('not_found', `${file} cannot be read`, 'check the address of the bundle', { cause });
+}
+
+export function endsEarly(file: string, at: number, end: number): RuntimeError {
+  return new RuntimeError('damaged', `${file} ends after ${at} bytes, and bytes up to ${end} are needed`, 'copy or convert the bundle again');
 }
 
 /** @throws RuntimeError `not_found`, `damaged` when it is no JSON */

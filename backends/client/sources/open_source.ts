@@ -1,8 +1,8 @@
 import type * as nodeFs from 'node:fs';
-import { RuntimeError } from './errors.ts';
+import { RuntimeError } from '../errors.ts';
 import { httpSource } from './http_source.ts';
-import { nodeModule } from './node.ts';
-import { notFound, type BundleSource } from './source.ts';
+import { nodeModule } from '../node.ts';
+import { endsEarly, notFound, type BundleSource } from './source.ts';
 
 /** A URL of a folder, a path of one (in Node), the files of one (from a file picker or dropped), or blobs by their path. */
 export type BundleLocation = string | URL | Iterable<File> | ReadonlyMap<string, Blob>;
@@ -10,11 +10,14 @@ export type BundleLocation = string | URL | Iterable<File> | ReadonlyMap<string,
 /** One piece of a file on its way. */
 const CHUNK_BYTES = 4 * 1024 * 1024;
 
-/** @throws RuntimeError `bad_input` for a list of files without a manifest */
-export function openSource(location: BundleLocation): BundleSource {
+/**
+ * @param manifest the file at the root of a bundle, by which a list of files is known
+ * @throws RuntimeError `bad_input` for a list of files without it
+ */
+export function openSource(location: BundleLocation, manifest: string): BundleSource {
   if (location instanceof Map) return blobSource(location as ReadonlyMap<string, Blob>);
   if (typeof location === 'string' || location instanceof URL) return addressSource(String(location));
-  return blobSource(filesByPath(location as Iterable<File>));
+  return blobSource(filesByPath(location as Iterable<File>, manifest));
 }
 
 function addressSource(address: string): BundleSource {
@@ -32,6 +35,18 @@ function folderSource(fs: typeof nodeFs, folder: string): BundleSource {
     isRemote: false,
     async read(path, signal) {
       return new Uint8Array(await fs.promises.readFile(`${folder}/${path}`, { signal }).catch((cause: unknown) => Promise.reject(signal?.aborted ? cause : missing(path, cause))));
+    },
+    async readRange(path, begin, end, signal) {
+      const file = await fs.promises.open(`${folder}/${path}`).catch((cause: unknown) => Promise.reject(missing(path, cause)));
+      try {
+        signal?.throwIfAborted();
+        const bytes = new Uint8Array(end - begin);
+        const { bytesRead } = await file.read(bytes, 0, bytes.length, begin);
+        if (bytesRead < bytes.length) throw endsEarly(`${folder}/${path}`, begin + bytesRead, end);
+        return bytes;
+      } finally {
+        await file.close();
+      }
     },
     async *stream(path, _byteLength, signal) {
       try {
@@ -54,6 +69,11 @@ function blobSource(blobs: ReadonlyMap<string, Blob>): BundleSource {
     name: 'the files given',
     isRemote: false,
     read: async (path) => new Uint8Array(await blobOf(path).arrayBuffer()),
+    async readRange(path, begin, end) {
+      const blob = blobOf(path);
+      if (blob.size < end) throw endsEarly(path, blob.size, end);
+      return new Uint8Array(await blob.slice(begin, end).arrayBuffer());
+    },
     async *stream(path, _byteLength, signal) {
       const blob = blobOf(path);
       for (let at = 0; at < blob.size; at += CHUNK_BYTES) {
@@ -65,10 +85,10 @@ function blobSource(blobs: ReadonlyMap<string, Blob>): BundleSource {
 }
 
 /** Files of a folder by their path below the manifest's. */
-function filesByPath(files: Iterable<File>): ReadonlyMap<string, Blob> {
+function filesByPath(files: Iterable<File>, name: string): ReadonlyMap<string, Blob> {
   const paths = Array.from(files, (file) => [(file as File & { readonly webkitRelativePath?: string }).webkitRelativePath || file.name, file] as const);
-  const manifest = paths.find(([path]) => /(^|\/)manifest\.pgw$/.test(path));
-  if (!manifest) throw new RuntimeError('bad_input', 'there is no manifest.pgw among the files', 'choose the whole folder of the bundle');
-  const root = manifest[0].slice(0, -'manifest.pgw'.length);
+  const manifest = paths.find(([path]) => path === name || path.endsWith(`/${name}`));
+  if (!manifest) throw new RuntimeError('bad_input', `there is no ${name} among the files`, 'choose the whole folder of the bundle');
+  const root = manifest[0].slice(0, -name.length);
   return new Map(paths.flatMap(([path, file]) => (path.startsWith(root) ? [[path.slice(root.length), file] as const] : [])));
 }

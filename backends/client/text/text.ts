@@ -1,7 +1,7 @@
-import type { ModelFacts } from '../bundle/manifest.ts';
-import { RuntimeError } from './errors.ts';
-import { readJson, type BundleSource } from './source.ts';
-import type { PixelMode } from '../../client/images/pixels.ts';
+import type { ModelFacts } from '../model_facts.ts';
+import { RuntimeError } from '../errors.ts';
+import { readJson, type BundleSource } from '../sources/source.ts';
+import type { PixelMode } from '../images/pixels.ts';
 
 /** Text to ids and back, as the bundle's tokenizer.json does it. */
 export interface Text {

@@ -1,6 +1,6 @@
-import type { PixelMode } from '../../client/images/pixels.ts';
-import { RuntimeError } from './errors.ts';
-import { readJson, type BundleSource } from './source.ts';
+import type { PixelMode } from '../images/pixels.ts';
+import { RuntimeError } from '../errors.ts';
+import { readJson, type BundleSource } from '../sources/source.ts';
 
 /** Pillow's number for bilinear: what preprocessor_config.json says of bundles that resize as big_vision does. */
 const BILINEAR = 2;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { openSource } from './open_source.ts';
+import { openSource } from '../sources/open_source.ts';
 import { openText, TextPieces } from './text.ts';
-import { toyFacts } from './testing/toy_bundle.ts';
+import { toyFacts } from '../../wgsl/runtime/testing/toy_bundle.ts';
 
 const SPACE = '\u2581';
 const WORDS = ['<pad>', '<eos>', '<bos>', '<unk>', '<image>', 'a', 'b', SPACE, '\n', '<loc0001>', '<0xE7>', '<0x8C>', '<0xAB>', '.'];
@@ -18,7 +18,7 @@ const tokenizer = {
   model: { type: 'BPE', vocab: Object.fromEntries(WORDS.map((word, id) => [word, id])), merges: [], unk_token: '<unk>', byte_fallback: true, fuse_unk: true },
 };
 
-const open = (files: Readonly<Record<string, string>>) => openText(openSource(new Map(Object.entries(files).map(([path, text]) => [path, new Blob([text])]))), toyFacts);
+const open = (files: Readonly<Record<string, string>>) => openText(openSource(new Map(Object.entries(files).map(([path, text]) => [path, new Blob([text])])), 'manifest.json'), toyFacts);
 const opened = () => open({ 'tokenizer.json': JSON.stringify(tokenizer), 'tokenizer_config.json': '{}' });
 
 describe('prompts', () => {
@@ -33,7 +33,7 @@ describe('prompts', () => {
   test('of big_vision, whose newline is apart; with Hugging Face it merges with a space before', async () => {
     const merged = [...WORDS, `${SPACE}\n`];
     const model = { ...tokenizer.model, vocab: Object.fromEntries(merged.map((word, id) => [word, id])), merges: [[SPACE, '\n']] };
-    const source = openSource(new Map([['tokenizer.json', new Blob([JSON.stringify({ ...tokenizer, model })])], ['tokenizer_config.json', new Blob(['{}'])]]));
+    const source = openSource(new Map([['tokenizer.json', new Blob([JSON.stringify({ ...tokenizer, model })])], ['tokenizer_config.json', new Blob(['{}'])]]), 'manifest.json');
     expect((await openText(source, toyFacts)).promptIds('a ', 0)).toEqual([2, 5, 14]);
     expect((await openText(source, toyFacts, 'bigvision')).promptIds('a ', 0)).toEqual([2, 5, 7, 8]);
     expect((await openText(source, toyFacts, 'bigvision')).promptIds('', 0)).toEqual([2, 8]);
