@@ -54,7 +54,7 @@ async function expectConformance(device: Device, one: Case, profile: 'std' | 'pa
   const graph = graphOf(one);
   const engine = await testEngine(device);
   const before = engine.tf.memory().numTensors;
-  const lowered = lowerGraph(graph, { profile });
+  const { graph: lowered } = lowerGraph(graph, { profile });
   const model = await loadedModel(engine, lowered);
   const reference = evaluatorRunner(programOf(graph));
   const tolerance = device === 'webgpu' && one.holding !== 'bool' ? GPU : approximate.has(one.op) ? CLOSE : EXACT;

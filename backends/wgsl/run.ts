@@ -1,6 +1,6 @@
 import type { OpenOptions, Runner } from '../backend.ts';
 import { BackendError } from '../error.ts';
-import { asBackendError } from './backend_error.ts';
+import { asBackendError } from '../as_backend_error.ts';
 import { WgslRunner } from './runner.ts';
 import { start } from './runtime/load.ts';
 

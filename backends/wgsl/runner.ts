@@ -2,7 +2,7 @@ import type { DType } from '../../ir/dtypes/index.ts';
 import { tensorOf, type Tensor } from '../../ir/tensor.ts';
 import type { Runner, RunOptions } from '../backend.ts';
 import { BackendError } from '../error.ts';
-import { asBackendError } from './backend_error.ts';
+import { asBackendError } from '../as_backend_error.ts';
 import { bindSizes } from './bind_sizes.ts';
 import type { ElementType, Phase, PlannedValue } from './bundle/plan.ts';
 import type { Executor } from './runtime/executor.ts';

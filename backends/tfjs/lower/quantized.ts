@@ -2,14 +2,15 @@ import type { NodeOf, Value } from '../../../ir/graph.ts';
 import { elementCount, type TensorData } from '../../../ir/tensor.ts';
 import { BackendError } from '../../error.ts';
 import { INT32, typed } from './attrs.ts';
+import { PACKED_OP } from '../known_ops.ts';
 import { byteCodes, packedRows, packedZerosData } from './codes.ts';
 import type { LoweringContext, Operand } from './context.ts';
 import { inColumns, rowsOf, transposeOf } from './products.ts';
 import { reshaped } from './shapes.ts';
 import { dtypes } from '../../../ir/dtypes/index.ts';
 
-/** The op of bundles of packed weights: `pgconv/tfjs` registers it with tfjs. */
-export const PACKED_OP = 'PgQMatMul';
+
+
 
 /** A matrix in blocks of codes, unread. */
 interface Blocks {

@@ -1,5 +1,5 @@
-import { BackendError, type BackendErrorCode, type BackendPlace } from '../error.ts';
-import { RuntimeError, type RuntimeErrorCode } from '../client/errors.ts';
+import { BackendError, type BackendErrorCode, type BackendPlace } from './error.ts';
+import { RuntimeError, type RuntimeErrorCode } from './client/errors.ts';
 
 const CODES: { readonly [C in RuntimeErrorCode]?: BackendErrorCode } = { bad_input: 'bad-input', damaged: 'bundle-damaged', newer_version: 'bundle-damaged', no_webgpu: 'runtime-missing', not_found: 'bundle-missing' };
 
