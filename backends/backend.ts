@@ -56,8 +56,12 @@ export interface Backend {
   readonly targets: readonly string[];
   /** What it lets a user choose beside precision and target; any other choice is a mistake of the user's. */
   readonly choices: readonly Choice[];
-  /** Precisions, as the command line spells them, that it has for no target. `narrowing` tells of one target. */
-  readonly refusedPrecisions: Readonly<Record<string, Refusal>>;
+  /** Why it does not have a precision, as the command line spells it, for a target (default the first); undefined when it does. `narrowing` tells of floats. */
+  refusal(precision: string, target?: string): Refusal | undefined;
+  /** The target that a precision is for where nobody says; absent: the first of all. */
+  defaultTarget?(precision: string): string;
+  /** What is peculiar to codes of weights for a target (default the first); absent: nothing. */
+  codes?(target?: string): CodeHabits;
   /** Weights of more bytes are cut along their rows before it sees them; absent where it cuts them itself. */
   readonly maxWeightBytes?: number;
   /** Whether zero points of 4-bit codes may be floats, which lose less: f32 beside the codes, of values that f16 represents. */
@@ -70,6 +74,16 @@ export interface Backend {
   open(dir: string, options?: OpenOptions): Promise<Runner>;
 }
 
+/** How a target has codes of weights, where that is not one scale and zero point for 32 columns in all of them. */
+export interface CodeHabits {
+  /** Columns that share a scale in 4 bits. */
+  readonly int4Block?: number;
+  /** 8 bits have one scale a row. */
+  readonly perChannel?: boolean;
+  /** The default of `--mixed`, where it is not `auto`. */
+  readonly mixed?: 'none';
+}
+
 /** Why something is not there, and what to use in its place: both for messages. */
 export interface Refusal {
   readonly reason: string;
@@ -77,7 +91,7 @@ export interface Refusal {
 }
 
 /** Fields of EmitOptions, and `perChannel`: int8 with one scale a row. */
-export type Choice = 'quantizedOps' | 'accuracyLevel' | 'perChannel';
+export type Choice = 'quantizedOps' | 'accuracyLevel' | 'perChannel' | 'layersPerGraph';
 
 /** How a target has a narrow float: it computes in it (castFloats), or stores weights in it and computes in f32 (storeWeights). */
 export type Narrowing = 'compute' | 'store';
@@ -94,4 +108,6 @@ export interface EmitOptions {
   readonly quantizedOps?: 'nbits' | 'qdq';
   /** 4 lets kernels round activations to int8 before a product by a weight in blocks: faster on CPUs, and less exact. Default 0. */
   readonly accuracyLevel?: 0 | 4;
+  /** Layers of a decoder in one graph of a format that has it in several; default what its files hold. */
+  readonly layersPerGraph?: number;
 }

@@ -24,7 +24,7 @@ import type { Model } from './families/family.ts';
 import { decodeImage } from './images/decode.ts';
 import { openModel, sourceFiles, type ModelSource } from './open_model.ts';
 import { enforceFindings } from './calibrate/index.ts';
-import { isQuantized } from './precision.ts';
+import { isQuantized, usualMixed } from './precision.ts';
 import { realCases } from './real_cases.ts';
 import { preparePrograms, type PrecisionChoices, type PreparedPrograms } from './prepare_programs.ts';
 import type { Reporter } from './progress/reporter.ts';
@@ -33,7 +33,7 @@ import { VerificationFailed } from './verification_failed.ts';
 import { referenceFor, runVerification } from './verify_bundle.ts';
 import { TOOL } from './version.ts';
 
-export interface ConvertOptions extends ModelSource, PrecisionChoices, Pick<EmitOptions, 'quantizedOps' | 'accuracyLevel'> {
+export interface ConvertOptions extends ModelSource, PrecisionChoices, Pick<EmitOptions, 'quantizedOps' | 'accuracyLevel' | 'layersPerGraph'> {
   readonly backend: BackendName;
   readonly precision: Precision;
   /** Default: `./<checkpoint>-<backend>-<precision>`. */
@@ -99,14 +99,15 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
     const { checkpoint, model, warnings } = source;
     for (const warning of warnings) reporter.warn(warning);
     const backend = await backends[backendName]();
-    const { mixed = 'auto', algorithm = 'search', perChannel = false, calibrate = '' } = options;
-    const forBackend = chosenFor(backend, options);
+    const { algorithm = 'search', calibrate = '' } = options;
+    const forBackend = chosenFor(backend, options, precision);
+    const { mixed = usualMixed(backend, forBackend.target), perChannel = false } = options;
     checkClient(backendName, model.program.metadata);
     const choices = { strict: options.strict ?? false, allowOverflow: options.allowOverflow ?? false };
     let made: ReturnType<typeof checkpointTokenizer> | undefined;
     const tokenizer = () => (made ??= checkpointTokenizer(checkpoint, model.program.metadata, options.tokenizer));
     const samplesFile = options.samples ?? (await findSamples(resolve(options.adapters?.at(-1)?.dir ?? firstPath(options.checkpoint))));
-    prepared = await preparePrograms({ ...options, ...choices, model, backend, mode: reference, verify: options.verify !== false, tokenizer }, reporter);
+    prepared = await preparePrograms({ ...options, ...forBackend, ...choices, model, backend, mode: reference, verify: options.verify !== false, tokenizer }, reporter);
     const { bundle: program, reference: mustEqual, help, findings } = prepared;
     const artifact = backend.emit(program, { precision, ...forBackend });
     const { files, notes: fileNotes } = await bundleSideFiles(options, checkpoint, model, artifact, basename(out));

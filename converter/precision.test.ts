@@ -98,7 +98,7 @@ test('a backend with float zero points gets them, and weights beyond its limit i
 });
 
 test('a precision that the backend does not have is refused whatever the target', () => {
-  const backend = { name: 'x', refusedPrecisions: { int8: { reason: 'there are no bytes', instead: 'int4' } }, narrowing: () => 'store' as const };
+  const backend = { name: 'x', refusal: (precision: string) => (precision === 'int8' ? { reason: 'there are no bytes', instead: 'int4' } : undefined), narrowing: () => 'store' as const };
   expect(() => narrowingFor('int8', backend)).toThrow(expect.objectContaining({ code: 'unsupported_precision', message: 'x has no int8: there are no bytes', place: { hint: 'choose int4' } }));
   expect(narrowingFor('bf16', backend)).toBe('store');
   expect(narrowingFor('int4', backend)).toBeUndefined();

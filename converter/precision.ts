@@ -46,6 +46,11 @@ export function isGuided({ algorithm, calibrate }: Pick<CodeOptions, 'algorithm'
   return algorithm === 'gptq' || (calibrate !== '' && calibrate !== 'none');
 }
 
+/** Which weights get more bits where nobody says. */
+export function usualMixed(backend: Pick<Backend, 'codes'>, target?: string): 'auto' | 'none' {
+  return backend.codes?.(target).mixed ?? 'auto';
+}
+
 /** What the codes of a bundle were chosen by: it decides which targets of quality they have. */
 export function helpOf(options: CodeOptions): Help {
   return options.mixed !== 'none' || isGuided(options) ? 'mixed or calibrated' : 'none';
@@ -60,9 +65,9 @@ export function storageFor(precision: Precision): WeightStorage | undefined {
  * How a target has the floats of a precision; undefined for one that needs none but f32.
  * @throws UsageError with the reason when backend or target do not have the precision
  */
-export function narrowingFor(precision: Precision, backend: Pick<Backend, 'name' | 'refusedPrecisions' | 'narrowing'>, target?: string): Narrowing | undefined {
+export function narrowingFor(precision: Precision, backend: Pick<Backend, 'name' | 'refusal' | 'narrowing'>, target?: string): Narrowing | undefined {
   const { activations: dtype } = MEANINGS[precision];
-  const narrowing = Object.hasOwn(backend.refusedPrecisions, precision) ? backend.refusedPrecisions[precision] : dtype && backend.narrowing(dtype, target);
+  const narrowing = backend.refusal(precision, target) ?? (dtype && backend.narrowing(dtype, target));
   if (narrowing === undefined || typeof narrowing === 'string') return narrowing;
   throw new UsageError('unsupported_precision', `${backend.name} has no ${precision}${target === undefined ? '' : ` for ${target}`}: ${narrowing.reason}`, { hint: `choose ${narrowing.instead}` });
 }
@@ -81,7 +86,9 @@ export interface PrecisionOptions {
   /** What calibration found too large for f16, by graph. */
   readonly keep?: ReadonlyMap<string, Keep>;
   /** Where the bundle goes: default a place without limits, for which zero points are codes. */
-  readonly backend?: Pick<Backend, 'floatZeros' | 'maxWeightBytes'>;
+  readonly backend?: Pick<Backend, 'floatZeros' | 'maxWeightBytes' | 'codes'>;
+  /** One of its targets; default the first. */
+  readonly target?: string | undefined;
 }
 
 /** The passes between a family's f32 program and a backend, in order. */
@@ -105,11 +112,12 @@ export function programsFor(program: Program, precision: Precision, options: Pre
   return { bundle: runPassesOnProgram(quantized, narrowPasses(precision, options)), reference: isQuantized(precision) ? quantized : program };
 }
 
-function quantizePasses(precision: Precision, { storageOf, algorithm = 'search', perChannel = false, backend, quantize = (data, scheme) => quantizeMatrix(data, scheme) }: PrecisionOptions): readonly Pass[] {
+function quantizePasses(precision: Precision, { storageOf, algorithm = 'search', perChannel = false, backend, target, quantize = (data, scheme) => quantizeMatrix(data, scheme) }: PrecisionOptions): readonly Pass[] {
   const { storage } = MEANINGS[precision];
   if (!storage) return [foldConstants];
-  const int8: Scheme = { ...INT8, algorithm, ...(perChannel && { block: 0 }) };
-  const schemes = { int8, int4: { ...INT4, algorithm, ...(backend?.floatZeros && { floatZero: true }) }, fp16: 'f16', fp32: undefined } as const;
+  const habits = backend?.codes?.(target) ?? {};
+  const int8: Scheme = { ...INT8, algorithm, ...((perChannel || habits.perChannel) && { block: 0 }) };
+  const schemes = { int8, int4: { ...INT4, algorithm, ...(habits.int4Block !== undefined && { block: habits.int4Block }), ...(backend?.floatZeros && { floatZero: true }) }, fp16: 'f16', fp32: undefined } as const;
   return [foldConstants, quantizeWeights({ schemeOf: (weight) => schemes[storageOf?.(weight) ?? storage], quantize })];
 }
 

@@ -11,7 +11,7 @@ import { UsageError } from './errors.ts';
 import type { Model } from './families/family.ts';
 import type { PixelMode } from '../backends/client/images/pixels.ts';
 import { chooseStorage, type Mixed } from './mixed/index.ts';
-import { helpOf, isGuided, isQuantized, narrowingFor, programsFor, roundsToF16, type PrecisionPrograms } from './precision.ts';
+import { helpOf, isGuided, isQuantized, narrowingFor, programsFor, roundsToF16, usualMixed, type PrecisionPrograms } from './precision.ts';
 import type { Reporter } from './progress/reporter.ts';
 import { useKernels } from './threads/kernels_module.ts';
 import { QuantizePool } from './threads/quantize_pool.ts';
@@ -64,7 +64,8 @@ export interface PreparedPrograms extends PrecisionPrograms {
  * @throws UsageError for choices that mean nothing here; BadInputError for activations that do not fit and cannot be kept
  */
 export async function preparePrograms(options: PrepareOptions, reporter: Reporter): Promise<PreparedPrograms> {
-  const { model, precision, backend, mixed = 'auto', algorithm = 'search', perChannel = false, target = options.backend.targets[0], allowOverflow } = options;
+  const { model, precision, backend, algorithm = 'search', perChannel = false, target = options.backend.targets[0], allowOverflow } = options;
+  const mixed = options.mixed ?? usualMixed(backend, target);
   const { program } = model;
   refuseIdle(options);
   const narrowing = narrowingFor(precision, backend, target);
@@ -79,7 +80,7 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
   const guided = isQuantized(precision) && isGuided({ algorithm, calibrate: options.calibrate ?? '' }) ? calibration : undefined;
   const quantize = quantizer(algorithm, guided, allowOverflow, pool);
   return {
-    ...programsFor(program, precision, { storageOf, algorithm: algorithm === 'gptq' ? 'search' : algorithm, perChannel, quantize, backend, ...(narrowing && { narrowing }), ...(plan && { keep: plan.keep }) }),
+    ...programsFor(program, precision, { storageOf, algorithm: algorithm === 'gptq' ? 'search' : algorithm, perChannel, quantize, backend, target, ...(narrowing && { narrowing }), ...(plan && { keep: plan.keep }) }),
     help: helpOf({ mixed, algorithm, calibrate: options.calibrate ?? '' }),
     notes: [...(plan?.findings ?? []).map(describeFinding), ...withoutRoom(guided), ...(narrows && !calibration ? [`fp16: ${UNCALIBRATED}`] : [])],
     findings: plan?.findings ?? [],

@@ -120,7 +120,7 @@ async function remade(model: Model, { backend, precision, options }: Manifest, e
     storageOf,
     algorithm: algorithm as QuantizeAlgorithm,
     perChannel,
-    ...(isBackendName(backend) && { backend: await backends[backend]() }),
+    ...(isBackendName(backend) && { backend: await backends[backend](), target: options.target }),
     quantize: (data, scheme) => quantizeMatrix(data, scheme, { allowOverflow, executor }),
   }).reference;
 }

@@ -20,7 +20,7 @@ export const onnx: Backend = {
   devices,
   targets: TARGETS,
   choices: ['quantizedOps', 'accuracyLevel', 'perChannel'],
-  refusedPrecisions: {},
+  refusal: () => undefined,
   maxWeightBytes: MAX_WEIGHT_BYTES,
   floatZeros: false,
   narrowing(dtype, target) {

@@ -4,9 +4,17 @@ import { emit } from './emit.ts';
 import { native } from './lower.ts';
 import { DEVICES } from './node_tfjs.ts';
 import { open } from './run.ts';
-import { profileOf, PROFILES } from './target.ts';
+import { profileOf, PROFILES, type Profile } from './target.ts';
 
 const NO_BF16: Refusal = { reason: 'tfjs has no bf16', instead: 'fp16 or fp32' };
+
+const NO_HALF_ACTIVATIONS: Refusal = { reason: 'activations are f32 on every device', instead: 'int4' };
+const NO_CODES: Refusal = { reason: 'it holds codes', instead: 'int8 or int4, or the profile std' };
+/** tfjs's own loader expands everything to f32, and reads 8 bits at least. */
+const REFUSED: Readonly<Record<Profile, Readonly<Record<string, Refusal>>>> = {
+  std: { int4: { reason: 'the loader of tfjs reads no 4-bit weights', instead: 'the profile packed, or int8' } },
+  packed: { fp32: NO_CODES, fp16: NO_CODES },
+};
 
 /**
  * Graph models for TensorFlow.js, which its own loader reads, and what `pgconv/tfjs` needs to drive them. Everything is computed in
@@ -18,10 +26,12 @@ export const tfjs: Backend = {
   native,
   devices: DEVICES,
   targets: PROFILES,
-  choices: [],
-  refusedPrecisions: { bf16: NO_BF16, q4f16: { reason: 'activations are f32 on every device', instead: 'int4' } },
+  choices: ['layersPerGraph'],
+  refusal: (precision, target) => ({ bf16: NO_BF16, q4f16: NO_HALF_ACTIVATIONS, ...REFUSED[profileOf(target)] })[precision],
+  defaultTarget: (precision) => (precision === 'int4' ? 'packed' : 'std'),
+  codes: (target) => (profileOf(target) === 'std' ? { perChannel: true } : { int4Block: 64, mixed: 'none' }),
   floatZeros: false,
   narrowing: (dtype) => (dtype === 'f16' ? 'store' : NO_BF16),
-  emit: (program, { precision, target }) => emit(program, { precision, profile: profileOf(target) }),
+  emit: (program, { precision, target, layersPerGraph }) => emit(program, { precision, profile: profileOf(target), ...(layersPerGraph !== undefined && { layersPerGraph }) }),
   open,
 };

@@ -6,6 +6,8 @@ import { open } from './run.ts';
 
 const NO_BF16: Refusal = { reason: 'WGSL has no bf16', instead: 'fp16 or fp32' };
 
+const NO_HALF_ACTIVATIONS: Refusal = { reason: 'activations are f32 on every device', instead: 'int4' };
+
 /**
  * Shaders, packed weights and the steps to run them, for any WebGPU device: `pgconv/runtime` runs them in browsers and in Node.
  * Everything is computed in f32; a precision is how weights are stored.
@@ -17,7 +19,7 @@ export const wgsl: Backend = {
   devices: ['webgpu'],
   targets: [],
   choices: ['perChannel'],
-  refusedPrecisions: { bf16: NO_BF16, q4f16: { reason: 'activations are f32 on every device', instead: 'int4' } },
+  refusal: (precision) => ({ bf16: NO_BF16, q4f16: NO_HALF_ACTIVATIONS })[precision],
   floatZeros: true,
   narrowing: (dtype) => (dtype === 'f16' ? 'store' : NO_BF16),
   emit: (program, options) => emit(program, options),

@@ -54,6 +54,7 @@ const manifestFields = z.strictObject({
     target: z.string().optional(),
     quantizedOps: z.enum(['nbits', 'qdq']).optional(),
     accuracyLevel: z.union([z.literal(0), z.literal(4)]).optional(),
+    layersPerGraph: z.int().positive().optional(),
     strict: z.boolean(),
     allowOverflow: z.boolean(),
   }),

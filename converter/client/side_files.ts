@@ -6,6 +6,7 @@ import type { ClientFile } from './client_file.ts';
 import { clientFiles, processorFiles, type ClientFiles, type ProcessorInput } from './client_files.ts';
 import { onnxFilesOf } from './onnx_files.ts';
 import type { ReadmeInput } from './readme_parts.ts';
+import { tfjsReadme } from './tfjs_readme.ts';
 import { wgslReadme } from './wgsl_readme.ts';
 
 export interface SideInput extends ProcessorInput, Omit<ReadmeInput, 'hasTokenizer' | 'notes'> {
@@ -21,12 +22,13 @@ interface Client {
   readme(input: ReadmeInput): string;
 }
 
-/** ONNX bundles are for transformers.js; those of shaders for our own runtime, which reads sizes and ids from manifest.pgw. */
-const CLIENTS: Readonly<Record<'onnx' | 'wgsl', (input: SideInput) => Client>> = {
+/** ONNX bundles are for transformers.js; the others for runtimes of our own, which read sizes and ids from what the backend writes. */
+const CLIENTS: Readonly<Record<BackendName, (input: SideInput) => Client>> = {
   onnx(input) {
     const onnxFiles = onnxFilesOf(input.emitted);
     return { files: clientFiles({ ...input, onnxFiles }), readme: (readme) => bundleReadme({ ...readme, onnxFiles }) };
   },
+  tfjs: (input) => ({ files: processorFiles(input), readme: tfjsReadme }),
   wgsl: (input) => ({ files: processorFiles(input), readme: wgslReadme }),
 };
 
@@ -41,7 +43,7 @@ export function sideFiles(backend: BackendName, input: SideInput): { readonly fi
   return { files: [...files, { name: 'README.md', text }], notes };
 }
 
-/** Our runtime gives answers and no vectors. @throws UsageError before anything is written */
+/** Our runtimes give answers and no vectors. @throws UsageError before anything is written */
 export function checkClient(backend: string, { retrievalWidth }: ProgramMetadata): void {
-  if (backend === 'wgsl' && retrievalWidth !== undefined) throw new UsageError('no_retrieval', 'this is a ColPali, which gives vectors for retrieval: pgconv/runtime gives answers', { hint: 'convert --to onnx' });
+  if (backend !== 'onnx' && retrievalWidth !== undefined) throw new UsageError('no_retrieval', `this is a ColPali, which gives vectors for retrieval: the runtime of ${backend} bundles gives answers`, { hint: 'convert --to onnx' });
 }

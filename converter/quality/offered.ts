@@ -1,8 +1,14 @@
-import { backends } from '../../backends/index.ts';
+import { backends, type BackendName } from '../../backends/index.ts';
+import type { Precision } from '../../verify/tolerances.ts';
 import type { Variant } from './variant.ts';
 
 /** Those whose backend has the precision: for defaults, which ask for no dtype by name. */
 export async function offered(variants: readonly Variant[]): Promise<readonly Variant[]> {
-  const has = await Promise.all(variants.map(async ({ backend, precision }) => !Object.hasOwn((await backends[backend]()).refusedPrecisions, precision)));
+  const has = await Promise.all(variants.map(async ({ backend, precision }) => isOffered(backend, precision)));
   return variants.filter((_, i) => has[i]);
+}
+
+async function isOffered(name: BackendName, precision: Precision): Promise<boolean> {
+  const backend = await backends[name]();
+  return backend.refusal(precision, backend.defaultTarget?.(precision)) === undefined;
 }

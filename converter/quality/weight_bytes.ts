@@ -2,7 +2,9 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readOnnx } from '../../backends/onnx/read.ts';
 import type { BackendName } from '../../backends/index.ts';
+import { storedBytes } from '../../backends/tfjs/driver/bundle.ts';
 import { readShaderBundle } from '../shader_bundle.ts';
+import { readTfjsBundle } from '../tfjs_bundle.ts';
 import type { Program } from '../../ir/graph.ts';
 import { elementCount, type TensorData } from '../../ir/tensor.ts';
 
@@ -12,13 +14,19 @@ interface Stored {
 }
 
 /** Tensors that a format stores, those of several graphs that share their bytes once. */
-const STORED: Readonly<Record<'onnx' | 'wgsl', (dir: string, paths: readonly string[]) => Promise<readonly Stored[]>>> = {
+const STORED: Readonly<Record<BackendName, (dir: string, paths: readonly string[]) => Promise<readonly Stored[]>>> = {
   async onnx(dir, paths) {
     const places = new Map<string, Stored>();
     for (const path of paths.filter((name) => name.endsWith('.onnx')))
       for (const { name, byteLength, external, dtype } of (await readOnnx(join(dir, path))).initializers)
         if (!SHAPE_DTYPES.has(dtype)) places.set(external ? `${external.location} ${external.offset}` : `${path} ${name}`, { name, bytes: byteLength });
     return [...places.values()];
+  },
+  async tfjs(dir) {
+    const { parts, plan } = await readTfjsBundle(dir);
+    const tables = plan.graphs.flatMap((graph) => graph.tables.flatMap((table) => table.weights.flatMap(({ weights }) => weights)));
+    const weights = [...parts.values()].flatMap((part) => part.weights.map(({ spec }) => spec));
+    return [...weights, ...tables].filter(({ shape }) => shape.length > 0).map((spec) => ({ name: spec.name, bytes: storedBytes(spec) }));
   },
   async wgsl(dir) {
     const { plan } = await readShaderBundle(dir);

@@ -22,7 +22,7 @@ export function shaderBackend(): ShaderBackend {
     devices: ['webgpu'],
     targets: [],
     choices: [],
-    refusedPrecisions: { bf16: refusal, q4f16: { reason: 'activations are f32 on every device', instead: 'int4' } },
+    refusal: (precision) => ({ bf16: refusal, q4f16: { reason: 'activations are f32 on every device', instead: 'int4' } })[precision],
     floatZeros: true,
     narrowing: (dtype) => (dtype === 'f16' ? 'store' : refusal),
     emitted,
