@@ -19,27 +19,38 @@ export class PartedGraph {
    */
   run(inputs: NamedTensorMap, wanted: readonly string[]): Record<string, Tensor> {
     const known = new Map<string, Tensor>(Object.entries(inputs));
-    const made = new Set<string>();
-    const results = new Set(wanted);
+    const given = new Set(known.values());
+    /** Tensors of this run; one may have several names: that of a stage, and its own. */
+    const made = new Set<Tensor>();
     try {
       for (const [i, { files }] of this.#parts.entries()) {
         const part = this.plan.parts[i]!;
-        const needed = this.plan.parts.slice(i + 1).flatMap((later) => later.inputs);
-        const names = [...part.outputs, ...Object.keys(files.stages)].filter((name) => results.has(name) || needed.includes(name));
+        const needed = new Set([...wanted, ...this.plan.parts.slice(i + 1).flatMap((later) => later.inputs)]);
+        const names = [...new Set([...part.outputs, ...Object.keys(files.stages)])].filter((name) => needed.has(name));
         const feed = Object.fromEntries(part.inputs.map((name) => [name, this.#given(known, name)]));
-        for (const [name, tensor] of Object.entries(this.#parts[i]!.run(feed, [...new Set(names)]))) {
+        for (const [name, tensor] of Object.entries(this.#parts[i]!.run(feed, names))) {
           known.set(name, tensor);
-          made.add(name);
+          if (!given.has(tensor)) made.add(tensor);
         }
-        for (const name of made)
-          if (!results.has(name) && !needed.includes(name)) {
-            known.get(name)!.dispose();
-            made.delete(name);
+        const kept = new Set([...known].flatMap(([name, tensor]) => (needed.has(name) ? [tensor] : [])));
+        for (const tensor of made)
+          if (!kept.has(tensor)) {
+            tensor.dispose();
+            made.delete(tensor);
           }
       }
-      return Object.fromEntries(wanted.map((name) => [name, this.#given(known, name)]));
+      // what is given back is the caller's to dispose, under every name
+      const own = new Set<Tensor>();
+      return Object.fromEntries(
+        wanted.map((name) => {
+          const tensor = this.#given(known, name);
+          const fresh = given.has(tensor) || own.has(tensor) ? tensor.clone() : tensor;
+          own.add(fresh);
+          return [name, fresh];
+        }),
+      );
     } catch (error) {
-      for (const name of made) known.get(name)!.dispose();
+      for (const tensor of made) tensor.dispose();
       throw error;
     }
   }

@@ -30,5 +30,5 @@ async function provideGpu(): Promise<void> {
   const { create, globals } = await import('webgpu');
   Object.assign(globalThis, globals);
   gpu = create([]);
-  Object.defineProperty(globalThis.navigator, 'gpu', { value: gpu, configurable: true });
+  Object.defineProperty((globalThis as unknown as { navigator: object }).navigator, 'gpu', { value: gpu, configurable: true });
 }
