@@ -8,7 +8,9 @@ import { expectClose, type Tolerance } from '../testing/compare.ts';
 import { itOnGpu } from '../testing/gpu.ts';
 import { opCases, opGraph, opInputs, type OpCase } from '../testing/op_cases.ts';
 import { programOf } from '../testing/tiny_program.ts';
+import { checkOps } from './check/check_ops.ts';
 import { lowerGraph } from './lower.ts';
+import { registerPackedOp } from './packed/register.ts';
 import { testEngine, type Device } from './testing/engine.ts';
 import { loadedModel, runModel } from './testing/graph_model.ts';
 
@@ -54,7 +56,9 @@ async function expectConformance(device: Device, one: Case, profile: 'std' | 'pa
   const graph = graphOf(one);
   const engine = await testEngine(device);
   const before = engine.tf.memory().numTensors;
+  if (profile === 'packed') registerPackedOp({ ...engine.tf, ...engine.converter });
   const { graph: lowered } = lowerGraph(graph, { profile });
+  checkOps(lowered, profile);
   const model = await loadedModel(engine, lowered);
   const reference = evaluatorRunner(programOf(graph));
   const tolerance = device === 'webgpu' && one.holding !== 'bool' ? GPU : approximate.has(one.op) ? CLOSE : EXACT;
@@ -76,6 +80,17 @@ describe('each op on webgpu equals the evaluator', () => {
     const [first] = computed.filter((one) => one.op === op);
     itOnGpu(`${op}: ${first!.title}`, () => expectConformance('webgpu', first!));
   }
+});
+
+const packable = computed.filter(({ op, holding }) => op === 'quantized_linear' && holding === 'f32');
+
+/** Codes that stay packed: by the op of our own. Sums of products are f64 on the host. */
+describe.each(['cpu', 'wasm'] as const)('packed weights on %s', (device) => {
+  it.each(packable)('$title', (one) => expectConformance(device, one, 'packed'));
+});
+
+describe('packed weights on webgpu', () => {
+  for (const one of packable.filter(({ title }) => /^u[48], (a row that ends|whole)/.test(title))) itOnGpu(one.title, () => expectConformance('webgpu', one, 'packed'));
 });
 
 describe('what no bundle has', () => {

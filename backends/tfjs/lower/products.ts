@@ -1,3 +1,4 @@
+import { sameDim } from '../../../ir/dim.ts';
 import type { NodeOf, Value } from '../../../ir/graph.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
 import { transposeData } from '../../../ir/views/transpose.ts';
@@ -71,9 +72,16 @@ export function rowsOf(context: LoweringContext, x: Value): Operand {
   return context.shared(`rows of ${tensor.name}`, () => reshaped(context, tensor, context.ints(-1, x.type.shape.at(-1) as number), 2, `${x.name}.rows`));
 }
 
-/** Sizes broadcast as they do in the IR. */
+/** tfjs broadcasts one matrix over all of the other's, and nothing between: then the operand is repeated before. */
 export function lowerMatmul(context: LoweringContext, node: NodeOf<'matmul'>): void {
-  const inputs = node.inputs.map((value) => context.tensor(value));
+  const leading = node.outputs[0]!.type.shape.slice(0, -2);
+  const inputs = node.inputs.map((value) => {
+    const own = value.type.shape.slice(0, -2);
+    const tensor = context.tensor(value);
+    const isWhole = own.length === leading.length && own.every((dim, i) => sameDim(dim, leading[i]!));
+    if (isWhole || own.every((dim) => dim === 1)) return tensor;
+    return context.step('BroadcastTo', [tensor, context.sizes.shape([...leading, ...value.type.shape.slice(-2)], { mayInfer: false })], `${value.name}.repeated`, { dtype: 'float32', rank: leading.length + 2 }, { ...typed(tensor), Tidx: INT32 });
+  });
   context.emit('BatchMatMulV2', inputs, node.outputs[0]!, { ...typed(inputs[0]!), adj_x: { bool: false }, adj_y: { bool: false } });
 }
 
