@@ -3,13 +3,16 @@ import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { findChromium, findChromiumLibraries } from './chromium.ts';
+import { f16Gpu, withF16Libraries } from './f16_gpu.ts';
 import type { Found } from './found.ts';
-import { softwareGpu } from './software_gpu.ts';
+import { softwareGpu, type Variables } from './software_gpu.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
     /** Of the environment that every test runs in. */
     readonly softwareGpu: Found<true>;
+    /** What a process sets before it first uses WebGPU. */
+    readonly f16Gpu: Found<Variables>;
     /** Path of the executable. */
     readonly chromium: Found<string>;
   }
@@ -24,6 +27,9 @@ export default function prepare(project: TestProject): void {
   const gpu = softwareGpu(join(project.config.root, 'node_modules', '.cache', 'pgconv'));
   if ('value' in gpu) Object.assign(process.env, gpu.value);
   project.provide('softwareGpu', 'value' in gpu ? { value: true } : gpu);
+  const f16 = 'value' in gpu ? f16Gpu() : gpu;
+  if ('value' in f16 && f16.value['VK_DRIVER_FILES']) process.env['LD_LIBRARY_PATH'] = withF16Libraries();
+  project.provide('f16Gpu', f16);
   project.provide('chromium', findChromium());
 }
 

@@ -9,13 +9,16 @@ type Given<R extends Requirement> = ProvidedContext[R] extends Found<infer T> ? 
  * `it` for tests that need something that a machine may lack; the test gets what was found. Where it is missing the test is reported as
  * not run, with the reason, and never as passed; under `CI=true` it fails instead.
  */
-function itNeeding<R extends Requirement>(requirement: R) {
+function itNeeding<R extends Requirement>(requirement: R, use: (given: Given<R>) => void = () => {}) {
   return (name: string, test: (given: Given<R>, context: TestContext) => void | Promise<void>, timeout?: number): void => {
     it(
       name,
       async (context) => {
         const found = inject(requirement) as Found<Given<R>>;
-        if ('value' in found) return test(found.value, context);
+        if ('value' in found) {
+          use(found.value);
+          return test(found.value, context);
+        }
         if (process.env['CI'] === 'true') throw new Error(`could not run: ${found.missing}`);
         return context.skip(found.missing);
       },
@@ -26,6 +29,12 @@ function itNeeding<R extends Requirement>(requirement: R) {
 
 /** Tests that use WebGPU in Node: `webgpu` or onnxruntime-node's `webgpu` provider. */
 export const itOnGpu = itNeeding('softwareGpu');
+
+/**
+ * The same on a GPU with `shader-f16`, which the software GPU of the others does not have. A process has one driver: files of such tests have
+ * no others that use WebGPU.
+ */
+export const itOnF16Gpu = itNeeding('f16Gpu', (variables) => Object.assign(process.env, variables));
 
 /** Tests that drive a browser; they get the path of its executable. */
 export const itInChromium = itNeeding('chromium');
