@@ -4,7 +4,7 @@ import { fixedAxis, ONE, type Kernel } from './kernel.ts';
 import { checkSpec, linearBindings, specName, type LinearResult, type LinearSpec } from './linear.ts';
 import { epilogueFunctions, inputDoc, resultDoc, storeFunction } from './linear_store.ts';
 import { formName } from './matrix_form.ts';
-import { fourFunction } from './matrix_text.ts';
+import { fourFunction, halvesFunction, type MatrixText } from './matrix_text.ts';
 import { productText } from './wgsl_text.ts';
 
 /** A workgroup is SIDE x SIDE invocations; each has every SIDEth row and column of the tile. */
@@ -21,7 +21,9 @@ const COMPONENTS = ['x', 'y', 'z', 'w'] as const;
 /**
  * Products of many rows with one matrix, by tiles of 64 rows (16 or 32 where there are known to be no more) by 64 columns: tiles of
  * x and of the matrix, whose codes become numbers on the way, lie in workgroup memory, and each invocation has 4 x 4 sums in
- * registers. Products are not written with fma(): GPUs contract them anyway, and software ones call a function for each.
+ * registers. Products are not written with fma(): GPUs contract them anyway, and software ones call a function for each. A matrix
+ * of f16 has a variant with `shader-f16` whose tile stays f16, in half the memory: exact, since a half is what is stored. Tiles of x
+ * and sums stay f32: activations of these models exceed what f16 holds.
  * One result, of up to 2 parts of the matrix.
  * @throws BackendError for anything else
  */
@@ -34,22 +36,25 @@ export function gemmKernel(spec: LinearSpec): Kernel {
   const rowsEach = rowsOfInvocation(spec);
   const isVector = spec.columns % 4 === 0;
   const count = result.parts[0]!.count;
-  const body = [
-    `var<workgroup> x_tile: array<vec4<f32>, ${SIDE * rowsEach * STRIDE}>;`,
-    ...result.parts.map((_, p) => `var<workgroup> w_tile${p}: array<vec4<f32>, ${SIDE * COLUMNS * STRIDE}>;`),
-    xFunction(spec.columns),
-    fourFunction({ name: 'w0', form, outputs, columns: spec.columns }),
-    ...epilogueFunctions(spec),
-    storeFunction(result, 0),
-    mainText(spec, result, rowsEach),
-  ].join('\n\n');
+  const matrix: MatrixText = { name: 'w0', form, outputs, columns: spec.columns };
+  const body = (element: 'f32' | 'f16') =>
+    [
+      `var<workgroup> x_tile: array<vec4<f32>, ${SIDE * rowsEach * STRIDE}>;`,
+      ...result.parts.map((_, p) => `var<workgroup> w_tile${p}: array<vec4<${element}>, ${SIDE * COLUMNS * STRIDE}>;`),
+      xFunction(spec.columns),
+      element === 'f16' ? halvesFunction(matrix) : fourFunction(matrix),
+      ...epilogueFunctions(spec),
+      storeFunction(result, 0),
+      mainText(spec, result, rowsEach, element),
+    ].join('\n\n');
   return {
     name: `gemm_${specName(spec)}`,
     doc: `${inputDoc(spec)} times the transposed w0[${outputs}, ${spec.columns}] ${formName(form)}, in tiles of ${SIDE * rowsEach} x ${SIDE * COLUMNS}.\n${resultDoc(result, 0)}`,
     bindings: linearBindings(spec).map((binding) => (binding.name === 'x' && isVector ? { ...binding, type: 'array<vec4<f32>>' } : binding)),
-    body,
+    body: body('f32'),
     // tiles of rows first: neighbours in time read one tile of the matrix
     grid: [{ factors: spec.rows, divide: SIDE * rowsEach }, ONE, fixedAxis(Math.ceil(count / (SIDE * COLUMNS)))],
+    ...(form.kind === 'f16' && { variants: [{ features: ['shader-f16'], body: body('f16') }] }),
   };
 }
 
@@ -66,25 +71,26 @@ function xFunction(columns: number): string {
   return [head, `  let at = row * ${columns}u + column;`, `  let last = row * ${columns}u + ${columns - 1}u;`, '  return vec4<f32>(', ...[0, 1, 2, 3].map(element), '  );', '}'].join('\n');
 }
 
-function mainText(spec: LinearSpec, result: Extract<LinearResult, { kind: 'plain' }>, rowsEach: number): string {
+function mainText(spec: LinearSpec, result: Extract<LinearResult, { kind: 'plain' }>, rowsEach: number, element: 'f32' | 'f16'): string {
   const { columns } = spec;
   const { parts } = result;
   const { count } = parts[0]!;
   const each = Array.from({ length: rowsEach }, (_, i) => i);
   const isWhole = columns % DEPTH === 0;
   const inside = (text: string) => (isWhole ? text : `if (column < ${columns}u) { ${text} }`);
-  const fill = (tile: string, tileRows: number, row: string, reader: string) => [
+  const fill = (tile: string, tileRows: number, row: string, reader: string, type: string) => [
     `for (var i = local; i < ${tileRows * FOURS}u; i += ${SIDE * SIDE}u) {`,
     `  let row = ${row};`,
     `  let column = depth + 4u * (i % ${FOURS}u);`,
-    '  var four = vec4<f32>();',
+    `  var four = vec4<${type}>();`,
     `  ${inside(`four = ${reader}(row, column);`)}`,
     `  ${tile}[i / ${FOURS}u * ${STRIDE}u + i % ${FOURS}u] = four;`,
     '}',
   ];
+  const wide = (four: string) => (element === 'f16' ? `vec4<f32>(${four})` : four);
   const sum = (i: number, p: number) => `sum${i}${parts.length > 1 ? `_${p}` : ''}`;
   const products = parts.flatMap((_, p) => [
-    ...Array.from({ length: COLUMNS }, (_unused, j) => `let b${p}${j} = w_tile${p}[(right + ${j * SIDE}u) * ${STRIDE}u + four];`),
+    ...Array.from({ length: COLUMNS }, (_unused, j) => `let b${p}${j} = ${wide(`w_tile${p}[(right + ${j * SIDE}u) * ${STRIDE}u + four]`)};`),
     ...COMPONENTS.map((c) => `let ${c}${p} = vec4<f32>(${Array.from({ length: COLUMNS }, (_unused, j) => `b${p}${j}.${c}`).join(', ')});`),
     ...each.flatMap((i) => COMPONENTS.map((c) => `${sum(i, p)} += a${i}.${c} * ${c}${p};`)),
   ]);
@@ -107,8 +113,8 @@ function mainText(spec: LinearSpec, result: Extract<LinearResult, { kind: 'plain
     `  let right = local % ${SIDE}u;`,
     ...parts.flatMap((_, p) => each.map((i) => `  var ${sum(i, p)} = vec4<f32>();`)),
     `  for (var depth = 0u; depth < ${columns}u; depth += ${DEPTH}u) {`,
-    ...fill('x_tile', SIDE * rowsEach, `min(first_row + i / ${FOURS}u, row_count - 1u)`, 'x_four').map((line) => `    ${line}`),
-    ...parts.flatMap(({ first }, p) => fill(`w_tile${p}`, SIDE * COLUMNS, `${first}u + min(first_column + i / ${FOURS}u, ${count - 1}u)`, 'w0_four').map((line) => `    ${line}`)),
+    ...fill('x_tile', SIDE * rowsEach, `min(first_row + i / ${FOURS}u, row_count - 1u)`, 'x_four', 'f32').map((line) => `    ${line}`),
+    ...parts.flatMap(({ first }, p) => fill(`w_tile${p}`, SIDE * COLUMNS, `${first}u + min(first_column + i / ${FOURS}u, ${count - 1}u)`, 'w0_four', element).map((line) => `    ${line}`)),
     '    workgroupBarrier();',
     `    for (var four = 0u; four < ${FOURS}u; four++) {`,
     ...each.map((i) => `      let a${i} = x_tile[(down + ${i * SIDE}u) * ${STRIDE}u + four];`),

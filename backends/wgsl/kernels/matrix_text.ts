@@ -30,6 +30,12 @@ export function fourFunction(matrix: MatrixText): string {
   return [scaleFunction(matrix), '', head, ...codes, `  let scale = ${name}_scale(row, column / ${form.block}u);`, '  return (codes - scale.y) * scale.x;', '}'].join('\n');
 }
 
+/** The same of a matrix of f16 as it is stored, `-> vec4<f16>`: for shaders with `enable f16;`. */
+export function halvesFunction({ name, form, columns }: MatrixText): string {
+  const at = `${name}[row * ${vectorsPerRow(form, columns)}u + column / 8u]`;
+  return [`fn ${name}_four(row: u32, column: u32) -> vec4<f16> {`, `  let bits = ${at};`, '  return bitcast<vec4<f16>>(select(bits.xy, bits.zw, column % 8u == 4u));', '}'].join('\n');
+}
+
 /** WGSL `fn <name>_scale(row: u32, block: u32) -> vec2<f32>`: scale and zero point of a block. Only of codes. */
 export function scaleFunction({ name, form, outputs, columns }: MatrixText): string {
   if (form.kind === 'f32' || form.kind === 'f16') return '';

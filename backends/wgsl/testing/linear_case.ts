@@ -26,6 +26,8 @@ export interface LinearOutcome {
   readonly error: number;
   /** Elements compared. */
   readonly count: number;
+  /** What the kernel gave, result after result. */
+  readonly results: readonly Float32Array[];
 }
 
 /** Runs a linear kernel on random numbers, and computes the same in f64. */
@@ -98,15 +100,16 @@ export async function runLinear(device: GPUDevice, kernel: Kernel, { spec, sizes
       }
   });
   let [error, count] = [0, 0];
+  const results = outs.map((_, i) => new Float32Array(found[buffers.length - outs.length + i]!));
   expected.forEach((out, i) => {
-    const actual = new Float32Array(found[buffers.length - outs.length + i]!);
+    const actual = results[i]!;
     out.forEach((value, at) => {
       const difference = Math.abs(actual[at]! - value);
       error = Math.max(error, Number.isNaN(difference) ? Infinity : difference);
       count++;
     });
   });
-  return { error: error / magnitude, count };
+  return { error: error / magnitude, count, results };
 }
 
 /** Room of a result; of plain ones 3 elements more than they need, which must stay as they are. */
