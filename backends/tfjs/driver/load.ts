@@ -1,0 +1,23 @@
+import { openSource, type BundleLocation } from '../../client/sources/open_source.ts';
+import { PLAN_PATH } from '../plan.ts';
+import { Engine, type EngineOptions } from './engine.ts';
+import { Model } from './model.ts';
+import type { Tfjs } from './tfjs.ts';
+
+export interface LoadOptions extends EngineOptions {
+  /** tfjs with the backend in use that is to compute: the package `@tensorflow/tfjs`, or `{ ...core, ...converter }`. */
+  readonly tf: Tfjs;
+}
+
+/** Kernels that tfjs hands to the device at a time: its own 15 make many small submissions of a step. */
+const KERNELS_A_SUBMIT = 256;
+
+/**
+ * A bundle from a URL, a folder (in Node) or files, in tfjs and ready to run. Every file is checked against the plan.
+ * @throws RuntimeError, see `code`; the signal's reason. Nothing is held then.
+ */
+export async function load(location: BundleLocation, { tf, ...options }: LoadOptions): Promise<Model> {
+  options.signal?.throwIfAborted();
+  if (tf.getBackend() === 'webgpu') tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', KERNELS_A_SUBMIT);
+  return new Model(await Engine.load(tf, openSource(location, PLAN_PATH), options));
+}

@@ -1,0 +1,44 @@
+/** How the next token is chosen from logits; all default to the most likely one. */
+export interface SamplingOptions {
+  /** 0 (default) is greedy. */
+  readonly temperature?: number;
+  /** Only so many of the most likely tokens; 0 (default) for all. */
+  readonly topK?: number;
+  /** The most likely tokens that have this probability together; 1 (default) for all. */
+  readonly topP?: number;
+  /** Of the random numbers: the same seed, the same answer. Default 0. */
+  readonly seed?: number;
+}
+
+export function isGreedy({ temperature = 0 }: SamplingOptions): boolean {
+  return temperature === 0;
+}
+
+/**
+ * A token by its probability softmax(logits / temperature), within top-k and then top-p (nucleus sampling, arXiv:1904.09751).
+ * @param uniform a random number in [0, 1)
+ */
+export function sampleToken(logits: Float32Array, { temperature = 0, topK = 0, topP = 1 }: SamplingOptions, uniform: number): number {
+  const order = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);
+  if (temperature === 0) return order[0]!;
+  const most = logits[order[0]!]!;
+  const kept = order.slice(0, topK > 0 ? topK : undefined);
+  const weights = kept.map((token) => Math.exp((logits[token]! - most) / temperature));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  let [count, sum] = [0, 0];
+  while (count < kept.length && sum < topP * total) sum += weights[count++]!;
+  let left = uniform * sum;
+  for (let i = 0; i < count; i++) if ((left -= weights[i]!) < 0) return kept[i]!;
+  return kept[Math.max(0, count - 1)]!;
+}
+
+/** Random numbers in [0, 1) that a seed decides (mulberry32). */
+export function randomNumbers(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t ^= t + Math.imul(t ^ (t >>> 7), 61 | t);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
