@@ -93,6 +93,10 @@ async function showBundle(io: Io, dir: string, flags: InspectFlags): Promise<voi
     const { showShaders } = await import('./inspect_shaders.ts');
     return showShaders(io, { dir, manifest, line: bundleLine(dir, manifest) }, flags);
   }
+  if (manifest.backend === 'tfjs') {
+    const { showGraphModels } = await import('./inspect_graph_models.ts');
+    return showGraphModels(io, { dir, manifest, line: bundleLine(dir, manifest) }, flags);
+  }
   const paths = manifest.files.map((file) => file.path).filter((path) => path.endsWith('.onnx'));
   const graphs = await Promise.all(paths.map(async (path) => ({ path, summary: await summaryOf(join(dir, path)) })));
   if (flags.json) return io.out(json({ kind: 'bundle', path: dir, manifest, graphs }));

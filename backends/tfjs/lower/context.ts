@@ -3,6 +3,7 @@ import type { DType } from '../../../ir/dtypes/index.ts';
 import type { Constant, Graph, Value } from '../../../ir/graph.ts';
 import { tensorData, tensorOf, type Tensor, type TensorData } from '../../../ir/tensor.ts';
 import { castData } from '../../../ir/views/cast.ts';
+import { viewBehind } from '../../../ir/views/view.ts';
 import { BackendError } from '../../error.ts';
 import type { TfAttr, TfDType, TfGraph, TfNode, TfPort, TfType, TfWeight } from '../graph.ts';
 import { portShape } from './ports.ts';
@@ -107,6 +108,11 @@ export class LoweringContext {
     return this.weight(data, hint, { shape: data.shape, dtype, data: wide, ...(data.dtype === 'f16' && { quantization: { dtype: 'float16' } }) });
   }
 
+  /** Scales, whose values were chosen among those of f16: stored so, whatever they were widened to since. */
+  scaleWeight(data: TensorData, hint: string): Operand {
+    return this.weight(data, hint, { shape: data.shape, dtype: 'float32', ...storedFloats(data) });
+  }
+
   /** The same under any storage. `key` is what makes two of them the same. */
   weight(key: TensorData, hint: string, stored: Omit<TfWeight, 'name'>): Operand {
     const known = this.#weights.get(key);
@@ -177,6 +183,12 @@ export class LoweringContext {
       return name;
     }
   }
+}
+
+/** Floats as they are, or as the halves that they were widened from. */
+export function storedFloats(data: TensorData): Pick<TfWeight, 'data' | 'quantization'> {
+  const isHalf = data.dtype === 'f16' || viewBehind(data).source.dtype === 'f16';
+  return isHalf ? { data: castData(data, 'f16'), quantization: { dtype: 'float16' } } : { data };
 }
 
 function typeOf({ type }: Value): TfType {

@@ -1,5 +1,6 @@
 import type { NodeOf, Value } from '../../../ir/graph.ts';
 import { elementCount, type TensorData } from '../../../ir/tensor.ts';
+import { windowOf } from '../../../ir/views/window.ts';
 import { BackendError } from '../../error.ts';
 import { INT32, typed } from './attrs.ts';
 import { PACKED_OP } from '../known_ops.ts';
@@ -51,12 +52,12 @@ export function lowerQuantizedLinear(context: LoweringContext, node: NodeOf<'qua
   const matrix: TensorData = transposeOf(asMatrix(data));
   // codes from their zero point on: symmetric
   const codes = context.weight(matrix, `${blocks.name}.codes`, { shape: matrix.shape, dtype: 'float32', data: matrix, quantization: { dtype: 'uint8', scale: 1, min: min === 0 ? -128 : min } });
-  inColumns(context, result, (hint) => ({ op: 'Mul', inputs: [context.step('MatMul', [rows, codes], `${hint}.codes`, { dtype: 'float32', rank: 2 }, attrs), context.floatWeight(flat(blocks.scales), `${blocks.name}.scales`)], attrs: typed(rows), hint }));
+  inColumns(context, result, (hint) => ({ op: 'Mul', inputs: [context.step('MatMul', [rows, codes], `${hint}.codes`, { dtype: 'float32', rank: 2 }, attrs), context.scaleWeight(flat(blocks.scales), `${blocks.name}.scales`)], attrs: typed(rows), hint }));
 }
 
 function packedLinear(context: LoweringContext, x: Value, { q, scales, zeros, name }: Blocks, columns: number, result: Value): void {
   const codes = packedRows(q);
-  const inputs = [context.tensor(x), context.weight(q, `${name}.codes`, { shape: codes.shape, dtype: 'int32', data: codes }), context.floatWeight(scales, `${name}.scales`)];
+  const inputs = [context.tensor(x), context.weight(q, `${name}.codes`, { shape: codes.shape, dtype: 'int32', data: codes }), context.scaleWeight(scales, `${name}.scales`)];
   if (zeros) {
     const words = packedZerosData(zeros);
     inputs.push(context.weight(zeros, `${name}.zeros`, { shape: words.shape, dtype: 'int32', data: words }));
@@ -76,7 +77,7 @@ function asMatrix(data: TensorData): TensorData {
 
 const vectors = new WeakMap<TensorData, TensorData>();
 function flat(data: TensorData): TensorData {
-  const known = vectors.get(data) ?? { ...data, shape: [elementCount(data.shape)] };
+  const known = vectors.get(data) ?? windowOf(data, 0, [elementCount(data.shape)]);
   vectors.set(data, known);
   return known;
 }
@@ -91,7 +92,7 @@ function codesOf(context: LoweringContext, q: TensorData, name: string): Operand
 function dequantizedColumns(context: LoweringContext, blocks: Blocks, columns: number): Operand {
   const { q, scales, name } = blocks;
   return context.shared(`dequantized ${name}`, () => {
-    const operands = { q: codesOf(context, q, `${name}.codes`), scales: context.floatWeight(scales, `${name}.scales`), zeros: zeroOperand(context, blocks) };
+    const operands = { q: codesOf(context, q, `${name}.codes`), scales: context.scaleWeight(scales, `${name}.scales`), zeros: zeroOperand(context, blocks) };
     const table = dequantized(context, operands, { rank: 3, shape: q.shape, columns, name });
     return context.step('Transpose', [table, context.ints(1, 0)], `${name}.columns_first`, { dtype: 'float32', rank: 2 }, { ...typed(table), Tperm: INT32 });
   });
@@ -125,7 +126,7 @@ function dequantized(context: LoweringContext, { q, scales, zeros }: Codes, { ra
 export function lowerDequantize(context: LoweringContext, node: NodeOf<'dequantize'>): void {
   const blocks = blocksOf(context, node.inputs as readonly [Value, Value, Value?]);
   const { q, scales, name } = blocks;
-  const operands = { q: codesOf(context, q, `${name}.codes`), scales: context.floatWeight(scales, `${name}.scales`), zeros: zeroOperand(context, blocks) };
+  const operands = { q: codesOf(context, q, `${name}.codes`), scales: context.scaleWeight(scales, `${name}.scales`), zeros: zeroOperand(context, blocks) };
   context.alias(node.outputs[0]!, dequantized(context, operands, { rank: q.shape.length, shape: q.shape, columns: node.attrs.columns, name }));
 }
 
@@ -137,7 +138,7 @@ export function lowerQuantizedGather(context: LoweringContext, node: NodeOf<'qua
   const indices = context.tensor(ids);
   const flatIds = indices.rank === 1 ? indices : reshaped(context, indices, context.ints(-1), 1, `${result.name}.ids`);
   const rows = (table: Operand): Operand => (table.rank === 0 ? table : context.step('GatherV2', [table, flatIds, context.int(0)], `${result.name}.rows`, { dtype: 'float32', rank: table.rank }, { batch_dims: { int: 0 }, Tindices: INT32, Tparams: { type: 'float32' }, Taxis: INT32 }));
-  const operands = { q: rows(codesOf(context, blocks.q, `${blocks.name}.codes`)), scales: rows(context.floatWeight(blocks.scales, `${blocks.name}.scales`)), zeros: rows(zeroOperand(context, blocks)) };
+  const operands = { q: rows(codesOf(context, blocks.q, `${blocks.name}.codes`)), scales: rows(context.scaleWeight(blocks.scales, `${blocks.name}.scales`)), zeros: rows(zeroOperand(context, blocks)) };
   const made = dequantized(context, operands, { rank: 3, shape: [-1, ...blocks.q.shape.slice(1)], columns: node.attrs.columns, name: result.name });
   context.emit('Reshape', [made, context.sizes.shape(result.type.shape, { mayInfer: true })], result, { ...typed(made), Tshape: INT32 });
 }

@@ -4,6 +4,7 @@ import type { TensorData } from '../../../ir/tensor.ts';
 import { contentKey, rowsOfFirstRun } from '../../../ir/views/content.ts';
 import { sliceRows } from '../../../ir/views/select.ts';
 import type { TfWeight } from '../graph.ts';
+import { storedFloats } from '../lower/context.ts';
 import { packedRows, packedZerosData } from '../lower/codes.ts';
 import type { HostTable } from '../parts/host_table.ts';
 import type { PlannedPart } from '../parts/parts_of.ts';
@@ -37,7 +38,7 @@ export function tableRuns(table: HostTable, heads: readonly WrittenHead[]): { re
   const zeros = storage.zeros && packedZerosData(first(storage.zeros));
   const weights: TfWeight[] = [
     { name: `${name}.codes`, shape: words.shape, dtype: 'int32', data: words },
-    { name: `${name}.scales`, shape: scales.shape, dtype: 'float32', data: scales, ...(scales.dtype === 'f16' && { quantization: { dtype: 'float16' } }) },
+    { name: `${name}.scales`, shape: scales.shape, dtype: 'float32', ...storedFloats(scales) },
     ...(zeros ? [{ name: `${name}.zeros`, shape: zeros.shape, dtype: 'int32' as const, data: zeros }] : []),
   ];
   const [, , block] = storage.q.shape as readonly [number, number, number];

@@ -6,7 +6,7 @@ import type { PaliGemmaConfig } from '../../families/paligemma/config.ts';
 import { weightRoles } from '../../families/paligemma/weight_roles.ts';
 import { canonicalShapes } from '../../families/paligemma/weights.ts';
 import { chooseStorage } from '../../mixed/index.ts';
-import { narrowingFor, programsFor } from '../../precision.ts';
+import { narrowingFor, programsFor, usualMixed } from '../../precision.ts';
 import { distributionOf } from '../../synth/synth.ts';
 import { randomTensor } from '../../synth/random_tensor.ts';
 import type { Precision } from '../../../verify/tolerances.ts';
@@ -25,8 +25,8 @@ export interface ProgramOptions {
 }
 
 /** As `pgconv convert --dtype` prepares a program for a backend, without calibration. No weight is read. @throws UsageError for a precision that the backend refuses */
-export async function programIn(program: Program, precision: Precision, backend: Backend, { target = backend.targets[0], quantize }: ProgramOptions = {}): Promise<Program> {
+export async function programIn(program: Program, precision: Precision, backend: Backend, { target = backend.defaultTarget?.(precision) ?? backend.targets[0], quantize }: ProgramOptions = {}): Promise<Program> {
   const narrowing = narrowingFor(precision, backend, target);
-  const storageOf = await chooseStorage({ precision, program, roleOf: weightRoles(program) });
-  return programsFor(program, precision, { storageOf, backend, ...(narrowing && { narrowing }), ...(quantize && { quantize }) }).bundle;
+  const storageOf = await chooseStorage({ precision, mixed: usualMixed(backend, target), program, roleOf: weightRoles(program) });
+  return programsFor(program, precision, { storageOf, backend, target, ...(narrowing && { narrowing }), ...(quantize && { quantize }) }).bundle;
 }
