@@ -1,0 +1,38 @@
+import { load, type ImageFeatures } from '../../../backends/tfjs/driver/index.ts';
+import { tfjs } from '../../../backends/tfjs/index.ts';
+import { nodeTfjs, type TfDevice } from '../../../backends/tfjs/node_tfjs.ts';
+import type { Program } from '../../../ir/graph.ts';
+import type { Side } from '../gpu/side.ts';
+import { writeFiles } from '../write_program.ts';
+
+/** A program in tfjs, by pgconv/tfjs. Its files are written to `dir`, where rows of the embedding are read from. */
+export async function openTfjsSide(name: string, program: Program, precision: string, dir: string, device: TfDevice): Promise<Side> {
+  const target = tfjs.defaultTarget!(precision);
+  await writeFiles(tfjs.emit(program, { precision, target }).files, dir);
+  const tf = await nodeTfjs(device);
+  const model = await load(dir, { tf });
+  let features: ImageFeatures | undefined;
+  return {
+    name,
+    does: `tfjs ${tf.version_core} ${device}, profile ${target}. encode: features stay in tfjs. prefill: embeddings from the host, logits of the last token to the host. decode: the largest logit of each shard in tfjs, a few bytes a token to the host`,
+    async encode(pixels) {
+      features?.dispose();
+      features = await model.encodePixels(pixels);
+      // nothing may be at work when it is over
+      await features.tensor.data();
+    },
+    async prefill(tokens) {
+      await model.prefill({ rows: [tokens], images: features ? [features] : [], maxNewTokens: 64 });
+      await model.logits();
+    },
+    async decode(steps) {
+      const tokens: number[] = [];
+      for await (const [token] of model.decode({ maxTokens: steps + 1, stopTokenIds: [] })) tokens.push(token!);
+      return tokens;
+    },
+    async close() {
+      features?.dispose();
+      model.dispose();
+    },
+  };
+}
