@@ -106,7 +106,7 @@ export interface EmitOptions {
    * for runtimes without those (`qdq`). Default `nbits`.
    */
   readonly quantizedOps?: 'nbits' | 'qdq';
-  /** 4 lets kernels round activations to int8 before a product by a weight in blocks: faster on CPUs, and less exact. Default 0. */
+  /** 4 lets kernels round activations to int8 before a product by a weight in blocks: faster where bytes are, and less exact. Default 0. */
   readonly accuracyLevel?: 0 | 4;
   /** Layers of a decoder in one graph of a format that has it in several; default what its files hold. */
   readonly layersPerGraph?: number;

@@ -68,7 +68,7 @@ test.each<[string, readonly string[], RegExp]>([
   ['a number that is none', ['run', 'x', '--image', 'a', '--prompt', 'b', '--max-new-tokens', '-3'], /whole number/],
   ['too many arguments', ['verify', 'a', 'b'], /too many arguments/],
   ['a dtype that the backend does not have', ['convert', fixture('pg1-tiny/hf'), '--to', 'wgsl', '--dtype', 'q4f16'], /wgsl has no q4f16: activations are f32[\s\S]*try: choose int4/],
-  ['an option that means nothing to the backend', ['convert', fixture('pg1-tiny/hf'), '--to', 'wgsl', '--dtype', 'int8', '--quant-ops', 'qdq', '--accuracy-level', '4'], /--quant-ops and --accuracy-level mean nothing to wgsl/],
+  ['an option that means nothing to the backend', ['convert', fixture('pg1-tiny/hf'), '--to', 'wgsl', '--dtype', 'int8', '--quant-ops', 'qdq', '--accuracy-level', '4'], /--quant-ops means nothing to wgsl/],
   ['a target for a backend that has none', ['convert', fixture('pg1-tiny/hf'), '--to', 'wgsl', '--dtype', 'fp32', '--target', 'webgpu'], /no --target/],
   ['a graph that does not exist', ['inspect', fixture('shapes'), '--ir', 'encoder'], /unknown_graph[\s\S]*try: choose one of vision_encoder, embed_tokens, decoder/],
 ])('%s is bad usage: exit 2', async (_, args, message) => {

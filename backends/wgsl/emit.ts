@@ -5,8 +5,9 @@ import { compile, type CompileOptions } from './compile/compile.ts';
 
 /**
  * The program as `manifest.pgw`, `shaders/*.wgsl` and `weights/*.bin`. Pure.
+ * Accuracy level 4 has kernels beside the usual ones that round activations to bytes.
  * @throws BackendError for what no kernel computes
  */
-export function emit(program: Program, { precision }: Pick<EmitOptions, 'precision'>, options: CompileOptions = {}): Artifact {
-  return { files: bundleFiles({ precision, model: program.metadata, ...compile(program, options) }) };
+export function emit(program: Program, { precision, accuracyLevel = 0 }: Pick<EmitOptions, 'precision' | 'accuracyLevel'>, options: CompileOptions = {}): Artifact {
+  return { files: bundleFiles({ precision, model: program.metadata, ...compile(program, { mayRound: accuracyLevel === 4, ...options }) }) };
 }

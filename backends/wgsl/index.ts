@@ -18,7 +18,7 @@ export const wgsl: Backend = {
   native,
   devices: ['webgpu'],
   targets: [],
-  choices: ['perChannel'],
+  choices: ['accuracyLevel', 'perChannel'],
   refusal: (precision) => ({ bf16: NO_BF16, q4f16: NO_HALF_ACTIVATIONS })[precision],
   floatZeros: true,
   narrowing: (dtype) => (dtype === 'f16' ? 'store' : NO_BF16),

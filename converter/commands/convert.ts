@@ -62,7 +62,7 @@ export function convertCommand(io: Io): Command {
     .addOption(new Option('--dtype <precision>', 'how numbers are stored and computed: see below').choices([...PRECISIONS]).makeOptionMandatory())
     .addOption(new Option('--target <runtime>', 'portable: one graph for CPU and WebGPU; webgpu: with what ONNX Runtime has beside ONNX’s ops; ort-cpu, ort-cuda: fused attention for servers (onnx only; default: portable)').choices([...TARGETS]))
     .addOption(new Option('--quant-ops <kind>', 'codes by the runtime’s kernels (MatMulNBits), or by ONNX’s DequantizeLinear for runtimes without them (onnx only; default: nbits)').choices(['nbits', 'qdq']))
-    .addOption(new Option('--accuracy-level <n>', '4 lets those kernels round activations to int8: faster on CPUs, and less exact (onnx only; default: 0)').choices(['0', '4']))
+    .addOption(new Option('--accuracy-level <n>', '4 lets kernels of codes round activations to int8: faster on CPUs and where GPUs multiply bytes, and less exact (onnx and wgsl; default: 0)').choices(['0', '4']))
     .addOption(new Option('--profile <name>', 'std: nothing but tfjs’s own ops, weights expanded to f32 when loaded; packed: codes that stay packed on the device, by an op of pgconv/tfjs (tfjs only; default: packed for int4, else std)').choices([...PROFILES]).conflicts('target'))
     .addOption(new Option('--layers-per-graph <n>', 'layers of the decoder in one graph model (tfjs only; default: as many as have 512 MiB of weights)').argParser(wholeNumber(1)))
     .option('--out <dir>', 'folder to write (default: ./<checkpoint>-<backend>-<dtype>)')

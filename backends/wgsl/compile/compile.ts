@@ -12,6 +12,8 @@ import { WeightStore, type StoredRange } from './weight_store.ts';
 export interface CompileOptions {
   /** Bytes that a kernel may bind: no weight range is larger. Default 128 MiB, which every WebGPU device has. */
   readonly bindingLimit?: number;
+  /** Whether products of few rows by codes may round activations to bytes, where a device multiplies those; default no. */
+  readonly mayRound?: boolean;
 }
 
 /** A plan but for what follows from the files: where ranges lie in shards, and hashes. */
@@ -33,7 +35,7 @@ const BINDING_LIMIT = 128 * 1024 * 1024;
  * Every graph as kernels, buffers and steps, for any sizes and, where it takes a sequence, for one new token. Pure: no weight is
  * read. @throws BackendError for what no kernel computes
  */
-export function compile(program: Program, { bindingLimit = BINDING_LIMIT }: CompileOptions = {}): CompiledProgram {
+export function compile(program: Program, { bindingLimit = BINDING_LIMIT, mayRound = false }: CompileOptions = {}): CompiledProgram {
   const store = new WeightStore(bindingLimit);
   const phases = phaseGraphs(program, native);
   const symbols = [...new Set([...phases.flatMap(({ graph }) => [...symbolsIn(graph)]), ...program.graphs.flatMap((graph) => [...symbolsIn(graph)]), CAPACITY])].sort();
@@ -44,8 +46,8 @@ export function compile(program: Program, { bindingLimit = BINDING_LIMIT }: Comp
   };
   const shaders = new ShaderFiles(symbols);
   // how kernels of steps want weights to lie decides how they lie; readers of the plan find what serves all sizes first
-  const steps = phases.filter(isStep).map((phase) => lowerPhase(phase, store));
-  const lowered = [...phases.filter((phase) => !isStep(phase)).map((phase) => lowerPhase(phase, store)), ...steps];
+  const steps = phases.filter(isStep).map((phase) => lowerPhase(phase, store, mayRound));
+  const lowered = [...phases.filter((phase) => !isStep(phase)).map((phase) => lowerPhase(phase, store, mayRound)), ...steps];
   const memory = planMemory(lowered);
   const ranges = usedRanges(lowered);
   const planned = lowered.map((phase, i) => planPhase(phase, memory.places[i]!, { symbol, shaders, range: (index) => ranges.indexOf(index) }));

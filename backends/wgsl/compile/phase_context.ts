@@ -12,6 +12,8 @@ import type { WeightStore } from './weight_store.ts';
 export class PhaseContext {
   readonly phase: PhaseGraph;
   readonly store: WeightStore;
+  /** Whether kernels may round activations to bytes before products by codes. */
+  readonly mayRound: boolean;
   /** Sizes of what take_last leaves. */
   readonly keptSymbols: ReadonlySet<string>;
   readonly #constants: ReadonlyMap<Value, ConstantValue>;
@@ -23,9 +25,10 @@ export class PhaseContext {
   readonly #wanted = new Set<Value>();
   readonly #dispatches: Dispatch[] = [];
 
-  constructor(phase: PhaseGraph, store: WeightStore) {
+  constructor(phase: PhaseGraph, store: WeightStore, mayRound: boolean) {
     this.phase = phase;
     this.store = store;
+    this.mayRound = mayRound;
     this.keptSymbols = new Set(phase.graph.nodes.flatMap((node) => (node.op === 'take_last' ? symbolsOf(node.attrs.kept) : [])));
     const { nodes, outputs, stages } = phase.graph;
     this.#constants = constantsOf(phase.graph);

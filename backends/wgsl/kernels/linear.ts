@@ -33,6 +33,8 @@ export interface LinearSpec {
   /** Matrices [outputs, K] that all read x. The parts of one result lie in matrices of one form. */
   readonly matrices: readonly { readonly form: MatrixForm; readonly outputs: number }[];
   readonly results: readonly LinearResult[];
+  /** x may be rounded to signed bytes, with a scale for 32 of them, before products by codes. Only matvec does, where WGSL has products of bytes. */
+  readonly mayRound?: boolean;
 }
 
 /**

@@ -2,7 +2,8 @@ import { fixedAxis, ONE, type Kernel } from './kernel.ts';
 import { checkSpec, isRotated, linearBindings, partsOf, specName, type LinearResult, type LinearSpec } from './linear.ts';
 import { columnsOf, epilogueFunctions, inputDoc, resultDoc, storeFunction, valuesOf } from './linear_store.ts';
 import { formName } from './matrix_form.ts';
-import { BYTES_OF, COMPONENTS, elementFunction, productFunction, productsFunction, productsName, stagingOf, type Slots } from './matvec_products.ts';
+import { BYTES_OF, COMPONENTS, elementFunction, productFunction, productsFunction, productsName, stagingOf, type Slots, type Staging } from './matvec_products.ts';
+import { BYTE_PRODUCTS, isRoundable, roundedMemory, roundedProductFunction, roundedProductsFunction, roundedStaging } from './matvec_rounded.ts';
 import { tuningOf, type MatvecTuning } from './matvec_tuning.ts';
 
 /** A result, and which workgroups make it. */
@@ -15,25 +16,43 @@ interface Share {
   readonly workgroups: number;
 }
 
+/** Of what a variant is made. */
+interface Way {
+  /** Lanes are added up in subgroups. */
+  readonly subgroups?: boolean;
+  /** x is rounded to bytes. */
+  readonly rounded?: boolean;
+}
+
 /**
  * Products of few rows with matrices, of which every byte is read once for each row. A group of lanes has 2 or 4 rows of the
  * matrices and each lane every so many vectors of them; x goes through workgroup memory. Rows of x are workgroups in z. The norm's
  * sum of squares is made beside the products by every workgroup. The variant with `subgroups` adds lanes up without memory; there
- * invocations are taken to lie in subgroups in order.
+ * invocations are taken to lie in subgroups in order. Where x may be rounded, products of bytes come before those of floats, each with
+ * and without subgroups.
  * @throws BackendError when the spec is not consistent
  */
 export function matvecKernel(spec: LinearSpec, tuning: MatvecTuning = tuningOf(spec)): Kernel {
   checkSpec(spec);
   const shares = sharesOf(spec, tuning);
   const forms = spec.matrices.map(({ form, outputs }, i) => `w${i}[${outputs}, ${spec.columns}] ${formName(form)}`).join(', ');
-  const body = (isSubgroups: boolean) => bodyText(spec, shares, tuning, isSubgroups);
+  const body = (way: Way) => bodyText(spec, shares, tuning, way);
+  const isRounded = spec.mayRound === true && isRoundable(spec);
   return {
     name: `matvec_${specName(spec)}`,
     doc: [`${inputDoc(spec)}${spec.norm ? ', RMS-normalised,' : ''} times the transposed ${forms}.`, ...spec.results.map(resultDoc)].join('\n'),
     bindings: linearBindings(spec),
-    body: body(false),
+    body: body({}),
     grid: [fixedAxis(workgroupsOf(shares)), ONE, { factors: spec.rows, divide: 1 }],
-    variants: [{ features: ['subgroups'], body: body(true) }],
+    variants: [
+      ...(isRounded
+        ? [
+            { features: [BYTE_PRODUCTS, 'subgroups'], body: body({ rounded: true, subgroups: true }) },
+            { features: [BYTE_PRODUCTS], body: body({ rounded: true }) },
+          ]
+        : []),
+      { features: ['subgroups'], body: body({ subgroups: true }) },
+    ],
   };
 }
 
@@ -56,24 +75,27 @@ function sharesOf(spec: LinearSpec, { invocations, lanes, slots }: MatvecTuning)
   });
 }
 
-function bodyText(spec: LinearSpec, shares: readonly Share[], tuning: MatvecTuning, isSubgroups: boolean): string {
+function bodyText(spec: LinearSpec, shares: readonly Share[], tuning: MatvecTuning, { subgroups = false, rounded = false }: Way): string {
   const signatures = [...new Map(shares.map(({ slots }) => [slots.join(), slots])).values()];
-  const staged = Math.max(...signatures.map((slots) => stagingOf(spec, slots, tuning)).map(({ fours, stride }) => fours * stride));
   const used = [...new Set(signatures.flat())];
   const isCoded = used.some((matrix) => ['q8', 'q4'].includes(spec.matrices[matrix]!.form.kind));
   return [
-    `// Four elements of x each, in the order in which the codes come.\nvar<workgroup> staged: array<vec4<f32>, ${staged}>;`,
+    ...(rounded ? roundedMemory(signatures.map((slots) => roundedStaging(spec, slots, tuning)), tuning) : [floatMemory(signatures.map((slots) => stagingOf(spec, slots, tuning)))]),
     `var<workgroup> sums: array<vec${tuning.slots}<f32>, ${tuning.invocations}>;`,
     ...(spec.norm ? [`var<workgroup> squares: array<f32, ${tuning.invocations}>;`] : []),
     elementFunction(spec),
-    ...(isCoded ? [BYTES_OF] : []),
-    ...used.map((matrix) => productFunction(spec, matrix)),
-    ...signatures.map((slots) => productsFunction(spec, slots, tuning)),
+    ...(isCoded && !rounded ? [BYTES_OF] : []),
+    ...used.map((matrix) => (rounded ? roundedProductFunction(spec, matrix) : productFunction(spec, matrix))),
+    ...signatures.map((slots) => (rounded ? roundedProductsFunction(productsName(slots), roundedStaging(spec, slots, tuning), spec, slots, tuning) : productsFunction(spec, slots, tuning))),
     ...(spec.results.some(isRotated) ? [ROW_OF_PAIR] : []),
     ...epilogueFunctions(spec),
     ...shares.map(({ result }, i) => storeFunction(result, i)),
-    mainText(spec, shares, tuning, isSubgroups),
+    mainText(spec, shares, tuning, subgroups),
   ].join('\n\n');
+}
+
+function floatMemory(stagings: readonly Staging[]): string {
+  return `// Four elements of x each, in the order in which the codes come.\nvar<workgroup> staged: array<vec4<f32>, ${Math.max(...stagings.map(({ fours, stride }) => fours * stride))}>;`;
 }
 
 function mainText(spec: LinearSpec, shares: readonly Share[], tuning: MatvecTuning, isSubgroups: boolean): string {

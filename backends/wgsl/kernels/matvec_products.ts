@@ -24,14 +24,29 @@ export interface Staging {
 
 /** @throws BackendError when the forms need different orders of x */
 export function stagingOf(spec: LinearSpec, slots: Slots, { invocations, lanes }: MatvecTuning): Staging {
-  const [form, ...others] = slots.map((matrix) => spec.matrices[matrix]!.form) as [MatrixForm, ...MatrixForm[]];
-  if (others.some((other) => other.kind !== form.kind)) throw new BackendError('unsupported', `one result of matrices of ${form.kind} and ${others.map(({ kind }) => kind).join(', ')}`);
+  const form = formOf(spec, slots);
   const fours = columnsPerVector(form) / 4;
   const total = vectorsPerRow(form, spec.columns);
   const room = stagedVectors(form, invocations);
   // whole rounds of the lanes, unless all fits
   const vectors = total <= room ? total : room < lanes ? room : Math.floor(room / lanes) * lanes;
   return { form, fours, vectors, total, stride: vectors + 1 };
+}
+
+/** What the rows of a group of lanes have in common. @throws BackendError when they need different orders of x */
+export function formOf(spec: LinearSpec, slots: Slots): MatrixForm {
+  const [form, ...others] = slots.map((matrix) => spec.matrices[matrix]!.form) as [MatrixForm, ...MatrixForm[]];
+  if (others.some((other) => other.kind !== form.kind)) throw new BackendError('unsupported', `one result of matrices of ${form.kind} and ${others.map(({ kind }) => kind).join(', ')}`);
+  return form;
+}
+
+/** WGSL of the four elements of x that a product takes together: the first one's column, by `first`, `vector` and `four`, and all, by `column`. */
+export function elementsOf(form: MatrixForm): { readonly column: string; readonly elements: readonly string[] } {
+  const per = columnsPerVector(form);
+  // codes of 4 bits come as the low halves of 4 bytes, then the high ones
+  const isHalves = form.kind === 'q4';
+  const column = isHalves ? `(first + vector) * ${per}u + 8u * (four / 2u) + four % 2u` : `(first + vector) * ${per}u + 4u * four`;
+  return { column, elements: (isHalves ? [0, 2, 4, 6] : [0, 1, 2, 3]).map((step) => `element(start, column${step === 0 ? '' : ` + ${step}u`})`) };
 }
 
 /** `products_w0`, `products_w0_w1` */
@@ -98,10 +113,7 @@ export function elementFunction({ columns, norm }: LinearSpec): string {
 export function productsFunction(spec: LinearSpec, slots: Slots, tuning: MatvecTuning): string {
   const { form, fours, vectors, total, stride } = stagingOf(spec, slots, tuning);
   const rounds = Math.ceil(total / vectors);
-  const per = columnsPerVector(form);
-  // codes of 4 bits come as the low halves of 4 bytes, then the high ones
-  const column = form.kind === 'q4' ? `(first + vector) * ${per}u + 8u * (four / 2u) + four % 2u` : `(first + vector) * ${per}u + 4u * four`;
-  const [a, b, c, d] = (form.kind === 'q4' ? [0, 2, 4, 6] : [0, 1, 2, 3]).map((step) => `element(start, column${step === 0 ? '' : ` + ${step}u`})`);
+  const { column, elements } = elementsOf(form);
   const xs = Array.from({ length: fours }, (_, i) => `x${i}`);
   const type = `vec${tuning.slots}`;
   const body = [
@@ -110,7 +122,7 @@ export function productsFunction(spec: LinearSpec, slots: Slots, tuning: MatvecT
     `  let vector = i / ${fours}u;`,
     `  let four = i % ${fours}u;`,
     `  let column = ${column};`,
-    `  staged[four * ${stride}u + vector] = vec4<f32>(${a}, ${b}, ${c}, ${d});`,
+    `  staged[four * ${stride}u + vector] = vec4<f32>(${elements.join(', ')});`,
     '}',
     'workgroupBarrier();',
     `for (var vector = lane; vector < ${total % vectors === 0 ? `${vectors}u` : `min(${vectors}u, ${total}u - first)`}; vector += ${tuning.lanes}u) {`,

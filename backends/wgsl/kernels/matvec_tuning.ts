@@ -18,7 +18,7 @@ const ENOUGH_WORKGROUPS = 256;
 const MANY_ROWS = 8192;
 
 /** Bytes of workgroup memory by WebGPU's default limits. */
-const WORKGROUP_BYTES = 16384;
+export const WORKGROUP_BYTES = 16384;
 
 /** Vectors of a row for which x has room in workgroup memory, beside a vec4 and a number for each invocation. */
 export function stagedVectors(form: MatrixForm, invocations: number): number {

@@ -43,7 +43,7 @@ export function strideTexts(shape: readonly Dim[]): readonly string[] {
 
 /** A whole shader: comment, the block of sizes, bindings, body. */
 export function shaderText({ doc, bindings }: Pick<Kernel, 'doc' | 'bindings'>, body: string, symbols: readonly string[], features: readonly string[] = []): string {
-  const enables = features.flatMap((feature) => ({ 'shader-f16': ['enable f16;'], subgroups: ['enable subgroups;'] })[feature] ?? []);
+  const enables = features.flatMap((feature) => ({ 'shader-f16': ['enable f16;'], subgroups: ['enable subgroups;'], packed_4x8_integer_dot_product: ['requires packed_4x8_integer_dot_product;'] })[feature] ?? []);
   return [
     ...doc.split('\n').map((line) => `// ${line}`),
     ...enables,

@@ -6,10 +6,12 @@ export interface OpenedDevice {
   readonly device: GPUDevice;
   /** For people. */
   readonly adapter: string;
+  /** What its WGSL has beyond the first version's. */
+  readonly language: ReadonlySet<string>;
 }
 
 /** Where features come from, for tests: the browser's `navigator.gpu`, or the `webgpu` package. */
-export type GpuProvider = Pick<GPU, 'requestAdapter'>;
+export type GpuProvider = Pick<GPU, 'requestAdapter'> & Partial<Pick<GPU, 'wgslLanguageFeatures'>>;
 
 /** Dawn stops its threads when this object is collected, under a device in use as well: it must outlive them all. */
 let dawn: GPU | undefined;
@@ -19,11 +21,13 @@ let dawn: GPU | undefined;
  * @throws RuntimeError `no_webgpu`, `missing_feature`, `small_limit`
  */
 export async function openDevice(plan: Plan, gpu?: GpuProvider): Promise<OpenedDevice> {
-  const adapter = await (gpu ?? (await provider())).requestAdapter({ powerPreference: 'high-performance' });
+  const from = gpu ?? (await provider());
+  const language = languageOf(from);
+  const adapter = await from.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new RuntimeError('no_webgpu', 'WebGPU finds no GPU here', 'use a machine with a GPU and its driver, or a browser that allows it');
   const needed = neededLimits(plan);
   checkLimits(adapter.limits, needed);
-  checkFeatures(adapter.features, plan);
+  checkFeatures(new Set([...adapter.features, ...language]), plan);
   // what a prompt needs is not known yet: of sizes, all that the adapter has
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   const wanted = new Set(['timestamp-query', ...plan.pipelines.flatMap(({ variants }) => variants.flatMap(({ features }) => features))]);
@@ -31,17 +35,30 @@ export async function openDevice(plan: Plan, gpu?: GpuProvider): Promise<OpenedD
     requiredFeatures: [...wanted].filter((feature) => adapter.features.has(feature)) as GPUFeatureName[],
     requiredLimits: { ...needed, maxBufferSize, maxStorageBufferBindingSize },
   });
-  return { device, adapter: nameOf(adapter.info) };
+  return { device, adapter: nameOf(adapter.info), language };
 }
 
-/** Whether a device that was given will do. @throws RuntimeError `missing_feature`, `small_limit` */
-export function checkDevice({ limits, features }: GPUDevice, plan: Plan): void {
-  checkLimits(limits, neededLimits(plan));
-  checkFeatures(features, plan);
+/**
+ * A device that was given, when it will do. What its WGSL has is what that of its `gpu` has, if that is given, and of a browser's
+ * otherwise. @throws RuntimeError `missing_feature`, `small_limit`
+ */
+export function givenDevice(device: GPUDevice, plan: Plan, gpu: GpuProvider | undefined = browserGpu()): OpenedDevice {
+  const language = languageOf(gpu);
+  checkLimits(device.limits, neededLimits(plan));
+  checkFeatures(new Set([...device.features, ...language]), plan);
+  return { device, adapter: 'given', language };
+}
+
+function languageOf(gpu: GpuProvider | undefined): ReadonlySet<string> {
+  return new Set(gpu?.wgslLanguageFeatures ?? []);
+}
+
+function browserGpu(): GPU | undefined {
+  return (globalThis as { readonly navigator?: { readonly gpu?: GPU } }).navigator?.gpu;
 }
 
 async function provider(): Promise<GpuProvider> {
-  const browser = (globalThis as { readonly navigator?: { readonly gpu?: GPU } }).navigator?.gpu;
+  const browser = browserGpu();
   if (browser) return browser;
   if (dawn) return dawn;
   if (!('process' in globalThis)) throw new RuntimeError('no_webgpu', 'this browser has no WebGPU, or the page is not served by https', 'use a recent Chrome, Edge, Safari or Firefox');

@@ -14,6 +14,8 @@ export interface ExecutorOptions {
   /** The bytes of a shard, in order, until the signal. */
   readShard(index: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
   readShader(index: number, signal: AbortSignal): Promise<string>;
+  /** What the device's WGSL has beyond the first version's; default nothing. */
+  readonly language?: ReadonlySet<string>;
   readonly signal?: AbortSignal;
   /** Hears of weights: bytes uploaded of all. */
   readonly onProgress?: (loaded: number, total: number) => void;

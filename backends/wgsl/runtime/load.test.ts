@@ -96,6 +96,25 @@ describe('load', () => {
     await model.dispose();
   });
 
+  itOnGpu('chooses by what WGSL has, not only the device', async () => {
+    const feature = 'packed_4x8_integer_dot_product';
+    const both = await toyBundle((plan) => ({ ...plan, pipelines: plan.pipelines.map((pipeline, i) => (i === 0 ? { ...pipeline, variants: [{ shader: pipeline.variants[0]!.shader, features: [feature] }, ...pipeline.variants] } : pipeline)) }));
+    const chosen = async (options: LoadOptions) => {
+      const model = await load(asBlobs(both), options);
+      const [choice] = model.info.choices;
+      await model.dispose();
+      return choice;
+    };
+    const shader = 'shaders/see.wgsl';
+    expect(await chosen({ gpu: countedGpu() })).toEqual({ shader, features: [feature], reason: '' });
+    expect(await chosen({ gpu: countedGpu({ features: [feature] }) })).toEqual({ shader, features: [], reason: `this device has no ${feature}` });
+    const device = await (await countedGpu().requestAdapter())!.requestDevice();
+    expect(await chosen({ device, gpu: countedGpu() })).toMatchObject({ features: [feature] });
+    // nothing says where it comes from
+    expect(await chosen({ device })).toMatchObject({ features: [], reason: `this device has no ${feature}` });
+    device.destroy();
+  });
+
   itOnGpu('on a device of the caller, which is left alone', async () => {
     const gpu = countedGpu();
     const device = await (await gpu.requestAdapter())!.requestDevice();

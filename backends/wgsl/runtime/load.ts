@@ -3,7 +3,7 @@ import { ManifestError } from '../bundle/manifest_error.ts';
 import type { Shard } from '../bundle/plan.ts';
 import { readManifest } from '../bundle/read_manifest.ts';
 import { ShardCache, type CacheDirectory, type CacheReport } from './cache.ts';
-import { checkDevice, openDevice, type GpuProvider } from './device.ts';
+import { givenDevice, openDevice, type GpuProvider } from './device.ts';
 import { RuntimeError } from '../../client/errors.ts';
 import { Executor, type LoadTimes } from './executor.ts';
 import { hashing, sha256, type Hasher } from './hash.ts';
@@ -16,7 +16,7 @@ import type { BundleSource } from '../../client/sources/source.ts';
 export interface LoadOptions {
   /** A device of the caller's, who also destroys it; default one of its own with all that the model can use. */
   readonly device?: GPUDevice;
-  /** Where a device comes from; default the browser, or the package webgpu. */
+  /** Where a device comes from, or that of the caller did; default the browser, or the package webgpu. */
   readonly gpu?: GpuProvider;
   /** Hears of weights: bytes of all. */
   readonly onProgress?: (progress: { readonly loaded: number; readonly total: number }) => void;
@@ -75,9 +75,7 @@ async function manifestOf(source: BundleSource, signal: AbortSignal | undefined)
 
 async function startModel(source: BundleSource, { plan, model, precision }: WgslManifest, options: LoadOptions): Promise<Started> {
   const { device: given, gpu, onProgress, signal, cache = source.isRemote } = options;
-  if (given) checkDevice(given, plan);
-  const opened = given ? { device: given, adapter: 'given' } : await openDevice(plan, gpu);
-  const { device } = opened;
+  const { device, adapter, language } = given ? givenDevice(given, plan, gpu) : await openDevice(plan, gpu);
   const shards = new ShardCache(cache);
   const newHasher = hashing();
   try {
@@ -89,12 +87,13 @@ async function startModel(source: BundleSource, { plan, model, precision }: Wgsl
         if ((await sha256(bytes)) !== expected) throw damaged(source, path);
         return new TextDecoder().decode(bytes);
       },
+      language,
       ...(signal && { signal }),
       ...(onProgress && { onProgress: (loaded: number, total: number) => onProgress({ loaded, total }) }),
     });
     return {
       model: new DeviceModel(executor, model),
-      info: { precision, adapter: opened.adapter, features: [...device.features].sort(), choices: executor.choices, cache: shards.report, milliseconds: executor.loading },
+      info: { precision, adapter, features: [...device.features].sort(), choices: executor.choices, cache: shards.report, milliseconds: executor.loading },
       dispose() {
         executor.dispose();
         if (!given) device.destroy();

@@ -16,11 +16,13 @@ export interface PipelineChoice {
 
 export interface PipelineOptions {
   readShader(index: number, signal: AbortSignal): Promise<string>;
+  /** Features of the device's WGSL, which no device is asked for; default none. */
+  readonly language?: ReadonlySet<string>;
   readonly signal: AbortSignal;
 }
 
 /** All pipelines of a plan, compiled side by side. @throws RuntimeError `missing_feature`, `bad_shader` with the compiler's message */
-export async function createPipelines(device: GPUDevice, plan: Plan, { readShader, signal }: PipelineOptions): Promise<{ pipelines: StepPipeline[]; choices: PipelineChoice[] }> {
+export async function createPipelines(device: GPUDevice, plan: Plan, { readShader, language = new Set(), signal }: PipelineOptions): Promise<{ pipelines: StepPipeline[]; choices: PipelineChoice[] }> {
   const modules = new Map<number, Promise<GPUShaderModule>>();
   const layouts = new Map<string, GPUBindGroupLayout>();
   const moduleOf = (index: number): Promise<GPUShaderModule> => {
@@ -34,7 +36,8 @@ export async function createPipelines(device: GPUDevice, plan: Plan, { readShade
     layouts.set(key, known);
     return known;
   };
-  const choices = plan.pipelines.map((pipeline) => choose(device, plan, pipeline));
+  const has = new Set([...device.features, ...language]);
+  const choices = plan.pipelines.map((pipeline) => choose(has, plan, pipeline));
   const made = await Promise.all(
     plan.pipelines.map(async ({ access }, i) => {
       const { variant } = choices[i]!;
@@ -55,8 +58,8 @@ export async function createPipelines(device: GPUDevice, plan: Plan, { readShade
   return { pipelines: made, choices: choices.map(({ choice }) => choice) };
 }
 
-function choose(device: GPUDevice, plan: Plan, { variants }: Pipeline) {
-  const missing = (features: readonly string[]) => features.filter((feature) => !device.features.has(feature));
+function choose(has: ReadonlySet<string>, plan: Plan, { variants }: Pipeline) {
+  const missing = (features: readonly string[]) => features.filter((feature) => !has.has(feature));
   const variant = variants.find(({ features }) => missing(features).length === 0);
   const [best] = variants;
   if (!variant) throw new RuntimeError('missing_feature', `${plan.shaders[best!.shader]!.path} needs ${variants.map(({ features }) => features.join(' and ')).join(', or ')}`, 'use a device with it');

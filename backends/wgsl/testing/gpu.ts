@@ -11,10 +11,18 @@ export function testDevice(features: readonly GPUFeatureName[] = []): Promise<GP
 }
 
 async function openDevice(requiredFeatures: readonly GPUFeatureName[]): Promise<GPUDevice> {
-  const { create, globals } = await import('webgpu');
-  Object.assign(globalThis, globals);
-  gpu ??= create([]);
-  const adapter = await gpu.requestAdapter();
+  const adapter = await (await testGpu()).requestAdapter();
   if (!adapter) throw new Error('Dawn finds no adapter');
   return adapter.requestDevice({ requiredFeatures: [...requiredFeatures] });
+}
+
+/** What the WGSL of these devices has beyond the first version's. */
+export async function testLanguage(): Promise<ReadonlySet<string>> {
+  return (await testGpu()).wgslLanguageFeatures;
+}
+
+async function testGpu(): Promise<GPU> {
+  const { create, globals } = await import('webgpu');
+  Object.assign(globalThis, globals);
+  return (gpu ??= create([]));
 }

@@ -3,6 +3,7 @@ import { randomSource } from '../../../ir/testing/random.ts';
 import type { Kernel } from '../kernels/kernel.ts';
 import { linearBindings, partsOf, type LinearResult, type LinearSpec } from '../kernels/linear.ts';
 import { randomMatrix } from './random_matrix.ts';
+import { roundedBlocks } from './rounded_blocks.ts';
 import { runKernel } from './run_kernel.ts';
 
 export interface LinearCase {
@@ -13,6 +14,8 @@ export interface LinearCase {
   /** Elements of the epilogues' operands by name. */
   readonly operands?: Readonly<Record<string, number>>;
   readonly features?: readonly string[];
+  /** The sums expected are of x rounded to bytes. */
+  readonly rounded?: boolean;
 }
 
 type Operands = Readonly<Record<string, Float32Array>>;
@@ -31,7 +34,7 @@ export interface LinearOutcome {
 }
 
 /** Runs a linear kernel on random numbers, and computes the same in f64. */
-export async function runLinear(device: GPUDevice, kernel: Kernel, { spec, sizes = {}, epilogue, operands: counts = {}, features = [] }: LinearCase): Promise<LinearOutcome> {
+export async function runLinear(device: GPUDevice, kernel: Kernel, { spec, sizes = {}, epilogue, operands: counts = {}, features = [], rounded = false }: LinearCase): Promise<LinearOutcome> {
   const bindings: Bindings = new Map(Object.entries(sizes));
   const rows = spec.rows.reduce<number>((product, dim) => product * evaluateDim(dim, bindings), 1);
   const next = randomSource(7);
@@ -56,13 +59,17 @@ export async function runLinear(device: GPUDevice, kernel: Kernel, { spec, sizes
   const buffers = linearBindings(spec).map(({ name }) => known[name]!);
   const found = await runKernel(device, { kernel, sizes, buffers, features });
 
+  const inputs = Array.from({ length: rows }, (_, row) => {
+    const values = Array.from({ length: spec.columns }, (_unused, k) => x[row * spec.columns + k]! * (spec.norm ? norm[k]! : 1));
+    return rounded ? roundedBlocks(values) : values;
+  });
   let magnitude = 1;
   const product = (matrix: number, output: number, row: number): number => {
     const w = matrices[matrix]!.tensor.data;
     let [sum, size, square] = [0, 0, 0];
     for (let k = 0; k < spec.columns; k++) {
       const value = x[row * spec.columns + k]!;
-      const term = value * (spec.norm ? norm[k]! : 1) * w[output * spec.columns + k]!;
+      const term = inputs[row]![k]! * w[output * spec.columns + k]!;
       square += value * value;
       sum += term;
       size += Math.abs(term);

@@ -5,7 +5,7 @@ import { compile, type CompileOptions } from '../compile/compile.ts';
 import type { ShaderSource } from '../compile/shader_files.ts';
 import { WgslRunner } from '../runner.ts';
 import { Executor } from '../runtime/executor.ts';
-import { testDevice } from './gpu.ts';
+import { testDevice, testLanguage } from './gpu.ts';
 
 /** A program on the device of the tests, without files. @param edit changes shaders before they are compiled */
 export async function memoryRunner(program: Program, options: CompileOptions = {}, edit: (shaders: readonly ShaderSource[]) => readonly ShaderSource[] = (shaders) => shaders): Promise<WgslRunner> {
@@ -23,6 +23,7 @@ export async function memoryRunner(program: Program, options: CompileOptions = {
       for await (const { bytes } of shardChunks(layout.shards[index]!, () => {})) yield bytes;
     },
     readShader: async (index) => shaders[index]!.text,
+    language: await testLanguage(),
   });
   return new WgslRunner(executor, 'the test device', () => executor.dispose());
 }

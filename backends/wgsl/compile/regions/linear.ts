@@ -112,7 +112,7 @@ function specOf(context: PhaseContext, targets: readonly Target[], shard: number
     return { kind: 'append', part, heads, headDim, rotated: target.rope !== undefined, batch, seq };
   });
   const [{ columns }] = matrices as [Placement];
-  const spec = { rows: rowsOfInput(x), columns, ...(input.norm && { norm: { epsilon: input.norm.epsilon } }), matrices: matrices.map(({ form, outputs }) => ({ form, outputs })), results };
+  const spec = { rows: rowsOfInput(x), columns, ...(input.norm && { norm: { epsilon: input.norm.epsilon } }), matrices: matrices.map(({ form, outputs }) => ({ form, outputs })), results, mayRound: context.mayRound };
   return { spec, input, matrices, epilogues };
 }
 

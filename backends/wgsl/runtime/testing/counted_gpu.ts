@@ -20,6 +20,7 @@ export function countedGpu(lacks: { readonly features?: readonly string[]; reado
   const devices: GPUDevice[] = [];
   return {
     devices,
+    wgslLanguageFeatures: new Set([...gpu.wgslLanguageFeatures].filter((feature) => !lacks.features?.includes(feature))),
     live: () => Array.from(live, (buffer) => buffer.label),
     async requestAdapter(options) {
       const adapter = await gpu.requestAdapter(options);
