@@ -1,0 +1,59 @@
+import * as converter from '@tensorflow/tfjs-converter';
+import * as core from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-backend-cpu';
+import '@tensorflow/tfjs-backend-webgpu';
+import { load, type Model } from '../../backends/tfjs/driver/index.ts';
+import type { PageCase, PageResult } from './page_case.ts';
+
+/* What runs in a page for tfjs_browser.test.ts: pgconv/tfjs as a user's program has it. Results are plain data. */
+
+const tf = { ...core, ...converter };
+let model: Model;
+
+/** The model for what follows, on a backend of tfjs. */
+export async function open(bundle: string, backend: 'cpu' | 'webgpu'): Promise<{ readonly imageTokenId: number; readonly tensors: number }> {
+  if (!(await tf.setBackend(backend))) throw new Error(`no ${backend}`);
+  const tensors = tf.memory().numTensors;
+  model = await load(bundle, { tf });
+  return { imageTokenId: model.facts.imageTokenId, tensors };
+}
+
+/** Tensors that are there afterwards. */
+export function close(): number {
+  model.dispose();
+  return tf.memory().numTensors;
+}
+
+export async function run({ rows, pictures, steps }: PageCase): Promise<PageResult> {
+  const images = [];
+  const features: number[][] = [];
+  for (const picture of pictures) {
+    images.push(await model.encodePixels(Float32Array.from(picture)));
+    features.push(Array.from(await images.at(-1)!.tensor.data<'float32'>()));
+  }
+  await model.prefill({ rows, images, maxNewTokens: steps });
+  const logits = Array.from((await model.logits()).data);
+  const tokens: (number | undefined)[][] = rows.map(() => []);
+  for await (const step of model.decode({ stopTokenIds: [] })) step.forEach((token, row) => tokens[row]!.push(token));
+  for (const image of images) image.dispose();
+  return { features, logits, tokens };
+}
+
+/** Answers to pictures that the page fetches: by the canvas, and by the tokenizer of the bundle. */
+export async function ask(questions: readonly { readonly image: string; readonly prompt: string }[]): Promise<readonly string[]> {
+  const answers: string[] = [];
+  for (const { image, prompt } of questions) {
+    let said = '';
+    for await (const piece of model.generate({ image, prompt, maxNewTokens: 40 })) said += piece;
+    answers.push(said);
+  }
+  return answers;
+}
+
+/** Whether tfjs's own loader reads a graph model from its address. */
+export async function stock(address: string): Promise<readonly string[]> {
+  const graph = await tf.loadGraphModel(address);
+  const names = graph.inputs.map(({ name }) => name);
+  graph.dispose();
+  return names;
+}
