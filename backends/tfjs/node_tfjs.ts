@@ -24,7 +24,7 @@ export async function nodeTfjs(device: TfDevice): Promise<Tfjs> {
   } else if (device === 'wasm') await import('@tensorflow/tfjs-backend-wasm').catch(missing('@tensorflow/tfjs-backend-wasm'));
   else await import('@tensorflow/tfjs-backend-cpu').catch(missing('@tensorflow/tfjs-backend-cpu'));
   if (!(await core.setBackend(device).catch(() => false))) throw new BackendError('runtime-missing', `tfjs has no ${device} here`, { hint: device === 'webgpu' ? 'use a machine with a GPU and its driver, or the device cpu or wasm' : 'use another device' });
-  return { ...core, ...converter } as Tfjs;
+  return { ...core, ...converter };
 }
 
 /** tfjs's webgpu backend asks `navigator.gpu` when it is imported. */

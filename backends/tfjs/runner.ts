@@ -129,7 +129,7 @@ function joined(pieces: readonly Tensor[], axis: number): Tensor {
   for (let row = 0; row < elementCount(shape.slice(0, axis)); row++)
     for (const piece of pieces) {
       const width = elementCount(piece.shape.slice(axis));
-      data.set(piece.data.subarray(row * width, (row + 1) * width) as Float32Array, at);
+      data.set(piece.data.subarray(row * width, (row + 1) * width), at);
       at += width;
     }
   return tensorOf(first.dtype, shape, data);

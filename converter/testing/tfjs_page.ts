@@ -1,6 +1,9 @@
 import * as converter from '@tensorflow/tfjs-converter';
 import * as core from '@tensorflow/tfjs-core';
+// backends of tfjs register themselves
+// oxlint-disable-next-line import/no-unassigned-import
 import '@tensorflow/tfjs-backend-cpu';
+// oxlint-disable-next-line import/no-unassigned-import
 import '@tensorflow/tfjs-backend-webgpu';
 import { load, type Model } from '../../backends/tfjs/driver/index.ts';
 import type { PageCase, PageResult } from './page_case.ts';

@@ -8,9 +8,9 @@ import { tensorType } from '../type.ts';
 import type { Pass } from './pass.ts';
 
 /** The size of caches, and of what lies beside their positions, behind this pass. */
-export const CAPACITY = 'capacity';
+const CAPACITY = 'capacity';
 /** The input that tells how many positions are filled. */
-export const PAST = 'past';
+const PAST = 'past';
 
 /**
  * KV caches that grow get a fixed capacity: each `append_cache(cache[.., past, ..], x)` becomes `update_cache` of a cache of `capacity`

@@ -3,7 +3,7 @@ export { castFloats, type CastFloatsOptions, type Keep } from './cast_floats.ts'
 export { decompose } from './decompose.ts';
 export { eliminateCommonSubexpressions } from './eliminate_common_subexpressions.ts';
 export { eliminateDeadCode } from './eliminate_dead_code.ts';
-export { CAPACITY, fixedCache, PAST } from './fixed_cache.ts';
+export { fixedCache } from './fixed_cache.ts';
 export { foldConstants } from './fold_constants.ts';
 export { fuseAddRmsNorm } from './fuse_add_rms_norm.ts';
 export { fuseAppendCache } from './fuse_append_cache.ts';

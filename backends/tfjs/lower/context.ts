@@ -1,4 +1,3 @@
-import type { Dim } from '../../../ir/dim.ts';
 import type { DType } from '../../../ir/dtypes/index.ts';
 import type { Constant, Graph, Value } from '../../../ir/graph.ts';
 import { tensorData, tensorOf, type Tensor, type TensorData } from '../../../ir/tensor.ts';
@@ -193,9 +192,4 @@ export function storedFloats(data: TensorData): Pick<TfWeight, 'data' | 'quantiz
 
 function typeOf({ type }: Value): TfType {
   return { dtype: tfDType(type.dtype), rank: type.shape.length };
-}
-
-/** Sizes that are known now; the others are -1. */
-export function staticShape(shape: readonly Dim[]): readonly number[] {
-  return shape.map((dim) => (typeof dim === 'number' ? dim : -1));
 }

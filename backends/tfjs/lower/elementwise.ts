@@ -8,8 +8,8 @@ import { tfDType, type LoweringContext, type Operand } from './context.ts';
 /** An op of tfjs that takes the same operands. */
 export function same<N extends OpName>(op: string): Rule<LoweringContext, N> {
   return (context, node) => {
-    const inputs = (node.inputs as readonly Value[]).map((value) => context.tensor(value));
-    context.emit(op, inputs, (node.outputs as readonly Value[])[0]!, typed(inputs[0]!));
+    const inputs = (node.inputs).map((value) => context.tensor(value));
+    context.emit(op, inputs, (node.outputs)[0]!, typed(inputs[0]!));
   };
 }
 

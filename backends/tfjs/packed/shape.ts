@@ -37,5 +37,5 @@ export function packedShape(x: readonly number[], codes: readonly number[], scal
     scales.join() === `${outputs},${blocks}` &&
     (zeros === undefined || zeros.join() === String(Math.ceil((outputs * blocks * bits) / 32)));
   if (!fits) throw new Error(`PgQMatMul of x[${x.join(', ')}] by codes[${codes.join(', ')}], scales[${scales.join(', ')}]${zeros ? `, zeros[${zeros.join(', ')}]` : ''} in groups of ${group} with ${bits} bits and ${columns} columns`);
-  return { rows: x.slice(0, -1).reduce((product, size) => product * size, 1), columns, outputs, bits: bits as 4 | 8, group, words, blocks };
+  return { rows: x.slice(0, -1).reduce((product, size) => product * size, 1), columns, outputs, bits: bits, group, words, blocks };
 }

@@ -30,7 +30,7 @@ export function hostTable(graph: Graph): { readonly graph: Graph; readonly table
   const result = lookup.outputs[0]!;
   const rows: Value = { name: result.name, type: { dtype: 'f32', shape: result.type.shape } };
   const swap = (value: Value) => (value === result ? rows : value);
-  const nodes = graph.nodes.filter((node) => node !== lookup).map((node) => ({ ...node, inputs: node.inputs.map(swap) }) as typeof node);
+  const nodes = graph.nodes.filter((node) => node !== lookup).map((node) => ({ ...node, inputs: node.inputs.map(swap) }));
   const rest: Graph = { ...graph, inputs: [...graph.inputs.filter((input) => input !== ids), rows], nodes, outputs: graph.outputs.map(({ name, value }) => ({ name, value: swap(value) })), stages: graph.stages.map(({ name, value }) => ({ name, value: swap(value) })) };
   const storage = scales ? { kind: 'codes' as const, q: data, scales: operands[1]!, zeros: operands[2] } : { kind: 'float' as const, data };
   return { graph: eliminateDeadCode.run(rest), table: { input: rows.name, ids: ids.name, rows: data.shape[0]!, columns: result.type.shape.at(-1) as number, storage } };
