@@ -153,7 +153,7 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
         if (!verify && options.samples === undefined) return;
         const bundle = await openStaged(dir, manifest).catch((error: unknown) => Promise.reject(withoutRuntime(error)));
         try {
-          if (verify) verification = await runVerification(bundle.runner, referenceFor(precision, { original: model.program, reference: mustEqual, help, cases: isQuantized(precision) ? await realCases(samplesFile, await tokenizer(), model.program.metadata, reference) : undefined }), bundle.metadata, precision, reporter, options.signal);
+          if (verify) verification = await runVerification(bundle.runner, referenceFor(precision, { original: model.program, reference: mustEqual, help, cases: isQuantized(precision) ? await realCases(samplesFile, await tokenizer(), model.program.metadata, reference) : undefined }), { metadata: bundle.metadata, precision, accuracyLevel: forBackend.accuracyLevel, signal: options.signal }, reporter);
           if (verification?.passed === false) throw new VerificationFailed(verification);
           samples = await answerSamples(options, samplesFile, bundle, dir, reporter);
         } finally {

@@ -17,7 +17,7 @@ import type { Recorded } from '../verify/recording.ts';
 import { reportText } from '../verify/report.ts';
 import { runCase } from '../verify/run_case.ts';
 import { TOLERANCES } from '../verify/tolerances.ts';
-import { verifyProgram, type VerifyReport } from '../verify/verify.ts';
+import { verifyProgram, type VerifyOptions, type VerifyReport } from '../verify/verify.ts';
 import { answer } from './answer.ts';
 import type { Checkpoint } from './checkpoints/checkpoint.ts';
 import { openCheckpoint } from './checkpoints/index.ts';
@@ -216,7 +216,7 @@ describe('what the quality of 4 bits hides, the codes’ program shows', () => {
 });
 
 describe('pg2-tiny: random weights of width 64', () => {
-  async function verifyTiny(precision: Quantized, device = 'cpu', options: EmitChoices = {}): Promise<VerifyReport> {
+  async function verifyTiny(precision: Quantized, device = 'cpu', { roundedActivations = false, ...options }: EmitChoices & Pick<VerifyOptions, 'roundedActivations'> = {}): Promise<VerifyReport> {
     const tiny = await openCheckpoint('fixtures/pg2-tiny/hf');
     try {
       const { config, weights } = readCheckpoint(tiny);
@@ -224,7 +224,7 @@ describe('pg2-tiny: random weights of width 64', () => {
       const prepared = await prepare(of, precision);
       const all = syntheticCases(of.metadata);
       const { runner } = await write(onnx.emit(prepared.bundle, { precision, ...options }), device);
-      const report = await verifyProgram({ candidate: runner, reference: evaluatorRunner(prepared.reference), original: { model: evaluatorRunner(of), help: 'mixed or calibrated' }, metadata: of.metadata, cases: device === 'cpu' ? all : [{ ...all[0]!, maxNewTokens: 1 }], precision, stages: stageNames(of), invariants: device === 'cpu' });
+      const report = await verifyProgram({ candidate: runner, reference: evaluatorRunner(prepared.reference), original: { model: evaluatorRunner(of), help: 'mixed or calibrated' }, metadata: of.metadata, cases: device === 'cpu' ? all : [{ ...all[0]!, maxNewTokens: 1 }], precision, roundedActivations, stages: stageNames(of), invariants: device === 'cpu' });
       await runner.dispose();
       return report;
     } finally {
@@ -241,8 +241,10 @@ describe('pg2-tiny: random weights of width 64', () => {
     expect(failed(await verifyTiny('int4', 'cpu', { quantizedOps: 'qdq' }))).toEqual([QUALITY]);
   }, 120_000);
 
-  test('activations rounded to 8 bits are too far from it, which is why accuracy level 4 is asked for', async () => {
+  test('activations rounded to 8 bits are too far from it, which is why accuracy level 4 is asked for, and verified as such', async () => {
     expect(failed(await verifyTiny('int8', 'cpu', { accuracyLevel: 4 }))).toEqual(expect.arrayContaining(['image_features', 'prefill logits']));
+    const report = await verifyTiny('int8', 'cpu', { accuracyLevel: 4, roundedActivations: true });
+    expect(report.passed, reportText(report)).toBe(true);
   }, 120_000);
 
   itOnGpu('int8 passes by both links on webgpu', async () => {

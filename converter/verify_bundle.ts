@@ -9,7 +9,7 @@ import { verifyProgram, type Original, type VerifyReport } from '../verify/verif
 import type { Help, Precision } from '../verify/tolerances.ts';
 import { quantizeMatrix } from '../ir/quantize/quantize_matrix.ts';
 import type { QuantizeAlgorithm } from '../ir/quantize/scheme.ts';
-import type { Runner } from '../backends/backend.ts';
+import type { EmitOptions, Runner } from '../backends/backend.ts';
 import { backends, isBackendName } from '../backends/index.ts';
 import type { Program, ProgramMetadata } from '../ir/graph.ts';
 import { bundleTokenizer, openStaged } from './bundle_model.ts';
@@ -67,7 +67,7 @@ export async function verifyBundle({ bundle: dir, against, adapters, device, sig
   try {
     const bundle = await openStaged(dir, manifest, device);
     try {
-      return await runVerification(bundle.runner, reference, bundle.metadata, precision, reporter, signal);
+      return await runVerification(bundle.runner, reference, { metadata: bundle.metadata, precision, accuracyLevel: manifest.options.accuracyLevel, signal }, reporter);
     } finally {
       await bundle.dispose();
     }
@@ -76,10 +76,18 @@ export async function verifyBundle({ bundle: dir, against, adapters, device, sig
   }
 }
 
+/** What was converted, and how. */
+export interface Converted {
+  readonly metadata: ProgramMetadata;
+  readonly precision: Precision;
+  readonly accuracyLevel: EmitOptions['accuracyLevel'] | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Compares a runner with a reference, with progress. The report may say that it failed. */
-export function runVerification(candidate: Runner, reference: Omit<Reference, 'close'>, metadata: ProgramMetadata, precision: Precision, reporter: Reporter, signal?: AbortSignal): Promise<VerifyReport> {
+export function runVerification(candidate: Runner, reference: Omit<Reference, 'close'>, { metadata, precision, accuracyLevel, signal }: Converted, reporter: Reporter): Promise<VerifyReport> {
   return withSteps(reporter, 'verify', (onProgress) =>
-    verifyProgram({ candidate, ...(reference.runner && { reference: reference.runner }), ...(reference.original && { original: reference.original }), metadata, cases: reference.cases, precision, stages: reference.stages, onProgress, ...(signal && { signal }) }),
+    verifyProgram({ candidate, ...(reference.runner && { reference: reference.runner }), ...(reference.original && { original: reference.original }), metadata, cases: reference.cases, precision, roundedActivations: accuracyLevel === 4, stages: reference.stages, onProgress, ...(signal && { signal }) }),
   );
 }
 

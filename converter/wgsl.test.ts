@@ -10,7 +10,7 @@ import { runCase } from '../verify/run_case.ts';
 import { TOLERANCES, type Precision } from '../verify/tolerances.ts';
 import { verifyProgram } from '../verify/verify.ts';
 import { openBundle, type BundleModel } from './bundle_model.ts';
-import { convert } from './convert.ts';
+import { convert, type ConvertOptions } from './convert.ts';
 import { silentReporter } from './progress/reporter.ts';
 import { verifyOnDevice } from './testing/on_device.ts';
 import { readRecording, type Recording } from './testing/recording.ts';
@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-const make = async (checkpoint: string, precision: Precision) => (await convert({ checkpoint: `fixtures/${checkpoint}`, backend: 'wgsl', precision, out: join(root, `b${made++}`), verify: false }, silentReporter)).out;
+const make = async (checkpoint: string, precision: Precision, options: Partial<ConvertOptions> = {}) => (await convert({ checkpoint: `fixtures/${checkpoint}`, backend: 'wgsl', precision, out: join(root, `b${made++}`), verify: false, ...options }, silentReporter)).out;
 
 describe.each(['pg1-tiny', 'pg2-tiny'])('%s, fp32', (fixture) => {
   let recording: Recording;
@@ -79,5 +79,16 @@ describe.each<Precision>(['fp16', 'int8', 'int4'])('pg1-tiny, %s', (precision) =
     const report = await verifyBundle({ bundle: await make('pg1-tiny/hf', precision) }, silentReporter);
     expect(report.checks.length).toBeGreaterThan(8);
     expect(report.checks.filter(({ passed, output }) => !passed && output !== QUALITY), reportText(report)).toEqual([]);
+  }, 600_000);
+});
+
+describe.each<Precision>(['int8', 'int4'])('pg1-tiny, %s, accuracy level 4', (precision) => {
+  itOnGpu('rounds activations of new tokens to bytes, is verified as that, and would not pass as anything else', async () => {
+    const report = await verifyBundle({ bundle: await make('pg1-tiny/hf', precision, { accuracyLevel: 4 }) }, silentReporter);
+    expect(report.checks.filter(({ passed, output }) => !passed && output !== QUALITY), reportText(report)).toEqual([]);
+    const found = (output: string) => report.checks.filter((check) => check.output === output).map(({ metrics }) => metrics.relativeL2!);
+    const exact = TOLERANCES[precision]({ layers: 3, hiddenSize: 64 }).logits.find(({ metric }) => metric === 'relativeL2')!.atMost!;
+    for (const error of found('image_features')) expect(error).toBeLessThan(exact);
+    for (const error of found('greedy logits')) expect(error).toBeGreaterThan(100 * exact);
   }, 600_000);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Tensor } from '../ir/tensor.ts';
 import { checkLogits } from './check.ts';
-import { f16Ulp, f32MaxAbs, TOLERANCES, TOKEN_LENGTH, tolerancesOf } from './tolerances.ts';
+import { f16Ulp, f32MaxAbs, TOLERANCES, TOKEN_LENGTH, tolerancesOf, type Bound } from './tolerances.ts';
 
 const tiny = { layers: 3, hiddenSize: 64 };
 const gemma2b = { layers: 18, hiddenSize: 2048 };
@@ -37,6 +37,18 @@ test.each(['fp32', 'fp16', 'bf16', 'int8', 'int4', 'q4f16'] as const)('%s: every
   for (const { reason, atMost, atLeast } of [...imageFeatures, ...logits, ...embeddings, ...scores, ...against, TOKEN_LENGTH, stage]) {
     expect(reason.length).toBeGreaterThan(12);
     expect(atMost === undefined).not.toBe(atLeast === undefined);
+  }
+});
+
+test('rounded activations loosen what codes compute, within bounds that say why, and nothing else', () => {
+  for (const precision of ['fp32', 'fp16', 'bf16'] as const) expect(JSON.stringify(tolerancesOf(precision, tiny, { roundedActivations: true }))).toBe(JSON.stringify(tolerancesOf(precision, tiny)));
+  for (const precision of ['int8', 'int4', 'q4f16'] as const) {
+    const [exact, { imageFeatures, logits, embeddings, scores, stage, quality }] = [tolerancesOf(precision, tiny), tolerancesOf(precision, tiny, { roundedActivations: true })];
+    const l2 = (bounds: readonly Bound[]) => bounds.find(({ metric }) => metric === 'relativeL2')!.atMost!;
+    expect(l2(logits)).toBeGreaterThan(l2(exact.logits));
+    for (const bounds of [imageFeatures, logits, embeddings, scores]) expect(bounds.find(({ metric }) => metric === 'nonFinite')?.atMost).toBe(0);
+    for (const { reason } of [...imageFeatures, ...logits, ...embeddings, ...scores, stage]) expect(reason.length).toBeGreaterThan(12);
+    expect(quality!('none').bounds).toEqual(exact.quality!('none').bounds);
   }
 });
 

@@ -72,11 +72,12 @@ export function f16Ulp(x: number): number {
 }
 
 /**
- * The bounds for a model. A retriever's logits are compared as values only: training left the head of its backbone behind, so
+ * The bounds for a model, whose kernels may round activations to 8 bits before products by codes. A retriever's logits are compared as values only: training left the head of its backbone behind, so
  * no token leads by much, and nobody takes the one that leads.
  */
-export function tolerancesOf(precision: Precision, metadata: Pick<ProgramMetadata, 'layers' | 'hiddenSize' | 'retrievalWidth'>): Tolerances {
-  const tolerances = TOLERANCES[precision](metadata);
+export function tolerancesOf(precision: Precision, metadata: Pick<ProgramMetadata, 'layers' | 'hiddenSize' | 'retrievalWidth'>, { roundedActivations = false }: { readonly roundedActivations?: boolean } = {}): Tolerances {
+  const computed = TOLERANCES[precision](metadata);
+  const tolerances = roundedActivations && computed.quality ? { ...rounded(), quality: computed.quality } : computed;
   if (metadata.retrievalWidth === undefined) return tolerances;
   const values = (bounds: readonly Bound[]) => bounds.filter(({ metric }) => metric !== 'sameTop1');
   const { logits, quality } = tolerances;
@@ -162,6 +163,33 @@ function bf16(): Tolerances {
     scores: [FINITE, { metric: 'relativeL2', atMost: 8e-2, reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of' }],
     stage: { metric: 'relativeL2', atMost: 8e-2, reason: 'as for logits' },
     tieMargin: (logit) => Math.max(1e-3, 16 * f16Ulp(logit)),
+  };
+}
+
+/**
+ * Products by codes of activations that are rounded to signed bytes, with a scale for 32 of them. The largest of 32 normal numbers is 2.1 times
+ * their rms, a step of it 1/127 and the rms error of rounding 1/√12 of that: 0.5 % a product, where bf16 errs by 0.1 % in every op.
+ * What the codes cost is bounded apart (`quality`), and no wider for it.
+ */
+function rounded(): Tolerances {
+  const meanKld = 2e-3;
+  const relativeL2 = 8e-2;
+  return {
+    imageFeatures: [
+      FINITE,
+      { metric: 'relativeL2', atMost: 5e-2, reason: '0.5 % a product: √(27 layers · 4 products in a row) of them are 5 %; a tiny model is at 1.4 %' },
+      { metric: 'cosine', atLeast: 0.998, reason: '1 - cosine is half the square of the relative error: 1.3e-3 at its bound' },
+    ],
+    logits: [
+      FINITE,
+      { metric: 'meanKld', atMost: meanKld, reason: 'no more than codes of 8 bits may cost (llama.cpp’s published q8_0 of Llama 3 8B: 1.4e-3); tiny models are at 4e-4' },
+      { metric: 'sameTop1', atLeast: 0.975, reason: 'as for int8, whose divergence is as large' },
+      { metric: 'relativeL2', atMost: relativeL2, reason: 'the image features’ bound and as much again for the decoder, added as independent errors; tiny models are at 2.8 %' },
+    ],
+    embeddings: [FINITE, { metric: 'relativeL2', atMost: relativeL2, reason: 'as for logits; of vectors of length 1 it is their rms distance, in radians' }],
+    scores: [FINITE, { metric: 'relativeL2', atMost: relativeL2, reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of' }],
+    stage: { metric: 'relativeL2', atMost: relativeL2, reason: 'as for logits' },
+    tieMargin: () => 2 * Math.sqrt(meanKld),
   };
 }
 

@@ -23,6 +23,8 @@ export interface VerifyOptions {
   readonly metadata: ProgramMetadata;
   readonly cases: readonly VerifyCase[];
   readonly precision: Precision;
+  /** Whether the candidate's kernels may round activations to 8 bits before products by codes; default no. */
+  readonly roundedActivations?: boolean;
   /** Where to look when outputs differ (`stageNames` of the program); without, a failure is not located. */
   readonly stages?: StageNames;
   /** Whether the candidate must also agree with itself (`checkInvariants`, `checkRowsAlone`); default true. */
@@ -75,12 +77,12 @@ export interface VerifyReport {
  * vectors must be 0; logits are compared on metadata.vocabSize columns. @throws VerifyError when a case or a recording does not fit.
  */
 export async function verifyProgram(options: VerifyOptions): Promise<VerifyReport> {
-  const { candidate, reference, metadata, cases, precision, invariants = true, signal } = options;
+  const { candidate, reference, metadata, cases, precision, roundedActivations = false, invariants = true, signal } = options;
   const { original: before } = options;
   if (!reference && !before) throw new VerifyError('bad_case', 'neither a reference nor an original: nothing would be verified', 'pass one of them');
   if (cases.length === 0) throw new VerifyError('bad_case', 'no cases: nothing would be verified', 'pass at least one case');
   const started = performance.now();
-  const tolerances = tolerancesOf(precision, metadata);
+  const tolerances = tolerancesOf(precision, metadata, { roundedActivations });
   const model: Model = { runner: candidate, metadata };
   const quality = before && tolerances.quality?.(before.help);
   if (!reference && !quality) throw new VerifyError('bad_case', `${precision} has no bounds on quality: it must equal a reference`, 'pass the original as the reference');
