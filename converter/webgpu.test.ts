@@ -17,7 +17,7 @@ import { expectWithinRounding } from './testing/rounding.ts';
 import { verifyBundle } from './verify_bundle.ts';
 
 /*
- * SwiftShader, the software GPU, has no shader-f16, so it runs the fp32 bundle; an fp16 bundle needs a GPU with that feature.
+ * SwiftShader, the software GPU, has no shader-f16, so it runs the fp32 bundle; f16_gpu.test.ts runs the fp16 one on another.
  *
  * pg1-tiny and pg2-tiny are what both original implementations recorded. pg2-window has layers that lose sight of the picture, and
  * pg2-28b-tiny attention scores of 184 under a softcap of 50, which WebGPU's fused attention would ignore, and logits to 54. The
