@@ -20,20 +20,20 @@ test('every op that bundles may have is known, and so are its kernels', () => {
 });
 
 describe('what would fail when it is run fails when it is written, by name', () => {
-  const refused = (node: Partial<TfNode>, message: RegExp, table = kernelTable, profile: 'std' | 'packed' = 'std') =>
+  const expectRefusal = (node: Partial<TfNode>, message: RegExp, table = kernelTable, profile: 'std' | 'packed' = 'std') =>
     expect(() => checkOps(graphOf(node), profile, table)).toThrow(expect.objectContaining({ code: 'unsupported', place: { tensor: node.name ?? 'lm.0.q' }, message: expect.stringMatching(message) }));
 
-  test('an op that the executor does not know', () => refused({ op: 'Gelu' }, /graph g, node lm\.0\.q: Gelu\(.*\) would fail when it is run: the executor of tfjs 4\.22\.0 does not know it/));
-  test('one whose kernels are not known here', () => refused({ op: 'Einsum' }, /not known which kernels/));
-  test('the packed op where nobody registers it', () => refused({ op: PACKED_OP }, /the executor of tfjs 4\.22\.0 does not know it/));
+  test('an op that the executor does not know', () => expectRefusal({ op: 'Gelu' }, /graph g, node lm\.0\.q: Gelu\(.*\) would fail when it is run: the executor of tfjs 4\.22\.0 does not know it/));
+  test('one whose kernels are not known here', () => expectRefusal({ op: 'Einsum' }, /not known which kernels/));
+  test('the packed op where nobody registers it', () => expectRefusal({ op: PACKED_OP }, /the executor of tfjs 4\.22\.0 does not know it/));
   test('a kernel that a backend lacks', () => {
     const wasm = kernelTable.kernels.wasm.filter((kernel) => kernel !== 'BatchMatMul');
-    refused({}, /the wasm backend of tfjs 4\.22\.0 has no kernel BatchMatMul/, { ...kernelTable, kernels: { ...kernelTable.kernels, wasm } });
+    expectRefusal({}, /the wasm backend of tfjs 4\.22\.0 has no kernel BatchMatMul/, { ...kernelTable, kernels: { ...kernelTable.kernels, wasm } });
   });
   test('a backend that the profile does not run on may lack it', () => {
     const webgl = kernelTable.kernels.webgl.filter((kernel) => kernel !== 'BatchMatMul');
     const table = { ...kernelTable, kernels: { ...kernelTable.kernels, webgl } };
-    refused({}, /webgl/, table);
+    expectRefusal({}, /webgl/, table);
     expect(() => checkOps(graphOf({}), 'packed', table)).not.toThrow();
   });
   test.each<[Partial<TfNode>, RegExp]>([
@@ -43,5 +43,5 @@ describe('what would fail when it is run fails when it is written, by name', () 
     [{ op: 'GatherV2', inputTypes: [float, float] }, /indices of int32/],
     [{ op: 'TensorScatterUpdate', inputTypes: [float, float, float] }, /int32 indices/],
     [{ op: 'Transpose', inputTypes: [{ dtype: 'float32', rank: 7 }], output: { dtype: 'float32', rank: 7 } }, /no more than 6 axes, not 7/],
-  ])('types that a kernel does not take: %j', (node, message) => refused(node, message));
+  ])('types that a kernel does not take: %j', (node, message) => expectRefusal(node, message));
 });
