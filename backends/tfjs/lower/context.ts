@@ -122,19 +122,19 @@ export class LoweringContext {
     return operand;
   }
 
-  /** Equal ones are stored once. */
+  /** For kernels; equal ones are stored once. */
   literal(dtype: DType, shape: readonly number[], values: readonly number[], hint = 'const'): Operand {
     return this.#literalTensor(tensorOf(dtype, shape, values), hint);
   }
 
-  /** An int32 vector, for shapes, axes and bounds. */
+  /** An int32 vector that the host reads, for shapes, axes and bounds: no kernel may take it, since WebGPU moves to the device what one takes. */
   ints(...values: readonly number[]): Operand {
-    return this.literal('i32', [values.length], values, `ints_${values.join('_').replaceAll('-', 'm')}`);
+    return this.#literalTensor(tensorOf('i32', [values.length], values), `ints_${values.join('_').replaceAll('-', 'm')}`, 'host');
   }
 
-  /** An int32 scalar. */
+  /** An int32 scalar that the host reads: see `ints`. */
   int(value: number): Operand {
-    return this.literal('i32', [], [value], `int_${String(value).replaceAll('-', 'm')}`);
+    return this.#literalTensor(tensorOf('i32', [], [value]), `int_${String(value).replaceAll('-', 'm')}`, 'host');
   }
 
   /** Names of weights by the data that they were made of. */
@@ -163,9 +163,9 @@ export class LoweringContext {
     return { name, dtype, rank };
   }
 
-  #literalTensor(tensor: Tensor, hint: string): Operand {
+  #literalTensor(tensor: Tensor, hint: string, reader: 'host' | 'kernels' = 'kernels'): Operand {
     const dtype: DType = { float32: 'f32', int32: 'i32', bool: 'bool' }[tfDType(tensor.dtype)] as DType;
-    const key = `${dtype}[${tensor.shape.join()}]${Array.from(tensor.data, (x) => (Object.is(x, -0) ? '-0' : String(x))).join()}`;
+    const key = `${reader} ${dtype}[${tensor.shape.join()}]${Array.from(tensor.data, (x) => (Object.is(x, -0) ? '-0' : String(x))).join()}`;
     const known = this.#literals.get(key);
     if (known) return known;
     const data = tensorData(tensorOf(dtype, tensor.shape, tensor.data));

@@ -10,9 +10,6 @@ import { inColumns, rowsOf, transposeOf } from './products.ts';
 import { reshaped } from './shapes.ts';
 import { dtypes } from '../../../ir/dtypes/index.ts';
 
-
-
-
 /** A matrix in blocks of codes, unread. */
 interface Blocks {
   readonly q: TensorData;

@@ -55,7 +55,9 @@ export function lowerTakeLast(context: LoweringContext, node: NodeOf<'take_last'
 
 /** As a tensor of its own: kernels compute with it. */
 export function lowerDimValue(context: LoweringContext, node: NodeOf<'dim_value'>): void {
-  const size = context.sizes.fresh(node.attrs.dim);
+  const { dim } = node.attrs;
+  if (typeof dim === 'number') return context.alias(node.outputs[0]!, context.literal('i32', [], [dim], node.outputs[0]!.name));
+  const size = context.sizes.fresh(dim);
   context.emit('Identity', [size], node.outputs[0]!, typed(size));
 }
 
