@@ -9,8 +9,8 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: '100%',
     // generous, since compiling shaders on two busy cores is slow: a time-out is there to end a hang
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     reporters: ['default', new TallyReporter()],
   },
 });
