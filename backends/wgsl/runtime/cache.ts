@@ -1,3 +1,5 @@
+import type { Hasher } from './hash.ts';
+
 /** What this module uses of a FileSystemDirectoryHandle: the browser's own file system (OPFS), or a folder that the user opened. */
 export interface CacheDirectory {
   getDirectoryHandle(name: string, options: { readonly create: boolean }): Promise<CacheDirectory>;
@@ -35,11 +37,14 @@ export class ShardCache {
     this.#folder = this.#open(directory);
   }
 
-  /** The bytes of a shard; undefined when they are not here as they should be. */
-  async read(sha256: string, byteLength: number): Promise<AsyncIterable<Uint8Array> | undefined> {
+  /**
+   * The bytes of a shard; undefined when they are not here as they should be. They are read twice, since a device that has got wrong
+   * ones could not be given others: once for `hasher`, which is as fast as a disk, and once more.
+   */
+  async read(sha256: string, byteLength: number, hasher: Hasher): Promise<AsyncIterable<Uint8Array> | undefined> {
     const folder = await this.#folder;
     const file = await folder?.getFileHandle(sha256).then((handle) => handle.getFile()).catch(() => undefined);
-    if (file?.size !== byteLength) return undefined;
+    if (file?.size !== byteLength || (await hashOf(file, hasher)) !== sha256) return undefined;
     this.report.hits++;
     return pieces(file);
   }
@@ -99,6 +104,16 @@ function browserStorage(): Promise<CacheDirectory> {
   const { storage } = (globalThis as { readonly navigator?: { readonly storage?: { getDirectory?(): Promise<CacheDirectory> } } }).navigator ?? {};
   if (!storage?.getDirectory) throw new Error('there is no file system of the browser (OPFS) here');
   return storage.getDirectory();
+}
+
+/** Undefined for a file that does not read. */
+async function hashOf(file: Blob, hasher: Hasher): Promise<string | undefined> {
+  try {
+    for await (const piece of pieces(file)) hasher.update(piece);
+  } catch {
+    return undefined;
+  }
+  return hasher.digest();
 }
 
 async function* pieces(blob: Blob): AsyncGenerator<Uint8Array> {

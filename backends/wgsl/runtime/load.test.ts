@@ -182,12 +182,16 @@ describe('what is kept', () => {
     expect(requests.filter((request) => request.startsWith('weights'))).toHaveLength(2);
   });
 
-  itOnGpu('nothing that is damaged; a file of another length is not used', async () => {
+  itOnGpu('nothing that is damaged; a file of another length, or with a flipped bit, is not used', async () => {
     const cache = new MemoryDirectory();
     await expectRefusal(spoilt('weights/1.bin', flipped), { code: 'damaged' }, { cache });
     expect(cache.files.size).toBe(1);
     for (const [name] of cache.files) cache.files.set(name, new Blob(['short']));
     expect((await expectWorks(folder, { cache })).info.cache).toMatchObject({ hits: 0, stored: 2 });
+    const [[name, whole]] = [...cache.files] as [[string, Blob]];
+    cache.files.set(name, new Blob([flipped(new Uint8Array(await whole.arrayBuffer()))]));
+    expect((await expectWorks(folder, { cache })).info.cache).toEqual({ hits: 1, stored: 1, problem: undefined });
+    expect((await expectWorks(folder, { cache })).info.cache).toEqual({ hits: 2, stored: 0, problem: undefined });
   });
 
   itOnGpu('nothing where there is no room or no such file system: it says so and goes on', async () => {
@@ -287,5 +291,26 @@ describe('faults', () => {
     });
     const later = new AbortController();
     await expectRefusal(url, reason, { signal: later.signal });
+  });
+
+  itOnGpu('an abort, and a damaged shard, while shaders compile: nobody waits for the compiler, and no more shaders begin', async () => {
+    const [AT_ONCE, PIPELINES] = [8, 50];
+    let begun = 0;
+    const gpu = countedGpu();
+    const device = await (await gpu.requestAdapter())!.requestDevice();
+    const stop = new AbortController();
+    const reason = new Error('no more');
+    // a compiler that never ends
+    device.createComputePipelineAsync = () => {
+      if (++begun === AT_ONCE) setTimeout(() => stop.abort(reason), 0);
+      return new Promise(() => {});
+    };
+    const many = await toyBundle((plan) => ({ ...plan, pipelines: Array.from({ length: PIPELINES }, (_, i) => plan.pipelines[i % plan.pipelines.length]!) }));
+    await expectRefusal(asBlobs(many), reason, { device, signal: stop.signal });
+    expect(begun).toBe(AT_ONCE);
+    await expectRefusal(asBlobs(new Map([...many, ['weights/1.bin', flipped(files.get('weights/1.bin')!.slice())]])), { code: 'damaged' }, { device });
+    expect(begun).toBeLessThanOrEqual(2 * AT_ONCE);
+    device.destroy();
+    expect(gpu.live()).toEqual([]);
   });
 });

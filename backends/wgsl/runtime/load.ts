@@ -111,10 +111,10 @@ interface ShardReading {
   readonly signal: AbortSignal;
 }
 
-/** A shard from where it is nearest. What the cache holds was checked when it was written. */
+/** A shard from where it is nearest. What the cache holds and is not as it should be is fetched and kept again. */
 async function* shardBytes(source: BundleSource, shard: Shard, { shards, newHasher, signal }: ShardReading): AsyncGenerator<Uint8Array> {
   const { path, byteLength, sha256: hash } = shard;
-  const cached = await shards.read(hash, byteLength);
+  const cached = await shards.read(hash, byteLength, newHasher(byteLength));
   if (cached) return yield* cached;
   yield* shards.keep(hash, verified(source, shard, source.stream(path, byteLength, signal), newHasher(byteLength)));
 }

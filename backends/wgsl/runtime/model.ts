@@ -1,6 +1,7 @@
 import type { ModelFacts } from '../../client/model_facts.ts';
 import { CAPACITY, type PlannedValue } from '../bundle/plan.ts';
 import { RuntimeError } from '../../client/errors.ts';
+import { orAbort } from './aborting.ts';
 import type { Counters, Executor, ReadTensor } from './executor.ts';
 import type { DeviceMemory } from './memory.ts';
 import { profilePhase, type StepTime } from './profile.ts';
@@ -250,20 +251,4 @@ export class DeviceModel {
 function lastAxis({ plan }: Executor, name: string): number {
   const value = plan.phases.flatMap((phase): readonly PlannedValue[] => phase.outputs).find((output) => output.name === name);
   return value!.shape.at(-1)!.constant;
-}
-
-async function orAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work;
-  signal.throwIfAborted();
-  let stop = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', stop, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-    work.catch(() => {});
-  }
 }

@@ -1,5 +1,7 @@
 import type { Access, Pipeline, Plan } from '../bundle/plan.ts';
 import { RuntimeError } from '../../client/errors.ts';
+import { orAbort } from './aborting.ts';
+import { atMost } from './at_most.ts';
 
 export interface StepPipeline {
   readonly pipeline: GPUComputePipeline;
@@ -21,7 +23,13 @@ export interface PipelineOptions {
   readonly signal: AbortSignal;
 }
 
-/** All pipelines of a plan, compiled side by side. @throws RuntimeError `missing_feature`, `bad_shader` with the compiler's message */
+/** Pipelines that compile at once: enough for the threads of a browser's compiler. What has begun cannot be taken back, and holds up whoever loads next. */
+const AT_ONCE = 8;
+
+/**
+ * All pipelines of a plan, compiled side by side. What compiles when the signal comes is not waited for.
+ * @throws RuntimeError `missing_feature`, `bad_shader` with the compiler's message; the signal's reason
+ */
 export async function createPipelines(device: GPUDevice, plan: Plan, { readShader, language = new Set(), signal }: PipelineOptions): Promise<{ pipelines: StepPipeline[]; choices: PipelineChoice[] }> {
   const modules = new Map<number, Promise<GPUShaderModule>>();
   const layouts = new Map<string, GPUBindGroupLayout>();
@@ -36,19 +44,25 @@ export async function createPipelines(device: GPUDevice, plan: Plan, { readShade
     layouts.set(key, known);
     return known;
   };
+  const compiler = atMost(AT_ONCE);
+  const compiled = (descriptor: GPUComputePipelineDescriptor): Promise<GPUComputePipeline> =>
+    compiler(() => {
+      signal.throwIfAborted();
+      return orAbort(device.createComputePipelineAsync(descriptor), signal);
+    });
   const has = new Set([...device.features, ...language]);
   const choices = plan.pipelines.map((pipeline) => choose(has, plan, pipeline));
   const made = await Promise.all(
     plan.pipelines.map(async ({ access }, i) => {
       const { variant } = choices[i]!;
       const module = await moduleOf(variant.shader);
-      signal.throwIfAborted();
       const layout = layoutOf(access);
       const label = plan.shaders[variant.shader]!.path;
       try {
-        const pipeline = await device.createComputePipelineAsync({ label, layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }), compute: { module, entryPoint: 'main' } });
+        const pipeline = await compiled({ label, layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }), compute: { module, entryPoint: 'main' } });
         return { pipeline, layout };
       } catch (cause) {
+        signal.throwIfAborted();
         const { messages } = await module.getCompilationInfo();
         const said = messages.filter((m) => m.type === 'error').map((m) => `line ${m.lineNum}: ${m.message}`).join('; ');
         throw new RuntimeError('bad_shader', `${label} does not compile here${said && `: ${said}`}`, undefined, { cause });
