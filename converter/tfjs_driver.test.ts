@@ -116,6 +116,29 @@ describe.each(['pg1-tiny', 'pg2-tiny'])('%s', (fixture) => {
   }, 120_000);
 });
 
+describe('a model that is loaded reads no file: rows of the embedding come out of the head', () => {
+  it.each<readonly [string, Precision, TfDevice]>([['pg1-tiny', 'fp32', 'cpu'], ['shapes', 'int8', 'wasm'], ['shapes', 'int4', 'cpu']])('%s %s on %s', expectFilesUnread, 120_000);
+  itOnGpu('shapes int4 on webgpu', () => expectFilesUnread('shapes', 'int4', 'webgpu'), 300_000);
+
+  async function expectFilesUnread(fixture: string, precision: Precision, device: TfDevice): Promise<void> {
+    const bundle = await bundleOf(`${fixture}/hf`, precision);
+    const dir = join(root, `gone-${fixture}-${precision}-${device}`);
+    await cp(bundle, dir, { recursive: true });
+    const tokensOf = async (model: Model) => {
+      await model.prefill({ rows: [[model.facts.bosTokenId, 5, 7, 11]], maxNewTokens: 6 });
+      const all: (number | undefined)[] = [];
+      for await (const [token] of model.decode({ stopTokenIds: [] })) all.push(token);
+      model.dispose();
+      return all;
+    };
+    const model = await load(dir, { tf: await nodeTfjs(device) });
+    await rm(dir, { recursive: true });
+    const tokens = await tokensOf(model);
+    expect(tokens).toHaveLength(6);
+    expect(tokens).toEqual(await tokensOf(await load(bundle, { tf: await nodeTfjs('cpu') })));
+  }
+});
+
 describe('sampling', () => {
   it('is greedy for the best token alone, the same for a seed, and another for others', async () => {
     const tf = await nodeTfjs('cpu');
@@ -145,8 +168,9 @@ describe('a bundle that is damaged is an error by name, and nothing stays in tfj
     change(json);
     await writeFile(path, JSON.stringify(json));
   };
-  type Plan = { version: number; graphs: { parts: { folder: string }[] }[]; files: { path: string; bytes: number }[] };
-  type ModelJson = { modelTopology: { node: { op: string; name: string }[] }; weightsManifest: { paths: string[]; weights: { shape: number[] }[] }[] };
+  type Plan = { version: number; graphs: { name: string; parts: { folder: string; inputs: string[] }[]; tables: { runs: { rows: number; storage: { weight: string } }[] }[] }[]; files: { path: string; bytes: number }[] };
+  const graphOf = ({ graphs }: Plan, name: string) => graphs.find((graph) => graph.name === name)!;
+  type ModelJson = { modelTopology: { node: { op: string; name: string; input: string[] }[] }; weightsManifest: { paths: string[]; weights: { shape: number[] }[] }[] };
   const cases: readonly (readonly [string, Damage, string, RegExp])[] = [
     ['a shard is missing', (dir) => rm(join(dir, 'decoder_00/weights_00.bin')), 'not_found', /decoder_00\/weights_00\.bin/],
     ['a shard is short', (dir) => truncate(join(dir, 'decoder_01/weights_00.bin'), 100), 'damaged', /decoder_01\/weights_00\.bin should have \d+ bytes: it ends within/],
@@ -155,6 +179,11 @@ describe('a bundle that is damaged is an error by name, and nothing stays in tfj
     ['a folder leaves the bundle', edit('tfjs.json', (json: Plan) => void (json.graphs[0]!.parts[0]!.folder = '../other')), 'damaged', /a path below the bundle/],
     ['a shape does not match its bytes', edit('decoder_00/model.json', (json: ModelJson) => void json.weightsManifest[0]!.weights.find(({ shape }) => shape.length === 2)!.shape[0]!++), 'damaged', /decoder_00\/weights_00\.bin has \d+ bytes, and its weights .* need \d+/],
     ['an op is unknown', edit('decoder_00/model.json', (json: ModelJson) => void (json.modelTopology.node.find(({ op }) => op === 'Softmax')!.op = 'Sofmax')), 'damaged', /decoder_00\/model\.json: node \S+ is an unknown op, Sofmax/],
+    ['a node needs one that is not there', edit('decoder_00/model.json', (json: ModelJson) => void (json.modelTopology.node.find(({ op }) => op === 'Softmax')!.input[0] = 'nobody')), 'damaged', /decoder_00\/model\.json: node \S+ needs nobody, which is not there/],
+    ['a part needs what nothing makes', edit('tfjs.json', (json: Plan) => void graphOf(json, 'decoder').parts[1]!.inputs.push('nobody')), 'damaged', /tfjs\.json: decoder_01 needs "nobody", which nothing before it makes/],
+    ['a part does not get what it needs', edit('tfjs.json', (json: Plan) => void graphOf(json, 'decoder').parts[1]!.inputs.pop()), 'damaged', /decoder_01\/model\.json needs "\S+", which tfjs\.json does not give it/],
+    ['rows of the embedding are under another name', edit('tfjs.json', (json: Plan) => void (graphOf(json, 'embed_tokens').tables[0]!.runs[0]!.storage.weight = 'nobody')), 'damaged', /rows of \S+ should be in head_00 under "nobody"/],
+    ['there are fewer rows than it says', edit('tfjs.json', (json: Plan) => void graphOf(json, 'embed_tokens').tables[0]!.runs[0]!.rows++), 'damaged', /\d+ rows of \S+ should be in head_00/],
     ['it is of a later version', edit('tfjs.json', (json: Plan) => void (json.version = 2)), 'newer_version', /version 2/],
     ['the plan is no JSON', (dir) => writeFile(join(dir, 'tfjs.json'), '{'), 'damaged', /tfjs\.json is no JSON/],
     ['there is no plan', (dir) => rm(join(dir, 'tfjs.json')), 'not_found', /tfjs\.json/],
@@ -166,6 +195,16 @@ describe('a bundle that is damaged is an error by name, and nothing stays in tfj
     await damage(dir);
     await withoutLeak('cpu', async (tf) => {
       await expect(load(dir, { tf })).rejects.toThrow(expect.objectContaining({ name: 'RuntimeError', code, message: expect.stringMatching(message) }));
+    });
+  });
+
+  it('so is a dispose while it is at work', async () => {
+    const bundle = await bundleOf('pg1-tiny/hf', 'fp32');
+    await withoutLeak('cpu', async (tf) => {
+      const model = await load(bundle, { tf });
+      const reading = model.prefill({ rows: [[2, 5]] });
+      model.dispose();
+      await expect(reading).rejects.toThrow(expect.objectContaining({ code: 'disposed' }));
     });
   });
 

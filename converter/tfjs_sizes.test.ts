@@ -44,6 +44,8 @@ describe('paligemma-3b-224', () => {
     expect(loaded).toBeLessThan(1.07 * stored);
     expect(peak - loaded).toBeLessThanOrEqual(256 * MIB);
     expect(parts.map(({ folder }) => folder)).toContain('vision');
+    // what every layer reads is in one part, and its rows are handed on
+    expect([...bundle.parts.values()].flatMap(({ weights }) => weights).filter(({ spec }) => spec.name.startsWith('rope.'))).toHaveLength(2);
     const [table] = bundle.plan.graphs.find(({ name }) => name === 'embed_tokens')!.tables;
     expect(table!.weights).toEqual([]);
     expect(table!.runs.map(({ folder }) => folder)).toEqual(bundle.plan.graphs.find(({ name }) => name === 'decoder')!.parts.map(({ folder }) => folder).filter((folder) => folder.startsWith('head_')));

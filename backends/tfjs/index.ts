@@ -29,7 +29,7 @@ export const tfjs: Backend = {
   choices: ['layersPerGraph'],
   refusal: (precision, target) => ({ bf16: NO_BF16, q4f16: NO_HALF_ACTIVATIONS, ...REFUSED[profileOf(target)] })[precision],
   defaultTarget: (precision) => (precision === 'int4' ? 'packed' : 'std'),
-  codes: (target) => (profileOf(target) === 'std' ? { perChannel: true } : { int4Block: 128, mixed: 'none' }),
+  codes: (target) => (profileOf(target) === 'std' ? { perChannel: true } : { int4Block: 64, mixed: 'none' }),
   floatZeros: false,
   narrowing: (dtype) => (dtype === 'f16' ? 'store' : NO_BF16),
   emit: (program, { precision, target, layersPerGraph }) => emit(program, { precision, profile: profileOf(target), ...(layersPerGraph !== undefined && { layersPerGraph }) }),

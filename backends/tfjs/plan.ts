@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod/mini';
 
 /** What the driver reads first: which graph models there are, and how they belong together. */
 export const PLAN_PATH = 'tfjs.json';
@@ -6,8 +6,8 @@ export const PLAN_PATH = 'tfjs.json';
 export const PLAN_VERSION = 1;
 
 /** A relative path below the bundle, with `/`. */
-const path = z.string().regex(/^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))[^\\:]+$/, 'a path below the bundle');
-const count = z.number().int().nonnegative();
+const path = z.string().check(z.regex(/^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))[^\\:]+$/, 'a path below the bundle'));
+const count = z.int().check(z.nonnegative());
 /** Numbers, or sizes by name: `batch_size`, `2*seq`. */
 const shape = z.array(z.union([count, z.string()]));
 const port = z.strictObject({ name: z.string(), dtype: z.enum(['float32', 'int32', 'bool']), shape });
@@ -17,22 +17,22 @@ export const weightSpec = z.looseObject({
   name: z.string(),
   shape: z.array(count),
   dtype: z.enum(['float32', 'int32', 'bool']),
-  quantization: z.looseObject({ dtype: z.enum(['uint8', 'float16']), scale: z.number().optional(), min: z.number().optional() }).optional(),
+  quantization: z.optional(z.looseObject({ dtype: z.enum(['uint8', 'float16']), scale: z.optional(z.number()), min: z.optional(z.number()) })),
 });
 export type WeightSpec = z.infer<typeof weightSpec>;
 
 /** Weights one after the other in the bytes of `paths`, one after the other. */
-export const weightGroup = z.looseObject({ paths: z.array(path).min(1), weights: z.array(weightSpec) });
+export const weightGroup = z.looseObject({ paths: z.array(path).check(z.minLength(1)), weights: z.array(weightSpec) });
 export type WeightGroup = z.infer<typeof weightGroup>;
 
 /** How rows of a table are stored, by the names of weights: floats, or codes with scales (and zero points) of blocks. */
 const storage = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('float'), weight: z.string() }),
-  z.strictObject({ kind: z.literal('codes'), bits: z.union([z.literal(4), z.literal(8)]), block: count, codes: z.string(), scales: z.string(), zeros: z.string().optional() }),
+  z.strictObject({ kind: z.literal('codes'), bits: z.union([z.literal(4), z.literal(8)]), block: count, codes: z.string(), scales: z.string(), zeros: z.optional(z.string()) }),
 ]);
 
 /** Rows of a table from `firstRow` on; those that no run has are 0. `folder` is the part whose weights they are, or absent: they are the table's own. */
-const run = z.strictObject({ firstRow: count, rows: count, folder: path.optional(), storage });
+const run = z.strictObject({ firstRow: count, rows: count, folder: z.optional(path), storage });
 export type TableRun = z.infer<typeof run>;
 
 const table = z.strictObject({ input: z.string(), ids: z.string(), rows: count, columns: count, runs: z.array(run), weights: z.array(weightGroup) });
@@ -43,7 +43,7 @@ const graph = z.strictObject({
   /** What the whole takes and gives, before joins. */
   inputs: z.array(port),
   outputs: z.array(port),
-  parts: z.array(z.strictObject({ folder: path, inputs: z.array(z.string()), outputs: z.array(z.string()) })).min(1),
+  parts: z.array(z.strictObject({ folder: path, inputs: z.array(z.string()), outputs: z.array(z.string()) })).check(z.minLength(1)),
   /** Outputs in pieces along an axis, with the index and the value of the largest element of each piece. */
   joins: z.array(z.strictObject({ output: z.string(), axis: count, pieces: z.array(z.string()), rows: z.array(count) })),
   caches: z.array(z.strictObject({ past: z.string(), present: z.string() })),
@@ -66,10 +66,10 @@ const facts = z.strictObject({
   eosTokenId: count,
   padTokenId: count,
   maxPositions: count,
-  retrievalWidth: count.optional(),
+  retrievalWidth: z.optional(count),
 });
 
-const plan = z.strictObject({ version: z.literal(PLAN_VERSION), profile: z.enum(['std', 'packed']), precision: z.string(), model: facts, graphs: z.array(graph).min(1), files: z.array(z.strictObject({ path, bytes: count })) });
+const plan = z.strictObject({ version: z.literal(PLAN_VERSION), profile: z.enum(['std', 'packed']), precision: z.string(), model: facts, graphs: z.array(graph).check(z.minLength(1)), files: z.array(z.strictObject({ path, bytes: count })) });
 export type TfjsPlan = z.infer<typeof plan>;
 
 /** What is wrong with a plan: of a later version, or not what it should be. */

@@ -7,7 +7,6 @@ import type { Engine } from './driver/engine.ts';
 import type { PartedGraph } from './driver/parted_graph.ts';
 import type { Tensor as TfTensor } from './driver/tfjs.ts';
 import type { TfDType } from './graph.ts';
-import { withErrorScopes } from './packed/error_scopes.ts';
 import { resized } from './axes.ts';
 
 /** What the outside calls element types: integers of the IR have 64 bits. */
@@ -81,7 +80,7 @@ export class TfjsRunner implements Runner {
       }
       const names = plan.outputs.flatMap(({ name }) => plan.joins.find(({ output }) => output === name)?.pieces ?? [name]);
       const wanted = [...new Set([...names, ...stages.filter((stage) => graph.hasStage(stage))])];
-      const results = await withErrorScopes(tf, () => graph.run(feeds, wanted));
+      const results = await this.#engine.run(graph, feeds, wanted);
       made.push(...Object.values(results));
       const read = async (name: string): Promise<Tensor> => {
         const { shape, dtype } = results[name]!;

@@ -9,7 +9,7 @@ export interface CommandResult {
 }
 
 /** Of `--device`. */
-export const DEVICE_HELP = 'where to run: cpu or webgpu for onnx, webgpu for wgsl (default: the first)';
+export const DEVICE_HELP = 'where to run: cpu or webgpu for onnx; cpu, wasm or webgpu for tfjs; webgpu for wgsl (default: the first)';
 
 export function jsonOption(): Option {
   return new Option('--json', 'print one JSON text on stdout, and everything else on stderr');

@@ -125,12 +125,21 @@ test('a bundle from elsewhere is judged beside an fp32 bundle that the evaluator
   expect(text, 'by the targets that it is told to have').toMatch(/^missed: called-fp16: meanKld is .* at most 0.04 /m);
 });
 
+test('--device is where bundles run, and a backend that has none of the name is told', async () => {
+  const out = await folder();
+  const { code, out: text } = await pgconv('quality', 'fixtures/pg1-tiny/hf', '--backends', 'tfjs,onnx', '--dtypes', 'fp32', '--limit', '1', '--device', 'wasm', '--out', out, '--json');
+  const report = schema.parse(JSON.parse(text));
+  expect(code).toBe(1);
+  expect(report.variants.map(({ runtime }) => runtime)).toEqual([expect.stringMatching(/^tfjs .* wasm/)]);
+  expect(report.failures).toMatchObject([{ code: 'unknown_device', message: expect.stringContaining('onnx has no device "wasm"') }]);
+});
+
 test('a checkpoint without cases is measured on built-in pictures; what does not run is told, and the rest is measured', async () => {
   const out = await folder();
   const broken = join(out, 'broken');
   await convert({ checkpoint: 'fixtures/pg1-tiny/bv_f32.npz', backend: 'onnx', precision: 'fp16', out: broken, verify: false }, silentReporter);
   await rm(join(broken, 'onnx', 'decoder_model_merged_fp16.onnx'));
-  const { code, out: text } = await pgconv('quality', 'fixtures/pg1-tiny/bv_f32.npz', '--dtypes', 'fp16', '--bundle', broken, '--limit', '1', '--out', out, '--json');
+  const { code, out: text } = await pgconv('quality', 'fixtures/pg1-tiny/bv_f32.npz', '--dtypes', 'fp16', '--bundle', broken, '--limit', '1', '--out', out, '--device', 'cpu', '--json');
   const report = schema.parse(JSON.parse(text));
   expect(code).toBe(1);
   expect(report.cases).toMatchObject({ source: 'built-in', count: 1, withTruth: 0 });

@@ -8,12 +8,13 @@ import { offered } from '../quality/offered.ts';
 import type { GivenBundle } from '../quality/quality_run.ts';
 import { ALGORITHMS, parseDtype, variantsOf, type DtypeSpec, type VariantSettings } from '../quality/variant.ts';
 import { json, type Io } from './io.ts';
-import { ADAPTER_HELP, adapterSources, checkpointOf, jsonOption, MODEL_HELP, wholeNumber, withAdapters, withModelOptions, type AdapterFlags, type CommandResult, type ModelFlags } from './options.ts';
+import { ADAPTER_HELP, adapterSources, checkpointOf, DEVICE_HELP, jsonOption, MODEL_HELP, wholeNumber, withAdapters, withModelOptions, type AdapterFlags, type CommandResult, type ModelFlags } from './options.ts';
 
 interface Flags extends ModelFlags, AdapterFlags, VariantSettings {
   readonly dtypes: readonly DtypeSpec[];
   readonly backends: readonly BackendName[];
   readonly bundle?: readonly GivenBundle[];
+  readonly device?: string;
   readonly samples?: string;
   readonly limit?: number;
   readonly tokenizer?: string;
@@ -30,7 +31,7 @@ const DEFAULT_SPECS = dtypesOf(DEFAULT_DTYPES);
 
 const HELP = `
 What is done: the checkpoint is converted to every dtype in every backend, one after another, into a temporary folder; each bundle
-runs in its own runtime (onnx on the cpu, wgsl on WebGPU), beside the f32 model, and is removed. Nothing is verified but measured: use it to choose.
+runs in its own runtime (onnx and tfjs on the cpu, wgsl on WebGPU, or on --device), beside the f32 model, and is removed. Nothing is verified but measured: use it to choose.
 
 What is measured, on every picture and prompt of a file (eval.json beside the checkpoint; else four built-in ones):
   teacher-forced   the model reads the prompt and then the original's answer, whatever it would say itself; at every position of
@@ -61,6 +62,7 @@ Examples:
   pgconv quality ./paligemma-3b-mix-224 --dtypes fp16,int8,int4 --samples eval.json --limit 50 --out reports/mix-224
   pgconv quality fixtures/shapes --dtypes int4,int4+rtn,int4+mixed=none,int4+rtn+mixed=none,int4+calibrate=photos
   pgconv quality fixtures/shapes --dtypes int4 --bundle int4=made-elsewhere --keep --out reports/shapes
+  pgconv quality fixtures/shapes --backends tfjs --dtypes fp16 --device webgpu
   pgconv quality fixtures/shapes --markdown docs/quality.md`;
 
 /** `pgconv quality`. */
@@ -74,6 +76,7 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
     .option('--mixed <how>', 'which weights get more bits, likewise: none, auto or a file (default: that of convert)')
     .option('--calibrate <set>', 'what activations are looked at, likewise: none, default (the built-in pictures) or a folder (default: that of convert)')
     .option('--bundle <[dtype=]dir>', 'measure a bundle too that was made before, or elsewhere, by the targets of its own dtype or of this one; may be given again', (text: string, before?: readonly GivenBundle[]) => [...(before ?? []), givenBundle(text)])
+    .option('--device <name>', DEVICE_HELP)
     .option('--samples <file>', 'pictures, prompts and answers (default: eval.json beside the checkpoint)')
     .option('--limit <n>', 'measure on so many of them, those with different prompts first', wholeNumber(1))
     .option('--tokenizer <file>', 'a tokenizer.json or a SentencePiece tokenizer.model, for checkpoints that have none')

@@ -65,7 +65,7 @@ function madeElsewhere({ dir, precision: told }: GivenBundle, { backend, precisi
 
 async function measureFolder(run: QualityRun, { answers, summary }: RecordedReference, variant: Variant, dir: string): Promise<VariantResult> {
   const { program, cases, reporter, options } = run;
-  const model = await openBundle(dir);
+  const model = await openBundle(dir, options.device);
   const progress = reporter.stage(`measure ${variant.label}`, { unit: 'steps', total: cases.length });
   try {
     const { tieMargin } = TOLERANCES[variant.precision](program.metadata);

@@ -28,6 +28,8 @@ export interface QualityOptions extends ModelSource {
   readonly baseline?: ReferenceKind;
   /** For a bundle as the reference: cases on which it is compared with the evaluator; default as many as are affordable. */
   readonly checkedCases?: number;
+  /** Where bundles run, one of their backend's devices; default its first. */
+  readonly device?: string;
   /** Where bundles stay, in folders named by their variant; without, they are removed. */
   readonly keepIn?: string;
   readonly signal?: AbortSignal;

@@ -2,7 +2,7 @@ import { scientific } from './columns.ts';
 import type { QualityReport, VariantResult } from './report.ts';
 
 /** What was measured against what, in sentences: they stand above every form of the report. */
-export function headLines({ checkpoint, model, parameters, cases, reference }: QualityReport): readonly string[] {
+export function headLines({ checkpoint, model, parameters, cases, reference, variants }: QualityReport): readonly string[] {
   const { checked, recorded, tasks } = reference;
   return [
     `${checkpoint.join(', ')}: ${model}, ${parameters.toLocaleString('en')} parameters.`,
@@ -10,6 +10,7 @@ export function headLines({ checkpoint, model, parameters, cases, reference }: Q
     `Reference: ${reference.kind === 'evaluator' ? reference.description : `an fp32 bundle in ${reference.description}`} (${reference.why})${checked ? `; on ${checked.cases} cases its logits are within ${scientific(checked.maxAbsLogit)} of the evaluator's` : ''}${
       recorded ? `; it gives ${recorded.same} of ${recorded.of} recorded answers token by token` : ''
     }${tasks.right === undefined ? '' : `; ${tasks.right} of ${tasks.judged} of its answers are right`}.`,
+    ...(variants.length === 0 ? [] : [`Measured in: ${[...new Set(variants.map(({ runtime }) => runtime))].join('; ')}.`]),
   ];
 }
 

@@ -23,8 +23,8 @@ export function endsEarly(file: string, at: number, end: number): RuntimeError {
 }
 
 /** @throws RuntimeError `not_found`, `damaged` when it is no JSON */
-export async function readJson(source: BundleSource, path: string): Promise<object> {
-  const bytes = await source.read(path);
+export async function readJson(source: BundleSource, path: string, signal?: AbortSignal): Promise<object> {
+  const bytes = await source.read(path, signal);
   try {
     return JSON.parse(new TextDecoder().decode(bytes)) as object;
   } catch (cause) {

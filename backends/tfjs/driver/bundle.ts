@@ -1,6 +1,7 @@
+import * as z from 'zod/mini';
 import { RuntimeError } from '../../client/errors.ts';
 import { readJson, type BundleSource } from '../../client/sources/source.ts';
-import { parsePlan, PLAN_PATH, PlanError, weightGroup, type TfjsPlan, type WeightGroup, type WeightSpec } from '../plan.ts';
+import { parsePlan, PLAN_PATH, PlanError, weightGroup, type GraphPlan, type TfjsPlan, type WeightGroup, type WeightSpec } from '../plan.ts';
 import { KNOWN_OPS } from '../known_ops.ts';
 
 /** A weight and where its bytes lie. */
@@ -12,10 +13,18 @@ export interface PlacedWeight {
   readonly byteLength: number;
 }
 
+/** What is read of a model.json here; the rest is for tfjs. */
+const modelFile = z.looseObject({
+  modelTopology: z.looseObject({ node: z.array(z.looseObject({ name: z.string(), op: z.string(), input: z.optional(z.array(z.string())) })) }),
+  weightsManifest: z.array(weightGroup),
+  userDefinedMetadata: z.optional(z.looseObject({ stages: z.optional(z.record(z.string(), z.string())) })),
+});
+type ModelFile = z.infer<typeof modelFile>;
+
 /** One graph model before it is loaded: its model.json, and its weights in order. */
 export interface PartFiles {
   readonly folder: string;
-  readonly json: { readonly modelTopology: { readonly node: readonly { readonly name: string; readonly op: string }[] } } & Readonly<Record<string, unknown>>;
+  readonly json: ModelFile;
   readonly weights: readonly PlacedWeight[];
   /** Node of each stage. */
   readonly stages: Readonly<Record<string, string>>;
@@ -44,12 +53,29 @@ export async function readBundle(source: BundleSource, signal?: AbortSignal): Pr
   const plan = await planOf(source, signal);
   const sizes = new Map(plan.files.map(({ path, bytes }) => [path, bytes]));
   const parts = new Map<string, PartFiles>();
-  for (const { folder } of plan.graphs.flatMap((graph) => graph.parts)) {
-    signal?.throwIfAborted();
-    parts.set(folder, await readPart(source, folder, sizes));
+  for (const graph of plan.graphs) {
+    checkConnections(source, graph);
+    for (const part of graph.parts) parts.set(part.folder, await readPart(source, part, sizes, signal));
   }
-  for (const table of plan.graphs.flatMap((graph) => graph.tables)) placeWeights(source, '', table.weights, sizes);
   return { source, plan, parts, sizes };
+}
+
+/** Whether every part gets what it takes from the graph's inputs and the parts before it. */
+function checkConnections(source: BundleSource, { name: graph, inputs, outputs, parts, joins, caches, tables }: GraphPlan): void {
+  const known = new Set([...inputs.map(({ name }) => name), ...tables.map(({ input }) => input)]);
+  const check = (user: string, names: readonly string[]) => {
+    const missing = names.find((name) => !known.has(name));
+    if (missing !== undefined) throw damaged(source, `${PLAN_PATH}: ${user} needs "${missing}", which nothing before it makes`);
+  };
+  check(graph, tables.map(({ ids }) => ids));
+  for (const part of parts) {
+    check(part.folder, part.inputs);
+    for (const output of part.outputs) known.add(output);
+  }
+  const joined = new Set(joins.map(({ output }) => output));
+  check(graph, outputs.flatMap(({ name }) => (joined.has(name) ? [] : [name])));
+  check(graph, joins.flatMap(({ pieces }) => pieces.flatMap((piece) => [piece, `${piece}.best`, `${piece}.max`])));
+  check(graph, caches.flatMap(({ past, present }) => [past, present]));
 }
 
 async function planOf(source: BundleSource, signal?: AbortSignal): Promise<TfjsPlan> {
@@ -62,19 +88,25 @@ async function planOf(source: BundleSource, signal?: AbortSignal): Promise<TfjsP
   }
 }
 
-async function readPart(source: BundleSource, folder: string, sizes: ReadonlyMap<string, number>): Promise<PartFiles> {
+async function readPart(source: BundleSource, { folder, inputs, outputs }: GraphPlan['parts'][number], sizes: ReadonlyMap<string, number>, signal?: AbortSignal): Promise<PartFiles> {
   const path = `${folder}/model.json`;
-  const json = (await readJson(source, path)) as PartFiles['json'] & { readonly weightsManifest?: unknown; readonly userDefinedMetadata?: { readonly stages?: Readonly<Record<string, string>> } };
-  const nodes = json.modelTopology?.node;
-  if (!Array.isArray(nodes)) throw damaged(source, `${path} has no graph`);
-  for (const { name, op } of nodes) if (!KNOWN_OPS.has(op)) throw damaged(source, `${path}: node ${name} is an unknown op, ${op}`);
-  const groups = weightGroup.array().safeParse(json.weightsManifest);
-  if (!groups.success) throw damaged(source, `${path}: its weightsManifest is not one: ${groups.error.issues[0]?.message} at ${groups.error.issues[0]?.path.join('.')}`);
-  const weights = placeWeights(source, `${folder}/`, groups.data, sizes);
-  const known = new Set(weights.map(({ spec }) => spec.name));
-  const missing = nodes.find(({ name, op }) => op === 'Const' && !known.has(name));
-  if (missing) throw damaged(source, `${path}: the weight ${missing.name} is in no file`);
-  return { folder, json, weights, stages: json.userDefinedMetadata?.stages ?? {} };
+  const parsed = modelFile.safeParse(await readJson(source, path, signal));
+  if (!parsed.success) throw damaged(source, `${path} is no graph model: ${z.prettifyError(parsed.error)}`);
+  const { modelTopology, weightsManifest, userDefinedMetadata } = parsed.data;
+  const weights = placeWeights(source, `${folder}/`, weightsManifest, sizes);
+  const stages = userDefinedMetadata?.stages ?? {};
+  const nodes = new Map(modelTopology.node.map((node) => [node.name, node]));
+  const stored = new Set(weights.map(({ spec }) => spec.name));
+  for (const { name, op, input = [] } of nodes.values()) {
+    if (!KNOWN_OPS.has(op)) throw damaged(source, `${path}: node ${name} is an unknown op, ${op}`);
+    if (op === 'Const' && !stored.has(name)) throw damaged(source, `${path}: the weight ${name} is in no file`);
+    if (op === 'Placeholder' && !inputs.includes(name)) throw damaged(source, `${path} needs "${name}", which ${PLAN_PATH} does not give it`);
+    const missing = input.find((other) => !nodes.has(other));
+    if (missing !== undefined) throw damaged(source, `${path}: node ${name} needs ${missing}, which is not there`);
+  }
+  const missing = [...inputs, ...outputs, ...Object.values(stages)].find((name) => !nodes.has(name));
+  if (missing !== undefined) throw damaged(source, `${path} has no node "${missing}"`);
+  return { folder, json: parsed.data, weights, stages };
 }
 
 /** Where each weight of groups lies. @throws RuntimeError `damaged` when shapes and the bytes of files do not agree */

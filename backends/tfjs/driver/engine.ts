@@ -1,9 +1,11 @@
-import type { Tfjs } from './tfjs.ts';
+import type { NamedTensorMap, Tensor, Tfjs } from './tfjs.ts';
 import { TableRows } from './table_rows.ts';
 import { readBundle, type TfjsBundle } from './bundle.ts';
 import { PartedGraph } from './parted_graph.ts';
 import { PartModel } from './part_model.ts';
+import { RuntimeError } from '../../client/errors.ts';
 import type { BundleSource } from '../../client/sources/source.ts';
+import { withErrorScopes } from '../packed/error_scopes.ts';
 import { registerPackedOp } from '../packed/register.ts';
 import type { TablePlan } from '../plan.ts';
 
@@ -13,44 +15,42 @@ export interface EngineOptions {
   readonly onProgress?: ((progress: { readonly loaded: number; readonly total: number }) => void) | undefined;
 }
 
+/** Kernels that tfjs hands to the device at a time: its own 15 make many small submissions of a step. */
+const KERNELS_A_SUBMIT = 256;
+
 /** All graphs of a bundle in tfjs, and its tables. */
 export class Engine {
   readonly tf: Tfjs;
   readonly bundle: TfjsBundle;
   readonly #graphs: ReadonlyMap<string, PartedGraph>;
   readonly #tables: ReadonlyMap<TablePlan, TableRows>;
+  #disposed = false;
 
-  private constructor(tf: Tfjs, bundle: TfjsBundle, graphs: ReadonlyMap<string, PartedGraph>) {
+  private constructor(tf: Tfjs, bundle: TfjsBundle, graphs: ReadonlyMap<string, PartedGraph>, tables: ReadonlyMap<TablePlan, TableRows>) {
     this.tf = tf;
     this.bundle = bundle;
     this.#graphs = graphs;
-    this.#tables = new Map(bundle.plan.graphs.flatMap(({ tables }) => tables.map((table) => [table, new TableRows(bundle, table)] as const)));
+    this.#tables = tables;
   }
 
   /** Part by part. @throws RuntimeError; the signal's reason. Nothing stays in tfjs then. */
   static async load(tf: Tfjs, source: BundleSource, { signal, onProgress }: EngineOptions = {}): Promise<Engine> {
     const bundle = await readBundle(source, signal);
+    const models = new Map<string, PartModel>();
+    const tables = new Map(bundle.plan.graphs.flatMap((graph) => graph.tables).map((table) => [table, new TableRows(tf, bundle, table, models)] as const));
     if (bundle.plan.profile === 'packed') registerPackedOp(tf);
+    if (tf.getBackend() === 'webgpu') tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', KERNELS_A_SUBMIT);
     const total = [...bundle.parts.values()].flatMap(({ weights }) => weights).reduce((sum, { byteLength }) => sum + byteLength, 0);
     let loaded = 0;
     const loading = { signal, onBytes: (bytes: number) => onProgress?.({ loaded: (loaded += bytes), total }) };
-    const models: PartModel[] = [];
     try {
-      const graphs = new Map<string, PartedGraph>();
-      for (const graph of bundle.plan.graphs) {
-        const parts: PartModel[] = [];
-        for (const { folder } of graph.parts) {
-          const model = await PartModel.load(tf, bundle, bundle.parts.get(folder)!, loading);
-          models.push(model);
-          parts.push(model);
-        }
-        graphs.set(graph.name, new PartedGraph(graph, parts));
-      }
-      return new Engine(tf, bundle, graphs);
+      for (const [folder, files] of bundle.parts) models.set(folder, await PartModel.load(tf, bundle, files, loading));
     } catch (error) {
-      for (const model of models) model.dispose();
+      for (const model of models.values()) model.dispose();
       throw error;
     }
+    const graphs = bundle.plan.graphs.map((graph) => [graph.name, new PartedGraph(graph, graph.parts.map(({ folder }) => models.get(folder)!))] as const);
+    return new Engine(tf, bundle, new Map(graphs), tables);
   }
 
   /** Undefined when there is none of this name. */
@@ -62,7 +62,30 @@ export class Engine {
     return this.#tables.get(plan)!;
   }
 
+  /**
+   * What a graph makes of inputs, see PartedGraph, when the device has taken it: nothing stays in tfjs after an error.
+   * @throws RuntimeError `bad_shader`, `out_of_memory`, `disposed`; what PartedGraph throws
+   */
+  async run(graph: PartedGraph, inputs: NamedTensorMap, wanted: readonly string[]): Promise<Record<string, Tensor>> {
+    let results: Record<string, Tensor> = {};
+    try {
+      this.#checkLives();
+      await withErrorScopes(this.tf, () => (results = graph.run(inputs, wanted)));
+      // it may have gone while the device answered
+      this.#checkLives();
+      return results;
+    } catch (error) {
+      for (const tensor of Object.values(results)) tensor.dispose();
+      throw error;
+    }
+  }
+
   dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
     for (const graph of this.#graphs.values()) graph.dispose();
+  }
+  #checkLives(): void {
+    if (this.#disposed) throw new RuntimeError('disposed', 'the model was disposed');
   }
 }

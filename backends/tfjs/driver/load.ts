@@ -9,15 +9,11 @@ export interface LoadOptions extends EngineOptions {
   readonly tf: Tfjs;
 }
 
-/** Kernels that tfjs hands to the device at a time: its own 15 make many small submissions of a step. */
-const KERNELS_A_SUBMIT = 256;
-
 /**
  * A bundle from a URL, a folder (in Node) or files, in tfjs and ready to run. Every file is checked against the plan.
  * @throws RuntimeError, see `code`; the signal's reason. Nothing is held then.
  */
 export async function load(location: BundleLocation, { tf, ...options }: LoadOptions): Promise<Model> {
   options.signal?.throwIfAborted();
-  if (tf.getBackend() === 'webgpu') tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', KERNELS_A_SUBMIT);
   return new Model(await Engine.load(tf, openSource(location, PLAN_PATH), options));
 }

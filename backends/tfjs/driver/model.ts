@@ -5,7 +5,6 @@ import type { ModelFacts } from '../../client/model_facts.ts';
 import { imageRuns, padLeft, type PaddedRows } from '../../client/text/prompt.ts';
 import { processorOf } from '../../client/text/processor.ts';
 import { openText, TextPieces, type Text } from '../../client/text/text.ts';
-import { withErrorScopes } from '../packed/error_scopes.ts';
 import type { GraphPlan } from '../plan.ts';
 import type { Engine } from './engine.ts';
 import { isGreedy, randomNumbers, sampleToken, type SamplingOptions } from './sample.ts';
@@ -240,10 +239,8 @@ export class Model {
     this.#read = undefined;
   }
 
-  /** With an error of WebGPU as an exception. */
   #run(graph: string, inputs: Record<string, Tensor>, wanted: readonly string[]): Promise<Record<string, Tensor>> {
-    if (this.#disposed) throw new RuntimeError('disposed', 'the model was disposed');
-    return withErrorScopes(this.#tf, () => this.#engine.graph(graph)!.run(inputs, wanted));
+    return this.#engine.run(this.#engine.graph(graph)!, inputs, wanted);
   }
 
   /** f32 [rows, length, hiddenSize]: rows of a table that the host has, or a lookup in tfjs. */

@@ -42,7 +42,7 @@ export class PartModel {
     const getWeightStream = () =>
       new ReadableStream<Uint8Array>({ pull: async (controller) => (at < files.weights.length ? controller.enqueue(await next(files.weights[at++]!.byteLength)) : controller.close()) }, { highWaterMark: 0 });
     const handler = { load: async () => ({ ...artifacts, weightSpecs: files.weights.map(({ spec }) => spec), getWeightStream }) };
-    const model = (await tf.loadGraphModel(handler as unknown as Parameters<Tfjs['loadGraphModel']>[0]));
+    const model = await tf.loadGraphModel(handler as unknown as Parameters<Tfjs['loadGraphModel']>[0]);
     // a file that is longer says so behind its last weight
     if (!('error' in failure)) await chunks.next().catch((error: unknown) => (failure.error = error));
     if (!('error' in failure)) return new PartModel(files, model);
@@ -58,6 +58,11 @@ export class PartModel {
     const made = this.#model.execute(inputs, nodes);
     const tensors = Array.isArray(made) ? made : [made];
     return Object.fromEntries(names.map((name, i) => [name, tensors[i]!]));
+  }
+
+  /** A weight as tfjs holds it: of the model, not to be disposed. */
+  weight(name: string): Tensor | undefined {
+    return this.#model.weights[name]?.[0];
   }
 
   dispose(): void {

@@ -5,7 +5,7 @@ import { BackendError } from '../../error.ts';
 import { INT32, typed } from './attrs.ts';
 import { PACKED_OP } from '../known_ops.ts';
 import { byteCodes, packedRows, packedZerosData } from './codes.ts';
-import type { LoweringContext, Operand } from './context.ts';
+import { storedFloats, type LoweringContext, type Operand } from './context.ts';
 import { inColumns, rowsOf, transposeOf } from './products.ts';
 import { reshaped } from './shapes.ts';
 import { dtypes } from '../../../ir/dtypes/index.ts';
@@ -42,14 +42,16 @@ export function lowerQuantizedLinear(context: LoweringContext, node: NodeOf<'qua
   const { columns } = node.attrs;
   if (context.packed && isPackable(blocks)) return packedLinear(context, x, blocks, columns, result);
   const rows = rowsOf(context, x);
-  const attrs = { ...typed(rows), transpose_a: { bool: false }, transpose_b: { bool: false } };
   const isPerRow = blocks.q.shape[1] === 1 && blocks.q.shape[2] === columns && blocks.zeros === undefined && dtypes[blocks.q.dtype].bits === 8;
+  const isRows = isPerRow && context.rowsFirst;
+  const attrs = { ...typed(rows), transpose_a: { bool: false }, transpose_b: { bool: isRows } };
   if (!isPerRow) return inColumns(context, result, () => ({ op: 'MatMul', inputs: [rows, dequantizedColumns(context, blocks, columns)], attrs, hint: result.name }));
-  const { data, min } = byteCodes(blocks.q);
-  const matrix: TensorData = transposeOf(asMatrix(data));
+  const bytes = asMatrix(byteCodes(blocks.q).data);
+  const matrix = isRows ? bytes : transposeOf(bytes);
   // codes from their zero point on: symmetric
-  const codes = context.weight(matrix, `${blocks.name}.codes`, { shape: matrix.shape, dtype: 'float32', data: matrix, quantization: { dtype: 'uint8', scale: 1, min: min === 0 ? -128 : min } });
-  inColumns(context, result, (hint) => ({ op: 'Mul', inputs: [context.step('MatMul', [rows, codes], `${hint}.codes`, { dtype: 'float32', rank: 2 }, attrs), context.scaleWeight(flat(blocks.scales), `${blocks.name}.scales`)], attrs: typed(rows), hint }));
+  const codes = context.weight(blocks.q, `${blocks.name}.codes`, { shape: matrix.shape, dtype: 'float32', data: matrix, quantization: { dtype: 'uint8', scale: 1, min: -128 } });
+  const scales = context.weight(blocks.scales, `${blocks.name}.scales`, { shape: [elementCount(blocks.scales.shape)], dtype: 'float32', ...storedFloats(flat(blocks.scales)) });
+  inColumns(context, result, (hint) => ({ op: 'Mul', inputs: [context.step('MatMul', [rows, codes], `${hint}.codes`, { dtype: 'float32', rank: 2 }, attrs), scales], attrs: typed(rows), hint }));
 }
 
 function packedLinear(context: LoweringContext, x: Value, { q, scales, zeros, name }: Blocks, columns: number, result: Value): void {

@@ -24,11 +24,39 @@ export function plainProduct({ x, codes, scales, zeros }: PackedOperands, { rows
         for (let shift = 0; shift < 32; shift += bits) row[at++] = (((word >>> shift) & mask) - zero) * scale;
       }
     }
-    for (let r = 0; r < rows; r++) {
-      let sum = 0;
-      for (let k = 0, start = r * columns; k < columns; k++) sum += x[start + k]! * row[k]!;
-      out[r * outputs + n] = sum;
+    let r = 0;
+    for (; r + 4 <= rows; r += 4) {
+      const [s0, s1, s2, s3] = fourProducts(x, r * columns, columns, row);
+      out[r * outputs + n] = s0;
+      out[(r + 1) * outputs + n] = s1;
+      out[(r + 2) * outputs + n] = s2;
+      out[(r + 3) * outputs + n] = s3;
     }
+    for (; r < rows; r++) out[r * outputs + n] = product(x, r * columns, columns, row);
   }
   return out;
+}
+
+/** Products of four rows of x: sums that do not wait for one another. */
+function fourProducts(x: Float32Array, start: number, columns: number, row: Float32Array): readonly [number, number, number, number] {
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  const [second, third, fourth] = [start + columns, start + 2 * columns, start + 3 * columns];
+  for (let k = 0; k < columns; k++) {
+    const w = row[k]!;
+    s0 += x[start + k]! * w;
+    s1 += x[second + k]! * w;
+    s2 += x[third + k]! * w;
+    s3 += x[fourth + k]! * w;
+  }
+  return [s0, s1, s2, s3];
+}
+
+function product(x: Float32Array, start: number, columns: number, row: Float32Array): number {
+  let [even, odd] = [0, 0];
+  let k = 0;
+  for (; k + 2 <= columns; k += 2) {
+    even += x[start + k]! * row[k]!;
+    odd += x[start + k + 1]! * row[k + 1]!;
+  }
+  return even + odd + (k < columns ? x[start + k]! * row[k]! : 0);
 }

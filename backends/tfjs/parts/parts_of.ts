@@ -1,7 +1,8 @@
 import type { Graph, Node, Program } from '../../../ir/graph.ts';
-import { eliminateDeadCode, fixedCache, fuseAppendCache, runPasses, splitLargeWeights } from '../../../ir/passes/index.ts';
+import { decompose, eliminateCommonSubexpressions, eliminateDeadCode, fixedCache, fuseAppendCache, runPasses, splitLargeWeights } from '../../../ir/passes/index.ts';
 import { partition } from '../../../ir/partition.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
+import { native } from '../lower.ts';
 import { hostTable, type HostTable } from './host_table.ts';
 import { shardOutputs, type Join } from './shard_outputs.ts';
 
@@ -43,7 +44,8 @@ export function partsOf(program: Program, options: PartOptions = {}): readonly P
 
 function planGraph(graph: Graph, options: PartOptions): PlannedGraph {
   const found = hostTable(graph);
-  const prepared = runPasses(found?.graph ?? graph, [fuseAppendCache, fixedCache, splitLargeWeights(MAX_TENSOR_BYTES), eliminateDeadCode]);
+  // what layers share, as rows of the tables of angles, is one value before the cut: it is handed on, and its tables are in one part
+  const prepared = runPasses(found?.graph ?? graph, [fuseAppendCache, fixedCache, splitLargeWeights(MAX_TENSOR_BYTES), decompose(native), eliminateCommonSubexpressions, eliminateDeadCode]);
   const caches = cachesOf(prepared);
   const base = { name: graph.name, whole: prepared, tables: found ? [found.table] : [] };
   if (caches.length === 0) return { ...base, parts: [{ folder: folderOf(graph.name), graph: prepared, largestOf: [], isHead: false }], joins: [], caches };

@@ -5,7 +5,6 @@ import { plannedMemory } from '../../../backends/tfjs/driver/planned_memory.ts';
 import { tfjs } from '../../../backends/tfjs/index.ts';
 import { nodeTfjs, type TfDevice } from '../../../backends/tfjs/node_tfjs.ts';
 import { PLAN_PATH } from '../../../backends/tfjs/plan.ts';
-import { withErrorScopes } from '../../../backends/tfjs/packed/error_scopes.ts';
 import { graphNamed, type Program } from '../../../ir/graph.ts';
 import { bytesText } from '../../progress/units.ts';
 import { writeFiles } from '../write_program.ts';
@@ -25,7 +24,7 @@ export async function measureTower(program: Program, precision: string, dir: str
     const { imageSize } = metadata;
     const pixels = tf.tensor(Float32Array.from({ length: 3 * imageSize ** 2 }, (_, i) => Math.sin(i / 50)), [1, 3, imageSize, imageSize], 'float32');
     const begun = performance.now();
-    const { image_features: features } = await withErrorScopes(tf, () => engine.graph('vision_encoder')!.run({ pixel_values: pixels }, ['image_features']));
+    const { image_features: features } = await engine.run(engine.graph('vision_encoder')!, { pixel_values: pixels }, ['image_features']);
     const values = await features!.data<'float32'>();
     const ran = performance.now() - begun;
     if (!values.every(Number.isFinite)) throw new Error('features are not finite');
