@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { withBrowserPage, type Page } from '../verify/environment/browser.ts';
 import { itInChromium } from '../verify/environment/requirement.ts';
@@ -11,8 +12,9 @@ import { differences, pageCase, type PageResult } from './testing/page_case.ts';
 import { bundlePageModule } from './testing/page_module.ts';
 import { readRecording } from './testing/recording.ts';
 import type * as tfjsPage from './testing/tfjs_page.ts';
+import type { PageBackend } from './testing/tfjs_page.ts';
 
-/* pgconv/tfjs in headless Chromium, on tfjs's cpu and on its webgpu, which is SwiftShader here. */
+/* pgconv/tfjs in headless Chromium, on every backend of tfjs; its webgl and webgpu are SwiftShader here. */
 
 /** Of the contract, as in tfjs.test.ts. */
 const LIMIT = 1e-3;
@@ -33,24 +35,31 @@ function call<K extends keyof typeof tfjsPage>(page: Page, name: K, ...given: Pa
   return page.evaluate(`import('/page/page.js').then((module) => module.${name}(...${JSON.stringify(given)}))`);
 }
 
-itInChromium('pg1-tiny and pg2-tiny in Chromium: features, logits, a left-padded batch and greedy tokens as recorded', async () => {
-  for (const [fixture, backend] of [['pg1-tiny', 'webgpu'], ['pg2-tiny', 'cpu']] as const) {
+/** Files that the wasm backend fetches. */
+const WASM = join(dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm/package.json')), 'wasm-out');
+
+const RUNS: readonly (readonly [string, PageBackend])[] = [['pg1-tiny', 'webgpu'], ['pg1-tiny', 'wasm'], ['pg2-tiny', 'webgl'], ['pg2-tiny', 'cpu']];
+for (const [fixture, backend] of RUNS)
+  itInChromium(`${fixture} in Chromium on ${backend}: features, logits, a left-padded batch and greedy tokens as recorded`, async () => {
     const { cases, reference } = await readRecording(`fixtures/${fixture}`);
-    await make(`${fixture}/hf`, 'fp32', fixture);
-    await withBrowserPage({ '/page/': root }, async (page, url) => {
-      const { imageTokenId, tensors } = await call(page, 'open', `${url}/page/${fixture}/`, backend);
+    const name = `${fixture}-${backend}`;
+    await make(`${fixture}/hf`, 'fp32', name);
+    await withBrowserPage({ '/page/': root, '/wasm/': WASM }, async (page, url) => {
+      const { imageTokenId, tensors } = await call(page, 'open', `${url}/page/${name}/`, backend);
       for (const verifyCase of cases) {
         const found: PageResult = await call(page, 'run', pageCase(verifyCase, imageTokenId));
         const { features, logits, tokens } = differences(found, reference.outcomes.get(verifyCase.name)!);
-        expect(Math.max(features, logits), `${fixture} ${verifyCase.name}`).toBeLessThan(LIMIT);
-        expect(tokens, `${fixture} ${verifyCase.name}`).toBe(true);
+        expect(Math.max(features, logits), verifyCase.name).toBeLessThan(LIMIT);
+        expect(tokens, verifyCase.name).toBe(true);
       }
       expect(await call(page, 'close')).toBe(tensors);
-      // by its address alone, without anything of ours
-      expect(await call(page, 'stock', `${url}/page/${fixture}/vision/model.json`)).toEqual(['pixel_values']);
+      // by their addresses alone, without anything of ours
+      const [vision, decoder, head] = await Promise.all(['vision', 'decoder_01', 'head_00'].map((folder) => call(page, 'stock', `${url}/page/${name}/${folder}/model.json`)));
+      expect(vision).toEqual({ inputs: ['pixel_values'], outputs: ['image_features'] });
+      expect(decoder!.inputs).toEqual(expect.arrayContaining(['past', 'past_key_values.1.key', 'past_key_values.1.value']));
+      expect(head!.outputs).toEqual(expect.arrayContaining(['logits.0.best', 'logits.0.max']));
     }, { timeout: TIMEOUT });
-  }
-}, TIMEOUT);
+  }, TIMEOUT);
 
 itInChromium('shapes in Chromium on webgpu: int4 that stays packed, pictures by the canvas, text by the tokenizer', async () => {
   const { cases } = JSON.parse(await readFile('fixtures/shapes/eval.json', 'utf8')) as { readonly cases: readonly { readonly image: string; readonly prompt: string; readonly text: string }[] };

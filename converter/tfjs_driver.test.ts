@@ -2,6 +2,10 @@ import { cp, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openSource } from '../backends/client/sources/open_source.ts';
+import { readBundle } from '../backends/tfjs/driver/bundle.ts';
+import { plannedMemory } from '../backends/tfjs/driver/planned_memory.ts';
+import { PLAN_PATH } from '../backends/tfjs/plan.ts';
 import { load, type Model } from '../backends/tfjs/driver/index.ts';
 import { nodeTfjs, type TfDevice } from '../backends/tfjs/node_tfjs.ts';
 import type { Precision } from '../verify/tolerances.ts';
@@ -63,10 +67,14 @@ describe('shapes', () => {
     });
   }, 300_000);
 
-  itOnGpu('fp16 on webgpu', async () => {
+  itOnGpu('fp16 on webgpu, whose weights the device has once they are loaded', async () => {
     const bundle = await bundleOf('shapes/hf', 'fp16', 2);
+    const { loaded } = plannedMemory(await readBundle(openSource(bundle, PLAN_PATH)));
     await withoutLeak('webgpu', async (tf) => {
+      const onDevice = () => (tf.memory() as unknown as { numBytesInGPU: number }).numBytesInGPU;
+      const before = onDevice();
       const model = await load(bundle, { tf });
+      expect(onDevice() - before).toBeGreaterThan(0.95 * loaded);
       for (const asked of await casesOfShapes(2)) expect(await answer(model, asked)).toBe(asked.text);
       model.dispose();
     });

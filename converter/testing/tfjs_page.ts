@@ -3,6 +3,9 @@ import * as core from '@tensorflow/tfjs-core';
 // backends of tfjs register themselves
 // oxlint-disable-next-line import/no-unassigned-import
 import '@tensorflow/tfjs-backend-cpu';
+import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+// oxlint-disable-next-line import/no-unassigned-import
+import '@tensorflow/tfjs-backend-webgl';
 // oxlint-disable-next-line import/no-unassigned-import
 import '@tensorflow/tfjs-backend-webgpu';
 import { load, type Model } from '../../backends/tfjs/driver/index.ts';
@@ -13,8 +16,11 @@ import type { PageCase, PageResult } from './page_case.ts';
 const tf = { ...core, ...converter };
 let model: Model;
 
-/** The model for what follows, on a backend of tfjs. */
-export async function open(bundle: string, backend: 'cpu' | 'webgpu'): Promise<{ readonly imageTokenId: number; readonly tensors: number }> {
+export type PageBackend = 'cpu' | 'wasm' | 'webgl' | 'webgpu';
+
+/** The model for what follows, on a backend of tfjs; files of wasm are served at /wasm/. */
+export async function open(bundle: string, backend: PageBackend): Promise<{ readonly imageTokenId: number; readonly tensors: number }> {
+  setWasmPaths('/wasm/');
   if (!(await tf.setBackend(backend))) throw new Error(`no ${backend}`);
   const tensors = tf.memory().numTensors;
   model = await load(bundle, { tf });
@@ -53,10 +59,11 @@ export async function ask(questions: readonly { readonly image: string; readonly
   return answers;
 }
 
-/** Whether tfjs's own loader reads a graph model from its address. */
-export async function stock(address: string): Promise<readonly string[]> {
+/** What tfjs's own loader makes of a graph model at an address. */
+export async function stock(address: string): Promise<{ readonly inputs: readonly string[]; readonly outputs: readonly string[] }> {
   const graph = await tf.loadGraphModel(address);
-  const names = graph.inputs.map(({ name }) => name);
+  const names = (ports: readonly { readonly name: string }[]) => ports.map(({ name }) => name);
+  const found = { inputs: names(graph.inputs), outputs: names(graph.outputs) };
   graph.dispose();
-  return names;
+  return found;
 }

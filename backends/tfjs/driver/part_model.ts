@@ -1,4 +1,5 @@
 import { damaged, type PartFiles, type TfjsBundle } from './bundle.ts';
+import { moveToDevice } from './move_to_device.ts';
 import type { GraphModel, NamedTensorMap, Tensor, Tfjs } from './tfjs.ts';
 import { weightChunks } from './weight_stream.ts';
 
@@ -45,6 +46,7 @@ export class PartModel {
     const model = await tf.loadGraphModel(handler as unknown as Parameters<Tfjs['loadGraphModel']>[0]);
     // a file that is longer says so behind its last weight
     if (!('error' in failure)) await chunks.next().catch((error: unknown) => (failure.error = error));
+    if (!('error' in failure)) await moveToDevice(tf, model).catch((error: unknown) => (failure.error = error));
     if (!('error' in failure)) return new PartModel(files, model);
     model.dispose();
     loading.signal?.throwIfAborted();

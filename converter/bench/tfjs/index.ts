@@ -18,6 +18,7 @@ import { openShaderModel } from '../gpu/shader_model.ts';
 import { shaderSide } from '../gpu/shader_side.ts';
 import { benchPrompt, type Side } from '../gpu/side.ts';
 import { medianOf } from '../median.ts';
+import { measureFolder } from './measure_folder.ts';
 import { openTfjsSide } from './tfjs_side.ts';
 import { measureTower } from './tower.ts';
 
@@ -31,6 +32,7 @@ interface Flags {
   readonly runs: number;
   readonly dir: string;
   readonly tower?: string;
+  readonly bundle?: string;
 }
 
 const PRECISIONS = ['fp32', 'fp16', 'int8', 'int4'] as const satisfies readonly Precision[];
@@ -38,7 +40,7 @@ const PRECISIONS = ['fp32', 'fp16', 'int8', 'int4'] as const satisfies readonly 
 const flags = new Command('npm run bench:tfjs --')
   .description(
     'Time per token of a checkpoint as a tfjs bundle, a bundle of shaders and an ONNX bundle of the same precision, by turns in one run: the last two on WebGPU where tfjs is, else onnxruntime on the CPU. ' +
-      'Or, with --tower, how long an image tower of real size takes to load into tfjs and to run, and the memory it takes.',
+      'Or, with --tower, how long an image tower of real size takes to load into tfjs and to run, and the memory it takes. Or, with --bundle, the same of a bundle that was made before, with one run of it.',
   )
   .option('--checkpoint <path>', 'checkpoint to convert', 'fixtures/shapes/hf')
   .addOption(new Option('--device <name>', 'backend of tfjs').choices([...DEVICES]).default('webgpu'))
@@ -49,10 +51,12 @@ const flags = new Command('npm run bench:tfjs --')
   .option('--runs <n>', 'timed runs', wholeNumber(1), 9)
   .option('--dir <dir>', 'folder for the files, which go in the end', 'tmp/bench-tfjs')
   .addOption(new Option('--tower <variant>', 'the image tower of a published model, with seeded weights, in the first of --dtypes').choices(Object.keys(VARIANTS)))
+  .option('--bundle <dir>', 'a bundle of any size, as `pgconv convert --to tfjs` writes it')
   .parse()
   .opts<Flags>();
 
-if (flags.tower !== undefined) console.log(await measureTower(await programIn(syntheticProgram(VARIANTS[flags.tower]!), flags.dtypes[0]!, tfjs), flags.dtypes[0]!, resolve(flags.dir), flags.device));
+if (flags.bundle !== undefined) await measureFolder(flags.bundle, flags, (line) => console.log(line));
+else if (flags.tower !== undefined) console.log(await measureTower(await programIn(syntheticProgram(VARIANTS[flags.tower]!), flags.dtypes[0]!, tfjs), flags.dtypes[0]!, resolve(flags.dir), flags.device));
 else await compare(flags);
 // threads of Dawn and of onnxruntime may still be at work on nothing
 process.exit(0);

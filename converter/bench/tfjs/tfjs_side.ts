@@ -1,20 +1,23 @@
-import { load, type ImageFeatures } from '../../../backends/tfjs/driver/index.ts';
+import { load, type ImageFeatures, type Model, type Tfjs } from '../../../backends/tfjs/driver/index.ts';
 import { tfjs } from '../../../backends/tfjs/index.ts';
 import { nodeTfjs, type TfDevice } from '../../../backends/tfjs/node_tfjs.ts';
 import type { Program } from '../../../ir/graph.ts';
 import type { Side } from '../gpu/side.ts';
 import { writeFiles } from '../write_program.ts';
 
-/** A program in tfjs, by pgconv/tfjs. Its files are written to `dir`, where rows of the embedding are read from. */
+/** A program in tfjs, by pgconv/tfjs. Its files are written to `dir`. */
 export async function openTfjsSide(name: string, program: Program, precision: string, dir: string, device: TfDevice): Promise<Side> {
-  const target = tfjs.defaultTarget!(precision);
-  await writeFiles(tfjs.emit(program, { precision, target }).files, dir);
+  await writeFiles(tfjs.emit(program, { precision, target: tfjs.defaultTarget!(precision) }).files, dir);
   const tf = await nodeTfjs(device);
-  const model = await load(dir, { tf });
+  return tfjsSide(name, tf, await load(dir, { tf }));
+}
+
+/** A model that pgconv/tfjs has loaded. */
+export function tfjsSide(name: string, tf: Tfjs, model: Model): Side {
   let features: ImageFeatures | undefined;
   return {
     name,
-    does: `tfjs ${tf.version_core} ${device}, profile ${target}. encode: features stay in tfjs. prefill: embeddings from the host, logits of the last token to the host. decode: the largest logit of each shard in tfjs, a few bytes a token to the host`,
+    does: `tfjs ${tf.version_core} ${tf.getBackend()}, profile ${model.profile}. encode: features stay in tfjs. prefill: rows of the embedding by the host, logits of the last token to the host. decode: the largest logit of each shard in tfjs, a few bytes a token to the host`,
     async encode(pixels) {
       features?.dispose();
       features = await model.encodePixels(pixels);
