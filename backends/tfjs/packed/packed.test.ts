@@ -76,6 +76,9 @@ const CASES: readonly Sizes[] = [
   { leading: [1, 1], outputs: 9, columns: 64, group: 32, bits: 8, zeros: false },
   { leading: [40], outputs: 70, columns: 75, group: 4, bits: 8, zeros: true },
   { leading: [1, 1], outputs: 8, columns: 2048, group: 128, bits: 4, zeros: true },
+  // the down projection of a 3B
+  { leading: [1, 5], outputs: 8, columns: 16_384, group: 64, bits: 4, zeros: true },
+  { leading: [1, 1], outputs: 8, columns: 16_384, group: 64, bits: 4, zeros: true },
 ];
 
 describe.each(['cpu', 'wasm'] as const)('on %s', (device) => {
