@@ -1,5 +1,5 @@
 import type { TfAttr, TfDType } from '../graph.ts';
-import type { Operand } from './context.ts';
+import type { Operand } from './operand.ts';
 
 /** `T` of ops over one element type. */
 export const typed = ({ dtype }: { readonly dtype: TfDType }): Readonly<Record<string, TfAttr>> => ({ T: { type: dtype } });

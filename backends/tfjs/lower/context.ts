@@ -5,13 +5,9 @@ import { castData } from '../../../ir/views/cast.ts';
 import { viewBehind } from '../../../ir/views/view.ts';
 import { BackendError } from '../../error.ts';
 import type { TfAttr, TfDType, TfGraph, TfNode, TfPort, TfType, TfWeight } from '../graph.ts';
+import type { Operand } from './operand.ts';
 import { portShape } from './ports.ts';
 import { Sizes } from './sizes.ts';
-
-/** What a rule names as operand: a tensor with its type. */
-export interface Operand extends TfType {
-  readonly name: string;
-}
 
 /** How tfjs has a dtype of the IR; floats that are only stored are float32 once they are loaded. */
 export function tfDType(dtype: DType): TfDType {

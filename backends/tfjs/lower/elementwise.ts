@@ -3,7 +3,8 @@ import type { Rule } from '../../lowering.ts';
 import type { NodeOf, Value } from '../../../ir/graph.ts';
 import { typed } from './attrs.ts';
 import { BackendError } from '../../error.ts';
-import { tfDType, type LoweringContext, type Operand } from './context.ts';
+import { tfDType, type LoweringContext } from './context.ts';
+import type { Operand } from './operand.ts';
 
 /** An op of tfjs that takes the same operands. */
 export function same<N extends OpName>(op: string): Rule<LoweringContext, N> {

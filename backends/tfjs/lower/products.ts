@@ -3,7 +3,8 @@ import type { NodeOf, Value } from '../../../ir/graph.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
 import { transposeData } from '../../../ir/views/transpose.ts';
 import { INT32, typed } from './attrs.ts';
-import type { LoweringContext, Operand } from './context.ts';
+import type { LoweringContext } from './context.ts';
+import type { Operand } from './operand.ts';
 import { reshaped, transposed } from './shapes.ts';
 
 /** Transposed views, one for each weight and for as long as it lives, so that shared weights stay shared. */

@@ -1,6 +1,7 @@
 import type { NodeOf, Value } from '../../../ir/graph.ts';
 import { INT32, ofRank, typed, vectorType } from './attrs.ts';
-import type { LoweringContext, Operand } from './context.ts';
+import type { LoweringContext } from './context.ts';
+import type { Operand } from './operand.ts';
 
 export function lowerReshape(context: LoweringContext, node: NodeOf<'reshape'>): void {
   const x = context.tensor(node.inputs[0]!);

@@ -2,7 +2,7 @@ import { printDim, sameDim, subDims, symbolsOf, type Dim } from '../../../ir/dim
 import type { Value } from '../../../ir/graph.ts';
 import { BackendError } from '../../error.ts';
 import type { TfAttr, TfType } from '../graph.ts';
-import type { Operand } from './context.ts';
+import type { Operand } from './operand.ts';
 
 /** What sizes are written with: the context that owns them. */
 interface SizeWriter {

@@ -2,7 +2,8 @@ import type { Dim } from '../../../ir/dim.ts';
 import { mulDims } from '../../../ir/dim.ts';
 import type { NodeOf, Value } from '../../../ir/graph.ts';
 import { INT32, typed } from './attrs.ts';
-import type { LoweringContext, Operand } from './context.ts';
+import type { LoweringContext } from './context.ts';
+import type { Operand } from './operand.ts';
 import { reshaped, transposed } from './shapes.ts';
 
 /** New rows of a KV cache replace rows of all heads, as one scatter into [B · K · C, H]. */

@@ -1,22 +1,7 @@
-import type { Dim } from '../../../ir/dim.ts';
+import type { AttentionSpec } from './attention_spec.ts';
 import { attentionFormula, attentionInputs, attentionName, EXP_BELOW, fourReader, foursOf, fourWriter, headsBinding, keyRoom, LOWEST, scoreFunctions } from './attention_text.ts';
 import { fixedAxis, type Kernel } from './kernel.ts';
 import { dimText, productText } from './wgsl_text.ts';
-
-/** Attention as the IR's op states it: softmax(cap(q·kᵀ) + bias)·v. */
-export interface AttentionSpec {
-  readonly batch: Dim;
-  /** Queries: q and the result are packed [batch, seq, heads, headDim]. */
-  readonly seq: Dim;
-  /** Keys: k and v are [batch, kvHeads, total, headDim], the bias [batch, 1, seq, total]; a total with `past` lies at capacity. */
-  readonly total: Dim;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  /** 0: none. */
-  readonly softcap: number;
-  readonly bias: boolean;
-}
 
 /** Queries and keys of a tile. Query heads that share a KV head are rows of one tile: (s, head within the group). */
 const ROWS = 32;

@@ -1,6 +1,6 @@
 import { sym, type Dim } from '../../../ir/dim.ts';
 import { CAPACITY } from '../bundle/plan.ts';
-import type { AttentionSpec } from './attention.ts';
+import type { AttentionSpec } from './attention_spec.ts';
 import { attentionFormula, attentionInputs, attentionName, EXP_BELOW, fourReader, foursOf, fourWriter, headsBinding, keyRoom, LOWEST, scoreFunctions } from './attention_text.ts';
 import { fixedAxis, ONE, type Kernel } from './kernel.ts';
 import { dimText, growingAxis } from './wgsl_text.ts';

@@ -1,4 +1,4 @@
-import type { AttentionSpec } from './attention.ts';
+import type { AttentionSpec } from './attention_spec.ts';
 import type { KernelBinding } from './kernel.ts';
 import { scalarText } from './scalar_ops.ts';
 import { dimText, storedShape } from './wgsl_text.ts';

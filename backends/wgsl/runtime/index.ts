@@ -1,4 +1,5 @@
-export { load, type LoadInfo, type LoadOptions } from './load.ts';
+export { load } from './load.ts';
+export type { LoadInfo, LoadOptions } from './load_options.ts';
 export type { BundleLocation } from '../../client/sources/open_source.ts';
 export type { CacheDirectory, CacheReport } from './cache.ts';
 export { RuntimeError, type RuntimeErrorCode } from '../../client/errors.ts';

@@ -2,50 +2,16 @@ import { MANIFEST_PATH, type WgslManifest } from '../bundle/manifest.ts';
 import { ManifestError } from '../bundle/manifest_error.ts';
 import type { Shard } from '../bundle/plan.ts';
 import { readManifest } from '../bundle/read_manifest.ts';
-import { ShardCache, type CacheDirectory, type CacheReport } from './cache.ts';
-import { givenDevice, openDevice, type GpuProvider } from './device.ts';
+import { ShardCache } from './cache.ts';
+import { givenDevice, openDevice } from './device.ts';
 import { RuntimeError } from '../../client/errors.ts';
-import { Executor, type LoadTimes } from './executor.ts';
+import { Executor } from './executor.ts';
 import { hashing, sha256, type Hasher } from './hash.ts';
 import { DeviceModel } from './model.ts';
 import { openSource, type BundleLocation } from '../../client/sources/open_source.ts';
+import type { LoadOptions, Started } from './load_options.ts';
 import { Model } from './loaded_model.ts';
-import type { PipelineChoice } from './pipelines.ts';
 import type { BundleSource } from '../../client/sources/source.ts';
-
-export interface LoadOptions {
-  /** A device of the caller's, who also destroys it; default one of its own with all that the model can use. */
-  readonly device?: GPUDevice;
-  /** Where a device comes from, or that of the caller did; default the browser, or the package webgpu. */
-  readonly gpu?: GpuProvider;
-  /** Hears of weights: bytes of all. */
-  readonly onProgress?: (progress: { readonly loaded: number; readonly total: number }) => void;
-  /** Ends loading: its reason is thrown, and nothing stays. */
-  readonly signal?: AbortSignal;
-  /** Where weights from a URL are kept: `true` (default) in the browser's own file system, `false` nowhere, or a folder of it. */
-  readonly cache?: boolean | CacheDirectory;
-}
-
-/** What the runtime found and chose. */
-export interface LoadInfo {
-  /** Of the bundle: `int4`. */
-  readonly precision: string;
-  /** The device, for people. */
-  readonly adapter: string;
-  readonly features: readonly string[];
-  /** For each kernel the variant that runs, and why not a better one. */
-  readonly choices: readonly PipelineChoice[];
-  readonly cache: Readonly<CacheReport>;
-  /** What the time to the first answer was spent on before it could be asked. */
-  readonly milliseconds: LoadTimes;
-}
-
-/** A model on a device that works. */
-export interface Started {
-  readonly model: DeviceModel;
-  readonly info: LoadInfo;
-  dispose(): void;
-}
 
 /**
  * A bundle from a URL, a folder (in Node) or files, ready to run: weights go to the device as they come, while shaders compile.

@@ -2,7 +2,7 @@ import type { ModelFacts } from '../../client/model_facts.ts';
 import type { WgslManifest } from '../bundle/manifest.ts';
 import type { Counters, ReadTensor } from './executor.ts';
 import { RuntimeError } from '../../client/errors.ts';
-import type { LoadInfo, LoadOptions, Started } from './load.ts';
+import type { LoadInfo, LoadOptions, Started } from './load_options.ts';
 import { ImageFeatures, type DecodeOptions, type PrefillInput } from './model.ts';
 import type { PixelMode } from '../../client/images/pixels.ts';
 import { pixelValues, type PictureSource } from '../../client/images/picture.ts';

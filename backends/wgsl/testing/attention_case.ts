@@ -3,7 +3,7 @@ import { ops } from '../../../ir/ops/index.ts';
 import { tensorOf, type Tensor } from '../../../ir/tensor.ts';
 import { randomTensor } from '../../../ir/testing/random.ts';
 import { runOp } from '../../../ir/testing/run_op.ts';
-import type { AttentionSpec } from '../kernels/attention.ts';
+import type { AttentionSpec } from '../kernels/attention_spec.ts';
 
 export interface AttentionSizes extends Pick<AttentionSpec, 'heads' | 'kvHeads' | 'headDim' | 'softcap' | 'bias'> {
   readonly seq: number;

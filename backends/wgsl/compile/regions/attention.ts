@@ -1,6 +1,7 @@
 import type { Dim } from '../../../../ir/dim.ts';
 import type { Node } from '../../../../ir/graph.ts';
-import { attentionKernel, type AttentionSpec } from '../../kernels/attention.ts';
+import { attentionKernel } from '../../kernels/attention.ts';
+import type { AttentionSpec } from '../../kernels/attention_spec.ts';
 import { attentionStepKernels } from '../../kernels/attention_step.ts';
 import type { Operand } from '../dispatch.ts';
 import type { PhaseContext } from '../phase_context.ts';
