@@ -9,7 +9,7 @@ import { itOnGpu } from '../testing/gpu.ts';
 import { opCases, opGraph, opInputs, type OpCase } from '../testing/op_cases.ts';
 import { programOf } from '../testing/tiny_program.ts';
 import { checkOps } from './check/check_ops.ts';
-import { lowerGraph } from './lower.ts';
+import { beforeLowering, lowerGraph } from './lower.ts';
 import { registerPackedOp } from './packed/register.ts';
 import { testEngine, type Device } from './testing/engine.ts';
 import { loadedModel, runModel } from './testing/graph_model.ts';
@@ -57,7 +57,7 @@ async function expectConformance(device: Device, one: Case, profile: 'std' | 'pa
   const engine = await testEngine(device);
   const before = engine.tf.memory().numTensors;
   if (profile === 'packed') registerPackedOp({ ...engine.tf, ...engine.converter });
-  const { graph: lowered } = lowerGraph(graph, { profile });
+  const { graph: lowered } = lowerGraph(runPasses(graph, beforeLowering), { profile });
   checkOps(lowered, profile);
   const model = await loadedModel(engine, lowered);
   const reference = evaluatorRunner(programOf(graph));
@@ -101,6 +101,6 @@ describe('packed weights on webgpu', () => {
 
 describe('what no bundle has', () => {
   it.each(all.filter(isRefused))('$op: $title is refused', (one) => {
-    expect(() => lowerGraph(graphOf(one), { profile: 'std' })).toThrow(expect.objectContaining({ code: 'unsupported' }));
+    expect(() => lowerGraph(runPasses(graphOf(one), beforeLowering), { profile: 'std' })).toThrow(expect.objectContaining({ code: 'unsupported' }));
   });
 });

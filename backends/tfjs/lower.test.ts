@@ -8,7 +8,9 @@ import { randomTensor } from '../../ir/testing/random.ts';
 import { expectClose } from '../testing/compare.ts';
 import { itOnGpu } from '../testing/gpu.ts';
 import { programOf } from '../testing/tiny_program.ts';
-import { lowerGraph } from './lower.ts';
+import { runPasses } from '../../ir/passes/index.ts';
+import { beforeLowering, lowerGraph } from './lower.ts';
+import { registerPackedOp } from './packed/register.ts';
 import { testEngine } from './testing/engine.ts';
 import { loadedModel, runModel } from './testing/graph_model.ts';
 
@@ -29,7 +31,7 @@ describe('numbers that the host reads', () => {
     b.output('expanded', b.op(ops.expand, [b.op(ops.reshape, [mask], { shape: [n, 1] })], { shape: [n, 2] }));
     const graph = b.build();
     const engine = await testEngine('webgpu');
-    const { graph: lowered } = lowerGraph(graph, { profile: 'std' });
+    const { graph: lowered } = lowerGraph(runPasses(graph, beforeLowering), { profile: 'std' });
     const model = await loadedModel(engine, lowered);
     // more than the 1000 elements under which tfjs computes on the host
     const inputs = { mask: randomTensor('i64', [1500], 1), count: tensorOf('i64', [], [2]) };
@@ -38,6 +40,27 @@ describe('numbers that the host reads', () => {
       const actual = await runModel(engine, model, lowered, graph, inputs);
       for (const [port, tensor] of Object.entries(expected)) expectClose(port, actual[port], tensor, { absolute: 0, relative: 0 });
     }
+    model.dispose();
+  });
+});
+
+describe('codes with a scale a row that are both looked up and multiplied by', () => {
+  it.each([['u8', 'std'], ['i8', 'std'], ['u8', 'packed'], ['i8', 'packed']] as const)('are the same numbers to both: %s %s', async (dtype, profile) => {
+    const b = new GraphBuilder('tied');
+    const codes = b.weight('codes', tensorData(tensorOf(dtype, [6, 1, 8], Array.from({ length: 48 }, (_, i) => ((37 * i) % 200) - (dtype === 'i8' ? 100 : 0)))));
+    const scales = b.weight('scales', tensorData(randomTensor('f32', [6, 1], 3)));
+    const ids = b.input('ids', { dtype: 'i64', shape: [sym('n')] });
+    const rows = b.op(ops.quantized_gather, [codes, ids, scales], { columns: 8 });
+    b.output('rows', rows);
+    b.output('products', b.op(ops.quantized_linear, [rows, codes, scales], { columns: 8 }));
+    const graph = b.build();
+    const engine = await testEngine('cpu');
+    registerPackedOp({ ...engine.tf, ...engine.converter });
+    const { graph: lowered } = lowerGraph(runPasses(graph, beforeLowering), { profile });
+    const model = await loadedModel(engine, lowered);
+    const inputs = { ids: tensorOf('i64', [3], [5, 0, 2]) };
+    const actual = await runModel(engine, model, lowered, graph, inputs);
+    for (const [port, tensor] of Object.entries(await evaluatorRunner(programOf(graph)).run(graph.name, inputs))) expectClose(port, actual[port], tensor, { absolute: 1e-5, relative: 1e-5 });
     model.dispose();
   });
 });
@@ -52,7 +75,7 @@ describe('the largest element of an output', () => {
 
   it.each([false, true])('is found along the last axis, rows first: %s', async (rowsFirst) => {
     const engine = await testEngine('cpu');
-    const { graph: lowered } = lowerGraph(graph, { profile: 'std', largestOf: ['logits'], rowsFirst });
+    const { graph: lowered } = lowerGraph(runPasses(graph, beforeLowering), { profile: 'std', largestOf: ['logits'], rowsFirst });
     expect(lowered.weights.map(({ shape }) => shape)).toContainEqual(rowsFirst ? [21, 8] : [8, 21]);
     const model = await loadedModel(engine, lowered);
     const inputs = { x: randomTensor('f32', [2, 3, 8], 4) };
@@ -75,7 +98,7 @@ describe('numbers at the edges', () => {
     b.output('y', b.node(ops[op], values, {})[0]!);
     const graph = b.build();
     const engine = await testEngine(device);
-    const { graph: lowered } = lowerGraph(graph, { profile: 'std' });
+    const { graph: lowered } = lowerGraph(runPasses(graph, beforeLowering), { profile: 'std' });
     const model = await loadedModel(engine, lowered);
     const inputs = Object.fromEntries(values.map(({ name }, i) => [name, tensorOf('f32', [pairs.length, 1], pairs.map((pair) => pair[i]!))]));
     const [actual, expected] = [await runModel(engine, model, lowered, graph, inputs), await evaluatorRunner(programOf(graph)).run(graph.name, inputs)];

@@ -1,7 +1,7 @@
 import type { Graph, Node } from '../../ir/graph.ts';
 import type { TensorData } from '../../ir/tensor.ts';
 import type { OpName } from '../../ir/ops/index.ts';
-import { decompose, eliminateCommonSubexpressions, eliminateDeadCode, runPasses } from '../../ir/passes/index.ts';
+import { decompose, eliminateCommonSubexpressions, eliminateDeadCode, type Pass } from '../../ir/passes/index.ts';
 import { BackendError } from '../error.ts';
 import { nativeComposites, type Rule } from '../lowering.ts';
 import type { TfGraph } from './graph.ts';
@@ -12,6 +12,9 @@ import type { Profile } from './target.ts';
 
 /** Composites that have a rule. */
 export const native = nativeComposites(lowering);
+
+/** Leave nothing but nodes that have a rule, each value computed once. They come before a graph is cut into parts, which are lowered as they are. */
+export const beforeLowering: readonly Pass[] = [decompose(native), eliminateCommonSubexpressions, eliminateDeadCode];
 
 export interface LowerOptions {
   readonly profile: Profile;
@@ -27,11 +30,10 @@ export interface Lowered {
   readonly stored: ReadonlyMap<TensorData, string>;
 }
 
-/** One graph as nodes and weights of a graph model; no weight is read. @throws BackendError naming what tfjs cannot do */
+/** One graph, after `beforeLowering`, as nodes and weights of a graph model; no weight is read. @throws BackendError naming what tfjs cannot do */
 export function lowerGraph(graph: Graph, { profile, largestOf = [], rowsFirst = false }: LowerOptions): Lowered {
-  const prepared = runPasses(graph, [decompose(native), eliminateCommonSubexpressions, eliminateDeadCode]);
-  const context = new LoweringContext(prepared, { packed: profile === 'packed', rowsFirst });
-  for (const node of prepared.nodes) lowerNode(context, node);
+  const context = new LoweringContext(graph, { packed: profile === 'packed', rowsFirst });
+  for (const node of graph.nodes) lowerNode(context, node);
   return { graph: withLargest(context, context.finish(), largestOf), stored: context.stored };
 }
 

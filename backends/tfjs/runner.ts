@@ -76,7 +76,7 @@ export class TfjsRunner implements Runner {
       }
       for (const table of plan.tables) {
         const ids = inputs[table.ids]!;
-        feeds[table.input] = tf.tensor(await this.#engine.table(table).rows(ids.data), [...ids.shape, table.columns], 'float32');
+        feeds[table.input] = tf.tensor(await this.#engine.rows(table, ids.data), [...ids.shape, table.columns], 'float32');
       }
       const names = plan.outputs.flatMap(({ name }) => plan.joins.find(({ output }) => output === name)?.pieces ?? [name]);
       const wanted = [...new Set([...names, ...stages.filter((stage) => graph.hasStage(stage))])];

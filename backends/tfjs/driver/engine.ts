@@ -58,8 +58,10 @@ export class Engine {
     return this.#graphs.get(name);
   }
 
-  table(plan: TablePlan): TableRows {
-    return this.#tables.get(plan)!;
+  /** Rows of a table, see TableRows. @throws RuntimeError `disposed`; what TableRows throws */
+  async rows(table: TablePlan, ids: ArrayLike<number>): Promise<Float32Array> {
+    this.checkLives();
+    return this.#tables.get(table)!.rows(ids);
   }
 
   /**
@@ -69,10 +71,10 @@ export class Engine {
   async run(graph: PartedGraph, inputs: NamedTensorMap, wanted: readonly string[]): Promise<Record<string, Tensor>> {
     let results: Record<string, Tensor> = {};
     try {
-      this.#checkLives();
+      this.checkLives();
       await withErrorScopes(this.tf, () => (results = graph.run(inputs, wanted)));
       // it may have gone while the device answered
-      this.#checkLives();
+      this.checkLives();
       return results;
     } catch (error) {
       for (const tensor of Object.values(results)) tensor.dispose();
@@ -85,7 +87,9 @@ export class Engine {
     this.#disposed = true;
     for (const graph of this.#graphs.values()) graph.dispose();
   }
-  #checkLives(): void {
+
+  /** @throws RuntimeError `disposed` */
+  checkLives(): void {
     if (this.#disposed) throw new RuntimeError('disposed', 'the model was disposed');
   }
 }

@@ -73,7 +73,6 @@ export class Model {
   readonly #tf: Tfjs;
   #read: Read | undefined;
   #busy = false;
-  #disposed = false;
   #text: Promise<Text> | undefined;
   #mode: Promise<PixelMode> | undefined;
 
@@ -218,8 +217,6 @@ export class Model {
 
   /** Gives back every tensor that the model has made; features of pictures are their owner's. */
   dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
     this.#forget();
     this.#engine.dispose();
   }
@@ -247,7 +244,7 @@ export class Model {
   async #embed(ids: Int32Array, rows: number, length: number): Promise<Tensor> {
     const { tables } = this.#engine.graph('embed_tokens')!.plan;
     const [table] = tables;
-    const input = table ? this.#tf.tensor(await this.#engine.table(table).rows(ids), [rows, length, table.columns], 'float32') : this.#tf.tensor(ids, [rows, length], 'int32');
+    const input = table ? this.#tf.tensor(await this.#engine.rows(table, ids), [rows, length, table.columns], 'float32') : this.#tf.tensor(ids, [rows, length], 'int32');
     try {
       return (await this.#run('embed_tokens', { [table?.input ?? 'input_ids']: input }, ['inputs_embeds']))['inputs_embeds']!;
     } finally {
@@ -373,7 +370,7 @@ export class Model {
   }
 
   async #alone<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#disposed) throw new RuntimeError('disposed', 'the model was disposed');
+    this.#engine.checkLives();
     if (this.#busy) throw busy();
     this.#busy = true;
     try {

@@ -52,8 +52,16 @@ export async function packedZeros(data: TensorData): Promise<Int32Array> {
   return new Int32Array(out.buffer);
 }
 
+const zeroWords = new WeakMap<TensorData, TensorData>();
+
 /** The same as a tensor that is read when it is asked for. */
 export function packedZerosData(data: TensorData): TensorData {
+  const known = zeroWords.get(data) ?? packZeros(data);
+  zeroWords.set(data, known);
+  return known;
+}
+
+function packZeros(data: TensorData): TensorData {
   const { bits } = dtypes[data.dtype];
   const count = Math.ceil((elementCount(data.shape) * bits) / 32);
   return {

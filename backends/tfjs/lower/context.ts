@@ -29,6 +29,7 @@ export class LoweringContext {
   readonly #names = new Map<Value, string>();
   readonly #same = new Map<Value, Value>();
   readonly #weights = new Map<TensorData, Operand>();
+  readonly #sources = new Map<TensorData, string>();
   readonly #literals = new Map<string, Operand>();
   readonly #shared = new Map<string, Operand>();
   readonly #nodes: TfNode[] = [];
@@ -104,16 +105,17 @@ export class LoweringContext {
   }
 
   /** Scales, whose values were chosen among those of f16: stored so, whatever they were widened to since. */
-  scaleWeight(data: TensorData, hint: string): Operand {
-    return this.weight(data, hint, { shape: data.shape, dtype: 'float32', ...storedFloats(data) });
+  scaleWeight(data: TensorData, hint: string, source = data): Operand {
+    return this.weight(data, hint, { shape: data.shape, dtype: 'float32', ...storedFloats(data) }, source);
   }
 
-  /** The same under any storage. `key` is what makes two of them the same. */
-  weight(key: TensorData, hint: string, stored: Omit<TfWeight, 'name'>): Operand {
+  /** The same under any storage. `key` is what makes two of them the same: data in this form; `source` is what it was made of. */
+  weight(key: TensorData, hint: string, stored: Omit<TfWeight, 'name'>, source = key): Operand {
     const known = this.#weights.get(key);
     if (known) return known;
     const operand = { name: this.#fresh(hint), dtype: stored.dtype, rank: stored.shape.length };
     this.#weights.set(key, operand);
+    this.#sources.set(source, operand.name);
     this.#stored.push({ name: operand.name, ...stored });
     return operand;
   }
@@ -135,7 +137,7 @@ export class LoweringContext {
 
   /** Names of weights by the data that they were made of. */
   get stored(): ReadonlyMap<TensorData, string> {
-    return new Map([...this.#weights].map(([data, { name }]) => [data, name]));
+    return this.#sources;
   }
 
   /** Gives outputs their names and closes the graph. */

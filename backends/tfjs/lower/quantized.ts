@@ -5,7 +5,7 @@ import { BackendError } from '../../error.ts';
 import { INT32, typed } from './attrs.ts';
 import { PACKED_OP } from '../known_ops.ts';
 import { byteCodes, packedRows, packedZerosData } from './codes.ts';
-import { storedFloats, type LoweringContext } from './context.ts';
+import type { LoweringContext } from './context.ts';
 import type { Operand } from './operand.ts';
 import { inColumns, rowsOf, transposeOf } from './products.ts';
 import { reshaped } from './shapes.ts';
@@ -50,17 +50,17 @@ export function lowerQuantizedLinear(context: LoweringContext, node: NodeOf<'qua
   const bytes = asMatrix(byteCodes(blocks.q).data);
   const matrix = isRows ? bytes : transposeOf(bytes);
   // codes from their zero point on: symmetric
-  const codes = context.weight(blocks.q, `${blocks.name}.codes`, { shape: matrix.shape, dtype: 'float32', data: matrix, quantization: { dtype: 'uint8', scale: 1, min: -128 } });
-  const scales = context.weight(blocks.scales, `${blocks.name}.scales`, { shape: [elementCount(blocks.scales.shape)], dtype: 'float32', ...storedFloats(flat(blocks.scales)) });
+  const codes = context.weight(matrix, `${blocks.name}.codes`, { shape: matrix.shape, dtype: 'float32', data: matrix, quantization: { dtype: 'uint8', scale: 1, min: -128 } }, blocks.q);
+  const scales = context.scaleWeight(flat(blocks.scales), `${blocks.name}.scales`, blocks.scales);
   inColumns(context, result, (hint) => ({ op: 'Mul', inputs: [context.step('MatMul', [rows, codes], `${hint}.codes`, { dtype: 'float32', rank: 2 }, attrs), scales], attrs: typed(rows), hint }));
 }
 
 function packedLinear(context: LoweringContext, x: Value, { q, scales, zeros, name }: Blocks, columns: number, result: Value): void {
   const codes = packedRows(q);
-  const inputs = [context.tensor(x), context.weight(q, `${name}.codes`, { shape: codes.shape, dtype: 'int32', data: codes }), context.scaleWeight(scales, `${name}.scales`)];
+  const inputs = [context.tensor(x), context.weight(codes, `${name}.codes`, { shape: codes.shape, dtype: 'int32', data: codes }, q), context.scaleWeight(scales, `${name}.scales`)];
   if (zeros) {
     const words = packedZerosData(zeros);
-    inputs.push(context.weight(zeros, `${name}.zeros`, { shape: words.shape, dtype: 'int32', data: words }));
+    inputs.push(context.weight(words, `${name}.zeros`, { shape: words.shape, dtype: 'int32', data: words }, zeros));
   }
   context.emit(PACKED_OP, inputs, result, { bits: { int: dtypes[q.dtype].bits }, group: { int: q.shape[2]! }, columns: { int: columns } });
 }

@@ -4,7 +4,7 @@ import type { Tensor } from '../driver/tfjs.ts';
 import { nodeTfjs, type TfDevice } from '../node_tfjs.ts';
 import { PACKED_OP } from '../known_ops.ts';
 import { withErrorScopes } from './error_scopes.ts';
-import { packedProgram, type PackedProgram } from './programs.ts';
+import { packedProgram, type ProgramBackend, type WebgpuProgram } from './programs.ts';
 import { registerPackedOp } from './register.ts';
 import { packedShape, type PackedShape } from './shape.ts';
 
@@ -90,10 +90,10 @@ describe('on webgpu', () => {
 
   itOnGpu('a shader that does not compile is an exception, and what comes after works', async () => {
     const tf = await nodeTfjs('webgpu');
-    const backend = tf.backend() as unknown as { runWebGPUProgram(program: PackedProgram, inputs: readonly object[], dtype: string, uniforms: readonly object[]): object };
+    const backend = tf.backend() as unknown as ProgramBackend;
     const shape: PackedShape = { rows: 1, columns: 8, outputs: 4, bits: 4, group: 8, words: 1, blocks: 1 };
     const inputs = [tf.zeros([1, 8]), tf.zeros([4, 1], 'int32'), tf.zeros([4, 1])];
-    const program: PackedProgram = { ...packedProgram(shape, false), shaderKey: 'planted fault', getUserCode: () => 'fn main() { result[0] = nobody; }' };
+    const program: WebgpuProgram = { ...packedProgram(shape, false), shaderKey: 'planted fault', getUserCode: () => 'fn main() { result[0] = nobody; }' };
     await expect(withErrorScopes(tf, () => backend.runWebGPUProgram(program, inputs, 'float32', []))).rejects.toThrow(expect.objectContaining({ name: 'RuntimeError', code: 'bad_shader', message: expect.stringContaining('nobody') }));
     for (const tensor of inputs) tensor.dispose();
     await expectProduct('webgpu', CASES[0]!);

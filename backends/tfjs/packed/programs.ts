@@ -1,7 +1,8 @@
+import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { PackedShape } from './shape.ts';
 
 /** What tfjs's webgpu backend takes as a program (webgpu_program.ts); it writes the bindings and `uniforms` itself. */
-export interface PackedProgram {
+export interface WebgpuProgram {
   readonly outputShape: number[];
   readonly variableNames: string[];
   readonly variableComponents: number[];
@@ -13,19 +14,34 @@ export interface PackedProgram {
   getUserCode(): string;
 }
 
+export interface Uniform {
+  readonly type: 'int32';
+  readonly data: number[];
+}
+
+/** What programs need of tfjs's webgpu backend, which has it public but does not type it for others. */
+export interface ProgramBackend {
+  runWebGPUProgram(program: WebgpuProgram, inputs: readonly TensorInfo[], dtype: 'float32' | 'int32', uniforms: readonly Uniform[]): TensorInfo;
+}
+
+/** Numbers as uniforms, in order. */
+export function uniforms(...values: readonly number[]): Uniform[] {
+  return values.map((value) => ({ type: 'int32', data: [value] }));
+}
+
 /** Numbers of the shape that shaders read: they must read `uniforms`, or WebGPU drops the binding that tfjs gives them. */
 const UNIFORMS = 'columns : i32, outputs : i32, rows : i32, group : i32, words : i32, blocks : i32,';
 
 /** Values of UNIFORMS, in order. */
-export function uniformsOf({ columns, outputs, rows, group, words, blocks }: PackedShape): { type: string; data: number[] }[] {
-  return [columns, outputs, rows, group, words, blocks].map((value) => ({ type: 'int32', data: [value] }));
+export function uniformsOf({ columns, outputs, rows, group, words, blocks }: PackedShape): Uniform[] {
+  return uniforms(columns, outputs, rows, group, words, blocks);
 }
 
 /** Rows of x up to which each goes through the matrix alone. */
 const MOST_VECTOR_ROWS = 4;
 
 /** The kernel for this many rows. */
-export function packedProgram(shape: PackedShape, hasZeros: boolean): PackedProgram {
+export function packedProgram(shape: PackedShape, hasZeros: boolean): WebgpuProgram {
   return shape.rows <= MOST_VECTOR_ROWS ? matvec(shape, hasZeros) : tiled(shape, hasZeros);
 }
 
@@ -60,7 +76,7 @@ const LANES = 64;
  * One row of x: the lanes of a workgroup share four rows of the matrix, each lane every 64th word of them, so that neighbours read
  * neighbouring words; sums meet in workgroup memory. Σ (code − zero) · x is Σ code · x − zero · Σ x.
  */
-function matvec(shape: PackedShape, hasZeros: boolean): PackedProgram {
+function matvec(shape: PackedShape, hasZeros: boolean): WebgpuProgram {
   const { bits, rows, outputs } = shape;
   const perWord = 32 / bits;
   const fours = perWord / 4;
@@ -126,7 +142,7 @@ const STRIDE = TILE + 1;
 const SIDE = 16;
 
 /** Many rows of x: tiles of 32 x 32 results; words become numbers once for all rows of a tile, in workgroup memory. */
-function tiled(shape: PackedShape, hasZeros: boolean): PackedProgram {
+function tiled(shape: PackedShape, hasZeros: boolean): WebgpuProgram {
   const { bits, rows, outputs } = shape;
   const perWord = 32 / bits;
   const wordsPerTile = TILE / perWord;

@@ -2,7 +2,7 @@ import type { KernelConfig, NamedTensorMap, TensorInfo } from '@tensorflow/tfjs-
 import type { Tfjs } from '../driver/tfjs.ts';
 import { PACKED_OP } from '../known_ops.ts';
 import { plainProduct, type PackedOperands } from './plain_product.ts';
-import { packedProgram, uniformsOf, type PackedProgram } from './programs.ts';
+import { packedProgram, uniformsOf, type ProgramBackend } from './programs.ts';
 import { packedShape, type PackedAttrs, type PackedShape } from './shape.ts';
 
 /** What kernels of the backends need of them: fields that tfjs has public but does not type for others. */
@@ -15,9 +15,6 @@ interface WasmBackend {
   readonly dataIdMap: { get(dataId: object): { readonly memoryOffset: number | null } };
   readSync(dataId: object): Float32Array | Int32Array;
   makeOutput(shape: readonly number[], dtype: 'float32'): TensorInfo;
-}
-interface WebgpuBackend {
-  runWebGPUProgram(program: PackedProgram, inputs: readonly TensorInfo[], dtype: 'float32', uniforms: readonly { type: string; data: number[] }[]): TensorInfo;
 }
 
 interface Operands {
@@ -75,7 +72,7 @@ const onWasm: Kernel<WasmBackend> = (operands, shape, backend) => {
   return result;
 };
 
-const onWebgpu: Kernel<WebgpuBackend> = ({ x, codes, scales, zeros }, shape, backend) => {
+const onWebgpu: Kernel<ProgramBackend> = ({ x, codes, scales, zeros }, shape, backend) => {
   const rows: TensorInfo = { ...x, dataId: x.dataId, dtype: x.dtype, shape: [shape.rows, shape.columns] };
   return backend.runWebGPUProgram(packedProgram(shape, zeros !== undefined), [rows, codes, scales, ...(zeros ? [zeros] : [])], 'float32', uniformsOf(shape));
 };

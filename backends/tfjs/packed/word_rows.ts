@@ -1,10 +1,5 @@
-import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
-import type { Tfjs } from '../driver/tfjs.ts';
-import type { PackedProgram } from './programs.ts';
-
-interface WebgpuBackend {
-  runWebGPUProgram(program: PackedProgram, inputs: readonly TensorInfo[], dtype: 'int32', uniforms: readonly { type: string; data: number[] }[]): TensorInfo;
-}
+import type { Tensor, Tfjs } from '../driver/tfjs.ts';
+import { uniforms, type ProgramBackend, type WebgpuProgram } from './programs.ts';
 
 const LANES = 64;
 
@@ -17,12 +12,11 @@ export function wordRows(tf: Tfjs, tensor: Tensor, first: number, count: number)
   const shape = [count, ...rest];
   if (tf.getBackend() !== 'webgpu') return tf.slice(tensor, [first, ...rest.map(() => 0)], shape);
   const width = rest.reduce((product, size) => product * size, 1);
-  const uniforms = [first * width, count * width].map((value) => ({ type: 'int32', data: [value] }));
-  const made = (tf.backend() as unknown as WebgpuBackend).runWebGPUProgram(copy(shape, count * width), [tensor], 'int32', uniforms);
+  const made = (tf.backend() as unknown as ProgramBackend).runWebGPUProgram(copy(shape, count * width), [tensor], 'int32', uniforms(first * width, count * width));
   return tf.engine().makeTensorFromTensorInfo(made);
 }
 
-function copy(outputShape: number[], words: number): PackedProgram {
+function copy(outputShape: number[], words: number): WebgpuProgram {
   return {
     outputShape,
     variableNames: ['words'],

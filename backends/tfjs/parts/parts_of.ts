@@ -1,8 +1,8 @@
 import type { Graph, Node, Program } from '../../../ir/graph.ts';
-import { decompose, eliminateCommonSubexpressions, eliminateDeadCode, fixedCache, fuseAppendCache, runPasses, splitLargeWeights } from '../../../ir/passes/index.ts';
+import { fixedCache, fuseAppendCache, runPasses, splitLargeWeights } from '../../../ir/passes/index.ts';
 import { partition } from '../../../ir/partition.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
-import { native } from '../lower.ts';
+import { beforeLowering } from '../lower.ts';
 import { hostTable, type HostTable } from './host_table.ts';
 import { shardOutputs, type Join } from './shard_outputs.ts';
 
@@ -45,7 +45,7 @@ export function partsOf(program: Program, options: PartOptions = {}): readonly P
 function planGraph(graph: Graph, options: PartOptions): PlannedGraph {
   const found = hostTable(graph);
   // what layers share, as rows of the tables of angles, is one value before the cut: it is handed on, and its tables are in one part
-  const prepared = runPasses(found?.graph ?? graph, [fuseAppendCache, fixedCache, splitLargeWeights(MAX_TENSOR_BYTES), decompose(native), eliminateCommonSubexpressions, eliminateDeadCode]);
+  const prepared = runPasses(found?.graph ?? graph, [fuseAppendCache, fixedCache, splitLargeWeights(MAX_TENSOR_BYTES), ...beforeLowering]);
   const caches = cachesOf(prepared);
   const base = { name: graph.name, whole: prepared, tables: found ? [found.table] : [] };
   if (caches.length === 0) return { ...base, parts: [{ folder: folderOf(graph.name), graph: prepared, largestOf: [], isHead: false }], joins: [], caches };

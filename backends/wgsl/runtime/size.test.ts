@@ -1,18 +1,13 @@
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
-import { rolldown } from 'rolldown';
 import { expect, test } from 'vitest';
+import { pageSize } from '../../testing/page_size.ts';
 
 /** What a page loads besides the tokenizer, which is a library of its own. */
 const MOST_BYTES = 40 * 1024;
 
 test('the runtime for browsers, without the tokenizer: at most 40 KB gzipped, and nothing of Node in it', async () => {
-  const bundle = await rolldown({ input: join(import.meta.dirname, 'index.ts'), platform: 'browser', external: ['@huggingface/tokenizers'], logLevel: 'warn', onLog: (_, log) => expect.unreachable(log.message) });
-  const { output } = await bundle.generate({ format: 'esm', minify: true });
-  await bundle.close();
-  const chunks = output.flatMap((file) => (file.type === 'chunk' ? [file] : []));
-  const bytes = chunks.reduce((sum, { code }) => sum + gzipSync(code, { level: 9 }).byteLength, 0);
-  console.log(`pgconv/runtime: ${bytes} bytes gzipped, ${chunks.reduce((sum, { code }) => sum + code.length, 0)} as they are`);
-  expect(bytes).toBeLessThanOrEqual(MOST_BYTES);
-  expect(chunks.flatMap(({ imports, dynamicImports }) => [...imports, ...dynamicImports]).filter((name) => !chunks.some(({ fileName }) => fileName === name))).toEqual(['@huggingface/tokenizers']);
+  const { gzipped, plain, imports } = await pageSize(join(import.meta.dirname, 'index.ts'), ['@huggingface/tokenizers']);
+  console.log(`pgconv/runtime: ${gzipped} bytes gzipped, ${plain} as they are`);
+  expect(gzipped).toBeLessThanOrEqual(MOST_BYTES);
+  expect(imports).toEqual(['@huggingface/tokenizers']);
 });
