@@ -5,7 +5,8 @@ export default defineConfig({
   test: {
     include: ['{ir,backends,verify,converter}/**/*.test.ts'],
     globalSetup: ['verify/environment/prepare.ts'],
-    // native addons (Dawn, ONNX Runtime) want a process of their own, and LD_LIBRARY_PATH of the software GPU counts from its start
+    // native addons (Dawn, ONNX Runtime) want a process of their own, and LD_LIBRARY_PATH of the software GPU counts
+    // from its start
     pool: 'forks',
     maxWorkers: '100%',
     // generous, since compiling shaders on two busy cores is slow: a time-out is there to end a hang

@@ -1,7 +1,13 @@
 import { BackendError, type BackendErrorCode, type BackendPlace } from './error.ts';
 import { RuntimeError, type RuntimeErrorCode } from './client/errors.ts';
 
-const CODES: { readonly [C in RuntimeErrorCode]?: BackendErrorCode } = { bad_input: 'bad-input', damaged: 'bundle-damaged', newer_version: 'bundle-damaged', no_webgpu: 'runtime-missing', not_found: 'bundle-missing' };
+const CODES: { readonly [C in RuntimeErrorCode]?: BackendErrorCode } = {
+  bad_input: 'bad-input',
+  damaged: 'bundle-damaged',
+  newer_version: 'bundle-damaged',
+  no_webgpu: 'runtime-missing',
+  not_found: 'bundle-missing',
+};
 
 /** A failure of the runtime as one of the backend; others as they are. */
 export function asBackendError(error: unknown, place: BackendPlace = {}): unknown {

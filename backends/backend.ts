@@ -8,7 +8,10 @@ export interface ArtifactFile {
   /** Relative to the bundle, with `/`. */
   readonly path: string;
   readonly byteLength: number;
-  /** Pieces in order, each with the tensor it belongs to when there is one: for messages and for the search for overflow. */
+  /**
+   * Pieces in order, each with the tensor it belongs to when there is one: for messages and for the search for
+   * overflow.
+   */
   chunks(): AsyncIterable<ArtifactChunk>;
 }
 
@@ -35,7 +38,11 @@ export interface Runner {
   /** Dtypes of a graph's inputs by name: precision decides those of the KV cache. */
   inputDtypes(graph: string): Promise<Readonly<Record<string, DType>>>;
   /** Runs one graph by its IR name. Inputs and results carry the names of the graph's ports. */
-  run(graph: string, inputs: Readonly<Record<string, Tensor>>, options?: RunOptions): Promise<Readonly<Record<string, Tensor>>>;
+  run(
+    graph: string,
+    inputs: Readonly<Record<string, Tensor>>,
+    options?: RunOptions,
+  ): Promise<Readonly<Record<string, Tensor>>>;
   dispose(): Promise<void>;
 }
 
@@ -56,7 +63,10 @@ export interface Backend {
   readonly targets: readonly string[];
   /** What it lets a user choose beside precision and target; any other choice is a mistake of the user's. */
   readonly choices: readonly Choice[];
-  /** Why it does not have a precision, as the command line spells it, for a target (default the first); undefined when it does. `narrowing` tells of floats. */
+  /**
+   * Why it does not have a precision, as the command line spells it, for a target (default the first); undefined when
+   * it does. `narrowing` tells of floats.
+   */
   refusal(precision: string, target?: string): Refusal | undefined;
   /** The target that a precision is for where nobody says; absent: the first of all. */
   defaultTarget?(precision: string): string;
@@ -64,7 +74,10 @@ export interface Backend {
   codes?(target?: string): CodeHabits;
   /** Weights of more bytes are cut along their rows before it sees them; absent where it cuts them itself. */
   readonly maxWeightBytes?: number;
-  /** Whether zero points of 4-bit codes may be floats, which lose less: f32 beside the codes, of values that f16 represents. */
+  /**
+   * Whether zero points of 4-bit codes may be floats, which lose less: f32 beside the codes, of values that f16
+   * represents.
+   */
   readonly floatZeros: boolean;
   /** How a target (default the first) has a 16-bit float, or why not. */
   narrowing(dtype: 'f16' | 'bf16', target?: string): Narrowing | Refusal;
@@ -93,7 +106,10 @@ export interface Refusal {
 /** Fields of EmitOptions, and `perChannel`: int8 with one scale a row. */
 export type Choice = 'quantizedOps' | 'accuracyLevel' | 'perChannel' | 'layersPerGraph';
 
-/** How a target has a narrow float: it computes in it (castFloats), or stores weights in it and computes in f32 (storeWeights). */
+/**
+ * How a target has a narrow float: it computes in it (castFloats), or stores weights in it and computes in f32
+ * (storeWeights).
+ */
 export type Narrowing = 'compute' | 'store';
 
 export interface EmitOptions {
@@ -102,11 +118,14 @@ export interface EmitOptions {
   /** One of the backend's targets; default the first. */
   readonly target?: string;
   /**
-   * Weights in blocks by kernels of the runtime that read codes as they lie (`nbits`), or by the format's own dequantization
-   * for runtimes without those (`qdq`). Default `nbits`.
+   * Weights in blocks by kernels of the runtime that read codes as they lie (`nbits`), or by the format's own
+   * dequantization for runtimes without those (`qdq`). Default `nbits`.
    */
   readonly quantizedOps?: 'nbits' | 'qdq';
-  /** 4 lets kernels round activations to int8 before a product by a weight in blocks: faster where bytes are, and less exact. Default 0. */
+  /**
+   * 4 lets kernels round activations to int8 before a product by a weight in blocks: faster where bytes are, and less
+   * exact. Default 0.
+   */
   readonly accuracyLevel?: 0 | 4;
   /** Layers of a decoder in one graph of a format that has it in several; default what its files hold. */
   readonly layersPerGraph?: number;

@@ -8,8 +8,17 @@ export interface BackendPlace {
   readonly hint?: string;
 }
 
-/** What stopped: an emitted file that is damaged, a runtime that is absent or refused, a program that a backend cannot express. */
-export type BackendErrorCode = 'bundle-damaged' | 'bundle-missing' | 'runtime-missing' | 'runtime-failed' | 'bad-input' | 'unsupported';
+/**
+ * What stopped: an emitted file that is damaged, a runtime that is absent or refused, a program that a backend cannot
+ * express.
+ */
+export type BackendErrorCode =
+  | 'bundle-damaged'
+  | 'bundle-missing'
+  | 'runtime-missing'
+  | 'runtime-failed'
+  | 'bad-input'
+  | 'unsupported';
 
 /** A backend's failure, by code and place; whoever wires backends together gives it an exit code. */
 export class BackendError extends Error {

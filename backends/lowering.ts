@@ -5,9 +5,13 @@ import { ops, type CompositeName, type OpName, type PrimitiveName } from '../ir/
 export type Rule<Context, N extends OpName> = (context: Context, node: NodeOf<N>) => void;
 
 /** A rule for every primitive, or the map does not compile; composites without one are decomposed before. */
-export type Lowering<Context> = { readonly [N in PrimitiveName]: Rule<Context, N> } & { readonly [N in CompositeName]?: Rule<Context, N> };
+export type Lowering<Context> = { readonly [N in PrimitiveName]: Rule<Context, N> } & {
+  readonly [N in CompositeName]?: Rule<Context, N>;
+};
 
 /** The composites that a lowering has rules for: what a backend calls native. */
 export function nativeComposites<Context>(lowering: Lowering<Context>): ReadonlySet<CompositeName> {
-  return new Set((Object.keys(lowering) as OpName[]).filter((name): name is CompositeName => ops[name].kind === 'composite'));
+  return new Set(
+    (Object.keys(lowering) as OpName[]).filter((name): name is CompositeName => ops[name].kind === 'composite'),
+  );
 }

@@ -30,7 +30,17 @@ interface EvalCase {
 let cases: readonly EvalCase[];
 
 async function converted(options: Partial<ConvertOptions>) {
-  return convert({ checkpoint: BASE, backend: 'onnx', precision: 'fp16', out: join(root, `bundle-${made++}`), verify: false, ...options }, silentReporter);
+  return convert(
+    {
+      checkpoint: BASE,
+      backend: 'onnx',
+      precision: 'fp16',
+      out: join(root, `bundle-${made++}`),
+      verify: false,
+      ...options,
+    },
+    silentReporter,
+  );
 }
 
 beforeAll(async () => {
@@ -47,7 +57,10 @@ async function answers(bundle: string, asked: readonly EvalCase[]) {
   try {
     const tokenizer = (await bundleTokenizer(bundle))!;
     const said: { text: string; tokens: readonly number[] }[] = [];
-    for (const { image, prompt } of asked) said.push(await answer(model, tokenizer, { image: await decodeImage(`fixtures/shapes/images/${image}`), prompt }));
+    for (const { image, prompt } of asked)
+      said.push(
+        await answer(model, tokenizer, { image: await decodeImage(`fixtures/shapes/images/${image}`), prompt }),
+      );
     return said;
   } finally {
     await model.dispose();
@@ -66,7 +79,10 @@ describe('an adapter', () => {
   });
 
   test('on the same weights as .npz gives the same graphs', async () => {
-    const { manifest } = await converted({ checkpoint: 'fixtures/shapes/bv_f32.npz', adapters: [{ dir: ADAPTER, scale: 1 }] });
+    const { manifest } = await converted({
+      checkpoint: 'fixtures/shapes/bv_f32.npz',
+      adapters: [{ dir: ADAPTER, scale: 1 }],
+    });
     const graphs = ({ files }: typeof manifest) => files.filter(({ path }) => path.startsWith('onnx/'));
     expect(graphs(manifest)).toEqual(graphs(await readManifest(adapted)));
   });
@@ -77,9 +93,17 @@ describe('an adapter', () => {
       return manifest.files.filter(({ path }) => path.startsWith('onnx/')).map(({ sha256 }) => sha256);
     };
     expect(await hashes([{ dir: ADAPTER, scale: 0 }])).toEqual(await hashes(undefined));
-    // In f32 each merge rounds once, so twice half is compared where f16 hides all but a few of those roundings: by answers.
-    const halves = await converted({ adapters: [{ dir: ADAPTER, scale: 0.5 }, { dir: ADAPTER, scale: 0.5 }] });
-    expect((await answers(halves.out, cases.slice(0, 8))).map(({ text }) => text)).toEqual(cases.slice(0, 8).map(({ text }) => text));
+    // In f32 each merge rounds once, so twice half is compared where f16 hides all but a few of those roundings: by
+    // answers.
+    const halves = await converted({
+      adapters: [
+        { dir: ADAPTER, scale: 0.5 },
+        { dir: ADAPTER, scale: 0.5 },
+      ],
+    });
+    expect((await answers(halves.out, cases.slice(0, 8))).map(({ text }) => text)).toEqual(
+      cases.slice(0, 8).map(({ text }) => text),
+    );
   });
 
   test('is reported module by module, and the manifest records its files', async () => {
@@ -90,22 +114,32 @@ describe('an adapter', () => {
       expect(change.norm, change.module).toBeGreaterThan(0);
     }
     expect(manifest.options.adapters).toEqual([{ dir: ADAPTER, scale: 1 }]);
-    expect(manifest.source.files.map(({ path }) => path)).toEqual(expect.arrayContaining(['adapter-1/adapter_config.json', 'adapter-1/adapter_model.safetensors']));
+    expect(manifest.source.files.map(({ path }) => path)).toEqual(
+      expect.arrayContaining(['adapter-1/adapter_config.json', 'adapter-1/adapter_model.safetensors']),
+    );
   });
 });
 
 describe('verify', () => {
   test('compares with the adapted model, as the manifest says or as --adapter says', async () => {
     expect((await verifyBundle({ bundle: adapted }, silentReporter)).passed).toBe(true);
-    expect((await verifyBundle({ bundle: adapted, against: BASE, adapters: [{ dir: ADAPTER, scale: 1 }] }, silentReporter)).passed).toBe(true);
+    expect(
+      (await verifyBundle({ bundle: adapted, against: BASE, adapters: [{ dir: ADAPTER, scale: 1 }] }, silentReporter))
+        .passed,
+    ).toBe(true);
   });
 
   test('fails an adapted bundle against its base, and a plain one against the adapted model', async () => {
     expect((await verifyBundle({ bundle: adapted, against: BASE }, silentReporter)).passed).toBe(false);
-    expect((await verifyBundle({ bundle: plain, against: BASE, adapters: [{ dir: ADAPTER, scale: 1 }] }, silentReporter)).passed).toBe(false);
+    expect(
+      (await verifyBundle({ bundle: plain, against: BASE, adapters: [{ dir: ADAPTER, scale: 1 }] }, silentReporter))
+        .passed,
+    ).toBe(false);
   });
 
   test('says that --adapter needs --against', async () => {
-    await expect(verifyBundle({ bundle: adapted, adapters: [{ dir: ADAPTER, scale: 1 }] }, silentReporter)).rejects.toMatchObject({ code: 'adapters_without_against', exitCode: 2 });
+    await expect(
+      verifyBundle({ bundle: adapted, adapters: [{ dir: ADAPTER, scale: 1 }] }, silentReporter),
+    ).rejects.toMatchObject({ code: 'adapters_without_against', exitCode: 2 });
   });
 });

@@ -25,13 +25,20 @@ export interface Answer {
   readonly tokens: readonly number[];
 }
 
-/** What a model says to a picture and a prompt, greedily. @throws UsageError for a prompt that cannot be, VerifyError when it is too long. */
+/**
+ * What a model says to a picture and a prompt, greedily.
+ * @throws UsageError for a prompt that cannot be, VerifyError when it is too long.
+ */
 export async function answer(model: Model, tokenizer: Tokenizer, options: AnswerOptions): Promise<Answer> {
   const { image, prompt, maxNewTokens = 100, mode = 'huggingface', onText, signal } = options;
   const { imageSize, imageTokens, imageTokenId, padTokenId } = model.metadata;
   const ids = buildPrompt(tokenizer, { imageTokens, prompt, mode });
   const pixels = toPixelValues(image, imageSize, mode);
-  const input = { pixelValues: { dtype: 'f32' as const, shape: [1, 3, imageSize, imageSize], data: pixels }, ...padLeft([ids], padTokenId), imageTokenId };
+  const input = {
+    pixelValues: { dtype: 'f32' as const, shape: [1, 3, imageSize, imageSize], data: pixels },
+    ...padLeft([ids], padTokenId),
+    imageTokenId,
+  };
   const tokens: number[] = [];
   const textOf = () => tokenizer.decode(tokens, { skipSpecialTokens: true });
   for await (const token of generateRow(model, input, { maxNewTokens, ...(signal && { signal }) })) {

@@ -24,10 +24,15 @@ export async function openBundle(dir: string, device?: string): Promise<BundleMo
 /** The same with a manifest that was read, or written, before. */
 export async function openStaged(dir: string, manifest: Manifest, device?: string): Promise<BundleModel> {
   if (!isBackendName(manifest.backend))
-    throw new BadInputError('unknown_backend', `the bundle is for "${manifest.backend}"`, { file: dir, hint: `this version runs ${Object.keys(backends).join(', ')}: use a newer pgconv` });
+    throw new BadInputError('unknown_backend', `the bundle is for "${manifest.backend}"`, {
+      file: dir,
+      hint: `this version runs ${Object.keys(backends).join(', ')}: use a newer pgconv`,
+    });
   const backend = await backends[manifest.backend]();
   if (device !== undefined && !backend.devices.includes(device))
-    throw new UsageError('unknown_device', `${backend.name} has no device "${device}"`, { hint: `choose one of ${backend.devices.join(', ')}` });
+    throw new UsageError('unknown_device', `${backend.name} has no device "${device}"`, {
+      hint: `choose one of ${backend.devices.join(', ')}`,
+    });
   const runner = await backend.open(dir, device === undefined ? {} : { device });
   const metadata: ProgramMetadata = manifest.program;
   return { runner, metadata, manifest, dispose: () => runner.dispose() };
@@ -42,7 +47,12 @@ export async function bundleTokenizer(dir: string): Promise<Tokenizer | undefine
     try {
       return JSON.parse(text) as object;
     } catch (cause) {
-      throw new BadInputError('bad_tokenizer', `not JSON: ${(cause as Error).message}`, { file, hint: 'copy the bundle again, or convert the checkpoint again' }, { cause });
+      throw new BadInputError(
+        'bad_tokenizer',
+        `not JSON: ${(cause as Error).message}`,
+        { file, hint: 'copy the bundle again, or convert the checkpoint again' },
+        { cause },
+      );
     }
   };
   const tokenizer = await read('tokenizer.json');

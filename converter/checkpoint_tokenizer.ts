@@ -5,8 +5,15 @@ import { clientFiles } from './client/client_files.ts';
 import { readSidecar, readSidecars } from './client/sidecar.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
-/** The tokenizer that a bundle of this checkpoint gets; undefined when there is none. @throws BadInputError for a damaged one, or another model's */
-export async function checkpointTokenizer({ config, sidecars }: Checkpoint, metadata: ProgramMetadata, named?: string): Promise<Tokenizer | undefined> {
+/**
+ * The tokenizer that a bundle of this checkpoint gets; undefined when there is none.
+ * @throws BadInputError for a damaged one, or another model's
+ */
+export async function checkpointTokenizer(
+  { config, sidecars }: Checkpoint,
+  metadata: ProgramMetadata,
+  named?: string,
+): Promise<Tokenizer | undefined> {
   const tokenizer = named === undefined ? undefined : await readSidecar(named);
   const { files } = clientFiles({ config, sidecars: await readSidecars(sidecars), tokenizer, metadata, onnxFiles: [] });
   return clientTokenizer(files);

@@ -17,13 +17,23 @@ interface Run {
   readonly stderr: string;
 }
 
-function start(args: readonly string[], cwd?: string): { child: ChildProcess; stderr: () => string; ended: Promise<Run> } {
-  const child = spawn(process.execPath, [join(build, 'converter/cli.js'), ...args], { stdio: ['ignore', 'pipe', 'pipe'], ...(cwd !== undefined && { cwd }) });
+function start(
+  args: readonly string[],
+  cwd?: string,
+): { child: ChildProcess; stderr: () => string; ended: Promise<Run> } {
+  const child = spawn(process.execPath, [join(build, 'converter/cli.js'), ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(cwd !== undefined && { cwd }),
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  return { child, stderr: () => stderr, ended: new Promise((resolve) => child.once('close', (code) => resolve({ code, stdout, stderr }))) };
+  return {
+    child,
+    stderr: () => stderr,
+    ended: new Promise((resolve) => child.once('close', (code) => resolve({ code, stdout, stderr }))),
+  };
 }
 
 const pgconv = (...args: readonly string[]): Promise<Run> => start(args).ended;
@@ -39,17 +49,50 @@ async function says(run: ReturnType<typeof start>, text: string): Promise<void> 
 test('--help names every command and every exit code; --version is the package’s', async () => {
   const { code, stdout, stderr } = await pgconv('--help');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  for (const word of ['convert', 'inspect', 'verify', 'run', 'quality', 'synth', '--version']) expect(stdout).toContain(word);
+  for (const word of ['convert', 'inspect', 'verify', 'run', 'quality', 'synth', '--version'])
+    expect(stdout).toContain(word);
   for (const exitCode of [0, 1, 2, 3, 4, 70, 130]) expect(stdout).toMatch(new RegExp(`(^|\\s)${exitCode}\\s+\\w`, 'm'));
   expect((await pgconv('--version')).stdout).toBe(`${TOOL.version}\n`);
 });
 
 test.each([
-  ['convert', ['<checkpoint>', '--to', 'wgsl', '--target', '--dtype', 'fp32', 'fp16', '--out', '--force', '--no-verify', '--tokenizer', '--samples', '--strict', '--allow-overflow', '--json']],
+  [
+    'convert',
+    [
+      '<checkpoint>',
+      '--to',
+      'wgsl',
+      '--target',
+      '--dtype',
+      'fp32',
+      'fp16',
+      '--out',
+      '--force',
+      '--no-verify',
+      '--tokenizer',
+      '--samples',
+      '--strict',
+      '--allow-overflow',
+      '--json',
+    ],
+  ],
   ['inspect', ['<path>', '--ir', '--json']],
   ['verify', ['<bundle>', '--against', '--device', '--json']],
   ['run', ['<bundle>', '--image', '--prompt', '--max-new-tokens', '--draw', '--resize', '--device', '--json']],
-  ['quality', ['--dtypes', '--backends', '--samples', '--limit', '--baseline', '--algorithm', '--mixed', '--calibrate', '--markdown']],
+  [
+    'quality',
+    [
+      '--dtypes',
+      '--backends',
+      '--samples',
+      '--limit',
+      '--baseline',
+      '--algorithm',
+      '--mixed',
+      '--calibrate',
+      '--markdown',
+    ],
+  ],
   ['synth', ['--variant', 'paligemma-3b-224', '--format', '--dtype', '--out', '--layers', '--vision-layers', '--seed']],
 ])('%s --help tells its options and shows examples', async (command, words) => {
   const { code, stdout, stderr } = await pgconv(command, '--help');
@@ -67,24 +110,56 @@ test.each<[string, readonly string[], RegExp]>([
   ['a choice that is none', ['convert', 'x', '--to', 'tflite', '--dtype', 'fp16'], /Allowed choices are onnx/],
   ['a number that is none', ['run', 'x', '--image', 'a', '--prompt', 'b', '--max-new-tokens', '-3'], /whole number/],
   ['too many arguments', ['verify', 'a', 'b'], /too many arguments/],
-  ['a dtype that the backend does not have', ['convert', fixture('pg1-tiny/hf'), '--to', 'wgsl', '--dtype', 'q4f16'], /wgsl has no q4f16: activations are f32[\s\S]*try: choose int4/],
-  ['an option that means nothing to the backend', ['convert', fixture('pg1-tiny/hf'), '--to', 'wgsl', '--dtype', 'int8', '--quant-ops', 'qdq', '--accuracy-level', '4'], /--quant-ops means nothing to wgsl/],
-  ['a target for a backend that has none', ['convert', fixture('pg1-tiny/hf'), '--to', 'wgsl', '--dtype', 'fp32', '--target', 'webgpu'], /no --target/],
-  ['a graph that does not exist', ['inspect', fixture('shapes'), '--ir', 'encoder'], /unknown_graph[\s\S]*try: choose one of vision_encoder, embed_tokens, decoder/],
+  [
+    'a dtype that the backend does not have',
+    ['convert', fixture('pg1-tiny/hf'), '--to', 'wgsl', '--dtype', 'q4f16'],
+    /wgsl has no q4f16: activations are f32[\s\S]*try: choose int4/,
+  ],
+  [
+    'an option that means nothing to the backend',
+    [
+      'convert',
+      fixture('pg1-tiny/hf'),
+      '--to',
+      'wgsl',
+      '--dtype',
+      'int8',
+      '--quant-ops',
+      'qdq',
+      '--accuracy-level',
+      '4',
+    ],
+    /--quant-ops means nothing to wgsl/,
+  ],
+  [
+    'a target for a backend that has none',
+    ['convert', fixture('pg1-tiny/hf'), '--to', 'wgsl', '--dtype', 'fp32', '--target', 'webgpu'],
+    /no --target/,
+  ],
+  [
+    'a graph that does not exist',
+    ['inspect', fixture('shapes'), '--ir', 'encoder'],
+    /unknown_graph[\s\S]*try: choose one of vision_encoder, embed_tokens, decoder/,
+  ],
 ])('%s is bad usage: exit 2', async (_, args, message) => {
   const plain = await pgconv(...args);
   expect(plain).toMatchObject({ code: 2, stdout: '' });
   expect(plain.stderr).toMatch(message);
   const asJson = await pgconv(...args, '--json');
   expect(asJson.code).toBe(2);
-  expect(JSON.parse(asJson.stdout)).toMatchObject({ error: { code: expect.any(String), message: expect.any(String), hint: expect.any(String) } });
+  expect(JSON.parse(asJson.stdout)).toMatchObject({
+    error: { code: expect.any(String), message: expect.any(String), hint: expect.any(String) },
+  });
 });
 
 test('bad input is exit 3, with its place for people and for programs', async () => {
   const dir = await tempFolder();
   const file = join(dir, 'model.safetensors');
   await writeFile(file, new Uint8Array(7));
-  for (const command of [['inspect', file], ['convert', file, '--to', 'onnx', '--dtype', 'fp16', '--out', join(dir, 'out')]]) {
+  for (const command of [
+    ['inspect', file],
+    ['convert', file, '--to', 'onnx', '--dtype', 'fp16', '--out', join(dir, 'out')],
+  ]) {
     const plain = await pgconv(...command);
     expect(plain).toMatchObject({ code: 3, stdout: '' });
     expect(plain.stderr).toContain(file);
@@ -107,19 +182,35 @@ test('from a checkpoint to answers: convert, inspect, run, verify', async () => 
 
   const again = await pgconv(...args, '--json');
   expect(again.code).toBe(4);
-  expect(JSON.parse(again.stdout)).toMatchObject({ error: { code: 'exists', file: out, hint: expect.stringContaining('--force') } });
+  expect(JSON.parse(again.stdout)).toMatchObject({
+    error: { code: 'exists', file: out, hint: expect.stringContaining('--force') },
+  });
   expect((await pgconv(...args, '--force')).code).toBe(0);
 
   const inspected = await pgconv('inspect', out, '--json');
   expect(JSON.parse(inspected.stdout)).toMatchObject({ kind: 'bundle', graphs: [{}, {}, {}] });
   const people = await pgconv('inspect', out);
   expect(people).toMatchObject({ code: 0, stderr: '' });
-  for (const word of ['decoder_model_merged_fp16.onnx', 'nodes', 'parameters', 'MatMul']) expect(people.stdout).toContain(word);
+  for (const word of ['decoder_model_merged_fp16.onnx', 'nodes', 'parameters', 'MatMul'])
+    expect(people.stdout).toContain(word);
 
   const png = join(dir, 'boxes.png');
-  const asked = await pgconv('run', out, '--image', fixture('shapes/images/000.png'), '--prompt', 'detect green circle', '--draw', png, '--json');
+  const asked = await pgconv(
+    'run',
+    out,
+    '--image',
+    fixture('shapes/images/000.png'),
+    '--prompt',
+    'detect green circle',
+    '--draw',
+    png,
+    '--json',
+  );
   expect(asked.code).toBe(0);
-  expect(JSON.parse(asked.stdout)).toMatchObject({ text: expect.stringContaining('green circle'), boxes: [{ label: 'green circle' }] });
+  expect(JSON.parse(asked.stdout)).toMatchObject({
+    text: expect.stringContaining('green circle'),
+    boxes: [{ label: 'green circle' }],
+  });
   expect((await readFile(png)).subarray(1, 4).toString()).toBe('PNG');
 
   const verified = await pgconv('verify', out, '--against', fixture('shapes/hf'), '--json');
@@ -130,14 +221,30 @@ test('from a checkpoint to answers: convert, inspect, run, verify', async () => 
   await writeFile(join(out, 'manifest.json'), manifest.replace('"fp16"', '"fp32"'));
   const damaged = await pgconv('verify', out, '--against', fixture('shapes/hf'), '--json');
   expect(damaged.code).toBe(3);
-  expect(JSON.parse(damaged.stdout)).toMatchObject({ error: { code: 'manifest_damaged', file: join(out, 'manifest.json') } });
+  expect(JSON.parse(damaged.stdout)).toMatchObject({
+    error: { code: 'manifest_damaged', file: join(out, 'manifest.json') },
+  });
 });
 
 test('a bundle that does not compute what the original computes is exit 1, with the report', async () => {
   const dir = await tempFolder();
   const out = join(dir, 'bundle');
   // bf16 weights cannot pass as the f32 weights that the recording was made with
-  expect((await pgconv('convert', fixture('pg1-tiny/bv_bf16.npz'), '--to', 'onnx', '--dtype', 'fp32', '--no-verify', '--out', out)).code).toBe(0);
+  expect(
+    (
+      await pgconv(
+        'convert',
+        fixture('pg1-tiny/bv_bf16.npz'),
+        '--to',
+        'onnx',
+        '--dtype',
+        'fp32',
+        '--no-verify',
+        '--out',
+        out,
+      )
+    ).code,
+  ).toBe(0);
   const against = ['verify', out, '--against', fixture('pg1-tiny/golden.safetensors')];
   const { code, stdout } = await pgconv(...against, '--json');
   expect(code).toBe(1);
@@ -151,7 +258,12 @@ test('inspect tells what a checkpoint is, from where each size is known, and pri
   const { code, stdout } = await pgconv('inspect', fixture('pg1-tiny/hf'), '--json');
   expect(code).toBe(0);
   const { tensors, ...about } = JSON.parse(stdout) as { tensors: readonly unknown[] };
-  expect(about).toMatchObject({ kind: 'checkpoint', format: 'huggingface', family: 'paligemma', dtypes: [{ dtype: 'f32', tensors: tensors.length }] });
+  expect(about).toMatchObject({
+    kind: 'checkpoint',
+    format: 'huggingface',
+    family: 'paligemma',
+    dtypes: [{ dtype: 'f32', tensors: tensors.length }],
+  });
   expect((about as { inferences?: readonly unknown[] }).inferences?.length).toBeGreaterThan(5);
   const ir = await pgconv('inspect', fixture('pg1-tiny/bv_f32.npz'), '--ir', 'embed_tokens');
   expect(ir.stdout).toMatch(/^graph embed_tokens \{\n {2}input %input_ids: i64\[batch_size, seq\]/);
@@ -159,14 +271,39 @@ test('inspect tells what a checkpoint is, from where each size is known, and pri
 
 test('a bundle of shaders: converted, inspected, and refused a device that is another backend’s', async () => {
   const out = join(await tempFolder(), 'bundle');
-  const converted = await pgconv('convert', fixture('shapes/hf'), '--to', 'wgsl', '--dtype', 'int4', '--no-verify', '--out', out, '--json');
+  const converted = await pgconv(
+    'convert',
+    fixture('shapes/hf'),
+    '--to',
+    'wgsl',
+    '--dtype',
+    'int4',
+    '--no-verify',
+    '--out',
+    out,
+    '--json',
+  );
   expect(converted.code, converted.stderr).toBe(0);
   const { manifest } = JSON.parse(converted.stdout) as { manifest: { files: { path: string }[] } };
-  for (const path of ['README.md', 'manifest.pgw', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json', 'weights/000.bin']) expect(manifest.files.map((file) => file.path)).toContain(path);
+  for (const path of [
+    'README.md',
+    'manifest.pgw',
+    'preprocessor_config.json',
+    'tokenizer.json',
+    'tokenizer_config.json',
+    'weights/000.bin',
+  ])
+    expect(manifest.files.map((file) => file.path)).toContain(path);
   const inspected = await pgconv('inspect', out, '--json');
   expect(inspected.code, inspected.stderr).toBe(0);
   const { plan } = JSON.parse(inspected.stdout) as { plan: { phases: { name: string; steps: number }[] } };
-  expect(plan.phases.map(({ name }) => name).toSorted()).toEqual(['decoder', 'decoder.step', 'embed_tokens', 'embed_tokens.step', 'vision_encoder']);
+  expect(plan.phases.map(({ name }) => name).toSorted()).toEqual([
+    'decoder',
+    'decoder.step',
+    'embed_tokens',
+    'embed_tokens.step',
+    'vision_encoder',
+  ]);
   for (const { steps } of plan.phases) expect(steps).toBeGreaterThan(0);
   const people = await pgconv('inspect', out);
   for (const word of ['decoder.step', 'dispatches', 'matvec', 'weights/000.bin']) expect(people.stdout).toContain(word);
@@ -204,7 +341,17 @@ test.each([
   ['SIGTERM', 143],
 ] as const)('%s while verifying: exit %i within two seconds, and nothing is left', async (signal, expected) => {
   const dir = await tempFolder();
-  const run = start(['convert', fixture('shapes/hf'), '--to', 'onnx', '--dtype', 'fp32', '--out', join(dir, 'out'), '--json']);
+  const run = start([
+    'convert',
+    fixture('shapes/hf'),
+    '--to',
+    'onnx',
+    '--dtype',
+    'fp32',
+    '--out',
+    join(dir, 'out'),
+    '--json',
+  ]);
   await says(run, 'write out: ');
   const sent = performance.now();
   run.child.kill(signal);

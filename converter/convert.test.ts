@@ -31,27 +31,36 @@ describe('pg1-tiny, fp32', () => {
     const report = await verifyBundle({ bundle: out, against: GOLDEN }, silentReporter);
     expect(report.checks.filter((check) => !check.passed)).toEqual([]);
     const outputs = new Set(report.checks.map((check) => check.output));
-    for (const output of ['image_features', 'prefill logits', 'suffix logits', 'greedy logits', 'greedy tokens']) expect(outputs).toContain(output);
+    for (const output of ['image_features', 'prefill logits', 'suffix logits', 'greedy logits', 'greedy tokens'])
+      expect(outputs).toContain(output);
     expect(new Set(report.checks.map((check) => check.case)).size).toBeGreaterThanOrEqual(2);
     expectWithin(report, 1e-4);
     expect(report.greedyDifferences).toEqual([]);
   });
 
-  test.each(['bv_bf16.npz', 'bv_f16_deflate.npz'])('%s: its own rounding of the weights, within 1e-4, and no longer the golden’s', async (source) => {
-    const { out, verification } = await convertTo(`fixtures/pg1-tiny/${source}`, 'fp32');
-    expect(verification?.passed).toBe(true);
-    expectWithin(verification!, 1e-4);
-    const report = await verifyBundle({ bundle: out, against: GOLDEN }, silentReporter);
-    expect(report.passed).toBe(false);
-    expect(report.firstDivergingStage?.stage).toBe('vit.0');
-  });
+  test.each(['bv_bf16.npz', 'bv_f16_deflate.npz'])(
+    '%s: its own rounding of the weights, within 1e-4, and no longer the golden’s',
+    async (source) => {
+      const { out, verification } = await convertTo(`fixtures/pg1-tiny/${source}`, 'fp32');
+      expect(verification?.passed).toBe(true);
+      expectWithin(verification!, 1e-4);
+      const report = await verifyBundle({ bundle: out, against: GOLDEN }, silentReporter);
+      expect(report.passed).toBe(false);
+      expect(report.firstDivergingStage?.stage).toBe('vit.0');
+    },
+  );
 });
 
 test('both layouts of shapes give the same weights, byte for byte', async () => {
   const weights = async (source: string) => {
     const { out } = await convertTo(`fixtures/shapes/${source}`, 'fp16', { verify: false });
     const names = (await readdir(join(out, 'onnx'))).toSorted();
-    const hash = async (name: string) => [name, createHash('sha256').update(await readFile(join(out, 'onnx', name))).digest('hex')];
+    const hash = async (name: string) => [
+      name,
+      createHash('sha256')
+        .update(await readFile(join(out, 'onnx', name)))
+        .digest('hex'),
+    ];
     return Promise.all(names.map(hash));
   };
   const [bigVision, huggingFace] = [await weights('bv_f32.npz'), await weights('hf')];
@@ -73,7 +82,10 @@ test('shapes, fp16: verified, complete, and its samples answered as by the origi
   expect(result.warnings.join('\n')).toContain('hf');
   const { manifest, unlisted } = await checkBundle(result.out);
   expect(unlisted).toEqual([]);
-  expect(manifest.source.files.map((file) => file.path)).toEqual(['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors']);
+  expect(manifest.source.files.map((file) => file.path)).toEqual([
+    'model-00001-of-00002.safetensors',
+    'model-00002-of-00002.safetensors',
+  ]);
   const bundle = await openBundle(result.out);
   expect((await bundle.runner.inputDtypes('decoder'))['past_key_values.0.key']).toBe('f16');
   await bundle.dispose();
@@ -81,7 +93,17 @@ test('shapes, fp16: verified, complete, and its samples answered as by the origi
 
 test('samples that are asked for are answered without verification too', async () => {
   const out = join(await folder(), 'bundle');
-  const { verification, samples } = await convert({ checkpoint: 'fixtures/shapes/hf', backend: 'onnx', precision: 'fp16', out, verify: false, samples: 'fixtures/shapes/eval.json' }, silentReporter);
+  const { verification, samples } = await convert(
+    {
+      checkpoint: 'fixtures/shapes/hf',
+      backend: 'onnx',
+      precision: 'fp16',
+      out,
+      verify: false,
+      samples: 'fixtures/shapes/eval.json',
+    },
+    silentReporter,
+  );
   expect(verification).toBeUndefined();
   expect(samples.length).toBeGreaterThanOrEqual(3);
 });

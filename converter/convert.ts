@@ -33,7 +33,8 @@ import { VerificationFailed } from './verification_failed.ts';
 import { referenceFor, runVerification } from './verify_bundle.ts';
 import { TOOL } from './version.ts';
 
-export interface ConvertOptions extends ModelSource, PrecisionChoices, Pick<EmitOptions, 'quantizedOps' | 'accuracyLevel' | 'layersPerGraph'> {
+export interface ConvertOptions
+  extends ModelSource, PrecisionChoices, Pick<EmitOptions, 'quantizedOps' | 'accuracyLevel' | 'layersPerGraph'> {
   readonly backend: BackendName;
   readonly precision: Precision;
   /** Default: `./<checkpoint>-<backend>-<precision>`. */
@@ -44,7 +45,10 @@ export interface ConvertOptions extends ModelSource, PrecisionChoices, Pick<Emit
   readonly verify?: boolean;
   /** A tokenizer.json or tokenizer.model that comes before the checkpoint's own. */
   readonly tokenizer?: string;
-  /** Pictures and prompts with the original's answers; default the eval.json beside the last adapter, else the checkpoint. */
+  /**
+   * Pictures and prompts with the original's answers; default the eval.json beside the last adapter, else the
+   * checkpoint.
+   */
   readonly samples?: string;
   readonly strict?: boolean;
   readonly allowOverflow?: boolean;
@@ -73,7 +77,12 @@ export interface ConvertResult {
 }
 
 /** The bundle's folder when none is named: the checkpoint's name, the last adapter's when there is one. */
-export function defaultOut({ checkpoint, adapters = [], backend, precision }: Pick<ConvertOptions, 'checkpoint' | 'adapters' | 'backend' | 'precision'>): string {
+export function defaultOut({
+  checkpoint,
+  adapters = [],
+  backend,
+  precision,
+}: Pick<ConvertOptions, 'checkpoint' | 'adapters' | 'backend' | 'precision'>): string {
   const named = adapters.at(-1)?.dir ?? firstPath(checkpoint);
   const file = named.replace(/(\.npz):[\w/]+$/, '$1');
   return resolve(`${basename(resolve(file)).replace(/\.(npz|safetensors)$/, '')}-${backend}-${precision}`);
@@ -84,15 +93,27 @@ function firstPath(checkpoint: string | readonly string[]): string {
 }
 
 /**
- * Converts a checkpoint: read lazily, build, rewrite, write as a stream, verify in the real runtime, and only then put in place.
+ * Converts a checkpoint: read lazily, build, rewrite, write as a stream, verify in the real runtime, and only then put
+ * in place.
  * @throws PgconvError: bad input, an output that cannot be written, ParityError (with `report`) when the bundle differs
  */
 export async function convert(options: ConvertOptions, reporter: Reporter): Promise<ConvertResult> {
   const { backend: backendName, precision, force = false } = options;
   const out = options.out ?? defaultOut(options);
   await checkOutput(out, force);
-  const { reference = 'huggingface', finalSoftcap = 'auto', slidingWindow = 'auto', adapters: adapterSources = [] } = options;
-  const source = await openModel({ checkpoint: options.checkpoint, adapters: adapterSources, reference, finalSoftcap, slidingWindow });
+  const {
+    reference = 'huggingface',
+    finalSoftcap = 'auto',
+    slidingWindow = 'auto',
+    adapters: adapterSources = [],
+  } = options;
+  const source = await openModel({
+    checkpoint: options.checkpoint,
+    adapters: adapterSources,
+    reference,
+    finalSoftcap,
+    slidingWindow,
+  });
   const stopHashing = new AbortController();
   let prepared: PreparedPrograms | undefined;
   try {
@@ -106,8 +127,21 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
     const choices = { strict: options.strict ?? false, allowOverflow: options.allowOverflow ?? false };
     let made: ReturnType<typeof checkpointTokenizer> | undefined;
     const tokenizer = () => (made ??= checkpointTokenizer(checkpoint, model.program.metadata, options.tokenizer));
-    const samplesFile = options.samples ?? (await findSamples(resolve(options.adapters?.at(-1)?.dir ?? firstPath(options.checkpoint))));
-    prepared = await preparePrograms({ ...options, ...forBackend, ...choices, model, backend, mode: reference, verify: options.verify !== false, tokenizer }, reporter);
+    const samplesFile =
+      options.samples ?? (await findSamples(resolve(options.adapters?.at(-1)?.dir ?? firstPath(options.checkpoint))));
+    prepared = await preparePrograms(
+      {
+        ...options,
+        ...forBackend,
+        ...choices,
+        model,
+        backend,
+        mode: reference,
+        verify: options.verify !== false,
+        tokenizer,
+      },
+      reporter,
+    );
     const { bundle: program, reference: mustEqual, help, findings } = prepared;
     const artifact = backend.emit(program, { precision, ...forBackend });
     const { files, notes: fileNotes } = await bundleSideFiles(options, checkpoint, model, artifact, basename(out));
@@ -117,7 +151,10 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
     const signal = options.signal ? AbortSignal.any([options.signal, stopHashing.signal]) : stopHashing.signal;
     const hashes = hashSources(sourceFiles(source), { signal });
     hashes.catch(() => {});
-    const writing = reporter.stage(`write ${basename(out)}`, { unit: 'bytes', total: artifactFiles.reduce((sum, file) => sum + file.byteLength, 0) });
+    const writing = reporter.stage(`write ${basename(out)}`, {
+      unit: 'bytes',
+      total: artifactFiles.reduce((sum, file) => sum + file.byteLength, 0),
+    });
     let written = 0;
     let verification: VerifyReport | undefined;
     let samples: readonly SampleResult[] = [];
@@ -140,7 +177,19 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
           tool: TOOL,
           backend: backendName,
           precision,
-          options: { checkpoint: [options.checkpoint].flat(), adapters: adapterSources.map(({ dir, scale }) => ({ dir, scale })), reference, finalSoftcap, slidingWindow, mixed: isQuantized(precision) ? mixed : 'none', algorithm, perChannel, calibrate, ...forBackend, ...choices },
+          options: {
+            checkpoint: [options.checkpoint].flat(),
+            adapters: adapterSources.map(({ dir, scale }) => ({ dir, scale })),
+            reference,
+            finalSoftcap,
+            slidingWindow,
+            mixed: isQuantized(precision) ? mixed : 'none',
+            algorithm,
+            perChannel,
+            calibrate,
+            ...forBackend,
+            ...choices,
+          },
           source: { format: checkpoint.format, files },
           program: model.program.metadata,
           inferences: [...model.inferences],
@@ -153,7 +202,20 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
         if (!verify && options.samples === undefined) return;
         const bundle = await openStaged(dir, manifest).catch((error: unknown) => Promise.reject(withoutRuntime(error)));
         try {
-          if (verify) verification = await runVerification(bundle.runner, referenceFor(precision, { original: model.program, reference: mustEqual, help, cases: isQuantized(precision) ? await realCases(samplesFile, await tokenizer(), model.program.metadata, reference) : undefined }), { metadata: bundle.metadata, precision, accuracyLevel: forBackend.accuracyLevel, signal: options.signal }, reporter);
+          if (verify)
+            verification = await runVerification(
+              bundle.runner,
+              referenceFor(precision, {
+                original: model.program,
+                reference: mustEqual,
+                help,
+                cases: isQuantized(precision)
+                  ? await realCases(samplesFile, await tokenizer(), model.program.metadata, reference)
+                  : undefined,
+              }),
+              { metadata: bundle.metadata, precision, accuracyLevel: forBackend.accuracyLevel, signal: options.signal },
+              reporter,
+            );
           if (verification?.passed === false) throw new VerificationFailed(verification);
           samples = await answerSamples(options, samplesFile, bundle, dir, reporter);
         } finally {
@@ -163,7 +225,17 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
     });
     const { dir, manifest, nonFinite } = published;
     for (const found of nonFinite) reporter.warn(describeNonFinite(found));
-    return { out: dir, manifest, bytes: manifest.files.reduce((sum, file) => sum + file.bytes, 0), warnings, changes: model.changes, notes, nonFinite, ...(verification && { verification }), samples };
+    return {
+      out: dir,
+      manifest,
+      bytes: manifest.files.reduce((sum, file) => sum + file.bytes, 0),
+      warnings,
+      changes: model.changes,
+      notes,
+      nonFinite,
+      ...(verification && { verification }),
+      samples,
+    };
   } finally {
     stopHashing.abort();
     await prepared?.dispose();
@@ -175,10 +247,24 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
 function withoutRuntime(error: unknown): unknown {
   if (!(error instanceof BackendError && error.code === 'runtime-missing')) return error;
   const { hint, ...place } = error.place;
-  return new BackendError(error.code, error.message, { ...place, hint: `${hint === undefined ? '' : `${hint}; or `}convert with --no-verify, and run pgconv verify where there is one` }, { cause: error });
+  return new BackendError(
+    error.code,
+    error.message,
+    {
+      ...place,
+      hint: `${hint === undefined ? '' : `${hint}; or `}convert with --no-verify, and run pgconv verify where there is one`,
+    },
+    { cause: error },
+  );
 }
 
-async function bundleSideFiles(options: ConvertOptions, checkpoint: Checkpoint, model: Model, artifact: Artifact, name: string): Promise<{ files: ArtifactFile[]; notes: readonly string[] }> {
+async function bundleSideFiles(
+  options: ConvertOptions,
+  checkpoint: Checkpoint,
+  model: Model,
+  artifact: Artifact,
+  name: string,
+): Promise<{ files: ArtifactFile[]; notes: readonly string[] }> {
   const dtypes = [...new Set([...checkpoint.tensors.values()].map((data) => data.dtype))];
   const { files, notes } = sideFiles(options.backend, {
     metadata: model.program.metadata,
@@ -207,11 +293,21 @@ function textFile(path: string, text: string): ArtifactFile {
   };
 }
 
-/** The checkpoint's values behind a tensor of the bundle: backends name what they transpose or widen, shards end in their number, and matrices that lie together are joined by +. */
+/**
+ * The checkpoint's values behind a tensor of the bundle: backends name what they transpose or widen, shards end in
+ * their number, and matrices that lie together are joined by +.
+ */
 function weightFinder(program: Program): (tensor: string) => TensorData | undefined {
-  const weights = new Map(program.graphs.flatMap((graph) => graph.constants.flatMap((c) => (c.kind === 'weight' ? [[c.value.name, c.data] as const] : []))));
+  const weights = new Map(
+    program.graphs.flatMap((graph) =>
+      graph.constants.flatMap((c) => (c.kind === 'weight' ? [[c.value.name, c.data] as const] : [])),
+    ),
+  );
   const find = (tensor: string) => {
-    const name = tensor.replace(/\.transposed$/, '').replace(/\.widened(?:_\d+)?(?=(?:\.\d+)?$)/, '').replace(/\.(?:codes|scales|zeros|f16|bf16)(?:_\d+)?(?:\.\d+)?$/, '');
+    const name = tensor
+      .replace(/\.transposed$/, '')
+      .replace(/\.widened(?:_\d+)?(?=(?:\.\d+)?$)/, '')
+      .replace(/\.(?:codes|scales|zeros|f16|bf16)(?:_\d+)?(?:\.\d+)?$/, '');
     return weights.get(name) ?? weights.get(name.replace(/\.\d+$/, ''));
   };
   return (tensor) => {
@@ -220,7 +316,13 @@ function weightFinder(program: Program): (tensor: string) => TensorData | undefi
   };
 }
 
-async function answerSamples(options: ConvertOptions, file: string | undefined, bundle: BundleModel, dir: string, reporter: Reporter): Promise<readonly SampleResult[]> {
+async function answerSamples(
+  options: ConvertOptions,
+  file: string | undefined,
+  bundle: BundleModel,
+  dir: string,
+  reporter: Reporter,
+): Promise<readonly SampleResult[]> {
   if (file === undefined) return [];
   const tokenizer = await bundleTokenizer(dir);
   if (!tokenizer) {
@@ -231,7 +333,12 @@ async function answerSamples(options: ConvertOptions, file: string | undefined, 
   const samples = await readSamples(file);
   const asking = reporter.stage('ask samples', { unit: 'steps', total: samples.length });
   for (const sample of samples) {
-    const { text } = await answer(bundle, tokenizer, { image: await decodeImage(sample.image), prompt: sample.prompt, mode: options.reference ?? 'huggingface', ...(options.signal && { signal: options.signal }) });
+    const { text } = await answer(bundle, tokenizer, {
+      image: await decodeImage(sample.image),
+      prompt: sample.prompt,
+      mode: options.reference ?? 'huggingface',
+      ...(options.signal && { signal: options.signal }),
+    });
     results.push({ ...sample, answer: text, same: text === sample.reference });
     asking.advance(1);
   }

@@ -1,5 +1,16 @@
-/** Exit codes of the command line. `internal` is sysexits' EX_SOFTWARE: a bug never looks like a failed parity check. */
-export const EXIT = { done: 0, parityFailed: 1, usage: 2, badInput: 3, cannotWrite: 4, internal: 70, interrupted: 130, terminated: 143 } as const;
+/**
+ * Exit codes of the command line. `internal` is sysexits' EX_SOFTWARE: a bug never looks like a failed parity check.
+ */
+export const EXIT = {
+  done: 0,
+  parityFailed: 1,
+  usage: 2,
+  badInput: 3,
+  cannotWrite: 4,
+  internal: 70,
+  interrupted: 130,
+  terminated: 143,
+} as const;
 
 /** Where a problem is and what to do about it: every part that is known is printed. */
 export interface ErrorPlace {
@@ -26,9 +37,15 @@ export abstract class PgconvError extends Error {
   /** The message with its place and its way out, one line each. */
   describe(): string {
     const { file, tensor, offset, hint } = this.place;
-    const where = [file && `file ${visible(file)}`, tensor !== undefined && `tensor ${visible(tensor)}`, offset !== undefined && `byte offset ${offset}`];
+    const where = [
+      file && `file ${visible(file)}`,
+      tensor !== undefined && `tensor ${visible(tensor)}`,
+      offset !== undefined && `byte offset ${offset}`,
+    ];
     const place = where.filter(Boolean).join(', ');
-    return [`${this.code}: ${visible(this.message)}`, place && `  at ${place}`, hint && `  try: ${hint}`].filter(Boolean).join('\n');
+    return [`${this.code}: ${visible(this.message)}`, place && `  at ${place}`, hint && `  try: ${hint}`]
+      .filter(Boolean)
+      .join('\n');
   }
 
   /** The same for scripts. */
@@ -81,5 +98,8 @@ export class InterruptedError extends PgconvError {
 /** Control characters of hostile names never reach a terminal. */
 export function visible(text: string): string {
   // oxlint-disable-next-line no-control-regex -- finding control characters is the point
-  return text.replaceAll(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return text.replaceAll(
+    /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

@@ -30,14 +30,33 @@ beforeAll(async () => {
 afterAll(() => checkpoint.close());
 
 /** Against what big_vision said. */
-function againstRecorded(program: Program, precision: 'fp32' | 'fp16' = 'fp32', invariants = false): Promise<VerifyReport> {
-  return verifyProgram({ candidate: evaluatorRunner(program), ...recording, metadata: program.metadata, precision, stages: stageNames(program), invariants });
+function againstRecorded(
+  program: Program,
+  precision: 'fp32' | 'fp16' = 'fp32',
+  invariants = false,
+): Promise<VerifyReport> {
+  return verifyProgram({
+    candidate: evaluatorRunner(program),
+    ...recording,
+    metadata: program.metadata,
+    precision,
+    stages: stageNames(program),
+    invariants,
+  });
 }
 
 /** Against the sound program of the same weights, on cases that need no recording. */
 function againstSound(program: Program, { config, weights }: Sound, invariants = false): Promise<VerifyReport> {
   const reference = evaluatorRunner(buildProgram(config, weights));
-  return verifyProgram({ candidate: evaluatorRunner(program), reference, metadata: program.metadata, cases: syntheticCases(program.metadata), precision: 'fp32', stages: stageNames(program), invariants });
+  return verifyProgram({
+    candidate: evaluatorRunner(program),
+    reference,
+    metadata: program.metadata,
+    cases: syntheticCases(program.metadata),
+    precision: 'fp32',
+    stages: stageNames(program),
+    invariants,
+  });
 }
 
 function expectFailureAt(report: VerifyReport, fault: Fault): void {
@@ -89,8 +108,11 @@ describe('a fault fails and is located against the sound program', () => {
 
   test.each(COARSE_EPSILON)('$name, where inputs vary little', async (fault) => {
     const weights = new Map(sound.weights);
-    for (const name of ['vit.patch.w', 'vit.patch.b', 'vit.pos', 'lm.embed', 'proj.w', 'proj.b']) weights.set(name, await scaled(weights, name, 0.01));
-    for (let i = 0; i < sound.config.vision.layers; i++) for (const part of ['o.w', 'o.b', 'fc2.w', 'fc2.b']) weights.set(`vit.${i}.${part}`, await scaled(weights, `vit.${i}.${part}`, 0.01));
+    for (const name of ['vit.patch.w', 'vit.patch.b', 'vit.pos', 'lm.embed', 'proj.w', 'proj.b'])
+      weights.set(name, await scaled(weights, name, 0.01));
+    for (let i = 0; i < sound.config.vision.layers; i++)
+      for (const part of ['o.w', 'o.b', 'fc2.w', 'fc2.b'])
+        weights.set(`vit.${i}.${part}`, await scaled(weights, `vit.${i}.${part}`, 0.01));
     const quiet = { ...sound, weights };
     expectFailureAt(await againstSound(await fault.build(quiet), quiet), fault);
   });
@@ -100,7 +122,13 @@ describe('invariants find what both sides share', () => {
   const sharedBy = async (name: string): Promise<string[]> => {
     const program = await FAULTS.find((fault) => fault.name === name)!.build(sound);
     const runner = evaluatorRunner(program);
-    const report = await verifyProgram({ candidate: runner, reference: runner, metadata: program.metadata, cases: syntheticCases(program.metadata), precision: 'fp32' });
+    const report = await verifyProgram({
+      candidate: runner,
+      reference: runner,
+      metadata: program.metadata,
+      cases: syntheticCases(program.metadata),
+      precision: 'fp32',
+    });
     return [...new Set(report.checks.filter(({ passed }) => !passed).map(({ output }) => output))];
   };
 
@@ -108,7 +136,10 @@ describe('invariants find what both sides share', () => {
     expect(await sharedBy('prompt is causal')).toEqual(['prompt sees ahead']);
   });
   test('a bidirectional suffix', async () => {
-    expect(await sharedBy('suffix is bidirectional')).toEqual(['suffix at once = token by token', 'suffix does not see ahead']);
+    expect(await sharedBy('suffix is bidirectional')).toEqual([
+      'suffix at once = token by token',
+      'suffix does not see ahead',
+    ]);
   });
   test('a cache in the wrong order', async () => {
     expect(await sharedBy('new keys go before the cache')).toContain('suffix at once = token by token');
@@ -130,7 +161,12 @@ test('one NaN among the weights fails, and is located', async () => {
 function randomModel(config: Sound['config']): Sound {
   const shapes = [...canonicalShapes(config, config.tableRows)];
   const mean = (name: string) => (/^vit.*ln\w*\.w$/.test(name) ? 1 : 0);
-  return { config, weights: new Map(shapes.map(([name, shape], i) => [name, randomTensor('f32', shape, { mean: mean(name), std: 0.15 }, i)])) };
+  return {
+    config,
+    weights: new Map(
+      shapes.map(([name, shape], i) => [name, randomTensor('f32', shape, { mean: mean(name), std: 0.15 }, i)]),
+    ),
+  };
 }
 
 async function scaled(weights: Sound['weights'], name: string, factor: number) {

@@ -28,7 +28,15 @@ async function withCheckpoint<T>(fixture: string, use: (checkpoint: Checkpoint) 
 }
 
 function verify(program: Program, { cases, reference }: Recording): Promise<VerifyReport> {
-  return verifyProgram({ candidate: evaluatorRunner(program), reference, cases, metadata: program.metadata, precision: 'fp32', stages: stageNames(program), invariants: false });
+  return verifyProgram({
+    candidate: evaluatorRunner(program),
+    reference,
+    cases,
+    metadata: program.metadata,
+    precision: 'fp32',
+    stages: stageNames(program),
+    invariants: false,
+  });
 }
 
 /** The case that has stages. */
@@ -43,27 +51,32 @@ async function soundOf(checkpoint: Checkpoint): Promise<Sound> {
   return { config, weights: held, behaviour: HUGGING_FACE };
 }
 
-const outputsBeyond = ({ checks }: VerifyReport, relativeL2: number) => [...new Set(checks.filter(({ metrics }) => (metrics.relativeL2 ?? 0) > relativeL2).map(({ output }) => output))];
+const outputsBeyond = ({ checks }: VerifyReport, relativeL2: number) => [
+  ...new Set(checks.filter(({ metrics }) => (metrics.relativeL2 ?? 0) > relativeL2).map(({ output }) => output)),
+];
 
-describe.each(Object.entries(PALIGEMMA_2_FAULTS))('a fault fails and is located against what was recorded of %s', (fixture, faults) => {
-  const opened = Promise.all([withCheckpoint(fixture, soundOf), readRecording(`fixtures/${fixture}`)]);
+describe.each(Object.entries(PALIGEMMA_2_FAULTS))(
+  'a fault fails and is located against what was recorded of %s',
+  (fixture, faults) => {
+    const opened = Promise.all([withCheckpoint(fixture, soundOf), readRecording(`fixtures/${fixture}`)]);
 
-  test('the sound program diverges at no stage', async () => {
-    const [sound, recording] = await opened;
-    const report = await verify(soundProgram(sound), recording);
-    expect(outputsBeyond(report, 1e-5), reportText(report)).toEqual([]);
-    expect(report.greedyDifferences).toEqual([]);
-  });
+    test('the sound program diverges at no stage', async () => {
+      const [sound, recording] = await opened;
+      const report = await verify(soundProgram(sound), recording);
+      expect(outputsBeyond(report, 1e-5), reportText(report)).toEqual([]);
+      expect(report.greedyDifferences).toEqual([]);
+    });
 
-  test.each(faults)('$name', async (fault) => {
-    const [sound, recording] = await opened;
-    const report = await verify(await fault.build(sound), withStages(recording));
-    expect(report.passed).toBe(false);
-    const { phase, stage, value } = report.firstDivergingStage!;
-    expect(`${phase} ${stage}`, reportText(report)).toBe(fault.shows);
-    expect(value).toBeGreaterThan(1e-4);
-  });
-});
+    test.each(faults)('$name', async (fault) => {
+      const [sound, recording] = await opened;
+      const report = await verify(await fault.build(sound), withStages(recording));
+      expect(report.passed).toBe(false);
+      const { phase, stage, value } = report.firstDivergingStage!;
+      expect(`${phase} ${stage}`, reportText(report)).toBe(fault.shows);
+      expect(value).toBeGreaterThan(1e-4);
+    });
+  },
+);
 
 describe('the final softcap (H.5), where logits are beyond it', () => {
   const opened = Promise.all([withCheckpoint('pg2-28b-tiny', soundOf), readRecording('fixtures/pg2-28b-tiny')]);
@@ -72,18 +85,26 @@ describe('the final softcap (H.5), where logits are beyond it', () => {
     const [, { reference }] = await opened;
     const { logits } = reference.outcomes.get('recorded')!.greedy!;
     const [batch, steps, columns] = logits.shape as readonly [number, number, number];
-    const largest = (step: number) => Math.max(...Array.from({ length: batch }, (_, row) => Math.max(...logits.data.subarray((row * steps + step) * columns, (row * steps + step + 1) * columns))));
+    const largest = (step: number) =>
+      Math.max(
+        ...Array.from({ length: batch }, (_, row) =>
+          Math.max(...logits.data.subarray((row * steps + step) * columns, (row * steps + step + 1) * columns)),
+        ),
+      );
     expect(largest(0)).toBeGreaterThan(30);
     expect(largest(1)).toBeGreaterThan(30);
   });
 
-  test.each(SOFTCAP_FAULTS.map(({ fault, changes }) => [fault.name, fault, changes] as const))('%s: no token changes, and it fails where it is', async (_, fault, changes) => {
-    const [sound, recording] = await opened;
-    const report = await verify(await fault.build(sound), recording);
-    expect(outputsBeyond(report, 1e-5)).toEqual(changes);
-    expect(report.greedyDifferences).toEqual([]);
-    expect(report.passed).toBe(false);
-  });
+  test.each(SOFTCAP_FAULTS.map(({ fault, changes }) => [fault.name, fault, changes] as const))(
+    '%s: no token changes, and it fails where it is',
+    async (_, fault, changes) => {
+      const [sound, recording] = await opened;
+      const report = await verify(await fault.build(sound), recording);
+      expect(outputsBeyond(report, 1e-5)).toEqual(changes);
+      expect(report.greedyDifferences).toEqual([]);
+      expect(report.passed).toBe(false);
+    },
+  );
 });
 
 describe('config.json that contradicts the shapes', () => {
@@ -95,11 +116,20 @@ describe('config.json that contradicts the shapes', () => {
   };
   const HEADS = ['head_dim', 'num_attention_heads', 'num_key_value_heads'] as const;
   /** pg2-tiny has 4 heads of 32 on a width of 72, 2 KV heads and 16 image tokens. */
-  const claiming = (claims: Partial<Record<(typeof HEADS)[number], number>>, absent: readonly (typeof HEADS)[number][] = []) =>
-    withCheckpoint('pg2-tiny', (checkpoint) => readCheckpoint(edited(checkpoint, ({ text_config: text }) => {
-      for (const field of absent) delete text[field];
-      Object.assign(text, claims);
-    })).config);
+  const claiming = (
+    claims: Partial<Record<(typeof HEADS)[number], number>>,
+    absent: readonly (typeof HEADS)[number][] = [],
+  ) =>
+    withCheckpoint(
+      'pg2-tiny',
+      (checkpoint) =>
+        readCheckpoint(
+          edited(checkpoint, ({ text_config: text }) => {
+            for (const field of absent) delete text[field];
+            Object.assign(text, claims);
+          }),
+        ).config,
+    );
 
   test.each([
     ['D/N', { head_dim: 72 / 4 }, []],
@@ -145,11 +175,26 @@ describe('config.json that contradicts the shapes', () => {
     ];
     return wrong
       .filter(([, claim]) => !('head_dim' in claim && claim.head_dim === headDim))
-      .flatMap(([what, claim]) => [[name, what, claim, config] as const, [name, `${what}, and how many heads`, { ...counts, ...claim }, config] as const]);
+      .flatMap(([what, claim]) => [
+        [name, what, claim, config] as const,
+        [name, `${what}, and how many heads`, { ...counts, ...claim }, config] as const,
+      ]);
   });
   test.each(wrongClaims)('%s, %s: refused (H.8)', (name, _, claim, config) => {
-    const tensors = new Map(syntheticTensors(config, { format: 'hf', dtype: 'bf16' }).map(({ name: tensor, data }) => [tensor, data]));
-    const checkpoint: Checkpoint = { format: 'huggingface', path: name, tensors, files: [], sidecars: new Map(), warnings: [], checkUnchanged: async () => {}, close: async () => {}, config: { text_config: claim } };
+    const tensors = new Map(
+      syntheticTensors(config, { format: 'hf', dtype: 'bf16' }).map(({ name: tensor, data }) => [tensor, data]),
+    );
+    const checkpoint: Checkpoint = {
+      format: 'huggingface',
+      path: name,
+      tensors,
+      files: [],
+      sidecars: new Map(),
+      warnings: [],
+      checkUnchanged: async () => {},
+      close: async () => {},
+      config: { text_config: claim },
+    };
     expect(() => readCheckpoint(checkpoint)).toThrow(/config.json makes heads \d+ wide/);
   });
 
@@ -166,12 +211,18 @@ describe('rows past the vocabulary (H.18)', () => {
   const VOCABULARY = 512;
   const TABLE = 'language_model.model.embed_tokens.weight';
 
-  /** pg2-tiny with 64 rows more, as Hugging Face pads: `<image>` and rows that nobody trained, here random and large. */
+  /**
+   * pg2-tiny with 64 rows more, as Hugging Face pads: `<image>` and rows that nobody trained, here random and large.
+   */
   async function withTail(checkpoint: Checkpoint): Promise<Checkpoint> {
     const { shape, data } = await readTensor(checkpoint.tensors.get(TABLE)!);
     const tail = Float32Array.from({ length: 64 * shape[1]! }, (_, i) => 1000 * Math.sin(i * i));
     const table = tensorOf('f32', [VOCABULARY + 64, shape[1]!], [...data, ...tail]);
-    return { ...checkpoint, config: { ...(checkpoint.config as object), image_token_index: VOCABULARY }, tensors: new Map([...checkpoint.tensors, [TABLE, tensorData(table)]]) };
+    return {
+      ...checkpoint,
+      config: { ...(checkpoint.config as object), image_token_index: VOCABULARY },
+      tensors: new Map([...checkpoint.tensors, [TABLE, tensorData(table)]]),
+    };
   }
 
   test('change neither logits nor tokens; no token past the vocabulary, `<image>` among them, comes out', () =>
@@ -180,17 +231,27 @@ describe('rows past the vocabulary (H.18)', () => {
       const { program } = await paligemma.load(await withTail(checkpoint));
       const { metadata, graphs } = program;
       expect(metadata).toMatchObject({ vocabSize: VOCABULARY, imageTokenId: VOCABULARY });
-      expect(graphs.find(({ name }) => name === 'decoder')!.outputs.find(({ name }) => name === 'logits')!.value.type.shape.at(-1)).toBe(VOCABULARY);
+      expect(
+        graphs
+          .find(({ name }) => name === 'decoder')!
+          .outputs.find(({ name }) => name === 'logits')!
+          .value.type.shape.at(-1),
+      ).toBe(VOCABULARY);
       const report = await verify(program, recording);
       expect(report.passed, reportText(report)).toBe(true);
     }));
 
   test('win every choice when the head has them: what the test above is held against', () =>
     withCheckpoint('pg2-tiny', async (checkpoint) => {
-      const { cases: [prompt] } = await readRecording('fixtures/pg2-tiny');
+      const {
+        cases: [prompt],
+      } = await readRecording('fixtures/pg2-tiny');
       const { config, weights } = readCheckpoint(await withTail(checkpoint));
       const program = soundProgram({ config: { ...config, vocabSize: VOCABULARY + 64 }, weights });
-      const tokens = await generateAll({ runner: evaluatorRunner(program), metadata: program.metadata }, prompt!, { maxNewTokens: 2, stopTokenIds: [] });
+      const tokens = await generateAll({ runner: evaluatorRunner(program), metadata: program.metadata }, prompt!, {
+        maxNewTokens: 2,
+        stopTokenIds: [],
+      });
       for (const token of tokens.flat()) expect(token).toBeGreaterThanOrEqual(VOCABULARY);
     }));
 });

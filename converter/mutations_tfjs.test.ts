@@ -14,7 +14,10 @@ import { convert } from './convert.ts';
 import { silentReporter } from './progress/reporter.ts';
 import { readRecording } from './testing/recording.ts';
 
-/* Faults in the files of tfjs bundles, none of which any shape contradicts: tfjs runs every one, and the verifier must say where it shows. */
+/*
+ * Faults in the files of tfjs bundles, none of which any shape contradicts: tfjs runs every one, and the verifier must
+ * say where it shows.
+ */
 
 const FIXTURE = 'fixtures/pg1-tiny';
 
@@ -31,7 +34,17 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'pgconv-mutations-tfjs-'));
   for (const precision of ['fp32', 'int4'] as const) {
     sound.set(precision, join(root, precision));
-    await convert({ checkpoint: `${FIXTURE}/hf`, backend: 'tfjs', precision, out: sound.get(precision)!, verify: false, layersPerGraph: 1 }, silentReporter);
+    await convert(
+      {
+        checkpoint: `${FIXTURE}/hf`,
+        backend: 'tfjs',
+        precision,
+        out: sound.get(precision)!,
+        verify: false,
+        layersPerGraph: 1,
+      },
+      silentReporter,
+    );
   }
 }, 120_000);
 afterAll(() => rm(root, { recursive: true, force: true }));
@@ -58,7 +71,8 @@ const rewire = (folder: string, node: string, change: (inputs: readonly string[]
 /** Two weights of the same shape under each other's names. */
 const swapWeights = (folder: string, one: string, other: string): Damage =>
   edit(`${folder}/model.json`, ({ weightsManifest }: ModelJson) => {
-    for (const weight of weightsManifest.flatMap(({ weights }) => weights)) weight.name = weight.name === one ? other : weight.name === other ? one : weight.name;
+    for (const weight of weightsManifest.flatMap(({ weights }) => weights))
+      weight.name = weight.name === one ? other : weight.name === other ? one : weight.name;
   });
 
 /** Edits the bytes of a weight. */
@@ -83,7 +97,14 @@ async function verified(dir: string, precision: Precision): Promise<VerifyReport
     const recorded = recording.reference.outcomes.get(recording.cases[0]!.name)!.stages!;
     const stages = { vision_encoder: Object.keys(recorded.vision), decoder: Object.keys(recorded.prefill) };
     const against = precision === 'fp32' ? recording : { reference: reference.runner, cases: syntheticCases(metadata) };
-    return await verifyProgram({ candidate: runner, ...against, metadata, precision: 'fp32', stages, invariants: false });
+    return await verifyProgram({
+      candidate: runner,
+      ...against,
+      metadata,
+      precision: 'fp32',
+      stages,
+      invariants: false,
+    });
   } finally {
     await candidate.dispose();
     await reference.dispose();
@@ -110,28 +131,63 @@ describe('fp32', () => {
     ['cosines and sines swapped', 'prefill lm.1', swapWeights('decoder_00', 'rope.cos', 'rope.sin')],
     ['gate and up swapped', 'prefill lm.2', swapWeights('decoder_01', 'lm.1.gate.transposed', 'lm.1.up.transposed')],
     ['scores are not masked', 'prefill lm.2', rewire('decoder_01', 'softmax_1', () => ['matmul_2'])],
-    ['new rows of the cache go over the first', 'suffix lm.2', rewire('decoder_01', 'cache.behind', ([rows]) => [rows!, 'int_0'])],
-    ['the cache of keys is that of values', 'suffix lm.2', rewire('decoder_01', 'lm.1.concat.before', ([, ...rest]) => ['past_key_values.1.value', ...rest])],
-    ['one bit of one weight', 'prefill lm.3', editWeight('decoder_02', 'lm.2.down.transposed', (bytes) => void (bytes[102]! ^= 0x40))],
-    ['rows of the head, which are those of the embedding, are one too far', 'prefill lm.0', editWeight('head_00', 'lm.head', (bytes) => bytes.copyWithin(256, 0))],
+    [
+      'new rows of the cache go over the first',
+      'suffix lm.2',
+      rewire('decoder_01', 'cache.behind', ([rows]) => [rows!, 'int_0']),
+    ],
+    [
+      'the cache of keys is that of values',
+      'suffix lm.2',
+      rewire('decoder_01', 'lm.1.concat.before', ([, ...rest]) => ['past_key_values.1.value', ...rest]),
+    ],
+    [
+      'one bit of one weight',
+      'prefill lm.3',
+      editWeight('decoder_02', 'lm.2.down.transposed', (bytes) => void (bytes[102]! ^= 0x40)),
+    ],
+    [
+      'rows of the head, which are those of the embedding, are one too far',
+      'prefill lm.0',
+      editWeight('head_00', 'lm.head', (bytes) => bytes.copyWithin(256, 0)),
+    ],
   ];
   test.each(cases)('%s', (...fault) => expectLocated('fp32', fault));
 });
 
 describe('int4 packed', () => {
-  type Plan = { readonly graphs: readonly { readonly name: string; readonly tables: readonly { readonly runs: { firstRow: number; rows: number }[] }[] }[] };
+  type Plan = {
+    readonly graphs: readonly {
+      readonly name: string;
+      readonly tables: readonly { readonly runs: { firstRow: number; rows: number }[] }[];
+    }[];
+  };
   const cases: readonly MutationCase[] = [
     ['no zero points', 'prefill lm.2', rewire('decoder_01', 'lm.1.linear', (inputs) => inputs.slice(0, 3))],
-    ['halves of bytes swapped', 'prefill lm.2', editWeight('decoder_01', 'lm.1.o.codes', (bytes) => bytes.forEach((byte, i) => (bytes[i] = (byte >> 4) | (byte << 4))))],
-    ['one scale, by its last bit but one', 'prefill lm.3', editWeight('decoder_02', 'lm.2.gate.scales', (bytes) => void (bytes[20]! ^= 2))],
+    [
+      'halves of bytes swapped',
+      'prefill lm.2',
+      editWeight('decoder_01', 'lm.1.o.codes', (bytes) =>
+        bytes.forEach((byte, i) => (bytes[i] = (byte >> 4) | (byte << 4))),
+      ),
+    ],
+    [
+      'one scale, by its last bit but one',
+      'prefill lm.3',
+      editWeight('decoder_02', 'lm.2.gate.scales', (bytes) => void (bytes[20]! ^= 2)),
+    ],
     ['codes of keys and of values', 'prefill lm.1', swapWeights('decoder_00', 'lm.0.k.codes', 'lm.0.v.codes')],
   ];
   test.each(cases)('%s', (...fault) => expectLocated('int4', fault));
 
   test('rows of the embedding are those before, so that every word is another', async () => {
-    await expectLocated('int4', ['rows of the embedding', 'prefill lm.0', edit(PLAN_PATH, ({ graphs }: Plan) => {
-      const [run] = graphs.find(({ name }) => name === 'embed_tokens')!.tables[0]!.runs;
-      run!.firstRow = 1;
-    })]);
+    await expectLocated('int4', [
+      'rows of the embedding',
+      'prefill lm.0',
+      edit(PLAN_PATH, ({ graphs }: Plan) => {
+        const [run] = graphs.find(({ name }) => name === 'embed_tokens')!.tables[0]!.runs;
+        run!.firstRow = 1;
+      }),
+    ]);
   });
 });

@@ -13,7 +13,10 @@ export interface AdapterSource {
 
 /** What a model is made of. */
 export interface ModelSource extends Omit<ModelOptions, 'adapters'> {
-  /** A Hugging Face folder, a .safetensors file or a big_vision .npz, or a folder that holds one; or several .npz with selectors. */
+  /**
+   * A Hugging Face folder, a .safetensors file or a big_vision .npz, or a folder that holds one; or several .npz with
+   * selectors.
+   */
   readonly checkpoint: string | readonly string[];
   readonly adapters?: readonly AdapterSource[];
 }
@@ -31,7 +34,11 @@ export interface OpenModel {
 }
 
 /** Opens a checkpoint and its adapters, and builds the program. @throws BadInputError, UsageError */
-export async function openModel({ checkpoint: path, adapters: sources = [], ...options }: ModelSource): Promise<OpenModel> {
+export async function openModel({
+  checkpoint: path,
+  adapters: sources = [],
+  ...options
+}: ModelSource): Promise<OpenModel> {
   const opened: { close(): Promise<void> }[] = [];
   const close = async () => {
     for (const file of opened) await file.close();
@@ -63,6 +70,14 @@ export async function openModel({ checkpoint: path, adapters: sources = [], ...o
 }
 
 /** Every file that is read, under names that tell them apart. */
-export function sourceFiles({ checkpoint, adapters }: Pick<OpenModel, 'checkpoint' | 'adapters'>): readonly SourceFile[] {
-  return [...checkpoint.files, ...adapters.flatMap((adapter, i) => adapter.files.map((file) => ({ ...file, name: `adapter-${i + 1}/${file.name}` })))];
+export function sourceFiles({
+  checkpoint,
+  adapters,
+}: Pick<OpenModel, 'checkpoint' | 'adapters'>): readonly SourceFile[] {
+  return [
+    ...checkpoint.files,
+    ...adapters.flatMap((adapter, i) =>
+      adapter.files.map((file) => ({ ...file, name: `adapter-${i + 1}/${file.name}` })),
+    ),
+  ];
 }

@@ -3,7 +3,15 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Runner } from '../backends/backend.ts';
 import { onnx } from '../backends/onnx/index.ts';
-import { all, keyChannel, mlpChannel, normedOutput, valueChannel, visionChannel, type Plant } from '../fixtures/overflow/plant.ts';
+import {
+  all,
+  keyChannel,
+  mlpChannel,
+  normedOutput,
+  valueChannel,
+  visionChannel,
+  type Plant,
+} from '../fixtures/overflow/plant.ts';
 import { evaluatorRunner } from '../ir/evaluate.ts';
 import type { Program } from '../ir/graph.ts';
 import { keptBytes, planF16, type F16Plan } from '../ir/observe/f16_range.ts';
@@ -25,11 +33,11 @@ import { passesFor } from './precision.ts';
 import { tempFolders } from './testing/bundle.ts';
 
 /*
- * Activations that reach 1e6, planted without changing the function, against what the original implementations recorded of the
- * unplanted models. Ranges come from the built-in set, which shares no picture and no token with the recordings.
+ * Activations that reach 1e6, planted without changing the function, against what the original implementations recorded
+ * of the unplanted models. Ranges come from the built-in set, which shares no picture and no token with the recordings.
  *
- * WebGPU computes f16 only with shader-f16, which the software GPU has not: there, f32 shows that the provider holds such values in
- * what is kept, and the fp16 bundle runs where the GPU can (PGCONV_GPU=system).
+ * WebGPU computes f16 only with shader-f16, which the software GPU has not: there, f32 shows that the provider holds
+ * such values in what is kept, and the fp16 bundle runs where the GPU can (PGCONV_GPU=system).
  */
 
 interface Planted {
@@ -85,7 +93,9 @@ describe.each(PLANTED)('$fixture', ({ fixture, plant, huge, widePorts }) => {
     const [name, { imageFeatures, prefillLogits }] = [...recorded.outcomes][0]!;
     const outcome = { ...(imageFeatures && { imageFeatures }), ...(prefillLogits && { prefillLogits }) };
     const { suffixIds: _, ...prompt } = cases[0]!;
-    const asked = onlyPrompt ? { reference: { ...recorded, outcomes: new Map([[name, outcome]]) }, cases: [{ ...prompt, maxNewTokens: 0 }] } : { reference: recorded, cases };
+    const asked = onlyPrompt
+      ? { reference: { ...recorded, outcomes: new Map([[name, outcome]]) }, cases: [{ ...prompt, maxNewTokens: 0 }] }
+      : { reference: recorded, cases };
     return verifyProgram({ candidate, ...asked, metadata: planted.metadata, precision, invariants: false });
   };
   const fp16 = (keep?: F16Plan['keep']): Program => runPassesOnProgram(planted, passesFor('fp16', keep && { keep }));
@@ -111,8 +121,14 @@ describe.each(PLANTED)('$fixture', ({ fixture, plant, huge, widePorts }) => {
   }
 
   test('the function is unchanged in f32', async () => {
-    const [before, after] = await Promise.all([original, planted].map((program) => runCase({ runner: evaluatorRunner(program), metadata: program.metadata }, cases[0]!)));
-    const gap = Math.max(...after!.prefillLogits!.data.map((x: number, i: number) => Math.abs(x - before!.prefillLogits!.data[i]!)));
+    const [before, after] = await Promise.all(
+      [original, planted].map((program) =>
+        runCase({ runner: evaluatorRunner(program), metadata: program.metadata }, cases[0]!),
+      ),
+    );
+    const gap = Math.max(
+      ...after!.prefillLogits!.data.map((x: number, i: number) => Math.abs(x - before!.prefillLogits!.data[i]!)),
+    );
     expect(gap).toBeLessThan(1e-5); // of logits near 10: epsilon of a norm, and nothing else
     const report = await verify(evaluatorRunner(planted), 'fp32');
     expect(report.passed, reportText(report)).toBe(true);
@@ -120,8 +136,13 @@ describe.each(PLANTED)('$fixture', ({ fixture, plant, huge, widePorts }) => {
 
   test('every planted activation reaches a million, and is kept by name with its range', () => {
     for (const name of huge) {
-      const finding = plan.findings.find(({ graph, value, kind }) => `${graph}/${value}` === name && kind === 'overflow');
-      expect(finding, `${name} of ${plan.findings.map(({ graph, value, range }) => `${graph}/${value} ${range.absMax}`).join(', ')}`).toMatchObject({ kept: true });
+      const finding = plan.findings.find(
+        ({ graph, value, kind }) => `${graph}/${value}` === name && kind === 'overflow',
+      );
+      expect(
+        finding,
+        `${name} of ${plan.findings.map(({ graph, value, range }) => `${graph}/${value} ${range.absMax}`).join(', ')}`,
+      ).toMatchObject({ kept: true });
       expect(finding!.range.absMax, name).toBeGreaterThan(1e6);
     }
     expect(plan.findings.every(({ kept }) => kept)).toBe(true);
@@ -132,8 +153,13 @@ describe.each(PLANTED)('$fixture', ({ fixture, plant, huge, widePorts }) => {
     const weights = graphs.flatMap(({ constants }) => constants.flatMap((c) => (c.kind === 'weight' ? [c.data] : [])));
     const bytes = weights.reduce((total, { byteLength }) => total + byteLength, 0);
     expect(keptBytes(calibration.program.graphs, plan.keep) / bytes).toBeLessThan(0.15);
-    const ports = graphs.flatMap(({ inputs, outputs }) => [...inputs.map(({ name, type }) => [name, type.dtype] as const), ...outputs.map(({ name, value }) => [name, value.type.dtype] as const)]);
-    const wide = ports.filter(([name, dtype]) => /^(past_key_values|present)\./.test(name) && dtype === 'f32').map(([name]) => name);
+    const ports = graphs.flatMap(({ inputs, outputs }) => [
+      ...inputs.map(({ name, type }) => [name, type.dtype] as const),
+      ...outputs.map(({ name, value }) => [name, value.type.dtype] as const),
+    ]);
+    const wide = ports
+      .filter(([name, dtype]) => /^(past_key_values|present)\./.test(name) && dtype === 'f32')
+      .map(([name]) => name);
     expect(wide.toSorted()).toEqual([...widePorts].toSorted());
   });
 
@@ -159,14 +185,26 @@ describe.each(PLANTED)('$fixture', ({ fixture, plant, huge, widePorts }) => {
   // One fixture: the software GPU takes its time.
   if (fixture !== 'fixtures/pg1-tiny') return;
 
-  itOnGpu('on webgpu, f32 holds what is kept', async () => {
-    const report = await verifyBundle(runPassesOnProgram(planted, passesFor('fp32')), 'fp32', 'webgpu');
-    expect(report.passed, reportText(report)).toBe(true);
-  }, 300_000);
+  itOnGpu(
+    'on webgpu, f32 holds what is kept',
+    async () => {
+      const report = await verifyBundle(runPassesOnProgram(planted, passesFor('fp32')), 'fp32', 'webgpu');
+      expect(report.passed, reportText(report)).toBe(true);
+    },
+    300_000,
+  );
 
-  itOnGpu('with range analysis the fp16 bundle is right on webgpu, or the GPU is said to have no f16 shaders', async () => {
-    const report = await verifyBundle(fp16(plan.keep), 'fp16', 'webgpu').catch((error: unknown) => error);
-    if (report instanceof Error) expect(report).toMatchObject({ name: 'BackendError', message: expect.stringContaining('requires f16') as string });
-    else expect((report as VerifyReport).passed, reportText(report as VerifyReport)).toBe(true);
-  }, 300_000);
+  itOnGpu(
+    'with range analysis the fp16 bundle is right on webgpu, or the GPU is said to have no f16 shaders',
+    async () => {
+      const report = await verifyBundle(fp16(plan.keep), 'fp16', 'webgpu').catch((error: unknown) => error);
+      if (report instanceof Error)
+        expect(report).toMatchObject({
+          name: 'BackendError',
+          message: expect.stringContaining('requires f16') as string,
+        });
+      else expect((report as VerifyReport).passed, reportText(report as VerifyReport)).toBe(true);
+    },
+    300_000,
+  );
 });

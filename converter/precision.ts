@@ -1,5 +1,20 @@
 import type { Backend, Narrowing } from '../backends/backend.ts';
-import { castFloats, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, productName, quantizableWeights, quantizeWeights, runPassesOnProgram, splitLargeWeights, storeWeights, type Keep, type Pass, type QuantizableWeight, type QuantizeWeightsOptions } from '../ir/passes/index.ts';
+import {
+  castFloats,
+  eliminateCommonSubexpressions,
+  eliminateDeadCode,
+  foldConstants,
+  productName,
+  quantizableWeights,
+  quantizeWeights,
+  runPassesOnProgram,
+  splitLargeWeights,
+  storeWeights,
+  type Keep,
+  type Pass,
+  type QuantizableWeight,
+  type QuantizeWeightsOptions,
+} from '../ir/passes/index.ts';
 import type { Program } from '../ir/graph.ts';
 import { quantizeMatrix } from '../ir/quantize/quantize_matrix.ts';
 import { INT4, INT8, type QuantizeAlgorithm, type Scheme } from '../ir/quantize/scheme.ts';
@@ -41,7 +56,9 @@ interface CodeOptions {
   readonly calibrate: string;
 }
 
-/** Whether activations chose the codes: only when that was asked for, so that a model's codes do not depend on its size. */
+/**
+ * Whether activations chose the codes: only when that was asked for, so that a model's codes do not depend on its size.
+ */
 export function isGuided({ algorithm, calibrate }: Pick<CodeOptions, 'algorithm' | 'calibrate'>): boolean {
   return algorithm === 'gptq' || (calibrate !== '' && calibrate !== 'none');
 }
@@ -65,11 +82,19 @@ export function storageFor(precision: Precision): WeightStorage | undefined {
  * How a target has the floats of a precision; undefined for one that needs none but f32.
  * @throws UsageError with the reason when backend or target do not have the precision
  */
-export function narrowingFor(precision: Precision, backend: Pick<Backend, 'name' | 'refusal' | 'narrowing'>, target?: string): Narrowing | undefined {
+export function narrowingFor(
+  precision: Precision,
+  backend: Pick<Backend, 'name' | 'refusal' | 'narrowing'>,
+  target?: string,
+): Narrowing | undefined {
   const { activations: dtype } = MEANINGS[precision];
   const narrowing = backend.refusal(precision, target) ?? (dtype && backend.narrowing(dtype, target));
   if (narrowing === undefined || typeof narrowing === 'string') return narrowing;
-  throw new UsageError('unsupported_precision', `${backend.name} has no ${precision}${target === undefined ? '' : ` for ${target}`}: ${narrowing.reason}`, { hint: `choose ${narrowing.instead}` });
+  throw new UsageError(
+    'unsupported_precision',
+    `${backend.name} has no ${precision}${target === undefined ? '' : ` for ${target}`}: ${narrowing.reason}`,
+    { hint: `choose ${narrowing.instead}` },
+  );
 }
 
 export interface PrecisionOptions {
@@ -79,7 +104,10 @@ export interface PrecisionOptions {
   readonly algorithm?: QuantizeAlgorithm;
   /** One scale for each row of an int8 matrix instead of one for each 32 columns: for runtimes that have no blocks. */
   readonly perChannel?: boolean;
-  /** Codes of a matrix, for what needs more than the matrix: importance, GPTQ, threads. Default `quantizeMatrix` in this thread. */
+  /**
+   * Codes of a matrix, for what needs more than the matrix: importance, GPTQ, threads. Default `quantizeMatrix` in this
+   * thread.
+   */
   readonly quantize?: QuantizeWeightsOptions['quantize'];
   /** How the target has 16-bit floats (`narrowingFor`); default it computes in them. */
   readonly narrowing?: Narrowing;
@@ -100,8 +128,8 @@ export interface PrecisionPrograms {
   /** What a backend gets. */
   readonly bundle: Program;
   /**
-   * What the bundle must equal but for rounding: the same codes in f32 arithmetic. How far those codes are from the original's
-   * weights is another question, with other bounds (`quality` in verify/tolerances.ts).
+   * What the bundle must equal but for rounding: the same codes in f32 arithmetic. How far those codes are from the
+   * original's weights is another question, with other bounds (`quality` in verify/tolerances.ts).
    */
   readonly reference: Program;
 }
@@ -109,32 +137,66 @@ export interface PrecisionPrograms {
 /** A family's f32 program in a precision, and what it is held against. Both share their codes: they are made once. */
 export function programsFor(program: Program, precision: Precision, options: PrecisionOptions = {}): PrecisionPrograms {
   const quantized = runPassesOnProgram(program, quantizePasses(precision, options));
-  return { bundle: runPassesOnProgram(quantized, narrowPasses(precision, options)), reference: isQuantized(precision) ? quantized : program };
+  return {
+    bundle: runPassesOnProgram(quantized, narrowPasses(precision, options)),
+    reference: isQuantized(precision) ? quantized : program,
+  };
 }
 
-function quantizePasses(precision: Precision, { storageOf, algorithm = 'search', perChannel = false, backend, target, quantize = (data, scheme) => quantizeMatrix(data, scheme) }: PrecisionOptions): readonly Pass[] {
+function quantizePasses(
+  precision: Precision,
+  {
+    storageOf,
+    algorithm = 'search',
+    perChannel = false,
+    backend,
+    target,
+    quantize = (data, scheme) => quantizeMatrix(data, scheme),
+  }: PrecisionOptions,
+): readonly Pass[] {
   const { storage } = MEANINGS[precision];
   if (!storage) return [foldConstants];
   const habits = backend?.codes?.(target) ?? {};
   const int8: Scheme = { ...INT8, algorithm, ...((perChannel || habits.perChannel) && { block: 0 }) };
-  const schemes = { int8, int4: { ...INT4, algorithm, ...(habits.int4Block !== undefined && { block: habits.int4Block }), ...(backend?.floatZeros && { floatZero: true }) }, fp16: 'f16', fp32: undefined } as const;
+  const schemes = {
+    int8,
+    int4: {
+      ...INT4,
+      algorithm,
+      ...(habits.int4Block !== undefined && { block: habits.int4Block }),
+      ...(backend?.floatZeros && { floatZero: true }),
+    },
+    fp16: 'f16',
+    fp32: undefined,
+  } as const;
   return [foldConstants, quantizeWeights({ schemeOf: (weight) => schemes[storageOf?.(weight) ?? storage], quantize })];
 }
 
 function narrowPasses(precision: Precision, options: PrecisionOptions): readonly Pass[] {
   const { backend: { maxWeightBytes } = {} } = options;
-  return [...castPasses(precision, options), ...(maxWeightBytes === undefined ? [] : [splitLargeWeights(maxWeightBytes)]), eliminateCommonSubexpressions, eliminateDeadCode];
+  return [
+    ...castPasses(precision, options),
+    ...(maxWeightBytes === undefined ? [] : [splitLargeWeights(maxWeightBytes)]),
+    eliminateCommonSubexpressions,
+    eliminateDeadCode,
+  ];
 }
 
 /** Where narrow floats are only stored, codes have done what there is to do: q4f16 is int4 there. */
-function castPasses(precision: Precision, { keep = new Map(), narrowing = 'compute' }: PrecisionOptions): readonly Pass[] {
+function castPasses(
+  precision: Precision,
+  { keep = new Map(), narrowing = 'compute' }: PrecisionOptions,
+): readonly Pass[] {
   const { activations: to, storage } = MEANINGS[precision];
   if (!to) return [];
   if (narrowing === 'store') return storage ? [] : [storeWeights(to)];
   return [storage ? castAround(to, keep) : castFloats({ to, keep })];
 }
 
-/** Matrices that quantization left in f32 were asked to stay so: what reads them computes in f32. A result's product without its bias is as large as it. */
+/**
+ * Matrices that quantization left in f32 were asked to stay so: what reads them computes in f32. A result's product
+ * without its bias is as large as it.
+ */
 function castAround(to: 'f16' | 'bf16', keep: ReadonlyMap<string, Keep>): Pass {
   const { name, doc } = castFloats({ to });
   return {

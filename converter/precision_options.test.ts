@@ -10,7 +10,10 @@ import { convert, type ConvertOptions } from './convert.ts';
 import { silentReporter } from './progress/reporter.ts';
 import { verifyBundle } from './verify_bundle.ts';
 
-/* Every option of precision through convert, and again through verify, which finds what to hold the bundle against in the manifest. */
+/*
+ * Every option of precision through convert, and again through verify, which finds what to hold the bundle against in
+ * the manifest.
+ */
 
 const GOLDEN = 'fixtures/pg1-tiny/golden.safetensors';
 let root: string;
@@ -20,8 +23,20 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-const make = (options: Partial<ConvertOptions>) => convert({ checkpoint: 'fixtures/shapes', backend: 'onnx', precision: 'int4', out: join(root, `b${made++}`), verify: false, ...options }, silentReporter);
-const graphs = ({ manifest }: Awaited<ReturnType<typeof make>>) => manifest.files.filter(({ path }) => path.includes('.onnx')).map(({ sha256 }) => sha256);
+const make = (options: Partial<ConvertOptions>) =>
+  convert(
+    {
+      checkpoint: 'fixtures/shapes',
+      backend: 'onnx',
+      precision: 'int4',
+      out: join(root, `b${made++}`),
+      verify: false,
+      ...options,
+    },
+    silentReporter,
+  );
+const graphs = ({ manifest }: Awaited<ReturnType<typeof make>>) =>
+  manifest.files.filter(({ path }) => path.includes('.onnx')).map(({ sha256 }) => sha256);
 
 describe('codes', () => {
   test.each<[string, Partial<ConvertOptions>]>([
@@ -33,7 +48,8 @@ describe('codes', () => {
   ])('%s: verified, and again by the manifest', async (_, options) => {
     const { out, verification, manifest } = await make({ ...options, verify: true });
     expect(verification!.passed, reportText(verification!)).toBe(true);
-    for (const [name, value] of Object.entries(options)) if (name !== 'precision') expect(manifest.options).toHaveProperty(name, value);
+    for (const [name, value] of Object.entries(options))
+      if (name !== 'precision') expect(manifest.options).toHaveProperty(name, value);
     const again = await verifyBundle({ bundle: out }, silentReporter);
     expect(again.passed, reportText(again)).toBe(true);
     expect(again.checks.map(({ output }) => output)).toContain('logits against the original');
@@ -42,7 +58,16 @@ describe('codes', () => {
   });
 
   test('each way of choosing them gives codes of its own', async () => {
-    const hashes = await Promise.all([{}, { mixed: 'none' }, { algorithm: 'rtn' as const }, { algorithm: 'hqq' as const }, { algorithm: 'gptq' as const }, { calibrate: 'default' }].map(async (options) => graphs(await make(options)).join()));
+    const hashes = await Promise.all(
+      [
+        {},
+        { mixed: 'none' },
+        { algorithm: 'rtn' as const },
+        { algorithm: 'hqq' as const },
+        { algorithm: 'gptq' as const },
+        { calibrate: 'default' },
+      ].map(async (options) => graphs(await make(options)).join()),
+    );
     expect(new Set(hashes).size).toBe(hashes.length);
   });
 
@@ -63,7 +88,13 @@ describe('codes', () => {
 });
 
 describe('targets', () => {
-  test.each([['ort-cpu', 'fp32'], ['webgpu', 'fp32'], ['ort-cpu', 'fp16'], ['ort-cpu', 'bf16'], ['ort-cpu', 'int4']] as const)('%s in %s: verified on the cpu', async (target, precision) => {
+  test.each([
+    ['ort-cpu', 'fp32'],
+    ['webgpu', 'fp32'],
+    ['ort-cpu', 'fp16'],
+    ['ort-cpu', 'bf16'],
+    ['ort-cpu', 'int4'],
+  ] as const)('%s in %s: verified on the cpu', async (target, precision) => {
     const { out, verification, manifest } = await make({ target, precision, verify: true });
     expect(verification!.passed, reportText(verification!)).toBe(true);
     expect(manifest.files.some(({ path }) => path.startsWith(target === 'webgpu' ? 'onnx/' : 'onnx-ort/'))).toBe(true);
@@ -72,7 +103,9 @@ describe('targets', () => {
 
   test('bf16 is refused with the reason where a target has none', async () => {
     await expect(make({ precision: 'bf16' })).rejects.toMatchObject({ code: 'unsupported_precision', exitCode: 2 });
-    await expect(make({ precision: 'bf16' })).rejects.toThrow('neither the CPU nor the WebGPU provider has a product in bf16');
+    await expect(make({ precision: 'bf16' })).rejects.toThrow(
+      'neither the CPU nor the WebGPU provider has a product in bf16',
+    );
   });
 });
 
@@ -86,7 +119,10 @@ test('a recording is the original of a quantized bundle', async () => {
 test('codes that were allowed to overflow are made again as they were', async () => {
   const dir = join(root, 'steep');
   const base = await openCheckpoint('fixtures/pg1-tiny/hf');
-  const tensors = [...base.tensors].map(([name, data]) => ({ name, data: /layers\.1\.mlp\.down_proj/.test(name) ? mapData(data, (x) => x * 1e9) : data }));
+  const tensors = [...base.tensors].map(([name, data]) => ({
+    name,
+    data: /layers\.1\.mlp\.down_proj/.test(name) ? mapData(data, (x) => x * 1e9) : data,
+  }));
   await mkdir(dir);
   await writeSafetensors(join(dir, 'model.safetensors'), tensors);
   await copyFile('fixtures/pg1-tiny/hf/config.json', join(dir, 'config.json'));
@@ -99,6 +135,12 @@ test('codes that were allowed to overflow are made again as they were', async ()
 
 test('choices that mean nothing are refused', async () => {
   await expect(make({ precision: 'fp16', algorithm: 'rtn' })).rejects.toMatchObject({ code: 'no_codes', exitCode: 2 });
-  await expect(make({ algorithm: 'gptq', calibrate: 'none' })).rejects.toMatchObject({ code: 'gptq_without_calibration', exitCode: 2 });
-  await expect(make({ precision: 'fp32', mixed: 'bits.json' })).rejects.toMatchObject({ code: 'mixed_without_codes', exitCode: 2 });
+  await expect(make({ algorithm: 'gptq', calibrate: 'none' })).rejects.toMatchObject({
+    code: 'gptq_without_calibration',
+    exitCode: 2,
+  });
+  await expect(make({ precision: 'fp32', mixed: 'bits.json' })).rejects.toMatchObject({
+    code: 'mixed_without_codes',
+    exitCode: 2,
+  });
 });

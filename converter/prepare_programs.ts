@@ -6,12 +6,30 @@ import { factorHessian, MAX_GPTQ_COLUMNS, type HessianFactor } from '../ir/quant
 import { quantizeMatrix } from '../ir/quantize/quantize_matrix.ts';
 import type { QuantizeAlgorithm } from '../ir/quantize/scheme.ts';
 import type { Help, Precision } from '../verify/tolerances.ts';
-import { BUILT_IN, chosenSet, describeFinding, enforceFindings, NO_CALIBRATION, runCalibration, UNCALIBRATED, type Calibration } from './calibrate/index.ts';
+import {
+  BUILT_IN,
+  chosenSet,
+  describeFinding,
+  enforceFindings,
+  NO_CALIBRATION,
+  runCalibration,
+  UNCALIBRATED,
+  type Calibration,
+} from './calibrate/index.ts';
 import { UsageError } from './errors.ts';
 import type { Model } from './families/family.ts';
 import type { PixelMode } from '../backends/client/images/pixels.ts';
 import { chooseStorage, type Mixed } from './mixed/index.ts';
-import { helpOf, isGuided, isQuantized, narrowingFor, programsFor, roundsToF16, usualMixed, type PrecisionPrograms } from './precision.ts';
+import {
+  helpOf,
+  isGuided,
+  isQuantized,
+  narrowingFor,
+  programsFor,
+  roundsToF16,
+  usualMixed,
+  type PrecisionPrograms,
+} from './precision.ts';
 import type { Reporter } from './progress/reporter.ts';
 import { useKernels } from './threads/kernels_module.ts';
 import { QuantizePool } from './threads/quantize_pool.ts';
@@ -30,7 +48,10 @@ export interface PrecisionChoices {
   readonly algorithm?: Algorithm;
   /** One scale a row for int8; default one for each 32 columns. */
   readonly perChannel?: boolean;
-  /** `default` for the built-in set, `none`, or a folder; when absent, the built-in set where it is cheap and f16 may overflow. */
+  /**
+   * `default` for the built-in set, `none`, or a folder; when absent, the built-in set where it is cheap and f16 may
+   * overflow.
+   */
   readonly calibrate?: string;
   /** Which runtime the bundle is for: one of the backend's targets, default the first. */
   readonly target?: string;
@@ -61,10 +82,19 @@ export interface PreparedPrograms extends PrecisionPrograms {
 
 /**
  * A model's programs in a precision: calibrated as asked, quantized in threads while they are read.
- * @throws UsageError for choices that mean nothing here; BadInputError for activations that do not fit and cannot be kept
+ * @throws UsageError for choices that mean nothing here; BadInputError for activations that do not fit and cannot be
+ * kept
  */
 export async function preparePrograms(options: PrepareOptions, reporter: Reporter): Promise<PreparedPrograms> {
-  const { model, precision, backend, algorithm = 'search', perChannel = false, target = options.backend.targets[0], allowOverflow } = options;
+  const {
+    model,
+    precision,
+    backend,
+    algorithm = 'search',
+    perChannel = false,
+    target = options.backend.targets[0],
+    allowOverflow,
+  } = options;
   const mixed = options.mixed ?? usualMixed(backend, target);
   const { program } = model;
   refuseIdle(options);
@@ -77,12 +107,26 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
   // What is not finite in f32 already is said last: a weight that is so has its own error, and names the place.
   enforceFindings(plan?.findings ?? [], { allowOverflow, strict: false });
   const pool = isQuantized(precision) ? new QuantizePool(threadCount(), kernels) : undefined;
-  const guided = isQuantized(precision) && isGuided({ algorithm, calibrate: options.calibrate ?? '' }) ? calibration : undefined;
+  const guided =
+    isQuantized(precision) && isGuided({ algorithm, calibrate: options.calibrate ?? '' }) ? calibration : undefined;
   const quantize = quantizer(algorithm, guided, allowOverflow, pool);
   return {
-    ...programsFor(program, precision, { storageOf, algorithm: algorithm === 'gptq' ? 'search' : algorithm, perChannel, quantize, backend, target, ...(narrowing && { narrowing }), ...(plan && { keep: plan.keep }) }),
+    ...programsFor(program, precision, {
+      storageOf,
+      algorithm: algorithm === 'gptq' ? 'search' : algorithm,
+      perChannel,
+      quantize,
+      backend,
+      target,
+      ...(narrowing && { narrowing }),
+      ...(plan && { keep: plan.keep }),
+    }),
     help: helpOf({ mixed, algorithm, calibrate: options.calibrate ?? '' }),
-    notes: [...(plan?.findings ?? []).map(describeFinding), ...withoutRoom(guided), ...(narrows && !calibration ? [`fp16: ${UNCALIBRATED}`] : [])],
+    notes: [
+      ...(plan?.findings ?? []).map(describeFinding),
+      ...withoutRoom(guided),
+      ...(narrows && !calibration ? [`fp16: ${UNCALIBRATED}`] : []),
+    ],
     findings: plan?.findings ?? [],
     dispose: async () => pool?.dispose(),
   };
@@ -90,20 +134,43 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
 
 /** Choices that only codes have mean nothing for floats: silence would let a user believe in them. */
 function refuseIdle({ precision, algorithm, perChannel, calibrate }: PrepareOptions): void {
-  const idle = isQuantized(precision) ? [] : [...(algorithm === undefined ? [] : ['--algorithm']), ...(perChannel ? ['--per-channel'] : [])];
-  if (idle.length > 0) throw new UsageError('no_codes', `${idle.join(' and ')} choose how weights are quantized, and ${precision} quantizes none`, { hint: 'choose int8, int4 or q4f16' });
-  if (algorithm === 'gptq' && calibrate === NO_CALIBRATION) throw new UsageError('gptq_without_calibration', '--algorithm gptq needs what goes into each layer', { hint: 'give --calibrate default, or a folder' });
+  const idle = isQuantized(precision)
+    ? []
+    : [...(algorithm === undefined ? [] : ['--algorithm']), ...(perChannel ? ['--per-channel'] : [])];
+  if (idle.length > 0)
+    throw new UsageError(
+      'no_codes',
+      `${idle.join(' and ')} choose how weights are quantized, and ${precision} quantizes none`,
+      { hint: 'choose int8, int4 or q4f16' },
+    );
+  if (algorithm === 'gptq' && calibrate === NO_CALIBRATION)
+    throw new UsageError('gptq_without_calibration', '--algorithm gptq needs what goes into each layer', {
+      hint: 'give --calibrate default, or a folder',
+    });
 }
 
-async function calibrated(options: PrepareOptions, narrows: boolean, reporter: Reporter): Promise<Calibration | undefined> {
+async function calibrated(
+  options: PrepareOptions,
+  narrows: boolean,
+  reporter: Reporter,
+): Promise<Calibration | undefined> {
   const { model, algorithm, tokenizer, mode, verify, signal } = options;
   const calibrate = options.calibrate ?? (algorithm === 'gptq' ? BUILT_IN : undefined);
   if (chosenSet(model.program, { calibrate, narrows, verify }) === undefined) return undefined;
   const moments = algorithm === 'gptq' ? { wantsProducts: () => true } : {};
-  return runCalibration(model.program, { calibrate, narrows, verify, tokenizer: await tokenizer(), mode, moments, ...(signal && { signal }) }, reporter);
+  return runCalibration(
+    model.program,
+    { calibrate, narrows, verify, tokenizer: await tokenizer(), mode, moments, ...(signal && { signal }) },
+    reporter,
+  );
 }
 
-function quantizer(algorithm: Algorithm, guided: Calibration | undefined, allowOverflow: boolean, executor: QuantizePool | undefined): QuantizeWeightsOptions['quantize'] {
+function quantizer(
+  algorithm: Algorithm,
+  guided: Calibration | undefined,
+  allowOverflow: boolean,
+  executor: QuantizePool | undefined,
+): QuantizeWeightsOptions['quantize'] {
   const factors = new WeakMap<Float64Array, HessianFactor>();
   const factorOf = (products: Float64Array, columns: number) => {
     const factor = factors.get(products) ?? factorHessian(products, columns);
@@ -113,7 +180,10 @@ function quantizer(algorithm: Algorithm, guided: Calibration | undefined, allowO
   const common = { allowOverflow, ...(executor && { executor }) };
   return (data, scheme, name) => {
     const columns = data.shape[1]!;
-    const products = algorithm === 'gptq' && scheme.bits === 4 && columns <= MAX_GPTQ_COLUMNS ? guided?.moments.productsOf(name) : undefined;
+    const products =
+      algorithm === 'gptq' && scheme.bits === 4 && columns <= MAX_GPTQ_COLUMNS
+        ? guided?.moments.productsOf(name)
+        : undefined;
     if (products) return gptqMatrix(data, scheme, factorOf(products, columns), common);
     const importance = guided?.moments.importanceOf(name);
     return quantizeMatrix(data, scheme, { ...common, ...(importance && { importance }) });
@@ -122,5 +192,9 @@ function quantizer(algorithm: Algorithm, guided: Calibration | undefined, allowO
 
 function withoutRoom(guided: Calibration | undefined): string[] {
   const names = guided?.moments.withoutRoom ?? [];
-  return names.length === 0 ? [] : [`${names.length} matrices are too wide for GPTQ in the memory that it may have, and are quantized by the weighted search: ${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}.`];
+  return names.length === 0
+    ? []
+    : [
+        `${names.length} matrices are too wide for GPTQ in the memory that it may have, and are quantized by the weighted search: ${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}.`,
+      ];
 }

@@ -17,7 +17,8 @@ import { tempFolders } from './testing/bundle.ts';
 import { readRecording, type Recording } from './testing/recording.ts';
 import { verifyBundle } from './verify_bundle.ts';
 
-// --reference, --final-softcap and --sliding-window: each choice against what the implementation that it follows computed.
+// --reference, --final-softcap and --sliding-window: each choice against what the implementation that it follows
+// computed.
 const opened: Checkpoint[] = [];
 afterAll(async () => {
   await Promise.all(opened.map((checkpoint) => checkpoint.close()));
@@ -30,10 +31,19 @@ async function load(path: string, options: ModelOptions = {}): Promise<Model> {
 }
 
 function verify(program: Program, { cases, reference }: Recording): Promise<VerifyReport> {
-  return verifyProgram({ candidate: evaluatorRunner(program), reference, cases, metadata: program.metadata, precision: 'fp32', stages: stageNames(program), invariants: false });
+  return verifyProgram({
+    candidate: evaluatorRunner(program),
+    reference,
+    cases,
+    metadata: program.metadata,
+    precision: 'fp32',
+    stages: stageNames(program),
+    invariants: false,
+  });
 }
 
-const largest = ({ checks }: VerifyReport, output: string) => Math.max(...checks.filter((check) => check.output === output).map(({ metrics }) => metrics.maxAbs!));
+const largest = ({ checks }: VerifyReport, output: string) =>
+  Math.max(...checks.filter((check) => check.output === output).map(({ metrics }) => metrics.maxAbs!));
 
 describe('--reference, where parameters are not f32', () => {
   const BIG_VISION = [
@@ -43,17 +53,21 @@ describe('--reference, where parameters are not f32', () => {
     ['pg2-bf16/hf', 'golden'],
   ] as const;
 
-  test.each(BIG_VISION)('bigvision: %s computes what big_vision computed (%s), and without it does not', async (path, golden) => {
-    const recording = await readRecording('fixtures/pg2-bf16', golden, '');
-    const report = await verify((await load(path, { reference: 'bigvision' })).program, recording);
-    expect(report.passed, reportText(report)).toBe(true);
-    expect(largest(report, 'prefill logits')).toBeLessThan(1e-5);
-    const other = await verify((await load(path)).program, recording);
-    expect(other.passed).toBe(false);
-    // 0.043 in bf16 and 0.0044 in f16 (case.json): rounding of √D, of its product and of 1 + w; the image tower has none
-    expect(Math.max(largest(other, 'prefill logits'), largest(other, 'suffix logits'))).toBeGreaterThan(0.004);
-    expect(largest(other, 'image_features')).toBeLessThan(1e-5);
-  });
+  test.each(BIG_VISION)(
+    'bigvision: %s computes what big_vision computed (%s), and without it does not',
+    async (path, golden) => {
+      const recording = await readRecording('fixtures/pg2-bf16', golden, '');
+      const report = await verify((await load(path, { reference: 'bigvision' })).program, recording);
+      expect(report.passed, reportText(report)).toBe(true);
+      expect(largest(report, 'prefill logits')).toBeLessThan(1e-5);
+      const other = await verify((await load(path)).program, recording);
+      expect(other.passed).toBe(false);
+      // 0.043 in bf16 and 0.0044 in f16 (case.json): rounding of √D, of its product and of 1 + w; the image tower has
+      // none
+      expect(Math.max(largest(other, 'prefill logits'), largest(other, 'suffix logits'))).toBeGreaterThan(0.004);
+      expect(largest(other, 'image_features')).toBeLessThan(1e-5);
+    },
+  );
 
   test.each([
     ['huggingface', 'pg2-bf16/hf', { reference: 'huggingface' }],
@@ -77,14 +91,24 @@ describe('--reference, where parameters are not f32', () => {
 });
 
 describe('--sliding-window', () => {
-  const AS_HUGGING_FACE: readonly ModelOptions[] = [{}, { slidingWindow: 'on' }, { reference: 'bigvision', slidingWindow: 'on' }];
+  const AS_HUGGING_FACE: readonly ModelOptions[] = [
+    {},
+    { slidingWindow: 'on' },
+    { reference: 'bigvision', slidingWindow: 'on' },
+  ];
   const AS_BIG_VISION: readonly ModelOptions[] = [{ slidingWindow: 'off' }, { reference: 'bigvision' }];
   let recordings: Readonly<Record<'golden' | 'golden_full', Recording>>;
   beforeAll(async () => {
-    recordings = { golden: await readRecording('fixtures/pg2-window'), golden_full: await readRecording('fixtures/pg2-window', 'golden_full') };
+    recordings = {
+      golden: await readRecording('fixtures/pg2-window'),
+      golden_full: await readRecording('fixtures/pg2-window', 'golden_full'),
+    };
   });
 
-  const cases = [...AS_HUGGING_FACE.map((options) => [options, 'golden', 'golden_full'] as const), ...AS_BIG_VISION.map((options) => [options, 'golden_full', 'golden'] as const)];
+  const cases = [
+    ...AS_HUGGING_FACE.map((options) => [options, 'golden', 'golden_full'] as const),
+    ...AS_BIG_VISION.map((options) => [options, 'golden_full', 'golden'] as const),
+  ];
   test.each(cases)('%j: %s and not %s, which differs past the prompt alone', async (options, same, different) => {
     const { program } = await load('pg2-window/hf', options);
     const report = await verify(program, recordings[same]);
@@ -97,9 +121,18 @@ describe('--sliding-window', () => {
   });
 
   test('the choice and its reason are told', async () => {
-    const told = async (options: ModelOptions) => (await load('pg2-window/hf', options)).inferences.find(({ field }) => field === 'sliding window');
-    expect(await told({})).toEqual({ field: 'sliding window', value: 8, from: '--sliding-window auto: as Hugging Face computes' });
-    expect(await told({ reference: 'bigvision' })).toEqual({ field: 'sliding window', value: 'off', from: '--sliding-window auto: as big_vision computes' });
+    const told = async (options: ModelOptions) =>
+      (await load('pg2-window/hf', options)).inferences.find(({ field }) => field === 'sliding window');
+    expect(await told({})).toEqual({
+      field: 'sliding window',
+      value: 8,
+      from: '--sliding-window auto: as Hugging Face computes',
+    });
+    expect(await told({ reference: 'bigvision' })).toEqual({
+      field: 'sliding window',
+      value: 'off',
+      from: '--sliding-window auto: as big_vision computes',
+    });
     expect(await told({ slidingWindow: 'off' })).toMatchObject({ value: 'off', from: '--sliding-window off' });
   });
 });
@@ -129,17 +162,27 @@ describe('--final-softcap', () => {
     expect(capped.greedy!.tokens).toEqual(recorded.greedy!.tokens);
   });
 
-  test.each([{}, { finalSoftcap: 'off' }, { reference: 'bigvision' }] as const)('%j: logits beyond 30', async (options) => {
-    const recording = await readRecording('fixtures/pg2-28b-tiny');
-    const { prefillLogits } = await outcomeOf(options, { ...recording, cases: [{ ...recording.cases[0]!, maxNewTokens: 0 }] });
-    expect(Math.max(...prefillLogits!.data)).toBeGreaterThan(40);
-  });
+  test.each([{}, { finalSoftcap: 'off' }, { reference: 'bigvision' }] as const)(
+    '%j: logits beyond 30',
+    async (options) => {
+      const recording = await readRecording('fixtures/pg2-28b-tiny');
+      const { prefillLogits } = await outcomeOf(options, {
+        ...recording,
+        cases: [{ ...recording.cases[0]!, maxNewTokens: 0 }],
+      });
+      expect(Math.max(...prefillLogits!.data)).toBeGreaterThan(40);
+    },
+  );
 
-  test.each([{ finalSoftcap: 'on' }, { slidingWindow: 'on' }] as const)('%j of PaliGemma 1 is a mistake of the caller, auto and off are not', async (options) => {
-    await expect(load('pg1-tiny/hf', options)).rejects.toMatchObject({ code: 'no_such_feature', exitCode: 2 });
-    const [field] = Object.keys(options) as readonly (keyof ModelOptions)[];
-    for (const choice of ['auto', 'off']) expect((await load('pg1-tiny/hf', { [field!]: choice })).family).toBe('paligemma');
-  });
+  test.each([{ finalSoftcap: 'on' }, { slidingWindow: 'on' }] as const)(
+    '%j of PaliGemma 1 is a mistake of the caller, auto and off are not',
+    async (options) => {
+      await expect(load('pg1-tiny/hf', options)).rejects.toMatchObject({ code: 'no_such_feature', exitCode: 2 });
+      const [field] = Object.keys(options) as readonly (keyof ModelOptions)[];
+      for (const choice of ['auto', 'off'])
+        expect((await load('pg1-tiny/hf', { [field!]: choice })).family).toBe('paligemma');
+    },
+  );
 });
 
 describe('through a bundle', () => {
@@ -147,10 +190,14 @@ describe('through a bundle', () => {
 
   test('the manifest records --reference, and verify follows it', async () => {
     const out = join(await folder(), 'bundle');
-    const { manifest, verification } = await convert({ checkpoint: 'fixtures/pg2-tiny/bv_bf16.npz', backend: 'onnx', precision: 'fp32', reference: 'bigvision', out }, silentReporter);
+    const { manifest, verification } = await convert(
+      { checkpoint: 'fixtures/pg2-tiny/bv_bf16.npz', backend: 'onnx', precision: 'fp32', reference: 'bigvision', out },
+      silentReporter,
+    );
     expect(verification?.passed).toBe(true);
     expect(manifest.options).toMatchObject({ reference: 'bigvision', finalSoftcap: 'auto', slidingWindow: 'auto' });
-    const against = (golden: string) => verifyBundle({ bundle: out, against: `fixtures/pg2-bf16/${golden}.safetensors` }, silentReporter);
+    const against = (golden: string) =>
+      verifyBundle({ bundle: out, against: `fixtures/pg2-bf16/${golden}.safetensors` }, silentReporter);
     const recorded = await against('golden');
     expect(recorded.passed, reportText(recorded)).toBe(true);
     expect((await against('golden_hf')).passed).toBe(false);
@@ -164,21 +211,42 @@ describe('through a bundle', () => {
 
   test('so it does with --final-softcap and --sliding-window', async () => {
     const out = join(await folder(), 'bundle');
-    const { manifest, verification } = await convert({ checkpoint: 'fixtures/pg2-window/hf', backend: 'onnx', precision: 'fp32', finalSoftcap: 'on', slidingWindow: 'off', out }, silentReporter);
+    const { manifest, verification } = await convert(
+      {
+        checkpoint: 'fixtures/pg2-window/hf',
+        backend: 'onnx',
+        precision: 'fp32',
+        finalSoftcap: 'on',
+        slidingWindow: 'off',
+        out,
+      },
+      silentReporter,
+    );
     expect(verification?.passed).toBe(true);
     expect(manifest.options).toMatchObject({ reference: 'huggingface', finalSoftcap: 'on', slidingWindow: 'off' });
     expect(manifest.inferences).toContainEqual({ field: 'logits softcap', value: 30, from: '--final-softcap on' });
     const again = await verifyBundle({ bundle: out }, silentReporter);
     expect(again.passed, reportText(again)).toBe(true);
     // logits to 2.8, so capped ones differ by 0.008 at most: enough for f32
-    expect((await verifyBundle({ bundle: out, against: 'fixtures/pg2-window/golden_full.safetensors' }, silentReporter)).passed).toBe(false);
+    expect(
+      (await verifyBundle({ bundle: out, against: 'fixtures/pg2-window/golden_full.safetensors' }, silentReporter))
+        .passed,
+    ).toBe(false);
   });
 
   test('logits to 54 verify as they are, and another model is refused by what differs', async () => {
     const out = join(await folder(), 'bundle');
-    const { verification } = await convert({ checkpoint: 'fixtures/pg2-28b-tiny/hf', backend: 'onnx', precision: 'fp32', out }, silentReporter);
+    const { verification } = await convert(
+      { checkpoint: 'fixtures/pg2-28b-tiny/hf', backend: 'onnx', precision: 'fp32', out },
+      silentReporter,
+    );
     expect(verification!.passed, reportText(verification!)).toBe(true);
-    await expect(verifyBundle({ bundle: out, against: 'fixtures/pg2-tiny/hf' }, silentReporter)).rejects.toMatchObject({ code: 'other_model', exitCode: 3 });
-    await expect(verifyBundle({ bundle: out, against: 'fixtures/pg2-tiny/hf' }, silentReporter)).rejects.toThrow('vocabSize 512, the bundle 256');
+    await expect(verifyBundle({ bundle: out, against: 'fixtures/pg2-tiny/hf' }, silentReporter)).rejects.toMatchObject({
+      code: 'other_model',
+      exitCode: 3,
+    });
+    await expect(verifyBundle({ bundle: out, against: 'fixtures/pg2-tiny/hf' }, silentReporter)).rejects.toThrow(
+      'vocabSize 512, the bundle 256',
+    );
   });
 });

@@ -9,10 +9,16 @@ import { buildPrompt } from './tokenizer/prompt.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
 /**
- * Pictures and prompts with the original's answers as cases of verification: the next-token distributions at the prompt's end
- * and at each token of the answer, which is read on whatever a model would say (teacher forcing). For quality, as people see it.
+ * Pictures and prompts with the original's answers as cases of verification: the next-token distributions at the
+ * prompt's end and at each token of the answer, which is read on whatever a model would say (teacher forcing). For
+ * quality, as people see it.
  */
-export function sampleCases(samples: readonly Sample[], tokenizer: Tokenizer, { imageSize, imageTokens, imageTokenId, padTokenId }: ProgramMetadata, mode: PixelMode = 'huggingface'): Promise<VerifyCase[]> {
+export function sampleCases(
+  samples: readonly Sample[],
+  tokenizer: Tokenizer,
+  { imageSize, imageTokens, imageTokenId, padTokenId }: ProgramMetadata,
+  mode: PixelMode = 'huggingface',
+): Promise<VerifyCase[]> {
   return Promise.all(
     samples.map(async ({ image, name, prompt, reference }, i) => {
       const pixels = toPixelValues(await decodeImage(image), imageSize, mode);

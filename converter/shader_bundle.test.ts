@@ -16,7 +16,16 @@ import { tempFolders, testFields } from './testing/bundle.ts';
 
 const folder = tempFolders();
 const one: Extent = { factors: [], divide: 1 };
-const step = (label: string, pipeline: number): Step => ({ label, pipeline, bindings: [{ kind: 'weight', index: 0 }, { kind: 'buffer', index: 0 }], grid: [one, one, one], produces: [] });
+const step = (label: string, pipeline: number): Step => ({
+  label,
+  pipeline,
+  bindings: [
+    { kind: 'weight', index: 0 },
+    { kind: 'buffer', index: 0 },
+  ],
+  grid: [one, one, one],
+  produces: [],
+});
 
 /** Two phases of a few steps over two shaders, one of which has a variant. */
 async function bundle(): Promise<string> {
@@ -27,14 +36,35 @@ async function bundle(): Promise<string> {
     model: testFields.program,
     plan: {
       symbols: ['capacity', 'seq'],
-      pipelines: [{ variants: [{ shader: 1, features: ['subgroups'] }, { shader: 0, features: [] }], access: ['read', 'read_write'] }, { variants: [{ shader: 2, features: [] }], access: ['read', 'read_write'] }],
-      buffers: [{ label: 'x', role: 'port', sizes: [] }, { label: 'scratch', role: 'scratch', sizes: [] }],
+      pipelines: [
+        {
+          variants: [
+            { shader: 1, features: ['subgroups'] },
+            { shader: 0, features: [] },
+          ],
+          access: ['read', 'read_write'],
+        },
+        { variants: [{ shader: 2, features: [] }], access: ['read', 'read_write'] },
+      ],
+      buffers: [
+        { label: 'x', role: 'port', sizes: [] },
+        { label: 'scratch', role: 'scratch', sizes: [] },
+      ],
       phases: [
-        { ...phase, name: 'decoder', fixed: [], stages: [{ name: 'lm.0', type: 'f32', shape: [], buffer: 0 }], steps: [step('a', 1), step('b', 0), step('c', 1)] },
+        {
+          ...phase,
+          name: 'decoder',
+          fixed: [],
+          stages: [{ name: 'lm.0', type: 'f32', shape: [], buffer: 0 }],
+          steps: [step('a', 1), step('b', 0), step('c', 1)],
+        },
         { ...phase, name: 'decoder.step', fixed: [{ symbol: 1, value: 1 }], stages: [], steps: [step('a', 0)] },
       ],
     },
-    weights: [['table', 100], ['computed', 7]].map(([name, count]) => ({ name: name as string, data: tensorData(randomTensor('f32', [count as number], 1)) })),
+    weights: [
+      ['table', 100],
+      ['computed', 7],
+    ].map(([name, count]) => ({ name: name as string, data: tensorData(randomTensor('f32', [count as number], 1)) })),
     shaders: ['plain', 'plain_subgroups', 'rows'].map((name) => ({ path: `shaders/${name}.wgsl`, text: `// ${name}` })),
   });
   for (const { path, chunks } of files) {
@@ -59,20 +89,46 @@ test('inspect shows them to people and to programs', async () => {
   const manifest = makeManifest({ ...testFields, backend: 'wgsl' }, []);
   const shown = async (flags: Parameters<typeof showShaders>[2]) => {
     const out: string[] = [];
-    await showShaders({ out: (text) => out.push(text), err: (text) => out.push(text), reporter: () => silentReporter, signal: new AbortController().signal }, { dir, manifest, line: 'the bundle' }, flags);
+    await showShaders(
+      {
+        out: (text) => out.push(text),
+        err: (text) => out.push(text),
+        reporter: () => silentReporter,
+        signal: new AbortController().signal,
+      },
+      { dir, manifest, line: 'the bundle' },
+      flags,
+    );
     return out.join('\n');
   };
   const text = await shown({});
-  for (const part of [/^the bundle$/m, /decoder\.step *│ seq = 1 *│ *1 │/, /^decoder: 2 rows, 1 plain$/m, /2 pipelines of 3 shaders .*1 buffers that outlive a phase, 1 shared/, /weights\/000\.bin/]) expect(text).toMatch(part);
+  for (const part of [
+    /^the bundle$/m,
+    /decoder\.step *│ seq = 1 *│ *1 │/,
+    /^decoder: 2 rows, 1 plain$/m,
+    /2 pipelines of 3 shaders .*1 buffers that outlive a phase, 1 shared/,
+    /weights\/000\.bin/,
+  ])
+    expect(text).toMatch(part);
   expect(text).not.toContain('computed');
   expect(await shown({ tensors: true })).toContain('computed');
-  expect(JSON.parse(await shown({ json: true }))).toMatchObject({ kind: 'bundle', manifest: { backend: 'wgsl' }, plan: { symbols: ['capacity', 'seq'], pipelines: 2, weights: [{ name: 'table', bytes: 400, shard: 'weights/000.bin', offset: 0 }, { name: 'computed' }] } });
+  expect(JSON.parse(await shown({ json: true }))).toMatchObject({
+    kind: 'bundle',
+    manifest: { backend: 'wgsl' },
+    plan: {
+      symbols: ['capacity', 'seq'],
+      pipelines: 2,
+      weights: [{ name: 'table', bytes: 400, shard: 'weights/000.bin', offset: 0 }, { name: 'computed' }],
+    },
+  });
 });
 
 test('bytes of weights are those of the ranges, without tables that were computed', async () => {
   const dir = await bundle();
   const data = tensorData(randomTensor('f32', [7], 1));
-  const program = { graphs: [{ constants: [{ kind: 'weight', value: { name: 'computed' }, data }] }] } as unknown as Program;
+  const program = {
+    graphs: [{ constants: [{ kind: 'weight', value: { name: 'computed' }, data }] }],
+  } as unknown as Program;
   expect(await weightBytes(program, { dir, paths: [], backend: 'wgsl' })).toBe(400);
 });
 
@@ -82,6 +138,14 @@ test('a damaged or absent plan is bad input', async () => {
   const bytes = await readFile(file);
   bytes[bytes.length - 9]! ^= 4;
   await writeFile(file, bytes);
-  await expect(readShaderBundle(dir)).rejects.toThrow(expect.objectContaining({ code: 'manifest_damaged', exitCode: 3, place: { file, hint: expect.stringContaining('convert again') } }));
-  await expect(readShaderBundle(await folder())).rejects.toThrow(expect.objectContaining({ code: 'read_failed', exitCode: 3 }));
+  await expect(readShaderBundle(dir)).rejects.toThrow(
+    expect.objectContaining({
+      code: 'manifest_damaged',
+      exitCode: 3,
+      place: { file, hint: expect.stringContaining('convert again') },
+    }),
+  );
+  await expect(readShaderBundle(await folder())).rejects.toThrow(
+    expect.objectContaining({ code: 'read_failed', exitCode: 3 }),
+  );
 });

@@ -10,11 +10,21 @@ import { BadInputError } from './errors.ts';
 export async function readShaderBundle(dir: string): Promise<WgslManifest> {
   const file = join(dir, MANIFEST_PATH);
   const bytes = await readFile(file).catch((cause: unknown) => {
-    throw new BadInputError('read_failed', `cannot read the plan of the shaders: ${(cause as Error).message}`, { file, hint: 'copy the bundle again, or convert again' }, { cause });
+    throw new BadInputError(
+      'read_failed',
+      `cannot read the plan of the shaders: ${(cause as Error).message}`,
+      { file, hint: 'copy the bundle again, or convert again' },
+      { cause },
+    );
   });
   return readManifest(bytes).catch((cause: unknown) => {
     if (!(cause instanceof ManifestError)) throw cause;
-    throw new BadInputError(`manifest_${cause.code}`, cause.message, { file, hint: cause.code === 'newer' ? 'use a newer pgconv' : 'copy the bundle again, or convert again' }, { cause });
+    throw new BadInputError(
+      `manifest_${cause.code}`,
+      cause.message,
+      { file, hint: cause.code === 'newer' ? 'use a newer pgconv' : 'copy the bundle again, or convert again' },
+      { cause },
+    );
   });
 }
 

@@ -29,8 +29,24 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-const make = async (checkpoint: string, precision: Precision, options: Pick<ConvertOptions, 'target' | 'layersPerGraph'> = {}) =>
-  (await convert({ checkpoint: `fixtures/${checkpoint}`, backend: 'tfjs', precision, out: join(root, `b${made++}`), verify: false, ...options }, silentReporter)).out;
+const make = async (
+  checkpoint: string,
+  precision: Precision,
+  options: Pick<ConvertOptions, 'target' | 'layersPerGraph'> = {},
+) =>
+  (
+    await convert(
+      {
+        checkpoint: `fixtures/${checkpoint}`,
+        backend: 'tfjs',
+        precision,
+        out: join(root, `b${made++}`),
+        verify: false,
+        ...options,
+      },
+      silentReporter,
+    )
+  ).out;
 
 describe.each(['pg1-tiny', 'pg2-tiny'])('%s, fp32', (fixture) => {
   let bundle: string;
@@ -44,17 +60,31 @@ describe.each(['pg1-tiny', 'pg2-tiny'])('%s, fp32', (fixture) => {
     try {
       const report = await verifyProgram({ candidate: runner, ...recording, metadata, precision: 'fp32' });
       expectWithinRounding(report, LIMIT);
-      for (const output of ['greedy tokens', 'suffix at once = token by token', 'row 0 in the batch = alone', 'prompt sees ahead']) expect(report.checks.map((check) => check.output)).toContain(output);
+      for (const output of [
+        'greedy tokens',
+        'suffix at once = token by token',
+        'row 0 in the batch = alone',
+        'prompt sees ahead',
+      ])
+        expect(report.checks.map((check) => check.output)).toContain(output);
       expect(report.passed, reportText(report)).toBe(true);
     } finally {
       await dispose();
     }
   }
 
-  it.each(['cpu', 'wasm'])('computes on %s what was recorded: image features, logits, a left-padded batch, greedy tokens', (device) => expectGoldens(device), 300_000);
-  itOnGpu('computes on webgpu what was recorded', async () => {
-    expectWithinRounding(await verifyOnDevice(bundle, 'webgpu', await readRecording(`fixtures/${fixture}`)), LIMIT);
-  }, 600_000);
+  it.each(['cpu', 'wasm'])(
+    'computes on %s what was recorded: image features, logits, a left-padded batch, greedy tokens',
+    (device) => expectGoldens(device),
+    300_000,
+  );
+  itOnGpu(
+    'computes on webgpu what was recorded',
+    async () => {
+      expectWithinRounding(await verifyOnDevice(bundle, 'webgpu', await readRecording(`fixtures/${fixture}`)), LIMIT);
+    },
+    600_000,
+  );
 
   it('agrees at every stage', async () => {
     const recording = await readRecording(`fixtures/${fixture}`);
@@ -73,23 +103,46 @@ describe.each(['pg1-tiny', 'pg2-tiny'])('%s, fp32', (fixture) => {
   }, 300_000);
 });
 
-/** Sizes that share no power of two: rows of codes are filled up, and no kernel may take what fills them for a column. */
+/**
+ * Sizes that share no power of two: rows of codes are filled up, and no kernel may take what fills them for a column.
+ */
 describe.each(['pg1-wide', 'pg2-wide'])('%s', (fixture) => {
-  it.each<readonly [Precision, string, string]>([['fp32', 'std', 'wasm'], ['int8', 'std', 'cpu'], ['int8', 'packed', 'wasm'], ['int4', 'packed', 'cpu']])('%s %s computes on %s what its weights say', async (precision, target, device) => {
-    await expectVerified(await make(`${fixture}/hf`, precision, { target }), device);
-  }, 300_000);
+  it.each<readonly [Precision, string, string]>([
+    ['fp32', 'std', 'wasm'],
+    ['int8', 'std', 'cpu'],
+    ['int8', 'packed', 'wasm'],
+    ['int4', 'packed', 'cpu'],
+  ])(
+    '%s %s computes on %s what its weights say',
+    async (precision, target, device) => {
+      await expectVerified(await make(`${fixture}/hf`, precision, { target }), device);
+    },
+    300_000,
+  );
 });
 
 async function expectVerified(bundle: string, device: string): Promise<void> {
   const report = await verifyBundle({ bundle, device }, silentReporter);
   expect(report.checks.length).toBeGreaterThan(8);
-  expect(report.checks.filter(({ passed, output }) => !passed && output !== QUALITY), reportText(report)).toEqual([]);
+  expect(
+    report.checks.filter(({ passed, output }) => !passed && output !== QUALITY),
+    reportText(report),
+  ).toEqual([]);
 }
 
-describe.each<readonly [Precision, string]>([['fp16', 'std'], ['int8', 'std'], ['int8', 'packed'], ['int4', 'packed']])('pg1-tiny, %s %s', (precision, target) => {
+describe.each<readonly [Precision, string]>([
+  ['fp16', 'std'],
+  ['int8', 'std'],
+  ['int8', 'packed'],
+  ['int4', 'packed'],
+])('pg1-tiny, %s %s', (precision, target) => {
   const expectOn = async (device: string) => expectVerified(await make('pg1-tiny/hf', precision, { target }), device);
 
-  it.each(['cpu', 'wasm'])('computes on %s what its weights say, and is verified by what the manifest names', (device) => expectOn(device), 300_000);
+  it.each(['cpu', 'wasm'])(
+    'computes on %s what its weights say, and is verified by what the manifest names',
+    (device) => expectOn(device),
+    300_000,
+  );
   // kernels of std are those that fp32 bundles run
   if (target === 'packed') itOnGpu('so it does on webgpu', () => expectOn('webgpu'), 600_000);
 });

@@ -26,7 +26,19 @@ const made = new Map<string, Promise<string>>();
 /** The same bundle for all tests that ask for it. */
 function bundleOf(checkpoint: string, precision: Precision, layersPerGraph = 1): Promise<string> {
   const name = `${checkpoint.replaceAll('/', '-')}-${precision}-${layersPerGraph}`;
-  const known = made.get(name) ?? convert({ checkpoint: `fixtures/${checkpoint}`, backend: 'tfjs', precision, out: join(root, name), verify: false, layersPerGraph }, silentReporter).then(({ out }) => out);
+  const known =
+    made.get(name) ??
+    convert(
+      {
+        checkpoint: `fixtures/${checkpoint}`,
+        backend: 'tfjs',
+        precision,
+        out: join(root, name),
+        verify: false,
+        layersPerGraph,
+      },
+      silentReporter,
+    ).then(({ out }) => out);
   made.set(name, known);
   return known;
 }
@@ -38,52 +50,77 @@ interface Asked {
 }
 
 async function casesOfShapes(count: number): Promise<readonly Asked[]> {
-  const { cases } = JSON.parse(await readFile('fixtures/shapes/eval.json', 'utf8')) as { readonly cases: readonly Asked[] };
+  const { cases } = JSON.parse(await readFile('fixtures/shapes/eval.json', 'utf8')) as {
+    readonly cases: readonly Asked[];
+  };
   return cases.slice(0, count);
 }
 
 async function answer(model: Model, { image, prompt }: Asked): Promise<string> {
   let said = '';
-  for await (const piece of model.generate({ image: `fixtures/shapes/images/${image}`, prompt, maxNewTokens: 40 })) said += piece;
+  for await (const piece of model.generate({ image: `fixtures/shapes/images/${image}`, prompt, maxNewTokens: 40 }))
+    said += piece;
   return said;
 }
 
 /** Everything that a use of the model has made is given back. */
-async function withoutLeak(device: TfDevice, use: (tf: Awaited<ReturnType<typeof nodeTfjs>>) => Promise<void>): Promise<void> {
+async function withoutLeak(
+  device: TfDevice,
+  use: (tf: Awaited<ReturnType<typeof nodeTfjs>>) => Promise<void>,
+): Promise<void> {
   const tf = await nodeTfjs(device);
   const before = tf.memory();
   await use(tf);
   const { numTensors, numBytes, numDataBuffers } = tf.memory();
-  expect({ numTensors, numBytes, numDataBuffers }).toEqual({ numTensors: before.numTensors, numBytes: before.numBytes, numDataBuffers: before.numDataBuffers });
+  expect({ numTensors, numBytes, numDataBuffers }).toEqual({
+    numTensors: before.numTensors,
+    numBytes: before.numBytes,
+    numDataBuffers: before.numDataBuffers,
+  });
 }
 
 describe('shapes', () => {
-  it.each<readonly [Precision, TfDevice]>([['fp16', 'wasm'], ['int8', 'cpu'], ['int4', 'wasm']])('%s on %s answers as the original did, and leaves nothing in tfjs', async (precision, device) => {
-    const bundle = await bundleOf('shapes/hf', precision, 2);
-    await withoutLeak(device, async (tf) => {
-      const model = await load(bundle, { tf });
-      for (const asked of await casesOfShapes(4)) expect(await answer(model, asked)).toBe(asked.text);
-      model.dispose();
-    });
-  }, 300_000);
+  it.each<readonly [Precision, TfDevice]>([
+    ['fp16', 'wasm'],
+    ['int8', 'cpu'],
+    ['int4', 'wasm'],
+  ])(
+    '%s on %s answers as the original did, and leaves nothing in tfjs',
+    async (precision, device) => {
+      const bundle = await bundleOf('shapes/hf', precision, 2);
+      await withoutLeak(device, async (tf) => {
+        const model = await load(bundle, { tf });
+        for (const asked of await casesOfShapes(4)) expect(await answer(model, asked)).toBe(asked.text);
+        model.dispose();
+      });
+    },
+    300_000,
+  );
 
-  itOnGpu('fp16 on webgpu, whose weights the device has once they are loaded', async () => {
-    const bundle = await bundleOf('shapes/hf', 'fp16', 2);
-    const { loaded } = plannedMemory(await readBundle(openSource(bundle, PLAN_PATH)));
-    await withoutLeak('webgpu', async (tf) => {
-      const onDevice = () => (tf.memory() as unknown as { numBytesInGPU: number }).numBytesInGPU;
-      const before = onDevice();
-      const model = await load(bundle, { tf });
-      expect(onDevice() - before).toBeGreaterThan(0.95 * loaded);
-      for (const asked of await casesOfShapes(2)) expect(await answer(model, asked)).toBe(asked.text);
-      model.dispose();
-    });
-  }, 300_000);
+  itOnGpu(
+    'fp16 on webgpu, whose weights the device has once they are loaded',
+    async () => {
+      const bundle = await bundleOf('shapes/hf', 'fp16', 2);
+      const { loaded } = plannedMemory(await readBundle(openSource(bundle, PLAN_PATH)));
+      await withoutLeak('webgpu', async (tf) => {
+        const onDevice = () => (tf.memory() as unknown as { numBytesInGPU: number }).numBytesInGPU;
+        const before = onDevice();
+        const model = await load(bundle, { tf });
+        expect(onDevice() - before).toBeGreaterThan(0.95 * loaded);
+        for (const asked of await casesOfShapes(2)) expect(await answer(model, asked)).toBe(asked.text);
+        model.dispose();
+      });
+    },
+    300_000,
+  );
 
   it('says what came of the weights, and takes one picture for several prompts', async () => {
     const tf = await nodeTfjs('wasm');
     const told: number[] = [];
-    const model = await load(await bundleOf('shapes/hf', 'fp16', 2), { tf, onProgress: ({ loaded, total }) => told.push(loaded / total) });
+    const model = await load(await bundleOf('shapes/hf', 'fp16', 2), {
+      tf,
+      onProgress: ({ loaded, total }) => told.push(loaded / total),
+    });
     expect(told.at(-1)).toBe(1);
     expect(told).toEqual(told.toSorted((a, b) => a - b));
     const [first] = await casesOfShapes(1);
@@ -108,14 +145,20 @@ describe.each(['pg1-tiny', 'pg2-tiny'])('%s', (fixture) => {
       for (const { name, inputIds, attentionMask, pixelValues, imageTokenId: recorded, maxNewTokens } of cases) {
         const [batch, length] = inputIds.shape as [number, number];
         const rows = Array.from({ length: batch }, (_, row) =>
-          Array.from({ length }, (_, t) => row * length + t).flatMap((i) => (attentionMask.data[i] === 0 ? [] : [inputIds.data[i] === recorded ? imageTokenId : inputIds.data[i]!])),
+          Array.from({ length }, (_, t) => row * length + t).flatMap((i) =>
+            attentionMask.data[i] === 0 ? [] : [inputIds.data[i] === recorded ? imageTokenId : inputIds.data[i]!],
+          ),
         );
         const pixels = 3 * imageSize * imageSize;
         const images = [];
-        for (let i = 0; i < pixelValues.shape[0]!; i++) images.push(await model.encodePixels(Float32Array.from(pixelValues.data.subarray(i * pixels, (i + 1) * pixels))));
+        for (let i = 0; i < pixelValues.shape[0]!; i++)
+          images.push(
+            await model.encodePixels(Float32Array.from(pixelValues.data.subarray(i * pixels, (i + 1) * pixels))),
+          );
         await model.prefill({ rows, images, maxNewTokens });
         const tokens: (number | undefined)[][] = rows.map(() => []);
-        for await (const step of model.decode({ stopTokenIds: [] })) step.forEach((token, row) => tokens[row]!.push(token));
+        for await (const step of model.decode({ stopTokenIds: [] }))
+          step.forEach((token, row) => tokens[row]!.push(token));
         expect(tokens, name).toEqual(reference.outcomes.get(name)!.greedy!.tokens);
         for (const features of images) features.dispose();
       }
@@ -125,7 +168,11 @@ describe.each(['pg1-tiny', 'pg2-tiny'])('%s', (fixture) => {
 });
 
 describe('a model that is loaded reads no file: rows of the embedding come out of the head', () => {
-  it.each<readonly [string, Precision, TfDevice]>([['pg1-tiny', 'fp32', 'cpu'], ['shapes', 'int8', 'wasm'], ['shapes', 'int4', 'cpu']])('%s %s on %s', expectFilesUnread, 120_000);
+  it.each<readonly [string, Precision, TfDevice]>([
+    ['pg1-tiny', 'fp32', 'cpu'],
+    ['shapes', 'int8', 'wasm'],
+    ['shapes', 'int4', 'cpu'],
+  ])('%s %s on %s', expectFilesUnread, 120_000);
   itOnGpu('shapes int4 on webgpu', () => expectFilesUnread('shapes', 'int4', 'webgpu'), 300_000);
 
   async function expectFilesUnread(fixture: string, precision: Precision, device: TfDevice): Promise<void> {
@@ -170,29 +217,123 @@ describe('sampling', () => {
 
 describe('a bundle that is damaged is an error by name, and nothing stays in tfjs', () => {
   type Damage = (dir: string) => Promise<void>;
-  const edit = (file: string, change: (json: never) => void): Damage => async (dir) => {
-    const path = join(dir, file);
-    const json = JSON.parse(await readFile(path, 'utf8')) as never;
-    change(json);
-    await writeFile(path, JSON.stringify(json));
+  const edit =
+    (file: string, change: (json: never) => void): Damage =>
+    async (dir) => {
+      const path = join(dir, file);
+      const json = JSON.parse(await readFile(path, 'utf8')) as never;
+      change(json);
+      await writeFile(path, JSON.stringify(json));
+    };
+  type Plan = {
+    version: number;
+    graphs: {
+      name: string;
+      parts: { folder: string; inputs: string[] }[];
+      tables: { runs: { rows: number; storage: { weight: string } }[] }[];
+    }[];
+    files: { path: string; bytes: number }[];
   };
-  type Plan = { version: number; graphs: { name: string; parts: { folder: string; inputs: string[] }[]; tables: { runs: { rows: number; storage: { weight: string } }[] }[] }[]; files: { path: string; bytes: number }[] };
   const graphOf = ({ graphs }: Plan, name: string) => graphs.find((graph) => graph.name === name)!;
-  type ModelJson = { modelTopology: { node: { op: string; name: string; input: string[] }[] }; weightsManifest: { paths: string[]; weights: { shape: number[] }[] }[] };
+  type ModelJson = {
+    modelTopology: { node: { op: string; name: string; input: string[] }[] };
+    weightsManifest: { paths: string[]; weights: { shape: number[] }[] }[];
+  };
   const cases: readonly (readonly [string, Damage, string, RegExp])[] = [
-    ['a shard is missing', (dir) => rm(join(dir, 'decoder_00/weights_00.bin')), 'not_found', /decoder_00\/weights_00\.bin/],
-    ['a shard is short', (dir) => truncate(join(dir, 'decoder_01/weights_00.bin'), 100), 'damaged', /decoder_01\/weights_00\.bin should have \d+ bytes: it ends within/],
-    ['a shard is long', async (dir) => writeFile(join(dir, 'vision/weights_00.bin'), Buffer.concat([await readFile(join(dir, 'vision/weights_00.bin')), Buffer.alloc(4)])), 'damaged', /vision\/weights_00\.bin should have \d+ bytes: it is longer/],
-    ['a path leaves the bundle', edit('vision/model.json', (json: ModelJson) => void (json.weightsManifest[0]!.paths[0] = '../../secret.bin')), 'damaged', /a path below the bundle/],
-    ['a folder leaves the bundle', edit('tfjs.json', (json: Plan) => void (json.graphs[0]!.parts[0]!.folder = '../other')), 'damaged', /a path below the bundle/],
-    ['a shape does not match its bytes', edit('decoder_00/model.json', (json: ModelJson) => void json.weightsManifest[0]!.weights.find(({ shape }) => shape.length === 2)!.shape[0]!++), 'damaged', /decoder_00\/weights_00\.bin has \d+ bytes, and its weights .* need \d+/],
-    ['an op is unknown', edit('decoder_00/model.json', (json: ModelJson) => void (json.modelTopology.node.find(({ op }) => op === 'Softmax')!.op = 'Sofmax')), 'damaged', /decoder_00\/model\.json: node \S+ is an unknown op, Sofmax/],
-    ['a node needs one that is not there', edit('decoder_00/model.json', (json: ModelJson) => void (json.modelTopology.node.find(({ op }) => op === 'Softmax')!.input[0] = 'nobody')), 'damaged', /decoder_00\/model\.json: node \S+ needs nobody, which is not there/],
-    ['a part needs what nothing makes', edit('tfjs.json', (json: Plan) => void graphOf(json, 'decoder').parts[1]!.inputs.push('nobody')), 'damaged', /tfjs\.json: decoder_01 needs "nobody", which nothing before it makes/],
-    ['a part does not get what it needs', edit('tfjs.json', (json: Plan) => void graphOf(json, 'decoder').parts[1]!.inputs.pop()), 'damaged', /decoder_01\/model\.json needs "\S+", which tfjs\.json does not give it/],
-    ['rows of the embedding are under another name', edit('tfjs.json', (json: Plan) => void (graphOf(json, 'embed_tokens').tables[0]!.runs[0]!.storage.weight = 'nobody')), 'damaged', /rows of \S+ should be in head_00 under "nobody"/],
-    ['there are fewer rows than it says', edit('tfjs.json', (json: Plan) => void graphOf(json, 'embed_tokens').tables[0]!.runs[0]!.rows++), 'damaged', /\d+ rows of \S+ should be in head_00/],
-    ['it is of a later version', edit('tfjs.json', (json: Plan) => void (json.version = 2)), 'newer_version', /version 2/],
+    [
+      'a shard is missing',
+      (dir) => rm(join(dir, 'decoder_00/weights_00.bin')),
+      'not_found',
+      /decoder_00\/weights_00\.bin/,
+    ],
+    [
+      'a shard is short',
+      (dir) => truncate(join(dir, 'decoder_01/weights_00.bin'), 100),
+      'damaged',
+      /decoder_01\/weights_00\.bin should have \d+ bytes: it ends within/,
+    ],
+    [
+      'a shard is long',
+      async (dir) =>
+        writeFile(
+          join(dir, 'vision/weights_00.bin'),
+          Buffer.concat([await readFile(join(dir, 'vision/weights_00.bin')), Buffer.alloc(4)]),
+        ),
+      'damaged',
+      /vision\/weights_00\.bin should have \d+ bytes: it is longer/,
+    ],
+    [
+      'a path leaves the bundle',
+      edit('vision/model.json', (json: ModelJson) => void (json.weightsManifest[0]!.paths[0] = '../../secret.bin')),
+      'damaged',
+      /a path below the bundle/,
+    ],
+    [
+      'a folder leaves the bundle',
+      edit('tfjs.json', (json: Plan) => void (json.graphs[0]!.parts[0]!.folder = '../other')),
+      'damaged',
+      /a path below the bundle/,
+    ],
+    [
+      'a shape does not match its bytes',
+      edit(
+        'decoder_00/model.json',
+        (json: ModelJson) => void json.weightsManifest[0]!.weights.find(({ shape }) => shape.length === 2)!.shape[0]!++,
+      ),
+      'damaged',
+      /decoder_00\/weights_00\.bin has \d+ bytes, and its weights .* need \d+/,
+    ],
+    [
+      'an op is unknown',
+      edit(
+        'decoder_00/model.json',
+        (json: ModelJson) => void (json.modelTopology.node.find(({ op }) => op === 'Softmax')!.op = 'Sofmax'),
+      ),
+      'damaged',
+      /decoder_00\/model\.json: node \S+ is an unknown op, Sofmax/,
+    ],
+    [
+      'a node needs one that is not there',
+      edit(
+        'decoder_00/model.json',
+        (json: ModelJson) => void (json.modelTopology.node.find(({ op }) => op === 'Softmax')!.input[0] = 'nobody'),
+      ),
+      'damaged',
+      /decoder_00\/model\.json: node \S+ needs nobody, which is not there/,
+    ],
+    [
+      'a part needs what nothing makes',
+      edit('tfjs.json', (json: Plan) => void graphOf(json, 'decoder').parts[1]!.inputs.push('nobody')),
+      'damaged',
+      /tfjs\.json: decoder_01 needs "nobody", which nothing before it makes/,
+    ],
+    [
+      'a part does not get what it needs',
+      edit('tfjs.json', (json: Plan) => void graphOf(json, 'decoder').parts[1]!.inputs.pop()),
+      'damaged',
+      /decoder_01\/model\.json needs "\S+", which tfjs\.json does not give it/,
+    ],
+    [
+      'rows of the embedding are under another name',
+      edit(
+        'tfjs.json',
+        (json: Plan) => void (graphOf(json, 'embed_tokens').tables[0]!.runs[0]!.storage.weight = 'nobody'),
+      ),
+      'damaged',
+      /rows of \S+ should be in head_00 under "nobody"/,
+    ],
+    [
+      'there are fewer rows than it says',
+      edit('tfjs.json', (json: Plan) => void graphOf(json, 'embed_tokens').tables[0]!.runs[0]!.rows++),
+      'damaged',
+      /\d+ rows of \S+ should be in head_00/,
+    ],
+    [
+      'it is of a later version',
+      edit('tfjs.json', (json: Plan) => void (json.version = 2)),
+      'newer_version',
+      /version 2/,
+    ],
     ['the plan is no JSON', (dir) => writeFile(join(dir, 'tfjs.json'), '{'), 'damaged', /tfjs\.json is no JSON/],
     ['there is no plan', (dir) => rm(join(dir, 'tfjs.json')), 'not_found', /tfjs\.json/],
   ];
@@ -202,7 +343,9 @@ describe('a bundle that is damaged is an error by name, and nothing stays in tfj
     await cp(await bundleOf('pg1-tiny/hf', 'fp32'), dir, { recursive: true });
     await damage(dir);
     await withoutLeak('cpu', async (tf) => {
-      await expect(load(dir, { tf })).rejects.toThrow(expect.objectContaining({ name: 'RuntimeError', code, message: expect.stringMatching(message) }));
+      await expect(load(dir, { tf })).rejects.toThrow(
+        expect.objectContaining({ name: 'RuntimeError', code, message: expect.stringMatching(message) }),
+      );
     });
   });
 

@@ -17,11 +17,13 @@ const MIB = 2 ** 20;
 /** The texts of an artifact, as a bundle is read. */
 async function planned(artifact: Artifact) {
   const texts = await Promise.all(
-    artifact.files.filter(({ path }) => path.endsWith('.json')).map(async ({ path, chunks }) => {
-      const parts: Uint8Array<ArrayBuffer>[] = [];
-      for await (const { bytes } of chunks()) parts.push(new Uint8Array(bytes));
-      return [path, new Blob(parts)] as const;
-    }),
+    artifact.files
+      .filter(({ path }) => path.endsWith('.json'))
+      .map(async ({ path, chunks }) => {
+        const parts: Uint8Array<ArrayBuffer>[] = [];
+        for await (const { bytes } of chunks()) parts.push(new Uint8Array(bytes));
+        return [path, new Blob(parts)] as const;
+      }),
   );
   return readBundle(openSource(new Map(texts), PLAN_PATH));
 }
@@ -37,7 +39,12 @@ describe('paligemma-3b-224', () => {
     const bundle = await planned(artifact);
     const { stored, loaded, peak, parts } = plannedMemory(bundle);
     const total = artifact.files.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    console.log([`${artifact.files.length} files, ${bytesText(total)}; in tfjs ${bytesText(loaded)}, at most ${bytesText(peak)} while loading`, ...artifact.files.map(({ path, byteLength }) => `${path} ${bytesText(byteLength)}`)].join('\n'));
+    console.log(
+      [
+        `${artifact.files.length} files, ${bytesText(total)}; in tfjs ${bytesText(loaded)}, at most ${bytesText(peak)} while loading`,
+        ...artifact.files.map(({ path, byteLength }) => `${path} ${bytesText(byteLength)}`),
+      ].join('\n'),
+    );
     expect(total).toBeLessThanOrEqual(1.6e9);
     expect(Math.max(...artifact.files.map(({ byteLength }) => byteLength))).toBeLessThanOrEqual(64 * MIB);
     // codes stay as they are; scales and the few floats widen
@@ -45,10 +52,17 @@ describe('paligemma-3b-224', () => {
     expect(peak - loaded).toBeLessThanOrEqual(256 * MIB);
     expect(parts.map(({ folder }) => folder)).toContain('vision');
     // what every layer reads is in one part, and its rows are handed on
-    expect([...bundle.parts.values()].flatMap(({ weights }) => weights).filter(({ spec }) => spec.name.startsWith('rope.'))).toHaveLength(2);
+    expect(
+      [...bundle.parts.values()].flatMap(({ weights }) => weights).filter(({ spec }) => spec.name.startsWith('rope.')),
+    ).toHaveLength(2);
     const [table] = bundle.plan.graphs.find(({ name }) => name === 'embed_tokens')!.tables;
     expect(table!.weights).toEqual([]);
-    expect(table!.runs.map(({ folder }) => folder)).toEqual(bundle.plan.graphs.find(({ name }) => name === 'decoder')!.parts.map(({ folder }) => folder).filter((folder) => folder.startsWith('head_')));
+    expect(table!.runs.map(({ folder }) => folder)).toEqual(
+      bundle.plan.graphs
+        .find(({ name }) => name === 'decoder')!
+        .parts.map(({ folder }) => folder)
+        .filter((folder) => folder.startsWith('head_')),
+    );
   }, 120_000);
 
   test('fp16 std: tensors of 64 MiB at most as stored, parts of 512 MiB', async () => {

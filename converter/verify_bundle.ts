@@ -33,7 +33,10 @@ import { threadCount } from './threads/thread_count.ts';
 
 export interface VerifyBundleOptions {
   readonly bundle: string;
-  /** A checkpoint, or a recording (golden.safetensors, with stages.safetensors beside it); default the checkpoint that was converted. */
+  /**
+   * A checkpoint, or a recording (golden.safetensors, with stages.safetensors beside it); default the checkpoint that
+   * was converted.
+   */
   readonly against?: string | readonly string[];
   /** Merged into the checkpoint that `against` names; default none, since it may be merged already. */
   readonly adapters?: readonly AdapterSource[];
@@ -55,19 +58,38 @@ export interface Reference {
 
 /**
  * Checks every byte of a bundle against its manifest, runs it in its runtime, and compares with the original.
- * The report may say that it failed. @throws BadInputError for a damaged bundle or reference, UsageError when the reference is not known
+ * The report may say that it failed. @throws BadInputError for a damaged bundle or reference, UsageError when the
+ * reference is not known
  */
-export async function verifyBundle({ bundle: dir, against, adapters, device, signal }: VerifyBundleOptions, reporter: Reporter): Promise<VerifyReport> {
-  if (against === undefined && (adapters?.length ?? 0) > 0) throw new UsageError('adapters_without_against', '--adapter says what to merge into the checkpoint of --against', { hint: 'name it with --against; without, the recorded checkpoint and adapters are used' });
+export async function verifyBundle(
+  { bundle: dir, against, adapters, device, signal }: VerifyBundleOptions,
+  reporter: Reporter,
+): Promise<VerifyReport> {
+  if (against === undefined && (adapters?.length ?? 0) > 0)
+    throw new UsageError('adapters_without_against', '--adapter says what to merge into the checkpoint of --against', {
+      hint: 'name it with --against; without, the recorded checkpoint and adapters are used',
+    });
   const { manifest, unlisted } = await checkBundle(dir, signal ? { signal } : {});
-  if (unlisted.length > 0) reporter.warn(`Files that the manifest does not list: ${unlisted.slice(0, 5).join(', ')}${unlisted.length > 5 ? ', …' : ''}.`);
+  if (unlisted.length > 0)
+    reporter.warn(
+      `Files that the manifest does not list: ${unlisted.slice(0, 5).join(', ')}${unlisted.length > 5 ? ', …' : ''}.`,
+    );
   const precision = PRECISIONS.find((name) => name === manifest.precision);
-  if (!precision) throw new BadInputError('unknown_precision', `the bundle is in "${manifest.precision}"`, { file: dir, hint: `this version verifies ${PRECISIONS.join(', ')}: use a newer pgconv` });
+  if (!precision)
+    throw new BadInputError('unknown_precision', `the bundle is in "${manifest.precision}"`, {
+      file: dir,
+      hint: `this version verifies ${PRECISIONS.join(', ')}: use a newer pgconv`,
+    });
   const reference = await openReference(dir, manifest, against, adapters);
   try {
     const bundle = await openStaged(dir, manifest, device);
     try {
-      return await runVerification(bundle.runner, reference, { metadata: bundle.metadata, precision, accuracyLevel: manifest.options.accuracyLevel, signal }, reporter);
+      return await runVerification(
+        bundle.runner,
+        reference,
+        { metadata: bundle.metadata, precision, accuracyLevel: manifest.options.accuracyLevel, signal },
+        reporter,
+      );
     } finally {
       await bundle.dispose();
     }
@@ -85,13 +107,34 @@ export interface Converted {
 }
 
 /** Compares a runner with a reference, with progress. The report may say that it failed. */
-export function runVerification(candidate: Runner, reference: Omit<Reference, 'close'>, { metadata, precision, accuracyLevel, signal }: Converted, reporter: Reporter): Promise<VerifyReport> {
+export function runVerification(
+  candidate: Runner,
+  reference: Omit<Reference, 'close'>,
+  { metadata, precision, accuracyLevel, signal }: Converted,
+  reporter: Reporter,
+): Promise<VerifyReport> {
   return withSteps(reporter, 'verify', (onProgress) =>
-    verifyProgram({ candidate, ...(reference.runner && { reference: reference.runner }), ...(reference.original && { original: reference.original }), metadata, cases: reference.cases, precision, roundedActivations: accuracyLevel === 4, stages: reference.stages, onProgress, ...(signal && { signal }) }),
+    verifyProgram({
+      candidate,
+      ...(reference.runner && { reference: reference.runner }),
+      ...(reference.original && { original: reference.original }),
+      metadata,
+      cases: reference.cases,
+      precision,
+      roundedActivations: accuracyLevel === 4,
+      stages: reference.stages,
+      onProgress,
+      ...(signal && { signal }),
+    }),
   );
 }
 
-async function openReference(dir: string, manifest: Manifest, against: VerifyBundleOptions['against'], adapters: readonly AdapterSource[] = []): Promise<Reference> {
+async function openReference(
+  dir: string,
+  manifest: Manifest,
+  against: VerifyBundleOptions['against'],
+  adapters: readonly AdapterSource[] = [],
+): Promise<Reference> {
   const precision = manifest.precision as Precision;
   const recorded = typeof against === 'string' ? await openRecording(against) : undefined;
   if (recorded && isQuantized(precision)) {
@@ -100,7 +143,9 @@ async function openReference(dir: string, manifest: Manifest, against: VerifyBun
   }
   if (recorded) return recorded;
   const { reference, finalSoftcap, slidingWindow } = manifest.options;
-  const source = await (against === undefined ? openConverted(dir, manifest) : openModel({ checkpoint: against, adapters, reference, finalSoftcap, slidingWindow }));
+  const source = await (against === undefined
+    ? openConverted(dir, manifest)
+    : openModel({ checkpoint: against, adapters, reference, finalSoftcap, slidingWindow }));
   const pool = isQuantized(precision) ? new QuantizePool(threadCount(), await useKernels()) : undefined;
   const close = async () => {
     await pool?.dispose();
@@ -110,20 +155,42 @@ async function openReference(dir: string, manifest: Manifest, against: VerifyBun
     checkSameModel(source, manifest, dir);
     const { program } = source.model;
     const quantized = pool && (await remade(source.model, manifest, pool));
-    const samples = await findSamples(resolve(manifest.options.adapters.at(-1)?.dir ?? manifest.options.checkpoint[0]!));
+    const samples = await findSamples(
+      resolve(manifest.options.adapters.at(-1)?.dir ?? manifest.options.checkpoint[0]!),
+    );
     const cases = pool && (await realCases(samples, await bundleTokenizer(dir), program.metadata, reference));
-    return { ...referenceFor(precision, { original: program, ...(quantized && { reference: quantized }), help: helpOf(manifest.options), cases }), close };
+    return {
+      ...referenceFor(precision, {
+        original: program,
+        ...(quantized && { reference: quantized }),
+        help: helpOf(manifest.options),
+        cases,
+      }),
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** The program whose codes the bundle holds; undefined when activations chose them: those would have to be computed again. */
-async function remade(model: Model, { backend, precision, options }: Manifest, executor: QuantizePool): Promise<Program | undefined> {
+/**
+ * The program whose codes the bundle holds; undefined when activations chose them: those would have to be computed
+ * again.
+ */
+async function remade(
+  model: Model,
+  { backend, precision, options }: Manifest,
+  executor: QuantizePool,
+): Promise<Program | undefined> {
   const { mixed, algorithm, perChannel, allowOverflow } = options;
   if (isGuided(options)) return undefined;
-  const storageOf = await chooseStorage({ precision: precision as Precision, mixed, program: model.program, roleOf: model.roleOf });
+  const storageOf = await chooseStorage({
+    precision: precision as Precision,
+    mixed,
+    program: model.program,
+    roleOf: model.roleOf,
+  });
   return programsFor(model.program, precision as Precision, {
     storageOf,
     algorithm: algorithm as QuantizeAlgorithm,
@@ -136,33 +203,79 @@ async function remade(model: Model, { backend, precision, options }: Manifest, e
 /** @throws BadInputError when the checkpoint cannot be what was converted: inputs for one would not fit the other. */
 function checkSameModel({ checkpoint, model }: OpenModel, { program: bundle }: Manifest, dir: string): void {
   const { metadata } = model.program;
-  const differing = (['family', 'imageSize', 'imageTokens', 'imageTokenId', 'vocabSize', 'layers', 'kvHeads', 'headDim', 'hiddenSize', 'retrievalWidth'] as const).filter((field) => metadata[field] !== bundle[field]);
+  const differing = (
+    [
+      'family',
+      'imageSize',
+      'imageTokens',
+      'imageTokenId',
+      'vocabSize',
+      'layers',
+      'kvHeads',
+      'headDim',
+      'hiddenSize',
+      'retrievalWidth',
+    ] as const
+  ).filter((field) => metadata[field] !== bundle[field]);
   if (differing.length === 0) return;
-  const said = differing.map((field) => `${field} ${String(metadata[field])}, the bundle ${String(bundle[field])}`).join('; ');
-  throw new BadInputError('other_model', `the checkpoint has ${said}`, { file: checkpoint.path, hint: `name the checkpoint from which ${dir} was converted` });
+  const said = differing
+    .map((field) => `${field} ${String(metadata[field])}, the bundle ${String(bundle[field])}`)
+    .join('; ');
+  throw new BadInputError('other_model', `the checkpoint has ${said}`, {
+    file: checkpoint.path,
+    hint: `name the checkpoint from which ${dir} was converted`,
+  });
 }
 
 /**
- * The evaluator with inputs made for a model's sizes: on the family's f32 program, or, for a quantized bundle, on the program of its
- * codes, and the family's beside it for what the codes cost.
+ * The evaluator with inputs made for a model's sizes: on the family's f32 program, or, for a quantized bundle, on the
+ * program of its codes, and the family's beside it for what the codes cost.
  */
-export function referenceFor(precision: Precision, { original, reference, help, cases }: { readonly original: Program; readonly reference?: Program; readonly help: Help; readonly cases?: readonly VerifyCase[] | undefined }): Omit<Reference, 'close'> {
+export function referenceFor(
+  precision: Precision,
+  {
+    original,
+    reference,
+    help,
+    cases,
+  }: {
+    readonly original: Program;
+    readonly reference?: Program;
+    readonly help: Help;
+    readonly cases?: readonly VerifyCase[] | undefined;
+  },
+): Omit<Reference, 'close'> {
   const common = { cases: syntheticCases(original.metadata), stages: stageNames(original) };
   if (!isQuantized(precision)) return { ...common, runner: evaluatorRunner(original) };
-  return { ...common, ...(reference && { runner: evaluatorRunner(reference) }), original: { model: evaluatorRunner(original), help, ...(cases && { cases }) } };
+  return {
+    ...common,
+    ...(reference && { runner: evaluatorRunner(reference) }),
+    original: { model: evaluatorRunner(original), help, ...(cases && { cases }) },
+  };
 }
 
 /** Undefined when the path is no safetensors file with a recording's tensors. */
 async function openRecording(path: string): Promise<Reference | undefined> {
-  if (!(await stat(path).catch(() => undefined))?.isFile() || (await locateCheckpoint(path)).kind === 'npz') return undefined;
+  if (!(await stat(path).catch(() => undefined))?.isFile() || (await locateCheckpoint(path)).kind === 'npz')
+    return undefined;
   const golden = await openSafetensors(path);
   const stagesPath = join(dirname(path), 'stages.safetensors');
-  const stages = (await stat(stagesPath).catch(() => undefined))?.isFile() ? await openSafetensors(stagesPath) : undefined;
+  const stages = (await stat(stagesPath).catch(() => undefined))?.isFile()
+    ? await openSafetensors(stagesPath)
+    : undefined;
   try {
     if (!golden.tensors.has('pixel_values') || !golden.tensors.has('input_ids')) return undefined;
     const { cases, reference } = await readRecorded(golden.tensors, stages?.tensors, path);
     const names = [...(stages?.tensors.keys() ?? [])];
-    return { runner: reference, cases, stages: { vision_encoder: inOrder(names.filter((n) => !n.startsWith('lm.'))), decoder: inOrder(names.filter((n) => n.startsWith('lm.'))) }, close: async () => {} };
+    return {
+      runner: reference,
+      cases,
+      stages: {
+        vision_encoder: inOrder(names.filter((n) => !n.startsWith('lm.'))),
+        decoder: inOrder(names.filter((n) => n.startsWith('lm.'))),
+      },
+      close: async () => {},
+    };
   } finally {
     await golden.close();
     await stages?.close();
@@ -182,14 +295,32 @@ function inOrder(names: readonly string[]): string[] {
 async function openConverted(dir: string, { options, source }: Manifest): Promise<OpenModel> {
   const { checkpoint, adapters, reference, finalSoftcap, slidingWindow } = options;
   const hint = 'name the original with --against: the checkpoint, or a recording of what it computes';
-  const model = await openModel({ checkpoint: checkpoint.length === 1 ? checkpoint[0]! : checkpoint, adapters, reference, finalSoftcap, slidingWindow }).catch((cause: unknown) => {
+  const model = await openModel({
+    checkpoint: checkpoint.length === 1 ? checkpoint[0]! : checkpoint,
+    adapters,
+    reference,
+    finalSoftcap,
+    slidingWindow,
+  }).catch((cause: unknown) => {
     if (!(cause instanceof UsageError)) throw cause;
-    throw new UsageError('no_reference', `what was converted (${[...checkpoint, ...adapters.map(({ dir: folder }) => folder)].join(', ')}) is not here: ${cause.message}`, { file: dir, hint }, { cause });
+    throw new UsageError(
+      'no_reference',
+      `what was converted (${[...checkpoint, ...adapters.map(({ dir: folder }) => folder)].join(', ')}) is not here: ${cause.message}`,
+      { file: dir, hint },
+      { cause },
+    );
   });
   try {
     const hashes = await hashSources(sourceFiles(model));
-    const changed = hashes.find(({ path, sha256 }) => source.files.find((file) => file.path === path)?.sha256 !== sha256);
-    if (changed) throw new BadInputError('source_changed', `"${changed.path}" is not the file that was converted: its sha256 differs`, { file: resolve(checkpoint[0]!), hint });
+    const changed = hashes.find(
+      ({ path, sha256 }) => source.files.find((file) => file.path === path)?.sha256 !== sha256,
+    );
+    if (changed)
+      throw new BadInputError(
+        'source_changed',
+        `"${changed.path}" is not the file that was converted: its sha256 differs`,
+        { file: resolve(checkpoint[0]!), hint },
+      );
     return model;
   } catch (error) {
     await model.close();

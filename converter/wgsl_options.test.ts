@@ -13,13 +13,19 @@ import { tempFolders } from './testing/bundle.ts';
 import { shaderBackend, type ShaderBackend } from './testing/shader_backend.ts';
 import { verifyBundle } from './verify_bundle.ts';
 
-/* What the converter does for a backend that has no targets, stores f16 and takes float zero points, whatever that backend emits. */
+/*
+ * What the converter does for a backend that has no targets, stores f16 and takes float zero points, whatever that
+ * backend emits.
+ */
 
 let fake: ShaderBackend;
 const registry = vi.hoisted(() => ({ wgsl: undefined as unknown }));
 vi.mock('../backends/index.ts', async (original) => {
   const module = await original<typeof Registry>();
-  return { backends: { ...module.backends, wgsl: async () => registry.wgsl as Backend }, isBackendName: (name: string) => name === 'wgsl' || module.isBackendName(name) };
+  return {
+    backends: { ...module.backends, wgsl: async () => registry.wgsl as Backend },
+    isBackendName: (name: string) => name === 'wgsl' || module.isBackendName(name),
+  };
 });
 const WGSL = 'wgsl' as BackendName;
 const QUALITY = 'logits against the original';
@@ -31,15 +37,45 @@ beforeEach(() => {
 });
 
 const convertTiny = async (options: Partial<ConvertOptions>, out?: string) =>
-  convert({ checkpoint: 'fixtures/pg1-tiny/hf', backend: WGSL, precision: 'fp32', verify: false, out: out ?? join(await folder(), 'bundle'), ...options }, silentReporter);
+  convert(
+    {
+      checkpoint: 'fixtures/pg1-tiny/hf',
+      backend: WGSL,
+      precision: 'fp32',
+      verify: false,
+      out: out ?? join(await folder(), 'bundle'),
+      ...options,
+    },
+    silentReporter,
+  );
 
-const weightDtypes = () => new Set(fake.emitted.at(-1)!.program.graphs.flatMap(({ constants }) => constants.flatMap((c) => (c.kind === 'weight' ? [c.data.dtype] : []))));
-const valueDtypes = () => new Set(fake.emitted.at(-1)!.program.graphs.flatMap(({ nodes }) => nodes.filter(({ op }) => op !== 'gather').flatMap(({ outputs }) => outputs.map(({ type }) => type.dtype))));
+const weightDtypes = () =>
+  new Set(
+    fake.emitted
+      .at(-1)!
+      .program.graphs.flatMap(({ constants }) => constants.flatMap((c) => (c.kind === 'weight' ? [c.data.dtype] : []))),
+  );
+const valueDtypes = () =>
+  new Set(
+    fake.emitted
+      .at(-1)!
+      .program.graphs.flatMap(({ nodes }) =>
+        nodes.filter(({ op }) => op !== 'gather').flatMap(({ outputs }) => outputs.map(({ type }) => type.dtype)),
+      ),
+  );
 
 test('the bundle: what the backend emits, and beside it tokenizer, processor, README and manifest', async () => {
   const { manifest, out } = await convertTiny({ checkpoint: 'fixtures/shapes/hf' });
   expect(manifest).toMatchObject({ backend: 'wgsl', precision: 'fp32' });
-  expect(manifest.files.map(({ path }) => path)).toEqual(['README.md', 'graphs/decoder.ir', 'graphs/embed_tokens.ir', 'graphs/vision_encoder.ir', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json']);
+  expect(manifest.files.map(({ path }) => path)).toEqual([
+    'README.md',
+    'graphs/decoder.ir',
+    'graphs/embed_tokens.ir',
+    'graphs/vision_encoder.ir',
+    'preprocessor_config.json',
+    'tokenizer.json',
+    'tokenizer_config.json',
+  ]);
   for (const option of ['target', 'quantizedOps', 'accuracyLevel']) expect(manifest.options).not.toHaveProperty(option);
   expect(fake.emitted[0]!.options).toEqual({ precision: 'fp32' });
   expect((await readdir(out)).includes('manifest.json')).toBe(true);
@@ -49,10 +85,15 @@ test('the bundle: what the backend emits, and beside it tokenizer, processor, RE
 test('int4: zero points are floats, and verification holds the bundle to those very codes', async () => {
   const { out } = await convertTiny({ precision: 'int4', mixed: 'none' });
   const [decoder] = fake.emitted[0]!.program.graphs.filter(({ name }) => name === 'decoder');
-  const zeros = decoder!.constants.flatMap((c) => (c.kind === 'weight' && /\.zeros/.test(c.value.name) ? [c.data.dtype] : []));
+  const zeros = decoder!.constants.flatMap((c) =>
+    c.kind === 'weight' && /\.zeros/.test(c.value.name) ? [c.data.dtype] : [],
+  );
   expect(zeros.length).toBeGreaterThan(5);
   expect(new Set(zeros)).toEqual(new Set(['f32']));
-  const failed = async () => (await verifyBundle({ bundle: out }, silentReporter)).checks.filter(({ bounds }) => bounds.some(({ passed }) => !passed)).map(({ output }) => output);
+  const failed = async () =>
+    (await verifyBundle({ bundle: out }, silentReporter)).checks
+      .filter(({ bounds }) => bounds.some(({ passed }) => !passed))
+      .map(({ output }) => output);
   // random weights cannot keep the quality that trained ones do
   expect(await failed()).toEqual([QUALITY]);
   registry.wgsl = { ...fake, floatZeros: false };
@@ -77,23 +118,47 @@ test.each<[Partial<ConvertOptions>, string, RegExp, RegExp]>([
   [{ checkpoint: 'fixtures/colpali-tiny/hf' }, 'no_retrieval', /ColPali/, /--to onnx/],
 ])('%o is refused with what to use, and leaves nothing', async (options, code, message, hint) => {
   const parent = await folder();
-  await expect(convertTiny(options, join(parent, 'bundle'))).rejects.toThrow(expect.objectContaining({ code, exitCode: 2, message: expect.stringMatching(message), place: { hint: expect.stringMatching(hint) } }));
+  await expect(convertTiny(options, join(parent, 'bundle'))).rejects.toThrow(
+    expect.objectContaining({
+      code,
+      exitCode: 2,
+      message: expect.stringMatching(message),
+      place: { hint: expect.stringMatching(hint) },
+    }),
+  );
   expect(await readdir(parent)).toEqual([]);
   expect(fake.emitted).toEqual([]);
 });
 
 test('without its runtime a bundle cannot be verified: what to do is said, and nothing is kept', async () => {
-  const open = async () => Promise.reject(new BackendError('runtime-missing', 'the package webgpu is not installed', { hint: 'npm install webgpu' }));
+  const open = async () =>
+    Promise.reject(
+      new BackendError('runtime-missing', 'the package webgpu is not installed', { hint: 'npm install webgpu' }),
+    );
   registry.wgsl = { ...fake, open };
   const parent = await folder();
   const error = await convertTiny({ verify: true }, join(parent, 'bundle')).catch((e: unknown) => e);
-  expect(failureOf(error)).toMatchObject({ exitCode: 2, report: { code: 'runtime_missing', message: 'the package webgpu is not installed', hint: expect.stringMatching(/^npm install webgpu; or convert with --no-verify/) } });
+  expect(failureOf(error)).toMatchObject({
+    exitCode: 2,
+    report: {
+      code: 'runtime_missing',
+      message: 'the package webgpu is not installed',
+      hint: expect.stringMatching(/^npm install webgpu; or convert with --no-verify/),
+    },
+  });
   expect(await readdir(parent)).toEqual([]);
 });
 
 test('a device of another backend is refused with those of this one', async () => {
   const { out } = await convertTiny({});
-  await expect(openBundle(out, 'cpu')).rejects.toThrow(expect.objectContaining({ code: 'unknown_device', exitCode: 2, message: 'wgsl has no device "cpu"', place: { hint: 'choose one of webgpu' } }));
+  await expect(openBundle(out, 'cpu')).rejects.toThrow(
+    expect.objectContaining({
+      code: 'unknown_device',
+      exitCode: 2,
+      message: 'wgsl has no device "cpu"',
+      place: { hint: 'choose one of webgpu' },
+    }),
+  );
   const model = await openBundle(out, 'webgpu');
   expect(model.metadata.layers).toBeGreaterThan(1);
   await model.dispose();

@@ -12,13 +12,22 @@ export type AttrValues<A extends AttrSchema> = { readonly [K in keyof A]: A[K] e
 
 /** Shortest text that reads back as the same double. */
 export function printNumber(x: number): string {
-  return Object.is(x, -0) ? '-0' : Number.isNaN(x) ? 'nan' : x === Infinity ? 'inf' : x === -Infinity ? '-inf' : String(x);
+  return Object.is(x, -0)
+    ? '-0'
+    : Number.isNaN(x)
+      ? 'nan'
+      : x === Infinity
+        ? 'inf'
+        : x === -Infinity
+          ? '-inf'
+          : String(x);
 }
 
 export function parseNumber(text: string): number {
   const special: Record<string, number> = { nan: Number.NaN, inf: Infinity, '-inf': -Infinity };
   const value = special[text.trim()] ?? Number(text);
-  if (text.trim() === '' || (Number.isNaN(value) && text.trim() !== 'nan')) throw new Error(`"${text}" is not a number`);
+  if (text.trim() === '' || (Number.isNaN(value) && text.trim() !== 'nan'))
+    throw new Error(`"${text}" is not a number`);
   return value;
 }
 
@@ -46,7 +55,10 @@ export function int(): AttrCodec<number> {
 }
 
 export function ints(): AttrCodec<readonly number[]> {
-  return { print: (value) => `[${value.join(', ')}]`, parse: (text) => parseList(text).map((item) => int().parse(item)) };
+  return {
+    print: (value) => `[${value.join(', ')}]`,
+    parse: (text) => parseList(text).map((item) => int().parse(item)),
+  };
 }
 
 export function dim(): AttrCodec<Dim> {

@@ -63,9 +63,17 @@ export class GraphBuilder implements Emitter {
   }
 
   /** Adds a node with all its results; `names` suggests their names. @throws IrTypeError */
-  node<A extends AttrSchema>(op: Op<string, A>, inputs: readonly Value[], attrs: AttrValues<A>, names: readonly string[] = []): readonly Value[] {
+  node<A extends AttrSchema>(
+    op: Op<string, A>,
+    inputs: readonly Value[],
+    attrs: AttrValues<A>,
+    names: readonly string[] = [],
+  ): readonly Value[] {
     checkOperandCount(op, inputs.length);
-    const types = op.infer(inputs.map((v) => v.type), attrs);
+    const types = op.infer(
+      inputs.map((v) => v.type),
+      attrs,
+    );
     const outputs = types.map((type, i) => ({ name: this.#unique(names[i] ?? `${this.#scope}${op.name}`), type }));
     const node = { op: op.name, inputs, attrs, outputs } as unknown as Node; // the one place where a typed op becomes a union member
     this.#nodes.push(node);
@@ -87,7 +95,14 @@ export class GraphBuilder implements Emitter {
   }
 
   build(): Graph {
-    return { name: this.#name, inputs: this.#inputs, constants: this.#constants, nodes: this.#nodes, outputs: this.#outputs, stages: this.#stages };
+    return {
+      name: this.#name,
+      inputs: this.#inputs,
+      constants: this.#constants,
+      nodes: this.#nodes,
+      outputs: this.#outputs,
+      stages: this.#stages,
+    };
   }
 
   #constant(constant: Constant): Value {
@@ -110,5 +125,6 @@ export function checkOperandCount(op: Op, count: number): void {
   const variadic = op.operands.some((o) => o.endsWith('...'));
   const most = variadic ? Infinity : op.operands.length;
   const least = op.operands.length - optional;
-  if (count < least || count > most) throw new IrTypeError(`${op.name} takes (${op.operands.join(', ')}), not ${count} operands`);
+  if (count < least || count > most)
+    throw new IrTypeError(`${op.name} takes (${op.operands.join(', ')}), not ${count} operands`);
 }

@@ -44,7 +44,10 @@ export function checkGraph(graph: Graph): void {
     const fault = nodeFault(node);
     if (fault) fail(place, fault);
     if (node.op === 'take_last') for (const symbol of symbolsOf(node.attrs.kept)) symbols.add(symbol);
-    const used = [...node.outputs.flatMap((value) => value.type.shape), ...(node.op === 'dim_value' ? [node.attrs.dim] : [])];
+    const used = [
+      ...node.outputs.flatMap((value) => value.type.shape),
+      ...(node.op === 'dim_value' ? [node.attrs.dim] : []),
+    ];
     const free = used.flatMap(symbolsOf).find((symbol) => !symbols.has(symbol));
     if (free !== undefined) fail(place, `dimension "${free}" never gets a value: no input has it`);
     for (const output of node.outputs) define(output, place);
@@ -63,7 +66,12 @@ export function checkProgram(program: Program): void {
   }
 }
 
-function checkPorts(ports: readonly Port[], kind: string, known: ReadonlySet<Value>, fail: (place: string, message: string) => never): void {
+function checkPorts(
+  ports: readonly Port[],
+  kind: string,
+  known: ReadonlySet<Value>,
+  fail: (place: string, message: string) => never,
+): void {
   const names = new Set<string>();
   for (const { name, value } of ports) {
     if (names.has(name)) fail(`${kind} "${name}"`, 'the name is taken');
@@ -85,17 +93,24 @@ function typeFault({ type }: Value): string | undefined {
 
 function isValidDim(dim: Dim): boolean {
   if (typeof dim === 'number') return Number.isSafeInteger(dim) && dim >= 0;
-  return dim.terms.length > 0 && Number.isSafeInteger(dim.offset) && dim.terms.every(([, c]) => Number.isSafeInteger(c) && c !== 0);
+  return (
+    dim.terms.length > 0 &&
+    Number.isSafeInteger(dim.offset) &&
+    dim.terms.every(([, c]) => Number.isSafeInteger(c) && c !== 0)
+  );
 }
 
 function constantFault(constant: Constant): string | undefined {
   const { type } = constant.value;
   const { dtype, shape } = constant.kind === 'weight' ? constant.data : constant.tensor;
-  if (!sameType(type, { dtype, shape })) return `its type is ${printType(type)}, its data ${printType({ dtype, shape })}`;
+  if (!sameType(type, { dtype, shape }))
+    return `its type is ${printType(type)}, its data ${printType({ dtype, shape })}`;
   const count = elementCount(shape);
   if (constant.kind === 'weight') {
     const expected = byteLengthOf(dtype, count);
-    return constant.data.byteLength === expected ? undefined : `its data has ${constant.data.byteLength} bytes where ${printType(type)} has ${expected}`;
+    return constant.data.byteLength === expected
+      ? undefined
+      : `its data has ${constant.data.byteLength} bytes where ${printType(type)} has ${expected}`;
   }
   const { data } = constant.tensor;
   if (data.length !== count) return `it has ${data.length} values where ${printType(type)} has ${count}`;
@@ -114,10 +129,15 @@ function nodeFault(node: Node): string | undefined {
   if (surplus !== undefined) return `${name} has no attribute ${surplus}`;
   try {
     checkOperandCount(op, node.inputs.length);
-    const inferred = op.infer(node.inputs.map((value) => value.type), attrs);
-    if (inferred.length !== node.outputs.length) return `it has ${node.outputs.length} results where ${name} has ${inferred.length}`;
+    const inferred = op.infer(
+      node.inputs.map((value) => value.type),
+      attrs,
+    );
+    if (inferred.length !== node.outputs.length)
+      return `it has ${node.outputs.length} results where ${name} has ${inferred.length}`;
     const wrong = inferred.findIndex((type, i) => !sameType(type, node.outputs[i]!.type));
-    if (wrong >= 0) return `%${node.outputs[wrong]!.name} is declared ${printType(node.outputs[wrong]!.type)}, but ${name} gives ${printType(inferred[wrong]!)}`;
+    if (wrong >= 0)
+      return `%${node.outputs[wrong]!.name} is declared ${printType(node.outputs[wrong]!.type)}, but ${name} gives ${printType(inferred[wrong]!)}`;
   } catch (error) {
     return (error as Error).message;
   }

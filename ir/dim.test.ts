@@ -1,13 +1,28 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { addDims, evaluateDim, mulDims, parseDim, printDim, sameDim, sameProduct, scaleDim, subDims, sym, symbolsOf, type Dim } from './dim.ts';
+import {
+  addDims,
+  evaluateDim,
+  mulDims,
+  parseDim,
+  printDim,
+  sameDim,
+  sameProduct,
+  scaleDim,
+  subDims,
+  sym,
+  symbolsOf,
+  type Dim,
+} from './dim.ts';
 
 const NAMES = ['batch', 'seq', 'past'] as const;
 const coefficient = fc.integer({ min: -9, max: 9 });
 const dimension: fc.Arbitrary<Dim> = fc
   .tuple(coefficient, coefficient, coefficient, fc.integer({ min: -99, max: 99 }))
   .map(([a, b, c, offset]) => [a, b, c].reduce<Dim>((sum, k, i) => addDims(sum, scaleDim(sym(NAMES[i]!), k)), offset));
-const bindings = fc.tuple(fc.nat(50), fc.nat(50), fc.nat(50)).map((values) => new Map(NAMES.map((name, i) => [name, values[i]!])));
+const bindings = fc
+  .tuple(fc.nat(50), fc.nat(50), fc.nat(50))
+  .map((values) => new Map(NAMES.map((name, i) => [name, values[i]!])));
 
 test('sums, differences and multiples are those of the values', () => {
   fc.assert(
@@ -26,7 +41,12 @@ test('sums, differences and multiples are those of the values', () => {
 test('equality is decided: equal when, and only when, no binding tells them apart', () => {
   fc.assert(
     fc.property(dimension, dimension, (a, b) => {
-      const points = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]].map((values) => new Map(NAMES.map((name, i) => [name, values[i]!])));
+      const points = [
+        [0, 0, 0],
+        [1, 0, 0],
+        [0, 1, 0],
+        [0, 0, 1],
+      ].map((values) => new Map(NAMES.map((name, i) => [name, values[i]!])));
       expect(sameDim(a, b)).toBe(points.every((values) => evaluateDim(a, values) === evaluateDim(b, values)));
       expect(sameDim(subDims(addDims(a, b), b), a)).toBe(true);
     }),
@@ -73,11 +93,16 @@ describe('sameProduct', () => {
 
   test('what it calls equal is equal for every binding', () => {
     fc.assert(
-      fc.property(fc.array(dimension, { maxLength: 3 }), fc.array(dimension, { maxLength: 3 }), bindings, (a, b, values) => {
-        const product = (dims: readonly Dim[]) => dims.reduce<number>((n, d) => n * evaluateDim(d, values), 1) + 0;
-        if (sameProduct(a, b)) expect(product(a)).toBe(product(b));
-        expect(sameProduct(a, a.toReversed())).toBe(true);
-      }),
+      fc.property(
+        fc.array(dimension, { maxLength: 3 }),
+        fc.array(dimension, { maxLength: 3 }),
+        bindings,
+        (a, b, values) => {
+          const product = (dims: readonly Dim[]) => dims.reduce<number>((n, d) => n * evaluateDim(d, values), 1) + 0;
+          if (sameProduct(a, b)) expect(product(a)).toBe(product(b));
+          expect(sameProduct(a, a.toReversed())).toBe(true);
+        },
+      ),
     );
   });
 });

@@ -85,7 +85,10 @@ export function symbolsOf(d: Dim): string[] {
 
 export function printDim(d: Dim): string {
   if (typeof d === 'number') return String(d);
-  const parts = d.terms.map(([name, c]) => ({ negative: c < 0, text: Math.abs(c) === 1 ? name : `${Math.abs(c)}*${name}` }));
+  const parts = d.terms.map(([name, c]) => ({
+    negative: c < 0,
+    text: Math.abs(c) === 1 ? name : `${Math.abs(c)}*${name}`,
+  }));
   if (d.offset !== 0) parts.push({ negative: d.offset < 0, text: String(Math.abs(d.offset)) });
   return parts.map((p, i) => (i === 0 ? (p.negative ? '-' : '') : p.negative ? ' - ' : ' + ') + p.text).join('');
 }

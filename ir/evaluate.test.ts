@@ -41,7 +41,9 @@ describe('symbols', () => {
   });
 
   test('an empty past is a past', async () => {
-    expect(valuesOf((await evaluateGraph(graph, { mask: mask(2), x: tensor('f32', [0, 0], [1, 2]) }))['n']!)).toEqual([0]);
+    expect(valuesOf((await evaluateGraph(graph, { mask: mask(2), x: tensor('f32', [0, 0], [1, 2]) }))['n']!)).toEqual([
+      0,
+    ]);
   });
 
   test.each([
@@ -50,7 +52,11 @@ describe('symbols', () => {
     ['another rank', { mask: mask(2), x: tensor('f32', [0, 0]) }, '%x has shape [2]'],
     ['another dtype', { mask: mask(2), x: tensor('f16', [0, 0], [1, 2]) }, 'input "x" is f16, not f32'],
     ['an input too few', { mask: mask(2) }, 'graph g needs the input "x"'],
-    ['a shape that is not that of the data', { mask: mask(2), x: { ...tensor('f32', [0, 0]), shape: [1, 1] } }, 'input "x" has 2 elements for shape [1, 1]'],
+    [
+      'a shape that is not that of the data',
+      { mask: mask(2), x: { ...tensor('f32', [0, 0]), shape: [1, 1] } },
+      'input "x" has 2 elements for shape [1, 1]',
+    ],
   ])('%s is refused', async (_, inputs, message) => {
     await expect(evaluateGraph(graph, inputs)).rejects.toThrow(message);
   });
@@ -69,7 +75,9 @@ describe('symbols', () => {
       output "y" = %y
       output "n" = %n
     }`);
-    expect(valuesOf((await evaluateGraph(last, { x: tensor('f32', [1, 2, 3]), count: tensor('i64', [0], []) }))['n']!)).toEqual([3]);
+    expect(
+      valuesOf((await evaluateGraph(last, { x: tensor('f32', [1, 2, 3]), count: tensor('i64', [0], []) }))['n']!),
+    ).toEqual([3]);
   });
 });
 
@@ -90,7 +98,8 @@ describe('what is not needed is not computed', () => {
 
   test('an asked stage is returned, and its weight read once by a runner', async () => {
     const runner = evaluatorRunner({ graphs: [graph] } as unknown as Program);
-    for (let run = 0; run < 3; run++) expect(Object.keys(await runner.run('g', inputs, { stages: ['costly'] }))).toEqual(['y', 'costly']);
+    for (let run = 0; run < 3; run++)
+      expect(Object.keys(await runner.run('g', inputs, { stages: ['costly'] }))).toEqual(['y', 'costly']);
     expect(dead.reads.bytes).toBe(64);
     await runner.dispose();
   });
@@ -130,7 +139,9 @@ describe('streamed weights', () => {
     const streamed = await evaluateGraph(b.build(), inputs, { streamBytes: 0 });
     expect(reads.bytes).toBe(3 * 16);
     expect(await evaluateGraph(b.build(), inputs)).toEqual(streamed);
-    await expect(evaluateGraph(b.build(), { ids: tensor('i64', [100]) }, { streamBytes: 0 })).rejects.toThrow('index 100 of a table of 100 rows');
+    await expect(evaluateGraph(b.build(), { ids: tensor('i64', [100]) }, { streamBytes: 0 })).rejects.toThrow(
+      'index 100 of a table of 100 rows',
+    );
   });
 });
 

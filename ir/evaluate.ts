@@ -10,7 +10,9 @@ import { elementCount, readTensor, type Tensor, type TensorData } from './tensor
 
 /** Weights larger than this are read a few rows at a time by the ops that can. */
 const STREAM_BYTES = 64 * 1024 * 1024;
-/** Nodes compute without a pause: signals and timers of the process get their turn at least this often, between nodes. */
+/**
+ * Nodes compute without a pause: signals and timers of the process get their turn at least this often, between nodes.
+ */
 const YIELD_MS = 50;
 /** Decoded weights that a runner keeps between runs, in bytes of the stored form. */
 const CACHE_BYTES = 256 * 1024 * 1024;
@@ -56,7 +58,8 @@ function preparePrimitives({ graph, origins }: Omit<Prepared, 'constants'>): Pre
       return constant?.kind === 'weight' ? [constant.data] : [];
     });
     const [value] = node.outputs;
-    if (lazily && weights.length === node.inputs.length) constants.set(value!, { kind: 'weight', value: value!, data: lazily(weights, node.attrs) });
+    if (lazily && weights.length === node.inputs.length)
+      constants.set(value!, { kind: 'weight', value: value!, data: lazily(weights, node.attrs) });
   }
   return { graph, origins, constants };
 }
@@ -69,7 +72,9 @@ export interface EvaluateOptions {
   readonly streamBytes?: number;
   /** Hears of every input and result. */
   readonly observe?: Observer;
-  /** Other implementations of ops over an unread weight, for speed: they may round otherwise than the definition does. */
+  /**
+   * Other implementations of ops over an unread weight, for speed: they may round otherwise than the definition does.
+   */
   readonly kernels?: Kernels;
 }
 
@@ -96,17 +101,25 @@ export async function evaluateGraph(
   for (const parameter of parameters) {
     const tensor = inputs[parameter.name];
     if (!tensor) throw new IrError(`graph ${graph.name} needs the input "${parameter.name}"`);
-    if (tensor.dtype !== parameter.type.dtype) throw new IrError(`input "${parameter.name}" is ${tensor.dtype}, not ${parameter.type.dtype}`);
-    if (tensor.data.length !== elementCount(tensor.shape)) throw new IrError(`input "${parameter.name}" has ${tensor.data.length} elements for shape [${tensor.shape.join(', ')}]`);
+    if (tensor.dtype !== parameter.type.dtype)
+      throw new IrError(`input "${parameter.name}" is ${tensor.dtype}, not ${parameter.type.dtype}`);
+    if (tensor.data.length !== elementCount(tensor.shape))
+      throw new IrError(
+        `input "${parameter.name}" has ${tensor.data.length} elements for shape [${tensor.shape.join(', ')}]`,
+      );
     values.set(parameter, tensor);
   }
   bindInputs(parameters, values, bindings);
   for (const [{ name }, tensor] of values) observe?.({ graph: graph.name, value: name, op: 'input', tensor });
   const wanted = [...outputs, ...stages.filter((s) => options.stages?.includes(s.name))];
-  const uses = countUses(nodes, wanted.map((port) => port.value));
+  const uses = countUses(
+    nodes,
+    wanted.map((port) => port.value),
+  );
   const read = async (value: Value): Promise<Tensor> => {
     const constant = weights.get(value);
-    const tensor = values.get(value) ?? (constant?.kind === 'weight' ? await cache.read(constant.data) : constant?.tensor);
+    const tensor =
+      values.get(value) ?? (constant?.kind === 'weight' ? await cache.read(constant.data) : constant?.tensor);
     if (!tensor) throw new IrError(`%${value.name} has no value in graph ${graph.name}`);
     return tensor;
   };
@@ -144,12 +157,17 @@ interface NodeContext {
   readonly kernels: Kernels;
 }
 
-async function runNode(node: Node, { weights, read, bindings, streamBytes, kernels }: NodeContext): Promise<readonly RawTensor[]> {
+async function runNode(
+  node: Node,
+  { weights, read, bindings, streamBytes, kernels }: NodeContext,
+): Promise<readonly RawTensor[]> {
   const op = ops[node.op] as unknown as Primitive;
   const attrs = node.attrs as Readonly<Record<string, unknown>>;
   if (op.kind !== 'primitive') throw new IrError(`${node.op} was not decomposed`);
   const streamed = op.streamedOperand === undefined ? undefined : weights.get(node.inputs[op.streamedOperand]!);
-  const kernel = kernels[node.op] ?? (streamed?.kind === 'weight' && streamed.data.byteLength > streamBytes ? op.evaluateStreamed : undefined);
+  const kernel =
+    kernels[node.op] ??
+    (streamed?.kind === 'weight' && streamed.data.byteLength > streamBytes ? op.evaluateStreamed : undefined);
   if (kernel && streamed?.kind === 'weight') {
     const others = node.inputs.filter((_, i) => i !== op.streamedOperand);
     return kernel(await Promise.all(others.map(read)), streamed.data, attrs);
@@ -169,17 +187,32 @@ function rounded(value: Value, raw: RawTensor): Tensor {
   return { dtype: value.type.dtype, shape: raw.shape, data };
 }
 
-/** Binds the symbols of all inputs, in whatever order they determine each other, then checks every shape against them. */
-function bindInputs(parameters: readonly Value[], values: ReadonlyMap<Value, Tensor>, bindings: Map<string, number>): void {
-  for (let known = -1; known !== bindings.size; ) {
+/**
+ * Binds the symbols of all inputs, in whatever order they determine each other, then checks every shape against them.
+ */
+function bindInputs(
+  parameters: readonly Value[],
+  values: ReadonlyMap<Value, Tensor>,
+  bindings: Map<string, number>,
+): void {
+  for (let known = -1; known !== bindings.size;) {
     known = bindings.size;
-    for (const parameter of parameters) bindShape(parameter.name, parameter.type.shape, values.get(parameter)!.shape, bindings);
+    for (const parameter of parameters)
+      bindShape(parameter.name, parameter.type.shape, values.get(parameter)!.shape, bindings);
   }
 }
 
 /** Gives new symbols their values and checks the known ones. A dimension with two unknown symbols waits. */
-function bindShape(name: string, declared: readonly Dim[], actual: readonly number[], bindings: Map<string, number>): void {
-  const mismatch = () => new IrError(`%${name} has shape [${actual.join(', ')}] where its type says otherwise (${[...bindings].map(([s, v]) => `${s} = ${v}`).join(', ')})`);
+function bindShape(
+  name: string,
+  declared: readonly Dim[],
+  actual: readonly number[],
+  bindings: Map<string, number>,
+): void {
+  const mismatch = () =>
+    new IrError(
+      `%${name} has shape [${actual.join(', ')}] where its type says otherwise (${[...bindings].map(([s, v]) => `${s} = ${v}`).join(', ')})`,
+    );
   if (declared.length !== actual.length) throw mismatch();
   declared.forEach((d, axis) => {
     if (typeof d !== 'number') {
@@ -199,18 +232,33 @@ function bindShape(name: string, declared: readonly Dim[], actual: readonly numb
 function countUses(nodes: readonly Node[], kept: readonly Value[]): Map<Value, number> {
   const uses = new Map<Value, number>(kept.map((value) => [value, Infinity]));
   for (const node of [...nodes].reverse())
-    if (node.outputs.some((v) => uses.has(v))) for (const value of node.inputs) uses.set(value, (uses.get(value) ?? 0) + 1);
+    if (node.outputs.some((v) => uses.has(v)))
+      for (const value of node.inputs) uses.set(value, (uses.get(value) ?? 0) + 1);
   return uses;
 }
 
 /** A runner over a program, beside the real runtimes: the reference that bundles are compared with. */
-export function evaluatorRunner(program: Program, description = 'IR evaluator, float64', { observe, kernels }: Pick<EvaluateOptions, 'observe' | 'kernels'> = {}) {
+export function evaluatorRunner(
+  program: Program,
+  description = 'IR evaluator, float64',
+  { observe, kernels }: Pick<EvaluateOptions, 'observe' | 'kernels'> = {},
+) {
   const cache = new WeightCache();
   return {
     description,
-    inputDtypes: async (graph: string) => Object.fromEntries(graphNamed(program, graph).inputs.map(({ name, type }) => [name, type.dtype])),
-    run: (graph: string, inputs: Readonly<Record<string, Tensor>>, options: { readonly stages?: readonly string[] } = {}) =>
-      evaluateGraph(graphNamed(program, graph), inputs, { ...options, cache, ...(observe && { observe }), ...(kernels && { kernels }) }),
+    inputDtypes: async (graph: string) =>
+      Object.fromEntries(graphNamed(program, graph).inputs.map(({ name, type }) => [name, type.dtype])),
+    run: (
+      graph: string,
+      inputs: Readonly<Record<string, Tensor>>,
+      options: { readonly stages?: readonly string[] } = {},
+    ) =>
+      evaluateGraph(graphNamed(program, graph), inputs, {
+        ...options,
+        cache,
+        ...(observe && { observe }),
+        ...(kernels && { kernels }),
+      }),
     dispose: async () => {},
   };
 }

@@ -54,12 +54,18 @@ export interface Composite<Name extends string = string, A extends AttrSchema = 
   decompose(b: Emitter, inputs: readonly Value[], attrs: AttrValues<A>): readonly Value[];
 }
 
-export type Op<Name extends string = string, A extends AttrSchema = AttrSchema> = Primitive<Name, A> | Composite<Name, A>;
+export type Op<Name extends string = string, A extends AttrSchema = AttrSchema> =
+  | Primitive<Name, A>
+  | Composite<Name, A>;
 
-export function primitive<const Name extends string, A extends AttrSchema>(op: Omit<Primitive<Name, A>, 'kind'>): Primitive<Name, A> {
+export function primitive<const Name extends string, A extends AttrSchema>(
+  op: Omit<Primitive<Name, A>, 'kind'>,
+): Primitive<Name, A> {
   return { kind: 'primitive', ...op };
 }
 
-export function composite<const Name extends string, A extends AttrSchema>(op: Omit<Composite<Name, A>, 'kind'>): Composite<Name, A> {
+export function composite<const Name extends string, A extends AttrSchema>(
+  op: Omit<Composite<Name, A>, 'kind'>,
+): Composite<Name, A> {
   return { kind: 'composite', ...op };
 }

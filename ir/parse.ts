@@ -41,7 +41,9 @@ function unreadable(declaration: WeightDeclaration): TensorData {
     ...(from && { from }),
     // oxlint-disable-next-line require-yield -- there is nothing to yield
     async *chunks() {
-      throw new IrError(`weight %${name} was read from text, which has no bytes: give parseGraph a \`weight\` function that finds them`);
+      throw new IrError(
+        `weight %${name} was read from text, which has no bytes: give parseGraph a \`weight\` function that finds them`,
+      );
     },
   };
 }
@@ -67,7 +69,14 @@ class Parser {
     this.#scan.expect('{');
     while (!this.#scan.accept('}')) this.#line();
     if (!this.#scan.isAtEnd()) this.#scan.fail('expected the end after "}"');
-    return { name, inputs: this.#inputs, constants: this.#constants, nodes: this.#nodes, outputs: this.#outputs, stages: this.#stages };
+    return {
+      name,
+      inputs: this.#inputs,
+      constants: this.#constants,
+      nodes: this.#nodes,
+      outputs: this.#outputs,
+      stages: this.#stages,
+    };
   }
 
   #line(): void {
@@ -120,7 +129,9 @@ class Parser {
 
   /** The shape of a constant. */
   #numbers(at: number, { shape }: TensorType): number[] {
-    return shape.map((dim) => (typeof dim === 'number' ? dim : this.#scan.fail('a constant has no symbolic dimensions', at)));
+    return shape.map((dim) =>
+      typeof dim === 'number' ? dim : this.#scan.fail('a constant has no symbolic dimensions', at),
+    );
   }
 
   #weightLine(): void {
@@ -128,14 +139,20 @@ class Parser {
     const value = this.#definition();
     const { name, type } = value;
     const declaration = { name, dtype: type.dtype, shape: this.#numbers(at, type) };
-    if (!this.#scan.accept('from')) return void this.#constants.push({ kind: 'weight', value, data: this.#weight(declaration) });
+    if (!this.#scan.accept('from'))
+      return void this.#constants.push({ kind: 'weight', value, data: this.#weight(declaration) });
     const file = this.#scan.string('the file in quotes');
     const key = this.#scan.string('the key in quotes');
     this.#scan.expect('at');
     const offsetAt = this.#scan.at;
     const byteOffset = Number(this.#scan.number('a byte offset'));
-    if (!Number.isSafeInteger(byteOffset) || byteOffset < 0) this.#scan.fail('the byte offset is not a natural number', offsetAt);
-    this.#constants.push({ kind: 'weight', value, data: this.#weight({ ...declaration, from: { file, key, byteOffset } }) });
+    if (!Number.isSafeInteger(byteOffset) || byteOffset < 0)
+      this.#scan.fail('the byte offset is not a natural number', offsetAt);
+    this.#constants.push({
+      kind: 'weight',
+      value,
+      data: this.#weight({ ...declaration, from: { file, key, byteOffset } }),
+    });
   }
 
   #literalLine(): void {
@@ -190,7 +207,10 @@ class Parser {
         if (found.has(name)) this.#scan.fail(`${name} is given twice`, at);
         this.#scan.expect('=');
         const valueAt = this.#scan.at;
-        found.set(name, this.#attempt(valueAt, () => codec.parse(this.#scan.until(',}\n'))));
+        found.set(
+          name,
+          this.#attempt(valueAt, () => codec.parse(this.#scan.until(',}\n'))),
+        );
       } while (this.#scan.accept(','));
     if (found.size > 0) this.#scan.expect('}');
     const missing = Object.keys(op.attrs).find((name) => !found.has(name));

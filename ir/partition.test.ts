@@ -10,7 +10,10 @@ import { partition } from './partition.ts';
 import { tensorData, type Tensor } from './tensor.ts';
 import { randomTensor } from './testing/random.ts';
 
-/** Layers of a residual stream with a weight that two of them share, a mask that all of them need, and a cast of a weight that stays near its user. */
+/**
+ * Layers of a residual stream with a weight that two of them share, a mask that all of them need, and a cast of a
+ * weight that stays near its user.
+ */
 function stream(layers: number): Graph {
   const b = new GraphBuilder('stream');
   let x = b.input('x', { dtype: 'f32', shape: [sym('b'), 4] });
@@ -29,7 +32,10 @@ function stream(layers: number): Graph {
 }
 
 /** Runs pieces in order, each on what it asks for. */
-async function runPieces(pieces: readonly Graph[], inputs: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>> {
+async function runPieces(
+  pieces: readonly Graph[],
+  inputs: Readonly<Record<string, Tensor>>,
+): Promise<Record<string, Tensor>> {
   const known: Record<string, Tensor> = { ...inputs };
   for (const piece of pieces) {
     const own = Object.fromEntries(piece.inputs.map(({ name }) => [name, known[name]!]));
@@ -47,10 +53,15 @@ describe('pieces of a graph', () => {
       fc.asyncProperty(fc.array(fc.nat({ max: graph.nodes.length }), { maxLength: 4 }), async (cuts) => {
         const pieceOf = graph.nodes.map((_, i) => new Set(cuts.filter((cut) => cut <= i)).size);
         const first = pieceOf[0]!;
-        const pieces = partition(graph, pieceOf.map((piece) => piece - first), (piece) => `p${piece}`);
+        const pieces = partition(
+          graph,
+          pieceOf.map((piece) => piece - first),
+          (piece) => `p${piece}`,
+        );
         for (const piece of pieces) checkGraph(piece);
         const results = await runPieces(pieces, inputs);
-        for (const [name, { data }] of Object.entries(whole)) expect(Array.from(results[name]!.data)).toEqual(Array.from(data));
+        for (const [name, { data }] of Object.entries(whole))
+          expect(Array.from(results[name]!.data)).toEqual(Array.from(data));
       }),
       { numRuns: 60 },
     );
@@ -59,7 +70,11 @@ describe('pieces of a graph', () => {
   test('hand on values, and no weights', () => {
     const graph = stream(4);
     const half = graph.nodes.findIndex((node) => node.outputs[0] === graph.stages[1]!.value) + 1;
-    const [first, second] = partition(graph, graph.nodes.map((_, i) => (i < half ? 0 : 1)), (piece) => `p${piece}`) as [Graph, Graph];
+    const [first, second] = partition(
+      graph,
+      graph.nodes.map((_, i) => (i < half ? 0 : 1)),
+      (piece) => `p${piece}`,
+    ) as [Graph, Graph];
     expect(second.inputs.map(({ name }) => name).sort()).toEqual([graph.stages[1]!.value.name, 'tanh'].sort());
     const weights = ({ constants }: Graph) => constants.map(({ value }) => value.name);
     expect(weights(first)).toEqual(['shared', 'w1']);
@@ -69,6 +84,12 @@ describe('pieces of a graph', () => {
 
   test('that need what comes later are refused', () => {
     const graph = stream(2);
-    expect(() => partition(graph, graph.nodes.map((_, i) => (i === 0 ? 1 : 0)), String)).toThrow(/%\w+ is made in piece 1 and needed in piece 0/);
+    expect(() =>
+      partition(
+        graph,
+        graph.nodes.map((_, i) => (i === 0 ? 1 : 0)),
+        String,
+      ),
+    ).toThrow(/%\w+ is made in piece 1 and needed in piece 0/);
   });
 });

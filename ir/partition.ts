@@ -1,13 +1,18 @@
 import type { Constant, Graph, Node, Port, Value } from './graph.ts';
 
 /**
- * A graph as pieces that run one after the other: node i goes to piece `pieceOf[i]`, and what it needs must be made there or before.
- * A value that another piece needs leaves and enters under its own name. Constants, and what is computed of constants alone, go with
- * those who use them: a weight is never handed on. Outputs and stages stay with the piece that makes them.
+ * A graph as pieces that run one after the other: node i goes to piece `pieceOf[i]`, and what it needs must be made
+ * there or before. A value that another piece needs leaves and enters under its own name. Constants, and what is
+ * computed of constants alone, go with those who use them: a weight is never handed on. Outputs and stages stay with
+ * the piece that makes them.
  * @param nameOf name of a piece
  * @throws Error when a node needs something of a later piece
  */
-export function partition(graph: Graph, pieceOf: readonly number[], nameOf: (piece: number) => string): readonly Graph[] {
+export function partition(
+  graph: Graph,
+  pieceOf: readonly number[],
+  nameOf: (piece: number) => string,
+): readonly Graph[] {
   const count = Math.max(0, ...pieceOf) + 1;
   const home = new Map<Value, number>();
   const constants = new Map<Value, Constant>(graph.constants.map((c) => [c.value, c]));
@@ -20,7 +25,9 @@ export function partition(graph: Graph, pieceOf: readonly number[], nameOf: (pie
   const pieces = Array.from({ length: count }, (_, piece) => new Piece(nameOf(piece)));
   const crossing = new Set<Value>();
 
-  const derivedMaker = new Map<Value, Node>([...derived].flatMap((node) => node.outputs.map((value) => [value, node] as const)));
+  const derivedMaker = new Map<Value, Node>(
+    [...derived].flatMap((node) => node.outputs.map((value) => [value, node] as const)),
+  );
 
   const need = (value: Value, piece: number): void => {
     const target = pieces[piece]!;
@@ -56,7 +63,8 @@ export function partition(graph: Graph, pieceOf: readonly number[], nameOf: (pie
   }
   for (const value of crossing) {
     const { outputs } = pieces[home.get(value)!]!;
-    if (!outputs.some((port) => port.name === value.name && port.value === value)) outputs.push({ name: value.name, value });
+    if (!outputs.some((port) => port.name === value.name && port.value === value))
+      outputs.push({ name: value.name, value });
   }
   return pieces.map((piece) => piece.graph());
 }
@@ -106,6 +114,13 @@ class Piece {
   }
 
   graph(): Graph {
-    return { name: this.#name, inputs: this.#inputs, constants: this.#constants, nodes: this.#nodes, outputs: this.outputs, stages: this.stages };
+    return {
+      name: this.#name,
+      inputs: this.#inputs,
+      constants: this.#constants,
+      nodes: this.#nodes,
+      outputs: this.outputs,
+      stages: this.stages,
+    };
   }
 }

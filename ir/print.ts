@@ -61,7 +61,9 @@ function printElement(dtype: DType, x: number): string {
 export function printNode(node: Node): string {
   const operands = node.inputs.map((value) => `%${printName(value.name)}`).join(', ');
   const attrs = printAttrs(node);
-  return [`${node.outputs.map(printTyped).join(', ')} =`, node.op, operands, attrs && `{${attrs}}`].filter(Boolean).join(' ');
+  return [`${node.outputs.map(printTyped).join(', ')} =`, node.op, operands, attrs && `{${attrs}}`]
+    .filter(Boolean)
+    .join(' ');
 }
 
 function printPort(kind: string, { name, value }: Port): string {

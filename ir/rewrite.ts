@@ -18,7 +18,12 @@ export type RewriteRule = (node: Node, context: RewriteContext) => readonly Valu
 
 /** Adds a copy of `node` over other operands, inferring its types anew. */
 export function emitNode(builder: GraphBuilder, node: Node, inputs: readonly Value[]): readonly Value[] {
-  return builder.node(ops[node.op], inputs, node.attrs, node.outputs.map((v) => v.name));
+  return builder.node(
+    ops[node.op],
+    inputs,
+    node.attrs,
+    node.outputs.map((v) => v.name),
+  );
 }
 
 /**
@@ -33,7 +38,10 @@ export function rewriteGraph(graph: Graph, rule: RewriteRule, constants?: (const
   for (const original of graph.constants) {
     const constant = constants?.(original) ?? original;
     changed ||= constant !== original;
-    const value = constant.kind === 'weight' ? builder.weight(constant.value.name, constant.data) : builder.literalTensor(constant.tensor, constant.value.name);
+    const value =
+      constant.kind === 'weight'
+        ? builder.weight(constant.value.name, constant.data)
+        : builder.literalTensor(constant.tensor, constant.value.name);
     replaced.set(original.value, value);
   }
   const resolve = (value: Value): Value => {

@@ -15,7 +15,10 @@ export function sameGraph(a: Graph, b: Graph): boolean {
   };
   const port = (x: Port, y: Port) => x.name === y.name && counterpart.get(x.value) === y.value;
   const node = (x: Node, y: Node) =>
-    x.op === y.op && all(x.inputs, y.inputs, (v, w) => counterpart.get(v) === w) && printAttrs(x) === printAttrs(y) && all(x.outputs, y.outputs, define);
+    x.op === y.op &&
+    all(x.inputs, y.inputs, (v, w) => counterpart.get(v) === w) &&
+    printAttrs(x) === printAttrs(y) &&
+    all(x.outputs, y.outputs, define);
   return (
     a.name === b.name &&
     all(a.inputs, b.inputs, define) &&
@@ -30,14 +33,23 @@ export function sameGraph(a: Graph, b: Graph): boolean {
 export function printAttrs(node: Node): string {
   const schema: Readonly<Record<string, AttrCodec<unknown>>> = ops[node.op].attrs;
   const values = node.attrs as Readonly<Record<string, unknown>>;
-  return Object.entries(schema).map(([name, codec]) => `${name} = ${codec.print(values[name])}`).join(', ');
+  return Object.entries(schema)
+    .map(([name, codec]) => `${name} = ${codec.print(values[name])}`)
+    .join(', ');
 }
 
 function sameConstant(a: Constant, b: Constant): boolean {
   if (a.kind === 'literal') return b.kind === 'literal' && all([...a.tensor.data], [...b.tensor.data], Object.is);
   if (b.kind === 'literal') return false;
   const [from, other] = [a.data.from, b.data.from];
-  return a.data === b.data || (from !== undefined && other !== undefined && from.file === other.file && from.key === other.key && from.byteOffset === other.byteOffset);
+  return (
+    a.data === b.data ||
+    (from !== undefined &&
+      other !== undefined &&
+      from.file === other.file &&
+      from.key === other.key &&
+      from.byteOffset === other.byteOffset)
+  );
 }
 
 function all<T>(a: readonly T[], b: readonly T[], same: (x: T, y: T) => boolean): boolean {

@@ -14,7 +14,10 @@ export interface ReadOptions {
   readonly begin?: number;
   /** One past the last byte, default byteLength. */
   readonly end?: number;
-  /** Upper bound of one chunk in bytes, at least 8; default 4 MiB. Rounded down to a multiple of 8, so that chunks hold whole elements. */
+  /**
+   * Upper bound of one chunk in bytes, at least 8; default 4 MiB. Rounded down to a multiple of 8, so that chunks hold
+   * whole elements.
+   */
   readonly maxBytes?: number;
 }
 
@@ -58,7 +61,10 @@ export function tensorOf(dtype: DType, shape: readonly number[], values: ArrayLi
 }
 
 /** The bounds of a read. @throws RangeError when they do not lie in the tensor: every reader goes through here. */
-export function readRange(byteLength: number, options: ReadOptions = {}): { begin: number; end: number; maxBytes: number } {
+export function readRange(
+  byteLength: number,
+  options: ReadOptions = {},
+): { begin: number; end: number; maxBytes: number } {
   const { begin = 0, end = byteLength, maxBytes = CHUNK_BYTES } = options;
   if (!Number.isSafeInteger(begin) || !Number.isSafeInteger(end) || begin < 0 || begin > end || end > byteLength)
     throw new RangeError(`bytes ${begin}..${end} of a tensor of ${byteLength} bytes`);
@@ -69,7 +75,8 @@ export function readRange(byteLength: number, options: ReadOptions = {}): { begi
 /** Bytes already in memory. */
 export function bytesData(dtype: DType, shape: readonly number[], bytes: Uint8Array, from?: Provenance): TensorData {
   const byteLength = byteLengthOf(dtype, elementCount(shape));
-  if (bytes.byteLength !== byteLength) throw new RangeError(`${bytes.byteLength} bytes for ${dtype}[${shape.join(', ')}] (${byteLength} bytes)`);
+  if (bytes.byteLength !== byteLength)
+    throw new RangeError(`${bytes.byteLength} bytes for ${dtype}[${shape.join(', ')}] (${byteLength} bytes)`);
   return {
     dtype,
     shape,

@@ -3,7 +3,14 @@ import { caseMember, syntheticCases } from './cases.ts';
 import { checkPrompt } from './prompt.ts';
 import { countingMetadata } from './testing/counting_runner.ts';
 
-const metadata = { ...countingMetadata, imageSize: 28, imageTokens: 4, imageTokenId: 60, vocabSize: 60, maxPositions: 64 };
+const metadata = {
+  ...countingMetadata,
+  imageSize: 28,
+  imageTokens: 4,
+  imageTokenId: 60,
+  vocabSize: 60,
+  maxPositions: 64,
+};
 
 test('cases fit the model and are the same for the same seed', () => {
   const [one, two] = syntheticCases(metadata);
@@ -32,7 +39,8 @@ test('images are in range and show every swap of axes, channels or rows', () => 
   const at = (n: number, c: number, y: number, x: number) => data[((n * 3 + c) * 28 + y) * 28 + x]!;
   const gap = (other: (n: number, c: number, y: number, x: number) => number) => {
     let sum = 0;
-    for (let c = 0; c < 3; c++) for (let y = 0; y < 28; y++) for (let x = 0; x < 28; x++) sum += Math.abs(at(0, c, y, x) - other(0, c, y, x));
+    for (let c = 0; c < 3; c++)
+      for (let y = 0; y < 28; y++) for (let x = 0; x < 28; x++) sum += Math.abs(at(0, c, y, x) - other(0, c, y, x));
     return sum / (3 * 28 * 28);
   };
   expect(gap((n, c, y, x) => at(n, c, x, y))).toBeGreaterThan(0.1);
@@ -43,7 +51,9 @@ test('images are in range and show every swap of axes, channels or rows', () => 
 });
 
 test('a large vocabulary keeps the logits of text only', () => {
-  expect(syntheticCases({ ...metadata, vocabSize: 257152, imageTokens: 256 }).map((c) => c.logitsToKeep)).toEqual([6, 4]);
+  expect(syntheticCases({ ...metadata, vocabSize: 257152, imageTokens: 256 }).map((c) => c.logitsToKeep)).toEqual([
+    6, 4,
+  ]);
   expect(syntheticCases(metadata).map((c) => c.logitsToKeep)).toEqual([0, 0]);
 });
 
@@ -66,5 +76,9 @@ test('a retriever also gets queries: text alone, padded, with pad tokens that ar
   expect([...queries!.attentionMask.data]).toEqual([0, 0, 0, ...Array(17).fill(1)]);
   expect([...queries!.inputIds.data.slice(7, 10)]).toEqual([0, 0, 0]);
   const second = caseMember(queries!, 1, retriever);
-  expect([second.inputIds.shape, second.pixelValues.shape, second.pixelValues.data.length]).toEqual([[1, 10], [0, 3, 28, 28], 0]);
+  expect([second.inputIds.shape, second.pixelValues.shape, second.pixelValues.data.length]).toEqual([
+    [1, 10],
+    [0, 3, 28, 28],
+    0,
+  ]);
 });

@@ -29,18 +29,32 @@ const MAX_LOGITS = 16 * 1024 * 1024;
 
 /**
  * Cases for any model, the same for the same seed: one row, and a batch of two whose shorter row is padded. Images are
- * asymmetric in place and colour, so that swapped axes or channels show, and smooth with noise, as pictures are. Token ids
- * are random, without those that have a meaning of their own. A model with ColPali's head writes no answers and gets queries:
- * two rows of text alone, the shorter padded on the left, that end in pad tokens which are read like others, as ColPali asks
- * its questions.
+ * asymmetric in place and colour, so that swapped axes or channels show, and smooth with noise, as pictures are. Token
+ * ids are random, without those that have a meaning of their own. A model with ColPali's head writes no answers and
+ * gets queries: two rows of text alone, the shorter padded on the left, that end in pad tokens which are read like
+ * others, as ColPali asks its questions.
  */
-export function syntheticCases(metadata: ProgramMetadata, { seed = 1, maxNewTokens = 4 }: SyntheticOptions = {}): VerifyCase[] {
+export function syntheticCases(
+  metadata: ProgramMetadata,
+  { seed = 1, maxNewTokens = 4 }: SyntheticOptions = {},
+): VerifyCase[] {
   const random = mulberry32(seed);
   const isRetriever = metadata.retrievalWidth !== undefined;
-  const text = (count: number) => [metadata.bosTokenId, ...Array.from({ length: count - 1 }, () => randomToken(metadata, random))];
-  const suffix = (batch: number, count: number) => tensorOf('i64', [batch, count], Array.from({ length: batch * count }, () => randomToken(metadata, random)));
+  const text = (count: number) => [
+    metadata.bosTokenId,
+    ...Array.from({ length: count - 1 }, () => randomToken(metadata, random)),
+  ];
+  const suffix = (batch: number, count: number) =>
+    tensorOf(
+      'i64',
+      [batch, count],
+      Array.from({ length: batch * count }, () => randomToken(metadata, random)),
+    );
   const makeCase = (name: string, texts: readonly (readonly number[])[]): VerifyCase => {
-    const prompt = padLeft(texts.map((t) => promptRow(metadata, t)), metadata.padTokenId);
+    const prompt = padLeft(
+      texts.map((t) => promptRow(metadata, t)),
+      metadata.padTokenId,
+    );
     const logits = prompt.inputIds.data.length * metadata.vocabSize;
     return {
       name,
@@ -54,7 +68,10 @@ export function syntheticCases(metadata: ProgramMetadata, { seed = 1, maxNewToke
   };
   const makeQueries = (texts: readonly (readonly number[])[]): VerifyCase => ({
     name: 'queries, left-padded',
-    ...padLeft(texts.map((row) => [...row, ...Array<number>(QUERY_PADS).fill(metadata.padTokenId)]), metadata.padTokenId),
+    ...padLeft(
+      texts.map((row) => [...row, ...Array<number>(QUERY_PADS).fill(metadata.padTokenId)]),
+      metadata.padTokenId,
+    ),
     pixelValues: tensorOf('f32', [0, 3, metadata.imageSize, metadata.imageSize], []),
     imageTokenId: metadata.imageTokenId,
     maxNewTokens: 0,
@@ -84,7 +101,10 @@ function syntheticImages(images: number, size: number, random: () => number): Te
   return { dtype: 'f32', shape: [images, 3, size, size], data };
 }
 
-function randomToken({ vocabSize, imageTokenId, bosTokenId, eosTokenId, padTokenId }: ProgramMetadata, random: () => number): number {
+function randomToken(
+  { vocabSize, imageTokenId, bosTokenId, eosTokenId, padTokenId }: ProgramMetadata,
+  random: () => number,
+): number {
   const special = new Set([imageTokenId, bosTokenId, eosTokenId, padTokenId]);
   for (;;) {
     const id = Math.floor(random() * vocabSize);

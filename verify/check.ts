@@ -24,24 +24,58 @@ export interface Check {
 
 /** A metric that is NaN fails every bound. */
 function judge(bound: Bound, value: number): BoundVerdict {
-  const passed = (bound.atMost === undefined || value <= bound.atMost) && (bound.atLeast === undefined || value >= bound.atLeast);
+  const passed =
+    (bound.atMost === undefined || value <= bound.atMost) && (bound.atLeast === undefined || value >= bound.atLeast);
   return { ...bound, value, passed };
 }
 
-export function checkOf(place: { readonly case: string; readonly output: string }, metrics: Partial<Record<MetricName, number>>, bounds: readonly Bound[], rest: Pick<Check, 'at' | 'note'> = {}): Check {
+export function checkOf(
+  place: { readonly case: string; readonly output: string },
+  metrics: Partial<Record<MetricName, number>>,
+  bounds: readonly Bound[],
+  rest: Pick<Check, 'at' | 'note'> = {},
+): Check {
   const verdicts = bounds.map((bound) => judge(bound, metrics[bound.metric] ?? Number.NaN));
   return { ...place, passed: verdicts.every((v) => v.passed), metrics, bounds: verdicts, ...rest };
 }
 
 /** A tensor that does not have the reference's shape: nothing in it can be compared. */
-function shapeCheck(place: { readonly case: string; readonly output: string }, candidate: Tensor | undefined, reference: Tensor): Check | undefined {
+function shapeCheck(
+  place: { readonly case: string; readonly output: string },
+  candidate: Tensor | undefined,
+  reference: Tensor,
+): Check | undefined {
   if (candidate && candidate.shape.slice(0, -1).join() === reference.shape.slice(0, -1).join()) return undefined;
-  return { ...place, passed: false, metrics: {}, bounds: [], note: candidate ? `shape [${candidate.shape.join(', ')}], expected [${reference.shape.join(', ')}]` : 'the candidate gave nothing to compare' };
+  return {
+    ...place,
+    passed: false,
+    metrics: {},
+    bounds: [],
+    note: candidate
+      ? `shape [${candidate.shape.join(', ')}], expected [${reference.shape.join(', ')}]`
+      : 'the candidate gave nothing to compare',
+  };
 }
 
 /** Compares values element by element. */
-export function checkValues(place: { readonly case: string; readonly output: string }, candidate: Tensor | undefined, reference: Tensor, bounds: readonly Bound[], selection: RowSelection = {}): Check {
-  const misshapen = shapeCheck(place, candidate, reference) ?? (candidate!.shape.at(-1) === reference.shape.at(-1) ? undefined : { ...place, passed: false, metrics: {}, bounds: [], note: `rows of ${candidate!.shape.at(-1)}, expected ${reference.shape.at(-1)}` });
+export function checkValues(
+  place: { readonly case: string; readonly output: string },
+  candidate: Tensor | undefined,
+  reference: Tensor,
+  bounds: readonly Bound[],
+  selection: RowSelection = {},
+): Check {
+  const misshapen =
+    shapeCheck(place, candidate, reference) ??
+    (candidate!.shape.at(-1) === reference.shape.at(-1)
+      ? undefined
+      : {
+          ...place,
+          passed: false,
+          metrics: {},
+          bounds: [],
+          note: `rows of ${candidate!.shape.at(-1)}, expected ${reference.shape.at(-1)}`,
+        });
   if (misshapen) return misshapen;
   const expected = rowsOf(reference, selection);
   const limits = scaled(bounds, expected);
@@ -50,9 +84,25 @@ export function checkValues(place: { readonly case: string; readonly output: str
 }
 
 /** Compares logits: values, distributions and greedy tokens, on `columns` and on rows that are not padding. */
-export function checkLogits(place: { readonly case: string; readonly output: string }, candidate: Tensor | undefined, reference: Tensor, { logits: bounds, tieMargin }: Tolerances, selection: RowSelection & { readonly columns: number }): Check {
+export function checkLogits(
+  place: { readonly case: string; readonly output: string },
+  candidate: Tensor | undefined,
+  reference: Tensor,
+  { logits: bounds, tieMargin }: Tolerances,
+  selection: RowSelection & { readonly columns: number },
+): Check {
   const narrow = candidate && candidate.shape.at(-1)! < Math.min(selection.columns, reference.shape.at(-1)!);
-  const misshapen = shapeCheck(place, candidate, reference) ?? (narrow ? { ...place, passed: false, metrics: {}, bounds: [], note: `${candidate.shape.at(-1)} columns, the vocabulary has ${selection.columns}` } : undefined);
+  const misshapen =
+    shapeCheck(place, candidate, reference) ??
+    (narrow
+      ? {
+          ...place,
+          passed: false,
+          metrics: {},
+          bounds: [],
+          note: `${candidate.shape.at(-1)} columns, the vocabulary has ${selection.columns}`,
+        }
+      : undefined);
   if (misshapen) return misshapen;
   const columns = Math.min(selection.columns, reference.shape.at(-1)!);
   const [a, b] = [rowsOf(candidate!, { ...selection, columns }), rowsOf(reference, { ...selection, columns })];
@@ -60,7 +110,10 @@ export function checkLogits(place: { readonly case: string; readonly output: str
   const found = difference(a, b, absoluteBound(limits));
   const { meanKld, kld99, maxKld, sameTop1, ties } = agreement(a, b, tieMargin);
   const note = ties > 0 ? { note: `${ties} of ${b.starts.length} greedy tokens differ within the tie margin` } : {};
-  return checkOf(place, { ...valueMetrics(found), meanKld, kld99, maxKld, sameTop1 }, limits, { ...placeOf(found, reference), ...note });
+  return checkOf(place, { ...valueMetrics(found), meanKld, kld99, maxKld, sameTop1 }, limits, {
+    ...placeOf(found, reference),
+    ...note,
+  });
 }
 
 /** Bounds that are a share of the largest magnitude of the reference, as numbers. */
@@ -70,7 +123,11 @@ function scaled(bounds: readonly Bound[], reference: Rows): readonly Bound[] {
     for (let c = 0; c < reference.columns; c++) most = Math.max(most, Math.abs(reference.data[start + c]!) || 0);
     return most;
   }, 0);
-  return bounds.map(({ ofLargest = 0, ...bound }) => (bound.atMost === undefined || !(largest < Infinity) ? bound : { ...bound, atMost: Math.max(bound.atMost, ofLargest * largest) }));
+  return bounds.map(({ ofLargest = 0, ...bound }) =>
+    bound.atMost === undefined || !(largest < Infinity)
+      ? bound
+      : { ...bound, atMost: Math.max(bound.atMost, ofLargest * largest) },
+  );
 }
 
 function absoluteBound(bounds: readonly Bound[]): number {

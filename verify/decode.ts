@@ -35,27 +35,56 @@ export interface Step {
 }
 
 /** Images to features [images, P, D]; the image tower does not run for none. */
-export async function encodeImages({ runner, metadata }: Model, pixelValues: Tensor, stages: readonly string[] = []): Promise<{ features: Tensor; stages: Readonly<Record<string, Tensor>> }> {
-  if (pixelValues.shape[0] === 0) return { features: tensorOf('f32', [0, metadata.imageTokens, metadata.hiddenSize], []), stages: {} };
+export async function encodeImages(
+  { runner, metadata }: Model,
+  pixelValues: Tensor,
+  stages: readonly string[] = [],
+): Promise<{ features: Tensor; stages: Readonly<Record<string, Tensor>> }> {
+  if (pixelValues.shape[0] === 0)
+    return { features: tensorOf('f32', [0, metadata.imageTokens, metadata.hiddenSize], []), stages: {} };
   const results = await runner.run('vision_encoder', { pixel_values: pixelValues }, { stages });
   return { features: resultOf(results, 'image_features', runner), stages: pick(results, stages) };
 }
 
-/** Reads a whole prompt with an empty cache: image and text, or text alone, see each other in both directions. @throws VerifyError for a prompt that does not fit. */
-export async function prefill(model: Model, prompt: Prompt, features: Tensor, options: StepOptions = {}): Promise<Step> {
+/**
+ * Reads a whole prompt with an empty cache: image and text, or text alone, see each other in both directions.
+ * @throws VerifyError for a prompt that does not fit.
+ */
+export async function prefill(
+  model: Model,
+  prompt: Prompt,
+  features: Tensor,
+  options: StepOptions = {},
+): Promise<Step> {
   checkPrompt(prompt, model.metadata);
   const own = model.metadata.imageTokenId;
   const ids = { ...prompt.inputIds, data: prompt.inputIds.data.map((id) => (id === prompt.imageTokenId ? own : id)) };
   const embeddings = mergeImageFeatures(await embed(model, ids), features, prompt);
-  return runDecoder(model, embeddings, prompt.attentionMask, await emptyCache(model, prompt.inputIds.shape[0]!), options);
+  return runDecoder(
+    model,
+    embeddings,
+    prompt.attentionMask,
+    await emptyCache(model, prompt.inputIds.shape[0]!),
+    options,
+  );
 }
 
 /** Reads more tokens i64[B, n] after what a state holds: each sees what came before it. */
-export async function extend(model: Model, { cache, attentionMask }: DecoderState, ids: Tensor, options: StepOptions = {}): Promise<Step> {
+export async function extend(
+  model: Model,
+  { cache, attentionMask }: DecoderState,
+  ids: Tensor,
+  options: StepOptions = {},
+): Promise<Step> {
   const count = ids.shape[1]!;
   const mask = extendMask(attentionMask, count);
   const { maxPositions } = model.metadata;
-  if (mask.shape[1]! > maxPositions) throw new VerifyError('too_long', `${mask.shape[1]} tokens: the model has ${maxPositions} positions`, 'ask for fewer tokens');
+  if (mask.shape[1]! > maxPositions)
+    throw new VerifyError(
+      'too_long',
+      `${mask.shape[1]} tokens: the model has ${maxPositions} positions`,
+      'ask for fewer tokens',
+    );
   return runDecoder(model, await embed(model, ids), mask, cache, options);
 }
 
@@ -63,19 +92,36 @@ async function embed({ runner }: Model, inputIds: Tensor): Promise<Tensor> {
   return resultOf(await runner.run('embed_tokens', { input_ids: inputIds }), 'inputs_embeds', runner);
 }
 
-async function emptyCache({ runner, metadata: { layers, kvHeads, headDim } }: Model, batch: number): Promise<Record<string, Tensor>> {
+async function emptyCache(
+  { runner, metadata: { layers, kvHeads, headDim } }: Model,
+  batch: number,
+): Promise<Record<string, Tensor>> {
   const inputs = await runner.inputDtypes('decoder');
-  const names = Array.from({ length: layers }, (_, i) => [`past_key_values.${i}.key`, `past_key_values.${i}.value`]).flat();
+  const names = Array.from({ length: layers }, (_, i) => [
+    `past_key_values.${i}.key`,
+    `past_key_values.${i}.value`,
+  ]).flat();
   return Object.fromEntries(
     names.map((name) => {
       const dtype = inputs[name];
-      if (!dtype) throw new VerifyError('bad_output', `the decoder of ${runner.description} has no input "${name}"`, 'convert again: the bundle and its metadata disagree');
+      if (!dtype)
+        throw new VerifyError(
+          'bad_output',
+          `the decoder of ${runner.description} has no input "${name}"`,
+          'convert again: the bundle and its metadata disagree',
+        );
       return [name, { dtype, shape: [batch, kvHeads, 0, headDim], data: dtypes[dtype].allocate(0) }] as const;
     }),
   );
 }
 
-async function runDecoder({ runner, metadata }: Model, embeddings: Tensor, attentionMask: Tensor, cache: Readonly<Record<string, Tensor>>, { logitsToKeep = 0, stages = [] }: StepOptions): Promise<Step> {
+async function runDecoder(
+  { runner, metadata }: Model,
+  embeddings: Tensor,
+  attentionMask: Tensor,
+  cache: Readonly<Record<string, Tensor>>,
+  { logitsToKeep = 0, stages = [] }: StepOptions,
+): Promise<Step> {
   const results = await runner.run(
     'decoder',
     {
@@ -88,14 +134,27 @@ async function runDecoder({ runner, metadata }: Model, embeddings: Tensor, atten
     { stages },
   );
   // A bundle that should give vectors and does not is broken; one that need not may: the comparison tells.
-  const vectors = metadata.retrievalWidth === undefined ? results['embeddings'] : resultOf(results, 'embeddings', runner);
-  const longer = Object.keys(cache).map((name) => [name, resultOf(results, name.replace('past_key_values', 'present'), runner)] as const);
-  return { state: { cache: Object.fromEntries(longer), attentionMask }, logits: resultOf(results, 'logits', runner), ...(vectors && { embeddings: vectors }), stages: pick(results, stages) };
+  const vectors =
+    metadata.retrievalWidth === undefined ? results['embeddings'] : resultOf(results, 'embeddings', runner);
+  const longer = Object.keys(cache).map(
+    (name) => [name, resultOf(results, name.replace('past_key_values', 'present'), runner)] as const,
+  );
+  return {
+    state: { cache: Object.fromEntries(longer), attentionMask },
+    logits: resultOf(results, 'logits', runner),
+    ...(vectors && { embeddings: vectors }),
+    stages: pick(results, stages),
+  };
 }
 
 function resultOf(results: Readonly<Record<string, Tensor>>, name: string, { description }: Runner): Tensor {
   const tensor = results[name];
-  if (!tensor) throw new VerifyError('bad_output', `${description} returned no "${name}"`, 'convert again: the bundle lacks an output');
+  if (!tensor)
+    throw new VerifyError(
+      'bad_output',
+      `${description} returned no "${name}"`,
+      'convert again: the bundle lacks an output',
+    );
   return tensor;
 }
 

@@ -26,7 +26,13 @@ export interface StageDifference {
 }
 
 /** Every stage that both sides have, in the order in which values flow. */
-export function compareStages(verifyCase: VerifyCase, candidate: CaseStages, reference: CaseStages, names: StageNames, { stage: bound }: Pick<Tolerances, 'stage'>): StageDifference[] {
+export function compareStages(
+  verifyCase: VerifyCase,
+  candidate: CaseStages,
+  reference: CaseStages,
+  names: StageNames,
+  { stage: bound }: Pick<Tolerances, 'stage'>,
+): StageDifference[] {
   const finite: Bound = { metric: 'nonFinite', atMost: 0, reason: 'as for outputs' };
   const valid = Array.from(verifyCase.attentionMask.data, (m) => m !== 0);
   const phases = [
@@ -36,10 +42,28 @@ export function compareStages(verifyCase: VerifyCase, candidate: CaseStages, ref
   ] as const;
   return phases.flatMap(([phase, stages, mask]) =>
     stages.flatMap((stage) => {
-      const [a, b] = [candidate[phase][stage], reference[phase][stage]] as readonly [Tensor | undefined, Tensor | undefined];
+      const [a, b] = [candidate[phase][stage], reference[phase][stage]] as readonly [
+        Tensor | undefined,
+        Tensor | undefined,
+      ];
       if (!a || !b) return [];
-      const { metrics, passed, at } = checkValues({ case: verifyCase.name, output: stage }, a, b, [bound, finite], mask ? { valid: mask } : {});
-      return [{ phase, stage, relativeL2: metrics.relativeL2 ?? Number.NaN, maxAbs: metrics.maxAbs ?? Number.NaN, passed, ...(at && { at }) }];
+      const { metrics, passed, at } = checkValues(
+        { case: verifyCase.name, output: stage },
+        a,
+        b,
+        [bound, finite],
+        mask ? { valid: mask } : {},
+      );
+      return [
+        {
+          phase,
+          stage,
+          relativeL2: metrics.relativeL2 ?? Number.NaN,
+          maxAbs: metrics.maxAbs ?? Number.NaN,
+          passed,
+          ...(at && { at }),
+        },
+      ];
     }),
   );
 }

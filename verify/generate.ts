@@ -13,11 +13,15 @@ export interface GenerateOptions {
 }
 
 /**
- * Greedy decoding with a KV cache. Yields, step by step, each row's token: stop tokens included, undefined once a row has
- * ended. Ends when all rows have, after maxNewTokens, or when the positions of the model are used up.
+ * Greedy decoding with a KV cache. Yields, step by step, each row's token: stop tokens included, undefined once a row
+ * has ended. Ends when all rows have, after maxNewTokens, or when the positions of the model are used up.
  * @throws VerifyError for a prompt that does not fit the model.
  */
-export async function* generate(model: Model, prompt: Prompt, options: GenerateOptions): AsyncGenerator<readonly (number | undefined)[]> {
+export async function* generate(
+  model: Model,
+  prompt: Prompt,
+  options: GenerateOptions,
+): AsyncGenerator<readonly (number | undefined)[]> {
   const { metadata } = model;
   const { maxNewTokens, stopTokenIds = [metadata.eosTokenId], signal } = options;
   const stop = new Set(stopTokenIds);
@@ -27,7 +31,7 @@ export async function* generate(model: Model, prompt: Prompt, options: GenerateO
   signal?.throwIfAborted();
   const { features } = await encodeImages(model, prompt.pixelValues);
   let step = await prefill(model, prompt, features, { logitsToKeep: 1 });
-  for (let made = 0; made < maxNewTokens; ) {
+  for (let made = 0; made < maxNewTokens;) {
     signal?.throwIfAborted();
     const rows = rowsOf(step.logits, { columns: metadata.vocabSize });
     const tokens = ended.map((done, row) => (done ? undefined : choose(rows, row).token));
@@ -35,7 +39,16 @@ export async function* generate(model: Model, prompt: Prompt, options: GenerateO
     tokens.forEach((token, row) => (ended[row] ||= token !== undefined && stop.has(token)));
     // Ended rows go on reading padding: nothing reads what comes of it, and the batch keeps one shape.
     if (++made === maxNewTokens || made > room || ended.every(Boolean)) return;
-    step = await extend(model, step.state, tensorOf('i64', [batch, 1], tokens.map((token) => token ?? metadata.padTokenId)), { logitsToKeep: 1 });
+    step = await extend(
+      model,
+      step.state,
+      tensorOf(
+        'i64',
+        [batch, 1],
+        tokens.map((token) => token ?? metadata.padTokenId),
+      ),
+      { logitsToKeep: 1 },
+    );
   }
 }
 
@@ -47,6 +60,7 @@ export async function* generateRow(model: Model, prompt: Prompt, options: Genera
 /** All tokens of every row. */
 export async function generateAll(model: Model, prompt: Prompt, options: GenerateOptions): Promise<number[][]> {
   const rows = Array.from({ length: prompt.inputIds.shape[0]! }, (): number[] => []);
-  for await (const tokens of generate(model, prompt, options)) tokens.forEach((token, row) => token !== undefined && rows[row]!.push(token));
+  for await (const tokens of generate(model, prompt, options))
+    tokens.forEach((token, row) => token !== undefined && rows[row]!.push(token));
   return rows;
 }

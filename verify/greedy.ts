@@ -3,7 +3,10 @@ import { compareChoices } from './metrics.ts';
 import { rowsOf } from './rows.ts';
 import type { Greedy } from './run_case.ts';
 
-/** A step at which the candidate would have taken another token. Later steps stay comparable: it reads on what the reference said. */
+/**
+ * A step at which the candidate would have taken another token. Later steps stay comparable: it reads on what the
+ * reference said.
+ */
 export interface GreedyDifference {
   readonly case: string;
   readonly row: number;
@@ -17,7 +20,13 @@ export interface GreedyDifference {
 }
 
 /** Compares greedy choices step by step; a choice may differ only within the tie margin. */
-export function checkGreedy(name: string, candidate: Greedy, reference: Greedy, vocabSize: number, tieMargin: (logit: number) => number): { check: Check; differences: GreedyDifference[] } {
+export function checkGreedy(
+  name: string,
+  candidate: Greedy,
+  reference: Greedy,
+  vocabSize: number,
+  tieMargin: (logit: number) => number,
+): { check: Check; differences: GreedyDifference[] } {
   const rows = rowsOf(reference.logits, { columns: vocabSize });
   const steps = reference.logits.shape[1]!;
   const differences: GreedyDifference[] = [];
@@ -27,16 +36,31 @@ export function checkGreedy(name: string, candidate: Greedy, reference: Greedy, 
       const verdict = compareChoices(chosen, rows, row * steps + step, tieMargin);
       if (verdict === 'same') return;
       const lead = best.logit - reference.logits.data[rows.starts[row * steps + step]! + chosen.token]!;
-      differences.push({ case: name, row, step, candidate: chosen.token, reference: best.token, lead, tie: verdict === 'tie' });
+      differences.push({
+        case: name,
+        row,
+        step,
+        candidate: chosen.token,
+        reference: best.token,
+        lead,
+        tie: verdict === 'tie',
+      });
     }),
   );
   const total = reference.choices.length * steps;
   const wrong = differences.filter(({ tie }) => !tie).length;
   const bounds = [{ metric: 'sameTop1', atLeast: 1, reason: 'greedy decoding must say the same, off ties' }] as const;
   const first = differences.find(({ tie }) => !tie);
-  const check = checkOf({ case: name, output: 'greedy tokens' }, { sameTop1: total === 0 ? 1 : 1 - wrong / total }, bounds, {
-    ...(first && { at: [first.row, first.step] }),
-    ...(differences.length > 0 && { note: `${wrong} of ${total} tokens differ, ${differences.length - wrong} more within the tie margin` }),
-  });
+  const check = checkOf(
+    { case: name, output: 'greedy tokens' },
+    { sameTop1: total === 0 ? 1 : 1 - wrong / total },
+    bounds,
+    {
+      ...(first && { at: [first.row, first.step] }),
+      ...(differences.length > 0 && {
+        note: `${wrong} of ${total} tokens differ, ${differences.length - wrong} more within the tie margin`,
+      }),
+    },
+  );
   return { check, differences };
 }

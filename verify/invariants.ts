@@ -8,9 +8,9 @@ import { runCase, type Outcome } from './run_case.ts';
 import type { Tolerances } from './tolerances.ts';
 
 /**
- * What must hold of a PaliGemma whatever the reference says, so that a mistake on both sides still shows (spec H.14 to H.16).
- * Splitting the prompt itself is not among them: in a prefix-LM its first tokens see its last, so prefill(n + 1) and
- * prefill(n) + decode(1) differ by design; a causal suffix is what can be split.
+ * What must hold of a PaliGemma whatever the reference says, so that a mistake on both sides still shows (spec H.14 to
+ * H.16). Splitting the prompt itself is not among them: in a prefix-LM its first tokens see its last, so prefill(n + 1)
+ * and prefill(n) + decode(1) differ by design; a causal suffix is what can be split.
  */
 export async function checkInvariants(model: Model, verifyCase: VerifyCase, tolerances: Tolerances): Promise<Check[]> {
   const { metadata } = model;
@@ -18,7 +18,12 @@ export async function checkInvariants(model: Model, verifyCase: VerifyCase, tole
   const { features } = await encodeImages(model, one.pixelValues);
   const logitsToKeep = one.logitsToKeep === 1 ? 2 : one.logitsToKeep;
   const prompt = await prefill(model, one, features, { logitsToKeep });
-  const otherPrompt = await prefill(model, { ...one, inputIds: withOtherLast(one.inputIds, metadata.vocabSize, metadata.imageTokenId) }, features, { logitsToKeep });
+  const otherPrompt = await prefill(
+    model,
+    { ...one, inputIds: withOtherLast(one.inputIds, metadata.vocabSize, metadata.imageTokenId) },
+    features,
+    { logitsToKeep },
+  );
   const checks = [checkSeesLast(verifyCase.name, prompt.logits, otherPrompt.logits, metadata.vocabSize)];
   const { suffixIds } = one;
   const count = suffixIds?.shape[1] ?? 0;
@@ -31,15 +36,33 @@ export async function checkInvariants(model: Model, verifyCase: VerifyCase, tole
     parts.push(step.logits);
     state = step.state;
   }
-  checks.push(checkLogits({ case: verifyCase.name, output: 'suffix at once = token by token' }, whole.logits, joinPositions(parts), tolerances, { columns: metadata.vocabSize }));
-  const otherSuffix = await extend(model, prompt.state, withOtherLast(suffixIds, metadata.vocabSize, metadata.imageTokenId));
+  checks.push(
+    checkLogits(
+      { case: verifyCase.name, output: 'suffix at once = token by token' },
+      whole.logits,
+      joinPositions(parts),
+      tolerances,
+      { columns: metadata.vocabSize },
+    ),
+  );
+  const otherSuffix = await extend(
+    model,
+    prompt.state,
+    withOtherLast(suffixIds, metadata.vocabSize, metadata.imageTokenId),
+  );
   const earlier = (logits: Tensor) => slicePositions(logits, 0, count - 1);
   checks.push(
     checkValues(
       { case: verifyCase.name, output: 'suffix does not see ahead' },
       earlier(otherSuffix.logits),
       earlier(whole.logits),
-      [{ metric: 'relativeL2', atMost: 1e-6, reason: 'the same sums over the same values: at most their order may differ' }],
+      [
+        {
+          metric: 'relativeL2',
+          atMost: 1e-6,
+          reason: 'the same sums over the same values: at most their order may differ',
+        },
+      ],
       { columns: metadata.vocabSize },
     ),
   );
@@ -50,12 +73,19 @@ export async function checkInvariants(model: Model, verifyCase: VerifyCase, tole
 function checkSeesLast(name: string, logits: Tensor, other: Tensor, columns: number): Check {
   const first = (t: Tensor) => rowsOf(slicePositions(t, 0, 1), { columns });
   const { maxAbs } = difference(first(other), first(logits));
-  const bounds = [{ metric: 'maxAbs', atLeast: Number.MIN_VALUE, reason: 'a prompt is bidirectional: its first tokens see its last' }] as const;
+  const bounds = [
+    { metric: 'maxAbs', atLeast: Number.MIN_VALUE, reason: 'a prompt is bidirectional: its first tokens see its last' },
+  ] as const;
   return checkOf({ case: name, output: 'prompt sees ahead' }, { maxAbs }, bounds);
 }
 
 /** Rows of a batch against themselves alone: padding and neighbours must not matter. */
-export async function checkRowsAlone(model: Model, verifyCase: VerifyCase, batched: Outcome, tolerances: Tolerances): Promise<Check[]> {
+export async function checkRowsAlone(
+  model: Model,
+  verifyCase: VerifyCase,
+  batched: Outcome,
+  tolerances: Tolerances,
+): Promise<Check[]> {
   const batch = verifyCase.inputIds.shape[0]!;
   if (batch === 1) return [];
   const checks: Check[] = [];
@@ -63,11 +93,31 @@ export async function checkRowsAlone(model: Model, verifyCase: VerifyCase, batch
     const member = caseMember(verifyCase, row, model.metadata);
     const alone = await runCase(model, member, batched.greedy ? { follow: [batched.greedy.tokens[row]!] } : {});
     const kept = alone.prefillLogits!.shape[1]!;
-    const inBatch = partsOf({ ...batched, prefillLogits: lastPositions(batched.prefillLogits!, kept) }).map((part) => batchMember(part, row));
-    checks.push(checkLogits({ case: verifyCase.name, output: `row ${row} in the batch = alone` }, joinPositions(inBatch), joinPositions(partsOf(alone)), tolerances, { columns: model.metadata.vocabSize }));
+    const inBatch = partsOf({ ...batched, prefillLogits: lastPositions(batched.prefillLogits!, kept) }).map((part) =>
+      batchMember(part, row),
+    );
+    checks.push(
+      checkLogits(
+        { case: verifyCase.name, output: `row ${row} in the batch = alone` },
+        joinPositions(inBatch),
+        joinPositions(partsOf(alone)),
+        tolerances,
+        { columns: model.metadata.vocabSize },
+      ),
+    );
     if (!alone.prefillEmbeddings || !batched.prefillEmbeddings) continue;
-    const vectorsInBatch = vectorsOf({ ...batched, prefillEmbeddings: lastPositions(batched.prefillEmbeddings, alone.prefillEmbeddings.shape[1]!) }).map((part) => batchMember(part, row));
-    checks.push(checkValues({ case: verifyCase.name, output: `embeddings of row ${row} in the batch = alone` }, joinPositions(vectorsInBatch), joinPositions(vectorsOf(alone)), tolerances.embeddings));
+    const vectorsInBatch = vectorsOf({
+      ...batched,
+      prefillEmbeddings: lastPositions(batched.prefillEmbeddings, alone.prefillEmbeddings.shape[1]!),
+    }).map((part) => batchMember(part, row));
+    checks.push(
+      checkValues(
+        { case: verifyCase.name, output: `embeddings of row ${row} in the batch = alone` },
+        joinPositions(vectorsInBatch),
+        joinPositions(vectorsOf(alone)),
+        tolerances.embeddings,
+      ),
+    );
   }
   return checks;
 }
@@ -94,5 +144,9 @@ function withOtherLast(ids: Tensor, vocabSize: number, imageTokenId: number): Te
 
 function idAt(ids: Tensor, at: number): Tensor {
   const [batch, length] = ids.shape as readonly [number, number];
-  return tensorOf('i64', [batch, 1], Array.from({ length: batch }, (_, b) => ids.data[b * length + at]!));
+  return tensorOf(
+    'i64',
+    [batch, 1],
+    Array.from({ length: batch }, (_, b) => ids.data[b * length + at]!),
+  );
 }

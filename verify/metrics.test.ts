@@ -4,7 +4,8 @@ import { tensorOf } from '../ir/tensor.ts';
 import { agreement, choose, compareChoices, difference, klDivergence } from './metrics.ts';
 import { rowsOf } from './rows.ts';
 
-const rows = (...values: number[][]) => rowsOf({ dtype: 'f32', shape: [values.length, values[0]!.length], data: Float64Array.from(values.flat()) });
+const rows = (...values: number[][]) =>
+  rowsOf({ dtype: 'f32', shape: [values.length, values[0]!.length], data: Float64Array.from(values.flat()) });
 
 describe('difference', () => {
   test('measures by hand-computed values', () => {
@@ -27,16 +28,30 @@ describe('difference', () => {
     ['the other infinity', -Infinity, Infinity],
     ['NaN for infinity', Number.NaN, Infinity],
   ])('%s is counted and infinitely far', (_, candidate, reference) => {
-    expect(difference(rows([0, candidate]), rows([0, reference]), 1e9)).toMatchObject({ nonFinite: 1, maxAbs: Infinity, worst: 1, first: 1 });
+    expect(difference(rows([0, candidate]), rows([0, reference]), 1e9)).toMatchObject({
+      nonFinite: 1,
+      maxAbs: Infinity,
+      worst: 1,
+      first: 1,
+    });
   });
 
   test('what the reference has too is no difference', () => {
-    expect(difference(rows([Number.NaN, Infinity, -0]), rows([Number.NaN, Infinity, 0]))).toMatchObject({ nonFinite: 0, maxAbs: 0, relativeL2: 0, worst: undefined, first: undefined });
+    expect(difference(rows([Number.NaN, Infinity, -0]), rows([Number.NaN, Infinity, 0]))).toMatchObject({
+      nonFinite: 0,
+      maxAbs: 0,
+      relativeL2: 0,
+      worst: undefined,
+      first: undefined,
+    });
   });
 
   test('rows that do not count are not seen', () => {
     const select = { columns: 2, valid: [true, false] };
-    const pair = [tensorOf('f32', [2, 3], [1, 2, 99, 5, 6, 7]), tensorOf('f32', [2, 3], [1, 2, 0, Number.NaN, 0, 0])] as const;
+    const pair = [
+      tensorOf('f32', [2, 3], [1, 2, 99, 5, 6, 7]),
+      tensorOf('f32', [2, 3], [1, 2, 0, Number.NaN, 0, 0]),
+    ] as const;
     expect(difference(rowsOf(pair[0], select), rowsOf(pair[1], select)).maxAbs).toBe(0);
     expect(() => difference(rowsOf(pair[0], select), rowsOf(pair[1]))).toThrow(RangeError);
   });
@@ -84,7 +99,8 @@ describe('choose', () => {
 
 describe('ties', () => {
   const margin = () => 0.01;
-  const verdict = (candidate: number[], reference: number[]) => compareChoices(choose(rows(candidate), 0), rows(reference), 0, margin);
+  const verdict = (candidate: number[], reference: number[]) =>
+    compareChoices(choose(rows(candidate), 0), rows(reference), 0, margin);
 
   test('forgive a token that the reference rates as high', () => {
     expect(verdict([1, 1.005, 0], [1.005, 1, 0])).toBe('tie');

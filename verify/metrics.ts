@@ -18,10 +18,15 @@ export interface Difference {
 
 function expectAligned(candidate: Rows, reference: Rows): void {
   if (candidate.starts.length === reference.starts.length && candidate.columns === reference.columns) return;
-  throw new RangeError(`${candidate.starts.length} rows of ${candidate.columns} against ${reference.starts.length} of ${reference.columns}`);
+  throw new RangeError(
+    `${candidate.starts.length} rows of ${candidate.columns} against ${reference.starts.length} of ${reference.columns}`,
+  );
 }
 
-/** Differences in float64. `tolerance` (absolute) decides only which element is `first`. @throws RangeError when the rows do not pair up. */
+/**
+ * Differences in float64. `tolerance` (absolute) decides only which element is `first`.
+ * @throws RangeError when the rows do not pair up.
+ */
 export function difference(candidate: Rows, reference: Rows, tolerance = 0): Difference {
   expectAligned(candidate, reference);
   let [maxAbs, squares, candidateSquares, referenceSquares, dot, nonFinite] = [0, 0, 0, 0, 0, 0];
@@ -46,7 +51,14 @@ export function difference(candidate: Rows, reference: Rows, tolerance = 0): Dif
       dot += x * y;
     }
   }
-  return { maxAbs, relativeL2: ratio(Math.sqrt(squares), Math.sqrt(referenceSquares)), cosine: cosineOf(dot, candidateSquares, referenceSquares), nonFinite, worst, first };
+  return {
+    maxAbs,
+    relativeL2: ratio(Math.sqrt(squares), Math.sqrt(referenceSquares)),
+    cosine: cosineOf(dot, candidateSquares, referenceSquares),
+    nonFinite,
+    worst,
+    first,
+  };
 }
 
 function ratio(gap: number, size: number): number {
@@ -110,7 +122,9 @@ export interface Agreement {
   /** The 99th percentile (nearest rank). */
   readonly kld99: number;
   readonly maxKld: number;
-  /** Share of rows whose greedy token is the reference's, or one that the reference ranks within the tie margin of it. */
+  /**
+   * Share of rows whose greedy token is the reference's, or one that the reference ranks within the tie margin of it.
+   */
   readonly sameTop1: number;
   /** Rows whose greedy tokens differ within the tie margin. */
   readonly ties: number;
@@ -124,10 +138,15 @@ export interface RowAgreements {
   readonly ties: number;
 }
 
-/** `tieMargin` gets the reference's best logit of a row and says which lead over another token is none. @throws RangeError when the rows do not pair up. */
+/**
+ * `tieMargin` gets the reference's best logit of a row and says which lead over another token is none.
+ * @throws RangeError when the rows do not pair up.
+ */
 export function compareRows(candidate: Rows, reference: Rows, tieMargin: (logit: number) => number): RowAgreements {
   expectAligned(candidate, reference);
-  const divergences = Array.from({ length: reference.starts.length }, (_, row) => klDivergence(candidate, reference, row));
+  const divergences = Array.from({ length: reference.starts.length }, (_, row) =>
+    klDivergence(candidate, reference, row),
+  );
   let [same, ties] = [0, 0];
   for (let row = 0; row < divergences.length; row++) {
     const verdict = compareChoices(choose(candidate, row), reference, row, tieMargin);
@@ -159,7 +178,12 @@ export function agreement(candidate: Rows, reference: Rows, tieMargin: (logit: n
  * A tie forgives only a token that the reference itself rates within the margin of its best: a margin between its
  * first and second does not excuse a third.
  */
-export function compareChoices(candidate: Choice, reference: Rows, row: number, tieMargin: (logit: number) => number): 'same' | 'tie' | 'different' {
+export function compareChoices(
+  candidate: Choice,
+  reference: Rows,
+  row: number,
+  tieMargin: (logit: number) => number,
+): 'same' | 'tie' | 'different' {
   const best = choose(reference, row);
   if (Number.isNaN(candidate.margin) !== Number.isNaN(best.margin)) return 'different';
   if (candidate.token === best.token) return 'same';

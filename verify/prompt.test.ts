@@ -2,15 +2,45 @@ import { describe, expect, test } from 'vitest';
 import type { ProgramMetadata } from '../ir/graph.ts';
 import { tensorOf } from '../ir/tensor.ts';
 import { VerifyError } from './error.ts';
-import { checkPrompt, extendMask, mergeImageFeatures, padLeft, positionIds, promptMember, promptRow, type Prompt } from './prompt.ts';
+import {
+  checkPrompt,
+  extendMask,
+  mergeImageFeatures,
+  padLeft,
+  positionIds,
+  promptMember,
+  promptRow,
+  type Prompt,
+} from './prompt.ts';
 
 const IMAGE = 9;
 const metadata: ProgramMetadata = {
-  family: 'f', variant: 'v', imageSize: 2, imageTokens: 2, imageTokenId: IMAGE, vocabSize: 9, layers: 1, kvHeads: 1, headDim: 2, hiddenSize: 2,
-  bosTokenId: 2, eosTokenId: 1, padTokenId: 0, maxPositions: 16,
+  family: 'f',
+  variant: 'v',
+  imageSize: 2,
+  imageTokens: 2,
+  imageTokenId: IMAGE,
+  vocabSize: 9,
+  layers: 1,
+  kvHeads: 1,
+  headDim: 2,
+  hiddenSize: 2,
+  bosTokenId: 2,
+  eosTokenId: 1,
+  padTokenId: 0,
+  maxPositions: 16,
 };
-const images = (count: number) => tensorOf('f32', [count, 3, 2, 2], Array.from({ length: count * 12 }, (_, i) => Math.floor(i / 12) / 4));
-const prompt: Prompt = { ...padLeft([promptRow(metadata, [2, 5, 6]), promptRow(metadata, [2], 2), promptRow(metadata, [2])], 0), pixelValues: images(4), imageTokenId: IMAGE };
+const images = (count: number) =>
+  tensorOf(
+    'f32',
+    [count, 3, 2, 2],
+    Array.from({ length: count * 12 }, (_, i) => Math.floor(i / 12) / 4),
+  );
+const prompt: Prompt = {
+  ...padLeft([promptRow(metadata, [2, 5, 6]), promptRow(metadata, [2], 2), promptRow(metadata, [2])], 0),
+  pixelValues: images(4),
+  imageTokenId: IMAGE,
+};
 
 test('padLeft puts pads before tokens', () => {
   expect([...prompt.inputIds.data]).toEqual([9, 9, 2, 5, 6, 9, 9, 9, 9, 2, 0, 0, 9, 9, 2]);
@@ -30,9 +60,16 @@ test('a longer mask goes on counting where each row was', () => {
 });
 
 test('image features go to the places of image tokens, unscaled and in order', () => {
-  const features = tensorOf('f32', [4, 2, 2], Array.from({ length: 16 }, (_, i) => 100 + i));
+  const features = tensorOf(
+    'f32',
+    [4, 2, 2],
+    Array.from({ length: 16 }, (_, i) => 100 + i),
+  );
   const merged = mergeImageFeatures(tensorOf('f32', [3, 5, 2], new Array(30).fill(7)), features, prompt);
-  expect([...merged.data]).toEqual([100, 101, 102, 103, 7, 7, 7, 7, 7, 7, 104, 105, 106, 107, 108, 109, 110, 111, 7, 7, 7, 7, 7, 7, 112, 113, 114, 115, 7, 7]);
+  expect([...merged.data]).toEqual([
+    100, 101, 102, 103, 7, 7, 7, 7, 7, 7, 104, 105, 106, 107, 108, 109, 110, 111, 7, 7, 7, 7, 7, 7, 112, 113, 114, 115,
+    7, 7,
+  ]);
 });
 
 test('a member has its own images and no padding', () => {
@@ -50,14 +87,24 @@ describe('checkPrompt', () => {
   });
   test.each([
     ['an image too few', { ...prompt, pixelValues: images(3) }, /8 image tokens for 3 images/],
-    ['another size', { ...prompt, pixelValues: tensorOf('f32', [4, 3, 1, 4], new Array(48).fill(0)) }, /must be \[images, 3, 2, 2\]/],
-    ['a mask of another shape', { ...prompt, attentionMask: extendMask(prompt.attentionMask, 1) }, /must be \[batch, tokens\]/],
+    [
+      'another size',
+      { ...prompt, pixelValues: tensorOf('f32', [4, 3, 1, 4], new Array(48).fill(0)) },
+      /must be \[images, 3, 2, 2\]/,
+    ],
+    [
+      'a mask of another shape',
+      { ...prompt, attentionMask: extendMask(prompt.attentionMask, 1) },
+      /must be \[batch, tokens\]/,
+    ],
     ['the wrong image token', { ...prompt, imageTokenId: 8 }, /0 image tokens/],
   ])('refuses %s', (_, bad, message) => {
     expect(() => checkPrompt(bad, metadata)).toThrow(message);
     expect(() => checkPrompt(bad, metadata)).toThrow(VerifyError);
   });
   test('refuses more tokens than positions', () => {
-    expect(() => checkPrompt(prompt, { ...metadata, maxPositions: 4 })).toThrow(expect.objectContaining({ code: 'too_long' }));
+    expect(() => checkPrompt(prompt, { ...metadata, maxPositions: 4 })).toThrow(
+      expect.objectContaining({ code: 'too_long' }),
+    );
   });
 });

@@ -15,24 +15,48 @@ export interface Prompt {
 }
 
 /** Rows of different length as one prompt, padded on the left: pads are masked and positions do not count them. */
-export function padLeft(rows: readonly (readonly number[])[], padTokenId: number): { inputIds: Tensor; attentionMask: Tensor } {
+export function padLeft(
+  rows: readonly (readonly number[])[],
+  padTokenId: number,
+): { inputIds: Tensor; attentionMask: Tensor } {
   const length = Math.max(0, ...rows.map((row) => row.length));
   const shape = [rows.length, length];
-  const padded = (row: readonly number[], fill: number, values: readonly number[]) => [...Array<number>(length - row.length).fill(fill), ...values];
+  const padded = (row: readonly number[], fill: number, values: readonly number[]) => [
+    ...Array<number>(length - row.length).fill(fill),
+    ...values,
+  ];
   return {
-    inputIds: tensorOf('i64', shape, rows.flatMap((row) => padded(row, padTokenId, row))),
-    attentionMask: tensorOf('i64', shape, rows.flatMap((row) => padded(row, 0, row.map(() => 1)))),
+    inputIds: tensorOf(
+      'i64',
+      shape,
+      rows.flatMap((row) => padded(row, padTokenId, row)),
+    ),
+    attentionMask: tensorOf(
+      'i64',
+      shape,
+      rows.flatMap((row) =>
+        padded(
+          row,
+          0,
+          row.map(() => 1),
+        ),
+      ),
+    ),
   };
 }
 
 /** One row: the image tokens of `images` images, then text (which starts with <bos>). */
-export function promptRow({ imageTokens, imageTokenId }: Pick<ProgramMetadata, 'imageTokens' | 'imageTokenId'>, text: readonly number[], images = 1): number[] {
+export function promptRow(
+  { imageTokens, imageTokenId }: Pick<ProgramMetadata, 'imageTokens' | 'imageTokenId'>,
+  text: readonly number[],
+  images = 1,
+): number[] {
   return [...Array<number>(images * imageTokens).fill(imageTokenId), ...text];
 }
 
 /**
- * Position ids i64[B, last `count` of T]: the running count of tokens, from 1; padding gets 1. This is what Hugging Face
- * and transformers.js feed (spec B.3); only differences matter to rotary embeddings.
+ * Position ids i64[B, last `count` of T]: the running count of tokens, from 1; padding gets 1. This is what Hugging
+ * Face and transformers.js feed (spec B.3); only differences matter to rotary embeddings.
  */
 export function positionIds(attentionMask: Tensor, count = attentionMask.shape[1]!): Tensor {
   const [batch, length] = attentionMask.shape as readonly [number, number];
@@ -52,50 +76,84 @@ export function positionIds(attentionMask: Tensor, count = attentionMask.shape[1
 export function extendMask(attentionMask: Tensor, count: number): Tensor {
   const [batch, length] = attentionMask.shape as readonly [number, number];
   const data = new Float64Array(batch * (length + count)).fill(1);
-  for (let b = 0; b < batch; b++) data.set(attentionMask.data.subarray(b * length, (b + 1) * length), b * (length + count));
+  for (let b = 0; b < batch; b++)
+    data.set(attentionMask.data.subarray(b * length, (b + 1) * length), b * (length + count));
   return { dtype: 'i64', shape: [batch, length + count], data };
 }
 
 /** For each image token, in order: the row of inputs_embeds that it takes. */
 function imagePlaces({ inputIds, attentionMask, imageTokenId }: Prompt): number[] {
   const places: number[] = [];
-  for (let i = 0; i < inputIds.data.length; i++) if (inputIds.data[i] === imageTokenId && attentionMask.data[i] !== 0) places.push(i);
+  for (let i = 0; i < inputIds.data.length; i++)
+    if (inputIds.data[i] === imageTokenId && attentionMask.data[i] !== 0) places.push(i);
   return places;
 }
 
 /** @throws VerifyError when the parts of a prompt contradict each other or the model. */
 export function checkPrompt(prompt: Prompt, { imageTokens, imageSize, maxPositions }: ProgramMetadata): void {
   const { inputIds, attentionMask, pixelValues } = prompt;
-  if (inputIds.shape.length !== 2 || inputIds.shape.join() !== attentionMask.shape.join()) throw new VerifyError('bad_case', `input_ids [${inputIds.shape}] and attention_mask [${attentionMask.shape}] must be [batch, tokens]`);
+  if (inputIds.shape.length !== 2 || inputIds.shape.join() !== attentionMask.shape.join())
+    throw new VerifyError(
+      'bad_case',
+      `input_ids [${inputIds.shape}] and attention_mask [${attentionMask.shape}] must be [batch, tokens]`,
+    );
   const [images, channels, height, width] = pixelValues.shape;
   if (pixelValues.shape.length !== 4 || channels !== 3 || height !== imageSize || width !== imageSize)
-    throw new VerifyError('bad_case', `pixel_values [${pixelValues.shape}] must be [images, 3, ${imageSize}, ${imageSize}]`, 'resize the images to the size of the model');
+    throw new VerifyError(
+      'bad_case',
+      `pixel_values [${pixelValues.shape}] must be [images, 3, ${imageSize}, ${imageSize}]`,
+      'resize the images to the size of the model',
+    );
   const found = imagePlaces(prompt).length;
   if (found !== images! * imageTokens)
-    throw new VerifyError('bad_case', `${found} image tokens for ${images} images of ${imageTokens} each`, `put ${imageTokens} tokens ${prompt.imageTokenId} before the text for every image`);
-  if (inputIds.shape[1]! > maxPositions) throw new VerifyError('too_long', `${inputIds.shape[1]} tokens: the model has ${maxPositions} positions`, 'shorten the prompt');
+    throw new VerifyError(
+      'bad_case',
+      `${found} image tokens for ${images} images of ${imageTokens} each`,
+      `put ${imageTokens} tokens ${prompt.imageTokenId} before the text for every image`,
+    );
+  if (inputIds.shape[1]! > maxPositions)
+    throw new VerifyError(
+      'too_long',
+      `${inputIds.shape[1]} tokens: the model has ${maxPositions} positions`,
+      'shorten the prompt',
+    );
 }
 
-/** Rows of image features, in order, in the places of image tokens; they are not scaled (spec A.4). Returns a new tensor. */
+/**
+ * Rows of image features, in order, in the places of image tokens; they are not scaled (spec A.4). Returns a new
+ * tensor.
+ */
 export function mergeImageFeatures(embeddings: Tensor, features: Tensor, prompt: Prompt): Tensor {
   const width = embeddings.shape.at(-1)!;
-  if (features.shape.at(-1) !== width) throw new VerifyError('bad_output', `image features are ${features.shape.at(-1)} wide, embeddings ${width}`);
+  if (features.shape.at(-1) !== width)
+    throw new VerifyError('bad_output', `image features are ${features.shape.at(-1)} wide, embeddings ${width}`);
   const data = embeddings.data.slice();
-  imagePlaces(prompt).forEach((place, i) => data.set(features.data.subarray(i * width, (i + 1) * width), place * width));
+  imagePlaces(prompt).forEach((place, i) =>
+    data.set(features.data.subarray(i * width, (i + 1) * width), place * width),
+  );
   return { dtype: embeddings.dtype, shape: embeddings.shape, data };
 }
 
 /** One row of a batch as a prompt of its own, without padding. */
-export function promptMember(prompt: Prompt, row: number, { imageTokens }: Pick<ProgramMetadata, 'imageTokens'>): Prompt {
+export function promptMember(
+  prompt: Prompt,
+  row: number,
+  { imageTokens }: Pick<ProgramMetadata, 'imageTokens'>,
+): Prompt {
   const [, length] = prompt.inputIds.shape as readonly [number, number];
   const imagesBefore = imagePlaces(prompt).filter((place) => place < row * length).length / imageTokens;
   const images = imagePlaces(prompt).filter((place) => Math.floor(place / length) === row).length / imageTokens;
   const ids: number[] = [];
-  for (let t = row * length; t < (row + 1) * length; t++) if (prompt.attentionMask.data[t] !== 0) ids.push(prompt.inputIds.data[t]!);
+  for (let t = row * length; t < (row + 1) * length; t++)
+    if (prompt.attentionMask.data[t] !== 0) ids.push(prompt.inputIds.data[t]!);
   const { pixelValues } = prompt;
   const size = elementCount(pixelValues.shape.slice(1));
   return {
-    pixelValues: { dtype: pixelValues.dtype, shape: [images, ...pixelValues.shape.slice(1)], data: pixelValues.data.slice(imagesBefore * size, (imagesBefore + images) * size) },
+    pixelValues: {
+      dtype: pixelValues.dtype,
+      shape: [images, ...pixelValues.shape.slice(1)],
+      data: pixelValues.data.slice(imagesBefore * size, (imagesBefore + images) * size),
+    },
     ...padLeft([ids], 0),
     imageTokenId: prompt.imageTokenId,
   };

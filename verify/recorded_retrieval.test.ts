@@ -25,13 +25,27 @@ function recording(changes: Record<string, TensorData | undefined> = {}): Map<st
 
 test('pages have pictures, queries have none, and both are only read', async () => {
   const { cases, reference } = await readRecorded(recording(), undefined, 'transformers');
-  expect(cases.map(({ name, maxNewTokens, suffixIds, imageTokenId }) => ({ name, maxNewTokens, suffixIds, imageTokenId }))).toEqual(['recorded pages', 'recorded queries'].map((name) => ({ name, maxNewTokens: 0, suffixIds: undefined, imageTokenId: 9 })));
-  expect(cases.map(({ pixelValues }) => pixelValues.shape)).toEqual([[1, 3, 1, 1], [0, 3, 1, 1]]);
+  expect(
+    cases.map(({ name, maxNewTokens, suffixIds, imageTokenId }) => ({ name, maxNewTokens, suffixIds, imageTokenId })),
+  ).toEqual(
+    ['recorded pages', 'recorded queries'].map((name) => ({
+      name,
+      maxNewTokens: 0,
+      suffixIds: undefined,
+      imageTokenId: 9,
+    })),
+  );
+  expect(cases.map(({ pixelValues }) => pixelValues.shape)).toEqual([
+    [1, 3, 1, 1],
+    [0, 3, 1, 1],
+  ]);
   expect([...cases[1]!.attentionMask.data]).toEqual([0, 1, 1]);
   expect(reference.description).toBe('transformers');
   expect(Object.keys(reference.outcomes.get('recorded pages')!)).toEqual(['imageFeatures', 'prefillEmbeddings']);
   expect([...reference.outcomes.get('recorded queries')!.prefillEmbeddings!.data]).toEqual([0, 0, 1, 0, 0, 1]);
-  expect(reference.scores).toMatchObject([{ queries: 'recorded queries', pages: 'recorded pages', scores: { shape: [1, 1] } }]);
+  expect(reference.scores).toMatchObject([
+    { queries: 'recorded queries', pages: 'recorded pages', scores: { shape: [1, 1] } },
+  ]);
 });
 
 test('queries, scores and token types may be missing', async () => {
@@ -44,7 +58,11 @@ test.each([
   ['vectors of the queries are missing', { query_embeddings: undefined }, /no "query_embeddings"/],
   ['the mask of the pages is missing', { attention_mask: undefined }, /no "attention_mask"/],
   ['pages were read causally', { token_type_ids: data('i64', [1, 3], [0, 0, 1]) }, /"token_type_ids" is not all 0/],
-  ['queries were read causally', { query_token_type_ids: data('i64', [1, 3], [1, 1, 1]) }, /"query_token_type_ids" is not all 0/],
+  [
+    'queries were read causally',
+    { query_token_type_ids: data('i64', [1, 3], [1, 1, 1]) },
+    /"query_token_type_ids" is not all 0/,
+  ],
 ])('refuses it when %s', async (_, changes, message) => {
   await expect(readRecorded(recording(changes))).rejects.toThrow(message);
   await expect(readRecorded(recording(changes))).rejects.toMatchObject({ code: 'bad_recording' });

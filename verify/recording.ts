@@ -1,7 +1,9 @@
 import type { RecordedScores } from './retrieval.ts';
 import type { Outcome } from './run_case.ts';
 
-/** What another implementation made of cases, read from files: a reference that nothing here can share a mistake with. */
+/**
+ * What another implementation made of cases, read from files: a reference that nothing here can share a mistake with.
+ */
 export interface Recorded {
   readonly description: string;
   /** By the name of the case. */

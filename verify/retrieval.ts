@@ -22,9 +22,9 @@ export interface ComparedVectors {
 }
 
 /**
- * Late interaction (arXiv:2407.01449, ColPaliProcessor.score_retrieval): for every vector of a query its largest dot product
- * with one of a page, summed. Queries [Q, T, E] and pages [P, S, E] give f32[Q, P]. Padding is 0 and takes part as such:
- * in a query it adds nothing, in a page it is a vector that is orthogonal to all.
+ * Late interaction (arXiv:2407.01449, ColPaliProcessor.score_retrieval): for every vector of a query its largest dot
+ * product with one of a page, summed. Queries [Q, T, E] and pages [P, S, E] give f32[Q, P]. Padding is 0 and takes part
+ * as such: in a query it adds nothing, in a page it is a vector that is orthogonal to all.
  */
 export function maxSim(queries: Tensor, pages: Tensor): Tensor {
   const [queryRows, pageRows] = [rowsOf(queries), rowsOf(pages)];
@@ -50,14 +50,29 @@ export function maxSim(queries: Tensor, pages: Tensor): Tensor {
 }
 
 /** Scores of every case of queries with every case of pages, whether the reference is a runner or a recording. */
-export function checkScores(vectors: readonly ComparedVectors[], recorded: readonly RecordedScores[], { scores: bounds }: Tolerances): Check[] {
+export function checkScores(
+  vectors: readonly ComparedVectors[],
+  recorded: readonly RecordedScores[],
+  { scores: bounds }: Tolerances,
+): Check[] {
   const pages = vectors.filter(({ verifyCase }) => hasImages(verifyCase));
   const queries = vectors.filter(({ verifyCase }) => !hasImages(verifyCase));
   return queries.flatMap((query) =>
     pages.flatMap((page) => {
-      const known = recorded.find((r) => r.queries === query.verifyCase.name && r.pages === page.verifyCase.name)?.scores;
+      const known = recorded.find(
+        (r) => r.queries === query.verifyCase.name && r.pages === page.verifyCase.name,
+      )?.scores;
       const expected = known ?? scoresOf(query.reference, page.reference);
-      return expected ? [checkValues({ case: `${query.verifyCase.name} × ${page.verifyCase.name}`, output: 'MaxSim scores' }, scoresOf(query.candidate, page.candidate), expected, bounds)] : [];
+      return expected
+        ? [
+            checkValues(
+              { case: `${query.verifyCase.name} × ${page.verifyCase.name}`, output: 'MaxSim scores' },
+              scoresOf(query.candidate, page.candidate),
+              expected,
+              bounds,
+            ),
+          ]
+        : [];
     }),
   );
 }
@@ -68,15 +83,33 @@ function scoresOf(queries: Tensor | undefined, pages: Tensor | undefined): Tenso
 }
 
 /** What holds of ColPali's vectors whatever the reference says: of length 1 at tokens, 0 at padding. */
-export function checkLengths({ name, attentionMask }: VerifyCase, { prefillEmbeddings, suffixEmbeddings }: Outcome): Check[] {
+export function checkLengths(
+  { name, attentionMask }: VerifyCase,
+  { prefillEmbeddings, suffixEmbeddings }: Outcome,
+): Check[] {
   if (!prefillEmbeddings) return [];
   const isToken = Array.from(attentionMask.data, (m) => m !== 0);
   const lengths = lengthsOf(prefillEmbeddings);
   const tokens = [...lengths.filter((_, i) => isToken[i]), ...(suffixEmbeddings ? lengthsOf(suffixEmbeddings) : [])];
   const padding = lengths.filter((_, i) => !isToken[i]);
-  const checks = [checkOf({ case: name, output: 'embeddings have length 1' }, { maxAbs: largest(tokens.map((length) => length - 1)) }, [TOKEN_LENGTH])];
+  const checks = [
+    checkOf(
+      { case: name, output: 'embeddings have length 1' },
+      { maxAbs: largest(tokens.map((length) => length - 1)) },
+      [TOKEN_LENGTH],
+    ),
+  ];
   if (padding.length === 0) return checks;
-  return [...checks, checkOf({ case: name, output: 'embeddings of padding are 0' }, { maxAbs: largest(padding) }, [{ metric: 'maxAbs', atMost: 0, reason: 'a product with the mask’s 0 is exact; anything else would be found by queries' }])];
+  return [
+    ...checks,
+    checkOf({ case: name, output: 'embeddings of padding are 0' }, { maxAbs: largest(padding) }, [
+      {
+        metric: 'maxAbs',
+        atMost: 0,
+        reason: 'a product with the mask’s 0 is exact; anything else would be found by queries',
+      },
+    ]),
+  ];
 }
 
 function lengthsOf(vectors: Tensor): number[] {

@@ -33,10 +33,19 @@ export function lastPositions(tensor: Tensor, count: number): Tensor {
 }
 
 /** Positions [begin, end) of a tensor [batch, positions, width]. */
-export function slicePositions(tensor: Tensor, begin: number, end: number, shape = [tensor.shape[0]!, end - begin, tensor.shape[2]!]): Tensor {
+export function slicePositions(
+  tensor: Tensor,
+  begin: number,
+  end: number,
+  shape = [tensor.shape[0]!, end - begin, tensor.shape[2]!],
+): Tensor {
   const [batch, positions, width] = tensor.shape as readonly [number, number, number];
   const data = tensor.data.slice(0, batch * (end - begin) * width);
-  for (let b = 0; b < batch; b++) data.set(tensor.data.subarray((b * positions + begin) * width, (b * positions + end) * width), b * (end - begin) * width);
+  for (let b = 0; b < batch; b++)
+    data.set(
+      tensor.data.subarray((b * positions + begin) * width, (b * positions + end) * width),
+      b * (end - begin) * width,
+    );
   return { dtype: tensor.dtype, shape, data };
 }
 
@@ -58,7 +67,11 @@ export function joinPositions(parts: readonly Tensor[]): Tensor {
 /** One member of the batch of a tensor [batch, ...]. */
 export function batchMember(tensor: Tensor, index: number): Tensor {
   const size = tensor.data.length / tensor.shape[0]!;
-  return { dtype: tensor.dtype, shape: [1, ...tensor.shape.slice(1)], data: tensor.data.slice(index * size, (index + 1) * size) };
+  return {
+    dtype: tensor.dtype,
+    shape: [1, ...tensor.shape.slice(1)],
+    data: tensor.data.slice(index * size, (index + 1) * size),
+  };
 }
 
 /** Indices along each axis of the element at a flat offset. */

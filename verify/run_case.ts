@@ -45,12 +45,19 @@ export interface RunCaseOptions {
 }
 
 /** Runs a case. @throws VerifyError when the case does not fit the model. */
-export async function runCase(model: Model, verifyCase: VerifyCase, { stages = {}, follow }: RunCaseOptions = {}): Promise<Outcome> {
+export async function runCase(
+  model: Model,
+  verifyCase: VerifyCase,
+  { stages = {}, follow }: RunCaseOptions = {},
+): Promise<Outcome> {
   const { suffixIds, maxNewTokens, logitsToKeep } = verifyCase;
   const images = await encodeImages(model, verifyCase.pixelValues, stages['vision_encoder']);
   const decoderStages = stages['decoder'] ?? [];
   const prompt = await prefill(model, verifyCase, images.features, { logitsToKeep, stages: decoderStages });
-  const suffix = suffixIds && suffixIds.shape[1]! > 0 ? await extend(model, prompt.state, suffixIds, { stages: decoderStages }) : undefined;
+  const suffix =
+    suffixIds && suffixIds.shape[1]! > 0
+      ? await extend(model, prompt.state, suffixIds, { stages: decoderStages })
+      : undefined;
   return {
     ...(hasImages(verifyCase) && { imageFeatures: images.features }),
     prefillLogits: prompt.logits,
@@ -62,7 +69,12 @@ export async function runCase(model: Model, verifyCase: VerifyCase, { stages = {
   };
 }
 
-async function greedySteps(model: Model, prompt: Step, steps: number, follow?: readonly (readonly number[])[]): Promise<Greedy> {
+async function greedySteps(
+  model: Model,
+  prompt: Step,
+  steps: number,
+  follow?: readonly (readonly number[])[],
+): Promise<Greedy> {
   const batch = prompt.logits.shape[0]!;
   const tokens = Array.from({ length: batch }, (): number[] => []);
   const choices = Array.from({ length: batch }, (): Choice[] => []);
@@ -78,7 +90,16 @@ async function greedySteps(model: Model, prompt: Step, steps: number, follow?: r
       tokens[row]!.push(follow?.[row]?.[step] ?? choice.token);
     }
     if (step + 1 === steps) break;
-    const result = await extend(model, state, tensorOf('i64', [batch, 1], tokens.map((row) => row[step]!)), { logitsToKeep: 1 });
+    const result = await extend(
+      model,
+      state,
+      tensorOf(
+        'i64',
+        [batch, 1],
+        tokens.map((row) => row[step]!),
+      ),
+      { logitsToKeep: 1 },
+    );
     [state, next] = [result.state, result.logits];
   }
   return { tokens, logits: joinPositions(logits), choices };

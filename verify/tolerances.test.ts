@@ -30,40 +30,69 @@ test('a tie is 1e-3 in f32, and two units of the logit in f16', () => {
   expect(TOLERANCES.fp16(tiny).tieMargin(0.01)).toBe(1e-3);
 });
 
-test.each(['fp32', 'fp16', 'bf16', 'int8', 'int4', 'q4f16'] as const)('%s: every output refuses what is not finite, and every bound says why', (precision) => {
-  const { imageFeatures, logits, embeddings, scores, stage, quality } = TOLERANCES[precision](gemma2b);
-  const against = quality?.('none').bounds ?? [];
-  for (const bounds of [imageFeatures, logits, embeddings, scores, ...(quality ? [against] : [])]) expect(bounds.find(({ metric }) => metric === 'nonFinite')?.atMost).toBe(0);
-  for (const { reason, atMost, atLeast } of [...imageFeatures, ...logits, ...embeddings, ...scores, ...against, TOKEN_LENGTH, stage]) {
-    expect(reason.length).toBeGreaterThan(12);
-    expect(atMost === undefined).not.toBe(atLeast === undefined);
-  }
-});
+test.each(['fp32', 'fp16', 'bf16', 'int8', 'int4', 'q4f16'] as const)(
+  '%s: every output refuses what is not finite, and every bound says why',
+  (precision) => {
+    const { imageFeatures, logits, embeddings, scores, stage, quality } = TOLERANCES[precision](gemma2b);
+    const against = quality?.('none').bounds ?? [];
+    for (const bounds of [imageFeatures, logits, embeddings, scores, ...(quality ? [against] : [])])
+      expect(bounds.find(({ metric }) => metric === 'nonFinite')?.atMost).toBe(0);
+    for (const { reason, atMost, atLeast } of [
+      ...imageFeatures,
+      ...logits,
+      ...embeddings,
+      ...scores,
+      ...against,
+      TOKEN_LENGTH,
+      stage,
+    ]) {
+      expect(reason.length).toBeGreaterThan(12);
+      expect(atMost === undefined).not.toBe(atLeast === undefined);
+    }
+  },
+);
 
 test('rounded activations loosen what codes compute, within bounds that say why, and nothing else', () => {
-  for (const precision of ['fp32', 'fp16', 'bf16'] as const) expect(JSON.stringify(tolerancesOf(precision, tiny, { roundedActivations: true }))).toBe(JSON.stringify(tolerancesOf(precision, tiny)));
+  for (const precision of ['fp32', 'fp16', 'bf16'] as const)
+    expect(JSON.stringify(tolerancesOf(precision, tiny, { roundedActivations: true }))).toBe(
+      JSON.stringify(tolerancesOf(precision, tiny)),
+    );
   for (const precision of ['int8', 'int4', 'q4f16'] as const) {
-    const [exact, { imageFeatures, logits, embeddings, scores, stage, quality }] = [tolerancesOf(precision, tiny), tolerancesOf(precision, tiny, { roundedActivations: true })];
+    const [exact, { imageFeatures, logits, embeddings, scores, stage, quality }] = [
+      tolerancesOf(precision, tiny),
+      tolerancesOf(precision, tiny, { roundedActivations: true }),
+    ];
     const l2 = (bounds: readonly Bound[]) => bounds.find(({ metric }) => metric === 'relativeL2')!.atMost!;
     expect(l2(logits)).toBeGreaterThan(l2(exact.logits));
-    for (const bounds of [imageFeatures, logits, embeddings, scores]) expect(bounds.find(({ metric }) => metric === 'nonFinite')?.atMost).toBe(0);
-    for (const { reason } of [...imageFeatures, ...logits, ...embeddings, ...scores, stage]) expect(reason.length).toBeGreaterThan(12);
+    for (const bounds of [imageFeatures, logits, embeddings, scores])
+      expect(bounds.find(({ metric }) => metric === 'nonFinite')?.atMost).toBe(0);
+    for (const { reason } of [...imageFeatures, ...logits, ...embeddings, ...scores, stage])
+      expect(reason.length).toBeGreaterThan(12);
     expect(quality!('none').bounds).toEqual(exact.quality!('none').bounds);
   }
 });
 
-test.each(['fp32', 'fp16'] as const)('%s: a retriever’s logits are held to values, not to the greedy token', (precision) => {
-  const metrics = (retrievalWidth?: number) => tolerancesOf(precision, { ...tiny, retrievalWidth }).logits.map(({ metric }) => metric);
-  expect(metrics()).toContain('sameTop1');
-  expect(metrics(128)).toEqual(metrics().filter((metric) => metric !== 'sameTop1'));
-  expect(metrics(128)).toContain('relativeL2');
-});
+test.each(['fp32', 'fp16'] as const)(
+  '%s: a retriever’s logits are held to values, not to the greedy token',
+  (precision) => {
+    const metrics = (retrievalWidth?: number) =>
+      tolerancesOf(precision, { ...tiny, retrievalWidth }).logits.map(({ metric }) => metric);
+    expect(metrics()).toContain('sameTop1');
+    expect(metrics(128)).toEqual(metrics().filter((metric) => metric !== 'sameTop1'));
+    expect(metrics(128)).toContain('relativeL2');
+  },
+);
 
 test('the absolute bound of f32 logits follows their size, and nothing else does', () => {
   const place = { case: 'x', output: 'logits' };
   const at = (largest: number, gap: number) => {
-    const [reference, candidate] = [[largest, 1, -2], [largest + gap, 1, -2]].map((values): Tensor => ({ dtype: 'f32', shape: [1, 3], data: Float64Array.from(values) }));
-    return checkLogits(place, candidate, reference!, TOLERANCES.fp32(tiny), { columns: 3 }).bounds.find(({ metric }) => metric === 'maxAbs')!;
+    const [reference, candidate] = [
+      [largest, 1, -2],
+      [largest + gap, 1, -2],
+    ].map((values): Tensor => ({ dtype: 'f32', shape: [1, 3], data: Float64Array.from(values) }));
+    return checkLogits(place, candidate, reference!, TOLERANCES.fp32(tiny), { columns: 3 }).bounds.find(
+      ({ metric }) => metric === 'maxAbs',
+    )!;
   };
   expect(at(5, 9e-5)).toMatchObject({ atMost: 1e-4, passed: true });
   expect(at(5, 1.1e-4).passed).toBe(false);

@@ -4,7 +4,9 @@ import type { Agreement, Difference } from './metrics.ts';
 /** Precisions that bundles come in. Each must have its row in TOLERANCES. */
 export type Precision = 'fp32' | 'fp16' | 'bf16' | 'int8' | 'int4' | 'q4f16';
 
-export type MetricName = keyof Pick<Difference, 'maxAbs' | 'relativeL2' | 'cosine' | 'nonFinite'> | keyof Pick<Agreement, 'meanKld' | 'kld99' | 'maxKld' | 'sameTop1'>;
+export type MetricName =
+  | keyof Pick<Difference, 'maxAbs' | 'relativeL2' | 'cosine' | 'nonFinite'>
+  | keyof Pick<Agreement, 'meanKld' | 'kld99' | 'maxKld' | 'sameTop1'>;
 
 /** One line of the verdict: the metric, the limit, and why it is there. */
 export interface Bound {
@@ -25,9 +27,9 @@ export interface Tolerances {
   /** For MaxSim scores. */
   readonly scores: readonly Bound[];
   /**
-   * For logits against the original, all cases pooled, where the reference is the quantized program: what the codes may cost.
-   * They are far wider than the bounds on the reference, which hold what computes the codes to them. Absent when the reference
-   * is the original.
+   * For logits against the original, all cases pooled, where the reference is the quantized program: what the codes may
+   * cost. They are far wider than the bounds on the reference, which hold what computes the codes to them. Absent when
+   * the reference is the original.
    */
   readonly quality?: (help: Help) => Quality;
   /** Relative L2 from which a stage counts as diverging. */
@@ -48,7 +50,11 @@ export interface Quality {
 
 type Sizes = Pick<ProgramMetadata, 'layers' | 'hiddenSize'>;
 
-const FINITE: Bound = { metric: 'nonFinite', atMost: 0, reason: 'a value that is not finite where the original has one is a failure, whatever the others are' };
+const FINITE: Bound = {
+  metric: 'nonFinite',
+  atMost: 0,
+  reason: 'a value that is not finite where the original has one is a failure, whatever the others are',
+};
 
 /** Sizes of the model whose f32 reference implementations were compared: 3 layers of width 64. */
 const TINY = 3 * 64;
@@ -56,14 +62,17 @@ const TINY = 3 * 64;
 /**
  * Two exact-in-theory f32 implementations differ by rounding only. Errors of independent roundings add up like a random
  * walk over the layers of the residual stream and over the terms of a sum, so the bound grows with √(layers · width):
- * 1e-4 at 3 × 64, where Flax and PyTorch are 5e-6 to 5e-5 apart on logits near 40; it reaches the ceiling of 1e-3 before
- * 18 × 2048, the size of a 3B model.
+ * 1e-4 at 3 × 64, where Flax and PyTorch are 5e-6 to 5e-5 apart on logits near 40; it reaches the ceiling of 1e-3
+ * before 18 × 2048, the size of a 3B model.
  */
 export function f32MaxAbs({ layers, hiddenSize }: Sizes): number {
   return Math.min(1e-3, 1e-4 * Math.max(1, Math.sqrt((layers * hiddenSize) / TINY)));
 }
 
-/** ColPali's vectors are divided by their length in f32, whatever the precision of the rest: 128 squares, a root and a division of f32 err by about 1e-6 at most. */
+/**
+ * ColPali's vectors are divided by their length in f32, whatever the precision of the rest: 128 squares, a root and a
+ * division of f32 err by about 1e-6 at most.
+ */
 export const TOKEN_LENGTH: Bound = { metric: 'maxAbs', atMost: 1e-5, reason: 'the vector of a token has length 1' };
 
 /** One unit in the last place of binary16 at this magnitude. */
@@ -72,16 +81,25 @@ export function f16Ulp(x: number): number {
 }
 
 /**
- * The bounds for a model, whose kernels may round activations to 8 bits before products by codes. A retriever's logits are compared as values only: training left the head of its backbone behind, so
- * no token leads by much, and nobody takes the one that leads.
+ * The bounds for a model, whose kernels may round activations to 8 bits before products by codes. A retriever's logits
+ * are compared as values only: training left the head of its backbone behind, so no token leads by much, and nobody
+ * takes the one that leads.
  */
-export function tolerancesOf(precision: Precision, metadata: Pick<ProgramMetadata, 'layers' | 'hiddenSize' | 'retrievalWidth'>, { roundedActivations = false }: { readonly roundedActivations?: boolean } = {}): Tolerances {
+export function tolerancesOf(
+  precision: Precision,
+  metadata: Pick<ProgramMetadata, 'layers' | 'hiddenSize' | 'retrievalWidth'>,
+  { roundedActivations = false }: { readonly roundedActivations?: boolean } = {},
+): Tolerances {
   const computed = TOLERANCES[precision](metadata);
   const tolerances = roundedActivations && computed.quality ? { ...rounded(), quality: computed.quality } : computed;
   if (metadata.retrievalWidth === undefined) return tolerances;
   const values = (bounds: readonly Bound[]) => bounds.filter(({ metric }) => metric !== 'sameTop1');
   const { logits, quality } = tolerances;
-  return { ...tolerances, logits: values(logits), ...(quality && { quality: (help: Help) => ({ ...quality(help), bounds: values(quality(help).bounds) }) }) };
+  return {
+    ...tolerances,
+    logits: values(logits),
+    ...(quality && { quality: (help: Help) => ({ ...quality(help), bounds: values(quality(help).bounds) }) }),
+  };
 }
 
 /** Arithmetic in f32. */
@@ -90,7 +108,12 @@ function f32(sizes: Sizes): Tolerances {
     imageFeatures: [
       FINITE,
       { metric: 'maxAbs', atMost: f32MaxAbs(sizes), reason: 'rounding of f32 over the layers; see f32MaxAbs' },
-      { metric: 'relativeL2', atMost: 1e-5, reason: '84 units of f32; a tenth of what exact instead of tanh gelu does, the smallest fault with ordinary inputs; a sound tiny model is at 1e-6' },
+      {
+        metric: 'relativeL2',
+        atMost: 1e-5,
+        reason:
+          '84 units of f32; a tenth of what exact instead of tanh gelu does, the smallest fault with ordinary inputs; a sound tiny model is at 1e-6',
+      },
     ],
     logits: [
       FINITE,
@@ -98,17 +121,33 @@ function f32(sizes: Sizes): Tolerances {
         metric: 'maxAbs',
         atMost: f32MaxAbs(sizes),
         ofLargest: 1e-5,
-        reason: 'rounding of f32 over the layers; see f32MaxAbs. It grows with the logits: PyTorch is 1.1e-4 to 2.5e-4 from float64, and from itself with a cache, on logits to 54 (pg2-28b-tiny); the share is the bound on relative L2',
+        reason:
+          'rounding of f32 over the layers; see f32MaxAbs. It grows with the logits: PyTorch is 1.1e-4 to 2.5e-4 from float64, and from itself with a cache, on logits to 54 (pg2-28b-tiny); the share is the bound on relative L2',
       },
       { metric: 'relativeL2', atMost: 1e-5, reason: 'logits of a small model may all lie below the absolute bound' },
       { metric: 'sameTop1', atLeast: 1, reason: 'f32 must choose the same tokens off ties' },
     ],
     embeddings: [
       FINITE,
-      { metric: 'maxAbs', atMost: f32MaxAbs(sizes) / 10, reason: 'as for logits; but vectors of length 1 have no element above 1, where logits reach 40' },
-      { metric: 'relativeL2', atMost: 1e-5, reason: 'as for logits; of vectors of length 1 it is their rms distance, in radians' },
+      {
+        metric: 'maxAbs',
+        atMost: f32MaxAbs(sizes) / 10,
+        reason: 'as for logits; but vectors of length 1 have no element above 1, where logits reach 40',
+      },
+      {
+        metric: 'relativeL2',
+        atMost: 1e-5,
+        reason: 'as for logits; of vectors of length 1 it is their rms distance, in radians',
+      },
     ],
-    scores: [FINITE, { metric: 'relativeL2', atMost: 1e-5, reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of' }],
+    scores: [
+      FINITE,
+      {
+        metric: 'relativeL2',
+        atMost: 1e-5,
+        reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of',
+      },
+    ],
     stage: { metric: 'relativeL2', atMost: 1e-5, reason: 'as for the outputs: stages lead up to them' },
     tieMargin: () => 1e-3,
   };
@@ -122,25 +161,51 @@ function f16(): Tolerances {
       {
         metric: 'relativeL2',
         atMost: 5e-3,
-        reason: 'a rounding to 11 bits errs by about 2e-4 (rms); √(27 layers · 4 products in a row) of them give 2e-3, doubled for outliers; tiny models are at 1e-3',
+        reason:
+          'a rounding to 11 bits errs by about 2e-4 (rms); √(27 layers · 4 products in a row) of them give 2e-3, doubled for outliers; tiny models are at 1e-3',
       },
-      { metric: 'cosine', atLeast: 0.9999, reason: 'the direction must stay where the bound on relative L2 allows a uniform scale' },
+      {
+        metric: 'cosine',
+        atLeast: 0.9999,
+        reason: 'the direction must stay where the bound on relative L2 allows a uniform scale',
+      },
     ],
     logits: [
       FINITE,
-      { metric: 'meanKld', atMost: 1e-4, reason: 'llama.cpp’s published fp16 of Llama 3 8B has 2.5e-5; four times that' },
+      {
+        metric: 'meanKld',
+        atMost: 1e-4,
+        reason: 'llama.cpp’s published fp16 of Llama 3 8B has 2.5e-5; four times that',
+      },
       { metric: 'sameTop1', atLeast: 0.995, reason: 'llama.cpp’s published fp16 of Llama 3 8B, off ties' },
-      { metric: 'relativeL2', atMost: 1e-2, reason: 'a divergence blind to a shift of all logits must not hide one; twice the image features’ bound, which the decoder starts from' },
+      {
+        metric: 'relativeL2',
+        atMost: 1e-2,
+        reason:
+          'a divergence blind to a shift of all logits must not hide one; twice the image features’ bound, which the decoder starts from',
+      },
     ],
     embeddings: [
       FINITE,
-      { metric: 'relativeL2', atMost: 1e-2, reason: 'as for logits; of vectors of length 1 it is their rms distance, in radians' },
+      {
+        metric: 'relativeL2',
+        atMost: 1e-2,
+        reason: 'as for logits; of vectors of length 1 it is their rms distance, in radians',
+      },
       { metric: 'maxAbs', atMost: 2e-2, reason: 'one vector that is off must not hide among many that are not' },
     ],
-    scores: [FINITE, { metric: 'relativeL2', atMost: 1e-2, reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of' }],
+    scores: [
+      FINITE,
+      {
+        metric: 'relativeL2',
+        atMost: 1e-2,
+        reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of',
+      },
+    ],
     stage: { metric: 'relativeL2', atMost: 1e-2, reason: 'as for logits' },
-    // The head's result is itself rounded to f16: two logits closer than one unit may become equal or swap by that alone, and
-    // the rounding of the head's input is as large again. A fixed 1e-3 would be under a tenth of a unit at logits of 16.
+    // The head's result is itself rounded to f16: two logits closer than one unit may become equal or swap by that
+    // alone, and the rounding of the head's input is as large again. A fixed 1e-3 would be under a tenth of a unit at
+    // logits of 16.
     tieMargin: (logit) => Math.max(1e-3, 2 * f16Ulp(logit)),
   };
 }
@@ -151,25 +216,48 @@ function bf16(): Tolerances {
     imageFeatures: [
       FINITE,
       { metric: 'relativeL2', atMost: 4e-2, reason: '8 times the bound of f16, as its unit is' },
-      { metric: 'cosine', atLeast: 0.999, reason: '1 - cosine is half the square of the relative error: 8e-4 at its bound' },
+      {
+        metric: 'cosine',
+        atLeast: 0.999,
+        reason: '1 - cosine is half the square of the relative error: 8e-4 at its bound',
+      },
     ],
     logits: [
       FINITE,
-      { metric: 'meanKld', atMost: 2e-3, reason: 'the divergence grows with the square of the error: 64 times the 2.5e-5 of f16 (llama.cpp, Llama 3 8B) is 1.6e-3' },
+      {
+        metric: 'meanKld',
+        atMost: 2e-3,
+        reason:
+          'the divergence grows with the square of the error: 64 times the 2.5e-5 of f16 (llama.cpp, Llama 3 8B) is 1.6e-3',
+      },
       { metric: 'sameTop1', atLeast: 0.975, reason: 'as for int8, whose divergence is as large' },
       { metric: 'relativeL2', atMost: 8e-2, reason: '8 times the bound of f16' },
     ],
-    embeddings: [FINITE, { metric: 'relativeL2', atMost: 8e-2, reason: 'as for logits; of vectors of length 1 it is their rms distance, in radians' }],
-    scores: [FINITE, { metric: 'relativeL2', atMost: 8e-2, reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of' }],
+    embeddings: [
+      FINITE,
+      {
+        metric: 'relativeL2',
+        atMost: 8e-2,
+        reason: 'as for logits; of vectors of length 1 it is their rms distance, in radians',
+      },
+    ],
+    scores: [
+      FINITE,
+      {
+        metric: 'relativeL2',
+        atMost: 8e-2,
+        reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of',
+      },
+    ],
     stage: { metric: 'relativeL2', atMost: 8e-2, reason: 'as for logits' },
     tieMargin: (logit) => Math.max(1e-3, 16 * f16Ulp(logit)),
   };
 }
 
 /**
- * Products by codes of activations that are rounded to signed bytes, with a scale for 32 of them. The largest of 32 normal numbers is 2.1 times
- * their rms, a step of it 1/127 and the rms error of rounding 1/√12 of that: 0.5 % a product, where bf16 errs by 0.1 % in every op.
- * What the codes cost is bounded apart (`quality`), and no wider for it.
+ * Products by codes of activations that are rounded to signed bytes, with a scale for 32 of them. The largest of 32
+ * normal numbers is 2.1 times their rms, a step of it 1/127 and the rms error of rounding 1/√12 of that: 0.5 % a
+ * product, where bf16 errs by 0.1 % in every op. What the codes cost is bounded apart (`quality`), and no wider for it.
  */
 function rounded(): Tolerances {
   const meanKld = 2e-3;
@@ -177,44 +265,92 @@ function rounded(): Tolerances {
   return {
     imageFeatures: [
       FINITE,
-      { metric: 'relativeL2', atMost: 5e-2, reason: '0.5 % a product: √(27 layers · 4 products in a row) of them are 5 %; a tiny model is at 1.4 %' },
-      { metric: 'cosine', atLeast: 0.998, reason: '1 - cosine is half the square of the relative error: 1.3e-3 at its bound' },
+      {
+        metric: 'relativeL2',
+        atMost: 5e-2,
+        reason: '0.5 % a product: √(27 layers · 4 products in a row) of them are 5 %; a tiny model is at 1.4 %',
+      },
+      {
+        metric: 'cosine',
+        atLeast: 0.998,
+        reason: '1 - cosine is half the square of the relative error: 1.3e-3 at its bound',
+      },
     ],
     logits: [
       FINITE,
-      { metric: 'meanKld', atMost: meanKld, reason: 'no more than codes of 8 bits may cost (llama.cpp’s published q8_0 of Llama 3 8B: 1.4e-3); tiny models are at 4e-4' },
+      {
+        metric: 'meanKld',
+        atMost: meanKld,
+        reason:
+          'no more than codes of 8 bits may cost (llama.cpp’s published q8_0 of Llama 3 8B: 1.4e-3); tiny models are at 4e-4',
+      },
       { metric: 'sameTop1', atLeast: 0.975, reason: 'as for int8, whose divergence is as large' },
-      { metric: 'relativeL2', atMost: relativeL2, reason: 'the image features’ bound and as much again for the decoder, added as independent errors; tiny models are at 2.8 %' },
+      {
+        metric: 'relativeL2',
+        atMost: relativeL2,
+        reason:
+          'the image features’ bound and as much again for the decoder, added as independent errors; tiny models are at 2.8 %',
+      },
     ],
-    embeddings: [FINITE, { metric: 'relativeL2', atMost: relativeL2, reason: 'as for logits; of vectors of length 1 it is their rms distance, in radians' }],
-    scores: [FINITE, { metric: 'relativeL2', atMost: relativeL2, reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of' }],
+    embeddings: [
+      FINITE,
+      {
+        metric: 'relativeL2',
+        atMost: relativeL2,
+        reason: 'as for logits; of vectors of length 1 it is their rms distance, in radians',
+      },
+    ],
+    scores: [
+      FINITE,
+      {
+        metric: 'relativeL2',
+        atMost: relativeL2,
+        reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of',
+      },
+    ],
     stage: { metric: 'relativeL2', atMost: relativeL2, reason: 'as for logits' },
     tieMargin: () => 2 * Math.sqrt(meanKld),
   };
 }
 
 /**
- * Noise of standard deviation σ on each logit makes a divergence of about σ² / 2 (half the variance under the original's
- * distribution), and errors by √2 σ = 2 √divergence in the lead of one token over another. Cases of random tokens leave any model
- * undecided: int8 changes a tenth of the top tokens of one at a divergence of 8e-5, all within a lead of 0.05.
+ * Noise of standard deviation σ on each logit makes a divergence of about σ² / 2 (half the variance under the
+ * original's distribution), and errors by √2 σ = 2 √divergence in the lead of one token over another. Cases of random
+ * tokens leave any model undecided: int8 changes a tenth of the top tokens of one at a divergence of 8e-5, all within a
+ * lead of 0.05.
  */
 function qualityOf(meanKld: number, kldReason: string, sameTop1: number, top1Reason: string): Quality {
   return {
-    bounds: [FINITE, { metric: 'meanKld', atMost: meanKld, reason: kldReason }, { metric: 'sameTop1', atLeast: sameTop1, reason: top1Reason }],
+    bounds: [
+      FINITE,
+      { metric: 'meanKld', atMost: meanKld, reason: kldReason },
+      { metric: 'sameTop1', atLeast: sameTop1, reason: top1Reason },
+    ],
     tieMargin: () => 2 * Math.sqrt(meanKld),
   };
 }
 
 /** Codes of 8 bits. */
 function int8Quality(): Quality {
-  return qualityOf(2e-3, 'llama.cpp’s published q8_0 of Llama 3 8B, blocks of 32 too, has 1.4e-3', 0.975, 'llama.cpp’s published q8_0 of Llama 3 8B, off ties');
+  return qualityOf(
+    2e-3,
+    'llama.cpp’s published q8_0 of Llama 3 8B, blocks of 32 too, has 1.4e-3',
+    0.975,
+    'llama.cpp’s published q8_0 of Llama 3 8B, off ties',
+  );
 }
 
 /** Codes of 4 bits in blocks of 32. */
 function int4Quality(help: Help): Quality {
   const assisted = help !== 'none';
-  const kldReason = 'llama.cpp’s published q4_K_M of Llama 3 8B, mixed and without data, has 0.0313: more bits for some weights or calibration must do better, codes of the weights alone may be a little worse';
-  return qualityOf(assisted ? 0.03 : 0.04, kldReason, assisted ? 0.93 : 0.92, 'llama.cpp’s published q4_K_M of Llama 3 8B, off ties');
+  const kldReason =
+    'llama.cpp’s published q4_K_M of Llama 3 8B, mixed and without data, has 0.0313: more bits for some weights or calibration must do better, codes of the weights alone may be a little worse';
+  return qualityOf(
+    assisted ? 0.03 : 0.04,
+    kldReason,
+    assisted ? 0.93 : 0.92,
+    'llama.cpp’s published q4_K_M of Llama 3 8B, off ties',
+  );
 }
 
 export const TOLERANCES: { readonly [P in Precision]: (sizes: Sizes) => Tolerances } = {

@@ -6,11 +6,20 @@ import { reportJson, reportText } from './report.ts';
 import { countingMetadata as metadata, countingModel } from './testing/counting_runner.ts';
 import { verifyProgram, type VerifyOptions, type VerifyReport } from './verify.ts';
 
-// The counting model sees neither ahead nor images: its invariants are another test's subject (converter/mutations.test.ts).
+// The counting model sees neither ahead nor images: its invariants are another test's subject
+// (converter/mutations.test.ts).
 const cases = syntheticCases(metadata);
 
 function verify(candidate: Runner, options: Partial<VerifyOptions> = {}): Promise<VerifyReport> {
-  return verifyProgram({ candidate, reference: countingModel().runner, metadata, cases, precision: 'fp32', invariants: false, ...options });
+  return verifyProgram({
+    candidate,
+    reference: countingModel().runner,
+    metadata,
+    cases,
+    precision: 'fp32',
+    invariants: false,
+    ...options,
+  });
 }
 
 /** The counting model with its decoder's logits changed. */
@@ -26,12 +35,26 @@ function withLogits(change: (logits: Tensor, inputs: Readonly<Record<string, Ten
   };
 }
 
-const failedOutputs = (report: VerifyReport) => [...new Set(report.checks.filter(({ passed }) => !passed).map(({ output }) => output))];
+const failedOutputs = (report: VerifyReport) => [
+  ...new Set(report.checks.filter(({ passed }) => !passed).map(({ output }) => output)),
+];
 
 test('a model passes against itself', async () => {
   const report = await verify(countingModel().runner);
-  expect(report).toMatchObject({ passed: true, candidate: 'counting', reference: 'counting', precision: 'fp32', greedyDifferences: [] });
-  expect(report.checks.map((c) => `${c.case}: ${c.output}`)).toEqual(cases.flatMap(({ name }) => ['image_features', 'prefill logits', 'suffix logits', 'greedy logits', 'greedy tokens'].map((output) => `${name}: ${output}`)));
+  expect(report).toMatchObject({
+    passed: true,
+    candidate: 'counting',
+    reference: 'counting',
+    precision: 'fp32',
+    greedyDifferences: [],
+  });
+  expect(report.checks.map((c) => `${c.case}: ${c.output}`)).toEqual(
+    cases.flatMap(({ name }) =>
+      ['image_features', 'prefill logits', 'suffix logits', 'greedy logits', 'greedy tokens'].map(
+        (output) => `${name}: ${output}`,
+      ),
+    ),
+  );
   expect(reportText(report)).toContain('verification passed: 10 of 10 checks');
 });
 
@@ -41,10 +64,12 @@ test('columns beyond the vocabulary do not count', async () => {
 });
 
 test('logits at padding do not count, and at tokens they do', async () => {
-  const spoil = (wanted: number) => withLogits(({ data }, inputs) => {
-    const mask = inputs['attention_mask']!;
-    if (mask.shape[0] === 2 && inputs['past_key_values.0.key']!.shape[2] === 0) mask.data.forEach((m, i) => m === wanted && (data[i * 12] = Number.NaN));
-  });
+  const spoil = (wanted: number) =>
+    withLogits(({ data }, inputs) => {
+      const mask = inputs['attention_mask']!;
+      if (mask.shape[0] === 2 && inputs['past_key_values.0.key']!.shape[2] === 0)
+        mask.data.forEach((m, i) => m === wanted && (data[i * 12] = Number.NaN));
+    });
   expect((await verify(spoil(0))).passed).toBe(true);
   expect(failedOutputs(await verify(spoil(1)))).toContain('prefill logits');
 });
@@ -61,13 +86,16 @@ test('one NaN in one logit of the suffix fails, and says where', async () => {
 });
 
 describe('greedy tokens', () => {
-  const lead = (margin: number) => (swap: boolean): Runner => withLogits(({ data }) => {
-    for (let row = 0; row < data.length; row += 12) {
-      const top = data.subarray(row, row + 10).indexOf(Math.max(...data.subarray(row, row + 10)));
-      data[row + ((top + 3) % 10)] = data[row + top]! - margin;
-      if (swap) data[row + ((top + 3) % 10)] = data[row + top]! + margin / 16;
-    }
-  });
+  const lead =
+    (margin: number) =>
+    (swap: boolean): Runner =>
+      withLogits(({ data }) => {
+        for (let row = 0; row < data.length; row += 12) {
+          const top = data.subarray(row, row + 10).indexOf(Math.max(...data.subarray(row, row + 10)));
+          data[row + ((top + 3) % 10)] = data[row + top]! - margin;
+          if (swap) data[row + ((top + 3) % 10)] = data[row + top]! + margin / 16;
+        }
+      });
 
   test('that part on a tie are listed and pass', async () => {
     const near = lead(2e-5);
@@ -90,9 +118,21 @@ describe('greedy tokens', () => {
 
 test('a shape that differs fails without being read', async () => {
   const { runner } = countingModel();
-  const narrow: Runner = { ...runner, run: async (graph, inputs) => Object.fromEntries(Object.entries(await runner.run(graph, inputs)).map(([name, t]) => [name, name === 'logits' ? { ...t, shape: [t.shape[0]!, t.shape[1]! * 12 / 4, 4] } : t])) };
+  const narrow: Runner = {
+    ...runner,
+    run: async (graph, inputs) =>
+      Object.fromEntries(
+        Object.entries(await runner.run(graph, inputs)).map(([name, t]) => [
+          name,
+          name === 'logits' ? { ...t, shape: [t.shape[0]!, (t.shape[1]! * 12) / 4, 4] } : t,
+        ]),
+      ),
+  };
   const report = await verify(narrow, { cases: cases.map((c) => ({ ...c, maxNewTokens: 0 })) });
-  expect(report.checks.find(({ output }) => output === 'prefill logits')).toMatchObject({ passed: false, note: expect.stringContaining('shape [') });
+  expect(report.checks.find(({ output }) => output === 'prefill logits')).toMatchObject({
+    passed: false,
+    note: expect.stringContaining('shape ['),
+  });
 });
 
 test('progress counts every part once', async () => {
@@ -104,7 +144,9 @@ test('progress counts every part once', async () => {
 
 test('no cases, or a recording without the case, is no success', async () => {
   await expect(verify(countingModel().runner, { cases: [] })).rejects.toMatchObject({ code: 'bad_case' });
-  await expect(verify(countingModel().runner, { reference: { description: 'r', outcomes: new Map() } })).rejects.toMatchObject({ code: 'bad_recording' });
+  await expect(
+    verify(countingModel().runner, { reference: { description: 'r', outcomes: new Map() } }),
+  ).rejects.toMatchObject({ code: 'bad_recording' });
 });
 
 test('a model that ignores what is ahead fails its invariants', async () => {
@@ -123,43 +165,77 @@ describe('vectors', () => {
       run: async (graph, inputs, options) => {
         const results = await runner.run(graph, inputs, options);
         if (graph !== 'decoder') return results;
-        const { shape: [batch, seq], data } = inputs['inputs_embeds']! as Tensor & { shape: [number, number] };
+        const {
+          shape: [batch, seq],
+          data,
+        } = inputs['inputs_embeds']! as Tensor & { shape: [number, number] };
         const mask = inputs['attention_mask']!;
-        const isToken = (i: number) => mask.data[Math.floor(i / seq) * mask.shape[1]! + mask.shape[1]! - seq + (i % seq)] !== 0;
-        const embeddings = change({ dtype: 'f32', shape: [batch, seq, 2], data: Float32Array.from({ length: batch * seq * 2 }, (_, i) => (isToken(i >> 1) ? (i % 2 === 0 ? Math.cos(data[i >> 1]!) : Math.sin(data[i >> 1]!)) : 0)) });
+        const isToken = (i: number) =>
+          mask.data[Math.floor(i / seq) * mask.shape[1]! + mask.shape[1]! - seq + (i % seq)] !== 0;
+        const embeddings = change({
+          dtype: 'f32',
+          shape: [batch, seq, 2],
+          data: Float32Array.from({ length: batch * seq * 2 }, (_, i) =>
+            isToken(i >> 1) ? (i % 2 === 0 ? Math.cos(data[i >> 1]!) : Math.sin(data[i >> 1]!)) : 0,
+          ),
+        });
         return embeddings ? { ...results, embeddings } : results;
       },
     };
   }
-  const verifyVectors = (candidate: Runner, options: Partial<VerifyOptions> = {}) => verify(candidate, { reference: withVectors(), metadata: retriever, cases: syntheticCases(retriever), ...options });
+  const verifyVectors = (candidate: Runner, options: Partial<VerifyOptions> = {}) =>
+    verify(candidate, { reference: withVectors(), metadata: retriever, cases: syntheticCases(retriever), ...options });
 
   test('are compared in prompt and suffix, and by what they score', async () => {
     const report = await verifyVectors(withVectors());
     expect(report.passed, reportText(report)).toBe(true);
-    expect(report.checks.filter((c) => /embeddings|scores/.test(c.output)).map((c) => `${c.case}: ${c.output}`)).toEqual([
-      'one row: prefill embeddings', 'one row: suffix embeddings', 'two rows, left-padded: prefill embeddings', 'two rows, left-padded: suffix embeddings', 'queries, left-padded: prefill embeddings',
-      'queries, left-padded × one row: MaxSim scores', 'queries, left-padded × two rows, left-padded: MaxSim scores',
+    expect(
+      report.checks.filter((c) => /embeddings|scores/.test(c.output)).map((c) => `${c.case}: ${c.output}`),
+    ).toEqual([
+      'one row: prefill embeddings',
+      'one row: suffix embeddings',
+      'two rows, left-padded: prefill embeddings',
+      'two rows, left-padded: suffix embeddings',
+      'queries, left-padded: prefill embeddings',
+      'queries, left-padded × one row: MaxSim scores',
+      'queries, left-padded × two rows, left-padded: MaxSim scores',
     ]);
-    expect(report.checks.some(({ case: name, output }) => name.startsWith('queries') && output === 'image_features')).toBe(false);
+    expect(
+      report.checks.some(({ case: name, output }) => name.startsWith('queries') && output === 'image_features'),
+    ).toBe(false);
   });
 
   test('that the reference has and the candidate lacks fail', async () => {
     const report = await verifyVectors(countingModel().runner, { metadata });
     expect(failedOutputs(report)).toEqual(['prefill embeddings', 'suffix embeddings', 'MaxSim scores']);
-    expect(report.checks.find(({ output }) => output === 'prefill embeddings')!.note).toBe('the candidate gave nothing to compare');
+    expect(report.checks.find(({ output }) => output === 'prefill embeddings')!.note).toBe(
+      'the candidate gave nothing to compare',
+    );
   });
 
   test('that the bundle promises and does not give are an error', async () => {
-    await expect(verifyVectors(withVectors(() => undefined))).rejects.toMatchObject({ code: 'bad_output', message: expect.stringContaining('"embeddings"') });
+    await expect(verifyVectors(withVectors(() => undefined))).rejects.toMatchObject({
+      code: 'bad_output',
+      message: expect.stringContaining('"embeddings"'),
+    });
   });
 
   test('of another width or another batch fail, and nothing of them is read', async () => {
-    const report = await verifyVectors(withVectors(({ shape: [batch, seq], data, dtype }) => ({ dtype, shape: [batch!, seq! * 2, 1], data })));
+    const report = await verifyVectors(
+      withVectors(({ shape: [batch, seq], data, dtype }) => ({ dtype, shape: [batch!, seq! * 2, 1], data })),
+    );
     expect(failedOutputs(report)).toEqual(['prefill embeddings', 'suffix embeddings', 'MaxSim scores']);
   });
 
   test('one element that is off fails, and says where', async () => {
-    const report = await verifyVectors(withVectors((vectors) => (vectors.shape[1] === 3 ? { ...vectors, data: vectors.data.map((x, i) => (i === 3 ? x + 1e-4 : x)) } : vectors)));
-    expect(report.checks.filter(({ passed }) => !passed)).toMatchObject([{ output: 'suffix embeddings', at: [0, 1, 1] }, { output: 'suffix embeddings', at: [0, 1, 1] }]);
+    const report = await verifyVectors(
+      withVectors((vectors) =>
+        vectors.shape[1] === 3 ? { ...vectors, data: vectors.data.map((x, i) => (i === 3 ? x + 1e-4 : x)) } : vectors,
+      ),
+    );
+    expect(report.checks.filter(({ passed }) => !passed)).toMatchObject([
+      { output: 'suffix embeddings', at: [0, 1, 1] },
+      { output: 'suffix embeddings', at: [0, 1, 1] },
+    ]);
   });
 });

@@ -16,7 +16,10 @@ import { tolerancesOf, type Help, type Precision, type Tolerances } from './tole
 
 export interface VerifyOptions {
   readonly candidate: Runner;
-  /** What it must equal but for rounding: another runner, or what another implementation was seen to say. Without, only `original` counts. */
+  /**
+   * What it must equal but for rounding: another runner, or what another implementation was seen to say. Without, only
+   * `original` counts.
+   */
   readonly reference?: Runner | Recorded;
   /** For quantized bundles, whose reference is the quantized program: the model as it was. */
   readonly original?: Original;
@@ -39,7 +42,9 @@ export interface Original {
   readonly model: Runner | Recorded;
   /** What the codes were chosen by. */
   readonly help: Help;
-  /** Pictures and prompts such as people have; default those of the comparison, whose random tokens ask more of codes. */
+  /**
+   * Pictures and prompts such as people have; default those of the comparison, whose random tokens ask more of codes.
+   */
   readonly cases?: readonly VerifyCase[];
 }
 
@@ -71,21 +76,42 @@ export interface VerifyReport {
 }
 
 /**
- * Compares what a bundle computes with what its reference computes, on every case: image features, logits of the prompt,
- * of a teacher-forced suffix and of greedy steps, greedy tokens; ColPali's vectors and what they score; then the candidate
- * with itself, and, where its reference is the quantized program, with the original. Padding counts nowhere, but that its
- * vectors must be 0; logits are compared on metadata.vocabSize columns. @throws VerifyError when a case or a recording does not fit.
+ * Compares what a bundle computes with what its reference computes, on every case: image features, logits of the
+ * prompt, of a teacher-forced suffix and of greedy steps, greedy tokens; ColPali's vectors and what they score; then
+ * the candidate with itself, and, where its reference is the quantized program, with the original. Padding counts
+ * nowhere, but that its vectors must be 0; logits are compared on metadata.vocabSize columns. @throws VerifyError when
+ * a case or a recording does not fit.
  */
 export async function verifyProgram(options: VerifyOptions): Promise<VerifyReport> {
-  const { candidate, reference, metadata, cases, precision, roundedActivations = false, invariants = true, signal } = options;
+  const {
+    candidate,
+    reference,
+    metadata,
+    cases,
+    precision,
+    roundedActivations = false,
+    invariants = true,
+    signal,
+  } = options;
   const { original: before } = options;
-  if (!reference && !before) throw new VerifyError('bad_case', 'neither a reference nor an original: nothing would be verified', 'pass one of them');
-  if (cases.length === 0) throw new VerifyError('bad_case', 'no cases: nothing would be verified', 'pass at least one case');
+  if (!reference && !before)
+    throw new VerifyError(
+      'bad_case',
+      'neither a reference nor an original: nothing would be verified',
+      'pass one of them',
+    );
+  if (cases.length === 0)
+    throw new VerifyError('bad_case', 'no cases: nothing would be verified', 'pass at least one case');
   const started = performance.now();
   const tolerances = tolerancesOf(precision, metadata, { roundedActivations });
   const model: Model = { runner: candidate, metadata };
   const quality = before && tolerances.quality?.(before.help);
-  if (!reference && !quality) throw new VerifyError('bad_case', `${precision} has no bounds on quality: it must equal a reference`, 'pass the original as the reference');
+  if (!reference && !quality)
+    throw new VerifyError(
+      'bad_case',
+      `${precision} has no bounds on quality: it must equal a reference`,
+      'pass the original as the reference',
+    );
   const qualityCases = quality ? (before.cases ?? cases) : [];
   const total = cases.length * [reference, candidate, invariants].filter(Boolean).length + 2 * qualityCases.length;
   let done = 0;
@@ -97,7 +123,9 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
     return result;
   };
   const outcomeOf = async (side: Runner | Recorded, verifyCase: VerifyCase, follow?: Outcome): Promise<Outcome> =>
-    'outcomes' in side ? recordedOutcome(side, verifyCase.name) : runCase({ runner: side, metadata }, verifyCase, follow?.greedy ? { follow: follow.greedy.tokens } : {});
+    'outcomes' in side
+      ? recordedOutcome(side, verifyCase.name)
+      : runCase({ runner: side, metadata }, verifyCase, follow?.greedy ? { follow: follow.greedy.tokens } : {});
   const checks: Check[] = [];
   const greedyDifferences: GreedyDifference[] = [];
   const vectors: ComparedVectors[] = [];
@@ -115,40 +143,117 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
       if (failed && !divergence) divergence = await locate(options, verifyCase, expected, tolerances, failed);
     }
     if (invariants)
-      checks.push(...(await part(`${name}: candidate against itself`, async () => [...checkLengths(verifyCase, outcome), ...(await checkRowsAlone(model, verifyCase, outcome, tolerances)), ...(await checkInvariants(model, verifyCase, tolerances))])));
+      checks.push(
+        ...(await part(`${name}: candidate against itself`, async () => [
+          ...checkLengths(verifyCase, outcome),
+          ...(await checkRowsAlone(model, verifyCase, outcome, tolerances)),
+          ...(await checkInvariants(model, verifyCase, tolerances)),
+        ])),
+      );
   }
-  if (reference) checks.push(...checkScores(vectors, 'outcomes' in reference ? (reference.scores ?? []) : [], tolerances));
+  if (reference)
+    checks.push(...checkScores(vectors, 'outcomes' in reference ? (reference.scores ?? []) : [], tolerances));
   if (quality) {
     const tally = new QualityTally(metadata, quality.tieMargin);
     for (const verifyCase of qualityCases) {
       const original = await part(`${verifyCase.name}: original`, () => outcomeOf(before.model, verifyCase));
-      tally.add(verifyCase, await part(`${verifyCase.name}: candidate`, () => outcomeOf(candidate, verifyCase, original)), original);
+      tally.add(
+        verifyCase,
+        await part(`${verifyCase.name}: candidate`, () => outcomeOf(candidate, verifyCase, original)),
+        original,
+      );
     }
     checks.push(tally.check(quality.bounds));
   }
   const passed = checks.every((check) => check.passed);
-  const descriptions = { candidate: candidate.description, ...(reference && { reference: reference.description }), ...(quality && { original: before.model.description }) };
-  return { passed, ...descriptions, precision, checks, greedyDifferences, ...(divergence && { firstDivergingStage: divergence }), seconds: (performance.now() - started) / 1000 };
+  const descriptions = {
+    candidate: candidate.description,
+    ...(reference && { reference: reference.description }),
+    ...(quality && { original: before.model.description }),
+  };
+  return {
+    passed,
+    ...descriptions,
+    precision,
+    checks,
+    greedyDifferences,
+    ...(divergence && { firstDivergingStage: divergence }),
+    seconds: (performance.now() - started) / 1000,
+  };
 }
 
 function recordedOutcome({ outcomes, description }: Recorded, name: string): Outcome {
   const outcome = outcomes.get(name);
-  if (!outcome) throw new VerifyError('bad_recording', `${description} has no case "${name}"`, `take one of ${[...outcomes.keys()].join(', ')}`);
+  if (!outcome)
+    throw new VerifyError(
+      'bad_recording',
+      `${description} has no case "${name}"`,
+      `take one of ${[...outcomes.keys()].join(', ')}`,
+    );
   return outcome;
 }
 
 /** What the reference lacks is not compared; what the candidate lacks fails. */
-function compareOutcomes(verifyCase: VerifyCase, candidate: Outcome, reference: Outcome, { vocabSize: columns }: ProgramMetadata, tolerances: Tolerances): { checks: Check[]; differences: GreedyDifference[] } {
+function compareOutcomes(
+  verifyCase: VerifyCase,
+  candidate: Outcome,
+  reference: Outcome,
+  { vocabSize: columns }: ProgramMetadata,
+  tolerances: Tolerances,
+): { checks: Check[]; differences: GreedyDifference[] } {
   const { name } = verifyCase;
   const checks: Check[] = [];
-  if (reference.imageFeatures) checks.push(checkValues({ case: name, output: 'image_features' }, candidate.imageFeatures, reference.imageFeatures, tolerances.imageFeatures));
+  if (reference.imageFeatures)
+    checks.push(
+      checkValues(
+        { case: name, output: 'image_features' },
+        candidate.imageFeatures,
+        reference.imageFeatures,
+        tolerances.imageFeatures,
+      ),
+    );
   if (reference.prefillLogits)
-    checks.push(checkLogits({ case: name, output: 'prefill logits' }, candidate.prefillLogits, reference.prefillLogits, tolerances, { columns, valid: keptTokens(verifyCase, reference.prefillLogits.shape[1]!) }));
-  if (reference.suffixLogits) checks.push(checkLogits({ case: name, output: 'suffix logits' }, candidate.suffixLogits, reference.suffixLogits, tolerances, { columns }));
-  if (reference.prefillEmbeddings) checks.push(checkValues({ case: name, output: 'prefill embeddings' }, candidate.prefillEmbeddings, reference.prefillEmbeddings, tolerances.embeddings));
-  if (reference.suffixEmbeddings) checks.push(checkValues({ case: name, output: 'suffix embeddings' }, candidate.suffixEmbeddings, reference.suffixEmbeddings, tolerances.embeddings));
+    checks.push(
+      checkLogits(
+        { case: name, output: 'prefill logits' },
+        candidate.prefillLogits,
+        reference.prefillLogits,
+        tolerances,
+        { columns, valid: keptTokens(verifyCase, reference.prefillLogits.shape[1]!) },
+      ),
+    );
+  if (reference.suffixLogits)
+    checks.push(
+      checkLogits({ case: name, output: 'suffix logits' }, candidate.suffixLogits, reference.suffixLogits, tolerances, {
+        columns,
+      }),
+    );
+  if (reference.prefillEmbeddings)
+    checks.push(
+      checkValues(
+        { case: name, output: 'prefill embeddings' },
+        candidate.prefillEmbeddings,
+        reference.prefillEmbeddings,
+        tolerances.embeddings,
+      ),
+    );
+  if (reference.suffixEmbeddings)
+    checks.push(
+      checkValues(
+        { case: name, output: 'suffix embeddings' },
+        candidate.suffixEmbeddings,
+        reference.suffixEmbeddings,
+        tolerances.embeddings,
+      ),
+    );
   if (!reference.greedy) return { checks, differences: [] };
-  const logits = checkLogits({ case: name, output: 'greedy logits' }, candidate.greedy?.logits, reference.greedy.logits, tolerances, { columns });
+  const logits = checkLogits(
+    { case: name, output: 'greedy logits' },
+    candidate.greedy?.logits,
+    reference.greedy.logits,
+    tolerances,
+    { columns },
+  );
   checks.push(logits);
   if (!candidate.greedy || logits.bounds.length === 0) return { checks, differences: [] };
   const { check, differences } = checkGreedy(name, candidate.greedy, reference.greedy, columns, tolerances.tieMargin);
@@ -156,18 +261,43 @@ function compareOutcomes(verifyCase: VerifyCase, candidate: Outcome, reference: 
 }
 
 /** Runs both sides again with stages and finds the first that is off. */
-async function locate({ candidate, reference, metadata, stages }: VerifyOptions, verifyCase: VerifyCase, expected: Outcome, tolerances: Tolerances, failed: Check): Promise<Divergence | undefined> {
+async function locate(
+  { candidate, reference, metadata, stages }: VerifyOptions,
+  verifyCase: VerifyCase,
+  expected: Outcome,
+  tolerances: Tolerances,
+  failed: Check,
+): Promise<Divergence | undefined> {
   if (!stages) return undefined;
   const staged = { ...verifyCase, maxNewTokens: 0 };
   const ours = await runCase({ runner: candidate, metadata }, staged, { stages });
-  const theirs = !reference || 'outcomes' in reference ? expected : await runCase({ runner: reference, metadata }, staged, { stages });
+  const theirs =
+    !reference || 'outcomes' in reference
+      ? expected
+      : await runCase({ runner: reference, metadata }, staged, { stages });
   if (!ours.stages || !theirs.stages) return undefined;
   const compared = compareStages(verifyCase, ours.stages, theirs.stages, stages, tolerances);
   if (compared.length === 0) return undefined;
   const first = compared.find(({ passed }) => !passed);
   const limit = tolerances.stage.atMost ?? Infinity;
-  if (first) return { case: verifyCase.name, phase: first.phase, stage: first.stage, metric: 'relativeL2', value: first.relativeL2, limit, stages: compared };
-  return { case: verifyCase.name, ...placeOfOutput(failed.output), metric: 'relativeL2', value: failed.metrics.relativeL2 ?? Number.NaN, limit, stages: compared };
+  if (first)
+    return {
+      case: verifyCase.name,
+      phase: first.phase,
+      stage: first.stage,
+      metric: 'relativeL2',
+      value: first.relativeL2,
+      limit,
+      stages: compared,
+    };
+  return {
+    case: verifyCase.name,
+    ...placeOfOutput(failed.output),
+    metric: 'relativeL2',
+    value: failed.metrics.relativeL2 ?? Number.NaN,
+    limit,
+    stages: compared,
+  };
 }
 
 function placeOfOutput(output: string): { phase: Divergence['phase']; stage: string } {

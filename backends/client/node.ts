@@ -4,7 +4,10 @@ import type * as url from 'node:url';
 import type sharp from 'sharp';
 import type * as webgpu from 'webgpu';
 
-/** Modules of Node and its packages, asked for by names that bundlers for browsers do not see: there they do not exist and are not needed. */
+/**
+ * Modules of Node and its packages, asked for by names that bundlers for browsers do not see: there they do not exist
+ * and are not needed.
+ */
 interface NodeModules {
   readonly 'node:crypto': typeof crypto;
   readonly 'node:fs': typeof fs;
@@ -18,7 +21,9 @@ interface NodePackages {
 
 /** A module of Node; undefined in browsers. */
 export function nodeModule<K extends keyof NodeModules>(name: K): NodeModules[K] | undefined {
-  return (globalThis as { readonly process?: { getBuiltinModule?(name: K): NodeModules[K] } }).process?.getBuiltinModule?.(name);
+  return (
+    globalThis as { readonly process?: { getBuiltinModule?(name: K): NodeModules[K] } }
+  ).process?.getBuiltinModule?.(name);
 }
 
 /** A package that only Node has. @throws what `import` throws when it is not installed */

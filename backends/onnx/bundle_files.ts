@@ -18,7 +18,12 @@ async function statedBy(dir: string): Promise<Stated> {
   try {
     manifest = JSON.parse(text);
   } catch (cause) {
-    throw new BackendError('bundle-damaged', 'the manifest is not JSON', { file: join(dir, 'manifest.json'), hint: 'convert again' }, { cause });
+    throw new BackendError(
+      'bundle-damaged',
+      'the manifest is not JSON',
+      { file: join(dir, 'manifest.json'), hint: 'convert again' },
+      { cause },
+    );
   }
   if (manifest === null || typeof manifest !== 'object') return {};
   const field = (name: string) => (manifest as Readonly<Record<string, unknown>>)[name];
@@ -27,19 +32,30 @@ async function statedBy(dir: string): Promise<Stated> {
   return { ...(typeof precision === 'string' && { precision }), ...(target && { target }) };
 }
 
-/** Path of a graph's model file: of the manifest's precision and target, else the first that exists. @throws BackendError when there is none. */
+/**
+ * Path of a graph's model file: of the manifest's precision and target, else the first that exists.
+ * @throws BackendError when there is none.
+ */
 export async function modelPath(dir: string, graph: string): Promise<string> {
   const { precision: stated, target } = await statedBy(dir);
-  const folders = target === undefined ? [...new Set(TARGETS.map((name) => targets[name].folder))] : [targets[target].folder];
+  const folders =
+    target === undefined ? [...new Set(TARGETS.map((name) => targets[name].folder))] : [targets[target].folder];
   for (const folder of folders) {
     for (const precision of stated === undefined ? precisions : [stated]) {
       const path = join(dir, folder, modelFileName(graph, precision));
       if (await isFile(path)) return path;
     }
   }
-  throw new BackendError('bundle-missing', `no ONNX file of graph "${graph}"${stated === undefined ? '' : ` in ${stated}`}`, { file: join(dir, folders[0]!), hint: 'name a folder that holds an ONNX bundle' });
+  throw new BackendError(
+    'bundle-missing',
+    `no ONNX file of graph "${graph}"${stated === undefined ? '' : ` in ${stated}`}`,
+    { file: join(dir, folders[0]!), hint: 'name a folder that holds an ONNX bundle' },
+  );
 }
 
 async function isFile(path: string): Promise<boolean> {
-  return stat(path).then((found) => found.isFile(), () => false);
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
 }

@@ -18,16 +18,42 @@ import { programOf } from '../testing/tiny_program.ts';
 const EXACT: Tolerance = { absolute: 0, relative: 0 };
 /** f32: transcendental functions to a few units in the last place; sums of about ten products in another order. f16: the evaluator
  * rounds after each step of a composite, ONNX Runtime once at its end: a few units of 2^-11 of values up to about 4. */
-const APPROXIMATE: { readonly [D in DType]?: Tolerance } = { f32: { absolute: 2e-6, relative: 2e-6 }, f16: { absolute: 4e-3, relative: 4e-3 } };
+const APPROXIMATE: { readonly [D in DType]?: Tolerance } = {
+  f32: { absolute: 2e-6, relative: 2e-6 },
+  f16: { absolute: 4e-3, relative: 4e-3 },
+};
 const approximate: ReadonlySet<OpName> = new Set<OpName>([
-  'add_rms_norm', 'attention', 'conv2d', 'erf', 'gelu_erf', 'gelu_tanh', 'layer_norm', 'linear', 'matmul', 'quantized_linear', 'reduce_mean', 'rms_norm', 'rope', 'softmax', 'tanh',
+  'add_rms_norm',
+  'attention',
+  'conv2d',
+  'erf',
+  'gelu_erf',
+  'gelu_tanh',
+  'layer_norm',
+  'linear',
+  'matmul',
+  'quantized_linear',
+  'reduce_mean',
+  'rms_norm',
+  'rope',
+  'softmax',
+  'tanh',
 ]);
 /** GPUs divide and take roots to a few units in the last place (WGSL 1.0, 15.7.4), and contract a·b + c. */
 const GPU: Tolerance = { absolute: 1e-5, relative: 1e-5 };
 
-const titled = (Object.entries(opCases) as [OpName, (typeof opCases)[OpName]][]).flatMap(([name, cases]) => cases.map((opCase) => ({ name, title: opCase.title, opCase })));
+const titled = (Object.entries(opCases) as [OpName, (typeof opCases)[OpName]][]).flatMap(([name, cases]) =>
+  cases.map((opCase) => ({ name, title: opCase.title, opCase })),
+);
 
-async function expectConformance(name: OpName, dtype: DType, device: Device, tolerance: Tolerance, opCase: (typeof titled)[number]['opCase'], options: Omit<OnnxOptions, 'precision'> = {}): Promise<void> {
+async function expectConformance(
+  name: OpName,
+  dtype: DType,
+  device: Device,
+  tolerance: Tolerance,
+  opCase: (typeof titled)[number]['opCase'],
+  options: Omit<OnnxOptions, 'precision'> = {},
+): Promise<void> {
   const graph = opGraph(name, opCase, dtype);
   const program = programOf(graph);
   await using bundle = await emittedBundle(program, 'fp32', undefined, options);
@@ -35,50 +61,72 @@ async function expectConformance(name: OpName, dtype: DType, device: Device, tol
   for (const [seed, sizes] of opCase.sizes.entries()) {
     const inputs = opInputs(graph, sizes, 100 * seed);
     const [actual, expected] = [await runner.run(name, inputs), await reference.run(name, inputs)];
-    for (const [port, tensor] of Object.entries(expected)) expectClose(`${name} ${dtype} ${JSON.stringify(sizes)} ${port}`, actual[port], tensor, tolerance);
+    for (const [port, tensor] of Object.entries(expected))
+      expectClose(`${name} ${dtype} ${JSON.stringify(sizes)} ${port}`, actual[port], tensor, tolerance);
   }
   await runner.dispose();
 }
 
 describe('each op on the cpu equals the evaluator', () => {
   it('has cases for every op', () => {
-    expect(Object.entries(opCases).filter(([, cases]) => cases.every((c) => c.sizes.length === 0)).map(([name]) => name)).toEqual([]);
+    expect(
+      Object.entries(opCases)
+        .filter(([, cases]) => cases.every((c) => c.sizes.length === 0))
+        .map(([name]) => name),
+    ).toEqual([]);
   });
 
   it.each(titled)('$name: $title', async ({ name, opCase }) => {
-    for (const dtype of opCase.dtypes ?? (['f32', 'f16'] as const)) await expectConformance(name, dtype, 'cpu', approximate.has(name) ? APPROXIMATE[dtype]! : EXACT, opCase);
+    for (const dtype of opCase.dtypes ?? (['f32', 'f16'] as const))
+      await expectConformance(name, dtype, 'cpu', approximate.has(name) ? APPROXIMATE[dtype]! : EXACT, opCase);
   });
 
-  it.each(['add', 'sub', 'mul', 'div', 'equal', 'less_equal', 'tanh', 'erf', 'sqrt', 'gelu_tanh', 'softmax'] as const)('%s of NaN, infinities, signed zeros and subnormals', async (name) => {
-    const edges = [Number.NaN, Infinity, -Infinity, 0, -0, 2 ** -140, -(2 ** -149), 3.4e38, 1];
-    const b = new GraphBuilder(name);
-    const shape = [sym('n'), 1];
-    const values = ops[name].operands.map((operand) => b.input(operand, { dtype: 'f32', shape }));
-    b.output('y', b.node(ops[name], values, {})[0]!);
-    const program = programOf(b.build());
-    await using bundle = await emittedBundle(program);
-    const pairs = edges.flatMap((x) => edges.map((y) => [x, y]));
-    const column = (i: number) => tensorOf('f32', [pairs.length, 1], pairs.map((pair) => pair[i]!));
-    const inputs = Object.fromEntries(values.map((value, i) => [value.name, column(i)]));
-    const runner = await open(bundle.dir);
-    const [actual, expected] = [await runner.run(name, inputs), await evaluatorRunner(program).run(name, inputs)];
-    expectClose(name, actual['y'], expected['y']!, approximate.has(name) ? APPROXIMATE.f32! : EXACT);
-    await runner.dispose();
-  });
+  it.each(['add', 'sub', 'mul', 'div', 'equal', 'less_equal', 'tanh', 'erf', 'sqrt', 'gelu_tanh', 'softmax'] as const)(
+    '%s of NaN, infinities, signed zeros and subnormals',
+    async (name) => {
+      const edges = [Number.NaN, Infinity, -Infinity, 0, -0, 2 ** -140, -(2 ** -149), 3.4e38, 1];
+      const b = new GraphBuilder(name);
+      const shape = [sym('n'), 1];
+      const values = ops[name].operands.map((operand) => b.input(operand, { dtype: 'f32', shape }));
+      b.output('y', b.node(ops[name], values, {})[0]!);
+      const program = programOf(b.build());
+      await using bundle = await emittedBundle(program);
+      const pairs = edges.flatMap((x) => edges.map((y) => [x, y]));
+      const column = (i: number) =>
+        tensorOf(
+          'f32',
+          [pairs.length, 1],
+          pairs.map((pair) => pair[i]!),
+        );
+      const inputs = Object.fromEntries(values.map((value, i) => [value.name, column(i)]));
+      const runner = await open(bundle.dir);
+      const [actual, expected] = [await runner.run(name, inputs), await evaluatorRunner(program).run(name, inputs)];
+      expectClose(name, actual['y'], expected['y']!, approximate.has(name) ? APPROXIMATE.f32! : EXACT);
+      await runner.dispose();
+    },
+  );
 });
 
 describe('each op on webgpu equals the evaluator', () => {
   // SwiftShader has no f16: run.test.ts looks at what a bundle in f16 gets
   for (const { name, title, opCase } of titled.filter(({ opCase }) => opCase.attrs?.['to'] !== 'f16')) {
     const dtype = (opCase.dtypes ?? ['f32']).includes('f32') ? 'f32' : opCase.dtypes![0]!;
-    itOnGpu(`${name}: ${title} (${dtype})`, () => expectConformance(name, dtype, 'webgpu', dtype === 'f32' ? GPU : EXACT, opCase));
+    itOnGpu(`${name}: ${title} (${dtype})`, () =>
+      expectConformance(name, dtype, 'webgpu', dtype === 'f32' ? GPU : EXACT, opCase),
+    );
   }
 });
 
 describe('weights in blocks by ONNX’s own ops equal the evaluator', () => {
   const weights = titled.filter(({ name }) => name === 'quantized_linear' || name === 'quantized_gather');
   it.each(weights)('cpu, $name: $title', async ({ name, opCase }) => {
-    for (const dtype of ['f32', 'f16'] as const) await expectConformance(name, dtype, 'cpu', name === 'quantized_linear' ? APPROXIMATE[dtype]! : EXACT, opCase, { quantizedOps: 'qdq' });
+    for (const dtype of ['f32', 'f16'] as const)
+      await expectConformance(name, dtype, 'cpu', name === 'quantized_linear' ? APPROXIMATE[dtype]! : EXACT, opCase, {
+        quantizedOps: 'qdq',
+      });
   });
-  for (const { name, title, opCase } of weights.filter(({ opCase }) => opCase.title.startsWith('u4'))) itOnGpu(`webgpu, ${name}: ${title}`, () => expectConformance(name, 'f32', 'webgpu', GPU, opCase, { quantizedOps: 'qdq' }));
+  for (const { name, title, opCase } of weights.filter(({ opCase }) => opCase.title.startsWith('u4')))
+    itOnGpu(`webgpu, ${name}: ${title}`, () =>
+      expectConformance(name, 'f32', 'webgpu', GPU, opCase, { quantizedOps: 'qdq' }),
+    );
 });

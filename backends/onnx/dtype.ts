@@ -19,7 +19,11 @@ export const elementTypes = {
 /** The dtype of an ONNX element type. @throws BackendError for a type that no program has. */
 export function dtypeOfElementType(type: number, tensor: string): DType {
   const found = (Object.keys(elementTypes) as DType[]).find((dtype) => elementTypes[dtype] === type);
-  if (!found) throw new BackendError('unsupported', `element type ${elementTypeInfo[type]?.name ?? type}`, { tensor, hint: 'open a bundle that pgconv wrote' });
+  if (!found)
+    throw new BackendError('unsupported', `element type ${elementTypeInfo[type]?.name ?? type}`, {
+      tensor,
+      hint: 'open a bundle that pgconv wrote',
+    });
   return found;
 }
 

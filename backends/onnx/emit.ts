@@ -10,21 +10,52 @@ import type { OnnxOptions } from './target.ts';
 import { targets } from './targets.ts';
 
 /**
- * Each graph as `<folder of the target>/<name>.onnx` with its weights in `<name>.onnx_data`, `_data_1`, …; weights up to 1 KB stay in the model file.
- * Pure. @throws BackendError for a precision without a file name and for what ONNX Runtime cannot compute.
+ * Each graph as `<folder of the target>/<name>.onnx` with its weights in `<name>.onnx_data`, `_data_1`, …; weights up
+ * to 1 KB stay in the model file. Pure. @throws BackendError for a precision without a file name and for what ONNX
+ * Runtime cannot compute.
  */
-export function emit(program: Program, { precision, ...options }: OnnxOptions, dataFileBytes = DATA_FILE_BYTES): Artifact {
+export function emit(
+  program: Program,
+  { precision, ...options }: OnnxOptions,
+  dataFileBytes = DATA_FILE_BYTES,
+): Artifact {
   const { folder } = targets[options.target ?? 'portable'];
   const { imageTokens } = program.metadata;
-  return { files: program.graphs.flatMap((graph) => graphFiles(lowerGraph(graph, { ...options, imageTokens }), folder, modelFileName(graph.name, precision), dataFileBytes)) };
+  return {
+    files: program.graphs.flatMap((graph) =>
+      graphFiles(
+        lowerGraph(graph, { ...options, imageTokens }),
+        folder,
+        modelFileName(graph.name, precision),
+        dataFileBytes,
+      ),
+    ),
+  };
 }
 
-function graphFiles(graph: ReturnType<typeof lowerGraph>, folder: string, name: string, dataFileBytes: number): ArtifactFile[] {
+function graphFiles(
+  graph: ReturnType<typeof lowerGraph>,
+  folder: string,
+  name: string,
+  dataFileBytes: number,
+): ArtifactFile[] {
   const weights = graph.initializers.filter((i): i is WeightInitializer => i.kind === 'weight');
-  const [inline, large] = [weights.filter((w) => w.data.byteLength <= INLINE_BYTES), weights.filter((w) => w.data.byteLength > INLINE_BYTES)];
+  const [inline, large] = [
+    weights.filter((w) => w.data.byteLength <= INLINE_BYTES),
+    weights.filter((w) => w.data.byteLength > INLINE_BYTES),
+  ];
   const dataFiles = layOut(name, large, dataFileBytes);
   return [
-    modelFile(`${folder}/${name}`, graph, inline, dataFiles.flatMap((file) => file.placements)),
-    ...dataFiles.map((file) => ({ path: `${folder}/${file.name}`, byteLength: file.byteLength, chunks: () => dataFileChunks(file) })),
+    modelFile(
+      `${folder}/${name}`,
+      graph,
+      inline,
+      dataFiles.flatMap((file) => file.placements),
+    ),
+    ...dataFiles.map((file) => ({
+      path: `${folder}/${file.name}`,
+      byteLength: file.byteLength,
+      chunks: () => dataFileChunks(file),
+    })),
   ];
 }

@@ -26,8 +26,16 @@ export function encodeModelHead(graph: OnnxGraph): Uint8Array {
     create(ModelProtoSchema, {
       irVersion: BigInt(IR_VERSION),
       producerName: PRODUCER,
-      opsetImport: [{ domain: '', version: BigInt(OPSET) }, ...(graph.nodes.some((node) => node.domain === 'com.microsoft') ? [{ domain: 'com.microsoft', version: BigInt(CONTRIB_OPSET) }] : [])],
-      metadataProps: [{ key: 'pgconv.graph', value: graph.name }, ...graph.stages.map(({ name, tensor }) => ({ key: `${STAGE_KEY}${name}`, value: tensor }))],
+      opsetImport: [
+        { domain: '', version: BigInt(OPSET) },
+        ...(graph.nodes.some((node) => node.domain === 'com.microsoft')
+          ? [{ domain: 'com.microsoft', version: BigInt(CONTRIB_OPSET) }]
+          : []),
+      ],
+      metadataProps: [
+        { key: 'pgconv.graph', value: graph.name },
+        ...graph.stages.map(({ name, tensor }) => ({ key: `${STAGE_KEY}${name}`, value: tensor })),
+      ],
     }),
   );
 }
@@ -35,7 +43,9 @@ export function encodeModelHead(graph: OnnxGraph): Uint8Array {
 /** GraphProto with its literals and with references to external data; weights inside the file are added behind it. */
 export function encodeGraph(graph: OnnxGraph, external: readonly Placement[]): Uint8Array {
   const ports = new Set([...graph.inputs.map((v) => v.name), ...graph.outputs.map((p) => p.name)]);
-  const stages = new Map(graph.stages.filter(({ tensor }) => !ports.has(tensor)).map(({ tensor, value }) => [tensor, value.type]));
+  const stages = new Map(
+    graph.stages.filter(({ tensor }) => !ports.has(tensor)).map(({ tensor, value }) => [tensor, value.type]),
+  );
   const literals = graph.initializers.filter((i): i is LiteralInitializer => i.kind === 'literal');
   return toBinary(
     GraphProtoSchema,
@@ -45,7 +55,10 @@ export function encodeGraph(graph: OnnxGraph, external: readonly Placement[]): U
       input: graph.inputs.map((value) => valueInfo(value.name, value.type)),
       output: graph.outputs.map(({ name, value }) => valueInfo(name, value.type)),
       valueInfo: [...stages].map(([name, type]) => valueInfo(name, type)),
-      initializer: [...literals.map(({ name, dtype, shape, bytes }) => ({ ...tensorHead(name, dtype, shape), rawData: bytes })), ...external.map(externalTensor)],
+      initializer: [
+        ...literals.map(({ name, dtype, shape, bytes }) => ({ ...tensorHead(name, dtype, shape), rawData: bytes })),
+        ...external.map(externalTensor),
+      ],
     }),
   );
 }
@@ -59,7 +72,11 @@ function tensorHead(name: string, dtype: keyof typeof elementTypes, shape: reado
   return { name, dataType: elementTypes[dtype], dims: shape.map(BigInt) };
 }
 
-function externalTensor({ initializer: { name, data }, file, offset }: Placement): MessageInitShape<typeof TensorProtoSchema> {
+function externalTensor({
+  initializer: { name, data },
+  file,
+  offset,
+}: Placement): MessageInitShape<typeof TensorProtoSchema> {
   return {
     ...tensorHead(name, data.dtype, data.shape),
     dataLocation: DataLocation.EXTERNAL,
@@ -72,7 +89,13 @@ function externalTensor({ initializer: { name, data }, file, offset }: Placement
 }
 
 /** A node is named after its first result, which is unique. */
-function nodeProto({ opType, domain, inputs, outputs, attributes }: OnnxNode): MessageInitShape<typeof NodeProtoSchema> {
+function nodeProto({
+  opType,
+  domain,
+  inputs,
+  outputs,
+  attributes,
+}: OnnxNode): MessageInitShape<typeof NodeProtoSchema> {
   const attribute = Object.entries(attributes).map(([name, value]) => ({ name, ...attributeValue(value) }));
   return { name: outputs[0]!, opType, ...(domain && { domain }), input: [...inputs], output: [...outputs], attribute };
 }
@@ -86,6 +109,11 @@ function attributeValue(value: OnnxAttribute): MessageInitShape<typeof Attribute
 
 /** Symbolic sizes are printed: `batch_size`, `past + seq`. */
 function valueInfo(name: string, { dtype, shape }: TensorType): MessageInitShape<typeof ValueInfoProtoSchema> {
-  const dim = shape.map((d) => ({ value: typeof d === 'number' ? { case: 'dimValue' as const, value: BigInt(d) } : { case: 'dimParam' as const, value: printDim(d) } }));
+  const dim = shape.map((d) => ({
+    value:
+      typeof d === 'number'
+        ? { case: 'dimValue' as const, value: BigInt(d) }
+        : { case: 'dimParam' as const, value: printDim(d) },
+  }));
   return { name, type: { value: { case: 'tensorType', value: { elemType: elementTypes[dtype], shape: { dim } } } } };
 }

@@ -3,7 +3,9 @@ import type { ArtifactChunk } from '../backend.ts';
 import { BackendError } from '../error.ts';
 import { dataFileName } from './file_names.ts';
 
-/** Browsers read each file into one ArrayBuffer: those fail above 2 GB, and below 1 GB they load on small machines too. */
+/**
+ * Browsers read each file into one ArrayBuffer: those fail above 2 GB, and below 1 GB they load on small machines too.
+ */
 export const DATA_FILE_BYTES = 1_000_000_000;
 
 /** ONNX recommends offsets on page boundaries, so that a tensor can be mapped into memory. */
@@ -24,7 +26,10 @@ export interface DataFile {
   readonly placements: readonly Placement[];
 }
 
-/** Puts weights into files in order, none over `limit` unless one tensor alone is larger. @throws BackendError beyond 100 files. */
+/**
+ * Puts weights into files in order, none over `limit` unless one tensor alone is larger.
+ * @throws BackendError beyond 100 files.
+ */
 export function layOut(modelFile: string, weights: readonly WeightInitializer[], limit = DATA_FILE_BYTES): DataFile[] {
   const files: { name: string; byteLength: number; placements: Placement[] }[] = [];
   for (const initializer of weights) {
@@ -40,14 +45,21 @@ export function layOut(modelFile: string, weights: readonly WeightInitializer[],
     current.byteLength = offset + size;
   }
   if (files.length > MAX_DATA_FILES)
-    throw new BackendError('unsupported', `${modelFile} needs ${files.length} data files, transformers.js loads at most ${MAX_DATA_FILES}`, {
-      file: modelFile,
-      hint: 'choose a smaller precision',
-    });
+    throw new BackendError(
+      'unsupported',
+      `${modelFile} needs ${files.length} data files, transformers.js loads at most ${MAX_DATA_FILES}`,
+      {
+        file: modelFile,
+        hint: 'choose a smaller precision',
+      },
+    );
   return files;
 }
 
-/** The file's bytes in order: each tensor's own, and zeros up to the next. @throws BackendError when a tensor yields other than its size. */
+/**
+ * The file's bytes in order: each tensor's own, and zeros up to the next.
+ * @throws BackendError when a tensor yields other than its size.
+ */
 export async function* dataFileChunks({ name, placements }: DataFile): AsyncGenerator<ArtifactChunk> {
   let at = 0;
   for (const { initializer, offset } of placements) {
@@ -57,8 +69,15 @@ export async function* dataFileChunks({ name, placements }: DataFile): AsyncGene
   }
 }
 
-/** A weight's bytes, each chunk under the tensor's name. @throws BackendError when they are more or fewer than its size. */
-export async function* weightChunks({ name, data }: WeightInitializer, file: string, offset?: number): AsyncGenerator<ArtifactChunk> {
+/**
+ * A weight's bytes, each chunk under the tensor's name.
+ * @throws BackendError when they are more or fewer than its size.
+ */
+export async function* weightChunks(
+  { name, data }: WeightInitializer,
+  file: string,
+  offset?: number,
+): AsyncGenerator<ArtifactChunk> {
   const tensor = { name, dtype: data.dtype };
   let written = 0;
   for await (const bytes of data.chunks()) {
@@ -67,10 +86,14 @@ export async function* weightChunks({ name, data }: WeightInitializer, file: str
     yield { bytes, tensor };
   }
   if (written !== data.byteLength)
-    throw new BackendError('bad-input', `tensor ${name} gave ${written} bytes where its shape needs ${data.byteLength}`, {
-      file,
-      tensor: name,
-      ...(offset !== undefined && { offset }),
-      hint: `check the source${data.from ? ` ${data.from.file} (${data.from.key})` : ''}: it changed or is cut off`,
-    });
+    throw new BackendError(
+      'bad-input',
+      `tensor ${name} gave ${written} bytes where its shape needs ${data.byteLength}`,
+      {
+        file,
+        tensor: name,
+        ...(offset !== undefined && { offset }),
+        hint: `check the source${data.from ? ` ${data.from.file} (${data.from.key})` : ''}: it changed or is cut off`,
+      },
+    );
 }

@@ -8,17 +8,27 @@ function unsafeLocation(location: string): string | undefined {
   if (location.includes('\0')) return 'contains NUL';
   if (location.includes('\\')) return 'contains a backslash';
   if (location.startsWith('/') || /^[A-Za-z]:/.test(location)) return 'is absolute';
-  if (location.split('/').some((part) => part === '..' || part === '.' || part === '')) return 'is not a plain relative path';
+  if (location.split('/').some((part) => part === '..' || part === '.' || part === ''))
+    return 'is not a plain relative path';
   return undefined;
 }
 
 /**
- * Size of the file that `location` names beside the model. @throws BackendError when the location leaves the folder, by its
- * text or by a link, or is not a regular file: a model must not read what lies elsewhere.
+ * Size of the file that `location` names beside the model. @throws BackendError when the location leaves the folder, by
+ * its text or by a link, or is not a regular file: a model must not read what lies elsewhere.
  */
-export async function externalFileSize(folder: string, location: string, modelPath: string, tensor: string): Promise<number> {
+export async function externalFileSize(
+  folder: string,
+  location: string,
+  modelPath: string,
+  tensor: string,
+): Promise<number> {
   const reject = (reason: string, hint: string): never => {
-    throw new BackendError('bundle-damaged', `external data location ${JSON.stringify(location)} ${reason}`, { file: modelPath, tensor, hint });
+    throw new BackendError('bundle-damaged', `external data location ${JSON.stringify(location)} ${reason}`, {
+      file: modelPath,
+      tensor,
+      hint,
+    });
   };
   const unsafe = unsafeLocation(location);
   if (unsafe) return reject(unsafe, 'do not open this file: its maker wants to read outside of its folder');
@@ -26,7 +36,8 @@ export async function externalFileSize(folder: string, location: string, modelPa
   for (let depth = 1; depth <= parts.length; depth++) {
     const path = join(folder, ...parts.slice(0, depth));
     const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return reject('does not exist', `put ${location} beside the model, or convert again`);
+      if (error.code === 'ENOENT' || error.code === 'ENOTDIR')
+        return reject('does not exist', `put ${location} beside the model, or convert again`);
       throw error;
     });
     if (found.isSymbolicLink()) reject('is a symbolic link', 'copy the bundle with links followed (cp -rL)');

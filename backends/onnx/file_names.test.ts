@@ -29,9 +29,15 @@ describe('file names that transformers.js asks for', () => {
     expect(() => modelFileName('decoder', precision)).toThrow(`"${precision}"`);
   });
 
-  it.each(['../x', 'a/b', ''])('refuses the graph name %j', (graph) => expect(() => modelFileName(graph, 'fp32')).toThrow(BackendError));
+  it.each(['../x', 'a/b', ''])('refuses the graph name %j', (graph) =>
+    expect(() => modelFileName(graph, 'fp32')).toThrow(BackendError),
+  );
 
   it('numbers data files from the second on', () => {
-    expect([0, 1, 12].map((i) => dataFileName('m.onnx', i))).toEqual(['m.onnx_data', 'm.onnx_data_1', 'm.onnx_data_12']);
+    expect([0, 1, 12].map((i) => dataFileName('m.onnx', i))).toEqual([
+      'm.onnx_data',
+      'm.onnx_data_1',
+      'm.onnx_data_12',
+    ]);
   });
 });

@@ -1,8 +1,9 @@
 import { BackendError } from '../error.ts';
 
 /**
- * What transformers.js appends to a graph's name for each `dtype` (its src/utils/dtypes.js), and for int4, which it calls q4. It has none
- * for bf16: weights that are stored so are computed with in f32 where it runs them, and it opens them as fp32.
+ * What transformers.js appends to a graph's name for each `dtype` (its src/utils/dtypes.js), and for int4, which it
+ * calls q4. It has none for bf16: weights that are stored so are computed with in f32 where it runs them, and it opens
+ * them as fp32.
  */
 const suffixes: Readonly<Record<string, string>> = {
   fp32: '',
@@ -26,8 +27,14 @@ const fileStems: Readonly<Record<string, string>> = { decoder: 'decoder_model_me
 /** `decoder_model_merged_fp16.onnx`. @throws BackendError for a precision without a suffix. */
 export function modelFileName(graph: string, precision: string): string {
   const suffix = Object.hasOwn(suffixes, precision) ? suffixes[precision] : undefined;
-  if (suffix === undefined) throw new BackendError('unsupported', `no ONNX file name for precision "${precision}"`, { hint: `choose one of ${precisions.join(', ')}` });
-  if (!/^\w+$/.test(graph)) throw new BackendError('unsupported', `graph name "${graph}" cannot be a file name`, { hint: 'use letters, digits and _' });
+  if (suffix === undefined)
+    throw new BackendError('unsupported', `no ONNX file name for precision "${precision}"`, {
+      hint: `choose one of ${precisions.join(', ')}`,
+    });
+  if (!/^\w+$/.test(graph))
+    throw new BackendError('unsupported', `graph name "${graph}" cannot be a file name`, {
+      hint: 'use letters, digits and _',
+    });
   return `${fileStems[graph] ?? graph}${suffix}.onnx`;
 }
 

@@ -10,8 +10,8 @@ import { MAX_WEIGHT_BYTES, targets } from './targets.ts';
 
 /**
  * ONNX files that @huggingface/transformers 4 loads, for ONNX Runtime in Node, in the browser and on servers. What the
- * targets differ in is in targets.ts: no fused attention is native on both CPU and WebGPU and right for a prefix-LM, so the
- * portable one has attention as plain ops with an explicit mask, and every one a KV cache that grows by Concat.
+ * targets differ in is in targets.ts: no fused attention is native on both CPU and WebGPU and right for a prefix-LM, so
+ * the portable one has attention as plain ops with an explicit mask, and every one a KV cache that grows by Concat.
  */
 export const onnx: Backend = {
   name: 'onnx',
@@ -40,5 +40,7 @@ function onnxOptions({ target, ...options }: EmitOptions): OnnxOptions {
 
 function targetOf({ target = TARGETS[0] }: { readonly target?: string | undefined }) {
   if (isTarget(target)) return target;
-  throw new BackendError('unsupported', `ONNX has no target "${target}"`, { hint: `choose one of ${TARGETS.join(', ')}` });
+  throw new BackendError('unsupported', `ONNX has no target "${target}"`, {
+    hint: `choose one of ${TARGETS.join(', ')}`,
+  });
 }

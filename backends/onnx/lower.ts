@@ -19,10 +19,21 @@ export interface LowerOptions extends Omit<QuantizedOptions, 'halves'>, Pick<Onn
   readonly imageTokens?: number;
 }
 
-/** One graph as ONNX nodes and initializers; no weight is read. @throws BackendError naming what the target cannot do. */
-export function lowerGraph(graph: Graph, { target = 'portable', imageTokens = 0, ...options }: LowerOptions = {}): OnnxGraph {
+/**
+ * One graph as ONNX nodes and initializers; no weight is read.
+ * @throws BackendError naming what the target cannot do.
+ */
+export function lowerGraph(
+  graph: Graph,
+  { target = 'portable', imageTokens = 0, ...options }: LowerOptions = {},
+): OnnxGraph {
   const traits = targets[target];
-  const prepared = runPasses(graph, [...traits.passes({ imageTokens }), decompose(nativeComposites(traits.lowering)), eliminateCommonSubexpressions, eliminateDeadCode]);
+  const prepared = runPasses(graph, [
+    ...traits.passes({ imageTokens }),
+    decompose(nativeComposites(traits.lowering)),
+    eliminateCommonSubexpressions,
+    eliminateDeadCode,
+  ]);
   checkDTypes(prepared, target);
   const context = new LoweringContext(prepared);
   const rules = { ...traits.lowering, ...quantizedRules({ halves: traits.halves, ...options }) };
@@ -37,9 +48,17 @@ function lowerNode(context: LoweringContext, rules: typeof lowering, node: Node)
 }
 
 function checkDTypes(graph: Graph, target: Target): void {
-  const values = [...graph.inputs, ...graph.constants.map((c) => c.value), ...graph.nodes.flatMap((node) => node.outputs)];
+  const values = [
+    ...graph.inputs,
+    ...graph.constants.map((c) => c.value),
+    ...graph.nodes.flatMap((node) => node.outputs),
+  ];
   for (const { name, type } of values) {
     const supported = supportsDtype(target, type.dtype);
-    if (supported !== true) throw new BackendError('unsupported', `graph ${graph.name}, ${printType(type)}: ${supported}`, { tensor: name, hint: 'convert to fp16 or fp32, or choose another target' });
+    if (supported !== true)
+      throw new BackendError('unsupported', `graph ${graph.name}, ${printType(type)}: ${supported}`, {
+        tensor: name,
+        hint: 'convert to fp16 or fp32, or choose another target',
+      });
   }
 }

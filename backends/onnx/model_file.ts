@@ -10,13 +10,21 @@ const GRAPH_INITIALIZER = 5;
 const TENSOR_RAW_DATA = 9;
 
 /**
- * The model file. Its size follows from shapes alone, so it is known before a weight is read: small weights are spliced in as
- * the last initializers of the graph, each streamed under its name, as those in data files are.
+ * The model file. Its size follows from shapes alone, so it is known before a weight is read: small weights are spliced
+ * in as the last initializers of the graph, each streamed under its name, as those in data files are.
  */
-export function modelFile(path: string, graph: OnnxGraph, inline: readonly WeightInitializer[], external: readonly Placement[]): ArtifactFile {
+export function modelFile(
+  path: string,
+  graph: OnnxGraph,
+  inline: readonly WeightInitializer[],
+  external: readonly Placement[],
+): ArtifactFile {
   const body = encodeGraph(graph, external);
   const spliced = inline.map((weight) => ({ weight, header: initializerHeader(weight) }));
-  const graphBytes = spliced.reduce((sum, { weight, header }) => sum + header.byteLength + weight.data.byteLength, body.byteLength);
+  const graphBytes = spliced.reduce(
+    (sum, { weight, header }) => sum + header.byteLength + weight.data.byteLength,
+    body.byteLength,
+  );
   const start = [encodeModelHead(graph), lengthDelimited(MODEL_GRAPH, graphBytes), body];
   return {
     path,
@@ -35,7 +43,11 @@ export function modelFile(path: string, graph: OnnxGraph, inline: readonly Weigh
 function initializerHeader(weight: WeightInitializer): Uint8Array {
   const head = encodeTensorHead(weight);
   const raw = lengthDelimited(TENSOR_RAW_DATA, weight.data.byteLength);
-  return Buffer.concat([lengthDelimited(GRAPH_INITIALIZER, head.byteLength + raw.byteLength + weight.data.byteLength), head, raw]);
+  return Buffer.concat([
+    lengthDelimited(GRAPH_INITIALIZER, head.byteLength + raw.byteLength + weight.data.byteLength),
+    head,
+    raw,
+  ]);
 }
 
 /** Tag and length of a field whose bytes follow. */

@@ -21,7 +21,16 @@ afterEach(() => rm(dir, { recursive: true, force: true }));
 /** A model with one initializer `w`. */
 async function modelWith(tensor: MessageInitShape<typeof TensorProtoSchema>): Promise<string> {
   const path = join(dir, 'm.onnx');
-  await writeFile(path, toBinary(ModelProtoSchema, create(ModelProtoSchema, { irVersion: 10n, graph: { name: 'g', initializer: [{ name: 'w', dataType: 1, dims: [4n], ...tensor }] } })));
+  await writeFile(
+    path,
+    toBinary(
+      ModelProtoSchema,
+      create(ModelProtoSchema, {
+        irVersion: 10n,
+        graph: { name: 'g', initializer: [{ name: 'w', dataType: 1, dims: [4n], ...tensor }] },
+      }),
+    ),
+  );
   return path;
 }
 
@@ -46,7 +55,12 @@ describe('what an .onnx file says', () => {
     expect(summary.ops.get('RMSNormalization')).toBe(2);
     expect([...summary.ops.values()]).toEqual([...summary.ops.values()].sort((a, b) => b - a));
     const head = summary.initializers.find((i) => i.name === 'lm.head.transposed')!;
-    expect(head).toMatchObject({ dtype: 'f32', shape: [16, 24], byteLength: 1536, external: { location: 'decoder_model_merged.onnx_data' } });
+    expect(head).toMatchObject({
+      dtype: 'f32',
+      shape: [16, 24],
+      byteLength: 1536,
+      external: { location: 'decoder_model_merged.onnx_data' },
+    });
     const layer = 2 * (16 + 32 * 16 + 2 * (8 * 16) + 16 * 32 + 16 + 2 * (24 * 16));
     expect(summary.parameters).toBe(layer + 2 * 64 * 4 + 24 * 16 + 4); // and the literals 0, -1e30, 1/5 and 5
     expect(summary.bytes).toBeGreaterThan(4 * summary.parameters);
@@ -55,7 +69,10 @@ describe('what an .onnx file says', () => {
 
   it('of external data without offset and length: all of the tensor from the start', async () => {
     await writeFile(join(dir, 'd'), new Uint8Array(16));
-    expect((await readOnnx(await modelWith(external({ location: 'd' })))).initializers[0]).toMatchObject({ byteLength: 16, external: { location: 'd', offset: 0 } });
+    expect((await readOnnx(await modelWith(external({ location: 'd' })))).initializers[0]).toMatchObject({
+      byteLength: 16,
+      external: { location: 'd', offset: 0 },
+    });
   });
 
   it('of a folder below', async () => {
@@ -65,21 +82,39 @@ describe('what an .onnx file says', () => {
   });
 
   it('of 4-bit elements with an odd count', async () => {
-    expect((await readOnnx(await modelWith({ dataType: 22, dims: [3n], rawData: new Uint8Array(2) }))).initializers[0]).toMatchObject({ dtype: 'i4', byteLength: 2 });
+    expect(
+      (await readOnnx(await modelWith({ dataType: 22, dims: [3n], rawData: new Uint8Array(2) }))).initializers[0],
+    ).toMatchObject({ dtype: 'i4', byteLength: 2 });
   });
 });
 
 describe('a hostile or damaged file is refused by name', () => {
-  it.each(['../secret', 'a/../../secret', '/etc/passwd', 'C:\\secret', 'C:/secret', '\\\\host\\share', './d', 'a//d', '', 'd\0'])('location %j', async (location) => {
+  it.each([
+    '../secret',
+    'a/../../secret',
+    '/etc/passwd',
+    'C:\\secret',
+    'C:/secret',
+    '\\\\host\\share',
+    './d',
+    'a//d',
+    '',
+    'd\0',
+  ])('location %j', async (location) => {
     await writeFile(join(dir, 'd'), new Uint8Array(16));
-    expect(await failureOf(await modelWith(external({ location })))).toMatchObject({ code: 'bundle-damaged', place: { file: join(dir, 'm.onnx'), tensor: 'w', hint: expect.any(String) } });
+    expect(await failureOf(await modelWith(external({ location })))).toMatchObject({
+      code: 'bundle-damaged',
+      place: { file: join(dir, 'm.onnx'), tensor: 'w', hint: expect.any(String) },
+    });
   });
 
   it('a symbolic link, to a file or on the way', async () => {
     await symlink('/etc/hostname', join(dir, 'd'));
     expect((await failureOf(await modelWith(external({ location: 'd' })))).message).toContain('symbolic link');
     await symlink('/etc', join(dir, 'sub'));
-    expect((await failureOf(await modelWith(external({ location: 'sub/hostname' })))).message).toContain('symbolic link');
+    expect((await failureOf(await modelWith(external({ location: 'sub/hostname' })))).message).toContain(
+      'symbolic link',
+    );
   });
 
   it('a hard link, a folder, a missing file', async () => {
@@ -87,9 +122,13 @@ describe('a hostile or damaged file is refused by name', () => {
     await link(join(dir, 'original'), join(dir, 'hard'));
     await mkdir(join(dir, 'folder'));
     expect((await failureOf(await modelWith(external({ location: 'hard' })))).message).toContain('hard link');
-    expect((await failureOf(await modelWith(external({ location: 'folder' })))).message).toContain('not a regular file');
+    expect((await failureOf(await modelWith(external({ location: 'folder' })))).message).toContain(
+      'not a regular file',
+    );
     expect((await failureOf(await modelWith(external({ location: 'absent' })))).message).toContain('does not exist');
-    expect((await failureOf(await modelWith(external({ location: 'original/d' })))).message).toContain('does not exist');
+    expect((await failureOf(await modelWith(external({ location: 'original/d' })))).message).toContain(
+      'does not exist',
+    );
   });
 
   it.each([
@@ -103,10 +142,14 @@ describe('a hostile or damaged file is refused by name', () => {
     ['a negative length', { length: '-1' }],
   ] as [string, Readonly<Record<string, string>>][])('%s', async (_, entries) => {
     await writeFile(join(dir, 'd'), new Uint8Array(16));
-    expect(await failureOf(await modelWith(external({ location: 'd', ...entries })))).toMatchObject({ code: 'bundle-damaged', place: { tensor: 'w' } });
+    expect(await failureOf(await modelWith(external({ location: 'd', ...entries })))).toMatchObject({
+      code: 'bundle-damaged',
+      place: { tensor: 'w' },
+    });
   });
 
-  it('external data without a location', async () => expect((await failureOf(await modelWith(external({ offset: '0' })))).message).toContain('location'));
+  it('external data without a location', async () =>
+    expect((await failureOf(await modelWith(external({ offset: '0' })))).message).toContain('location'));
 
   it.each([
     ['a negative size', { dims: [-1n] }],
@@ -114,7 +157,9 @@ describe('a hostile or damaged file is refused by name', () => {
     ['inline bytes that are not its shape’s', { rawData: new Uint8Array(15) }],
     ['strings', { dataType: 8 }],
     ['an element type that does not exist', { dataType: 99 }],
-  ])('%s', async (_, tensor) => expect(await failureOf(await modelWith(tensor))).toMatchObject({ code: 'bundle-damaged', place: { tensor: 'w' } }));
+  ])('%s', async (_, tensor) =>
+    expect(await failureOf(await modelWith(tensor))).toMatchObject({ code: 'bundle-damaged', place: { tensor: 'w' } }),
+  );
 
   it.each([
     ['nothing', []],

@@ -3,7 +3,13 @@ import { BackendError } from '../error.ts';
 import { readModelFile } from './decode.ts';
 import { elementTypeInfo } from './dtype.ts';
 import { externalFileSize } from './external_path.ts';
-import { TensorProto_DataLocation as DataLocation, type GraphProto, type NodeProto, type TensorProto, type ValueInfoProto } from './proto/onnx_pb.ts';
+import {
+  TensorProto_DataLocation as DataLocation,
+  type GraphProto,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfoProto,
+} from './proto/onnx_pb.ts';
 
 export interface OnnxPort {
   readonly name: string;
@@ -43,7 +49,8 @@ export interface OnnxSummary {
 }
 
 /**
- * Describes an .onnx file that need not be ours: lengths, shapes, locations and offsets are checked, weights stay unread.
+ * Describes an .onnx file that need not be ours: lengths, shapes, locations and offsets are checked, weights stay
+ * unread.
  * @throws BackendError naming file, tensor and byte offset.
  */
 export async function readOnnx(path: string): Promise<OnnxSummary> {
@@ -66,22 +73,36 @@ export async function readOnnx(path: string): Promise<OnnxSummary> {
     outputs: graph.output.map(port),
     ops: new Map([...ops].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))),
     initializers,
-    parameters: initializers.reduce((sum, { dtype, shape }) => sum + (shapes.has(dtype) ? 0 : shape.reduce((n, d) => n * d, 1)), 0),
+    parameters: initializers.reduce(
+      (sum, { dtype, shape }) => sum + (shapes.has(dtype) ? 0 : shape.reduce((n, d) => n * d, 1)),
+      0,
+    ),
     bytes: initializers.reduce((sum, { byteLength }) => sum + byteLength, 0),
   };
 }
 
 function port({ name, type }: ValueInfoProto): OnnxPort {
   const tensor = type?.value.case === 'tensorType' ? type.value.value : undefined;
-  const shape = tensor?.shape?.dim.map(({ value }) => (value.case === 'dimValue' ? Number(value.value) : (value.value ?? '?')));
+  const shape = tensor?.shape?.dim.map(({ value }) =>
+    value.case === 'dimValue' ? Number(value.value) : (value.value ?? '?'),
+  );
   return { name, dtype: tensor ? dtypeName(tensor.elemType) : '', shape };
 }
 
 const dtypeName = (type: number): string => elementTypeInfo[type]?.name ?? `onnx:${type}`;
 
-async function readInitializer(tensor: TensorProto, path: string, fileSizes: Map<string, number>): Promise<OnnxInitializer> {
+async function readInitializer(
+  tensor: TensorProto,
+  path: string,
+  fileSizes: Map<string, number>,
+): Promise<OnnxInitializer> {
   const fail = (message: string, offset?: number): never => {
-    throw new BackendError('bundle-damaged', message, { file: path, tensor: tensor.name, ...(offset !== undefined && { offset }), hint: 'convert again, or fetch the bundle again' });
+    throw new BackendError('bundle-damaged', message, {
+      file: path,
+      tensor: tensor.name,
+      ...(offset !== undefined && { offset }),
+      hint: 'convert again, or fetch the bundle again',
+    });
   };
   const info = elementTypeInfo[tensor.dataType];
   if (!info) return fail(`element type ${tensor.dataType} has no fixed size`);
@@ -91,23 +112,27 @@ async function readInitializer(tensor: TensorProto, path: string, fileSizes: Map
   const summary = { name: tensor.name, dtype: info.name, shape: tensor.dims.map(Number), byteLength: Number(size) };
   if (tensor.dataLocation !== DataLocation.EXTERNAL) {
     const { rawData } = tensor;
-    if (rawData.byteLength > 0 && rawData.byteLength !== summary.byteLength) fail(`${rawData.byteLength} bytes for ${info.name}[${tensor.dims.join(', ')}] (${size} bytes)`);
+    if (rawData.byteLength > 0 && rawData.byteLength !== summary.byteLength)
+      fail(`${rawData.byteLength} bytes for ${info.name}[${tensor.dims.join(', ')}] (${size} bytes)`);
     return { ...summary, external: undefined };
   }
   const entries = new Map(tensor.externalData.map(({ key, value }) => [key, value]));
   const integer = (key: string): number | undefined => {
     const text = entries.get(key);
     if (text === undefined) return undefined;
-    if (!/^\d{1,16}$/.test(text) || !Number.isSafeInteger(Number(text))) return fail(`external data ${key} ${JSON.stringify(text)} is not a byte count`);
+    if (!/^\d{1,16}$/.test(text) || !Number.isSafeInteger(Number(text)))
+      return fail(`external data ${key} ${JSON.stringify(text)} is not a byte count`);
     return Number(text);
   };
   const location = entries.get('location') ?? fail('external data without a location');
   const offset = integer('offset') ?? 0;
   const length = integer('length') ?? summary.byteLength;
-  if (length !== summary.byteLength) fail(`external data of ${length} bytes for ${info.name}[${tensor.dims.join(', ')}] (${size} bytes)`, offset);
+  if (length !== summary.byteLength)
+    fail(`external data of ${length} bytes for ${info.name}[${tensor.dims.join(', ')}] (${size} bytes)`, offset);
   const fileSize = fileSizes.get(location) ?? (await externalFileSize(dirname(path), location, path, tensor.name));
   fileSizes.set(location, fileSize);
-  if (offset + length > fileSize) fail(`external data ends at byte ${offset + length} of ${location}, which has ${fileSize}`, offset);
+  if (offset + length > fileSize)
+    fail(`external data ends at byte ${offset + length} of ${location}, which has ${fileSize}`, offset);
   return { ...summary, external: { location, offset } };
 }
 
@@ -120,4 +145,5 @@ function countOps(graph: GraphProto, ops: Map<string, number>): void {
   }
 }
 
-const opName = ({ domain, opType }: NodeProto): string => (domain === '' || domain === 'ai.onnx' ? opType : `${domain}.${opType}`);
+const opName = ({ domain, opType }: NodeProto): string =>
+  domain === '' || domain === 'ai.onnx' ? opType : `${domain}.${opType}`;

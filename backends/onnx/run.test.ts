@@ -18,13 +18,31 @@ import { programOf, tinyEmbed, tinyProgram } from '../testing/tiny_program.ts';
 /** Sums of some tens of f32 products in another order than the evaluator's float64. */
 const F32 = { absolute: 2e-5, relative: 1e-5 };
 
-function decoderInputs(batch: number, seq: number, past: number, keep: number, dtype: 'f32' | 'f16' = 'f32'): Record<string, Tensor> {
+function decoderInputs(
+  batch: number,
+  seq: number,
+  past: number,
+  keep: number,
+  dtype: 'f32' | 'f16' = 'f32',
+): Record<string, Tensor> {
   const total = past + seq;
-  const caches = [0, 1].flatMap((i) => ['key', 'value'].map((kind, j) => [`past_key_values.${i}.${kind}`, randomTensor(dtype, [batch, 1, past, 8], 10 * i + j)] as const));
+  const caches = [0, 1].flatMap((i) =>
+    ['key', 'value'].map(
+      (kind, j) => [`past_key_values.${i}.${kind}`, randomTensor(dtype, [batch, 1, past, 8], 10 * i + j)] as const,
+    ),
+  );
   return {
     inputs_embeds: randomTensor('f32', [batch, seq, 16], 7),
-    attention_mask: tensorOf('i64', [batch, total], Array.from({ length: batch * total }, (_, i) => (i % total === 0 && i > 0 ? 0 : 1))),
-    position_ids: tensorOf('i64', [batch, seq], Array.from({ length: batch * seq }, (_, i) => past + 1 + (i % seq))),
+    attention_mask: tensorOf(
+      'i64',
+      [batch, total],
+      Array.from({ length: batch * total }, (_, i) => (i % total === 0 && i > 0 ? 0 : 1)),
+    ),
+    position_ids: tensorOf(
+      'i64',
+      [batch, seq],
+      Array.from({ length: batch * seq }, (_, i) => past + 1 + (i % seq)),
+    ),
     num_logits_to_keep: tensorOf('i64', [], [keep]),
     ...Object.fromEntries(caches),
   };
@@ -41,8 +59,18 @@ const steps = [
   { batch: 1, seq: 1, past: 0, keep: 0 },
 ];
 
-async function expectSame(runner: Runner, reference: Runner, graph: string, inputs: Record<string, Tensor>, tolerance: Tolerance, stages: readonly string[] = []): Promise<void> {
-  const [actual, expected] = [await runner.run(graph, inputs, { stages }), await reference.run(graph, inputs, { stages })];
+async function expectSame(
+  runner: Runner,
+  reference: Runner,
+  graph: string,
+  inputs: Record<string, Tensor>,
+  tolerance: Tolerance,
+  stages: readonly string[] = [],
+): Promise<void> {
+  const [actual, expected] = [
+    await runner.run(graph, inputs, { stages }),
+    await reference.run(graph, inputs, { stages }),
+  ];
   expect(Object.keys(actual).sort()).toEqual(Object.keys(expected).sort());
   for (const [name, tensor] of Object.entries(expected)) expectClose(name, actual[name], tensor, tolerance);
 }
@@ -54,7 +82,8 @@ describe('a bundle in onnxruntime on the cpu', () => {
   it('decodes prefills and steps of any batch', async () => {
     await using bundle = await emittedBundle(program);
     const runner = await open(bundle.dir);
-    for (const { batch, seq, past, keep } of steps) await expectSame(runner, reference, 'decoder', decoderInputs(batch, seq, past, keep), F32);
+    for (const { batch, seq, past, keep } of steps)
+      await expectSame(runner, reference, 'decoder', decoderInputs(batch, seq, past, keep), F32);
     await runner.dispose();
   });
 
@@ -65,7 +94,8 @@ describe('a bundle in onnxruntime on the cpu', () => {
     const dtypes = await runner.inputDtypes('decoder');
     expect(dtypes).toMatchObject({ inputs_embeds: 'f32', attention_mask: 'i64', 'past_key_values.1.value': 'f16' });
     expect(dtypes).toEqual(await evaluatorRunner(narrow).inputDtypes('decoder'));
-    for (const { batch, seq, past, keep } of steps) await expectSame(runner, evaluatorRunner(narrow), 'decoder', decoderInputs(batch, seq, past, keep, 'f16'), F16);
+    for (const { batch, seq, past, keep } of steps)
+      await expectSame(runner, evaluatorRunner(narrow), 'decoder', decoderInputs(batch, seq, past, keep, 'f16'), F16);
     await runner.dispose();
   });
 
@@ -73,7 +103,13 @@ describe('a bundle in onnxruntime on the cpu', () => {
     await using bundle = await emittedBundle(program);
     const runner = await open(bundle.dir);
     await expectSame(runner, reference, 'vision_encoder', { pixel_values: randomTensor('f32', [3, 3, 8, 8], 1) }, F32);
-    await expectSame(runner, reference, 'embed_tokens', { input_ids: tensorOf('i64', [2, 3], [0, 23, 5, 5, 1, 2]) }, F32);
+    await expectSame(
+      runner,
+      reference,
+      'embed_tokens',
+      { input_ids: tensorOf('i64', [2, 3], [0, 23, 5, 5, 1, 2]) },
+      F32,
+    );
     await runner.dispose();
   });
 
@@ -82,7 +118,10 @@ describe('a bundle in onnxruntime on the cpu', () => {
     const runner = await open(bundle.dir);
     await expectSame(runner, reference, 'decoder', decoderInputs(2, 3, 0, 0), F32, ['lm.0', 'lm.1', 'lm.2']);
     await expectSame(runner, reference, 'decoder', decoderInputs(1, 1, 2, 0), F32, ['lm.1']);
-    await expectSame(runner, reference, 'vision_encoder', { pixel_values: randomTensor('f32', [1, 3, 8, 8], 1) }, F32, ['vit.0', 'image_features']);
+    await expectSame(runner, reference, 'vision_encoder', { pixel_values: randomTensor('f32', [1, 3, 8, 8], 1) }, F32, [
+      'vit.0',
+      'image_features',
+    ]);
     const plain = await runner.run('decoder', decoderInputs(1, 1, 2, 0));
     expect(Object.keys(plain)).not.toContain('lm.1');
     await runner.dispose();
@@ -91,7 +130,11 @@ describe('a bundle in onnxruntime on the cpu', () => {
   it('finds weights in many data files, with stages too', async () => {
     await using bundle = await emittedBundle(program, 'fp32', 3000);
     const files = bundle.artifact.files.map((f) => f.path).filter((path) => path.startsWith('onnx/decoder'));
-    expect(files.slice(0, 3)).toEqual(['onnx/decoder_model_merged.onnx', 'onnx/decoder_model_merged.onnx_data', 'onnx/decoder_model_merged.onnx_data_1']);
+    expect(files.slice(0, 3)).toEqual([
+      'onnx/decoder_model_merged.onnx',
+      'onnx/decoder_model_merged.onnx_data',
+      'onnx/decoder_model_merged.onnx_data_1',
+    ]);
     expect(files.length).toBeGreaterThan(8);
     const runner = await open(bundle.dir);
     await expectSame(runner, reference, 'decoder', decoderInputs(1, 3, 0, 0), F32);
@@ -114,7 +157,9 @@ describe('a bundle in onnxruntime on the cpu', () => {
 
   it('tells where its nodes ran', async () => {
     await using bundle = await emittedBundle(program);
-    const placement = await nodePlacement(bundle.dir, 'vision_encoder', 'cpu', { pixel_values: randomTensor('f32', [1, 3, 8, 8], 1) });
+    const placement = await nodePlacement(bundle.dir, 'vision_encoder', 'cpu', {
+      pixel_values: randomTensor('f32', [1, 3, 8, 8], 1),
+    });
     expect([...placement.keys()]).toEqual(['CPU']);
     expect(placement.get('CPU')!.get('Conv')).toBe(1);
   });
@@ -137,10 +182,30 @@ describe('a bundle in onnxruntime on webgpu', () => {
     await using bundle = await emittedBundle(program);
     const runner = await open(bundle.dir, { device: 'webgpu' });
     expect(runner.description).toMatch(/^onnxruntime-node \d+\.\d+\.\d+ webgpu$/);
-    for (const [seq, past] of [[3, 0], [1, 3]] as const) await expectSame(runner, evaluatorRunner(program), 'decoder', decoderInputs(2, seq, past, 0), F32, ['lm.1', 'lm.2']);
+    for (const [seq, past] of [
+      [3, 0],
+      [1, 3],
+    ] as const)
+      await expectSame(runner, evaluatorRunner(program), 'decoder', decoderInputs(2, seq, past, 0), F32, [
+        'lm.1',
+        'lm.2',
+      ]);
     await runner.dispose();
     const placement = await nodePlacement(bundle.dir, 'decoder', 'webgpu', decoderInputs(2, 1, 3, 0));
-    const floats = ['MatMul', 'Softmax', 'RMSNormalization', 'RotaryEmbedding', 'Gelu', 'Tanh', 'Transpose', 'Concat', 'Where', 'Expand', 'Mul', 'Slice'];
+    const floats = [
+      'MatMul',
+      'Softmax',
+      'RMSNormalization',
+      'RotaryEmbedding',
+      'Gelu',
+      'Tanh',
+      'Transpose',
+      'Concat',
+      'Where',
+      'Expand',
+      'Mul',
+      'Slice',
+    ];
     expect(floats.filter((op) => placement.get('CPU')?.has(op))).toEqual([]);
     expect(floats.filter((op) => !placement.get('WebGpu')?.has(op))).toEqual([]);
   });
@@ -149,8 +214,19 @@ describe('a bundle in onnxruntime on webgpu', () => {
     const program = fp16(tinyProgram());
     await using bundle = await emittedBundle(program, 'fp16');
     const runner = await open(bundle.dir, { device: 'webgpu' });
-    const failure = await expectSame(runner, evaluatorRunner(program), 'decoder', decoderInputs(1, 3, 2, 0, 'f16'), F16).catch((error: unknown) => error);
-    if (failure !== undefined) expect(failure).toMatchObject({ name: 'BackendError', code: 'runtime-failed', place: { hint: expect.stringContaining('shader-f16') } });
+    const failure = await expectSame(
+      runner,
+      evaluatorRunner(program),
+      'decoder',
+      decoderInputs(1, 3, 2, 0, 'f16'),
+      F16,
+    ).catch((error: unknown) => error);
+    if (failure !== undefined)
+      expect(failure).toMatchObject({
+        name: 'BackendError',
+        code: 'runtime-failed',
+        place: { hint: expect.stringContaining('shader-f16') },
+      });
     await runner.dispose();
   });
 });
@@ -166,25 +242,45 @@ describe('what cannot be run is refused by name', () => {
     expect((await failureOf(open('/', { device: 'tpu' }))).message).toContain('"tpu"');
     await using bundle = await emittedBundle(programOf(tinyEmbed()));
     const runner = await open(bundle.dir);
-    expect(await failureOf(runner.run('decoder', {}))).toMatchObject({ code: 'bundle-missing', place: { file: join(bundle.dir, 'onnx') } });
-    expect((await failureOf((await open(join(bundle.dir, 'absent'))).run('embed_tokens', {}))).code).toBe('bundle-missing');
+    expect(await failureOf(runner.run('decoder', {}))).toMatchObject({
+      code: 'bundle-missing',
+      place: { file: join(bundle.dir, 'onnx') },
+    });
+    expect((await failureOf((await open(join(bundle.dir, 'absent'))).run('embed_tokens', {}))).code).toBe(
+      'bundle-missing',
+    );
     await writeFile(join(bundle.dir, 'manifest.json'), '{');
-    expect(await failureOf(runner.run('embed_tokens', {}))).toMatchObject({ code: 'bundle-damaged', place: { file: join(bundle.dir, 'manifest.json') } });
+    expect(await failureOf(runner.run('embed_tokens', {}))).toMatchObject({
+      code: 'bundle-damaged',
+      place: { file: join(bundle.dir, 'manifest.json') },
+    });
   });
 
   it('inputs that are absent, of another dtype, of a wrong size or shape', async () => {
     await using bundle = await emittedBundle(programOf(tinyEmbed()));
     const runner = await open(bundle.dir);
-    expect(await failureOf(runner.run('embed_tokens', {}))).toMatchObject({ code: 'bad-input', place: { tensor: 'input_ids' } });
-    expect((await failureOf(runner.run('embed_tokens', { input_ids: tensorOf('f32', [1, 1], [1]) }))).message).toContain('is f32, not i64');
-    expect((await failureOf(runner.run('embed_tokens', { input_ids: { ...tensorOf('i64', [1, 1], [1]), shape: [2, 2] } }))).message).toContain('1 values');
-    expect(await failureOf(runner.run('embed_tokens', { input_ids: tensorOf('i64', [1], [1]) }))).toMatchObject({ code: 'runtime-failed' });
+    expect(await failureOf(runner.run('embed_tokens', {}))).toMatchObject({
+      code: 'bad-input',
+      place: { tensor: 'input_ids' },
+    });
+    expect(
+      (await failureOf(runner.run('embed_tokens', { input_ids: tensorOf('f32', [1, 1], [1]) }))).message,
+    ).toContain('is f32, not i64');
+    expect(
+      (await failureOf(runner.run('embed_tokens', { input_ids: { ...tensorOf('i64', [1, 1], [1]), shape: [2, 2] } })))
+        .message,
+    ).toContain('1 values');
+    expect(await failureOf(runner.run('embed_tokens', { input_ids: tensorOf('i64', [1], [1]) }))).toMatchObject({
+      code: 'runtime-failed',
+    });
     await runner.dispose();
   });
 
   it('damaged files, and a later run finds them repaired', async () => {
     await using bundle = await emittedBundle(programOf(tinyEmbed()));
-    const [model, data] = ['embed_tokens.onnx', 'embed_tokens.onnx_data'].map((name) => join(bundle.dir, 'onnx', name)) as [string, string];
+    const [model, data] = ['embed_tokens.onnx', 'embed_tokens.onnx_data'].map((name) =>
+      join(bundle.dir, 'onnx', name),
+    ) as [string, string];
     const runner = await open(bundle.dir);
     const run = () => runner.run('embed_tokens', { input_ids: tensorOf('i64', [1, 1], [1]) });
     const good = await readFile(data);

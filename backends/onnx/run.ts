@@ -20,7 +20,10 @@ interface OpenGraph {
 /** Opens a bundle in onnxruntime-node. Graphs are loaded when they are first run. @throws BackendError */
 export async function open(dir: string, { device = devices[0] }: OpenOptions = {}): Promise<Runner> {
   const known = devices.find((name) => name === device);
-  if (!known) throw new BackendError('unsupported', `the ONNX backend has no device "${device}"`, { hint: `choose ${devices.join(' or ')}` });
+  if (!known)
+    throw new BackendError('unsupported', `the ONNX backend has no device "${device}"`, {
+      hint: `choose ${devices.join(' or ')}`,
+    });
   return new OnnxRunner(await loadRuntime(), dir, known);
 }
 
@@ -42,24 +45,39 @@ class OnnxRunner implements Runner {
   async inputDtypes(graph: string): Promise<Readonly<Record<string, DType>>> {
     const { model } = await readModelFile(await modelPath(this.#dir, graph));
     return Object.fromEntries(
-      model.graph.input.flatMap(({ name, type }) => (type?.value.case === 'tensorType' ? [[name, dtypeOfElementType(type.value.value.elemType, name)] as const] : [])),
+      model.graph.input.flatMap(({ name, type }) =>
+        type?.value.case === 'tensorType' ? [[name, dtypeOfElementType(type.value.value.elemType, name)] as const] : [],
+      ),
     );
   }
 
-  async run(graph: string, inputs: Readonly<Record<string, Tensor>>, options: RunOptions = {}): Promise<Readonly<Record<string, Tensor>>> {
+  async run(
+    graph: string,
+    inputs: Readonly<Record<string, Tensor>>,
+    options: RunOptions = {},
+  ): Promise<Readonly<Record<string, Tensor>>> {
     const { session, outputs, stages } = await this.#graph(graph, options.stages ?? []);
     const feeds: Record<string, OrtTensor> = {};
     for (const port of session.inputMetadata) {
       const input = inputs[port.name];
-      if (!input) throw new BackendError('bad-input', `graph ${graph} needs the input "${port.name}"`, { tensor: port.name });
-      if (!port.isTensor) throw new BackendError('unsupported', `input "${port.name}" is not a tensor`, { tensor: port.name });
+      if (!input)
+        throw new BackendError('bad-input', `graph ${graph} needs the input "${port.name}"`, { tensor: port.name });
+      if (!port.isTensor)
+        throw new BackendError('unsupported', `input "${port.name}" is not a tensor`, { tensor: port.name });
       feeds[port.name] = toOrt(this.#runtime, port.name, input, dtypeOf(port.type));
     }
     const results = await session.run(feeds).catch((cause: unknown) => {
-      throw new BackendError('runtime-failed', `${this.description} failed in graph ${graph}: ${messageOf(cause)}`, { file: this.#dir, hint: hintFor(messageOf(cause)) }, { cause });
+      throw new BackendError(
+        'runtime-failed',
+        `${this.description} failed in graph ${graph}: ${messageOf(cause)}`,
+        { file: this.#dir, hint: hintFor(messageOf(cause)) },
+        { cause },
+      );
     });
     const named = new Map([...outputs.map((name) => [name, name] as const), ...stages]);
-    return Object.fromEntries([...named].map(([name, tensor]) => [name, results[tensor] ? fromOrt(results[tensor]) : inputs[tensor]!]));
+    return Object.fromEntries(
+      [...named].map(([name, tensor]) => [name, results[tensor] ? fromOrt(results[tensor]) : inputs[tensor]!]),
+    );
   }
 
   async dispose(): Promise<void> {
@@ -86,5 +104,7 @@ class OnnxRunner implements Runner {
 }
 
 function hintFor(message: string): string {
-  return message.includes('requires f16') ? 'convert to fp32: this GPU has no f16 shaders (WebGPU feature shader-f16)' : 'check the shapes of the inputs';
+  return message.includes('requires f16')
+    ? 'convert to fp32: this GPU has no f16 shaders (WebGPU feature shader-f16)'
+    : 'check the shapes of the inputs';
 }

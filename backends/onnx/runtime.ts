@@ -4,14 +4,19 @@ import { BackendError } from '../error.ts';
 export type Runtime = typeof Ort;
 export type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 
-/** onnxruntime-node, an optional dependency of about 290 MB: loaded when a bundle is run. @throws BackendError when it is absent. */
+/**
+ * onnxruntime-node, an optional dependency of about 290 MB: loaded when a bundle is run.
+ * @throws BackendError when it is absent.
+ */
 export async function loadRuntime(): Promise<Runtime> {
   try {
     const module = (await import('onnxruntime-node')) as Runtime & { readonly default?: Runtime };
     return module.default ?? module; // a CommonJS package
   } catch (cause) {
     const absent = (cause as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND';
-    const message = absent ? 'onnxruntime-node is not installed' : `onnxruntime-node does not load: ${cause instanceof Error ? cause.message : String(cause)}`;
+    const message = absent
+      ? 'onnxruntime-node is not installed'
+      : `onnxruntime-node does not load: ${cause instanceof Error ? cause.message : String(cause)}`;
     throw new BackendError('runtime-missing', message, { hint: 'npm install onnxruntime-node' }, { cause });
   }
 }

@@ -13,7 +13,13 @@ const LOG_SEVERITY = 4;
  * A session over a model file, or over `bytes` in its place with external data from the same folder.
  * @throws BackendError with the runtime's message.
  */
-export async function createSession(runtime: Runtime, path: string, device: Device, bytes?: Uint8Array, options: InferenceSession.SessionOptions = {}): Promise<InferenceSession> {
+export async function createSession(
+  runtime: Runtime,
+  path: string,
+  device: Device,
+  bytes?: Uint8Array,
+  options: InferenceSession.SessionOptions = {},
+): Promise<InferenceSession> {
   const all: InferenceSession.SessionOptions = {
     executionProviders: [device],
     logSeverityLevel: LOG_SEVERITY,
@@ -23,8 +29,16 @@ export async function createSession(runtime: Runtime, path: string, device: Devi
   try {
     return await (bytes ? runtime.InferenceSession.create(bytes, all) : runtime.InferenceSession.create(path, all));
   } catch (cause) {
-    const hint = device === 'webgpu' ? 'check that this machine has a GPU that WebGPU can use, or open it on the cpu' : 'check the bundle with `pgconv inspect`';
-    throw new BackendError('runtime-failed', `onnxruntime-node ${runtime.env.versions.node} ${device} cannot load the model: ${messageOf(cause)}`, { file: path, hint }, { cause });
+    const hint =
+      device === 'webgpu'
+        ? 'check that this machine has a GPU that WebGPU can use, or open it on the cpu'
+        : 'check the bundle with `pgconv inspect`';
+    throw new BackendError(
+      'runtime-failed',
+      `onnxruntime-node ${runtime.env.versions.node} ${device} cannot load the model: ${messageOf(cause)}`,
+      { file: path, hint },
+      { cause },
+    );
   }
 }
 

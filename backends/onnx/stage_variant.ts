@@ -16,7 +16,11 @@ export interface StageVariant {
 /** A model that also returns the asked stages; weights stay where they are. Stages of other graphs are ignored. */
 export async function stageVariant(path: string, stages: readonly string[]): Promise<StageVariant> {
   const { model } = await readModelFile(path);
-  const known = new Map(model.metadataProps.filter(({ key }) => key.startsWith(STAGE_KEY)).map(({ key, value }) => [key.slice(STAGE_KEY.length), value]));
+  const known = new Map(
+    model.metadataProps
+      .filter(({ key }) => key.startsWith(STAGE_KEY))
+      .map(({ key, value }) => [key.slice(STAGE_KEY.length), value]),
+  );
   const tensors = new Map(stages.flatMap((stage) => (known.has(stage) ? [[stage, known.get(stage)!] as const] : [])));
   const { graph } = model;
   const outputs = graph.output.map(({ name }) => name);
@@ -25,10 +29,18 @@ export async function stageVariant(path: string, stages: readonly string[]): Pro
   if (wanted.size === 0) return { bytes: undefined, tensors, outputs };
   const added = [...wanted].map((tensor) => {
     const info = graph.valueInfo.find(({ name }) => name === tensor);
-    if (!info) throw new BackendError('bundle-damaged', `the model names the stage tensor "${tensor}" and does not type it`, { file: path, tensor, hint: 'convert again' });
+    if (!info)
+      throw new BackendError('bundle-damaged', `the model names the stage tensor "${tensor}" and does not type it`, {
+        file: path,
+        tensor,
+        hint: 'convert again',
+      });
     return info;
   });
   const valueInfo = graph.valueInfo.filter(({ name }) => !wanted.has(name));
-  const bytes = toBinary(ModelProtoSchema, { ...model, graph: { ...graph, valueInfo, output: [...graph.output, ...added] } });
+  const bytes = toBinary(ModelProtoSchema, {
+    ...model,
+    graph: { ...graph, valueInfo, output: [...graph.output, ...added] },
+  });
   return { bytes, tensors, outputs };
 }

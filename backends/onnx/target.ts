@@ -1,8 +1,8 @@
 import type { EmitOptions } from '../backend.ts';
 
 /**
- * Which runtime a bundle is for: `portable` for all that ONNX's own ops and one graph can serve, `webgpu` with what ONNX Runtime
- * has beside them, `ort-cpu` and `ort-cuda` with fused attention for servers.
+ * Which runtime a bundle is for: `portable` for all that ONNX's own ops and one graph can serve, `webgpu` with what
+ * ONNX Runtime has beside them, `ort-cpu` and `ort-cuda` with fused attention for servers.
  */
 export const TARGETS = ['portable', 'webgpu', 'ort-cpu', 'ort-cuda'] as const;
 export type Target = (typeof TARGETS)[number];

@@ -29,13 +29,18 @@ export interface TargetTraits {
 
 const MIB = 2 ** 20;
 /**
- * Half a GiB stays far from the 2 GiB of a browser's ArrayBuffer and from 1 GB files, and it is what a transposed weight holds in
- * memory.
+ * Half a GiB stays far from the 2 GiB of a browser's ArrayBuffer and from 1 GB files, and it is what a transposed
+ * weight holds in memory.
  */
 export const MAX_WEIGHT_BYTES = 512 * MIB;
-/** What every WebGPU device can bind as one buffer (WebGPU, limits, maxStorageBufferBindingSize). At 224 and 448 px all scores fit. */
+/**
+ * What every WebGPU device can bind as one buffer (WebGPU, limits, maxStorageBufferBindingSize). At 224 and 448 px all
+ * scores fit.
+ */
 const WEBGPU_SCORE_BYTES = 128 * MIB;
-/** At 896 px scores of all 8 heads of a 3B are 606 MB; two heads at a time keep both threads of a small machine busy. */
+/**
+ * At 896 px scores of all 8 heads of a 3B are 606 MB; two heads at a time keep both threads of a small machine busy.
+ */
 const CPU_SCORE_BYTES = 256 * MIB;
 /** Prompt tokens beside those of the image, for what a prefill may hold: the longest of PaliGemma's tasks. */
 const PROMPT_TOKENS = 256;
@@ -44,25 +49,36 @@ const PROMPT_TOKENS = 256;
 function tiles(maxScoreBytes: number) {
   return ({ imageTokens }: Pick<ProgramMetadata, 'imageTokens'>): Pass => {
     const sizes: Readonly<Record<string, number>> = { seq: imageTokens + PROMPT_TOKENS, past: 0 };
-    const sizeOf = (dim: Dim) => evaluateDim(dim, new Map(symbolsOf(dim).map((symbol) => [symbol, sizes[symbol] ?? 1])));
+    const sizeOf = (dim: Dim) =>
+      evaluateDim(dim, new Map(symbolsOf(dim).map((symbol) => [symbol, sizes[symbol] ?? 1])));
     return tileAttention({ maxScoreBytes, sizeOf });
   };
 }
 
-/** Attention-23 of the CPU caps scores one by one: a prefill with a softcap takes twice the time of the fold, and a step no less. */
+/**
+ * Attention-23 of the CPU caps scores one by one: a prefill with a softcap takes twice the time of the fold, and a step
+ * no less.
+ */
 const foldCapped: Pass = {
   name: 'fold_capped_attention',
   doc: 'Attention with a softcap becomes what it is made of.',
-  run: (graph) => rewriteGraph(graph, (node, { inputs, builder }) => (node.op === 'attention' && node.attrs.softcap !== 0 ? ops.attention.decompose(builder, inputs, node.attrs) : undefined)),
+  run: (graph) =>
+    rewriteGraph(graph, (node, { inputs, builder }) =>
+      node.op === 'attention' && node.attrs.softcap !== 0
+        ? ops.attention.decompose(builder, inputs, node.attrs)
+        : undefined,
+    ),
 };
 
 /*
- * What each fusion brings (npm run bench -- --only decoding times the decoder, --only attention the forms; docs/targets.md):
- * - Attention-23 on the CPU, without a softcap: prefills of many tokens; see lower/attention.ts for why the WebGPU targets have none.
- * - SkipSimplifiedLayerNormalization: two kernels less a layer on a GPU, where each costs a dispatch; no time on the CPU, where
- *   it is left out.
- * - Products of one input joined into one (q, k, v; gate, up): no time, neither in f32 nor in 4 bits, neither on the CPU nor under
- *   SwiftShader, and joined codes would be quantized twice. Not done.
+ * What each fusion brings (npm run bench -- --only decoding times the decoder, --only attention the forms;
+ * docs/targets.md):
+ * - Attention-23 on the CPU, without a softcap: prefills of many tokens; see lower/attention.ts for why the WebGPU
+ *   targets have none.
+ * - SkipSimplifiedLayerNormalization: two kernels less a layer on a GPU, where each costs a dispatch; no time on the
+ *   CPU, where it is left out.
+ * - Products of one input joined into one (q, k, v; gate, up): no time, neither in f32 nor in 4 bits, neither on the
+ *   CPU nor under SwiftShader, and joined codes would be quantized twice. Not done.
  * - FastGelu and contrib RotaryEmbedding: the time of Gelu-20 and RotaryEmbedding-23. Not done.
  * - Bias into the product: ONNX Runtime does that itself (MatMul and Add become Gemm when a session opens). Not done.
  */

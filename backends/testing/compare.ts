@@ -8,8 +8,17 @@ export interface Tolerance {
 }
 
 /** Fails with the worst element when two tensors differ in dtype, shape or beyond the tolerance. */
-export function expectClose(name: string, actual: Tensor | undefined, expected: Tensor, { absolute, relative }: Tolerance): void {
-  expect({ name, dtype: actual?.dtype, shape: actual?.shape }).toEqual({ name, dtype: expected.dtype, shape: expected.shape });
+export function expectClose(
+  name: string,
+  actual: Tensor | undefined,
+  expected: Tensor,
+  { absolute, relative }: Tolerance,
+): void {
+  expect({ name, dtype: actual?.dtype, shape: actual?.shape }).toEqual({
+    name,
+    dtype: expected.dtype,
+    shape: expected.shape,
+  });
   let worst = { excess: 0, message: '' };
   expected.data.forEach((e, i) => {
     const a = actual!.data[i]!;

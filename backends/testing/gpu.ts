@@ -7,12 +7,19 @@ export function itOnGpu(title: string, test: () => Promise<void>, timeout?: numb
   itNeeding('softwareGpu', title, test, timeout);
 }
 
-/** The same on a GPU with `shader-f16`. A process has one driver: files of such tests have no others that use WebGPU. */
+/**
+ * The same on a GPU with `shader-f16`. A process has one driver: files of such tests have no others that use WebGPU.
+ */
 export function itOnF16Gpu(title: string, test: () => Promise<void>, timeout?: number): void {
   itNeeding('f16Gpu', title, test, timeout);
 }
 
-function itNeeding(requirement: Requirement, title: string, test: () => Promise<void>, timeout: number | undefined): void {
+function itNeeding(
+  requirement: Requirement,
+  title: string,
+  test: () => Promise<void>,
+  timeout: number | undefined,
+): void {
   it(
     title,
     async (context) => {

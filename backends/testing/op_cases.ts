@@ -6,7 +6,10 @@ import { ops, type OpName } from '../../ir/ops/index.ts';
 import { tensorData, tensorOf, type Tensor } from '../../ir/tensor.ts';
 import { randomTensor } from '../../ir/testing/random.ts';
 
-/** An operand: `f[b,s,8]` is a graph input, `w[8]` a weight, `l[]` a literal; `i` is an i64 input, `p` a bool one, `g` always f32; `s[8]` scales of codes. A tensor is a literal too. */
+/**
+ * An operand: `f[b,s,8]` is a graph input, `w[8]` a weight, `l[]` a literal; `i` is an i64 input, `p` a bool one, `g`
+ * always f32; `s[8]` scales of codes. A tensor is a literal too.
+ */
 type Operand = string | Tensor | { readonly weight: Tensor };
 
 export interface OpCase {
@@ -26,11 +29,24 @@ export function opGraph(name: OpName, { operands, attrs = {}, beside = [] }: OpC
   const b = new GraphBuilder(`${prefix}${name}`);
   beside.forEach((text, i) => b.input(`${prefix}z${i}`, { dtype: 'i64', shape: parseOperand(text).shape }));
   const values = operands.map((operand, i) => {
-    if (typeof operand !== 'string') return 'weight' in operand ? b.weight(`${prefix}w${i}`, tensorData(operand.weight)) : b.literalTensor(operand, `${prefix}l${i}`);
+    if (typeof operand !== 'string')
+      return 'weight' in operand
+        ? b.weight(`${prefix}w${i}`, tensorData(operand.weight))
+        : b.literalTensor(operand, `${prefix}l${i}`);
     const { kind, shape } = parseOperand(operand);
     const weight = () => randomTensor(dtype, shape as number[], 31 + i);
     if (kind === 'w') return b.weight(`${prefix}w${i}`, tensorData(weight()));
-    if (kind === 's') return b.weight(`${prefix}w${i}`, tensorData(tensorOf(dtype, shape as number[], weight().data.map((x) => x / 128))));
+    if (kind === 's')
+      return b.weight(
+        `${prefix}w${i}`,
+        tensorData(
+          tensorOf(
+            dtype,
+            shape as number[],
+            weight().data.map((x) => x / 128),
+          ),
+        ),
+      );
     if (kind === 'l') return b.literalTensor(weight(), `${prefix}l${i}`);
     return b.input(`${prefix}x${i}`, { dtype: inputDTypes[kind] ?? dtype, shape });
   });
@@ -40,8 +56,11 @@ export function opGraph(name: OpName, { operands, attrs = {}, beside = [] }: OpC
 
 /** Random inputs; sizes of 0 give empty tensors. */
 export function opInputs(graph: Graph, sizes: Readonly<Record<string, number>>, seed: number): Record<string, Tensor> {
-  const value = (dim: Dim): number => (typeof dim === 'number' ? dim : dim.terms.reduce((sum, [symbol, c]) => sum + c * sizes[symbol]!, dim.offset));
-  return Object.fromEntries(graph.inputs.map(({ name, type }, i) => [name, randomTensor(type.dtype, type.shape.map(value), seed + i)]));
+  const value = (dim: Dim): number =>
+    typeof dim === 'number' ? dim : dim.terms.reduce((sum, [symbol, c]) => sum + c * sizes[symbol]!, dim.offset);
+  return Object.fromEntries(
+    graph.inputs.map(({ name, type }, i) => [name, randomTensor(type.dtype, type.shape.map(value), seed + i)]),
+  );
 }
 
 const inputDTypes: Readonly<Record<string, DType>> = { i: 'i64', p: 'bool', g: 'f32' };
@@ -55,42 +74,112 @@ function parseOperand(text: string): { kind: string; shape: Dim[] } {
 const dims = (...list: (string | number)[]) => list.map((d) => (typeof d === 'number' ? d : parseDim(d)));
 const ints: readonly DType[] = ['f32', 'f16', 'i64', 'i32'];
 /** One element, odd sizes, and a batch. */
-const usual = [{ b: 1, s: 1 }, { b: 2, s: 7 }, { b: 3, s: 5 }] as const;
+const usual = [
+  { b: 1, s: 1 },
+  { b: 2, s: 7 },
+  { b: 3, s: 5 },
+] as const;
 const withEmpty = [...usual, { b: 1, s: 0 }] as const;
-const binary = (title: string, x: string, y: string, dtypes?: readonly DType[]): OpCase => ({ title, operands: [x, y], sizes: withEmpty, ...(dtypes && { dtypes }) });
-const arithmetic = (dtypes?: readonly DType[]) => [binary('equal shapes', 'f[b,s,3]', 'f[b,s,3]', dtypes), binary('broadcast', 'f[b,1,3]', 'w[5,1]', dtypes), binary('a literal', 'f[b,s]', 'l[]', dtypes)];
-const logical = [binary('equal shapes', 'p[b,s]', 'p[b,s]', ['bool']), binary('broadcast', 'p[b,1,s]', 'p[5,1]', ['bool'])];
-const unary: readonly OpCase[] = [{ title: 'of any shape', operands: ['f[b,s,3]'], sizes: withEmpty }, { title: 'a scalar', operands: ['f[]'], sizes: [{}] }];
+const binary = (title: string, x: string, y: string, dtypes?: readonly DType[]): OpCase => ({
+  title,
+  operands: [x, y],
+  sizes: withEmpty,
+  ...(dtypes && { dtypes }),
+});
+const arithmetic = (dtypes?: readonly DType[]) => [
+  binary('equal shapes', 'f[b,s,3]', 'f[b,s,3]', dtypes),
+  binary('broadcast', 'f[b,1,3]', 'w[5,1]', dtypes),
+  binary('a literal', 'f[b,s]', 'l[]', dtypes),
+];
+const logical = [
+  binary('equal shapes', 'p[b,s]', 'p[b,s]', ['bool']),
+  binary('broadcast', 'p[b,1,s]', 'p[5,1]', ['bool']),
+];
+const unary: readonly OpCase[] = [
+  { title: 'of any shape', operands: ['f[b,s,3]'], sizes: withEmpty },
+  { title: 'a scalar', operands: ['f[]'], sizes: [{}] },
+];
 /** Prefill and steps. */
-const cached = [{ b: 1, s: 1, p: 0 }, { b: 2, s: 5, p: 0 }, { b: 2, s: 1, p: 6 }, { b: 1, s: 3, p: 4 }] as const;
+const cached = [
+  { b: 1, s: 1, p: 0 },
+  { b: 2, s: 5, p: 0 },
+  { b: 2, s: 1, p: 6 },
+  { b: 1, s: 3, p: 4 },
+] as const;
 /** Codes of a weight, over the whole range of their dtype. */
 const codes = (dtype: 'u4' | 'i4' | 'u8' | 'i8', ...shape: number[]) => {
   const [least, count] = [dtype.startsWith('i') ? -dtypes[dtype].max - 1 : 0, 2 ** dtypes[dtype].bits];
-  return { weight: tensorOf(dtype, shape, randomTensor('f32', shape, 7).data.map((x) => least + Math.floor((x + 1) * (count / 2)))) };
+  return {
+    weight: tensorOf(
+      dtype,
+      shape,
+      randomTensor('f32', shape, 7).data.map((x) => least + Math.floor((x + 1) * (count / 2))),
+    ),
+  };
 };
 type MakeCase = (q: Operand, scales: string, columns: number, zeros?: Operand) => Omit<OpCase, 'title'>;
 /** Rows that end with a block or within one. */
 const codeCases = (dtype: 'u4' | 'i4' | 'u8' | 'i8', make: MakeCase): OpCase[] => [
   { title: `${dtype}, whole blocks`, ...make(codes(dtype, 5, 2, 32), 's[5,2]', 64) },
-  { title: `${dtype}, a row that ends within a block, zero points`, ...make(codes(dtype, 7, 3, 32), 's[7,3]', 75, codes(dtype, 7, 3)) },
+  {
+    title: `${dtype}, a row that ends within a block, zero points`,
+    ...make(codes(dtype, 7, 3, 32), 's[7,3]', 75, codes(dtype, 7, 3)),
+  },
 ];
-/** Codes with a sign differ in one view only; the others also in rows that end within the first block, in one element, with a scale a row. */
+/**
+ * Codes with a sign differ in one view only; the others also in rows that end within the first block, in one element,
+ * with a scale a row.
+ */
 const unsignedCases = (dtype: 'u4' | 'u8', make: MakeCase): OpCase[] => [
   ...codeCases(dtype, make),
-  { title: `${dtype}, a row shorter than a block, zero points`, ...make(codes(dtype, 9, 1, 16), 's[9,1]', 7, codes(dtype, 9, 1)) },
+  {
+    title: `${dtype}, a row shorter than a block, zero points`,
+    ...make(codes(dtype, 9, 1, 16), 's[9,1]', 7, codes(dtype, 9, 1)),
+  },
   { title: `${dtype}, one row of one column`, ...make(codes(dtype, 1, 1, 16), 's[1,1]', 1) },
   { title: `${dtype}, a scale a row`, ...make(codes(dtype, 6, 1, 48), 's[6,1]', 48) },
-  { title: `${dtype}, blocks that no kernel has, zero points`, ...make(codes(dtype, 5, 3, 6), 's[5,3]', 17, codes(dtype, 5, 3)) },
+  {
+    title: `${dtype}, blocks that no kernel has, zero points`,
+    ...make(codes(dtype, 5, 3, 6), 's[5,3]', 17, codes(dtype, 5, 3)),
+  },
 ];
-const quantized = (make: MakeCase): OpCase[] => [...unsignedCases('u4', make), ...unsignedCases('u8', make), ...codeCases('i4', make), ...codeCases('i8', make)];
-const positive = (shape: number[]) => tensorOf('f32', shape, randomTensor('f32', shape, 5).data.map((x) => Math.abs(x) + 0.01));
+const quantized = (make: MakeCase): OpCase[] => [
+  ...unsignedCases('u4', make),
+  ...unsignedCases('u8', make),
+  ...codeCases('i4', make),
+  ...codeCases('i8', make),
+];
+const positive = (shape: number[]) =>
+  tensorOf(
+    'f32',
+    shape,
+    randomTensor('f32', shape, 5).data.map((x) => Math.abs(x) + 0.01),
+  );
 
 /** Shapes that each op is tried on: a new op does not compile without some. */
 export const opCases: { readonly [N in OpName]: readonly OpCase[] } = {
   add: arithmetic(ints),
-  add_rms_norm: [{ title: 'with odd width', operands: ['f[b,s,7]', 'f[b,s,7]', 'w[7]'], attrs: { epsilon: 1e-6 }, sizes: usual }],
-  append_cache: [{ title: 'a cache that may be empty', operands: ['f[b,2,p,4]', 'f[b,s,2,4]'], sizes: [{ b: 1, p: 0, s: 3 }, { b: 2, p: 5, s: 1 }] }],
-  update_cache: [0, 2].map((past) => ({ title: `from ${past} on`, operands: ['f[b,2,c,4]', 'f[b,s,2,4]', tensorOf('i64', [], [past])], sizes: [{ b: 1, c: 5, s: 3 }, { b: 2, c: 6, s: 1 }] })),
+  add_rms_norm: [
+    { title: 'with odd width', operands: ['f[b,s,7]', 'f[b,s,7]', 'w[7]'], attrs: { epsilon: 1e-6 }, sizes: usual },
+  ],
+  append_cache: [
+    {
+      title: 'a cache that may be empty',
+      operands: ['f[b,2,p,4]', 'f[b,s,2,4]'],
+      sizes: [
+        { b: 1, p: 0, s: 3 },
+        { b: 2, p: 5, s: 1 },
+      ],
+    },
+  ],
+  update_cache: [0, 2].map((past) => ({
+    title: `from ${past} on`,
+    operands: ['f[b,2,c,4]', 'f[b,s,2,4]', tensorOf('i64', [], [past])],
+    sizes: [
+      { b: 1, c: 5, s: 3 },
+      { b: 2, c: 6, s: 1 },
+    ],
+  })),
   sub: arithmetic(ints),
   mul: arithmetic(ints),
   div: [binary('by a literal', 'f[b,s,3]', 'l[3]')],
@@ -105,13 +194,24 @@ export const opCases: { readonly [N in OpName]: readonly OpCase[] } = {
   ],
   tanh: unary,
   erf: unary,
-  sqrt: [{ title: 'of positive numbers', operands: [positive([2, 7])], sizes: [{}], dtypes: ['f32'] }, { title: 'of negative ones too', operands: ['f[b,s]'], sizes: usual }],
+  sqrt: [
+    { title: 'of positive numbers', operands: [positive([2, 7])], sizes: [{}], dtypes: ['f32'] },
+    { title: 'of negative ones too', operands: ['f[b,s]'], sizes: usual },
+  ],
   gelu_tanh: unary,
   gelu_erf: unary,
   // ONNX Runtime 1.30 is wrong for empty tensors here (WebGPU Softmax, CPU ReduceMean): no graph has an empty sequence
-  softmax: [{ title: 'over the last axis', operands: ['f[b,s,7]'], sizes: usual }, { title: 'over a symbolic axis', operands: ['f[b,2,s]'], sizes: usual }],
-  reduce_mean: [{ title: 'over the last axis', operands: ['f[b,s,7]'], sizes: usual }, { title: 'of a vector', operands: ['f[9]'], sizes: [{}] }],
-  layer_norm: [{ title: 'with odd width', operands: ['f[b,s,7]', 'w[7]', 'w[7]'], attrs: { epsilon: 1e-6 }, sizes: usual }],
+  softmax: [
+    { title: 'over the last axis', operands: ['f[b,s,7]'], sizes: usual },
+    { title: 'over a symbolic axis', operands: ['f[b,2,s]'], sizes: usual },
+  ],
+  reduce_mean: [
+    { title: 'over the last axis', operands: ['f[b,s,7]'], sizes: usual },
+    { title: 'of a vector', operands: ['f[9]'], sizes: [{}] },
+  ],
+  layer_norm: [
+    { title: 'with odd width', operands: ['f[b,s,7]', 'w[7]', 'w[7]'], attrs: { epsilon: 1e-6 }, sizes: usual },
+  ],
   rms_norm: [{ title: 'with odd width', operands: ['f[b,s,7]', 'w[7]'], attrs: { epsilon: 1e-6 }, sizes: usual }],
   matmul: [
     { title: 'batched, symbolic inner size', operands: ['f[b,2,3,s]', 'f[b,2,s,5]'], sizes: usual },
@@ -125,36 +225,103 @@ export const opCases: { readonly [N in OpName]: readonly OpCase[] } = {
     { title: 'with a computed weight', operands: ['f[b,s,7]', 'f[5,7]'], sizes: usual },
     { title: 'with a literal weight', operands: ['f[b,s,7]', 'l[5,7]'], sizes: usual },
   ],
-  dequantize: quantized((q, scales, columns, zeros) => ({ operands: [q, scales, ...(zeros ? [zeros] : [])], attrs: { columns }, sizes: [{}] })),
-  quantized_linear: quantized((q, scales, columns, zeros) => ({ operands: [`f[b,s,${columns}]`, q, scales, ...(zeros ? [zeros] : [])], attrs: { columns }, sizes: usual })),
-  quantized_gather: quantized((q, scales, columns, zeros) => ({ operands: [q, 'i[b,s]', scales, ...(zeros ? [zeros] : [])], attrs: { columns }, sizes: usual })).filter(({ title }) => !title.includes('one row')), // indices go up to 3
+  dequantize: quantized((q, scales, columns, zeros) => ({
+    operands: [q, scales, ...(zeros ? [zeros] : [])],
+    attrs: { columns },
+    sizes: [{}],
+  })),
+  quantized_linear: quantized((q, scales, columns, zeros) => ({
+    operands: [`f[b,s,${columns}]`, q, scales, ...(zeros ? [zeros] : [])],
+    attrs: { columns },
+    sizes: usual,
+  })),
+  quantized_gather: quantized((q, scales, columns, zeros) => ({
+    operands: [q, 'i[b,s]', scales, ...(zeros ? [zeros] : [])],
+    attrs: { columns },
+    sizes: usual,
+  })).filter(({ title }) => !title.includes('one row')), // indices go up to 3
   conv2d: [
-    { title: 'of patches', operands: ['f[b,3,8,6]', 'w[5,3,2,2]', 'w[5]'], attrs: { strides: [2, 2] }, sizes: [{ b: 1 }, { b: 2 }] },
-    { title: 'overlapping, uneven', operands: ['f[b,2,7,5]', 'w[3,2,3,2]', 'w[3]'], attrs: { strides: [2, 1] }, sizes: [{ b: 1 }, { b: 3 }] },
+    {
+      title: 'of patches',
+      operands: ['f[b,3,8,6]', 'w[5,3,2,2]', 'w[5]'],
+      attrs: { strides: [2, 2] },
+      sizes: [{ b: 1 }, { b: 2 }],
+    },
+    {
+      title: 'overlapping, uneven',
+      operands: ['f[b,2,7,5]', 'w[3,2,3,2]', 'w[3]'],
+      attrs: { strides: [2, 1] },
+      sizes: [{ b: 1 }, { b: 3 }],
+    },
   ],
   gather: [
     { title: 'rows of a weight', operands: ['w[9,5]', 'i[b,s]'], sizes: withEmpty },
     { title: 'of a vector at a scalar', operands: ['f[9]', 'i[]'], sizes: [{}], dtypes: ints },
   ],
   cast: (['f32', 'f16', 'i32', 'i64', 'bool'] as const).flatMap((to): OpCase[] => [
-    { title: `to ${to}`, operands: ['f[b,s]'], attrs: { to }, sizes: withEmpty, dtypes: ['f32', 'f16', 'i32', 'i64', 'bool'] },
+    {
+      title: `to ${to}`,
+      operands: ['f[b,s]'],
+      attrs: { to },
+      sizes: withEmpty,
+      dtypes: ['f32', 'f16', 'i32', 'i64', 'bool'],
+    },
   ]),
   concat: [
-    { title: 'a cache that may be empty', operands: ['f[b,1,p,4]', 'f[b,1,s,4]'], attrs: { axis: 2 }, sizes: [{ b: 1, p: 0, s: 3 }, { b: 2, p: 5, s: 1 }], dtypes: ints },
+    {
+      title: 'a cache that may be empty',
+      operands: ['f[b,1,p,4]', 'f[b,1,s,4]'],
+      attrs: { axis: 2 },
+      sizes: [
+        { b: 1, p: 0, s: 3 },
+        { b: 2, p: 5, s: 1 },
+      ],
+      dtypes: ints,
+    },
     { title: 'three, known sizes', operands: ['f[b,2]', 'f[b,1]', 'f[b,4]'], attrs: { axis: 1 }, sizes: [{ b: 3 }] },
     { title: 'one', operands: ['f[b,2]'], attrs: { axis: 0 }, sizes: [{ b: 3 }] },
   ],
   expand: [
-    { title: 'known and symbolic axes', operands: ['f[b,1,s]'], attrs: { shape: dims('b', 3, 's') }, sizes: usual, dtypes: ints },
+    {
+      title: 'known and symbolic axes',
+      operands: ['f[b,1,s]'],
+      attrs: { shape: dims('b', 3, 's') },
+      sizes: usual,
+      dtypes: ints,
+    },
     { title: 'known axes', operands: ['w[1,4]'], attrs: { shape: dims(3, 4) }, sizes: [{}] },
-    { title: 'new symbolic axes', operands: ['f[1,4]'], beside: ['i[b,s]'], attrs: { shape: dims('b', '2*s + 1', 4) }, sizes: withEmpty },
+    {
+      title: 'new symbolic axes',
+      operands: ['f[1,4]'],
+      beside: ['i[b,s]'],
+      attrs: { shape: dims('b', '2*s + 1', 4) },
+      sizes: withEmpty,
+    },
   ],
   reshape: [
     { title: 'split', operands: ['f[b,s,12]'], attrs: { shape: dims('b', 's', 3, 4) }, sizes: usual, dtypes: ints },
-    { title: 'merge into a symbolic axis', operands: ['f[b,3,s,4]'], attrs: { shape: dims('b', '3*s', 4) }, sizes: usual },
-    { title: 'an empty axis that stays', operands: ['f[b,p,6]'], attrs: { shape: dims('b', 'p', 2, 3) }, sizes: [{ b: 2, p: 0 }, { b: 1, p: 3 }] },
+    {
+      title: 'merge into a symbolic axis',
+      operands: ['f[b,3,s,4]'],
+      attrs: { shape: dims('b', '3*s', 4) },
+      sizes: usual,
+    },
+    {
+      title: 'an empty axis that stays',
+      operands: ['f[b,p,6]'],
+      attrs: { shape: dims('b', 'p', 2, 3) },
+      sizes: [
+        { b: 2, p: 0 },
+        { b: 1, p: 3 },
+      ],
+    },
     { title: 'two moved symbolic axes', operands: ['f[4,b,s]'], attrs: { shape: dims('b', 2, 2, 's') }, sizes: usual },
-    { title: 'two symbolic axes behind new ones', operands: ['f[b,s]'], attrs: { shape: dims(1, 'b', 1, 's') }, sizes: withEmpty },
+    {
+      title: 'two symbolic axes behind new ones',
+      operands: ['f[b,s]'],
+      attrs: { shape: dims(1, 'b', 1, 's') },
+      sizes: withEmpty,
+    },
     { title: 'to a known size of zero', operands: ['f[b,0]'], attrs: { shape: dims(0, 'b', 3) }, sizes: [{ b: 2 }] },
     { title: 'a scalar', operands: ['f[]'], attrs: { shape: dims(1, 1) }, sizes: [{}] },
   ],
@@ -163,20 +330,73 @@ export const opCases: { readonly [N in OpName]: readonly OpCase[] } = {
     { title: 'of a matrix', operands: ['f[s,3]'], attrs: { perm: [1, 0] }, sizes: [{ s: 5 }] },
   ],
   slice: [
-    { title: 'the middle of the last axis', operands: ['f[b,s,7]'], attrs: { axis: 2, begin: 2, end: 5 }, sizes: usual, dtypes: ints },
+    {
+      title: 'the middle of the last axis',
+      operands: ['f[b,s,7]'],
+      attrs: { axis: 2, begin: 2, end: 5 },
+      sizes: usual,
+      dtypes: ints,
+    },
     { title: 'nothing', operands: ['f[b,7]'], attrs: { axis: 1, begin: 3, end: 3 }, sizes: [{ b: 2 }] },
   ],
-  take_last: [0, 1, 2, 99].map((count) => ({ title: `${count}`, operands: ['f[b,s,3]', tensorOf('i64', [], [count])], attrs: { axis: 1, kept: parseDim('kept') }, sizes: usual })),
-  dim_value: ['s', 'p', '2*p + 3', '5'].map((dim) => ({ title: dim, operands: [], beside: ['i[s, 2]', 'i[p + s]'], attrs: { dim: parseDim(dim) }, sizes: [{ s: 3, p: 0 }, { s: 1, p: 4 }], dtypes: ['i64'] })),
-  iota: ['s', 'p', 'p + s', '2*s - 1', '5', '0'].map((length) => ({ title: length, operands: [], beside: ['i[s, 2]', 'i[p + s]'], attrs: { length: parseDim(length) }, sizes: [{ s: 3, p: 0 }, { s: 1, p: 4 }], dtypes: ['i64'] })),
+  take_last: [0, 1, 2, 99].map((count) => ({
+    title: `${count}`,
+    operands: ['f[b,s,3]', tensorOf('i64', [], [count])],
+    attrs: { axis: 1, kept: parseDim('kept') },
+    sizes: usual,
+  })),
+  dim_value: ['s', 'p', '2*p + 3', '5'].map((dim) => ({
+    title: dim,
+    operands: [],
+    beside: ['i[s, 2]', 'i[p + s]'],
+    attrs: { dim: parseDim(dim) },
+    sizes: [
+      { s: 3, p: 0 },
+      { s: 1, p: 4 },
+    ],
+    dtypes: ['i64'],
+  })),
+  iota: ['s', 'p', 'p + s', '2*s - 1', '5', '0'].map((length) => ({
+    title: length,
+    operands: [],
+    beside: ['i[s, 2]', 'i[p + s]'],
+    attrs: { length: parseDim(length) },
+    sizes: [
+      { s: 3, p: 0 },
+      { s: 1, p: 4 },
+    ],
+    dtypes: ['i64'],
+  })),
   rope: [
     { title: 'half-split', operands: ['f[b,s,3,8]', 'i[b,s]', 'w[16,4]', 'w[16,4]'], sizes: usual },
     { title: 'one head of the smallest size', operands: ['f[b,s,1,2]', 'i[b,s]', 'w[9,1]', 'w[9,1]'], sizes: usual },
-    { title: 'a symbolic number of heads', operands: ['f[b,s,n,8]', 'i[b,s]', 'w[16,4]', 'w[16,4]'], sizes: [{ b: 1, s: 1, n: 1 }, { b: 2, s: 3, n: 5 }] },
+    {
+      title: 'a symbolic number of heads',
+      operands: ['f[b,s,n,8]', 'i[b,s]', 'w[16,4]', 'w[16,4]'],
+      sizes: [
+        { b: 1, s: 1, n: 1 },
+        { b: 2, s: 3, n: 5 },
+      ],
+    },
   ],
   attention: [
-    { title: 'one KV head, bias', operands: ['f[b,s,4,8]', 'f[b,1,p+s,8]', 'f[b,1,p+s,8]', 'g[b,1,s,p+s]'], attrs: { softcap: 0 }, sizes: cached },
-    { title: 'grouped, softcap', operands: ['f[b,s,6,4]', 'f[b,2,p+s,4]', 'f[b,2,p+s,4]', 'g[b,1,s,p+s]'], attrs: { softcap: 2 }, sizes: cached },
-    { title: 'a KV head for each, no bias', operands: ['f[b,s,3,4]', 'f[b,3,s,4]', 'f[b,3,s,4]'], attrs: { softcap: 0 }, sizes: usual },
+    {
+      title: 'one KV head, bias',
+      operands: ['f[b,s,4,8]', 'f[b,1,p+s,8]', 'f[b,1,p+s,8]', 'g[b,1,s,p+s]'],
+      attrs: { softcap: 0 },
+      sizes: cached,
+    },
+    {
+      title: 'grouped, softcap',
+      operands: ['f[b,s,6,4]', 'f[b,2,p+s,4]', 'f[b,2,p+s,4]', 'g[b,1,s,p+s]'],
+      attrs: { softcap: 2 },
+      sizes: cached,
+    },
+    {
+      title: 'a KV head for each, no bias',
+      operands: ['f[b,s,3,4]', 'f[b,3,s,4]', 'f[b,3,s,4]'],
+      attrs: { softcap: 0 },
+      sizes: usual,
+    },
   ],
 };

@@ -9,7 +9,10 @@ export interface PageSize {
   readonly imports: readonly string[];
 }
 
-/** A module and all that it imports, as a bundler for browsers makes it small. @throws Error for what a bundler warns of, as a module of Node */
+/**
+ * A module and all that it imports, as a bundler for browsers makes it small.
+ * @throws Error for what a bundler warns of, as a module of Node
+ */
 export async function pageSize(input: string, external: readonly (string | RegExp)[]): Promise<PageSize> {
   const bundle = await rolldown({
     input,
@@ -27,6 +30,8 @@ export async function pageSize(input: string, external: readonly (string | RegEx
   return {
     gzipped: chunks.reduce((sum, { code }) => sum + gzipSync(code, { level: 9 }).byteLength, 0),
     plain: chunks.reduce((sum, { code }) => sum + code.length, 0),
-    imports: chunks.flatMap(({ imports, dynamicImports }) => [...imports, ...dynamicImports]).filter((name) => !own.has(name)),
+    imports: chunks
+      .flatMap(({ imports, dynamicImports }) => [...imports, ...dynamicImports])
+      .filter((name) => !own.has(name)),
   };
 }

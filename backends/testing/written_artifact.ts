@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Artifact } from '../backend.ts';
 
-/** The files of an artifact in a temporary folder, which goes away with `await using`. @throws Error when a file has not the size that it states */
+/**
+ * The files of an artifact in a temporary folder, which goes away with `await using`.
+ * @throws Error when a file has not the size that it states
+ */
 export async function writtenArtifact({ files }: Artifact): Promise<{ readonly dir: string } & AsyncDisposable> {
   const dir = await mkdtemp(join(tmpdir(), 'pgconv-bundle-'));
   for (const { path, byteLength, chunks } of files) {

@@ -7,6 +7,7 @@ export function resized({ dtype, shape, data }: Tensor, axis: number, size: numb
   const out = new Float64Array(elementCount(to));
   const own = shape[axis]! * inner;
   const kept = Math.min(own, size * inner);
-  for (let row = 0; row < elementCount(shape.slice(0, axis)); row++) out.set(data.subarray(row * own, row * own + kept), row * size * inner);
+  for (let row = 0; row < elementCount(shape.slice(0, axis)); row++)
+    out.set(data.subarray(row * own, row * own + kept), row * size * inner);
   return tensorOf(dtype, to, out);
 }

@@ -21,7 +21,21 @@ const CLOSE: Tolerance = { absolute: 2e-6, relative: 2e-6 };
 /** GPUs divide and take roots to a few units in the last place (WGSL 1.0, 15.7.4), and contract a·b + c. */
 const GPU: Tolerance = { absolute: 1e-5, relative: 1e-5 };
 const approximate: ReadonlySet<OpName> = new Set<OpName>([
-  'add_rms_norm', 'attention', 'conv2d', 'erf', 'gelu_erf', 'gelu_tanh', 'layer_norm', 'linear', 'matmul', 'quantized_linear', 'reduce_mean', 'rms_norm', 'rope', 'softmax', 'tanh',
+  'add_rms_norm',
+  'attention',
+  'conv2d',
+  'erf',
+  'gelu_erf',
+  'gelu_tanh',
+  'layer_norm',
+  'linear',
+  'matmul',
+  'quantized_linear',
+  'reduce_mean',
+  'rms_norm',
+  'rope',
+  'softmax',
+  'tanh',
 ]);
 
 /** f16 is how weights are stored: `half` has them so, and computes in f32. */
@@ -36,7 +50,9 @@ interface Case {
 
 function casesOf(op: OpName): readonly Case[] {
   return opCases[op].flatMap((opCase) => {
-    const dtypes = (opCase.dtypes ?? (['f32', 'f16'] as const)).map((dtype) => (dtype === 'f16' ? 'half' : (dtype as Holding)));
+    const dtypes = (opCase.dtypes ?? (['f32', 'f16'] as const)).map((dtype) =>
+      dtype === 'f16' ? 'half' : (dtype as Holding),
+    );
     return dtypes.map((holding): Case => ({ op, title: `${opCase.title}, ${holding}`, opCase, holding }));
   });
 }
@@ -49,7 +65,9 @@ function isRefused({ opCase }: Case): boolean {
 }
 
 function graphOf({ op, opCase, holding }: Case): Graph {
-  return holding === 'half' ? runPasses(opGraph(op, opCase, 'f32'), [storeWeights('f16')]) : opGraph(op, opCase, holding);
+  return holding === 'half'
+    ? runPasses(opGraph(op, opCase, 'f32'), [storeWeights('f16')])
+    : opGraph(op, opCase, holding);
 }
 
 async function expectConformance(device: Device, one: Case, profile: 'std' | 'packed' = 'std'): Promise<void> {
@@ -64,8 +82,12 @@ async function expectConformance(device: Device, one: Case, profile: 'std' | 'pa
   const tolerance = device === 'webgpu' && one.holding !== 'bool' ? GPU : approximate.has(one.op) ? CLOSE : EXACT;
   for (const [seed, sizes] of one.opCase.sizes.entries()) {
     const inputs = opInputs(graph, sizes, 100 * seed);
-    const [actual, expected] = [await runModel(engine, model, lowered, graph, inputs), await reference.run(graph.name, inputs)];
-    for (const [port, tensor] of Object.entries(expected)) expectClose(`${one.op}, ${one.title}, ${JSON.stringify(sizes)}: ${port}`, actual[port], tensor, tolerance);
+    const [actual, expected] = [
+      await runModel(engine, model, lowered, graph, inputs),
+      await reference.run(graph.name, inputs),
+    ];
+    for (const [port, tensor] of Object.entries(expected))
+      expectClose(`${one.op}, ${one.title}, ${JSON.stringify(sizes)}: ${port}`, actual[port], tensor, tolerance);
   }
   model.dispose();
   expect(engine.tf.memory().numTensors).toBe(before);
@@ -76,11 +98,20 @@ describe.each(['cpu', 'wasm'] as const)('each op on %s equals the evaluator', (d
 });
 
 /** What is written in another way than the first case of its op is. */
-const furtherForms: ReadonlySet<string> = new Set(['matmul: broadcast leading axes, f32', 'where: of bools, bool', 'cast: to bool, f32', 'linear: with bias, f32', 'linear: with a computed weight, f32', 'quantized_linear: u8, a scale a row, f32', 'take_last: 2, f32']);
+const furtherForms: ReadonlySet<string> = new Set([
+  'matmul: broadcast leading axes, f32',
+  'where: of bools, bool',
+  'cast: to bool, f32',
+  'linear: with bias, f32',
+  'linear: with a computed weight, f32',
+  'quantized_linear: u8, a scale a row, f32',
+  'take_last: 2, f32',
+]);
 
 describe('each op on webgpu equals the evaluator', () => {
   const first = new Set((Object.keys(opCases) as OpName[]).map((op) => computed.find((one) => one.op === op)));
-  for (const one of computed.filter((one) => first.has(one) || furtherForms.has(`${one.op}: ${one.title}`))) itOnGpu(`${one.op}: ${one.title}`, () => expectConformance('webgpu', one));
+  for (const one of computed.filter((one) => first.has(one) || furtherForms.has(`${one.op}: ${one.title}`)))
+    itOnGpu(`${one.op}: ${one.title}`, () => expectConformance('webgpu', one));
 
   it('has every further form', () => {
     const titles = new Set(computed.map(({ op, title }) => `${op}: ${title}`));
@@ -96,11 +127,14 @@ describe.each(['cpu', 'wasm'] as const)('packed weights on %s', (device) => {
 });
 
 describe('packed weights on webgpu', () => {
-  for (const one of packable.filter(({ title }) => /^u[48], (a row that ends|whole)/.test(title))) itOnGpu(one.title, () => expectConformance('webgpu', one, 'packed'));
+  for (const one of packable.filter(({ title }) => /^u[48], (a row that ends|whole)/.test(title)))
+    itOnGpu(one.title, () => expectConformance('webgpu', one, 'packed'));
 });
 
 describe('what no bundle has', () => {
   it.each(all.filter(isRefused))('$op: $title is refused', (one) => {
-    expect(() => lowerGraph(runPasses(graphOf(one), beforeLowering), { profile: 'std' })).toThrow(expect.objectContaining({ code: 'unsupported' }));
+    expect(() => lowerGraph(runPasses(graphOf(one), beforeLowering), { profile: 'std' })).toThrow(
+      expect.objectContaining({ code: 'unsupported' }),
+    );
   });
 });

@@ -31,7 +31,9 @@ export interface TfNode {
 }
 
 /** How the stock loader makes numbers of stored bytes: halves, or code · scale + min. */
-export type Quantization = { readonly dtype: 'float16' } | { readonly dtype: 'uint8'; readonly scale: number; readonly min: number };
+export type Quantization =
+  | { readonly dtype: 'float16' }
+  | { readonly dtype: 'uint8'; readonly scale: number; readonly min: number };
 
 /** A constant of the graph. */
 export interface TfWeight {

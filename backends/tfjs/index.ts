@@ -17,8 +17,8 @@ const REFUSED: Readonly<Record<Profile, Readonly<Record<string, Refusal>>>> = {
 };
 
 /**
- * Graph models for TensorFlow.js, which its own loader reads, and what `pgconv/tfjs` needs to drive them. Everything is computed in
- * f32; a precision is how weights are stored, and in the profile `packed` also how they lie on the device.
+ * Graph models for TensorFlow.js, which its own loader reads, and what `pgconv/tfjs` needs to drive them. Everything is
+ * computed in f32; a precision is how weights are stored, and in the profile `packed` also how they lie on the device.
  */
 export const tfjs: Backend = {
   name: 'tfjs',
@@ -27,11 +27,13 @@ export const tfjs: Backend = {
   devices: DEVICES,
   targets: PROFILES,
   choices: ['layersPerGraph'],
-  refusal: (precision, target) => ({ bf16: NO_BF16, q4f16: NO_HALF_ACTIVATIONS, ...REFUSED[profileOf(target)] })[precision],
+  refusal: (precision, target) =>
+    ({ bf16: NO_BF16, q4f16: NO_HALF_ACTIVATIONS, ...REFUSED[profileOf(target)] })[precision],
   defaultTarget: (precision) => (precision === 'int4' ? 'packed' : 'std'),
   codes: (target) => (profileOf(target) === 'std' ? { perChannel: true } : { int4Block: 64, mixed: 'none' }),
   floatZeros: false,
   narrowing: (dtype) => (dtype === 'f16' ? 'store' : NO_BF16),
-  emit: (program, { precision, target, layersPerGraph }) => emit(program, { precision, profile: profileOf(target), ...(layersPerGraph !== undefined && { layersPerGraph }) }),
+  emit: (program, { precision, target, layersPerGraph }) =>
+    emit(program, { precision, profile: profileOf(target), ...(layersPerGraph !== undefined && { layersPerGraph }) }),
   open,
 };

@@ -27,7 +27,10 @@ describe('numbers that the host reads', () => {
     b.output('size', b.op(ops.equal, [mask, b.op(ops.dim_value, [], { dim: n })], {}));
     b.output('iota', b.op(ops.iota, [], { length: n }));
     b.output('last', b.op(ops.take_last, [mask, count], { axis: 0, kept: sym('kept') }));
-    b.output('rows', b.op(ops.gather, [b.weight('table', tensorData(tensorOf('f32', [4, 2], [0, 1, 2, 3, 4, 5, 6, 7]))), mask], {}));
+    b.output(
+      'rows',
+      b.op(ops.gather, [b.weight('table', tensorData(tensorOf('f32', [4, 2], [0, 1, 2, 3, 4, 5, 6, 7]))), mask], {}),
+    );
     b.output('expanded', b.op(ops.expand, [b.op(ops.reshape, [mask], { shape: [n, 1] })], { shape: [n, 2] }));
     const graph = b.build();
     const engine = await testEngine('webgpu');
@@ -38,16 +41,31 @@ describe('numbers that the host reads', () => {
     const expected = await evaluatorRunner(programOf(graph)).run(graph.name, inputs);
     for (let run = 0; run < 2; run++) {
       const actual = await runModel(engine, model, lowered, graph, inputs);
-      for (const [port, tensor] of Object.entries(expected)) expectClose(port, actual[port], tensor, { absolute: 0, relative: 0 });
+      for (const [port, tensor] of Object.entries(expected))
+        expectClose(port, actual[port], tensor, { absolute: 0, relative: 0 });
     }
     model.dispose();
   });
 });
 
 describe('codes with a scale a row that are both looked up and multiplied by', () => {
-  it.each([['u8', 'std'], ['i8', 'std'], ['u8', 'packed'], ['i8', 'packed']] as const)('are the same numbers to both: %s %s', async (dtype, profile) => {
+  it.each([
+    ['u8', 'std'],
+    ['i8', 'std'],
+    ['u8', 'packed'],
+    ['i8', 'packed'],
+  ] as const)('are the same numbers to both: %s %s', async (dtype, profile) => {
     const b = new GraphBuilder('tied');
-    const codes = b.weight('codes', tensorData(tensorOf(dtype, [6, 1, 8], Array.from({ length: 48 }, (_, i) => ((37 * i) % 200) - (dtype === 'i8' ? 100 : 0)))));
+    const codes = b.weight(
+      'codes',
+      tensorData(
+        tensorOf(
+          dtype,
+          [6, 1, 8],
+          Array.from({ length: 48 }, (_, i) => ((37 * i) % 200) - (dtype === 'i8' ? 100 : 0)),
+        ),
+      ),
+    );
     const scales = b.weight('scales', tensorData(randomTensor('f32', [6, 1], 3)));
     const ids = b.input('ids', { dtype: 'i64', shape: [sym('n')] });
     const rows = b.op(ops.quantized_gather, [codes, ids, scales], { columns: 8 });
@@ -60,7 +78,8 @@ describe('codes with a scale a row that are both looked up and multiplied by', (
     const model = await loadedModel(engine, lowered);
     const inputs = { ids: tensorOf('i64', [3], [5, 0, 2]) };
     const actual = await runModel(engine, model, lowered, graph, inputs);
-    for (const [port, tensor] of Object.entries(await evaluatorRunner(programOf(graph)).run(graph.name, inputs))) expectClose(port, actual[port], tensor, { absolute: 1e-5, relative: 1e-5 });
+    for (const [port, tensor] of Object.entries(await evaluatorRunner(programOf(graph)).run(graph.name, inputs)))
+      expectClose(port, actual[port], tensor, { absolute: 1e-5, relative: 1e-5 });
     model.dispose();
   });
 });
@@ -75,15 +94,31 @@ describe('the largest element of an output', () => {
 
   it.each([false, true])('is found along the last axis, rows first: %s', async (rowsFirst) => {
     const engine = await testEngine('cpu');
-    const { graph: lowered } = lowerGraph(runPasses(graph, beforeLowering), { profile: 'std', largestOf: ['logits'], rowsFirst });
+    const { graph: lowered } = lowerGraph(runPasses(graph, beforeLowering), {
+      profile: 'std',
+      largestOf: ['logits'],
+      rowsFirst,
+    });
     expect(lowered.weights.map(({ shape }) => shape)).toContainEqual(rowsFirst ? [21, 8] : [8, 21]);
     const model = await loadedModel(engine, lowered);
     const inputs = { x: randomTensor('f32', [2, 3, 8], 4) };
     const actual = await runModel(engine, model, lowered, graph, inputs);
     const { logits } = await evaluatorRunner(programOf(graph)).run(graph.name, inputs);
     const rows = Array.from({ length: 6 }, (_, i) => Array.from(logits!.data.slice(21 * i, 21 * (i + 1))));
-    expect({ shape: actual['logits.best']!.shape, data: Array.from(actual['logits.best']!.data) }).toEqual({ shape: [2, 3], data: rows.map((row) => row.indexOf(Math.max(...row))) });
-    expectClose('logits.max', actual['logits.max'], tensorOf('f32', [2, 3], rows.map((row) => Math.max(...row))), { absolute: 2e-6, relative: 2e-6 });
+    expect({ shape: actual['logits.best']!.shape, data: Array.from(actual['logits.best']!.data) }).toEqual({
+      shape: [2, 3],
+      data: rows.map((row) => row.indexOf(Math.max(...row))),
+    });
+    expectClose(
+      'logits.max',
+      actual['logits.max'],
+      tensorOf(
+        'f32',
+        [2, 3],
+        rows.map((row) => Math.max(...row)),
+      ),
+      { absolute: 2e-6, relative: 2e-6 },
+    );
     model.dispose();
   });
 });
@@ -92,7 +127,14 @@ describe('numbers at the edges', () => {
   const EDGES = [Number.NaN, Infinity, -Infinity, 0, -0, 3.4e38, 1, -1, 100];
   const pairs = EDGES.flatMap((x) => EDGES.map((y) => [x, y]));
 
-  it.each((['cpu', 'wasm'] as const).flatMap((device) => (['add', 'sub', 'mul', 'div', 'equal', 'less_equal', 'tanh', 'erf', 'sqrt', 'gelu_tanh'] as const).map((op) => ({ device, op }))))('$op on $device is that of the evaluator', async ({ device, op }) => {
+  it.each(
+    (['cpu', 'wasm'] as const).flatMap((device) =>
+      (['add', 'sub', 'mul', 'div', 'equal', 'less_equal', 'tanh', 'erf', 'sqrt', 'gelu_tanh'] as const).map((op) => ({
+        device,
+        op,
+      })),
+    ),
+  )('$op on $device is that of the evaluator', async ({ device, op }) => {
     const b = new GraphBuilder(op);
     const values = ops[op].operands.map((operand) => b.input(operand, { dtype: 'f32', shape: [sym('n'), 1] }));
     b.output('y', b.node(ops[op], values, {})[0]!);
@@ -100,8 +142,20 @@ describe('numbers at the edges', () => {
     const engine = await testEngine(device);
     const { graph: lowered } = lowerGraph(runPasses(graph, beforeLowering), { profile: 'std' });
     const model = await loadedModel(engine, lowered);
-    const inputs = Object.fromEntries(values.map(({ name }, i) => [name, tensorOf('f32', [pairs.length, 1], pairs.map((pair) => pair[i]!))]));
-    const [actual, expected] = [await runModel(engine, model, lowered, graph, inputs), await evaluatorRunner(programOf(graph)).run(graph.name, inputs)];
+    const inputs = Object.fromEntries(
+      values.map(({ name }, i) => [
+        name,
+        tensorOf(
+          'f32',
+          [pairs.length, 1],
+          pairs.map((pair) => pair[i]!),
+        ),
+      ]),
+    );
+    const [actual, expected] = [
+      await runModel(engine, model, lowered, graph, inputs),
+      await evaluatorRunner(programOf(graph)).run(graph.name, inputs),
+    ];
     expectClose(op, actual['y'], expected['y']!, { absolute: 2e-6, relative: 2e-6 });
     model.dispose();
   });

@@ -12,13 +12,27 @@ export interface ModelJsonOptions {
 }
 
 /**
- * A graph model as tfjs's `loadGraphModel` reads it (tfjs-core, io/types.ts ModelJSON): the topology is a GraphDef in the JSON form of
- * protobuf, with Placeholder and Const nodes for inputs and weights.
+ * A graph model as tfjs's `loadGraphModel` reads it (tfjs-core, io/types.ts ModelJSON): the topology is a GraphDef in
+ * the JSON form of protobuf, with Placeholder and Const nodes for inputs and weights.
  */
 export function modelJson(graph: TfGraph, { weights, metadata, convertedBy }: ModelJsonOptions): object {
   const node = [
-    ...graph.inputs.map(({ name, dtype, shape }) => ({ name, op: 'Placeholder', attr: attrs({ dtype: { type: dtype }, shape: { shape: shape.map((size) => (typeof size === 'number' ? size : -1)) } }) })),
-    ...graph.weights.map(({ name, dtype, shape }) => ({ name, op: 'Const', attr: { dtype: { type: TYPES[dtype] }, value: { tensor: { dtype: TYPES[dtype], tensorShape: shapeProto(shape) } } } })),
+    ...graph.inputs.map(({ name, dtype, shape }) => ({
+      name,
+      op: 'Placeholder',
+      attr: attrs({
+        dtype: { type: dtype },
+        shape: { shape: shape.map((size) => (typeof size === 'number' ? size : -1)) },
+      }),
+    })),
+    ...graph.weights.map(({ name, dtype, shape }) => ({
+      name,
+      op: 'Const',
+      attr: {
+        dtype: { type: TYPES[dtype] },
+        value: { tensor: { dtype: TYPES[dtype], tensorShape: shapeProto(shape) } },
+      },
+    })),
     ...graph.nodes.map(({ name, op, inputs, attrs: given }) => ({ name, op, input: inputs, attr: attrs(given) })),
   ];
   return {
@@ -26,7 +40,10 @@ export function modelJson(graph: TfGraph, { weights, metadata, convertedBy }: Mo
     generatedBy: convertedBy,
     convertedBy,
     signature: { inputs: signature(graph.inputs), outputs: signature(graph.outputs) },
-    userDefinedMetadata: { ...metadata, stages: Object.fromEntries(graph.stages.map(({ name, tensor }) => [name, tensor])) },
+    userDefinedMetadata: {
+      ...metadata,
+      stages: Object.fromEntries(graph.stages.map(({ name, tensor }) => [name, tensor])),
+    },
     modelTopology: { node, library: {}, versions: { producer: 1 } },
     weightsManifest: weights,
   };
@@ -43,7 +60,16 @@ function shapeProto(shape: readonly number[]): object {
 }
 
 function signature(ports: readonly TfPort[]): object {
-  return Object.fromEntries(ports.map(({ name, tensor, dtype, shape }) => [name, { name: tensor, dtype: TYPES[dtype], tensorShape: shapeProto(shape.map((size) => (typeof size === 'number' ? size : -1))) }]));
+  return Object.fromEntries(
+    ports.map(({ name, tensor, dtype, shape }) => [
+      name,
+      {
+        name: tensor,
+        dtype: TYPES[dtype],
+        tensorShape: shapeProto(shape.map((size) => (typeof size === 'number' ? size : -1))),
+      },
+    ]),
+  );
 }
 
 function attrs(given: Readonly<Record<string, TfAttr>>): object {

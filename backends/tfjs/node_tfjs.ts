@@ -9,21 +9,34 @@ export type TfDevice = (typeof DEVICES)[number];
 let dawn: GPU | undefined;
 
 /**
- * tfjs with a backend in use, in Node. It has one engine a process: what runs on one backend must be done before another is asked for.
+ * tfjs with a backend in use, in Node. It has one engine a process: what runs on one backend must be done before
+ * another is asked for.
  * @throws BackendError `runtime-missing`
  */
 export async function nodeTfjs(device: TfDevice): Promise<Tfjs> {
   const missing = (name: string) => (cause: unknown) => {
-    throw new BackendError('runtime-missing', `tfjs on ${device} needs ${name}, which is not installed`, { hint: `npm install ${name}` }, { cause });
+    throw new BackendError(
+      'runtime-missing',
+      `tfjs on ${device} needs ${name}, which is not installed`,
+      { hint: `npm install ${name}` },
+      { cause },
+    );
   };
   const core = await import('@tensorflow/tfjs-core').catch(missing('@tensorflow/tfjs-core'));
   const converter = await import('@tensorflow/tfjs-converter').catch(missing('@tensorflow/tfjs-converter'));
   if (device === 'webgpu') {
     await provideGpu().catch(missing('webgpu'));
     await import('@tensorflow/tfjs-backend-webgpu').catch(missing('@tensorflow/tfjs-backend-webgpu'));
-  } else if (device === 'wasm') await import('@tensorflow/tfjs-backend-wasm').catch(missing('@tensorflow/tfjs-backend-wasm'));
+  } else if (device === 'wasm')
+    await import('@tensorflow/tfjs-backend-wasm').catch(missing('@tensorflow/tfjs-backend-wasm'));
   else await import('@tensorflow/tfjs-backend-cpu').catch(missing('@tensorflow/tfjs-backend-cpu'));
-  if (!(await core.setBackend(device).catch(() => false))) throw new BackendError('runtime-missing', `tfjs has no ${device} here`, { hint: device === 'webgpu' ? 'use a machine with a GPU and its driver, or the device cpu or wasm' : 'use another device' });
+  if (!(await core.setBackend(device).catch(() => false)))
+    throw new BackendError('runtime-missing', `tfjs has no ${device} here`, {
+      hint:
+        device === 'webgpu'
+          ? 'use a machine with a GPU and its driver, or the device cpu or wasm'
+          : 'use another device',
+    });
   return { ...core, ...converter };
 }
 

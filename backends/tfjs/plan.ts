@@ -17,7 +17,9 @@ export const weightSpec = z.looseObject({
   name: z.string(),
   shape: z.array(count),
   dtype: z.enum(['float32', 'int32', 'bool']),
-  quantization: z.optional(z.looseObject({ dtype: z.enum(['uint8', 'float16']), scale: z.optional(z.number()), min: z.optional(z.number()) })),
+  quantization: z.optional(
+    z.looseObject({ dtype: z.enum(['uint8', 'float16']), scale: z.optional(z.number()), min: z.optional(z.number()) }),
+  ),
 });
 export type WeightSpec = z.infer<typeof weightSpec>;
 
@@ -25,17 +27,36 @@ export type WeightSpec = z.infer<typeof weightSpec>;
 export const weightGroup = z.looseObject({ paths: z.array(path).check(z.minLength(1)), weights: z.array(weightSpec) });
 export type WeightGroup = z.infer<typeof weightGroup>;
 
-/** How rows of a table are stored, by the names of weights: floats, or codes with scales (and zero points) of blocks. */
+/**
+ * How rows of a table are stored, by the names of weights: floats, or codes with scales (and zero points) of blocks.
+ */
 const storage = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('float'), weight: z.string() }),
-  z.strictObject({ kind: z.literal('codes'), bits: z.union([z.literal(4), z.literal(8)]), block: count, codes: z.string(), scales: z.string(), zeros: z.optional(z.string()) }),
+  z.strictObject({
+    kind: z.literal('codes'),
+    bits: z.union([z.literal(4), z.literal(8)]),
+    block: count,
+    codes: z.string(),
+    scales: z.string(),
+    zeros: z.optional(z.string()),
+  }),
 ]);
 
-/** Rows of a table from `firstRow` on; those that no run has are 0. `folder` is the part whose weights they are, or absent: they are the table's own. */
+/**
+ * Rows of a table from `firstRow` on; those that no run has are 0. `folder` is the part whose weights they are, or
+ * absent: they are the table's own.
+ */
 const run = z.strictObject({ firstRow: count, rows: count, folder: z.optional(path), storage });
 export type TableRun = z.infer<typeof run>;
 
-const table = z.strictObject({ input: z.string(), ids: z.string(), rows: count, columns: count, runs: z.array(run), weights: z.array(weightGroup) });
+const table = z.strictObject({
+  input: z.string(),
+  ids: z.string(),
+  rows: count,
+  columns: count,
+  runs: z.array(run),
+  weights: z.array(weightGroup),
+});
 export type TablePlan = z.infer<typeof table>;
 
 const graph = z.strictObject({
@@ -43,9 +64,13 @@ const graph = z.strictObject({
   /** What the whole takes and gives, before joins. */
   inputs: z.array(port),
   outputs: z.array(port),
-  parts: z.array(z.strictObject({ folder: path, inputs: z.array(z.string()), outputs: z.array(z.string()) })).check(z.minLength(1)),
+  parts: z
+    .array(z.strictObject({ folder: path, inputs: z.array(z.string()), outputs: z.array(z.string()) }))
+    .check(z.minLength(1)),
   /** Outputs in pieces along an axis, with the index and the value of the largest element of each piece. */
-  joins: z.array(z.strictObject({ output: z.string(), axis: count, pieces: z.array(z.string()), rows: z.array(count) })),
+  joins: z.array(
+    z.strictObject({ output: z.string(), axis: count, pieces: z.array(z.string()), rows: z.array(count) }),
+  ),
   caches: z.array(z.strictObject({ past: z.string(), present: z.string() })),
   tables: z.array(table),
 });
@@ -69,7 +94,14 @@ const facts = z.strictObject({
   retrievalWidth: z.optional(count),
 });
 
-const plan = z.strictObject({ version: z.literal(PLAN_VERSION), profile: z.enum(['std', 'packed']), precision: z.string(), model: facts, graphs: z.array(graph).check(z.minLength(1)), files: z.array(z.strictObject({ path, bytes: count })) });
+const plan = z.strictObject({
+  version: z.literal(PLAN_VERSION),
+  profile: z.enum(['std', 'packed']),
+  precision: z.string(),
+  model: facts,
+  graphs: z.array(graph).check(z.minLength(1)),
+  files: z.array(z.strictObject({ path, bytes: count })),
+});
 export type TfjsPlan = z.infer<typeof plan>;
 
 /** What is wrong with a plan: of a later version, or not what it should be. */
@@ -92,7 +124,11 @@ export function parsePlan(text: string): TfjsPlan {
     throw new PlanError('damaged', `${PLAN_PATH} is no JSON`, { cause });
   }
   const { version } = (json ?? {}) as { readonly version?: unknown };
-  if (typeof version === 'number' && version > PLAN_VERSION) throw new PlanError('newer', `${PLAN_PATH} is of version ${version}, this driver reads ${PLAN_VERSION}: use a newer pgconv`);
+  if (typeof version === 'number' && version > PLAN_VERSION)
+    throw new PlanError(
+      'newer',
+      `${PLAN_PATH} is of version ${version}, this driver reads ${PLAN_VERSION}: use a newer pgconv`,
+    );
   const parsed = plan.safeParse(json);
   if (!parsed.success) throw new PlanError('damaged', `${PLAN_PATH}: ${z.prettifyError(parsed.error)}`);
   return parsed.data;

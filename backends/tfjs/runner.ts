@@ -17,7 +17,10 @@ const PAST = 'past';
 /** Rows beyond those that a run fills: what is masked must not count. */
 const SPARE_ROWS = 3;
 
-/** Graphs of a bundle in tfjs under the ports of the IR, whose caches grow: here they are put into some with room, and cut out of them. */
+/**
+ * Graphs of a bundle in tfjs under the ports of the IR, whose caches grow: here they are put into some with room, and
+ * cut out of them.
+ */
 export class TfjsRunner implements Runner {
   readonly description: string;
   readonly #engine: Engine;
@@ -34,10 +37,16 @@ export class TfjsRunner implements Runner {
 
   async inputDtypes(graph: string): Promise<Readonly<Record<string, DType>>> {
     const { inputs } = this.#graph(graph).plan;
-    return Object.fromEntries(inputs.flatMap(({ name, dtype }) => (name === PAST ? [] : [[name, DTYPES[dtype]] as const])));
+    return Object.fromEntries(
+      inputs.flatMap(({ name, dtype }) => (name === PAST ? [] : [[name, DTYPES[dtype]] as const])),
+    );
   }
 
-  async run(graph: string, inputs: Readonly<Record<string, Tensor>>, { stages = [] }: RunOptions = {}): Promise<Readonly<Record<string, Tensor>>> {
+  async run(
+    graph: string,
+    inputs: Readonly<Record<string, Tensor>>,
+    { stages = [] }: RunOptions = {},
+  ): Promise<Readonly<Record<string, Tensor>>> {
     const run = this.#last.then(() => this.#run(this.#graph(graph), inputs, stages));
     this.#last = run.catch(() => undefined);
     return run.catch((error: unknown) => {
@@ -57,7 +66,11 @@ export class TfjsRunner implements Runner {
     return graph;
   }
 
-  async #run(graph: PartedGraph, inputs: Readonly<Record<string, Tensor>>, stages: readonly string[]): Promise<Readonly<Record<string, Tensor>>> {
+  async #run(
+    graph: PartedGraph,
+    inputs: Readonly<Record<string, Tensor>>,
+    stages: readonly string[],
+  ): Promise<Readonly<Record<string, Tensor>>> {
     const { tf } = this.#engine;
     const { plan } = graph;
     const feeds: Record<string, TfTensor> = {};
@@ -70,15 +83,22 @@ export class TfjsRunner implements Runner {
           continue;
         }
         const given = inputs[name];
-        if (!given) throw new BackendError('bad-input', `graph ${plan.name} needs the input "${name}"`, { tensor: name });
+        if (!given)
+          throw new BackendError('bad-input', `graph ${plan.name} needs the input "${name}"`, { tensor: name });
         const axis = shape.indexOf(CAPACITY);
         feeds[name] = this.#tensor(name, dtype, axis < 0 ? given : resized(given, axis, total + SPARE_ROWS));
       }
       for (const table of plan.tables) {
         const ids = inputs[table.ids]!;
-        feeds[table.input] = tf.tensor(await this.#engine.rows(table, ids.data), [...ids.shape, table.columns], 'float32');
+        feeds[table.input] = tf.tensor(
+          await this.#engine.rows(table, ids.data),
+          [...ids.shape, table.columns],
+          'float32',
+        );
       }
-      const names = plan.outputs.flatMap(({ name }) => plan.joins.find(({ output }) => output === name)?.pieces ?? [name]);
+      const names = plan.outputs.flatMap(
+        ({ name }) => plan.joins.find(({ output }) => output === name)?.pieces ?? [name],
+      );
       const wanted = [...new Set([...names, ...stages.filter((stage) => graph.hasStage(stage))])];
       const results = await this.#engine.run(graph, feeds, wanted);
       made.push(...Object.values(results));
@@ -103,26 +123,39 @@ export class TfjsRunner implements Runner {
   #tensor(name: string, dtype: TfDType, { data, shape, dtype: given }: Tensor): TfTensor {
     const { tf } = this.#engine;
     const isInteger = given === 'i64' || given === 'i32';
-    if (dtype === 'float32' ? given !== 'f32' && given !== 'f16' : dtype === 'int32' ? !isInteger : given !== 'bool') throw new BackendError('bad-input', `input "${name}" is ${given}, not ${DTYPES[dtype]}`, { tensor: name });
+    if (dtype === 'float32' ? given !== 'f32' && given !== 'f16' : dtype === 'int32' ? !isInteger : given !== 'bool')
+      throw new BackendError('bad-input', `input "${name}" is ${given}, not ${DTYPES[dtype]}`, { tensor: name });
     if (dtype === 'float32') return tf.tensor(Float32Array.from(data), [...shape], dtype);
     if (dtype === 'bool') return tf.tensor(Uint8Array.from(data), [...shape], dtype);
     const outside = data.find((x) => x < -(2 ** 31) || x >= 2 ** 31);
-    if (outside !== undefined) throw new BackendError('bad-input', `input "${name}" holds ${outside}, which 32 bits do not`, { tensor: name });
+    if (outside !== undefined)
+      throw new BackendError('bad-input', `input "${name}" holds ${outside}, which 32 bits do not`, { tensor: name });
     return tf.tensor(Int32Array.from(data), [...shape], dtype);
   }
 }
 
 /** How many rows caches have before a run (`past`) and after it: what the inputs beside them state. */
-function filledRows({ plan }: PartedGraph, inputs: Readonly<Record<string, Tensor>>): { readonly past: number; readonly total: number } {
+function filledRows(
+  { plan }: PartedGraph,
+  inputs: Readonly<Record<string, Tensor>>,
+): { readonly past: number; readonly total: number } {
   const caches = new Set(plan.caches.map(({ past }) => past));
-  const sized = plan.inputs.flatMap(({ name, shape }) => (shape.includes(CAPACITY) && inputs[name] ? [{ name, rows: inputs[name].shape[shape.indexOf(CAPACITY)]! }] : []));
-  return { past: sized.find(({ name }) => caches.has(name))?.rows ?? 0, total: Math.max(0, ...sized.filter(({ name }) => !caches.has(name)).map(({ rows }) => rows)) };
+  const sized = plan.inputs.flatMap(({ name, shape }) =>
+    shape.includes(CAPACITY) && inputs[name] ? [{ name, rows: inputs[name].shape[shape.indexOf(CAPACITY)]! }] : [],
+  );
+  return {
+    past: sized.find(({ name }) => caches.has(name))?.rows ?? 0,
+    total: Math.max(0, ...sized.filter(({ name }) => !caches.has(name)).map(({ rows }) => rows)),
+  };
 }
 
 function joined(pieces: readonly Tensor[], axis: number): Tensor {
   const [first, ...more] = pieces as [Tensor, ...Tensor[]];
   if (more.length === 0) return first;
-  const shape = first.shape.with(axis, pieces.reduce((sum, piece) => sum + piece.shape[axis]!, 0));
+  const shape = first.shape.with(
+    axis,
+    pieces.reduce((sum, piece) => sum + piece.shape[axis]!, 0),
+  );
   const data = new Float32Array(elementCount(shape));
   let at = 0;
   for (let row = 0; row < elementCount(shape.slice(0, axis)); row++)

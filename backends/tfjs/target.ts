@@ -1,8 +1,8 @@
 import { BackendError } from '../error.ts';
 
 /**
- * What a bundle asks of tfjs: `std` nothing but its own ops, with weights expanded to f32 by its loader; `packed` one op that
- * `pgconv/tfjs` registers, with weights that stay in their codes.
+ * What a bundle asks of tfjs: `std` nothing but its own ops, with weights expanded to f32 by its loader; `packed` one
+ * op that `pgconv/tfjs` registers, with weights that stay in their codes.
  */
 export const PROFILES = ['std', 'packed'] as const;
 export type Profile = (typeof PROFILES)[number];

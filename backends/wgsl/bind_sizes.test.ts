@@ -3,21 +3,40 @@ import { bindSizes } from './bind_sizes.ts';
 import type { Phase, Plan, PlannedValue, Size } from './bundle/plan.ts';
 
 const symbols = ['batch', 'capacity', 'kept', 'past', 'seq'];
-const size = (constant: number, ...names: string[]): Size => ({ constant, terms: names.map((name) => ({ symbol: symbols.indexOf(name), factor: 1 })) });
-const value = (name: string, shape: readonly Size[], growing?: number): PlannedValue => ({ name, type: 'f32', shape, buffer: 0, ...(growing !== undefined && { growing }) });
+const size = (constant: number, ...names: string[]): Size => ({
+  constant,
+  terms: names.map((name) => ({ symbol: symbols.indexOf(name), factor: 1 })),
+});
+const value = (name: string, shape: readonly Size[], growing?: number): PlannedValue => ({
+  name,
+  type: 'f32',
+  shape,
+  buffer: 0,
+  ...(growing !== undefined && { growing }),
+});
 const plan: Plan = { symbols, shards: [], weights: [], shaders: [], pipelines: [], buffers: [], phases: [] };
 const phase: Phase = {
   name: 'decoder',
   graph: 'decoder',
   fixed: [],
   scalars: [{ symbol: 2, input: 'keep', whenZero: size(0, 'seq') }],
-  inputs: [value('mask', [size(0, 'batch'), size(0, 'past', 'seq')], 1), value('x', [size(0, 'batch'), size(0, 'seq'), size(8)]), value('keep', []), value('cache', [size(0, 'batch'), size(0, 'past')], 1)],
+  inputs: [
+    value('mask', [size(0, 'batch'), size(0, 'past', 'seq')], 1),
+    value('x', [size(0, 'batch'), size(0, 'seq'), size(8)]),
+    value('keep', []),
+    value('cache', [size(0, 'batch'), size(0, 'past')], 1),
+  ],
   outputs: [value('grown', [size(0, 'batch'), size(0, 'past', 'seq')], 1)],
   inPlace: [],
   stages: [],
   steps: [],
 };
-const shapes = (mask: number[], x: number[], cache: number[]) => ({ mask: { shape: mask }, x: { shape: x }, keep: { shape: [] }, cache: { shape: cache } });
+const shapes = (mask: number[], x: number[], cache: number[]) => ({
+  mask: { shape: mask },
+  x: { shape: x },
+  keep: { shape: [] },
+  cache: { shape: cache },
+});
 
 test('shapes state sizes, sums as well; scalars are at most their axis, and 0 is all of it', () => {
   const inputs = shapes([2, 20], [2, 3, 8], [2, 17]);
@@ -31,7 +50,10 @@ test('there is always room behind what grows', () => {
 });
 
 test('contradictions are errors', () => {
-  const bound = (...given: Parameters<typeof shapes>) => () => bindSizes(plan, phase, shapes(...given), () => 1);
+  const bound =
+    (...given: Parameters<typeof shapes>) =>
+    () =>
+      bindSizes(plan, phase, shapes(...given), () => 1);
   expect(bound([2, 20], [3, 3, 8], [2, 17])).toThrow('"x" has a size of 3 where the others say 2');
   expect(bound([2, 20], [2, 3, 9], [2, 17])).toThrow('"x" has a size of 9 where the others say 8');
   expect(bound([2, 20], [2, 3, 8], [2, 18])).toThrow('"mask" has a size of 20 where the others say 21');

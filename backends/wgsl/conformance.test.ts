@@ -11,7 +11,9 @@ const names = Object.keys(ops) as OpName[];
 
 /** What is none of this backend's: values rounded to f16, and a count of rows that is no input. */
 function isRefused({ op, opCase }: DeviceCase): boolean {
-  return (op === 'cast' && opCase.attrs!['to'] === 'f16') || (op === 'take_last' && typeof opCase.operands[1] !== 'string');
+  return (
+    (op === 'cast' && opCase.attrs!['to'] === 'f16') || (op === 'take_last' && typeof opCase.operands[1] !== 'string')
+  );
 }
 
 describe.each(names)('%s equals the evaluator', (op) => {

@@ -8,6 +8,16 @@ import { compile, type CompileOptions } from './compile/compile.ts';
  * Accuracy level 4 has kernels beside the usual ones that round activations to bytes.
  * @throws BackendError for what no kernel computes
  */
-export function emit(program: Program, { precision, accuracyLevel = 0 }: Pick<EmitOptions, 'precision' | 'accuracyLevel'>, options: CompileOptions = {}): Artifact {
-  return { files: bundleFiles({ precision, model: program.metadata, ...compile(program, { mayRound: accuracyLevel === 4, ...options }) }) };
+export function emit(
+  program: Program,
+  { precision, accuracyLevel = 0 }: Pick<EmitOptions, 'precision' | 'accuracyLevel'>,
+  options: CompileOptions = {},
+): Artifact {
+  return {
+    files: bundleFiles({
+      precision,
+      model: program.metadata,
+      ...compile(program, { mayRound: accuracyLevel === 4, ...options }),
+    }),
+  };
 }

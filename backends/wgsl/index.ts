@@ -9,8 +9,8 @@ const NO_BF16: Refusal = { reason: 'WGSL has no bf16', instead: 'fp16 or fp32' }
 const NO_HALF_ACTIVATIONS: Refusal = { reason: 'activations are f32 on every device', instead: 'int4' };
 
 /**
- * Shaders, packed weights and the steps to run them, for any WebGPU device: `pgconv/runtime` runs them in browsers and in Node.
- * Everything is computed in f32; a precision is how weights are stored.
+ * Shaders, packed weights and the steps to run them, for any WebGPU device: `pgconv/runtime` runs them in browsers and
+ * in Node. Everything is computed in f32; a precision is how weights are stored.
  */
 export const wgsl: Backend = {
   name: 'wgsl',

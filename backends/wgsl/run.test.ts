@@ -28,7 +28,12 @@ interface Pair {
 }
 
 /** Runs both; returns what the reference gave. */
-async function expectSame({ runner, reference }: Pair, graph: string, inputs: Readonly<Record<string, Tensor>>, stages: readonly string[] = []): Promise<Readonly<Record<string, Tensor>>> {
+async function expectSame(
+  { runner, reference }: Pair,
+  graph: string,
+  inputs: Readonly<Record<string, Tensor>>,
+  stages: readonly string[] = [],
+): Promise<Readonly<Record<string, Tensor>>> {
   const expected = await reference.run(graph, inputs, { stages });
   const actual = await runner.run(graph, inputs, { stages });
   expect(Object.keys(actual).sort()).toEqual(Object.keys(expected).sort());
@@ -41,7 +46,8 @@ async function expectSameDecoding(program: Program, options?: CompileOptions): P
   const both = { runner: await memoryRunner(program, options), reference: evaluatorRunner(program) };
   const decoder = graphNamed(program, 'decoder');
   const stages = decoder.stages.map(({ name }) => name);
-  const call = (rest: Partial<DecoderCall>) => decoderInputs(decoder, { batch: 2, seq: 1, padding: 2, keep: 1, seed: 1, ...rest });
+  const call = (rest: Partial<DecoderCall>) =>
+    decoderInputs(decoder, { batch: 2, seq: 1, padding: 2, keep: 1, seed: 1, ...rest });
   let before = await expectSame(both, 'decoder', call({ seq: 5 }), stages);
   before = await expectSame(both, 'decoder', call({ before, seed: 2 }), stages);
   before = await expectSame(both, 'decoder', call({ before, seed: 3, keep: 0 }), stages);
@@ -52,17 +58,26 @@ async function expectSameDecoding(program: Program, options?: CompileOptions): P
   await both.runner.dispose();
 }
 
-const coded = (program: Program, scheme: Scheme) => runPassesOnProgram(program, [quantizeWeights({ schemeOf: () => scheme, quantize: (data, own) => quantizeMatrix(data, own) })]);
+const coded = (program: Program, scheme: Scheme) =>
+  runPassesOnProgram(program, [
+    quantizeWeights({ schemeOf: () => scheme, quantize: (data, own) => quantizeMatrix(data, own) }),
+  ]);
 
 const one = { layers: 1 };
 
 describe('the plan of a program computes what the program means', () => {
   itOnGpu('Gemma 1', () => expectSameDecoding(tinyGemma(GEMMA_1)));
   itOnGpu('Gemma 2: norms behind, softcap, several KV heads', () => expectSameDecoding(tinyGemma(GEMMA_2)));
-  itOnGpu('weights in f16', () => expectSameDecoding(runPassesOnProgram(tinyGemma({ ...GEMMA_1, ...one }), [storeWeights('f16')])));
+  itOnGpu('weights in f16', () =>
+    expectSameDecoding(runPassesOnProgram(tinyGemma({ ...GEMMA_1, ...one }), [storeWeights('f16')])),
+  );
   itOnGpu('weights in 8 bits', () => expectSameDecoding(coded(tinyGemma({ ...GEMMA_1, ...one }), INT8)));
-  itOnGpu('weights in 4 bits with float zero points', () => expectSameDecoding(coded(tinyGemma({ ...GEMMA_2, ...one }), { ...INT4, floatZero: true })));
-  itOnGpu('weights cut into pieces', () => expectSameDecoding(coded(tinyGemma({ ...GEMMA_1, ...one }), INT8), { bindingLimit: 8192 }));
+  itOnGpu('weights in 4 bits with float zero points', () =>
+    expectSameDecoding(coded(tinyGemma({ ...GEMMA_2, ...one }), { ...INT4, floatZero: true })),
+  );
+  itOnGpu('weights cut into pieces', () =>
+    expectSameDecoding(coded(tinyGemma({ ...GEMMA_1, ...one }), INT8), { bindingLimit: 8192 }),
+  );
 });
 
 describe('a bundle computes what its program means', () => {
@@ -70,9 +85,18 @@ describe('a bundle computes what its program means', () => {
     const program = tinyProgram();
     await using bundle = await emittedBundle(program);
     const both = { runner: await open(bundle.dir), reference: evaluatorRunner(program) };
-    for (const images of [1, 3]) await expectSame(both, 'vision_encoder', { pixel_values: randomTensor('f32', [images, 3, 8, 8], images) }, ['vit.0', 'image_features']);
+    for (const images of [1, 3])
+      await expectSame(both, 'vision_encoder', { pixel_values: randomTensor('f32', [images, 3, 8, 8], images) }, [
+        'vit.0',
+        'image_features',
+      ]);
     await expectSame(both, 'embed_tokens', { input_ids: tensorOf('i64', [1, 3], [4, 0, 23]) });
-    await expectSame(both, 'decoder', decoderInputs(graphNamed(program, 'decoder'), { batch: 1, seq: 3, padding: 0, keep: 1, seed: 1 }), ['lm.1']);
+    await expectSame(
+      both,
+      'decoder',
+      decoderInputs(graphNamed(program, 'decoder'), { batch: 1, seq: 3, padding: 0, keep: 1, seed: 1 }),
+      ['lm.1'],
+    );
     await both.runner.dispose();
   });
 });
@@ -83,9 +107,18 @@ describe('what does not fit is said', () => {
     const both = { runner: await memoryRunner(program), reference: evaluatorRunner(program) };
     const run = (inputs: Record<string, Tensor>, graph = 'embed_tokens') => both.runner.run(graph, inputs);
     await expect(run({})).rejects.toMatchObject({ code: 'bad-input', message: expect.stringContaining('"input_ids"') });
-    await expect(run({ input_ids: tensorOf('f32', [1, 2], [0, 1]) })).rejects.toMatchObject({ code: 'bad-input', message: expect.stringContaining('is f32, not i64') });
-    await expect(run({ input_ids: tensorOf('i64', [1, 2], [1, 2 ** 40]) })).rejects.toMatchObject({ code: 'bad-input', message: expect.stringContaining('32 bits') });
-    await expect(run({}, 'encoder')).rejects.toMatchObject({ code: 'bad-input', message: expect.stringContaining('no graph "encoder"') });
+    await expect(run({ input_ids: tensorOf('f32', [1, 2], [0, 1]) })).rejects.toMatchObject({
+      code: 'bad-input',
+      message: expect.stringContaining('is f32, not i64'),
+    });
+    await expect(run({ input_ids: tensorOf('i64', [1, 2], [1, 2 ** 40]) })).rejects.toMatchObject({
+      code: 'bad-input',
+      message: expect.stringContaining('32 bits'),
+    });
+    await expect(run({}, 'encoder')).rejects.toMatchObject({
+      code: 'bad-input',
+      message: expect.stringContaining('no graph "encoder"'),
+    });
     expect(await both.runner.inputDtypes('embed_tokens')).toEqual({ input_ids: 'i64' });
     await expectSame(both, 'embed_tokens', { input_ids: tensorOf('i64', [1, 2], [0, 1]) });
     await both.runner.dispose();

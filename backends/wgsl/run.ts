@@ -6,7 +6,8 @@ import { start } from './runtime/load.ts';
 
 /** Opens a bundle on this machine's GPU, in the runtime that browsers have. @throws BackendError */
 export async function open(dir: string, { device = 'webgpu' }: OpenOptions = {}): Promise<Runner> {
-  if (device !== 'webgpu') throw new BackendError('unsupported', `the WGSL backend has no device "${device}"`, { hint: 'choose webgpu' });
+  if (device !== 'webgpu')
+    throw new BackendError('unsupported', `the WGSL backend has no device "${device}"`, { hint: 'choose webgpu' });
   const { model, info, dispose } = await start(dir).catch((error: unknown) => {
     throw asBackendError(error, { file: dir });
   });

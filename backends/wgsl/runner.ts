@@ -11,7 +11,9 @@ import type { Elements } from './runtime/layout.ts';
 /** What the outside calls elements that the device has in 32 bits. */
 const DTYPES: Readonly<Record<ElementType, DType>> = { f32: 'f32', i32: 'i64', bool: 'bool' };
 
-/** Graphs of a bundle on a device, with all that goes in and out on the host: for verification, which is not in a hurry. */
+/**
+ * Graphs of a bundle on a device, with all that goes in and out on the host: for verification, which is not in a hurry.
+ */
 export class WgslRunner implements Runner {
   readonly description: string;
   readonly #executor: Executor;
@@ -30,7 +32,11 @@ export class WgslRunner implements Runner {
     return Object.fromEntries(this.#phases(graph)[0].inputs.map(({ name, type }) => [name, DTYPES[type]]));
   }
 
-  async run(graph: string, inputs: Readonly<Record<string, Tensor>>, { stages = [] }: RunOptions = {}): Promise<Readonly<Record<string, Tensor>>> {
+  async run(
+    graph: string,
+    inputs: Readonly<Record<string, Tensor>>,
+    { stages = [] }: RunOptions = {},
+  ): Promise<Readonly<Record<string, Tensor>>> {
     const run = this.#last.then(() => this.#run(graph, inputs, stages));
     this.#last = run.catch(() => undefined);
     return run.catch((error: unknown) => {
@@ -43,15 +49,25 @@ export class WgslRunner implements Runner {
     this.#close();
   }
 
-  async #run(graph: string, inputs: Readonly<Record<string, Tensor>>, stages: readonly string[]): Promise<Readonly<Record<string, Tensor>>> {
+  async #run(
+    graph: string,
+    inputs: Readonly<Record<string, Tensor>>,
+    stages: readonly string[],
+  ): Promise<Readonly<Record<string, Tensor>>> {
     const phases = this.#phases(graph);
-    for (const { name } of phases[0].inputs) if (!inputs[name]) throw new BackendError('bad-input', `graph ${graph} needs the input "${name}"`, { tensor: name });
+    for (const { name } of phases[0].inputs)
+      if (!inputs[name])
+        throw new BackendError('bad-input', `graph ${graph} needs the input "${name}"`, { tensor: name });
     const { plan } = this.#executor;
     const sizes = bindSizes(plan, phases[0], inputs, (input) => Number(inputs[input]!.data[0]));
-    const phase = phases.toSorted((a, b) => b.fixed.length - a.fixed.length).find((candidate) => fits(candidate, plan.symbols, sizes))!;
+    const phase = phases
+      .toSorted((a, b) => b.fixed.length - a.fixed.length)
+      .find((candidate) => fits(candidate, plan.symbols, sizes))!;
     this.#executor.setSizes(sizes);
     for (const value of phase.inputs) this.#executor.write(value.name, elementsOf(value, inputs[value.name]!));
-    const found = await this.#executor.run(phase.name, { stages: stages.filter((stage) => phase.stages.some(({ name }) => name === stage)) });
+    const found = await this.#executor.run(phase.name, {
+      stages: stages.filter((stage) => phase.stages.some(({ name }) => name === stage)),
+    });
     const results: Record<string, Tensor> = {};
     for (const [name, { type, shape, data }] of found) results[name] = tensorOf(DTYPES[type], shape, data);
     for (const output of phase.outputs) {
@@ -71,16 +87,20 @@ export class WgslRunner implements Runner {
 
 /** Whether a phase is for these sizes. One for a new token appends it to a cache. */
 function fits({ fixed }: Phase, symbols: readonly string[], sizes: Readonly<Record<string, number>>): boolean {
-  return fixed.length === 0 || (sizes['past'] !== 0 && fixed.every(({ symbol, value }) => sizes[symbols[symbol]!] === value));
+  return (
+    fixed.length === 0 || (sizes['past'] !== 0 && fixed.every(({ symbol, value }) => sizes[symbols[symbol]!] === value))
+  );
 }
 
 /** @throws BackendError for numbers that 32 bits do not hold, and for another dtype */
 function elementsOf({ name, type }: PlannedValue, { dtype, data }: Tensor): Elements {
   const isInteger = dtype === 'i64' || dtype === 'i32';
-  if (type === 'f32' ? dtype !== 'f32' && dtype !== 'f16' : type === 'i32' ? !isInteger : dtype !== 'bool') throw new BackendError('bad-input', `input "${name}" is ${dtype}, not ${DTYPES[type]}`, { tensor: name });
+  if (type === 'f32' ? dtype !== 'f32' && dtype !== 'f16' : type === 'i32' ? !isInteger : dtype !== 'bool')
+    throw new BackendError('bad-input', `input "${name}" is ${dtype}, not ${DTYPES[type]}`, { tensor: name });
   if (type === 'f32') return Float32Array.from(data);
   if (type === 'bool') return Uint32Array.from(data);
   const outside = data.find((x) => x < -(2 ** 31) || x >= 2 ** 31);
-  if (outside !== undefined) throw new BackendError('bad-input', `input "${name}" holds ${outside}, which 32 bits do not`, { tensor: name });
+  if (outside !== undefined)
+    throw new BackendError('bad-input', `input "${name}" holds ${outside}, which 32 bits do not`, { tensor: name });
   return Int32Array.from(data);
 }

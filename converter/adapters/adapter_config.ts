@@ -2,7 +2,10 @@ import { z } from 'zod';
 import { BadInputError } from '../errors.ts';
 import { firstMatch } from './module_pattern.ts';
 
-const rank = z.int().positive().max(1 << 20);
+const rank = z
+  .int()
+  .positive()
+  .max(1 << 20);
 const alpha = z.number().finite();
 const flag = z.boolean().nullish();
 const names = z.union([z.string(), z.array(z.string())]).nullish();
@@ -43,11 +46,24 @@ export interface AdapterConfig {
   readonly modulesToSave: readonly string[];
 }
 
-const MERGE_IN_PYTHON = 'merge it in Python, PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(out), and convert that folder';
-const NO_MERGE = 'it depends on the input, so no merged weights can stand for it: convert the base model, or train a LoRA';
+const MERGE_IN_PYTHON =
+  'merge it in Python, PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(out), and convert that folder';
+const NO_MERGE =
+  'it depends on the input, so no merged weights can stand for it: convert the base model, or train a LoRA';
 
 /** Methods that no merged weight can stand for: they add tokens, or mix adapters by input. */
-const NOT_WEIGHTS = new Set(['PROMPT_TUNING', 'MULTITASK_PROMPT_TUNING', 'P_TUNING', 'PREFIX_TUNING', 'ADAPTION_PROMPT', 'CPT', 'CARTRIDGE', 'POLY', 'XLORA', 'SHADOW']);
+const NOT_WEIGHTS = new Set([
+  'PROMPT_TUNING',
+  'MULTITASK_PROMPT_TUNING',
+  'P_TUNING',
+  'PREFIX_TUNING',
+  'ADAPTION_PROMPT',
+  'CPT',
+  'CARTRIDGE',
+  'POLY',
+  'XLORA',
+  'SHADOW',
+]);
 
 /** Parts of PEFT's LoRA that change what is computed and are not implemented here. */
 const REFUSED: Readonly<Record<string, { readonly what: string; readonly hint: string }>> = {
@@ -64,45 +80,100 @@ const REFUSED: Readonly<Record<string, { readonly what: string; readonly hint: s
   velora_config: { what: 'VeLoRA', hint: MERGE_IN_PYTHON },
 };
 
-/** Starts that take what they give to A and B off the base weights: the adapter fits the base that is left, not the one on disk. */
+/**
+ * Starts that take what they give to A and B off the base weights: the adapter fits the base that is left, not the one
+ * on disk.
+ */
 const CHANGES_BASE = /^(?:pissa(?:_.*)?|olora|corda.*|lora_ga|loftq)$/;
 
 /** Fields that are known to leave merged weights alone: whatever else is set is said in a warning. */
 const HARMLESS = new Set([
   ...Object.keys(schema.shape),
-  ...['auto_mapping', 'peft_version', 'revision', 'task_type', 'inference_mode', 'lora_dropout', 'megatron_core', 'qalora_group_size', 'ensure_weight_tying'],
-  ...['exclude_modules', 'layers_pattern', 'layers_to_transform', 'loftq_config', 'eva_config', 'corda_config', 'lora_ga_config', 'runtime_config'],
+  ...[
+    'auto_mapping',
+    'peft_version',
+    'revision',
+    'task_type',
+    'inference_mode',
+    'lora_dropout',
+    'megatron_core',
+    'qalora_group_size',
+    'ensure_weight_tying',
+  ],
+  ...[
+    'exclude_modules',
+    'layers_pattern',
+    'layers_to_transform',
+    'loftq_config',
+    'eva_config',
+    'corda_config',
+    'lora_ga_config',
+    'runtime_config',
+  ],
 ]);
 
 /**
  * The config of a LoRA or DoRA adapter.
- * @throws BadInputError naming the field whose value cannot be, the method that is not LoRA, or the feature of LoRA that is not implemented.
+ * @throws BadInputError naming the field whose value cannot be, the method that is not LoRA, or the feature of LoRA
+ * that is not implemented.
  */
-export function parseAdapterConfig(value: Readonly<Record<string, unknown>>, file: string): { config: AdapterConfig; warnings: readonly string[] } {
+export function parseAdapterConfig(
+  value: Readonly<Record<string, unknown>>,
+  file: string,
+): { config: AdapterConfig; warnings: readonly string[] } {
   const method = value['peft_type'];
   if (typeof method !== 'string')
-    throw new BadInputError('bad_config', 'adapter_config.json has no peft_type', { file, hint: 'take adapter_config.json from where the adapter was saved with PEFT’s save_pretrained' });
+    throw new BadInputError('bad_config', 'adapter_config.json has no peft_type', {
+      file,
+      hint: 'take adapter_config.json from where the adapter was saved with PEFT’s save_pretrained',
+    });
   if (method !== 'LORA')
-    throw new BadInputError('unsupported_adapter', `the adapter is ${method.slice(0, 40)}; only LORA (with rsLoRA and DoRA) is implemented`, { file, hint: NOT_WEIGHTS.has(method) ? NO_MERGE : MERGE_IN_PYTHON });
+    throw new BadInputError(
+      'unsupported_adapter',
+      `the adapter is ${method.slice(0, 40)}; only LORA (with rsLoRA and DoRA) is implemented`,
+      { file, hint: NOT_WEIGHTS.has(method) ? NO_MERGE : MERGE_IN_PYTHON },
+    );
   const result = schema.safeParse(value);
   if (!result.success) {
     const issue = result.error.issues[0]!;
     const field = issue.path.join('.') || 'the file';
-    throw new BadInputError('bad_config', `${field}: ${issue.message}`, { file, hint: `correct ${field}, or take adapter_config.json from where the adapter was saved` });
+    throw new BadInputError('bad_config', `${field}: ${issue.message}`, {
+      file,
+      hint: `correct ${field}, or take adapter_config.json from where the adapter was saved`,
+    });
   }
   const { data } = result;
   for (const [field, { what, hint }] of Object.entries(REFUSED))
-    if (isSet(data[field])) throw new BadInputError('unsupported_adapter', `the adapter uses ${what} (${field}), which is not implemented`, { file, hint });
+    if (isSet(data[field]))
+      throw new BadInputError('unsupported_adapter', `the adapter uses ${what} (${field}), which is not implemented`, {
+        file,
+        hint,
+      });
   if (typeof data.init_lora_weights === 'string' && CHANGES_BASE.test(data.init_lora_weights.toLowerCase()))
-    throw new BadInputError('unsupported_adapter', `the adapter began with ${data.init_lora_weights} (init_lora_weights), which changed the base weights too`, {
-      file,
-      hint: 'save it as a plain LoRA with save_pretrained(out, path_initial_model_for_weight_conversion=…), or give it with the base it left; for the latter set init_lora_weights to true',
-    });
-  const unknown = Object.keys(data).filter((field) => !HARMLESS.has(field) && !Object.hasOwn(REFUSED, field) && isSet(data[field]));
+    throw new BadInputError(
+      'unsupported_adapter',
+      `the adapter began with ${data.init_lora_weights} (init_lora_weights), which changed the base weights too`,
+      {
+        file,
+        hint: 'save it as a plain LoRA with save_pretrained(out, path_initial_model_for_weight_conversion=…), or give it with the base it left; for the latter set init_lora_weights to true',
+      },
+    );
+  const unknown = Object.keys(data).filter(
+    (field) => !HARMLESS.has(field) && !Object.hasOwn(REFUSED, field) && isSet(data[field]),
+  );
   const warnings = [
-    ...(unknown.length > 0 ? [`adapter_config.json sets ${unknown.slice(0, 5).join(', ')}, which this version does not know: PEFT may compute something else.`] : []),
-    // PEFT itself resets the flag for linear layers; and a canonical weight is [out, in] whatever the file's order, which is the order of B·A.
-    ...(data.fan_in_fan_out ? ['fan_in_fan_out is set, but PaliGemma has no layer that stores its weight that way: the flag has no effect, in PEFT neither.'] : []),
+    ...(unknown.length > 0
+      ? [
+          `adapter_config.json sets ${unknown.slice(0, 5).join(', ')}, which this version does not know: PEFT may compute something else.`,
+        ]
+      : []),
+    // PEFT itself resets the flag for linear layers; and a canonical weight is [out, in] whatever the file's order,
+    // which is the order of B·A.
+    ...(data.fan_in_fan_out
+      ? [
+          'fan_in_fan_out is set, but PaliGemma has no layer that stores its weight that way: the flag has no effect, in PEFT neither.',
+        ]
+      : []),
   ];
   return {
     warnings,

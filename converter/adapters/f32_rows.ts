@@ -15,7 +15,11 @@ export function matrixShape({ shape }: Pick<TensorData, 'shape'>): { rows: numbe
 }
 
 /** Elements [begin, end) as f32. */
-export async function readFloats(data: TensorData, begin = 0, end = elementCount(data.shape)): Promise<Float32Array<ArrayBuffer>> {
+export async function readFloats(
+  data: TensorData,
+  begin = 0,
+  end = elementCount(data.shape),
+): Promise<Float32Array<ArrayBuffer>> {
   const bytes = await readBytes(castData(data, 'f32'), { begin: 4 * begin, end: 4 * end });
   return new Float32Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, end - begin);
 }
@@ -24,7 +28,12 @@ export async function readFloats(data: TensorData, begin = 0, end = elementCount
  * Rows [begin, end) in blocks of at most `maxBytes`, but at least one row. The source is read once, from front to back:
  * a transposed view would read its whole matrix again for each block that is asked for by itself.
  */
-export async function* rowBlocks(data: TensorData, begin: number, end: number, maxBytes = CHUNK_BYTES): AsyncGenerator<RowBlock> {
+export async function* rowBlocks(
+  data: TensorData,
+  begin: number,
+  end: number,
+  maxBytes = CHUNK_BYTES,
+): AsyncGenerator<RowBlock> {
   const { columns } = matrixShape(data);
   const rowBytes = 4 * columns;
   if (rowBytes === 0 || begin >= end) return;
@@ -32,8 +41,12 @@ export async function* rowBlocks(data: TensorData, begin: number, end: number, m
   let firstRow = begin;
   let block = new Uint8Array(Math.min(rowsPerBlock, end - firstRow) * rowBytes);
   let filled = 0;
-  for await (const chunk of castData(data, 'f32').chunks({ begin: begin * rowBytes, end: end * rowBytes, maxBytes: Math.max(8, rowsPerBlock * rowBytes) })) {
-    for (let at = 0; at < chunk.byteLength; ) {
+  for await (const chunk of castData(data, 'f32').chunks({
+    begin: begin * rowBytes,
+    end: end * rowBytes,
+    maxBytes: Math.max(8, rowsPerBlock * rowBytes),
+  })) {
+    for (let at = 0; at < chunk.byteLength;) {
       const part = chunk.subarray(at, at + block.byteLength - filled);
       block.set(part, filled);
       filled += part.byteLength;
@@ -52,10 +65,14 @@ export async function* rowBlocks(data: TensorData, begin: number, end: number, m
 export type RowTransform = (block: RowBlock) => Promise<void>;
 
 /**
- * `base` as f32 with each row changed, while it is read. `open` makes the transform for rows [begin, end): what it holds
- * lives as long as that read. A range is read in whole rows, of which what was not asked for is dropped.
+ * `base` as f32 with each row changed, while it is read. `open` makes the transform for rows [begin, end): what it
+ * holds lives as long as that read. A range is read in whole rows, of which what was not asked for is dropped.
  */
-export function changedRows(base: TensorData, from: TensorData['from'], open: (begin: number, end: number) => Promise<RowTransform>): TensorData {
+export function changedRows(
+  base: TensorData,
+  from: TensorData['from'],
+  open: (begin: number, end: number) => Promise<RowTransform>,
+): TensorData {
   const { columns } = matrixShape(base);
   const rowBytes = 4 * columns;
   const byteLength = 4 * elementCount(base.shape);

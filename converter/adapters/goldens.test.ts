@@ -26,13 +26,15 @@ const FOLDER = 'fixtures/adapters';
 const cases = Object.entries(JSON.parse(await readFile(`${FOLDER}/cases.json`, 'utf8')) as Record<string, Case>);
 
 /**
- * PEFT sums r products in f32, rounds, scales, rounds, adds, rounds; DoRA takes a norm and a quotient in f32 on top. Here all is f64 until
- * the end. Both are within a few units in the last place of the largest element of a row.
+ * PEFT sums r products in f32, rounds, scales, rounds, adds, rounds; DoRA takes a norm and a quotient in f32 on top.
+ * Here all is f64 until the end. Both are within a few units in the last place of the largest element of a row.
  */
 const ULPS_OF_ROW = 4;
 /** Sums of squares of f32 differences, each off by rounding of the weights it is between. */
 const NORM_TOLERANCE = 2e-6;
-/** Two f32 implementations of the whole model on the same weights to a few ulp: what the parity tests of the base allow. */
+/**
+ * Two f32 implementations of the whole model on the same weights to a few ulp: what the parity tests of the base allow.
+ */
 const LOGITS_TOLERANCE = 2e-5;
 
 const open: { close(): Promise<void> }[] = [];
@@ -53,7 +55,11 @@ async function apply(checkpoint: string, recorded: Case) {
   const { weights, config } = readCheckpoint(await keep(openCheckpoint(`fixtures/${recorded.base}/${checkpoint}`)));
   const names = canonicalNames(config);
   const canonicalName = (parameter: string) => names.get(normalizeName(parameter));
-  return { base: weights, canonicalName, ...(await applyAdapters(weights, await adaptersOf(recorded), canonicalName, config)) };
+  return {
+    base: weights,
+    canonicalName,
+    ...(await applyAdapters(weights, await adaptersOf(recorded), canonicalName, config)),
+  };
 }
 
 /** The largest difference. */
@@ -85,22 +91,27 @@ describe.each(cases)('the adapter %s', (name, recorded) => {
       for (const [i, row] of [0, Math.floor(height / 2), height - 1].entries()) {
         const ours = (await readRows(data, row, row + 1)).data;
         const theirs = want.subarray(i * width, (i + 1) * width);
-        expect(apart(ours, theirs), `${key} row ${row}`).toBeLessThanOrEqual(ULPS_OF_ROW * 2 ** -23 * apart(theirs, new Float32Array(width)));
+        expect(apart(ours, theirs), `${key} row ${row}`).toBeLessThanOrEqual(
+          ULPS_OF_ROW * 2 ** -23 * apart(theirs, new Float32Array(width)),
+        );
       }
     }
     // Nothing else moved.
     const changed = new Set(Object.keys(recorded.norms).map(adapted.canonicalName));
-    for (const [weight, data] of adapted.base) if (!changed.has(weight)) expect(adapted.weights.get(weight), weight).toBe(data);
+    for (const [weight, data] of adapted.base)
+      if (!changed.has(weight)) expect(adapted.weights.get(weight), weight).toBe(data);
     for (const weight of adapted.weights.keys()) if (!adapted.base.has(weight)) expect(weight).toBe('lm.head');
   });
 
   test('reports the norm of each change', async () => {
     const { changes, canonicalName } = await apply('hf', recorded);
-    if (recorded.adapters.length > 1) return expect(new Set(changes.map(({ adapter }) => adapter))).toEqual(new Set(recorded.adapters));
+    if (recorded.adapters.length > 1)
+      return expect(new Set(changes.map(({ adapter }) => adapter))).toEqual(new Set(recorded.adapters));
     const byWeight = new Map<string, number>();
     for (const { weight, norm } of changes) byWeight.set(weight, norm);
     expect(new Set(byWeight.keys())).toEqual(new Set(Object.keys(recorded.norms).map(canonicalName)));
-    for (const [parameter, norm] of Object.entries(recorded.norms)) expect(Math.abs(byWeight.get(canonicalName(parameter)!)! / norm - 1), parameter).toBeLessThan(NORM_TOLERANCE);
+    for (const [parameter, norm] of Object.entries(recorded.norms))
+      expect(Math.abs(byWeight.get(canonicalName(parameter)!)! / norm - 1), parameter).toBeLessThan(NORM_TOLERANCE);
   });
 
   test('gives the model that PEFT’s adapted model is', async () => {
@@ -109,10 +120,20 @@ describe.each(cases)('the adapter %s', (name, recorded) => {
     expect(changes.length).toBeGreaterThan(0);
     const inputs = (await keep(openSafetensors(`fixtures/${recorded.base}/golden.safetensors`))).tensors;
     const { tensors } = await golden();
-    const recording = new Map([...inputs].filter(([key]) => !key.includes('gen_') && !key.startsWith('padded_')).map(([key, data]) => [key, sliceRows(data, 0, 1)] as const));
+    const recording = new Map(
+      [...inputs]
+        .filter(([key]) => !key.includes('gen_') && !key.startsWith('padded_'))
+        .map(([key, data]) => [key, sliceRows(data, 0, 1)] as const),
+    );
     for (const key of ['logits', 'image_features']) recording.set(key, tensors.get(key)!);
-    const { cases: [verifyCase], reference } = await readRecorded(recording);
-    const ours = await runCase({ runner: evaluatorRunner(program), metadata: program.metadata }, { ...verifyCase!, maxNewTokens: 0 });
+    const {
+      cases: [verifyCase],
+      reference,
+    } = await readRecorded(recording);
+    const ours = await runCase(
+      { runner: evaluatorRunner(program), metadata: program.metadata },
+      { ...verifyCase!, maxNewTokens: 0 },
+    );
     const theirs = reference.outcomes.get('recorded')!;
     for (const output of ['imageFeatures', 'prefillLogits', 'suffixLogits'] as const) {
       expect(apart(ours[output]!.data, theirs[output]!.data), output).toBeLessThan(LOGITS_TOLERANCE);

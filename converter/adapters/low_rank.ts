@@ -6,8 +6,9 @@ import { readFloats, type RowBlock } from './f32_rows.ts';
 const LEFT_ELEMENTS = 1 << 18;
 
 /**
- * scaling · L·R, the change of a weight [rows, columns]. For a linear layer L is lora_B [out, r] and R is lora_A [r, in]; an
- * embedding stores both transposed: L is lora_embedding_Aᵀ of [r, tokens], R is lora_embedding_Bᵀ of [width, r].
+ * scaling · L·R, the change of a weight [rows, columns]. For a linear layer L is lora_B [out, r] and R is lora_A [r,
+ * in]; an embedding stores both transposed: L is lora_embedding_Aᵀ of [r, tokens], R is lora_embedding_Bᵀ of [width,
+ * r].
  */
 export interface LowRank {
   readonly rank: number;
@@ -71,13 +72,28 @@ export class LeftRows {
 export type FinishRow = (row: number, sums: Float64Array) => void;
 
 /** Adds scaling·L·R to whole rows of W: sums in f64, so that f32 rounds once. */
-export function addLowRank({ rows, values, firstRow }: RowBlock, left: Float32Array, right: Float32Array, { rank, scaling, columns }: LowRank, finish?: FinishRow): void {
+export function addLowRank(
+  { rows, values, firstRow }: RowBlock,
+  left: Float32Array,
+  right: Float32Array,
+  { rank, scaling, columns }: LowRank,
+  finish?: FinishRow,
+): void {
   const sums = new Float64Array(columns);
   for (let row = 0; row < rows; row++) {
     const target = values.subarray(row * columns, (row + 1) * columns);
     sums.set(target);
     let k = 0;
-    for (; k + 4 <= rank; k += 4) addFour(sums, right, k * columns, scaling * left[row * rank + k]!, scaling * left[row * rank + k + 1]!, scaling * left[row * rank + k + 2]!, scaling * left[row * rank + k + 3]!);
+    for (; k + 4 <= rank; k += 4)
+      addFour(
+        sums,
+        right,
+        k * columns,
+        scaling * left[row * rank + k]!,
+        scaling * left[row * rank + k + 1]!,
+        scaling * left[row * rank + k + 2]!,
+        scaling * left[row * rank + k + 3]!,
+      );
     for (; k < rank; k++) addOne(sums, right, k * columns, scaling * left[row * rank + k]!);
     finish?.(firstRow + row, sums);
     target.set(sums);
@@ -85,9 +101,18 @@ export function addLowRank({ rows, values, firstRow }: RowBlock, left: Float32Ar
 }
 
 /** Four rows of R at once: the sums are then read and written a quarter as often. */
-function addFour(sums: Float64Array, right: Float32Array, at: number, a: number, b: number, c: number, d: number): void {
+function addFour(
+  sums: Float64Array,
+  right: Float32Array,
+  at: number,
+  a: number,
+  b: number,
+  c: number,
+  d: number,
+): void {
   const n = sums.length;
-  for (let i = 0, p = at, q = at + n, r = at + 2 * n, s = at + 3 * n; i < n; i++) sums[i]! += a * right[p + i]! + b * right[q + i]! + c * right[r + i]! + d * right[s + i]!;
+  for (let i = 0, p = at, q = at + n, r = at + 2 * n, s = at + 3 * n; i < n; i++)
+    sums[i]! += a * right[p + i]! + b * right[q + i]! + c * right[r + i]! + d * right[s + i]!;
 }
 
 function addOne(sums: Float64Array, right: Float32Array, at: number, a: number): void {
@@ -103,7 +128,8 @@ export async function lowRankNorm(factors: LowRank): Promise<number> {
   const right = await readRight(factors);
   requireFinite(right, factors.right);
   const ofRight = new Float64Array(rank * rank);
-  for (let i = 0; i < rank; i++) for (let j = 0; j <= i; j++) ofRight[i * rank + j] = dot(right, i * columns, j * columns, columns);
+  for (let i = 0; i < rank; i++)
+    for (let j = 0; j <= i; j++) ofRight[i * rank + j] = dot(right, i * columns, j * columns, columns);
   const ofLeft = new Float64Array(rank * rank);
   const reader = new LeftRows(factors, rows);
   const step = Math.ceil(LEFT_ELEMENTS / rank);
@@ -112,10 +138,12 @@ export async function lowRankNorm(factors: LowRank): Promise<number> {
     const block = await reader.rows(row, row + count);
     requireFinite(block, factors.left);
     const lanes = transposedFloats(block, count, rank); // dot products over neighbours are several times faster
-    for (let i = 0; i < rank; i++) for (let j = 0; j <= i; j++) ofLeft[i * rank + j]! += dot(lanes, i * count, j * count, count);
+    for (let i = 0; i < rank; i++)
+      for (let j = 0; j <= i; j++) ofLeft[i * rank + j]! += dot(lanes, i * count, j * count, count);
   }
   let sum = 0;
-  for (let i = 0; i < rank; i++) for (let j = 0; j <= i; j++) sum += (i === j ? 1 : 2) * ofLeft[i * rank + j]! * ofRight[i * rank + j]!;
+  for (let i = 0; i < rank; i++)
+    for (let j = 0; j <= i; j++) sum += (i === j ? 1 : 2) * ofLeft[i * rank + j]! * ofRight[i * rank + j]!;
   return Math.abs(scaling) * Math.sqrt(Math.max(sum, 0));
 }
 
@@ -137,7 +165,10 @@ function transposedFloats(values: Float32Array, rows: number, columns: number): 
   return out;
 }
 
-/** @throws BadInputError naming the adapter's tensor that holds NaN or infinity: a merge would spread it over the whole weight. */
+/**
+ * @throws BadInputError naming the adapter's tensor that holds NaN or infinity: a merge would spread it over the whole
+ * weight.
+ */
 export function requireFinite(values: Float32Array, { from }: TensorData): void {
   for (let i = 0; i < values.length; i++)
     if (!Number.isFinite(values[i]!))

@@ -2,7 +2,16 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { bytesData, elementCount, readBytes, readRange, readTensor, tensorData, tensorOf, type TensorData } from '../../ir/tensor.ts';
+import {
+  bytesData,
+  elementCount,
+  readBytes,
+  readRange,
+  readTensor,
+  tensorData,
+  tensorOf,
+  type TensorData,
+} from '../../ir/tensor.ts';
 import { castData } from '../../ir/views/cast.ts';
 import { selectRow, sliceRows } from '../../ir/views/select.ts';
 import { transposeData } from '../../ir/views/transpose.ts';
@@ -10,7 +19,10 @@ import { lowRankNorm, type LowRank } from './low_rank.ts';
 import { addedBias, measuredChange, mergedDora, mergedEmbeddingDora, mergedLora } from './merge.ts';
 
 function randomData(shape: readonly number[], seed: number): TensorData {
-  const values = Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(seed * 77.7 + i * 12.9898) * 1.5);
+  const values = Float32Array.from(
+    { length: elementCount(shape) },
+    (_, i) => Math.sin(seed * 77.7 + i * 12.9898) * 1.5,
+  );
   return bytesData('f32', shape, new Uint8Array(values.buffer));
 }
 
@@ -18,13 +30,25 @@ function randomData(shape: readonly number[], seed: number): TensorData {
 function factorsOf(rows: number, columns: number, rank: number, transposed: boolean): LowRank {
   const left = randomData([rows, rank], 1);
   const right = randomData([rank, columns], 2);
-  return { rank, scaling: -0.75, rows, columns, left: transposed ? transposeData(left, [1, 0]) : left, right: transposed ? transposeData(right, [1, 0]) : right, transposed };
+  return {
+    rank,
+    scaling: -0.75,
+    rows,
+    columns,
+    left: transposed ? transposeData(left, [1, 0]) : left,
+    right: transposed ? transposeData(right, [1, 0]) : right,
+    transposed,
+  };
 }
 
 /** W + scaling·L·R, written down as it is defined. */
-async function naive(base: TensorData, { rank, scaling, rows, columns, left, right, transposed }: LowRank): Promise<number[][]> {
+async function naive(
+  base: TensorData,
+  { rank, scaling, rows, columns, left, right, transposed }: LowRank,
+): Promise<number[][]> {
   const [w, l, r] = [(await readTensor(base)).data, (await readTensor(left)).data, (await readTensor(right)).data];
-  const at = (values: ArrayLike<number>, i: number, j: number, height: number, width: number) => (transposed ? values[j * height + i]! : values[i * width + j]!);
+  const at = (values: ArrayLike<number>, i: number, j: number, height: number, width: number) =>
+    transposed ? values[j * height + i]! : values[i * width + j]!;
   return Array.from({ length: rows }, (_, row) =>
     Array.from({ length: columns }, (_, column) => {
       let sum = w[row * columns + column]!;
@@ -35,34 +59,50 @@ async function naive(base: TensorData, { rank, scaling, rows, columns, left, rig
 }
 
 const norm = (values: readonly number[]) => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0));
-const roundedTo = (rows: readonly (readonly number[])[]) => tensorOf('f32', [rows.length, rows[0]!.length], rows.flat()).data;
+const roundedTo = (rows: readonly (readonly number[])[]) =>
+  tensorOf('f32', [rows.length, rows[0]!.length], rows.flat()).data;
 const expectClose = (ours: ArrayLike<number>, theirs: ArrayLike<number>) => {
   expect(ours.length).toBe(theirs.length);
-  for (let i = 0; i < ours.length; i++) expect(Math.abs(ours[i]! - theirs[i]!)).toBeLessThanOrEqual(2 ** -22 * Math.max(1, Math.abs(theirs[i]!)));
+  for (let i = 0; i < ours.length; i++)
+    expect(Math.abs(ours[i]! - theirs[i]!)).toBeLessThanOrEqual(2 ** -22 * Math.max(1, Math.abs(theirs[i]!)));
 };
 
 describe('a merged weight', () => {
-  test.each([false, true])('is W + scaling·L·R, and DoRA its rows or columns made as long as their magnitudes (an embedding: %s)', async (transposed) => {
-    const factors = factorsOf(13, 9, 5, transposed);
-    const base = randomData([13, 9], 3);
-    const sums = await naive(base, factors);
-    expectClose((await readTensor(mergedLora(base, factors))).data, roundedTo(sums));
-    if (transposed) {
-      const magnitude = randomData([9], 4);
-      const m = (await readTensor(magnitude)).data;
-      const lengths = m.map((_, column) => norm(sums.map((row) => row[column]!)));
-      expectClose((await readTensor(mergedEmbeddingDora(base, factors, magnitude))).data, roundedTo(sums.map((row) => row.map((x, column) => (m[column]! * x) / lengths[column]!))));
-    } else {
-      const magnitude = randomData([13], 4);
-      const m = (await readTensor(magnitude)).data;
-      expectClose((await readTensor(mergedDora(base, factors, magnitude))).data, roundedTo(sums.map((row, i) => row.map((x) => (m[i]! * x) / norm(row)))));
-    }
-  });
+  test.each([false, true])(
+    'is W + scaling·L·R, and DoRA its rows or columns made as long as their magnitudes (an embedding: %s)',
+    async (transposed) => {
+      const factors = factorsOf(13, 9, 5, transposed);
+      const base = randomData([13, 9], 3);
+      const sums = await naive(base, factors);
+      expectClose((await readTensor(mergedLora(base, factors))).data, roundedTo(sums));
+      if (transposed) {
+        const magnitude = randomData([9], 4);
+        const m = (await readTensor(magnitude)).data;
+        const lengths = m.map((_, column) => norm(sums.map((row) => row[column]!)));
+        expectClose(
+          (await readTensor(mergedEmbeddingDora(base, factors, magnitude))).data,
+          roundedTo(sums.map((row) => row.map((x, column) => (m[column]! * x) / lengths[column]!))),
+        );
+      } else {
+        const magnitude = randomData([13], 4);
+        const m = (await readTensor(magnitude)).data;
+        expectClose(
+          (await readTensor(mergedDora(base, factors, magnitude))).data,
+          roundedTo(sums.map((row, i) => row.map((x) => (m[i]! * x) / norm(row)))),
+        );
+      }
+    },
+  );
 
   test('gives any range of its bytes as the whole has it, in chunks that are small enough and its own', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.record({ rows: fc.integer({ min: 1, max: 12 }), columns: fc.integer({ min: 1, max: 9 }), rank: fc.integer({ min: 1, max: 6 }), kind: fc.constantFrom('lora', 'embedding', 'dora', 'embedding dora', 'bf16') }),
+        fc.record({
+          rows: fc.integer({ min: 1, max: 12 }),
+          columns: fc.integer({ min: 1, max: 9 }),
+          rank: fc.integer({ min: 1, max: 6 }),
+          kind: fc.constantFrom('lora', 'embedding', 'dora', 'embedding dora', 'bf16'),
+        }),
         fc.nat(),
         fc.nat(),
         fc.integer({ min: 8, max: 600 }),
@@ -71,10 +111,18 @@ describe('a merged weight', () => {
           const factors = factorsOf(rows, columns, rank, transposed);
           const plain = randomData([rows, columns], 5);
           const base = kind === 'bf16' ? castData(plain, 'bf16') : plain;
-          const merged = kind === 'dora' ? mergedDora(base, factors, randomData([rows], 6)) : kind === 'embedding dora' ? mergedEmbeddingDora(base, factors, randomData([columns], 6)) : mergedLora(base, factors);
+          const merged =
+            kind === 'dora'
+              ? mergedDora(base, factors, randomData([rows], 6))
+              : kind === 'embedding dora'
+                ? mergedEmbeddingDora(base, factors, randomData([columns], 6))
+                : mergedLora(base, factors);
           expect(merged).toMatchObject({ dtype: 'f32', shape: [rows, columns], byteLength: 4 * rows * columns });
           const whole = await readBytes(merged);
-          const [begin, end] = [a, b].map((n) => 4 * (n % (rows * columns + 1))).toSorted((x, y) => x - y) as [number, number];
+          const [begin, end] = [a, b].map((n) => 4 * (n % (rows * columns + 1))).toSorted((x, y) => x - y) as [
+            number,
+            number,
+          ];
           const buffers = new Set<ArrayBufferLike>();
           let at = begin;
           for await (const chunk of merged.chunks({ begin, end, maxBytes })) {
@@ -108,14 +156,19 @@ describe('a merged weight', () => {
     const second = { ...factorsOf(5, 7, 3, true), scaling: 2 };
     const base = randomData([5, 7], 8);
     const once = await naive(base, first);
-    expectClose((await readTensor(mergedLora(mergedLora(base, first), second))).data, roundedTo(await naive(tensorData(tensorOf('f32', [5, 7], once.flat())), second)));
+    expectClose(
+      (await readTensor(mergedLora(mergedLora(base, first), second))).data,
+      roundedTo(await naive(tensorData(tensorOf('f32', [5, 7], once.flat())), second)),
+    );
   });
 
   test('of a row without direction stays zero', async () => {
     const factors = { ...factorsOf(3, 4, 2, false), scaling: 0 };
     const base = tensorData(tensorOf('f32', [3, 4], [1, 2, 3, 4, 0, 0, 0, 0, 3, 4, 0, 0]));
     const magnitude = tensorData(tensorOf('f32', [3], [1, 2, 10]));
-    expect([...(await readTensor(mergedDora(base, factors, magnitude))).data.subarray(4)]).toEqual([0, 0, 0, 0, 6, 8, 0, 0]);
+    expect([...(await readTensor(mergedDora(base, factors, magnitude))).data.subarray(4)]).toEqual([
+      0, 0, 0, 0, 6, 8, 0, 0,
+    ]);
   });
 });
 
@@ -158,9 +211,34 @@ describe('reading', () => {
 
   test.each([
     ['LoRA', 4096, 4096, (base: TensorData) => mergedLora(base, factorsOf(4096, 4096, 8, false))],
-    ['DoRA', 4096, 4096, (base: TensorData) => mergedDora(base, factorsOf(4096, 4096, 8, false), randomData([4096], 9))],
-    ['an embedding', 131_072, 128, (base: TensorData) => mergedLora(base, { ...factorsOf(131_072, 128, 8, true), left: randomData([8, 131_072], 1), right: randomData([128, 8], 2) })],
-    ['an embedding’s DoRA', 131_072, 128, (base: TensorData) => mergedEmbeddingDora(base, { ...factorsOf(131_072, 128, 8, true), left: randomData([8, 131_072], 1), right: randomData([128, 8], 2) }, randomData([128], 9))],
+    [
+      'DoRA',
+      4096,
+      4096,
+      (base: TensorData) => mergedDora(base, factorsOf(4096, 4096, 8, false), randomData([4096], 9)),
+    ],
+    [
+      'an embedding',
+      131_072,
+      128,
+      (base: TensorData) =>
+        mergedLora(base, {
+          ...factorsOf(131_072, 128, 8, true),
+          left: randomData([8, 131_072], 1),
+          right: randomData([128, 8], 2),
+        }),
+    ],
+    [
+      'an embedding’s DoRA',
+      131_072,
+      128,
+      (base: TensorData) =>
+        mergedEmbeddingDora(
+          base,
+          { ...factorsOf(131_072, 128, 8, true), left: randomData([8, 131_072], 1), right: randomData([128, 8], 2) },
+          randomData([128], 9),
+        ),
+    ],
   ])('a weight of 64 MiB holds a few chunks of it: %s', async (_, rows, columns, merge) => {
     const base = counting([rows, columns]);
     const merged = merge(base);
@@ -186,12 +264,20 @@ describe('reading', () => {
 describe('norms', () => {
   test('of factors are those of their product', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 9 }), fc.boolean(), async (rows, columns, rank, transposed) => {
-        const factors = factorsOf(rows, columns, rank, transposed);
-        const product = (await naive(tensorData(tensorOf('f32', [rows, columns], new Float32Array(rows * columns))), factors)).flat();
-        const size = norm(product);
-        expect(Math.abs((await lowRankNorm(factors)) - size)).toBeLessThan(1e-6 * Math.max(1, size));
-      }),
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 20 }),
+        fc.integer({ min: 1, max: 20 }),
+        fc.integer({ min: 1, max: 9 }),
+        fc.boolean(),
+        async (rows, columns, rank, transposed) => {
+          const factors = factorsOf(rows, columns, rank, transposed);
+          const product = (
+            await naive(tensorData(tensorOf('f32', [rows, columns], new Float32Array(rows * columns))), factors)
+          ).flat();
+          const size = norm(product);
+          expect(Math.abs((await lowRankNorm(factors)) - size)).toBeLessThan(1e-6 * Math.max(1, size));
+        },
+      ),
       { numRuns: 60 },
     );
   });
@@ -204,16 +290,28 @@ describe('norms', () => {
 
   test('NaN and infinity of an adapter are refused', async () => {
     const good = factorsOf(3, 4, 2, false);
-    for (const [side, shape] of [['left', [3, 2]], ['right', [2, 4]]] as const) {
+    for (const [side, shape] of [
+      ['left', [3, 2]],
+      ['right', [2, 4]],
+    ] as const) {
       const values = new Float32Array(elementCount(shape)).fill(1);
       values[3] = side === 'left' ? NaN : Infinity;
-      const bad = bytesData('f32', shape, new Uint8Array(values.buffer), { file: 'a.safetensors', key: 'x.lora_B.weight', byteOffset: 8 });
-      await expect(lowRankNorm({ ...good, [side]: bad })).rejects.toMatchObject({ code: 'adapter_not_finite', place: { file: 'a.safetensors', tensor: 'x.lora_B.weight' } });
+      const bad = bytesData('f32', shape, new Uint8Array(values.buffer), {
+        file: 'a.safetensors',
+        key: 'x.lora_B.weight',
+        byteOffset: 8,
+      });
+      await expect(lowRankNorm({ ...good, [side]: bad })).rejects.toMatchObject({
+        code: 'adapter_not_finite',
+        place: { file: 'a.safetensors', tensor: 'x.lora_B.weight' },
+      });
     }
   });
 });
 
 test('a bias of lora_B is added with the scaling', async () => {
   const base = tensorData(tensorOf('f32', [3], [1, 2, 3]));
-  expect([...(await readTensor(addedBias(base, tensorData(tensorOf('f32', [3], [2, 4, -8])), 0.5))).data]).toEqual([2, 4, -1]);
+  expect([...(await readTensor(addedBias(base, tensorData(tensorOf('f32', [3], [2, 4, -8])), 0.5))).data]).toEqual([
+    2, 4, -1,
+  ]);
 });

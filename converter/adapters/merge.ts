@@ -11,9 +11,9 @@ export function mergedLora(base: TensorData, factors: LowRank): TensorData {
 }
 
 /**
- * The DoRA of a linear layer or a convolution: each output's row of V = W + scaling·L·R, made as long as its magnitude says,
- * m · V / ‖V‖ (arXiv:2402.09353, eq. 5; PEFT's `DoraLinearVariant.merge`: the scaling counts in the norm too). A row of zeros
- * has no direction: PEFT makes it NaN, here it stays zero.
+ * The DoRA of a linear layer or a convolution: each output's row of V = W + scaling·L·R, made as long as its magnitude
+ * says, m · V / ‖V‖ (arXiv:2402.09353, eq. 5; PEFT's `DoraLinearVariant.merge`: the scaling counts in the norm too). A
+ * row of zeros has no direction: PEFT makes it NaN, here it stays zero.
  */
 export function mergedDora(base: TensorData, factors: LowRank, magnitude: TensorData): TensorData {
   return changedRows(base, factors.left.from, async (begin, end) => {
@@ -29,8 +29,8 @@ export function mergedDora(base: TensorData, factors: LowRank, magnitude: Tensor
 }
 
 /**
- * The DoRA of an embedding: there the magnitude is one per column, over all tokens (PEFT's `DoraEmbeddingVariant`). The norms
- * take a pass of their own over the table, once.
+ * The DoRA of an embedding: there the magnitude is one per column, over all tokens (PEFT's `DoraEmbeddingVariant`). The
+ * norms take a pass of their own over the table, once.
  */
 export function mergedEmbeddingDora(base: TensorData, factors: LowRank, magnitude: TensorData): TensorData {
   let columnFactors: Promise<Float64Array> | undefined;
@@ -58,7 +58,8 @@ export function mergedEmbeddingDora(base: TensorData, factors: LowRank, magnitud
 async function adding(factors: LowRank, end: number, finish?: FinishRow): Promise<RowTransform> {
   const right = await readRight(factors);
   const left = new LeftRows(factors, end);
-  return async (block) => addLowRank(block, await left.rows(block.firstRow, block.firstRow + block.rows), right, factors, finish);
+  return async (block) =>
+    addLowRank(block, await left.rows(block.firstRow, block.firstRow + block.rows), right, factors, finish);
 }
 
 /** W + scaling·b for a vector: the bias of lora_B (PEFT's `lora_bias`). */
@@ -72,10 +73,15 @@ export function addedBias(base: TensorData, bias: TensorData, scaling: number): 
 }
 
 /**
- * ‖after − before‖ and that as a part of ‖before‖, in one pass over both. Where the base is not finite nothing is counted.
+ * ‖after − before‖ and that as a part of ‖before‖, in one pass over both. Where the base is not finite nothing is
+ * counted.
  * @throws BadInputError when `checked`, a tensor of an adapter, is not finite.
  */
-export async function measuredChange(before: TensorData, after: TensorData, checked: boolean): Promise<{ norm: number; relative: number }> {
+export async function measuredChange(
+  before: TensorData,
+  after: TensorData,
+  checked: boolean,
+): Promise<{ norm: number; relative: number }> {
   const { rows } = matrixShape(before);
   const others = rowBlocks(after, 0, rows);
   let difference = 0;

@@ -25,13 +25,22 @@ describe('patterns of PEFT', () => {
   });
 
   test('are tried in the order of the config', () => {
-    const patterns = new Map([['layers.0.q_proj', 1], ['q_proj', 2], ['k_proj', 3]]);
-    expect(['layers.0.q_proj', 'layers.1.q_proj', 'k_proj', 'v_proj'].map((module) => firstMatch(patterns, module, place))).toEqual([1, 2, 3, undefined]);
+    const patterns = new Map([
+      ['layers.0.q_proj', 1],
+      ['q_proj', 2],
+      ['k_proj', 3],
+    ]);
+    expect(
+      ['layers.0.q_proj', 'layers.1.q_proj', 'k_proj', 'v_proj'].map((module) => firstMatch(patterns, module, place)),
+    ).toEqual([1, 2, 3, undefined]);
   });
 
-  test.each(['(?P<n>q)_proj', '(?i)q_proj', String.raw`q_proj\Z`, String.raw`(q|k)\1`, 'q*+'])('refuse %s, which only Python reads so', (key) => {
-    expect(() => matches(key, 'q_proj')).toThrow(/only Python/);
-  });
+  test.each(['(?P<n>q)_proj', '(?i)q_proj', String.raw`q_proj\Z`, String.raw`(q|k)\1`, 'q*+'])(
+    'refuse %s, which only Python reads so',
+    (key) => {
+      expect(() => matches(key, 'q_proj')).toThrow(/only Python/);
+    },
+  );
 
   test.each(['(a+)+x', '(?:(a*))*x', '((a|b+)c?)*', 'a*a*a*a*a*x'])('refuse %s, which could take forever', (key) => {
     expect(() => matches(key, 'a'.repeat(60))).toThrow(/forever/);

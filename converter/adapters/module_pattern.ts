@@ -1,17 +1,25 @@
 import { BadInputError, type ErrorPlace } from '../errors.ts';
 
-/** Python's syntax that JavaScript reads otherwise or not at all: named groups, inline flags, comments, anchors, back references. */
+/**
+ * Python's syntax that JavaScript reads otherwise or not at all: named groups, inline flags, comments, anchors, back
+ * references.
+ */
 const PYTHON_ONLY = /\(\?(?![:=!])|\\[AZ1-9]|[*+?}]\+/;
 const LONGEST = 500;
 /** `.*` and the like in one key: with more, a hostile key takes minutes for one name. */
 const MOST_REPEATS = 4;
 
 /**
- * The value of the first key that fits a module's name, as PEFT looks up rank_pattern and alpha_pattern: a key is a regular
- * expression for the whole name or for what follows one of its dots, `re.match(r"(.*\.)?(KEY)$", name)`; `^` in it pins
- * it to the start. @throws BadInputError for a key that is no regular expression, or one that only Python understands.
+ * The value of the first key that fits a module's name, as PEFT looks up rank_pattern and alpha_pattern: a key is a
+ * regular expression for the whole name or for what follows one of its dots, `re.match(r"(.*\.)?(KEY)$", name)`; `^` in
+ * it pins it to the start. @throws BadInputError for a key that is no regular expression, or one that only Python
+ * understands.
  */
-export function firstMatch(patterns: ReadonlyMap<string, number>, module: string, place: ErrorPlace): number | undefined {
+export function firstMatch(
+  patterns: ReadonlyMap<string, number>,
+  module: string,
+  place: ErrorPlace,
+): number | undefined {
   for (const [key, value] of patterns) if (compile(key, place).test(module)) return value;
   return undefined;
 }
@@ -22,7 +30,10 @@ function compile(key: string, place: ErrorPlace): RegExp {
   const known = compiled.get(key);
   if (known) return known;
   const refuse = (message: string): never => {
-    throw new BadInputError('bad_config', `the pattern "${key.slice(0, 80)}" ${message}`, { ...place, hint: 'write the module names out in rank_pattern and alpha_pattern' });
+    throw new BadInputError('bad_config', `the pattern "${key.slice(0, 80)}" ${message}`, {
+      ...place,
+      hint: 'write the module names out in rank_pattern and alpha_pattern',
+    });
   };
   if (key.length > LONGEST) refuse(`has ${key.length} characters; at most ${LONGEST} are read`);
   if (PYTHON_ONLY.test(key)) refuse('uses syntax that only Python’s regular expressions have');

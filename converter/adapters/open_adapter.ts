@@ -19,12 +19,17 @@ export interface AdapterOptions {
 }
 
 /**
- * Opens a PEFT folder: adapter_config.json and adapter_model.safetensors. Reads the config and the header only; the caller closes it.
+ * Opens a PEFT folder: adapter_config.json and adapter_model.safetensors. Reads the config and the header only; the
+ * caller closes it.
  * @throws BadInputError when a file is missing, damaged, a pickle, of another method than LoRA or uses what is not
  * implemented; UsageError when the path or the scale is wrong.
  */
 export async function openAdapter(dir: string, { scale = 1 }: AdapterOptions = {}): Promise<Adapter> {
-  if (!Number.isFinite(scale)) throw new UsageError('bad_scale', `an adapter cannot be scaled by ${scale}`, { file: dir, hint: 'give a number, such as 1 or 0.5' });
+  if (!Number.isFinite(scale))
+    throw new UsageError('bad_scale', `an adapter cannot be scaled by ${scale}`, {
+      file: dir,
+      hint: 'give a number, such as 1 or 0.5',
+    });
   const pool = new FilePool();
   try {
     return await openWith(resolve(dir), scale, pool);
@@ -36,15 +41,24 @@ export async function openAdapter(dir: string, { scale = 1 }: AdapterOptions = {
 
 async function openWith(path: string, scale: number, pool: FilePool): Promise<Adapter> {
   const stats = await stat(path).catch(() => undefined);
-  if (!stats) throw new UsageError('not_found', 'no such folder', { file: path, hint: 'check the path of the adapter' });
-  if (!stats.isDirectory()) throw new UsageError('not_a_folder', 'an adapter is a folder', { file: path, hint: `give the folder that holds ${CONFIG} and ${WEIGHTS}` });
+  if (!stats)
+    throw new UsageError('not_found', 'no such folder', { file: path, hint: 'check the path of the adapter' });
+  if (!stats.isDirectory())
+    throw new UsageError('not_a_folder', 'an adapter is a folder', {
+      file: path,
+      hint: `give the folder that holds ${CONFIG} and ${WEIGHTS}`,
+    });
   const configFile = await openInside(path, CONFIG, pool);
   if (!configFile) throw await withoutConfig(path);
   const { config, warnings } = parseAdapterConfig(await readObject(configFile), configFile.path);
   const weightsFile = await openInside(path, WEIGHTS, pool);
   if (!weightsFile) throw await withoutWeights(path);
   const { tensors } = await readSafetensors(weightsFile);
-  if (tensors.size === 0) throw new BadInputError('adapter_empty', 'the adapter holds no tensors', { file: weightsFile.path, hint: SAVE_WITH_PEFT });
+  if (tensors.size === 0)
+    throw new BadInputError('adapter_empty', 'the adapter holds no tensors', {
+      file: weightsFile.path,
+      hint: SAVE_WITH_PEFT,
+    });
   for (const [name, { dtype, from }] of tensors)
     if (!isFloat(dtype))
       throw new BadInputError('unsupported_dtype', `"${name}" is ${dtype}: adapter weights must be f32, f16 or bf16`, {
@@ -78,16 +92,24 @@ async function readObject(file: InputFile): Promise<Readonly<Record<string, unkn
   const json = await openJson(file, 'bad_config', 'take adapter_config.json from where the adapter was saved again');
   const value = json.plain();
   json.end();
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) json.fail(`${CONFIG} must be a JSON object`, 0);
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    json.fail(`${CONFIG} must be a JSON object`, 0);
   return value as Readonly<Record<string, unknown>>;
 }
 
 async function withoutConfig(path: string): Promise<BadInputError> {
   const names = await readdir(path);
-  const isModel = names.includes('config.json') && names.some((name) => name.endsWith('.safetensors') && name !== WEIGHTS);
+  const isModel =
+    names.includes('config.json') && names.some((name) => name.endsWith('.safetensors') && name !== WEIGHTS);
   return isModel
-    ? new BadInputError('not_an_adapter', 'the folder holds a model, not an adapter', { file: path, hint: 'give it as the checkpoint; merged adapters need no adapter' })
-    : new BadInputError('not_an_adapter', `the folder has no ${CONFIG}`, { file: path, hint: 'give the folder that PEFT’s save_pretrained wrote' });
+    ? new BadInputError('not_an_adapter', 'the folder holds a model, not an adapter', {
+        file: path,
+        hint: 'give it as the checkpoint; merged adapters need no adapter',
+      })
+    : new BadInputError('not_an_adapter', `the folder has no ${CONFIG}`, {
+        file: path,
+        hint: 'give the folder that PEFT’s save_pretrained wrote',
+      });
 }
 
 async function withoutWeights(path: string): Promise<BadInputError> {
@@ -98,5 +120,8 @@ async function withoutWeights(path: string): Promise<BadInputError> {
       file: join(path, pickle),
       hint: 'where you trust its source, in Python: safetensors.torch.save_file(torch.load(file, weights_only=True), "adapter_model.safetensors", {"format": "pt"}), and put that beside adapter_config.json',
     });
-  return new BadInputError('adapter_without_weights', `the folder has no ${WEIGHTS}`, { file: path, hint: SAVE_WITH_PEFT });
+  return new BadInputError('adapter_without_weights', `the folder has no ${WEIGHTS}`, {
+    file: path,
+    hint: SAVE_WITH_PEFT,
+  });
 }

@@ -1,5 +1,13 @@
 /** Which part of a module's adapter a tensor is. */
-export type Part = 'lora_A' | 'lora_B' | 'lora_B.bias' | 'lora_embedding_A' | 'lora_embedding_B' | 'magnitude' | 'full' | 'base_layer';
+export type Part =
+  | 'lora_A'
+  | 'lora_B'
+  | 'lora_B.bias'
+  | 'lora_embedding_A'
+  | 'lora_embedding_B'
+  | 'magnitude'
+  | 'full'
+  | 'base_layer';
 
 /** What the name of an adapter's tensor says. */
 export interface TensorName {
@@ -32,7 +40,11 @@ export function parseTensorName(name: string): TensorName {
   }
   const [, module, rest] = /^(.+?)\.modules_to_save\.(.+)$/.exec(path) ?? [];
   if (module === undefined || rest === undefined) return { part: 'full', parameters: [path] };
-  // What follows is `default.linear.weight` or `linear.weight`: only the model knows whether `default` is a module of its.
+  // What follows is `default.linear.weight` or `linear.weight`: only the model knows whether `default` is a module of
+  // its.
   const withoutFirst = rest.replace(/^[^.]+\./, '');
-  return { part: 'full', parameters: withoutFirst === rest ? [`${module}.${rest}`] : [`${module}.${withoutFirst}`, `${module}.${rest}`] };
+  return {
+    part: 'full',
+    parameters: withoutFirst === rest ? [`${module}.${rest}`] : [`${module}.${withoutFirst}`, `${module}.${rest}`],
+  };
 }

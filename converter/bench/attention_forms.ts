@@ -20,8 +20,16 @@ const FORM_NAMES = Object.keys(FORMS) as Form[];
 /** One has no softcap, the other has. */
 const MODELS = ['paligemma-3b-224', 'paligemma2-3b-224'] as const;
 /** Queries and keys: prefills of pictures of 224 and 448 pixels, and steps behind them and one of 896. */
-const CALLS = [[272, 272], [1040, 1040], [1, 273], [1, 1041], [1, 4113]] as const;
-/** Attentions in a graph, with keys of their own each, so that caches of the CPU hold no more of them than in a decoder. */
+const CALLS = [
+  [272, 272],
+  [1040, 1040],
+  [1, 273],
+  [1, 1041],
+  [1, 4113],
+] as const;
+/**
+ * Attentions in a graph, with keys of their own each, so that caches of the CPU hold no more of them than in a decoder.
+ */
 const LAYERS = 6;
 
 export interface AttentionMeasurement {
@@ -42,8 +50,15 @@ export async function measureAttention(dir: string, steps: number, threads: numb
       const config = VARIANTS[model]!;
       const sessions = await Promise.all(
         FORM_NAMES.map(async (form) => {
-          const path = await writeProgram({ graphs: [attentions(config.text)], metadata: metadataOf(config) }, { target: FORMS[form] }, join(dir, model, form));
-          return { form, session: await createSession(runtime, path, 'cpu', undefined, { intraOpNumThreads: threads }) };
+          const path = await writeProgram(
+            { graphs: [attentions(config.text)], metadata: metadataOf(config) },
+            { target: FORMS[form] },
+            join(dir, model, form),
+          );
+          return {
+            form,
+            session: await createSession(runtime, path, 'cpu', undefined, { intraOpNumThreads: threads }),
+          };
         }),
       );
       for (const [queries, keys] of CALLS) {
@@ -68,9 +83,20 @@ export async function measureAttention(dir: string, steps: number, threads: numb
 export function attentionReport(measured: readonly AttentionMeasurement[], title: string): string {
   const rows = MODELS.flatMap((model) =>
     CALLS.map(([queries, keys]) => {
-      const [fused, fold] = FORM_NAMES.map((form) => measured.find((m) => m.model === model && m.form === form && m.queries === queries && m.keys === keys)!.milliseconds);
+      const [fused, fold] = FORM_NAMES.map(
+        (form) =>
+          measured.find((m) => m.model === model && m.form === form && m.queries === queries && m.keys === keys)!
+            .milliseconds,
+      );
       const ratio = medianOf(fused!.map((milliseconds, i) => milliseconds / fold![i]!));
-      return [model, queries, keys, `${medianOf(fused!).toFixed(2)} ms`, `${medianOf(fold!).toFixed(2)} ms`, ratio.toFixed(2)];
+      return [
+        model,
+        queries,
+        keys,
+        `${medianOf(fused!).toFixed(2)} ms`,
+        `${medianOf(fold!).toFixed(2)} ms`,
+        ratio.toFixed(2),
+      ];
     }),
   );
   return `Attention of one layer on onnxruntime cpu: ${title}; medians of interleaved runs\n${table(['model', 'queries', 'keys', 'Attention-23', 'fold', 'Attention-23 ÷ fold'], rows, [1, 2, 3, 4, 5])}`;
@@ -83,7 +109,9 @@ function attentions({ heads, kvHeads, headDim, attentionSoftcap }: TextConfig): 
   const bias = b.input('bias', { dtype: 'f32', shape: [1, 1, queries, keys] });
   let x = b.input('x', { dtype: 'f32', shape: [1, queries, heads, headDim] });
   for (let layer = 0; layer < LAYERS; layer++) {
-    const [k, v] = ['key', 'value'].map((kind) => b.input(`${kind}.${layer}`, { dtype: 'f32', shape: [1, kvHeads, keys, headDim] }));
+    const [k, v] = ['key', 'value'].map((kind) =>
+      b.input(`${kind}.${layer}`, { dtype: 'f32', shape: [1, kvHeads, keys, headDim] }),
+    );
     x = b.op(ops.attention, [x, k!, v!, bias], { softcap: attentionSoftcap });
   }
   b.output('y', x);
@@ -91,7 +119,14 @@ function attentions({ heads, kvHeads, headDim, attentionSoftcap }: TextConfig): 
 }
 
 function inputsFor({ Tensor }: Runtime, { heads, kvHeads, headDim }: TextConfig, queries: number, keys: number) {
-  const floats = (...shape: readonly number[]) => new Tensor('float32', Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i * 1.618)), shape);
-  const caches = Array.from({ length: LAYERS }, (_, layer) => ['key', 'value'].map((kind) => [`${kind}.${layer}`, floats(1, kvHeads, keys, headDim)] as const)).flat();
+  const floats = (...shape: readonly number[]) =>
+    new Tensor(
+      'float32',
+      Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i * 1.618)),
+      shape,
+    );
+  const caches = Array.from({ length: LAYERS }, (_, layer) =>
+    ['key', 'value'].map((kind) => [`${kind}.${layer}`, floats(1, kvHeads, keys, headDim)] as const),
+  ).flat();
   return { x: floats(1, queries, heads, headDim), bias: floats(1, 1, queries, keys), ...Object.fromEntries(caches) };
 }

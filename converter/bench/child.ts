@@ -6,14 +6,20 @@ import { listFiles } from '../bundle/check_bundle.ts';
 
 const CLI = fileURLToPath(new URL('../cli.js', import.meta.url));
 
-/** Runs the command line in a process of its own and reads the peak of its resident memory from the kernel while it lives. */
+/**
+ * Runs the command line in a process of its own and reads the peak of its resident memory from the kernel while it
+ * lives.
+ */
 export async function pgconv(args: readonly string[]): Promise<{ seconds: number; peakBytes: number }> {
   const started = performance.now();
   const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
   let errors = '';
   child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
   let peakBytes = 0;
-  const timer = setInterval(() => void peakOf(child.pid).then((bytes) => (peakBytes = Math.max(peakBytes, bytes))), 100);
+  const timer = setInterval(
+    () => void peakOf(child.pid).then((bytes) => (peakBytes = Math.max(peakBytes, bytes))),
+    100,
+  );
   const code = await new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve));
   clearInterval(timer);
   if (code !== 0) throw new Error(`pgconv ${args.join(' ')} ended with ${code}\n${errors}`);

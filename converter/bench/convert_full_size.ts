@@ -21,24 +21,63 @@ export interface Measurement {
 }
 
 /**
- * Converts a synthetic checkpoint `runs` times, each time between a copy of its input and a copy of its output on the same
- * disk, so that the ratio holds when the machine's speed drifts. Nothing else should run meanwhile.
+ * Converts a synthetic checkpoint `runs` times, each time between a copy of its input and a copy of its output on the
+ * same disk, so that the ratio holds when the machine's speed drifts. Nothing else should run meanwhile.
  */
-export async function measureConversion(dir: string, format: 'hf' | 'npz', variant: string, runs: number, layers: number | undefined, log: (line: string) => void): Promise<Measurement[]> {
+export async function measureConversion(
+  dir: string,
+  format: 'hf' | 'npz',
+  variant: string,
+  runs: number,
+  layers: number | undefined,
+  log: (line: string) => void,
+): Promise<Measurement[]> {
   const [input, output, copy] = [join(dir, `${format}-checkpoint`), join(dir, `${format}-bundle`), join(dir, 'copy')];
   await rm(input, { recursive: true, force: true });
-  await pgconv(['synth', '--variant', variant, '--format', format, '--dtype', 'bf16', '--out', input, ...(layers === undefined ? [] : ['--layers', String(layers)])]);
+  await pgconv([
+    'synth',
+    '--variant',
+    variant,
+    '--format',
+    format,
+    '--dtype',
+    'bf16',
+    '--out',
+    input,
+    ...(layers === undefined ? [] : ['--layers', String(layers)]),
+  ]);
   const measured: Measurement[] = [];
   try {
     for (let run = 0; run < runs; run++) {
       const copyInputSeconds = await timeCopy(input, copy);
       await rm(output, { recursive: true, force: true });
-      const { seconds: convertSeconds, peakBytes } = await pgconv(['convert', input, '--to', 'onnx', '--dtype', 'fp16', '--out', output, '--no-verify']);
+      const { seconds: convertSeconds, peakBytes } = await pgconv([
+        'convert',
+        input,
+        '--to',
+        'onnx',
+        '--dtype',
+        'fp16',
+        '--out',
+        output,
+        '--no-verify',
+      ]);
       const copyOutputSeconds = await timeCopy(output, copy);
       const ratio = convertSeconds / (copyInputSeconds + copyOutputSeconds);
-      const measurement = { format, inputBytes: await sizeOf(input), outputBytes: await sizeOf(output), convertSeconds, copyInputSeconds, copyOutputSeconds, ratio, peakBytes };
+      const measurement = {
+        format,
+        inputBytes: await sizeOf(input),
+        outputBytes: await sizeOf(output),
+        convertSeconds,
+        copyInputSeconds,
+        copyOutputSeconds,
+        ratio,
+        peakBytes,
+      };
       measured.push(measurement);
-      log(`${format}, run ${run + 1} of ${runs}: convert ${convertSeconds.toFixed(1)} s, copies ${copyInputSeconds.toFixed(1)} + ${copyOutputSeconds.toFixed(1)} s, ratio ${ratio.toFixed(2)}, peak ${(peakBytes / 2 ** 20).toFixed(0)} MiB`);
+      log(
+        `${format}, run ${run + 1} of ${runs}: convert ${convertSeconds.toFixed(1)} s, copies ${copyInputSeconds.toFixed(1)} + ${copyOutputSeconds.toFixed(1)} s, ratio ${ratio.toFixed(2)}, peak ${(peakBytes / 2 ** 20).toFixed(0)} MiB`,
+      );
     }
   } finally {
     for (const path of [input, output, copy]) await rm(path, { recursive: true, force: true });

@@ -6,8 +6,8 @@ import { medianOf } from './median.ts';
 const GOAL = 1.3;
 
 /**
- * Medians and ratios to the plain graph, round by round, and both of the fastest steps, which other processes disturbed least.
- * The goal is met by both; the fastest step of `products` is the least that fusing could reach.
+ * Medians and ratios to the plain graph, round by round, and both of the fastest steps, which other processes disturbed
+ * least. The goal is met by both; the fastest step of `products` is the least that fusing could reach.
  */
 export function decodingReport(measured: readonly DecodingMeasurement[], title: string): string {
   const contexts = [...new Set(measured.map((m) => m.context))];
@@ -20,14 +20,43 @@ export function decodingReport(measured: readonly DecodingMeasurement[], title: 
     return FLAVOURS.map((flavour) => {
       const { milliseconds, withCacheOut } = own.get(flavour)!;
       const ratio = ratioOf(plain.milliseconds, milliseconds);
-      const out = withCacheOut.length === 0 ? ['', ''] : [rate(withCacheOut), ratioOf(plain.withCacheOut, withCacheOut).toFixed(2)];
+      const out =
+        withCacheOut.length === 0
+          ? ['', '']
+          : [rate(withCacheOut), ratioOf(plain.withCacheOut, withCacheOut).toFixed(2)];
       const fastest = Math.min(...milliseconds);
       const undisturbed = Math.min(...plain.milliseconds) / fastest;
-      const verdict = flavour !== 'fused' ? '' : most < GOAL ? 'no fusion can' : Math.min(ratio, undisturbed) >= GOAL ? 'ok' : 'below the goal';
-      return [String(context), flavour, rate(milliseconds), ratio.toFixed(2), rate([fastest]), undisturbed.toFixed(2), verdict, ...out];
+      const verdict =
+        flavour !== 'fused'
+          ? ''
+          : most < GOAL
+            ? 'no fusion can'
+            : Math.min(ratio, undisturbed) >= GOAL
+              ? 'ok'
+              : 'below the goal';
+      return [
+        String(context),
+        flavour,
+        rate(milliseconds),
+        ratio.toFixed(2),
+        rate([fastest]),
+        undisturbed.toFixed(2),
+        verdict,
+        ...out,
+      ];
     });
   });
-  const head = ['tokens in cache', 'graph', 'tokens/s', '÷ plain', 'fastest', '÷ plain', '', 'cache to JavaScript', '÷ plain'];
+  const head = [
+    'tokens in cache',
+    'graph',
+    'tokens/s',
+    '÷ plain',
+    'fastest',
+    '÷ plain',
+    '',
+    'cache to JavaScript',
+    '÷ plain',
+  ];
   return `Decoder on onnxruntime cpu: ${title}; medians of rounds of one step each; goal: fused ≥ ${GOAL} × plain\n${table(head, rows, [0, 2, 3, 4, 5, 7, 8])}`;
 }
 

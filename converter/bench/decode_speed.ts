@@ -11,13 +11,18 @@ import { productsAlone } from './products_alone.ts';
 import { writeProgram } from './write_program.ts';
 
 /**
- * The graphs that are compared: what `--target ort-cpu` and `--target portable` emit, an export without fusions, and the products
- * with the weights alone, which no fusion makes less.
+ * The graphs that are compared: what `--target ort-cpu` and `--target portable` emit, an export without fusions, and
+ * the products with the weights alone, which no fusion makes less.
  */
 export const FLAVOURS = ['fused', 'portable', 'plain', 'products'] as const;
 export type Flavour = (typeof FLAVOURS)[number];
 
-const TARGET: Readonly<Record<Flavour, Target>> = { fused: 'ort-cpu', portable: 'portable', plain: 'portable', products: 'ort-cpu' };
+const TARGET: Readonly<Record<Flavour, Target>> = {
+  fused: 'ort-cpu',
+  portable: 'portable',
+  plain: 'portable',
+  products: 'ort-cpu',
+};
 /** Steps before any is timed: the first allocate. */
 const WARM_UP = 2;
 /** How far logits of two flavours may be apart, relative to the largest: sums in another order over all layers. */
@@ -40,17 +45,30 @@ export interface DecodingMeasurement {
   readonly flavour: Flavour;
   /** Wall times of single steps whose cache stays in the runtime's memory, as with an I/O binding. */
   readonly milliseconds: readonly number[];
-  /** The same where the cache comes to JavaScript, as it does in transformers.js; none of `products`, which has no cache. */
+  /**
+   * The same where the cache comes to JavaScript, as it does in transformers.js; none of `products`, which has no
+   * cache.
+   */
   readonly withCacheOut: readonly number[];
 }
 
 /**
- * Steps of one token by onnxruntime on the CPU, in all flavours by turns, so that the ratio of a round holds when the machine's
- * speed drifts. Only one result is fetched where the cache stays inside (the others are computed all the same): onnxruntime-node
- * 1.30 copies whatever it hands over into new memory, over preallocated `fetches` too, which is as long for every flavour.
+ * Steps of one token by onnxruntime on the CPU, in all flavours by turns, so that the ratio of a round holds when the
+ * machine's speed drifts. Only one result is fetched where the cache stays inside (the others are computed all the
+ * same): onnxruntime-node
+ * 1.30 copies whatever it hands over into new memory, over preallocated `fetches` too, which is as long for every
+ * flavour.
  * @throws Error when flavours disagree: what is not the same computation is not compared.
  */
-export async function measureDecoding({ dir, config, weights, contexts, steps, threads, log }: DecodingOptions): Promise<DecodingMeasurement[]> {
+export async function measureDecoding({
+  dir,
+  config,
+  weights,
+  contexts,
+  steps,
+  threads,
+  log,
+}: DecodingOptions): Promise<DecodingMeasurement[]> {
   const runtime = await loadRuntime();
   const sessions = new Map<Flavour, InferenceSession>();
   try {
@@ -67,7 +85,8 @@ export async function measureDecoding({ dir, config, weights, contexts, steps, t
       await expectAgreement(sessions, feeds);
       const inside = await byTurns(FLAVOURS, steps, async (flavour) => {
         const session = sessions.get(flavour)!;
-        if (flavour === 'products') await session.run(inputsOfProducts(runtime, session), [session.outputNames.at(-1)!]);
+        if (flavour === 'products')
+          await session.run(inputsOfProducts(runtime, session), [session.outputNames.at(-1)!]);
         else await session.run(feeds, ['logits']);
       });
       const out = await byTurns(
@@ -75,8 +94,11 @@ export async function measureDecoding({ dir, config, weights, contexts, steps, t
         steps,
         async (flavour) => void (await sessions.get(flavour)!.run(feeds)),
       );
-      for (const flavour of FLAVOURS) measured.push({ context, flavour, milliseconds: inside.get(flavour)!, withCacheOut: out.get(flavour) ?? [] });
-      log(`context of ${context}: ${FLAVOURS.map((flavour) => `${flavour} ${(1000 / medianOf(inside.get(flavour)!)).toFixed(2)} tokens/s`).join(', ')}`);
+      for (const flavour of FLAVOURS)
+        measured.push({ context, flavour, milliseconds: inside.get(flavour)!, withCacheOut: out.get(flavour) ?? [] });
+      log(
+        `context of ${context}: ${FLAVOURS.map((flavour) => `${flavour} ${(1000 / medianOf(inside.get(flavour)!)).toFixed(2)} tokens/s`).join(', ')}`,
+      );
     }
     return measured;
   } finally {
@@ -86,7 +108,11 @@ export async function measureDecoding({ dir, config, weights, contexts, steps, t
 }
 
 /** Milliseconds of `steps` runs of each flavour, in rounds of one run each. */
-async function byTurns(flavours: readonly Flavour[], steps: number, run: (flavour: Flavour) => Promise<void>): Promise<ReadonlyMap<Flavour, readonly number[]>> {
+async function byTurns(
+  flavours: readonly Flavour[],
+  steps: number,
+  run: (flavour: Flavour) => Promise<void>,
+): Promise<ReadonlyMap<Flavour, readonly number[]>> {
   const times = new Map<Flavour, number[]>(flavours.map((flavour) => [flavour, []]));
   for (let i = -WARM_UP; i < steps; i++)
     for (const [flavour, milliseconds] of times) {
@@ -99,24 +125,42 @@ async function byTurns(flavours: readonly Flavour[], steps: number, run: (flavou
 
 /** One new token behind `context` cached ones; the values do not matter, but for being ordinary numbers. */
 function feedsFor({ Tensor }: Runtime, { text }: PaliGemmaConfig, context: number): Record<string, OrtTensor> {
-  const floats = (shape: readonly number[], scale: number) => new Tensor('float32', Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => scale * Math.sin(i * 1.618)), shape);
-  const integers = (shape: readonly number[], value: number) => new Tensor('int64', new BigInt64Array(shape.reduce((a, b) => a * b, 1)).fill(BigInt(value)), shape);
+  const floats = (shape: readonly number[], scale: number) =>
+    new Tensor(
+      'float32',
+      Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => scale * Math.sin(i * 1.618)),
+      shape,
+    );
+  const integers = (shape: readonly number[], value: number) =>
+    new Tensor('int64', new BigInt64Array(shape.reduce((a, b) => a * b, 1)).fill(BigInt(value)), shape);
   const cache = floats([1, text.kvHeads, context, text.headDim], 1);
   return {
     inputs_embeds: floats([1, 1, text.width], 1),
     attention_mask: integers([1, context + 1], 1),
     position_ids: integers([1, 1], context + 1),
     num_logits_to_keep: integers([], 1),
-    ...Object.fromEntries(Array.from({ length: text.layers }, (_, i) => ['key', 'value'].map((kind) => [`past_key_values.${i}.${kind}`, cache] as const)).flat()),
+    ...Object.fromEntries(
+      Array.from({ length: text.layers }, (_, i) =>
+        ['key', 'value'].map((kind) => [`past_key_values.${i}.${kind}`, cache] as const),
+      ).flat(),
+    ),
   };
 }
 
 /** One row for each width. */
 function inputsOfProducts({ Tensor }: Runtime, { inputNames }: InferenceSession): Record<string, OrtTensor> {
-  return Object.fromEntries(inputNames.map((name) => [name, new Tensor('float32', new Float32Array(Number(name.split('_')[1])).fill(1), [1, 1, Number(name.split('_')[1])])]));
+  return Object.fromEntries(
+    inputNames.map((name) => [
+      name,
+      new Tensor('float32', new Float32Array(Number(name.split('_')[1])).fill(1), [1, 1, Number(name.split('_')[1])]),
+    ]),
+  );
 }
 
-async function expectAgreement(sessions: ReadonlyMap<Flavour, InferenceSession>, feeds: Record<string, OrtTensor>): Promise<void> {
+async function expectAgreement(
+  sessions: ReadonlyMap<Flavour, InferenceSession>,
+  feeds: Record<string, OrtTensor>,
+): Promise<void> {
   let reference: Float32Array | undefined;
   for (const [flavour, session] of sessions) {
     if (flavour === 'products') continue;

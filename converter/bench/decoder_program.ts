@@ -1,5 +1,13 @@
 import type { Program } from '../../ir/graph.ts';
-import { eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, quantizeWeights, runPassesOnProgram, splitLargeWeights, type Pass } from '../../ir/passes/index.ts';
+import {
+  eliminateCommonSubexpressions,
+  eliminateDeadCode,
+  foldConstants,
+  quantizeWeights,
+  runPassesOnProgram,
+  splitLargeWeights,
+  type Pass,
+} from '../../ir/passes/index.ts';
 import { INT4 } from '../../ir/quantize/scheme.ts';
 import { metadataOf } from '../families/paligemma.ts';
 import { HUGGING_FACE } from '../families/paligemma/behaviour.ts';
@@ -21,8 +29,20 @@ const WEIGHT_STD = 0.02;
  */
 export function decoderProgram(config: PaliGemmaConfig, weights: BenchWeights, extra: readonly Pass[] = []): Program {
   const shapes = [...canonicalShapes(config, config.tableRows)].filter(([name]) => name.startsWith('lm.'));
-  const data = new Map(shapes.map(([name, shape], i) => [name, randomTensor('f32', shape, { mean: 0, std: name.includes('norm') ? 0.1 : WEIGHT_STD }, i)]));
+  const data = new Map(
+    shapes.map(([name, shape], i) => [
+      name,
+      randomTensor('f32', shape, { mean: 0, std: name.includes('norm') ? 0.1 : WEIGHT_STD }, i),
+    ]),
+  );
   const graph = decoder(config, data, HUGGING_FACE);
   const stored = weights === 'fp32' ? [] : [quantizeWeights({ schemeOf: () => INT4, quantize: randomCodes })];
-  return runPassesOnProgram({ graphs: [graph], metadata: metadataOf(config) }, [foldConstants, ...stored, splitLargeWeights(MAX_WEIGHT_BYTES), ...extra, eliminateCommonSubexpressions, eliminateDeadCode]);
+  return runPassesOnProgram({ graphs: [graph], metadata: metadataOf(config) }, [
+    foldConstants,
+    ...stored,
+    splitLargeWeights(MAX_WEIGHT_BYTES),
+    ...extra,
+    eliminateCommonSubexpressions,
+    eliminateDeadCode,
+  ]);
 }

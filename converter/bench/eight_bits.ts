@@ -41,15 +41,33 @@ export async function measureEightBits(dir: string, steps: number, threads: numb
     const sessions = await Promise.all(
       Object.entries(FORMS).map(async ([form, { bits, ...options }]) => {
         const b = new GraphBuilder('product');
-        const { q, scales, zeros } = randomCodes(randomTensor('f32', [ROWS, COLUMNS], { mean: 0, std: 1 }, 0), bits === 4 ? INT4 : INT8);
+        const { q, scales, zeros } = randomCodes(
+          randomTensor('f32', [ROWS, COLUMNS], { mean: 0, std: 1 }, 0),
+          bits === 4 ? INT4 : INT8,
+        );
         const x = b.input('x', { dtype: 'f32', shape: [sym('rows'), COLUMNS] });
-        b.output('y', b.op(ops.quantized_linear, [x, b.weight('q', q), b.weight('scales', scales), ...(zeros ? [b.weight('zeros', zeros)] : [])], { columns: COLUMNS }));
-        const model = await writeProgram({ graphs: [b.build()], metadata: metadataOf(VARIANTS['paligemma-3b-224']!) }, options, join(dir, form));
+        b.output(
+          'y',
+          b.op(
+            ops.quantized_linear,
+            [x, b.weight('q', q), b.weight('scales', scales), ...(zeros ? [b.weight('zeros', zeros)] : [])],
+            { columns: COLUMNS },
+          ),
+        );
+        const model = await writeProgram(
+          { graphs: [b.build()], metadata: metadataOf(VARIANTS['paligemma-3b-224']!) },
+          options,
+          join(dir, form),
+        );
         return { form, session: await createSession(runtime, model, 'cpu', undefined, { intraOpNumThreads: threads }) };
       }),
     );
     for (const rows of BATCHES) {
-      const x = new runtime.Tensor('float32', Float32Array.from({ length: rows * COLUMNS }, (_, i) => Math.sin(i)), [rows, COLUMNS]);
+      const x = new runtime.Tensor(
+        'float32',
+        Float32Array.from({ length: rows * COLUMNS }, (_, i) => Math.sin(i)),
+        [rows, COLUMNS],
+      );
       const times = new Map(sessions.map(({ form }) => [form, [] as number[]]));
       for (let step = -1; step < steps; step++)
         for (const { form, session } of sessions) {
@@ -67,7 +85,14 @@ export async function measureEightBits(dir: string, steps: number, threads: numb
 }
 
 export function eightBitsReport(measured: readonly ProductMeasurement[], title: string): string {
-  const of = (form: string, rows: number) => medianOf(measured.find((m) => m.form === form && m.rows === rows)!.milliseconds);
-  const rows = Object.keys(FORMS).map((form) => [form, ...BATCHES.flatMap((count) => [`${of(form, count).toFixed(1)} ms`, (of('int8 as one product', count) / of(form, count)).toFixed(1)])]);
+  const of = (form: string, rows: number) =>
+    medianOf(measured.find((m) => m.form === form && m.rows === rows)!.milliseconds);
+  const rows = Object.keys(FORMS).map((form) => [
+    form,
+    ...BATCHES.flatMap((count) => [
+      `${of(form, count).toFixed(1)} ms`,
+      (of('int8 as one product', count) / of(form, count)).toFixed(1),
+    ]),
+  ]);
   return `One product by ${COLUMNS} × ${ROWS} on onnxruntime cpu: ${title}; medians of interleaved steps\n${table(['form', ...BATCHES.flatMap((count) => [count === 1 ? '1 row' : `${count} rows`, 'one product ÷'])], rows, [1, 2, 3, 4])}`;
 }

@@ -45,8 +45,17 @@ const program = new Command('npm run bench --')
   .option('--runs <n>', 'conversions of each format', wholeNumber(1), 3)
   .option('--layers <n>', 'decoder layers (default: all)', wholeNumber(1))
   .addOption(new Option('--only <part>', 'measure this alone').choices([...PARTS]))
-  .addOption(new Option('--weights <kind>', 'weights of the decoder whose speed is measured').choices(['int4', 'fp32']).default('int4'))
-  .option('--contexts <n,...>', 'tokens in the cache (default: those of a picture of 224, 448 and 896 pixels with a prompt)', (text) => text.split(',').map(wholeNumber(1)), [272, 1040, 4112])
+  .addOption(
+    new Option('--weights <kind>', 'weights of the decoder whose speed is measured')
+      .choices(['int4', 'fp32'])
+      .default('int4'),
+  )
+  .option(
+    '--contexts <n,...>',
+    'tokens in the cache (default: those of a picture of 224, 448 and 896 pixels with a prompt)',
+    (text) => text.split(',').map(wholeNumber(1)),
+    [272, 1040, 4112],
+  )
   .option('--steps <n>', 'timed steps of each flavour at each context', wholeNumber(1), 15)
   .option('--threads <n>', 'threads of onnxruntime', wholeNumber(1), cpus().length)
   .option('--json', 'print JSON')
@@ -56,11 +65,25 @@ const folder = resolve(dir);
 await mkdir(folder, { recursive: true });
 const log = (line: string) => void process.stderr.write(`${line}\n`);
 const wanted = (part: Part) => only === undefined || only === part;
-const conversion = !wanted('conversion') ? [] : [...(await measureConversion(folder, 'hf', variant, runs, layers, log)), ...(await measureConversion(folder, 'npz', variant, runs, layers, log))];
+const conversion = !wanted('conversion')
+  ? []
+  : [
+      ...(await measureConversion(folder, 'hf', variant, runs, layers, log)),
+      ...(await measureConversion(folder, 'npz', variant, runs, layers, log)),
+    ];
 const decoder = VARIANTS[variant]!;
-const config = { ...decoder, text: { ...decoder.text, layers: layers ?? decoder.text.layers, slidingLayers: decoder.text.slidingLayers.filter((layer) => layer < (layers ?? Infinity)) } };
+const config = {
+  ...decoder,
+  text: {
+    ...decoder.text,
+    layers: layers ?? decoder.text.layers,
+    slidingLayers: decoder.text.slidingLayers.filter((layer) => layer < (layers ?? Infinity)),
+  },
+};
 const quantization = wanted('quantization') ? await measureQuantization(folder, variant, runs, layers, log) : [];
-const decoding = !wanted('decoding') ? [] : await measureDecoding({ dir: join(folder, 'decoders'), config, weights, contexts, steps, threads, log });
+const decoding = !wanted('decoding')
+  ? []
+  : await measureDecoding({ dir: join(folder, 'decoders'), config, weights, contexts, steps, threads, log });
 const attention = wanted('attention') ? await measureAttention(join(folder, 'attention'), steps, threads) : [];
 const products = wanted('products') ? await measureEightBits(join(folder, 'products'), steps, threads) : [];
 const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}`;
@@ -68,7 +91,13 @@ if (json) console.log(JSON.stringify({ conversion, quantization, decoding, atten
 else {
   if (conversion.length > 0) console.log(report(conversion));
   if (quantization.length > 0) console.log(quantizationReport(quantization));
-  if (decoding.length > 0) console.log(decodingReport(decoding, `${variant}, ${config.text.layers} layers, ${weights} weights, ${threads} threads; ${machine}`));
+  if (decoding.length > 0)
+    console.log(
+      decodingReport(
+        decoding,
+        `${variant}, ${config.text.layers} layers, ${weights} weights, ${threads} threads; ${machine}`,
+      ),
+    );
   if (attention.length > 0) console.log(attentionReport(attention, `${threads} threads; ${machine}`));
   if (products.length > 0) console.log(eightBitsReport(products, `${threads} threads; ${machine}`));
 }
@@ -81,7 +110,17 @@ function report(measured: readonly Measurement[]): string {
     const ratios = own.map((m) => m.ratio);
     const range = `${median('ratio').toFixed(2)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`;
     const peak = Math.max(...own.map((m) => m.peakBytes));
-    return [format, bytesText(median('inputBytes')), bytesText(median('outputBytes')), seconds('convertSeconds'), seconds('copyInputSeconds'), seconds('copyOutputSeconds'), range, `${(peak / 2 ** 20).toFixed(0)} MiB`, median('ratio') <= MAX_RATIO && peak <= MAX_PEAK_BYTES ? 'ok' : 'ABOVE the goal'];
+    return [
+      format,
+      bytesText(median('inputBytes')),
+      bytesText(median('outputBytes')),
+      seconds('convertSeconds'),
+      seconds('copyInputSeconds'),
+      seconds('copyOutputSeconds'),
+      range,
+      `${(peak / 2 ** 20).toFixed(0)} MiB`,
+      median('ratio') <= MAX_RATIO && peak <= MAX_PEAK_BYTES ? 'ok' : 'ABOVE the goal',
+    ];
   });
   const head = ['from', 'input', 'output', 'convert', 'cp input', 'cp output', 'convert ÷ copies', 'peak memory', ''];
   return `${variant}, bf16 → fp16 ONNX, median of ${runs}; ${machine}; goals: ratio ≤ ${MAX_RATIO}, memory ≤ 1 GiB\n${table(head, rows, [1, 2, 3, 4, 5, 6, 7])}`;
@@ -94,7 +133,15 @@ function quantizationReport(measured: readonly QuantizationMeasurement[]): strin
     const peak = Math.max(...own.map(({ peakBytes }) => peakBytes));
     const { maxRatio, outputBytes } = own[0]!;
     const met = medianOf(ratios) <= maxRatio && peak <= MAX_PEAK_BYTES;
-    return [way, bytesText(outputBytes), `${medianOf(own.map(({ seconds }) => seconds)).toFixed(1)} s`, `${medianOf(ratios).toFixed(2)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`, maxRatio, `${(peak / 2 ** 20).toFixed(0)} MiB`, met ? 'met' : 'MISSED'];
+    return [
+      way,
+      bytesText(outputBytes),
+      `${medianOf(own.map(({ seconds }) => seconds)).toFixed(1)} s`,
+      `${medianOf(ratios).toFixed(2)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`,
+      maxRatio,
+      `${(peak / 2 ** 20).toFixed(0)} MiB`,
+      met ? 'met' : 'MISSED',
+    ];
   });
   return `${variant}, bf16 → quantized ONNX, median of ${runs}; ${machine}\n${table(['precision', 'output', 'convert', '÷ fp16', 'goal', 'peak memory', ''], rows, [1, 2, 3, 4, 5])}`;
 }

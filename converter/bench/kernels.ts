@@ -9,7 +9,8 @@ import { convertedData } from '../../ir/views/convert.ts';
 import { accelerateCasts, loadKernels } from '../threads/kernels_module.ts';
 import { QuantizePool } from '../threads/quantize_pool.ts';
 
-// Weights per second of each kernel and of whole matrices in threads. `npm run bench:kernels`, with nothing else running.
+// Weights per second of each kernel and of whole matrices in threads. `npm run bench:kernels`, with nothing else
+// running.
 
 const SCHEMES: readonly Scheme[] = [
   { ...INT4, symmetric: true, algorithm: 'rtn' },
@@ -61,8 +62,18 @@ async function kernelRows(): Promise<string[][]> {
   const rows: string[][] = [];
   for (const scheme of SCHEMES) {
     const { bits, block, symmetric, floatZero = false, algorithm } = scheme;
-    const job: QuantizeJob = { bytes, dtype: 'bf16', rows: ROWS, columns: COLUMNS, form: formOf({ bits, block: block || COLUMNS, symmetric, floatZero }), algorithm };
-    const [slow, fast] = [await rate(ROWS * COLUMNS, () => plain(job)), algorithm === 'hqq' ? undefined : await rate(ROWS * COLUMNS, () => vectors(job))];
+    const job: QuantizeJob = {
+      bytes,
+      dtype: 'bf16',
+      rows: ROWS,
+      columns: COLUMNS,
+      form: formOf({ bits, block: block || COLUMNS, symmetric, floatZero }),
+      algorithm,
+    };
+    const [slow, fast] = [
+      await rate(ROWS * COLUMNS, () => plain(job)),
+      algorithm === 'hqq' ? undefined : await rate(ROWS * COLUMNS, () => vectors(job)),
+    ];
     rows.push([printScheme(scheme), slow.toFixed(1), fast?.toFixed(0) ?? '-', fast ? (fast / slow).toFixed(0) : '-']);
   }
   return rows;
@@ -76,7 +87,12 @@ async function castRows(): Promise<string[][]> {
     ['bf16', 'f16'],
   ] as const;
   const single = new Uint8Array(Float32Array.from({ length: count }, () => Math.random() - 0.5).buffer);
-  const measure = (from: 'f32' | 'bf16', to: 'f16' | 'bf16') => rate(count, () => drain(convertedData(bytesData(from, [count], single.slice(0, from === 'f32' ? 4 * count : 2 * count)), to, [count])));
+  const measure = (from: 'f32' | 'bf16', to: 'f16' | 'bf16') =>
+    rate(count, () =>
+      drain(
+        convertedData(bytesData(from, [count], single.slice(0, from === 'f32' ? 4 * count : 2 * count)), to, [count]),
+      ),
+    );
   const slow: number[] = [];
   for (const [from, to] of casts) slow.push(await measure(from, to));
   accelerateCasts(kernels!);
@@ -99,7 +115,11 @@ async function threadRows(): Promise<string[][]> {
     const rates: string[] = [];
     for (const threads of [1, 2, 4]) {
       const pool = new QuantizePool(threads, kernels);
-      rates.push((await rate(MATRIX_ROWS * MATRIX_COLUMNS, () => drain(quantizeMatrix(data, scheme, { executor: pool }).q))).toFixed(0));
+      rates.push(
+        (
+          await rate(MATRIX_ROWS * MATRIX_COLUMNS, () => drain(quantizeMatrix(data, scheme, { executor: pool }).q))
+        ).toFixed(0),
+      );
       await pool.dispose();
     }
     rows.push([printScheme(scheme), ...rates]);
@@ -107,7 +127,15 @@ async function threadRows(): Promise<string[][]> {
   return rows;
 }
 
-console.log(`Node ${process.version}, ${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, load ${loadavg()[0]!.toFixed(1)}`);
-console.log(`\nMillion weights a second in one thread, blocks of bf16 in cache:\n${table(['scheme', 'plain', 'SIMD', 'ratio'], await kernelRows())}`);
-console.log(`\nMillion elements a second of casts, bytes copied out of a checkpoint included:\n${table(['cast', 'plain', 'SIMD', 'ratio'], await castRows())}`);
-console.log(`\nMillion weights a second of a matrix [${MATRIX_ROWS}, ${MATRIX_COLUMNS}] in threads:\n${table(['scheme', '1', '2', '4'], await threadRows())}`);
+console.log(
+  `Node ${process.version}, ${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, load ${loadavg()[0]!.toFixed(1)}`,
+);
+console.log(
+  `\nMillion weights a second in one thread, blocks of bf16 in cache:\n${table(['scheme', 'plain', 'SIMD', 'ratio'], await kernelRows())}`,
+);
+console.log(
+  `\nMillion elements a second of casts, bytes copied out of a checkpoint included:\n${table(['cast', 'plain', 'SIMD', 'ratio'], await castRows())}`,
+);
+console.log(
+  `\nMillion weights a second of a matrix [${MATRIX_ROWS}, ${MATRIX_COLUMNS}] in threads:\n${table(['scheme', '1', '2', '4'], await threadRows())}`,
+);

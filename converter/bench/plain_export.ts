@@ -5,12 +5,16 @@ import { ops, type CompositeName } from '../../ir/ops/index.ts';
 import { decompose, type Pass } from '../../ir/passes/index.ts';
 import { rewriteGraph } from '../../ir/rewrite.ts';
 
-/** An exporter that knows no composite still has its weights in blocks: a tool of ONNX Runtime puts them there afterwards. */
+/**
+ * An exporter that knows no composite still has its weights in blocks: a tool of ONNX Runtime puts them there
+ * afterwards.
+ */
 const KEPT: ReadonlySet<CompositeName> = new Set<CompositeName>(['quantized_linear', 'quantized_gather']);
 
 /**
- * What an exporter without fusions makes of the same model, for `npm run bench`: keys and values repeated for every query head
- * (`repeat_kv` of transformers), and norms, gelu, rotations and attention as the arithmetic that the modelling code spells out.
+ * What an exporter without fusions makes of the same model, for `npm run bench`: keys and values repeated for every
+ * query head (`repeat_kv` of transformers), and norms, gelu, rotations and attention as the arithmetic that the
+ * modelling code spells out.
  */
 export const plainExport: readonly Pass[] = [
   {
@@ -22,7 +26,13 @@ export const plainExport: readonly Pass[] = [
         const [q, k, v, ...bias] = inputs as readonly [Value, Value, Value, ...Value[]];
         const [heads, kvHeads] = [q.type.shape[2] as number, k.type.shape[1] as number];
         if (heads === kvHeads) return undefined;
-        return [builder.op(ops.attention, [q, repeat(builder, k, heads / kvHeads), repeat(builder, v, heads / kvHeads), ...bias], node.attrs)];
+        return [
+          builder.op(
+            ops.attention,
+            [q, repeat(builder, k, heads / kvHeads), repeat(builder, v, heads / kvHeads), ...bias],
+            node.attrs,
+          ),
+        ];
       }),
   },
   decompose(KEPT),
@@ -32,5 +42,7 @@ export const plainExport: readonly Pass[] = [
 function repeat(b: GraphBuilder, x: Value, times: number): Value {
   const [batch, kvHeads, total, size] = x.type.shape as readonly [Dim, number, Dim, Dim];
   const apart = b.op(ops.reshape, [x], { shape: [batch, kvHeads, 1, total, size] });
-  return b.op(ops.reshape, [b.op(ops.expand, [apart], { shape: [batch, kvHeads, times, total, size] })], { shape: [batch, kvHeads * times, total, size] });
+  return b.op(ops.reshape, [b.op(ops.expand, [apart], { shape: [batch, kvHeads, times, total, size] })], {
+    shape: [batch, kvHeads * times, total, size],
+  });
 }

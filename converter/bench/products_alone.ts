@@ -29,13 +29,19 @@ export function productsAlone({ nodes, constants }: Graph): Graph {
     const operands = product.weights.map(weightOf);
     if (!operands.every((operand) => operand !== undefined)) continue;
     const x = inputOf(product.width);
-    const y = node.op === 'quantized_linear' ? b.op(ops.quantized_linear, [x, ...operands], node.attrs) : b.op(ops.linear, [x, ...operands], {});
+    const y =
+      node.op === 'quantized_linear'
+        ? b.op(ops.quantized_linear, [x, ...operands], node.attrs)
+        : b.op(ops.linear, [x, ...operands], {});
     b.output(node.outputs[0]!.name, y);
   }
   return b.build();
 }
 
-function productOf({ op, inputs: [x, ...weights] }: Node): { readonly width: number; readonly weights: readonly Value[] } | undefined {
+function productOf({
+  op,
+  inputs: [x, ...weights],
+}: Node): { readonly width: number; readonly weights: readonly Value[] } | undefined {
   if (op !== 'linear' && op !== 'quantized_linear') return undefined;
   return { width: x!.type.shape.at(-1) as number, weights };
 }

@@ -21,22 +21,60 @@ export interface QuantizationMeasurement {
   readonly peakBytes: number;
 }
 
-/** Converts one synthetic bf16 checkpoint in each way, by turns, `runs` times: ratios hold when the machine's speed drifts. */
-export async function measureQuantization(dir: string, variant: string, runs: number, layers: number | undefined, log: (line: string) => void): Promise<QuantizationMeasurement[]> {
+/**
+ * Converts one synthetic bf16 checkpoint in each way, by turns, `runs` times: ratios hold when the machine's speed
+ * drifts.
+ */
+export async function measureQuantization(
+  dir: string,
+  variant: string,
+  runs: number,
+  layers: number | undefined,
+  log: (line: string) => void,
+): Promise<QuantizationMeasurement[]> {
   const [input, output] = [join(dir, 'quantize-checkpoint'), join(dir, 'quantize-bundle')];
   await rm(input, { recursive: true, force: true });
-  await pgconv(['synth', '--variant', variant, '--format', 'hf', '--dtype', 'bf16', '--out', input, ...(layers === undefined ? [] : ['--layers', String(layers)])]);
+  await pgconv([
+    'synth',
+    '--variant',
+    variant,
+    '--format',
+    'hf',
+    '--dtype',
+    'bf16',
+    '--out',
+    input,
+    ...(layers === undefined ? [] : ['--layers', String(layers)]),
+  ]);
   const measured: QuantizationMeasurement[] = [];
   try {
     for (let run = 0; run < runs; run++) {
       let plain = Number.NaN;
       for (const [way, { args, maxRatio }] of Object.entries(WAYS) as readonly (readonly [Way, (typeof WAYS)[Way]])[]) {
         await rm(output, { recursive: true, force: true });
-        const { seconds, peakBytes } = await pgconv(['convert', input, '--to', 'onnx', ...args, '--out', output, '--no-verify']);
+        const { seconds, peakBytes } = await pgconv([
+          'convert',
+          input,
+          '--to',
+          'onnx',
+          ...args,
+          '--out',
+          output,
+          '--no-verify',
+        ]);
         if (way === 'fp16') plain = seconds;
-        const measurement = { way, seconds, ratio: seconds / plain, maxRatio, outputBytes: await sizeOf(output), peakBytes };
+        const measurement = {
+          way,
+          seconds,
+          ratio: seconds / plain,
+          maxRatio,
+          outputBytes: await sizeOf(output),
+          peakBytes,
+        };
         measured.push(measurement);
-        log(`${way}, run ${run + 1} of ${runs}: ${seconds.toFixed(1)} s, ${measurement.ratio.toFixed(2)} of fp16, peak ${(peakBytes / 2 ** 20).toFixed(0)} MiB`);
+        log(
+          `${way}, run ${run + 1} of ${runs}: ${seconds.toFixed(1)} s, ${measurement.ratio.toFixed(2)} of fp16, peak ${(peakBytes / 2 ** 20).toFixed(0)} MiB`,
+        );
       }
     }
   } finally {

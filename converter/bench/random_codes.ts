@@ -12,8 +12,8 @@ const PERIOD = 2 ** 20 - 3;
 let period: Uint8Array | undefined;
 
 /**
- * Codes of a matrix without a look at it: how fast a kernel is does not depend on how they were chosen. Equal for schemes that differ
- * in how a zero point is stored alone. @throws QuantizeError for what is no matrix
+ * Codes of a matrix without a look at it: how fast a kernel is does not depend on how they were chosen. Equal for
+ * schemes that differ in how a zero point is stored alone. @throws QuantizeError for what is no matrix
  */
 export function randomCodes(data: TensorData, scheme: Scheme): QuantizedMatrix {
   const { rows, blocks, form, dtype } = layoutOf(data, scheme, false);
@@ -48,7 +48,7 @@ function made(dtype: DType, shape: readonly number[], fill: (bytes: Uint8Array, 
 function randomBytes(bytes: Uint8Array, at: number): void {
   let state = 1;
   period ??= Uint8Array.from({ length: PERIOD }, () => (state = Math.imul(state, 1664525) + 1013904223) >>> 24); // Numerical Recipes' generator
-  for (let i = 0; i < bytes.length; ) {
+  for (let i = 0; i < bytes.length;) {
     const part = period.subarray((at + i) % PERIOD, ((at + i) % PERIOD) + bytes.length - i);
     bytes.set(part, i);
     i += part.length;

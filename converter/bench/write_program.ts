@@ -8,7 +8,11 @@ import { onnx } from '../../backends/onnx/index.ts';
 import type { Program } from '../../ir/graph.ts';
 
 /** Writes the ONNX files of a program of one graph into `dir`. @returns the path of its model file */
-export async function writeProgram(program: Program, options: Omit<EmitOptions, 'precision'>, dir: string): Promise<string> {
+export async function writeProgram(
+  program: Program,
+  options: Omit<EmitOptions, 'precision'>,
+  dir: string,
+): Promise<string> {
   const { files } = onnx.emit(program, { precision: 'fp32', ...options });
   await writeFiles(files, dir);
   return join(dir, files.find((file) => file.path.endsWith('.onnx'))!.path);

@@ -11,7 +11,8 @@ export interface CheckedBundle {
 }
 
 /**
- * Proves that a bundle is, bit for bit, what was written: the manifest itself, and the size and sha256 of each file it lists.
+ * Proves that a bundle is, bit for bit, what was written: the manifest itself, and the size and sha256 of each file it
+ * lists.
  * @throws BadInputError `bundle_damaged` that names every file that is missing, of another size, or changed
  */
 export async function checkBundle(dir: string, options: HashOptions = {}): Promise<CheckedBundle> {
@@ -23,8 +24,13 @@ export async function checkBundle(dir: string, options: HashOptions = {}): Promi
     if (problem) problems.push({ path: entry.path, problem });
     else sound.push(entry);
   }
-  const hashes = await hashFiles(sound.map(({ path }) => join(dir, path)), options);
-  for (const { path, sha256 } of sound) if (hashes.get(join(dir, path))?.sha256 !== sha256) problems.push({ path, problem: 'its bytes changed (the sha256 differs)' });
+  const hashes = await hashFiles(
+    sound.map(({ path }) => join(dir, path)),
+    options,
+  );
+  for (const { path, sha256 } of sound)
+    if (hashes.get(join(dir, path))?.sha256 !== sha256)
+      problems.push({ path, problem: 'its bytes changed (the sha256 differs)' });
   if (problems.length > 0) {
     const list = problems.map(({ path, problem }) => `${path}: ${problem}`).join('; ');
     const count = problems.length === 1 ? '1 file is' : `${problems.length} files are`;

@@ -18,7 +18,12 @@ const { readdir, mkdir } = fsPromises;
 /** Many small bundles are flushed below: in memory where the system offers that. */
 const fast = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 const publish = (outDir: string, note: string, force: boolean) =>
-  publishBundle({ artifactFiles: [patternFile('a', 100_000), patternFile('d/b', 5_000)], outDir, force, manifest: () => ({ ...testFields, notes: [note] }) });
+  publishBundle({
+    artifactFiles: [patternFile('a', 100_000), patternFile('d/b', 5_000)],
+    outDir,
+    force,
+    manifest: () => ({ ...testFields, notes: [note] }),
+  });
 
 /** What lies at the output: nothing, or the note of a bundle that is complete. Anything else throws. */
 async function stateOf(dir: string): Promise<string | undefined> {
@@ -26,7 +31,10 @@ async function stateOf(dir: string): Promise<string | undefined> {
   return (await checkBundle(join(dir, 'out'))).manifest.notes[0];
 }
 
-/** Runs `work` as if the machine stopped at the n-th change of the file system: nothing later reaches the disk. Tells whether it got that far. */
+/**
+ * Runs `work` as if the machine stopped at the n-th change of the file system: nothing later reaches the disk. Tells
+ * whether it got that far.
+ */
 async function crashAt(n: number, work: () => Promise<unknown>): Promise<boolean> {
   const changing = ['mkdir', 'rename', 'rm', 'link', 'writeFile', 'open'] as const;
   const functions: Record<string, unknown> = fsPromises;
@@ -64,7 +72,8 @@ test('a stop at any change of the file system leaves nothing, the old bundle or 
       // The lock is this process's, which lives: a real crash takes it along.
       await fsPromises.rm(join(dir, '.out.pgconv-lock'), { force: true });
       // An old bundle that was aside is back before the next run decides anything.
-      if (kind === 'swap' && state === undefined) await expect(publish(out, 'next', false)).rejects.toMatchObject({ code: 'exists' });
+      if (kind === 'swap' && state === undefined)
+        await expect(publish(out, 'next', false)).rejects.toMatchObject({ code: 'exists' });
       await publish(out, 'next', true);
       expect(await stateOf(dir)).toBe('next');
       expect((await readdir(dir)).filter((name) => !/pgconv-lock\..*/.test(name))).toEqual(['out']);
@@ -95,9 +104,13 @@ test(`SIGKILL at ${KILLS} moments never leaves half a bundle`, { timeout: 600_00
   const out = join(dir, 'out');
   let complete = 0;
   for (let kill = 0; kill < KILLS; kill++) {
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script(out, 1000)], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script(out, 1000)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     // each time after another number of bundles
-    await new Promise<void>((resolve) => child.stdout.on('data', (text: Buffer) => text.toString().includes(String(kill % 3)) && resolve()));
+    await new Promise<void>((resolve) =>
+      child.stdout.on('data', (text: Buffer) => text.toString().includes(String(kill % 3)) && resolve()),
+    );
     await new Promise((resolve) => setTimeout(resolve, (kill * 37) % 250));
     child.kill('SIGKILL');
     const signal = await new Promise((resolve) => child.once('exit', (_, s) => resolve(s)));
@@ -114,7 +127,7 @@ test(`SIGKILL at ${KILLS} moments never leaves half a bundle`, { timeout: 600_00
 test('a limit on the size of files is a typed error, and nothing is left', async () => {
   const dir = await tempFolder();
   const limited = `trap '' XFSZ; ulimit -f 100; exec "$0" --input-type=module -e "$1"`;
-  const run = spawnSync('bash', ['-c', limited, process.execPath, (script(join(dir, 'out'), 1))], { encoding: 'utf8' });
+  const run = spawnSync('bash', ['-c', limited, process.execPath, script(join(dir, 'out'), 1)], { encoding: 'utf8' });
   expect(run.stderr).toContain("code: 'file_too_large'");
   expect(run.status).toBe(1);
   expect(await readdir(dir)).toEqual([]);
@@ -128,10 +141,24 @@ test('a full disk in the middle is a typed error, and nothing is left', async (c
   const disk = join(dir, 'disk');
   await mkdir(disk);
   // The space goes away after the check: another program fills the disk meanwhile.
-  const greedy = script(join(disk, 'out'), 1).replace('async *chunks() {', 'async *chunks() { fs.writeFileSync(' + JSON.stringify(join(disk, 'other')) + ', new Uint8Array(600000));');
-  const run = spawnSync('unshare', ['-rm', 'sh', '-c', `mount -t tmpfs -o size=1400k tmpfs ${disk} && "$0" --input-type=module -e "$1"; ls -A ${disk}`, process.execPath, `import fs from 'node:fs';${greedy}`], {
-    encoding: 'utf8',
-  });
+  const greedy = script(join(disk, 'out'), 1).replace(
+    'async *chunks() {',
+    'async *chunks() { fs.writeFileSync(' + JSON.stringify(join(disk, 'other')) + ', new Uint8Array(600000));',
+  );
+  const run = spawnSync(
+    'unshare',
+    [
+      '-rm',
+      'sh',
+      '-c',
+      `mount -t tmpfs -o size=1400k tmpfs ${disk} && "$0" --input-type=module -e "$1"; ls -A ${disk}`,
+      process.execPath,
+      `import fs from 'node:fs';${greedy}`,
+    ],
+    {
+      encoding: 'utf8',
+    },
+  );
   expect(run.stderr).toContain("code: 'disk_full'");
   expect(run.stderr).toContain('cannot write: the disk is full');
   expect(run.stdout.trim().split('\n')).toEqual(['0', 'other']);

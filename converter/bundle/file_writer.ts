@@ -17,7 +17,13 @@ export type WriterRequest =
 /** What it says. */
 export type WriterReply =
   | { readonly kind: 'written'; readonly bytes: number }
-  | { readonly kind: 'nonfinite'; readonly path: string; readonly tensor: ChunkTensor; readonly infinite: number; readonly nan: number }
+  | {
+      readonly kind: 'nonfinite';
+      readonly path: string;
+      readonly tensor: ChunkTensor;
+      readonly infinite: number;
+      readonly nan: number;
+    }
   | { readonly kind: 'closed'; readonly path: string; readonly bytes: number; readonly sha256: string }
   | { readonly kind: 'failed'; readonly path: string; readonly code?: string | undefined; readonly message: string };
 
@@ -30,7 +36,12 @@ export interface FileWriterOptions {
   /** Bytes that reached the file system since the last call. */
   readonly onWritten?: (bytes: number) => void;
   /** Infinities and NaN found in a chunk of a tensor in the file at `path`. */
-  readonly onNonFinite?: (found: { readonly path: string; readonly tensor: ChunkTensor; readonly infinite: number; readonly nan: number }) => void;
+  readonly onNonFinite?: (found: {
+    readonly path: string;
+    readonly tensor: ChunkTensor;
+    readonly infinite: number;
+    readonly nan: number;
+  }) => void;
   /** Bound of the bytes on their way to the thread. */
   readonly maxInFlight?: number;
 }
@@ -65,12 +76,16 @@ export class FileWriter {
     this.#post({ kind: 'open', path });
   }
 
-  /** Appends. The bytes are given away: their buffer may be gone afterwards. @throws OutputError when an earlier write failed */
+  /**
+   * Appends. The bytes are given away: their buffer may be gone afterwards.
+   * @throws OutputError when an earlier write failed
+   */
   async write({ bytes, tensor }: ArtifactChunk): Promise<void> {
     const own = ownBuffer(bytes);
     this.#inFlight += own.byteLength;
     this.#post({ kind: 'chunk', bytes: own, tensor: tensor && { name: tensor.name, dtype: tensor.dtype } }, own.buffer);
-    while (this.#inFlight > this.#maxInFlight && !this.#failure) await new Promise<void>((resolve) => (this.#wake = resolve));
+    while (this.#inFlight > this.#maxInFlight && !this.#failure)
+      await new Promise<void>((resolve) => (this.#wake = resolve));
     if (this.#failure) throw this.#failure;
   }
 
@@ -109,7 +124,12 @@ export class FileWriter {
         this.#closed.delete(reply.path);
         return;
       case 'failed':
-        this.#fail(outputError(Object.assign(new Error(reply.message), reply.code !== undefined && { code: reply.code }), reply.path));
+        this.#fail(
+          outputError(
+            Object.assign(new Error(reply.message), reply.code !== undefined && { code: reply.code }),
+            reply.path,
+          ),
+        );
     }
   }
 

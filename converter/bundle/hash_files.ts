@@ -5,7 +5,13 @@ import { BadInputError, InterruptedError } from '../errors.ts';
 export type HashReply =
   | { readonly kind: 'read'; readonly bytes: number }
   | { readonly kind: 'hashed'; readonly path: string; readonly bytes: number; readonly sha256: string }
-  | { readonly kind: 'failed'; readonly path: string; readonly offset: number; readonly code?: string | undefined; readonly message: string };
+  | {
+      readonly kind: 'failed';
+      readonly path: string;
+      readonly offset: number;
+      readonly code?: string | undefined;
+      readonly message: string;
+    };
 
 export interface FileHash {
   readonly bytes: number;
@@ -22,11 +28,18 @@ export interface HashOptions {
  * sha256 and length of each file, read once, in a thread of its own.
  * @throws BadInputError `read_failed` with the file and the offset
  */
-export function hashFiles(paths: readonly string[], { signal, onRead }: HashOptions = {}): Promise<ReadonlyMap<string, FileHash>> {
+export function hashFiles(
+  paths: readonly string[],
+  { signal, onRead }: HashOptions = {},
+): Promise<ReadonlyMap<string, FileHash>> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(abortError(signal));
     const hashes = new Map<string, FileHash>();
-    const worker = new Worker(new URL('./hash_worker.js', import.meta.url), { workerData: paths, name: 'pgconv-hash', execArgv: [] });
+    const worker = new Worker(new URL('./hash_worker.js', import.meta.url), {
+      workerData: paths,
+      name: 'pgconv-hash',
+      execArgv: [],
+    });
     const onAbort = () => stop(abortError(signal!));
     const stop = (error: Error) => {
       reject(error);
@@ -48,7 +61,10 @@ export function hashFiles(paths: readonly string[], { signal, onRead }: HashOpti
 }
 
 function readError({ path, offset, code, message }: Extract<HashReply, { kind: 'failed' }>): BadInputError {
-  const hint = code === 'ENOENT' ? 'put the file back, or name another folder' : 'check that the file can be read to its end, and the disk';
+  const hint =
+    code === 'ENOENT'
+      ? 'put the file back, or name another folder'
+      : 'check that the file can be read to its end, and the disk';
   return new BadInputError('read_failed', `cannot read: ${message}`, { file: path, offset, hint });
 }
 

@@ -16,7 +16,12 @@ const deadPid = () => spawnSync(process.execPath, ['-e', '']).pid;
 test('a lock is held by one, tells who that is, and is free again after release', async () => {
   const path = join(await tempFolder(), 'lock');
   const lock = await acquireLock(path);
-  await expect(acquireLock(path)).rejects.toMatchObject({ code: 'locked', exitCode: 4, place: { file: path }, message: expect.stringContaining(`process ${process.pid}`) });
+  await expect(acquireLock(path)).rejects.toMatchObject({
+    code: 'locked',
+    exitCode: 4,
+    place: { file: path },
+    message: expect.stringContaining(`process ${process.pid}`),
+  });
   await lock.check();
   await lock.release();
   await (await acquireLock(path)).release();
@@ -25,7 +30,10 @@ test('a lock is held by one, tells who that is, and is free again after release'
 
 test.each([
   ['of a dead process', () => ({ pid: deadPid(), host: hostname(), started: '', token: 't' })],
-  ['of a process whose number lives again', () => ({ pid: process.pid, host: hostname(), started: 'another boot:1', token: 't' })],
+  [
+    'of a process whose number lives again',
+    () => ({ pid: process.pid, host: hostname(), started: 'another boot:1', token: 't' }),
+  ],
 ])('a lock %s is taken over', async (_, holder) => {
   const path = join(await tempFolder(), 'lock');
   await writeFile(path, JSON.stringify(holder()));
@@ -85,10 +93,18 @@ test('two runs on one output: one publishes, the other is told', async () => {
   const dir = await tempFolder();
   for (let race = 0; race < 8; race++) {
     const outDir = join(dir, `out${race}`);
-    const run = (note: string) => publishBundle({ artifactFiles: [patternFile('a', 20_000)], outDir, manifest: () => ({ ...testFields, notes: [note] }) });
+    const run = (note: string) =>
+      publishBundle({
+        artifactFiles: [patternFile('a', 20_000)],
+        outDir,
+        manifest: () => ({ ...testFields, notes: [note] }),
+      });
     const runs = await Promise.allSettled([run('0'), run('1')]);
     const winner = runs.findIndex((r) => r.status === 'fulfilled');
-    expect(runs[1 - winner]).toMatchObject({ status: 'rejected', reason: { code: expect.stringMatching(/^(locked|exists)$/), exitCode: 4 } });
+    expect(runs[1 - winner]).toMatchObject({
+      status: 'rejected',
+      reason: { code: expect.stringMatching(/^(locked|exists)$/), exitCode: 4 },
+    });
     expect((await checkBundle(outDir)).manifest.notes).toEqual([String(winner)]);
   }
 });

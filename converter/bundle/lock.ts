@@ -27,7 +27,12 @@ interface Holder {
  */
 export async function acquireLock(path: string): Promise<Lock> {
   const token = randomUUID();
-  const mine = JSON.stringify({ pid: process.pid, host: hostname(), started: await startOf(process.pid), token } satisfies Holder);
+  const mine = JSON.stringify({
+    pid: process.pid,
+    host: hostname(),
+    started: await startOf(process.pid),
+    token,
+  } satisfies Holder);
   const draft = `${path}.${process.pid}-${token}`;
   await writeFile(draft, mine, { flag: 'wx' });
   try {
@@ -72,7 +77,10 @@ async function create(draft: string, path: string, content: string): Promise<boo
   }
 }
 
-/** Two runs may find the same stale lock, and the slower one must not remove the lock of the faster: it looks at what it moved, and puts it back. */
+/**
+ * Two runs may find the same stale lock, and the slower one must not remove the lock of the faster: it looks at what it
+ * moved, and puts it back.
+ */
 async function removeStale(path: string, stale: string, aside: string): Promise<void> {
   try {
     await rename(path, aside);
@@ -84,7 +92,10 @@ async function removeStale(path: string, stale: string, aside: string): Promise<
   await rm(aside, { force: true });
 }
 
-/** A run that was killed while it took the lock leaves its draft, and perhaps the stale lock that it had moved. Drafts of the living stay. */
+/**
+ * A run that was killed while it took the lock leaves its draft, and perhaps the stale lock that it had moved. Drafts
+ * of the living stay.
+ */
 async function removeDeadDrafts(path: string): Promise<void> {
   const prefix = `${basename(path)}.`;
   for (const name of await readdir(dirname(path))) {
@@ -92,7 +103,12 @@ async function removeDeadDrafts(path: string): Promise<void> {
     const draft = join(dirname(path), name);
     const content = await readFile(draft, 'utf8').catch(ignoreMissing);
     // Half a draft names its process in its name only.
-    const holder = (content === undefined ? undefined : parseHolder(content)) ?? { pid: Number.parseInt(name.slice(prefix.length), 10), host: hostname(), started: '', token: '' };
+    const holder = (content === undefined ? undefined : parseHolder(content)) ?? {
+      pid: Number.parseInt(name.slice(prefix.length), 10),
+      host: hostname(),
+      started: '',
+      token: '',
+    };
     if (!(await isAlive(holder))) await rm(draft, { force: true });
   }
 }
@@ -112,7 +128,10 @@ async function isAlive(holder: Holder): Promise<boolean> {
 /** Boot id and start tick of a process, on Linux; elsewhere an empty string. */
 async function startOf(pid: number): Promise<string> {
   try {
-    const [boot, stat] = await Promise.all([readFile('/proc/sys/kernel/random/boot_id', 'utf8'), readFile(`/proc/${pid}/stat`, 'utf8')]);
+    const [boot, stat] = await Promise.all([
+      readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
+      readFile(`/proc/${pid}/stat`, 'utf8'),
+    ]);
     // The name of the command, in parentheses, may hold anything; the start time is the 20th field after it.
     const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
     return start === undefined ? '' : `${boot.trim()}:${start}`;
@@ -124,7 +143,8 @@ async function startOf(pid: number): Promise<string> {
 function parseHolder(text: string): Holder | undefined {
   try {
     const { pid, host, started, token } = JSON.parse(text) as Partial<Holder>;
-    if (typeof pid !== 'number' || typeof host !== 'string' || typeof started !== 'string' || typeof token !== 'string') return undefined;
+    if (typeof pid !== 'number' || typeof host !== 'string' || typeof started !== 'string' || typeof token !== 'string')
+      return undefined;
     return { pid, host, started, token };
   } catch {
     return undefined;

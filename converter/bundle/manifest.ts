@@ -33,7 +33,10 @@ const programMetadata = z.strictObject({
   retrievalWidth: size.positive().optional(),
 });
 
-/** What a bundle says about itself. There is no time, machine or absolute path in it: the same input gives the same bytes. */
+/**
+ * What a bundle says about itself. There is no time, machine or absolute path in it: the same input gives the same
+ * bytes.
+ */
 const manifestFields = z.strictObject({
   tool: z.strictObject({ name: z.literal('pgconv'), version: z.string() }),
   backend: z.string(),
@@ -62,7 +65,9 @@ const manifestFields = z.strictObject({
   source: z.strictObject({ format: z.string(), files: z.array(fileEntry) }),
   program: programMetadata,
   /** Sizes that were inferred, and from what. */
-  inferences: z.array(z.strictObject({ field: z.string(), value: z.union([z.string(), z.number(), z.boolean()]), from: z.string() })),
+  inferences: z.array(
+    z.strictObject({ field: z.string(), value: z.union([z.string(), z.number(), z.boolean()]), from: z.string() }),
+  ),
   /** What a careful user should know: one sentence each. */
   notes: z.array(z.string()),
 });
@@ -113,21 +118,37 @@ export function parseManifest(bytes: Uint8Array, file: string): Manifest {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new BadInputError('manifest_invalid', `the manifest is not JSON: ${(error as Error).message}`, { file, hint: RECONVERT }, { cause: error });
+    throw new BadInputError(
+      'manifest_invalid',
+      `the manifest is not JSON: ${(error as Error).message}`,
+      { file, hint: RECONVERT },
+      { cause: error },
+    );
   }
   const parsed = manifestSchema.safeParse(json);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     const where = issue?.path.length ? ` at ${issue.path.join('.')}` : '';
-    throw new BadInputError('manifest_invalid', `the manifest does not fit its schema${where}: ${issue?.message ?? 'unknown problem'}`, { file, hint: RECONVERT });
+    throw new BadInputError(
+      'manifest_invalid',
+      `the manifest does not fit its schema${where}: ${issue?.message ?? 'unknown problem'}`,
+      { file, hint: RECONVERT },
+    );
   }
   const manifest = parsed.data;
   const { sha256: stated, ...body } = manifest;
   if (printManifest(manifest) !== text || hashOf(body) !== stated)
-    throw new BadInputError('manifest_damaged', 'the manifest is not the text that was written: its sha256 differs', { file, hint: RECONVERT });
+    throw new BadInputError('manifest_damaged', 'the manifest is not the text that was written: its sha256 differs', {
+      file,
+      hint: RECONVERT,
+    });
   for (const { path } of manifest.files) {
     const reason = unsafePathReason(path);
-    if (reason) throw new BadInputError('unsafe_path', `the manifest lists "${path}": ${reason}`, { file, hint: 'do not use this bundle: it was not written by pgconv' });
+    if (reason)
+      throw new BadInputError('unsafe_path', `the manifest lists "${path}": ${reason}`, {
+        file,
+        hint: 'do not use this bundle: it was not written by pgconv',
+      });
   }
   return manifest;
 }
@@ -137,10 +158,23 @@ const RECONVERT = 'copy the bundle again, or convert the checkpoint again';
 async function readManifestBytes(file: string): Promise<Uint8Array> {
   const stats = await stat(file).catch(() => undefined);
   if (!stats?.isFile())
-    throw new BadInputError('not_a_bundle', 'there is no manifest.json: this is not a bundle', { file, hint: 'give the folder that `pgconv convert` wrote' });
-  if (stats.size > MAX_MANIFEST_BYTES) throw new BadInputError('manifest_invalid', `the manifest has ${stats.size} bytes, more than ${MAX_MANIFEST_BYTES}`, { file, hint: RECONVERT });
+    throw new BadInputError('not_a_bundle', 'there is no manifest.json: this is not a bundle', {
+      file,
+      hint: 'give the folder that `pgconv convert` wrote',
+    });
+  if (stats.size > MAX_MANIFEST_BYTES)
+    throw new BadInputError(
+      'manifest_invalid',
+      `the manifest has ${stats.size} bytes, more than ${MAX_MANIFEST_BYTES}`,
+      { file, hint: RECONVERT },
+    );
   return readFile(file).catch((error: unknown) => {
-    throw new BadInputError('read_failed', `cannot read the manifest: ${String(error)}`, { file, hint: 'check that the file can be read' }, { cause: error });
+    throw new BadInputError(
+      'read_failed',
+      `cannot read the manifest: ${String(error)}`,
+      { file, hint: 'check that the file can be read' },
+      { cause: error },
+    );
   });
 }
 
@@ -148,7 +182,12 @@ function decodeText(bytes: Uint8Array, file: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
-    throw new BadInputError('manifest_invalid', 'the manifest is not UTF-8 text', { file, hint: RECONVERT }, { cause: error });
+    throw new BadInputError(
+      'manifest_invalid',
+      'the manifest is not UTF-8 text',
+      { file, hint: RECONVERT },
+      { cause: error },
+    );
   }
 }
 

@@ -53,15 +53,26 @@ function fileOf(tensors: Readonly<Record<string, TensorData>>): ArtifactFile {
     path: 'weights',
     byteLength: Object.values(tensors).reduce((sum, t) => sum + t.byteLength, 0),
     async *chunks() {
-      for (const [name, data] of Object.entries(tensors)) for await (const bytes of data.chunks({ maxBytes: 8192 })) yield { bytes, tensor: { name, dtype: data.dtype } };
+      for (const [name, data] of Object.entries(tensors))
+        for await (const bytes of data.chunks({ maxBytes: 8192 })) yield { bytes, tensor: { name, dtype: data.dtype } };
     },
   };
 }
 
-async function publish(sources: Readonly<Record<string, TensorData>>, dtype: DType, options: Partial<PublishOptions> = {}) {
+async function publish(
+  sources: Readonly<Record<string, TensorData>>,
+  dtype: DType,
+  options: Partial<PublishOptions> = {},
+) {
   const dir = await tempFolder();
   const casted = Object.fromEntries(Object.entries(sources).map(([name, data]) => [name, castData(data, dtype)]));
-  const result = publishBundle({ artifactFiles: [fileOf(casted)], outDir: join(dir, 'out'), manifest: () => testFields, sourceOf: (name) => sources[name], ...options });
+  const result = publishBundle({
+    artifactFiles: [fileOf(casted)],
+    outDir: join(dir, 'out'),
+    manifest: () => testFields,
+    sourceOf: (name) => sources[name],
+    ...options,
+  });
   await result.catch(() => {});
   return { result, left: await readdir(dir) };
 }
@@ -69,20 +80,32 @@ async function publish(sources: Readonly<Record<string, TensorData>>, dtype: DTy
 test('weights that do not fit f16 fail the build by name, or are reported when allowed', async () => {
   const sources = { fine: tensorData(weights({ 5: 65504 })), huge: tensorData(weights({ 0: 70000, 39_999: -1e30 })) };
   const refused = await publish(sources, 'f16');
-  await expect(refused.result).rejects.toMatchObject({ code: 'weight_overflow', exitCode: 3, place: { tensor: 'huge', hint: expect.stringContaining('--allow-overflow') } });
+  await expect(refused.result).rejects.toMatchObject({
+    code: 'weight_overflow',
+    exitCode: 3,
+    place: { tensor: 'huge', hint: expect.stringContaining('--allow-overflow') },
+  });
   await expect(refused.result).rejects.toThrow('huge: 2 weights do not fit f16');
   expect(refused.left).toEqual([]);
   const allowed = await publish(sources, 'f16', { allowOverflow: true });
-  expect((await allowed.result).nonFinite).toEqual([{ file: 'weights', tensor: 'huge', dtype: 'f16', infinite: 2, overflowed: 2, nan: 0 }]);
+  expect((await allowed.result).nonFinite).toEqual([
+    { file: 'weights', tensor: 'huge', dtype: 'f16', infinite: 2, overflowed: 2, nan: 0 },
+  ]);
 });
 
 test('values that were not finite in the checkpoint are reported, and an error when strict', async () => {
   const sources = { odd: tensorData(weights({ 7: NaN, 8: Infinity, 30_000: -Infinity })) };
   for (const dtype of ['f16', 'f32'] as const) {
     const { result } = await publish(sources, dtype);
-    expect((await result).nonFinite).toEqual([{ file: 'weights', tensor: 'odd', dtype, infinite: 2, overflowed: 0, nan: 1 }]);
+    expect((await result).nonFinite).toEqual([
+      { file: 'weights', tensor: 'odd', dtype, infinite: 2, overflowed: 0, nan: 1 },
+    ]);
     const strict = await publish(sources, dtype, { strict: true });
-    await expect(strict.result).rejects.toMatchObject({ code: 'weight_not_finite', exitCode: 3, place: { tensor: 'odd' } });
+    await expect(strict.result).rejects.toMatchObject({
+      code: 'weight_not_finite',
+      exitCode: 3,
+      place: { tensor: 'odd' },
+    });
     expect(strict.left).toEqual([]);
   }
 });

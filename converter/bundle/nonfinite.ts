@@ -38,7 +38,10 @@ export async function countNonFinite(data: TensorData): Promise<{ infinite: numb
  * Tells overflow from infinities that were there before: `source` is the tensor as the checkpoint has it.
  * Without one, every infinity of an f16 tensor counts as overflow; f32 and bf16 hold whatever a checkpoint holds.
  */
-export async function withOverflow(found: Omit<NonFinite, 'overflowed'>, source: TensorData | undefined): Promise<NonFinite> {
+export async function withOverflow(
+  found: Omit<NonFinite, 'overflowed'>,
+  source: TensorData | undefined,
+): Promise<NonFinite> {
   if (found.infinite === 0) return { ...found, overflowed: 0 };
   if (!source) return { ...found, overflowed: found.dtype === 'f16' ? found.infinite : 0 };
   const before = await countNonFinite(source);
@@ -48,11 +51,18 @@ export async function withOverflow(found: Omit<NonFinite, 'overflowed'>, source:
 /** One sentence a tensor, for warnings and for the manifest. */
 export function describeNonFinite({ tensor, dtype, infinite, overflowed, nan }: NonFinite): string {
   const own = infinite - overflowed;
-  const parts = [overflowed > 0 && `${overflowed} weights do not fit ${dtype} and became infinite`, own > 0 && `${own} weights are infinite in the checkpoint`, nan > 0 && `${nan} weights are NaN in the checkpoint`];
+  const parts = [
+    overflowed > 0 && `${overflowed} weights do not fit ${dtype} and became infinite`,
+    own > 0 && `${own} weights are infinite in the checkpoint`,
+    nan > 0 && `${nan} weights are NaN in the checkpoint`,
+  ];
   return `${tensor}: ${parts.filter(Boolean).join('; ')}`;
 }
 
-/** @throws BadInputError `weight_overflow` or `weight_not_finite` naming the tensors, when the policy does not allow them */
+/**
+ * @throws BadInputError `weight_overflow` or `weight_not_finite` naming the tensors, when the policy does not allow
+ * them
+ */
 export function enforceNonFinite(found: readonly NonFinite[], { allowOverflow, strict }: NonFinitePolicy): void {
   const overflowed = found.filter((f) => f.overflowed > 0);
   if (overflowed.length > 0 && !allowOverflow)
@@ -62,7 +72,10 @@ export function enforceNonFinite(found: readonly NonFinite[], { allowOverflow, s
     });
   const damaged = found.filter((f) => f.nan > 0 || f.infinite > f.overflowed);
   if (damaged.length > 0 && strict)
-    throw new BadInputError('weight_not_finite', listed(damaged), { tensor: damaged[0]!.tensor, hint: 'repair the checkpoint, or convert without --strict to keep these values as they are' });
+    throw new BadInputError('weight_not_finite', listed(damaged), {
+      tensor: damaged[0]!.tensor,
+      hint: 'repair the checkpoint, or convert without --strict to keep these values as they are',
+    });
 }
 
 function listed(found: readonly NonFinite[]): string {

@@ -24,11 +24,19 @@ export async function checkOutput(outDir: string, force: boolean): Promise<Outpu
   // A link to a bundle keeps pointing at the new one.
   const path = await realpath(asked).catch(() => asked);
   const parent = dirname(path);
-  if (path === parse(path).root) throw new OutputError('exists', 'the output cannot be the root of a file system', { file: path, hint: 'name a folder with --out' });
+  if (path === parse(path).root)
+    throw new OutputError('exists', 'the output cannot be the root of a file system', {
+      file: path,
+      hint: 'name a folder with --out',
+    });
   const stats = await stat(parent).catch((error: unknown) => {
     throw outputError(error, parent);
   });
-  if (!stats.isDirectory()) throw new OutputError('parent_missing', 'the parent of the output is not a folder', { file: parent, hint: 'choose another path with --out' });
+  if (!stats.isDirectory())
+    throw new OutputError('parent_missing', 'the parent of the output is not a folder', {
+      file: parent,
+      hint: 'choose another path with --out',
+    });
   await access(parent, constants.W_OK | constants.X_OK).catch((error: unknown) => {
     throw outputError(error, parent);
   });
@@ -38,13 +46,24 @@ export async function checkOutput(outDir: string, force: boolean): Promise<Outpu
   return folder;
 }
 
-/** `--force` replaces bundles, and empty folders, and nothing else: a slip of the hand must not delete a home folder. */
+/**
+ * `--force` replaces bundles, and empty folders, and nothing else: a slip of the hand must not delete a home folder.
+ */
 export async function checkReplaceable({ path }: OutputFolder, force: boolean): Promise<void> {
   const stats = await lstat(path).catch(() => undefined);
   if (!stats) return;
-  if (!force) throw new OutputError('exists', 'the output exists', { file: path, hint: 'choose another path with --out, or replace it with --force' });
+  if (!force)
+    throw new OutputError('exists', 'the output exists', {
+      file: path,
+      hint: 'choose another path with --out, or replace it with --force',
+    });
   const refuse = (message: string, cause?: unknown) =>
-    new OutputError('not_a_bundle', message, { file: path, hint: 'choose another path with --out, or remove it yourself' }, cause === undefined ? undefined : { cause });
+    new OutputError(
+      'not_a_bundle',
+      message,
+      { file: path, hint: 'choose another path with --out, or remove it yourself' },
+      cause === undefined ? undefined : { cause },
+    );
   if (!stats.isDirectory()) throw refuse('--force replaces bundles only, and this is not a folder');
   if ((await readdir(path)).length === 0) return;
   try {
@@ -68,7 +87,8 @@ async function looksLikeOurs(path: string): Promise<boolean> {
 
 /** Puts right what a killed run left: called by the holder of the lock only, so whatever lies there is dead. */
 export async function recover({ path, parent, old, staging }: OutputFolder): Promise<void> {
-  for (const name of await readdir(parent)) if (join(parent, name).startsWith(staging)) await rm(join(parent, name), { recursive: true, force: true });
+  for (const name of await readdir(parent))
+    if (join(parent, name).startsWith(staging)) await rm(join(parent, name), { recursive: true, force: true });
   if (!(await exists(old))) return;
   if (await exists(path)) await rm(old, { recursive: true, force: true });
   else await rename(old, path);
@@ -95,7 +115,10 @@ export async function checkSpace(parent: string, bytes: number): Promise<void> {
   const free = bavail * bsize;
   // Some network file systems tell nothing.
   if (blocks > 0 && free < bytes)
-    throw new OutputError('disk_full', `the bundle needs ${bytes} bytes and the disk has ${free} free`, { file: parent, hint: 'free some space, or choose another disk with --out' });
+    throw new OutputError('disk_full', `the bundle needs ${bytes} bytes and the disk has ${free} free`, {
+      file: parent,
+      hint: 'free some space, or choose another disk with --out',
+    });
 }
 
 /** Makes the names in a folder durable, where the system can do that. */
@@ -104,7 +127,14 @@ export async function syncFolder(path: string): Promise<void> {
   try {
     await handle?.sync();
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && ['EINVAL', 'EPERM', 'EISDIR', 'EBADF', 'ENOTSUP'].includes(String(error.code)))) throw error;
+    if (
+      !(
+        error instanceof Error &&
+        'code' in error &&
+        ['EINVAL', 'EPERM', 'EISDIR', 'EBADF', 'ENOTSUP'].includes(String(error.code))
+      )
+    )
+      throw error;
   } finally {
     await handle?.close();
   }

@@ -11,7 +11,12 @@ const tempFolder = tempFolders();
 const manifest = () => testFields;
 
 async function publishIn(dir: string, options: Partial<PublishOptions> = {}) {
-  return publishBundle({ artifactFiles: [patternFile('a.bin', 200_000), patternFile('onnx/b.bin', 70_000, 2), patternFile('empty', 0)], outDir: join(dir, 'out'), manifest, ...options });
+  return publishBundle({
+    artifactFiles: [patternFile('a.bin', 200_000), patternFile('onnx/b.bin', 70_000, 2), patternFile('empty', 0)],
+    outDir: join(dir, 'out'),
+    manifest,
+    ...options,
+  });
 }
 
 function textFile(path: string, text: string, byteLength = Buffer.byteLength(text)): ArtifactFile {
@@ -28,9 +33,17 @@ describe('a bundle that is published', () => {
   test('has its files, their hashes, and nothing beside it', async () => {
     const dir = await tempFolder();
     const progress: number[] = [];
-    const { dir: out, manifest: made } = await publishIn(dir, { onProgress: (written, total) => progress.push(written / total) });
+    const { dir: out, manifest: made } = await publishIn(dir, {
+      onProgress: (written, total) => progress.push(written / total),
+    });
     expect(await readdir(dir)).toEqual(['out']);
-    expect((await readdir(out, { recursive: true })).sort()).toEqual(['a.bin', 'empty', 'manifest.json', 'onnx', 'onnx/b.bin']);
+    expect((await readdir(out, { recursive: true })).sort()).toEqual([
+      'a.bin',
+      'empty',
+      'manifest.json',
+      'onnx',
+      'onnx/b.bin',
+    ]);
     for (const { path, bytes, sha256 } of made.files) {
       const content = await readFile(join(out, path));
       expect(content.byteLength).toBe(bytes);
@@ -43,9 +56,16 @@ describe('a bundle that is published', () => {
 
   test('has the same bytes each time, whatever the order of the files and the size of the chunks', async () => {
     const dir = await tempFolder();
-    await publishIn(dir, { outDir: join(dir, 'one'), artifactFiles: [patternFile('a', 100_000, 1, 1000), patternFile('b', 10, 2)] });
-    await publishIn(dir, { outDir: join(dir, 'two'), artifactFiles: [patternFile('b', 10, 2), patternFile('a', 100_000, 1, 77_777)] });
-    for (const name of ['a', 'b', 'manifest.json']) expect(await readFile(join(dir, 'one', name))).toEqual(await readFile(join(dir, 'two', name)));
+    await publishIn(dir, {
+      outDir: join(dir, 'one'),
+      artifactFiles: [patternFile('a', 100_000, 1, 1000), patternFile('b', 10, 2)],
+    });
+    await publishIn(dir, {
+      outDir: join(dir, 'two'),
+      artifactFiles: [patternFile('b', 10, 2), patternFile('a', 100_000, 1, 77_777)],
+    });
+    for (const name of ['a', 'b', 'manifest.json'])
+      expect(await readFile(join(dir, 'one', name))).toEqual(await readFile(join(dir, 'two', name)));
   });
 
   test('copies chunks that are views of something larger, and keeps what belongs to others', async () => {
@@ -67,7 +87,11 @@ describe('an output that is not free', () => {
   test('is refused without force, and left as it is', async () => {
     const dir = await tempFolder();
     await publishIn(dir);
-    await expect(publishIn(dir)).rejects.toMatchObject({ code: 'exists', exitCode: 4, place: { file: join(dir, 'out') } });
+    await expect(publishIn(dir)).rejects.toMatchObject({
+      code: 'exists',
+      exitCode: 4,
+      place: { file: join(dir, 'out') },
+    });
     await expect(publishIn(dir, { artifactFiles: [textFile('x', 'new')], force: true })).resolves.toBeDefined();
     expect(await readdir(join(dir, 'out'))).toEqual(['manifest.json', 'x']);
     expect(await readdir(dir)).toEqual(['out']);
@@ -82,7 +106,9 @@ describe('an output that is not free', () => {
     await writeFile(join(out, 'manifest.json'), '{"name": "a web app"}');
     await expect(publishIn(dir, { force: true })).rejects.toMatchObject({ code: 'not_a_bundle' });
     expect(await readFile(join(out, 'thesis.txt'), 'utf8')).toBe('ten years of work');
-    await expect(publishIn(dir, { outDir: join(out, 'thesis.txt'), force: true })).rejects.toMatchObject({ code: 'not_a_bundle' });
+    await expect(publishIn(dir, { outDir: join(out, 'thesis.txt'), force: true })).rejects.toMatchObject({
+      code: 'not_a_bundle',
+    });
     await mkdir(join(dir, 'empty'));
     await expect(publishIn(dir, { outDir: join(dir, 'empty'), force: true })).resolves.toBeDefined();
   });
@@ -90,7 +116,10 @@ describe('an output that is not free', () => {
   test('is replaced when it is a damaged bundle', async () => {
     const dir = await tempFolder();
     const { dir: out } = await publishIn(dir);
-    await writeFile(join(out, 'manifest.json'), (await readFile(join(out, 'manifest.json'), 'utf8')).replace('a note', 'b note'));
+    await writeFile(
+      join(out, 'manifest.json'),
+      (await readFile(join(out, 'manifest.json'), 'utf8')).replace('a note', 'b note'),
+    );
     await publishIn(dir, { force: true });
     await checkBundle(out);
   });
@@ -107,13 +136,22 @@ describe('an output that is not free', () => {
   test('has a parent that is missing, or a file', async () => {
     const dir = await tempFolder();
     await writeFile(join(dir, 'file'), '');
-    await expect(publishIn(dir, { outDir: join(dir, 'no/out') })).rejects.toMatchObject({ code: 'parent_missing', exitCode: 4 });
-    await expect(publishIn(dir, { outDir: join(dir, 'file/out') })).rejects.toMatchObject({ code: 'parent_missing', exitCode: 4 });
+    await expect(publishIn(dir, { outDir: join(dir, 'no/out') })).rejects.toMatchObject({
+      code: 'parent_missing',
+      exitCode: 4,
+    });
+    await expect(publishIn(dir, { outDir: join(dir, 'file/out') })).rejects.toMatchObject({
+      code: 'parent_missing',
+      exitCode: 4,
+    });
   });
 
   test('does not fit on the disk', async () => {
     const dir = await tempFolder();
-    await expect(publishIn(dir, { artifactFiles: [patternFile('huge', 2 ** 52)] })).rejects.toMatchObject({ code: 'disk_full', exitCode: 4 });
+    await expect(publishIn(dir, { artifactFiles: [patternFile('huge', 2 ** 52)] })).rejects.toMatchObject({
+      code: 'disk_full',
+      exitCode: 4,
+    });
     expect(await readdir(dir)).toEqual([]);
   });
 });
@@ -129,10 +167,18 @@ describe('a run that fails leaves nothing, and the old bundle', () => {
   });
 
   test.each<[string, Partial<PublishOptions>, string]>([
-    ['chunks throw', { artifactFiles: [patternFile('a', 500_000), failing(new Error('read of weights failed'))] }, 'read of weights failed'],
+    [
+      'chunks throw',
+      { artifactFiles: [patternFile('a', 500_000), failing(new Error('read of weights failed'))] },
+      'read of weights failed',
+    ],
     ['too few bytes', { artifactFiles: [textFile('t', 'abc', 4)] }, 't promised 4 bytes and made 3'],
     ['too many bytes', { artifactFiles: [textFile('t', 'abc', 2)] }, 't promised 2 bytes and made more'],
-    ['the manifest cannot be had', { manifest: () => Promise.reject(new Error('a source changed')) }, 'a source changed'],
+    [
+      'the manifest cannot be had',
+      { manifest: () => Promise.reject(new Error('a source changed')) },
+      'a source changed',
+    ],
     ['the check before publishing', { beforePublish: () => Promise.reject(new Error('no parity')) }, 'no parity'],
     ['a name twice', { artifactFiles: [textFile('A', 'x'), textFile('a', 'y')] }, 'another file has this name'],
     ['a name outside', { artifactFiles: [textFile('../a', 'x')] }, 'it has a part ".."'],
@@ -151,7 +197,9 @@ describe('a run that fails leaves nothing, and the old bundle', () => {
   test('the check before publishing sees the complete bundle', async () => {
     const dir = await tempFolder();
     let seen: string[] = [];
-    await publishIn(dir, { beforePublish: async (staged) => void (seen = (await checkBundle(staged)).manifest.files.map(({ path }) => path)) });
+    await publishIn(dir, {
+      beforePublish: async (staged) => void (seen = (await checkBundle(staged)).manifest.files.map(({ path }) => path)),
+    });
     expect(seen).toEqual(['a.bin', 'empty', 'onnx/b.bin']);
   });
 
@@ -168,7 +216,10 @@ describe('a run that fails leaves nothing, and the old bundle', () => {
         }
       },
     };
-    await expect(publishIn(dir, { artifactFiles: [endless], signal: abort.signal })).rejects.toMatchObject({ code: 'interrupted', exitCode: 130 });
+    await expect(publishIn(dir, { artifactFiles: [endless], signal: abort.signal })).rejects.toMatchObject({
+      code: 'interrupted',
+      exitCode: 130,
+    });
     expect(await readdir(dir)).toEqual([]);
   });
 });

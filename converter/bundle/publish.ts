@@ -7,7 +7,14 @@ import { unsafePathReason } from './bundle_path.ts';
 import { FileWriter } from './file_writer.ts';
 import { abortError } from './hash_files.ts';
 import { acquireLock } from './lock.ts';
-import { makeManifest, MANIFEST_NAME, printManifest, type FileEntry, type Manifest, type ManifestFields } from './manifest.ts';
+import {
+  makeManifest,
+  MANIFEST_NAME,
+  printManifest,
+  type FileEntry,
+  type Manifest,
+  type ManifestFields,
+} from './manifest.ts';
 import { enforceNonFinite, withOverflow, type NonFinite, type NonFinitePolicy } from './nonfinite.ts';
 import { checkOutput, checkReplaceable, checkSpace, putInPlace, recover, syncFolder } from './output_folder.ts';
 import { outputError } from './output_error.ts';
@@ -17,11 +24,16 @@ export interface PublishOptions extends Partial<NonFinitePolicy> {
   readonly outDir: string;
   /** Replace an existing bundle. */
   readonly force?: boolean;
-  /** Asked for when every file is written: hashes of the sources may end by then, and it is the place to check that they did not change. */
+  /**
+   * Asked for when every file is written: hashes of the sources may end by then, and it is the place to check that they
+   * did not change.
+   */
   readonly manifest: (written: WrittenBundle) => ManifestFields | Promise<ManifestFields>;
   /** Looks at the finished staging folder before it is moved into place; what it throws stops the run. */
   readonly beforePublish?: (stagingDir: string, manifest: Manifest) => Promise<void>;
-  /** The tensor in the checkpoint behind a tensor in the bundle: tells overflow from infinities that were there before. */
+  /**
+   * The tensor in the checkpoint behind a tensor in the bundle: tells overflow from infinities that were there before.
+   */
   readonly sourceOf?: (tensor: string) => TensorData | undefined;
   readonly onProgress?: (writtenBytes: number, totalBytes: number) => void;
   readonly signal?: AbortSignal;
@@ -40,11 +52,11 @@ export interface PublishedBundle extends WrittenBundle {
 }
 
 /**
- * Writes a bundle so that its path holds nothing, the complete old bundle, or the complete new one, whenever the run ends.
- * Files are staged in a folder beside it, hashed on the way, flushed, described by a manifest that comes last, and renamed.
- * A failure or an abort removes the staging folder.
- * @throws OutputError `exists`, `not_a_bundle`, `locked`, `disk_full`, `not_writable`, …; BadInputError `weight_overflow`, `weight_not_finite`;
- * InterruptedError; what the chunks throw
+ * Writes a bundle so that its path holds nothing, the complete old bundle, or the complete new one, whenever the run
+ * ends. Files are staged in a folder beside it, hashed on the way, flushed, described by a manifest that comes last,
+ * and renamed. A failure or an abort removes the staging folder.
+ * @throws OutputError `exists`, `not_a_bundle`, `locked`, `disk_full`, `not_writable`, …; BadInputError
+ * `weight_overflow`, `weight_not_finite`; InterruptedError; what the chunks throw
  */
 export async function publishBundle(options: PublishOptions): Promise<PublishedBundle> {
   const { outDir, force = false, signal } = options;
@@ -54,7 +66,8 @@ export async function publishBundle(options: PublishOptions): Promise<PublishedB
     throw outputError(error, out.lock);
   });
   const staging = out.staging + randomUUID();
-  const system = async <T>(work: Promise<T>): Promise<T> => work.catch((error: unknown) => Promise.reject(outputError(error, out.path)));
+  const system = async <T>(work: Promise<T>): Promise<T> =>
+    work.catch((error: unknown) => Promise.reject(outputError(error, out.path)));
   try {
     await system(recover(out));
     // Another run may have ended between the first look and the lock.
@@ -78,14 +91,18 @@ export async function publishBundle(options: PublishOptions): Promise<PublishedB
   }
 }
 
-/** Paths are safe, unlike even where case does not count, and the manifest's name is free. A mistake here is a backend's. */
+/**
+ * Paths are safe, unlike even where case does not count, and the manifest's name is free. A mistake here is a
+ * backend's.
+ */
 function checkedFiles(artifactFiles: Iterable<ArtifactFile>): readonly ArtifactFile[] {
   const files = [...artifactFiles];
   const seen = new Set([MANIFEST_NAME]);
   for (const { path, byteLength } of files) {
     const reason = unsafePathReason(path) ?? (seen.has(path.toLowerCase()) ? 'another file has this name' : undefined);
     if (reason) throw new Error(`a bundle cannot have a file "${path}": ${reason}`);
-    if (!Number.isSafeInteger(byteLength) || byteLength < 0) throw new Error(`${path} says that it has ${byteLength} bytes`);
+    if (!Number.isSafeInteger(byteLength) || byteLength < 0)
+      throw new Error(`${path} says that it has ${byteLength} bytes`);
     seen.add(path.toLowerCase());
   }
   return files;
@@ -97,7 +114,11 @@ export function estimateBytes(files: readonly ArtifactFile[]): number {
   return files.reduce((sum, { byteLength }) => sum + blocks(byteLength), blocks(4096 + 200 * files.length));
 }
 
-async function writeFiles(files: readonly ArtifactFile[], staging: string, options: PublishOptions): Promise<WrittenBundle> {
+async function writeFiles(
+  files: readonly ArtifactFile[],
+  staging: string,
+  options: PublishOptions,
+): Promise<WrittenBundle> {
   const { onProgress, signal, sourceOf, allowOverflow = false, strict = false } = options;
   const totalBytes = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const found = new Map<string, Omit<NonFinite, 'overflowed'>>();
@@ -108,14 +129,22 @@ async function writeFiles(files: readonly ArtifactFile[], staging: string, optio
       const file = relative(staging, path).split(sep).join('/');
       const key = `${file}\n${tensor.name}`;
       const before = found.get(key);
-      found.set(key, { file, tensor: tensor.name, dtype: tensor.dtype, infinite: infinite + (before?.infinite ?? 0), nan: nan + (before?.nan ?? 0) });
+      found.set(key, {
+        file,
+        tensor: tensor.name,
+        dtype: tensor.dtype,
+        infinite: infinite + (before?.infinite ?? 0),
+        nan: nan + (before?.nan ?? 0),
+      });
     },
   });
   try {
     const closing: Promise<FileEntry>[] = [];
     for (const file of files) {
       const path = join(staging, file.path);
-      await mkdir(dirname(path), { recursive: true }).catch((error: unknown) => Promise.reject(outputError(error, path)));
+      await mkdir(dirname(path), { recursive: true }).catch((error: unknown) =>
+        Promise.reject(outputError(error, path)),
+      );
       writer.open(path);
       await writeChunks(writer, file, signal);
       closing.push(writer.close(path).then((entry) => ({ path: file.path, ...entry })));
@@ -138,7 +167,10 @@ async function writeChunks(writer: FileWriter, file: ArtifactFile, signal: Abort
     if (bytes > file.byteLength) break;
     await writer.write(chunk);
   }
-  if (bytes !== file.byteLength) throw new Error(`${file.path} promised ${file.byteLength} bytes and made ${bytes > file.byteLength ? 'more' : bytes}`);
+  if (bytes !== file.byteLength)
+    throw new Error(
+      `${file.path} promised ${file.byteLength} bytes and made ${bytes > file.byteLength ? 'more' : bytes}`,
+    );
 }
 
 async function writeManifest(staging: string, manifest: Manifest, files: readonly ArtifactFile[]): Promise<void> {
@@ -149,7 +181,14 @@ async function writeManifest(staging: string, manifest: Manifest, files: readonl
   } finally {
     await handle.close();
   }
-  const folders = new Set(files.flatMap(({ path }) => path.split('/').slice(0, -1).map((_, depth, parts) => join(staging, ...parts.slice(0, depth + 1)))));
+  const folders = new Set(
+    files.flatMap(({ path }) =>
+      path
+        .split('/')
+        .slice(0, -1)
+        .map((_, depth, parts) => join(staging, ...parts.slice(0, depth + 1))),
+    ),
+  );
   for (const folder of [...folders, staging]) await syncFolder(folder);
 }
 

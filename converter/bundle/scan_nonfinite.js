@@ -1,7 +1,9 @@
 // @ts-check
 // Plain JavaScript because the writer's thread loads it as it stands, from the sources and from the build alike.
 
-/** Per dtype: exponent bits of a 32-bit word, the unit that carries out of a full exponent, and where the carry lands. */
+/**
+ * Per dtype: exponent bits of a 32-bit word, the unit that carries out of a full exponent, and where the carry lands.
+ */
 const PATTERNS = {
   f16: { exponent: 0x7c007c00, unit: 0x04000400, carry: 0x80008000, magnitude: 0x7fff, infinity: 0x7c00 },
   bf16: { exponent: 0x7f807f80, unit: 0x00800080, carry: 0x80008000, magnitude: 0x7fff, infinity: 0x7f80 },

@@ -8,7 +8,8 @@ import { scanNonFinite } from './scan_nonfinite.js';
 /**
  * @typedef {import('./file_writer.ts').WriterRequest} WriterRequest
  * @typedef {import('./file_writer.ts').WriterReply} WriterReply
- * @typedef {{ handle: import('node:fs/promises').FileHandle, hash: import('node:crypto').Hash, bytes: number, flushedAt: number, flushing: Promise<void> }} OpenFile
+ * @typedef {{ handle: import('node:fs/promises').FileHandle, hash: import('node:crypto').Hash, bytes: number,
+ * flushedAt: number, flushing: Promise<void> }} OpenFile
  */
 
 const port = parentPort;
@@ -41,7 +42,13 @@ async function handle(request) {
   switch (request.kind) {
     case 'open':
       path = request.path;
-      file = { handle: await open(path, 'wx'), hash: createHash('sha256'), bytes: 0, flushedAt: 0, flushing: Promise.resolve() };
+      file = {
+        handle: await open(path, 'wx'),
+        hash: createHash('sha256'),
+        bytes: 0,
+        flushedAt: 0,
+        flushing: Promise.resolve(),
+      };
       return;
     case 'chunk':
       return chunk(request);
@@ -68,7 +75,8 @@ async function chunk({ bytes, tensor }) {
     file.flushing = flushing.then(() => handle.datasync());
     file.flushing.catch(() => {});
   }
-  if (tensor && counts && (counts.infinite > 0 || counts.nan > 0)) reply({ kind: 'nonfinite', path, tensor, ...counts });
+  if (tensor && counts && (counts.infinite > 0 || counts.nan > 0))
+    reply({ kind: 'nonfinite', path, tensor, ...counts });
   reply({ kind: 'written', bytes: bytes.byteLength });
 }
 
@@ -78,7 +86,7 @@ async function chunk({ bytes, tensor }) {
  * @param {Uint8Array} bytes
  */
 async function writeAll(handle, bytes) {
-  for (let at = 0; at < bytes.byteLength; ) {
+  for (let at = 0; at < bytes.byteLength;) {
     const { bytesWritten } = await handle.write(bytes, at, bytes.byteLength - at);
     if (bytesWritten === 0) throw Object.assign(new Error('the disk takes no more bytes'), { code: 'ENOSPC' });
     at += bytesWritten;

@@ -17,11 +17,18 @@ const samples = () => defaultSamples(program.metadata, { mode: 'huggingface' }).
 beforeAll(async () => {
   model = await openModel({ checkpoint: 'fixtures/pg1-tiny/hf' });
   ({ program } = model.model);
-  calibration = await calibrate(program, { samples: samples(), wantsProducts: (weight) => weight === 'lm.0.down', onProgress: (done, total) => progress.push([done, total]) });
+  calibration = await calibrate(program, {
+    samples: samples(),
+    wantsProducts: (weight) => weight === 'lm.0.down',
+    onProgress: (done, total) => progress.push([done, total]),
+  });
 });
 afterAll(() => model.close());
 
-/** Rows that the layers of a graph see: all of an image, or of image, text and new tokens; the head only text and new tokens. */
+/**
+ * Rows that the layers of a graph see: all of an image, or of image, text and new tokens; the head only text and new
+ * tokens.
+ */
 const rows = () => {
   const { imageTokens } = program.metadata;
   return { vision: 2 * imageTokens, decoder: 2 * (imageTokens + 8 + 2), head: 2 * (8 + 2) };
@@ -33,13 +40,20 @@ test('every value that a run computes has a range, over image, prompt and new to
   const decoder = calibration.ranges.get('decoder')!;
   const { hiddenSize } = program.metadata;
   expect(decoder.get('lm.0.rms_norm')!.value.count).toBe(rows().decoder * hiddenSize);
-  expect(decoder.get(program.graphs[2]!.outputs[0]!.value.name)!.value).toMatchObject({ count: rows().head * program.metadata.vocabSize, nonFinite: 0 });
+  expect(decoder.get(program.graphs[2]!.outputs[0]!.value.name)!.value).toMatchObject({
+    count: rows().head * program.metadata.vocabSize,
+    nonFinite: 0,
+  });
   expect(decoder.get('lm.0.attention')!.products!.absMax).toBeGreaterThan(0);
-  expect(calibration.ranges.get('vision_encoder')!.get('vit.0.layer_norm')!.value.count).toBe(rows().vision * visionWidth());
+  expect(calibration.ranges.get('vision_encoder')!.get('vit.0.layer_norm')!.value.count).toBe(
+    rows().vision * visionWidth(),
+  );
 });
 
 test('every linear weight has second moments; products for those that were asked', () => {
-  const linears = calibration.program.graphs.flatMap(({ nodes }) => nodes.filter(({ op }) => op === 'linear').map(({ inputs }) => inputs[1]!));
+  const linears = calibration.program.graphs.flatMap(({ nodes }) =>
+    nodes.filter(({ op }) => op === 'linear').map(({ inputs }) => inputs[1]!),
+  );
   expect(linears.length).toBeGreaterThan(20);
   for (const { name, type } of linears) {
     const importance = calibration.moments.importanceOf(name)!;
@@ -93,7 +107,17 @@ describe('what is done when', () => {
   const request = { calibrate: undefined, narrows: true, verify: false };
 
   test('small models are calibrated where activations are narrowed; others when they are verified, or asked to', () => {
-    const large: Program = { ...program, graphs: [{ ...program.graphs[0]!, constants: program.graphs[0]!.constants.map((c) => (c.kind === 'weight' ? { ...c, data: { ...c.data, byteLength: 2 ** 30 } } : c)) }] };
+    const large: Program = {
+      ...program,
+      graphs: [
+        {
+          ...program.graphs[0]!,
+          constants: program.graphs[0]!.constants.map((c) =>
+            c.kind === 'weight' ? { ...c, data: { ...c.data, byteLength: 2 ** 30 } } : c,
+          ),
+        },
+      ],
+    };
     expect(chosenSet(program, request)).toBe('default');
     expect(chosenSet(program, { ...request, narrows: false })).toBeUndefined();
     expect(chosenSet(large, request)).toBeUndefined();
@@ -104,14 +128,26 @@ describe('what is done when', () => {
 
   test('a stage of progress, and nothing when nothing is done', async () => {
     const stages: string[] = [];
-    const reporter: Reporter = { ...silentReporter, stage: (label, { total }) => (stages.push(`${label}, ${total} steps`), silentReporter.stage(label, { unit: 'steps', total })) };
+    const reporter: Reporter = {
+      ...silentReporter,
+      stage: (label, { total }) => (
+        stages.push(`${label}, ${total} steps`),
+        silentReporter.stage(label, { unit: 'steps', total })
+      ),
+    };
     const rest = { narrows: true, verify: false, tokenizer: undefined, mode: 'huggingface' as const };
     expect(await runCalibration(program, { calibrate: 'none', ...rest }, reporter)).toBeUndefined();
     expect(stages).toEqual([]);
-    const done = await runCalibration(program, { calibrate: 'default', ...rest, moments: { wantsProducts: (weight) => weight === 'lm.0.q' } }, reporter);
+    const done = await runCalibration(
+      program,
+      { calibrate: 'default', ...rest, moments: { wantsProducts: (weight) => weight === 'lm.0.q' } },
+      reporter,
+    );
     expect(done!.samples).toBe(4);
     expect(done!.moments.productsOf('lm.0.q')).toBeDefined();
     expect(stages).toEqual([expect.stringMatching(/^calibrate on 4 pictures, \d+ steps$/)]);
-    await expect(runCalibration(program, { calibrate: 'no/folder', ...rest }, reporter)).rejects.toMatchObject({ code: 'no_calibration_folder' });
+    await expect(runCalibration(program, { calibrate: 'no/folder', ...rest }, reporter)).rejects.toMatchObject({
+      code: 'no_calibration_folder',
+    });
   });
 });

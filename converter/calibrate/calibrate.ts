@@ -10,7 +10,10 @@ import { choose } from '../../verify/metrics.ts';
 import { lastPositions, rowsOf } from '../../verify/rows.ts';
 import type { CalibrationSample } from './sample.ts';
 
-/** Greedy tokens read after each prompt: they pass through the branch of the decoder that has a cache. Each reads every weight again. */
+/**
+ * Greedy tokens read after each prompt: they pass through the branch of the decoder that has a cache. Each reads every
+ * weight again.
+ */
 const NEW_TOKENS = 2;
 
 export interface CalibrateOptions extends MomentOptions {
@@ -33,11 +36,14 @@ export interface Calibration {
 }
 
 /**
- * Shows samples to a family's f32 program, one row at a time and so without padding: image, prompt, a few greedy tokens.
- * Head and embedding see the text and the new tokens, all others also the image's. @throws what `signal` says, BadInputError for a
- * picture, VerifyError for a prompt that is too long
+ * Shows samples to a family's f32 program, one row at a time and so without padding: image, prompt, a few greedy
+ * tokens. Head and embedding see the text and the new tokens, all others also the image's. @throws what `signal` says,
+ * BadInputError for a picture, VerifyError for a prompt that is too long
  */
-export async function calibrate(original: Program, { samples, kernels, onProgress, signal, ...momentOptions }: CalibrateOptions): Promise<Calibration> {
+export async function calibrate(
+  original: Program,
+  { samples, kernels, onProgress, signal, ...momentOptions }: CalibrateOptions,
+): Promise<Calibration> {
   const program = runPassesOnProgram(original, [foldConstants]);
   const { observe: observeRange, ranges } = rangeCollector();
   const moments = secondMoments(program.graphs, momentOptions);
@@ -57,7 +63,11 @@ export async function calibrate(original: Program, { samples, kernels, onProgres
   return { program, ranges, moments, samples: samples.length };
 }
 
-async function show({ metadata }: Program, runner: ReturnType<typeof evaluatorRunner>, sample: CalibrationSample): Promise<void> {
+async function show(
+  { metadata }: Program,
+  runner: ReturnType<typeof evaluatorRunner>,
+  sample: CalibrationSample,
+): Promise<void> {
   const model = { runner, metadata };
   const prompt = await sample.load();
   const { features } = await encodeImages(model, prompt.pixelValues);
@@ -71,5 +81,8 @@ async function show({ metadata }: Program, runner: ReturnType<typeof evaluatorRu
 
 function linearsOfSample({ graphs }: Program): number {
   const runs: Readonly<Record<string, number>> = { decoder: 1 + NEW_TOKENS, embed_tokens: 1 + NEW_TOKENS };
-  return graphs.reduce((total, { name, nodes }) => total + (runs[name] ?? 1) * nodes.filter(({ op }) => op === 'linear').length, 0);
+  return graphs.reduce(
+    (total, { name, nodes }) => total + (runs[name] ?? 1) * nodes.filter(({ op }) => op === 'linear').length,
+    0,
+  );
 }

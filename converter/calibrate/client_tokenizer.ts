@@ -1,7 +1,9 @@
 import type { ClientFile } from '../client/client_file.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
 
-/** The tokenizer among the files of a bundle that is not written yet (`clientFiles`); undefined when the model has none. */
+/**
+ * The tokenizer among the files of a bundle that is not written yet (`clientFiles`); undefined when the model has none.
+ */
 export function clientTokenizer(files: readonly ClientFile[]): Tokenizer | undefined {
   const parsed = (name: string): object | undefined => {
     const file = files.find((candidate) => candidate.name === name);

@@ -8,7 +8,8 @@ import { readSidecars } from '../client/sidecar.ts';
 import { clientTokenizer } from './client_tokenizer.ts';
 import { defaultSamples } from './default_samples.ts';
 
-const load = (options: Parameters<typeof defaultSamples>[1], metadata = SHAPES_METADATA) => Promise.all(defaultSamples(metadata, options).map((sample) => sample.load()));
+const load = (options: Parameters<typeof defaultSamples>[1], metadata = SHAPES_METADATA) =>
+  Promise.all(defaultSamples(metadata, options).map((sample) => sample.load()));
 
 const bytesOf = ({ data }: Tensor) => Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 
@@ -49,7 +50,12 @@ test('a vocabulary of special tokens alone does not hang', async () => {
 
 test('with the bundle’s tokenizer the prompts are text, as the reference says it', async () => {
   const checkpoint = await openCheckpoint('fixtures/shapes/hf');
-  const { files } = clientFiles({ config: checkpoint.config, sidecars: await readSidecars(checkpoint.sidecars), metadata: SHAPES_METADATA, onnxFiles: [] });
+  const { files } = clientFiles({
+    config: checkpoint.config,
+    sidecars: await readSidecars(checkpoint.sidecars),
+    metadata: SHAPES_METADATA,
+    onnxFiles: [],
+  });
   await checkpoint.close();
   const tokenizer = clientTokenizer(files)!;
   const [caption] = await load({ tokenizer, mode: 'bigvision' });

@@ -6,7 +6,10 @@ import { buildPrompt } from '../tokenizer/prompt.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { promptOf, type CalibrationSample } from './sample.ts';
 
-/** What a model sees when nobody gives pictures: kinds of prompts that PaliGemma was trained on, beside extremes of pictures. */
+/**
+ * What a model sees when nobody gives pictures: kinds of prompts that PaliGemma was trained on, beside extremes of
+ * pictures.
+ */
 const SET: readonly { readonly name: string; readonly prompt: string; readonly picture: Picture }[] = [
   { name: 'smooth', prompt: 'caption en', picture: smooth },
   { name: 'noise', prompt: 'detect cat ; dog', picture: noise },
@@ -25,22 +28,30 @@ export interface DefaultSampleOptions {
 }
 
 /**
- * The built-in set: four pictures drawn at the model's own size, the same on every machine. It shows what the weights do to any
- * input, which is where a channel overflows; it knows nothing of the user's pictures.
+ * The built-in set: four pictures drawn at the model's own size, the same on every machine. It shows what the weights
+ * do to any input, which is where a channel overflows; it knows nothing of the user's pictures.
  */
-export function defaultSamples(metadata: ProgramMetadata, { tokenizer, mode }: DefaultSampleOptions): readonly CalibrationSample[] {
+export function defaultSamples(
+  metadata: ProgramMetadata,
+  { tokenizer, mode }: DefaultSampleOptions,
+): readonly CalibrationSample[] {
   const { imageTokens, imageSize } = metadata;
   return SET.map(({ name, prompt, picture }, index) => ({
     name: `built-in "${name}"`,
     load: async () => {
-      const ids = tokenizer ? buildPrompt(tokenizer, { imageTokens, prompt, mode }) : promptRow(metadata, randomText(metadata, index));
+      const ids = tokenizer
+        ? buildPrompt(tokenizer, { imageTokens, prompt, mode })
+        : promptRow(metadata, randomText(metadata, index));
       return promptOf(draw(picture, imageSize), ids, metadata, mode);
     },
   }));
 }
 
 /** <bos>, then ids that have no meaning of their own. */
-function randomText({ vocabSize, bosTokenId, eosTokenId, padTokenId, imageTokenId }: ProgramMetadata, seed: number): number[] {
+function randomText(
+  { vocabSize, bosTokenId, eosTokenId, padTokenId, imageTokenId }: ProgramMetadata,
+  seed: number,
+): number[] {
   const special = new Set([bosTokenId, eosTokenId, padTokenId, imageTokenId]);
   const ids = [bosTokenId];
   for (let i = 0; ids.length < RANDOM_TOKENS; i++) {
@@ -72,7 +83,9 @@ function draw(picture: Picture, size: number): RgbImage {
   const data = new Uint8Array(3 * size * size);
   for (let i = 0; i < data.length; i++) {
     const pixel = Math.floor(i / 3);
-    data[i] = Math.round(Math.min(255, Math.max(0, picture((pixel % size) / size, Math.floor(pixel / size) / size, i % 3, i))));
+    data[i] = Math.round(
+      Math.min(255, Math.max(0, picture((pixel % size) / size, Math.floor(pixel / size) / size, i % 3, i))),
+    );
   }
   return rgbImage(size, size, data);
 }

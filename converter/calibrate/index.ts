@@ -19,8 +19,8 @@ export const BUILT_IN = 'default';
 export const NO_CALIBRATION = 'none';
 
 /**
- * Weights, as f32, up to which calibration is taken for granted and done in float64: a model of this size takes seconds. Beyond,
- * products go through ONNX Runtime where it is installed, and a 3B takes minutes.
+ * Weights, as f32, up to which calibration is taken for granted and done in float64: a model of this size takes
+ * seconds. Beyond, products go through ONNX Runtime where it is installed, and a 3B takes minutes.
  */
 const SMALL_BYTES = 512 * 1024 * 1024;
 
@@ -41,27 +41,40 @@ export interface CalibrationRequest {
 }
 
 /** The set to calibrate on; undefined for none. */
-export function chosenSet(program: Program, { calibrate: asked, narrows, verify }: Pick<CalibrationRequest, 'calibrate' | 'narrows' | 'verify'>): string | undefined {
+export function chosenSet(
+  program: Program,
+  { calibrate: asked, narrows, verify }: Pick<CalibrationRequest, 'calibrate' | 'narrows' | 'verify'>,
+): string | undefined {
   if (asked === NO_CALIBRATION) return undefined;
   if (asked !== undefined) return asked;
   return narrows && (verify || isSmall(program)) ? BUILT_IN : undefined;
 }
 
 /** Said of a bundle whose activations may overflow unseen. */
-export const UNCALIBRATED = 'activations were not looked at: some may not fit f16 and become infinite. --calibrate default keeps those in f32 that come near.';
+export const UNCALIBRATED =
+  'activations were not looked at: some may not fit f16 and become infinite. --calibrate default keeps those in f32 that come near.';
 
 /**
- * Calibrates as asked, or, when nobody asked, with the built-in set where that is cheap beside the rest of the conversion.
- * Undefined when it is not done. @throws UsageError, BadInputError for a folder that does not do
+ * Calibrates as asked, or, when nobody asked, with the built-in set where that is cheap beside the rest of the
+ * conversion. Undefined when it is not done. @throws UsageError, BadInputError for a folder that does not do
  */
-export async function runCalibration(program: Program, request: CalibrationRequest, reporter: Reporter): Promise<Calibration | undefined> {
+export async function runCalibration(
+  program: Program,
+  request: CalibrationRequest,
+  reporter: Reporter,
+): Promise<Calibration | undefined> {
   const { tokenizer, mode, moments, signal } = request;
   const set = chosenSet(program, request);
   if (set === undefined) return undefined;
   const small = isSmall(program);
-  const samples = set === BUILT_IN ? defaultSamples(program.metadata, { tokenizer, mode }).slice(0, small ? undefined : LARGE_MODEL_PICTURES) : await folderSamples(set, { metadata: program.metadata, tokenizer, mode });
+  const samples =
+    set === BUILT_IN
+      ? defaultSamples(program.metadata, { tokenizer, mode }).slice(0, small ? undefined : LARGE_MODEL_PICTURES)
+      : await folderSamples(set, { metadata: program.metadata, tokenizer, mode });
   const kernels = small ? undefined : await fastKernels();
-  return withSteps(reporter, `calibrate on ${samples.length} pictures`, (onProgress) => calibrate(program, { ...moments, samples, onProgress, ...(kernels && { kernels }), ...(signal && { signal }) }));
+  return withSteps(reporter, `calibrate on ${samples.length} pictures`, (onProgress) =>
+    calibrate(program, { ...moments, samples, onProgress, ...(kernels && { kernels }), ...(signal && { signal }) }),
+  );
 }
 
 /** Products by ONNX Runtime; undefined where it is not installed. */
@@ -76,6 +89,8 @@ async function fastKernels(): Promise<Kernels | undefined> {
 }
 
 function isSmall({ graphs }: Program): boolean {
-  const weights = new Set<TensorData>(graphs.flatMap(({ constants }) => constants.flatMap((c) => (c.kind === 'weight' ? [c.data] : []))));
+  const weights = new Set<TensorData>(
+    graphs.flatMap(({ constants }) => constants.flatMap((c) => (c.kind === 'weight' ? [c.data] : []))),
+  );
   return [...weights].reduce((total, data) => total + data.byteLength, 0) <= SMALL_BYTES;
 }

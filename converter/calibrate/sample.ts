@@ -12,7 +12,16 @@ export interface CalibrationSample {
 }
 
 /** A picture and the ids of its row, image tokens first, as a prompt of one row: nothing in it is padding. */
-export function promptOf(image: RgbImage, ids: readonly number[], { imageSize, imageTokenId, padTokenId }: ProgramMetadata, mode: PixelMode): Prompt {
+export function promptOf(
+  image: RgbImage,
+  ids: readonly number[],
+  { imageSize, imageTokenId, padTokenId }: ProgramMetadata,
+  mode: PixelMode,
+): Prompt {
   const pixels = toPixelValues(image, imageSize, mode);
-  return { pixelValues: { dtype: 'f32', shape: [1, 3, imageSize, imageSize], data: pixels }, ...padLeft([ids], padTokenId), imageTokenId };
+  return {
+    pixelValues: { dtype: 'f32', shape: [1, 3, imageSize, imageSize], data: pixels },
+    ...padLeft([ids], padTokenId),
+    imageTokenId,
+  };
 }

@@ -2,12 +2,22 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { liesWithin, tensorByteLength } from './bounds.ts';
 
-const anyNumber = fc.oneof(fc.double(), fc.integer(), fc.maxSafeInteger(), fc.constantFrom(0, -0, 2 ** 53, 2 ** 53 - 1, 2 ** 64, -1, 0.5, NaN, Infinity));
+const anyNumber = fc.oneof(
+  fc.double(),
+  fc.integer(),
+  fc.maxSafeInteger(),
+  fc.constantFrom(0, -0, 2 ** 53, 2 ** 53 - 1, 2 ** 64, -1, 0.5, NaN, Infinity),
+);
 
 test('liesWithin agrees with exact arithmetic', () => {
   fc.assert(
     fc.property(anyNumber, anyNumber, fc.maxSafeNat(), (begin, length, limit) => {
-      const exact = Number.isSafeInteger(begin) && Number.isSafeInteger(length) && begin >= 0 && length >= 0 && BigInt(begin) + BigInt(length) <= BigInt(limit);
+      const exact =
+        Number.isSafeInteger(begin) &&
+        Number.isSafeInteger(length) &&
+        begin >= 0 &&
+        length >= 0 &&
+        BigInt(begin) + BigInt(length) <= BigInt(limit);
       expect(liesWithin(begin, length, limit)).toBe(exact);
     }),
     { numRuns: 2000 },

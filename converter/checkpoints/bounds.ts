@@ -23,5 +23,12 @@ export function tensorByteLength(dtype: DType, shape: readonly number[]): number
 
 /** Whether [begin, begin + length) lies in [0, limit): every offset that a file states goes through here. */
 export function liesWithin(begin: number, length: number, limit: number): boolean {
-  return Number.isSafeInteger(begin) && Number.isSafeInteger(length) && begin >= 0 && length >= 0 && begin <= limit && length <= limit - begin;
+  return (
+    Number.isSafeInteger(begin) &&
+    Number.isSafeInteger(length) &&
+    begin >= 0 &&
+    length >= 0 &&
+    begin <= limit &&
+    length <= limit - begin
+  );
 }

@@ -30,7 +30,10 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorData>;
   /** The weight files. */
   readonly files: readonly SourceFile[];
-  /** config.json, parsed strictly, of the vision-language model that the checkpoint is built on; undefined when there is none (always for .npz). */
+  /**
+   * config.json, parsed strictly, of the vision-language model that the checkpoint is built on; undefined when there is
+   * none (always for .npz).
+   */
   readonly config: unknown;
   /** Absolute paths of the sidecar files that exist. */
   readonly sidecars: ReadonlyMap<SidecarName, string>;

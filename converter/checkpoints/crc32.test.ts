@@ -25,22 +25,26 @@ test('lengths beyond 2^32 combine', () => {
 
 test('coverage in any order, with overlaps and repeats, ends at the CRC of the whole', () => {
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 100 }), fc.array(fc.tuple(fc.nat(100), fc.nat(100)), { maxLength: 20 }), (bytes, ranges) => {
-      const coverage = new CrcCoverage(bytes.byteLength);
-      const seen = new Uint8Array(bytes.byteLength);
-      for (const [x, y] of ranges) {
-        const begin = Math.min(x, bytes.byteLength);
-        const end = Math.min(Math.max(begin, y), bytes.byteLength);
-        coverage.add(begin, bytes.subarray(begin, end));
-        seen.fill(1, begin, end);
-        const missing = new Uint8Array(bytes.byteLength).fill(1);
-        for (const gap of coverage.missing()) missing.fill(0, gap.begin, gap.end);
-        expect(missing).toEqual(seen);
-        expect(coverage.crc === undefined).toBe(seen.includes(0));
-      }
-      for (const gap of coverage.missing()) coverage.add(gap.begin, bytes.subarray(gap.begin, gap.end));
-      expect(coverage.crc).toBe(crc32(bytes));
-    }),
+    fc.property(
+      fc.uint8Array({ maxLength: 100 }),
+      fc.array(fc.tuple(fc.nat(100), fc.nat(100)), { maxLength: 20 }),
+      (bytes, ranges) => {
+        const coverage = new CrcCoverage(bytes.byteLength);
+        const seen = new Uint8Array(bytes.byteLength);
+        for (const [x, y] of ranges) {
+          const begin = Math.min(x, bytes.byteLength);
+          const end = Math.min(Math.max(begin, y), bytes.byteLength);
+          coverage.add(begin, bytes.subarray(begin, end));
+          seen.fill(1, begin, end);
+          const missing = new Uint8Array(bytes.byteLength).fill(1);
+          for (const gap of coverage.missing()) missing.fill(0, gap.begin, gap.end);
+          expect(missing).toEqual(seen);
+          expect(coverage.crc === undefined).toBe(seen.includes(0));
+        }
+        for (const gap of coverage.missing()) coverage.add(gap.begin, bytes.subarray(gap.begin, gap.end));
+        expect(coverage.crc).toBe(crc32(bytes));
+      },
+    ),
     { numRuns: 500 },
   );
 });

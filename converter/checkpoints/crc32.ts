@@ -36,8 +36,8 @@ interface Segment {
 }
 
 /**
- * The CRC-32 of a byte sequence that is read in pieces, in any order and more than once: each byte counts the first time.
- * What was read in the course of a conversion need not be read again to check it.
+ * The CRC-32 of a byte sequence that is read in pieces, in any order and more than once: each byte counts the first
+ * time. What was read in the course of a conversion need not be read again to check it.
  */
 export class CrcCoverage {
   /** Disjoint and not adjacent, in order. */
@@ -87,7 +87,11 @@ export class CrcCoverage {
     let merged = segment;
     if (before?.end === merged.begin) merged = join(before, merged);
     if (after?.begin === merged.end) merged = join(merged, after);
-    this.#segments.splice(before?.end === segment.begin ? at - 1 : at, Number(before?.end === segment.begin) + Number(after?.begin === segment.end), merged);
+    this.#segments.splice(
+      before?.end === segment.begin ? at - 1 : at,
+      Number(before?.end === segment.begin) + Number(after?.begin === segment.end),
+      merged,
+    );
   }
 }
 

@@ -18,7 +18,8 @@ export interface HuggingFaceOptions extends SafetensorsOptions {
 /**
  * Opens a Hugging Face folder, or one .safetensors file with what lies beside it: weights in one file, in the shards of
  * an index, or in numbered shards; config.json; sidecars.
- * @throws BadInputError when files are missing, damaged, of another kind or contradict each other; UsageError when several could be meant.
+ * @throws BadInputError when files are missing, damaged, of another kind or contradict each other; UsageError when
+ * several could be meant.
  */
 export async function openHuggingFace(path: string, options: HuggingFaceOptions = {}): Promise<Checkpoint> {
   const pool = new FilePool(options.openFile);
@@ -33,7 +34,9 @@ export async function openHuggingFace(path: string, options: HuggingFaceOptions 
 async function openWith(path: string, pool: FilePool, options: HuggingFaceOptions): Promise<Checkpoint> {
   const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
   const folder = isFolder ? path : dirname(path);
-  const weights = isFolder ? await openFolder(folder, pool, options) : await openSingle(folder, basename(path), pool, options);
+  const weights = isFolder
+    ? await openFolder(folder, pool, options)
+    : await openSingle(folder, basename(path), pool, options);
   const { shards, warnings } = weights;
   const { tensors, warnings: joining } = joinShards(shards, weights.map);
   checkLayersAgree(shards);
@@ -63,7 +66,10 @@ interface Weights {
 async function openSingle(folder: string, name: string, pool: FilePool, options: HuggingFaceOptions): Promise<Weights> {
   const count = shardCount(name);
   if (count !== undefined && count > 1)
-    throw new BadInputError('single_shard', `this is one of ${count} shards`, { file: join(folder, name), hint: `give the folder: ${folder}` });
+    throw new BadInputError('single_shard', `this is one of ${count} shards`, {
+      file: join(folder, name),
+      hint: `give the folder: ${folder}`,
+    });
   return { shards: await openShards(folder, [name], pool, options), warnings: [] };
 }
 
@@ -72,11 +78,16 @@ async function openFolder(folder: string, pool: FilePool, options: HuggingFaceOp
   const found = findWeightFiles(folder, names);
   if (!found) {
     refuseFolder(folder, names);
-    throw new BadInputError('no_weights', 'the folder holds no model.safetensors and no index of shards', { file: folder, hint: 'give the folder that has config.json and the .safetensors files' });
+    throw new BadInputError('no_weights', 'the folder holds no model.safetensors and no index of shards', {
+      file: folder,
+      hint: 'give the folder that has config.json and the .safetensors files',
+    });
   }
   const { files, warnings } = found;
-  if (files.kind === 'single') return { shards: await openShards(folder, [files.name], pool, options), warnings: [...warnings] };
-  if (files.kind === 'series') return { shards: await openShards(folder, files.names, pool, options), warnings: [...warnings] };
+  if (files.kind === 'single')
+    return { shards: await openShards(folder, [files.name], pool, options), warnings: [...warnings] };
+  if (files.kind === 'series')
+    return { shards: await openShards(folder, files.names, pool, options), warnings: [...warnings] };
   const index = await openInside(folder, files.name, pool);
   if (!index) throw missing(folder, [files.name], '');
   const map = { ...(await readWeightMap(index)), file: index.path };
@@ -85,7 +96,13 @@ async function openFolder(folder: string, pool: FilePool, options: HuggingFaceOp
 }
 
 /** Opens every shard, once all are known to be there: a user with half a download learns of all of it. */
-async function openShards(folder: string, names: readonly string[], pool: FilePool, options: HuggingFaceOptions, map?: WeightMap): Promise<readonly Shard[]> {
+async function openShards(
+  folder: string,
+  names: readonly string[],
+  pool: FilePool,
+  options: HuggingFaceOptions,
+  map?: WeightMap,
+): Promise<readonly Shard[]> {
   const files = new Map<string, InputFile | undefined>();
   for (const name of names) files.set(name, await openInside(folder, name, pool));
   const absent = names.filter((name) => !files.get(name));
@@ -105,18 +122,28 @@ async function openInside(folder: string, name: string, pool: FilePool): Promise
 
 function missing(folder: string, names: readonly string[], sizes: string): BadInputError {
   const list = names.length <= 20 ? names.join(', ') : `${names.slice(0, 20).join(', ')} and ${names.length - 20} more`;
-  return new BadInputError('missing_shards', `${names.length === 1 ? 'a file is' : `${names.length} files are`} missing: ${list}${sizes}`, {
-    file: join(folder, names[0]!),
-    hint: 'download the missing files into the folder',
-  });
+  return new BadInputError(
+    'missing_shards',
+    `${names.length === 1 ? 'a file is' : `${names.length} files are`} missing: ${list}${sizes}`,
+    {
+      file: join(folder, names[0]!),
+      hint: 'download the missing files into the folder',
+    },
+  );
 }
 
 /** What is there and, as far as the index tells, how much is to come. */
 function describeSizes(files: ReadonlyMap<string, InputFile | undefined>, map: WeightMap | undefined): string {
   const present = [...files.values()].filter((file) => file !== undefined);
   const here = present.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const listed = present.map(({ name, byteLength }) => `${name} (${byteLength} bytes)`).slice(0, 20).join(', ');
-  const rest = map?.totalSize !== undefined && map.totalSize > here ? `; about ${map.totalSize - here} of ${map.totalSize} bytes are missing` : '';
+  const listed = present
+    .map(({ name, byteLength }) => `${name} (${byteLength} bytes)`)
+    .slice(0, 20)
+    .join(', ');
+  const rest =
+    map?.totalSize !== undefined && map.totalSize > here
+      ? `; about ${map.totalSize - here} of ${map.totalSize} bytes are missing`
+      : '';
   return `${present.length > 0 ? `; present: ${listed}` : ''}${rest}`;
 }
 
@@ -126,7 +153,8 @@ async function readConfig(folder: string, pool: FilePool): Promise<unknown> {
   const json = await openJson(file, 'bad_config', 'take config.json from the model page again');
   const config = json.plain();
   json.end();
-  if (config === null || typeof config !== 'object' || Array.isArray(config)) return json.fail('config.json must be a JSON object', 0);
+  if (config === null || typeof config !== 'object' || Array.isArray(config))
+    return json.fail('config.json must be a JSON object', 0);
   return backboneConfig(config);
 }
 

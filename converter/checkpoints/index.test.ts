@@ -17,8 +17,22 @@ async function openOnce(path: string): Promise<void> {
 test.each([
   [HF, 'huggingface', HF, []],
   [NPZ, 'big_vision', NPZ, []],
-  [join(FIXTURES, 'shapes'), 'huggingface', join(FIXTURES, 'shapes/hf'), ['The checkpoint hf in the folder was used; bv_f32.npz lay beside it and was not used.']],
-  [join(FIXTURES, 'pg1-tiny'), 'huggingface', HF, [expect.stringMatching(/^The checkpoint hf .*; bv_bf16\.npz, bv_f16_deflate\.npz, bv_f32\.npz lay beside it and were not used\.$/)]],
+  [
+    join(FIXTURES, 'shapes'),
+    'huggingface',
+    join(FIXTURES, 'shapes/hf'),
+    ['The checkpoint hf in the folder was used; bv_f32.npz lay beside it and was not used.'],
+  ],
+  [
+    join(FIXTURES, 'pg1-tiny'),
+    'huggingface',
+    HF,
+    [
+      expect.stringMatching(
+        /^The checkpoint hf .*; bv_bf16\.npz, bv_f16_deflate\.npz, bv_f32\.npz lay beside it and were not used\.$/,
+      ),
+    ],
+  ],
 ] as const)('%s', async (given, format, path, warnings) => {
   const opened = await openCheckpoint(given);
   expect(opened).toMatchObject({ format, path, warnings });
@@ -40,7 +54,11 @@ test('big_vision and Hugging Face hold the same number of parameters', async () 
 
 describe('by content, not by name', () => {
   test('an .npz and a .safetensors under other names', async () => {
-    const folder = tempFolder({ 'weights.dat': readFileSync(NPZ), 'model.weights': '\u0002\0\0\0\0\0\0\0{}', 'tokenizer.model': 'x' });
+    const folder = tempFolder({
+      'weights.dat': readFileSync(NPZ),
+      'model.weights': '\u0002\0\0\0\0\0\0\0{}',
+      'tokenizer.model': 'x',
+    });
     const npz = await openCheckpoint(join(folder, 'weights.dat'));
     expect(npz).toMatchObject({ format: 'big_vision', config: undefined, files: [{ name: 'weights.dat' }] });
     expect([...npz.sidecars]).toEqual([['tokenizer.model', join(folder, 'tokenizer.model')]]);
@@ -53,7 +71,11 @@ describe('by content, not by name', () => {
   test('a folder with one .npz, as Kaggle delivers it', async () => {
     const folder = tempFolder({ 'paligemma2-3b-pt-224.b16.npz': readFileSync(NPZ), 'paligemma_tokenizer.model': 'x' });
     const opened = await openCheckpoint(folder);
-    expect(opened).toMatchObject({ format: 'big_vision', path: join(folder, 'paligemma2-3b-pt-224.b16.npz'), warnings: ['The checkpoint paligemma2-3b-pt-224.b16.npz in the folder was used.'] });
+    expect(opened).toMatchObject({
+      format: 'big_vision',
+      path: join(folder, 'paligemma2-3b-pt-224.b16.npz'),
+      warnings: ['The checkpoint paligemma2-3b-pt-224.b16.npz in the folder was used.'],
+    });
     await opened.close();
   });
 
@@ -69,29 +91,101 @@ describe('by content, not by name', () => {
 
 test('several checkpoints of one kind are listed', async () => {
   const folder = tempFolder({ 'a.npz': readFileSync(NPZ), 'b.npz': readFileSync(NPZ) });
-  await expectRefusal(() => openOnce(folder), folder, { name: 'UsageError', code: 'ambiguous_checkpoint', message: /several checkpoints: a\.npz, b\.npz/ });
+  await expectRefusal(() => openOnce(folder), folder, {
+    name: 'UsageError',
+    code: 'ambiguous_checkpoint',
+    message: /several checkpoints: a\.npz, b\.npz/,
+  });
   cpSync(HF, join(folder, 'x'), { recursive: true });
   await openOnce(folder);
   cpSync(HF, join(folder, 'y'), { recursive: true });
-  await expectRefusal(() => openOnce(folder), folder, { name: 'UsageError', code: 'ambiguous_checkpoint', message: /several checkpoints: x, y, a\.npz, b\.npz/ });
+  await expectRefusal(() => openOnce(folder), folder, {
+    name: 'UsageError',
+    code: 'ambiguous_checkpoint',
+    message: /several checkpoints: x, y, a\.npz, b\.npz/,
+  });
   renameSync(join(folder, 'x/model.safetensors.index.json'), join(folder, 'x/a.safetensors.index.json'));
   cpSync(join(folder, 'x/a.safetensors.index.json'), join(folder, 'x/b.safetensors.index.json'));
-  await expectRefusal(() => openOnce(join(folder, 'x')), join(folder, 'x'), { name: 'UsageError', code: 'ambiguous_checkpoint', message: /several index files: a\..*, b\./ });
+  await expectRefusal(() => openOnce(join(folder, 'x')), join(folder, 'x'), {
+    name: 'UsageError',
+    code: 'ambiguous_checkpoint',
+    message: /several index files: a\..*, b\./,
+  });
 });
 
 describe('refused, with the way out', () => {
   test.each<[string, readonly string[], Partial<Refusal>, string, RegExp]>([
-    ['only pytorch_model.bin', ['config.json', 'pytorch_model.bin'], { code: 'pickle_refused', message: /PyTorch pickle/ }, 'pytorch_model.bin', /save_pretrained/],
-    ['only a .pt', ['model.pt'], { code: 'pickle_refused', message: /PyTorch pickle/ }, 'model.pt', /safe_serialization/],
-    ['only a .pth', ['consolidated.00.pth'], { code: 'pickle_refused', message: /PyTorch pickle/ }, 'consolidated.00.pth', /safe_serialization/],
-    ['sharded .bin with its index', ['pytorch_model-00001-of-00002.bin', 'pytorch_model.bin.index.json'], { code: 'pickle_refused', message: /PyTorch pickle/ }, 'pytorch_model-00001-of-00002.bin', /save_pretrained/],
-    ['Orbax', ['_METADATA', '_sharding', 'manifest.ocdbt'], { code: 'unsupported_format', message: /Orbax, TensorStore or OCDBT/ }, '_METADATA', /numpy\.savez/],
-    ['TensorStore', ['params~img~embedding~kernel/.zarray'], { code: 'unsupported_format', message: /Orbax/ }, 'params~img~embedding~kernel', /numpy\.savez/],
-    ['OCDBT', ['ocdbt.process_0/manifest.ocdbt'], { code: 'unsupported_format', message: /OCDBT/ }, 'ocdbt.process_0', /numpy\.savez/],
-    ['big_vision -LAST', ['ckpt.bv-LAST'], { code: 'unsupported_format', message: /Orbax/ }, 'ckpt.bv-LAST', /numpy\.savez/],
+    [
+      'only pytorch_model.bin',
+      ['config.json', 'pytorch_model.bin'],
+      { code: 'pickle_refused', message: /PyTorch pickle/ },
+      'pytorch_model.bin',
+      /save_pretrained/,
+    ],
+    [
+      'only a .pt',
+      ['model.pt'],
+      { code: 'pickle_refused', message: /PyTorch pickle/ },
+      'model.pt',
+      /safe_serialization/,
+    ],
+    [
+      'only a .pth',
+      ['consolidated.00.pth'],
+      { code: 'pickle_refused', message: /PyTorch pickle/ },
+      'consolidated.00.pth',
+      /safe_serialization/,
+    ],
+    [
+      'sharded .bin with its index',
+      ['pytorch_model-00001-of-00002.bin', 'pytorch_model.bin.index.json'],
+      { code: 'pickle_refused', message: /PyTorch pickle/ },
+      'pytorch_model-00001-of-00002.bin',
+      /save_pretrained/,
+    ],
+    [
+      'Orbax',
+      ['_METADATA', '_sharding', 'manifest.ocdbt'],
+      { code: 'unsupported_format', message: /Orbax, TensorStore or OCDBT/ },
+      '_METADATA',
+      /numpy\.savez/,
+    ],
+    [
+      'TensorStore',
+      ['params~img~embedding~kernel/.zarray'],
+      { code: 'unsupported_format', message: /Orbax/ },
+      'params~img~embedding~kernel',
+      /numpy\.savez/,
+    ],
+    [
+      'OCDBT',
+      ['ocdbt.process_0/manifest.ocdbt'],
+      { code: 'unsupported_format', message: /OCDBT/ },
+      'ocdbt.process_0',
+      /numpy\.savez/,
+    ],
+    [
+      'big_vision -LAST',
+      ['ckpt.bv-LAST'],
+      { code: 'unsupported_format', message: /Orbax/ },
+      'ckpt.bv-LAST',
+      /numpy\.savez/,
+    ],
     ['GGUF', ['paligemma.gguf'], { code: 'unsupported_format', message: /GGUF/ }, 'paligemma.gguf', /Hugging Face/],
-    ['Flax', ['flax_model.msgpack'], { code: 'unsupported_format', message: /msgpack/ }, 'flax_model.msgpack', /safetensors/],
-    ['Kaggle archive', ['archive.tar.gz'], { code: 'unsupported_format', message: /archive/ }, 'archive.tar.gz', /extract/],
+    [
+      'Flax',
+      ['flax_model.msgpack'],
+      { code: 'unsupported_format', message: /msgpack/ },
+      'flax_model.msgpack',
+      /safetensors/,
+    ],
+    [
+      'Kaggle archive',
+      ['archive.tar.gz'],
+      { code: 'unsupported_format', message: /archive/ },
+      'archive.tar.gz',
+      /extract/,
+    ],
   ])('%s', async (_, names, refusal, culprit, hint) => {
     const folder = tempFolder(Object.fromEntries(names.map((name) => [name, 'x'])));
     const error = await expectRefusal(() => openOnce(folder), join(folder, culprit), refusal as Refusal);
@@ -108,7 +202,10 @@ describe('refused, with the way out', () => {
     ['config.json', '{}', { name: 'UsageError', code: 'not_weights', message: /JSON file/ }],
     ['notes.txt', 'some notes on a model', { code: 'header_too_large', message: /the header claims/ }],
   ])('the file %s', async (name, content, refusal) => {
-    const path = join(tempFolder({ [name]: typeof content === 'string' && name === 'x.h5' ? Buffer.from(content, 'latin1') : content }), name);
+    const path = join(
+      tempFolder({ [name]: typeof content === 'string' && name === 'x.h5' ? Buffer.from(content, 'latin1') : content }),
+      name,
+    );
     await expectRefusal(() => openOnce(path), path, refusal);
   });
 
@@ -119,7 +216,11 @@ describe('refused, with the way out', () => {
     await expectRefusal(() => openOnce(empty), empty, { code: 'no_weights', message: /it is empty/ });
     const other = tempFolder({ 'README.md': 'x' });
     await expectRefusal(() => openOnce(other), other, { code: 'no_weights', message: /it holds README\.md/ });
-    await expectRefusal(() => openOnce(join(empty, 'absent')), join(empty, 'absent'), { name: 'UsageError', code: 'not_found', message: /no such file or folder/ });
+    await expectRefusal(() => openOnce(join(empty, 'absent')), join(empty, 'absent'), {
+      name: 'UsageError',
+      code: 'not_found',
+      message: /no such file or folder/,
+    });
     await expectRefusal(() => openOnce('/dev/null'), '/dev/null', { code: 'not_a_file', message: /a device/ });
   });
 });

@@ -19,12 +19,15 @@ export interface CheckpointOptions {
 
 /**
  * Opens a checkpoint, whatever its format: a Hugging Face folder, a .safetensors file, an .npz, or a folder that holds
- * one of them; or parts of big_vision .npz files, each as `path:subtree`, which are joined (`./a.npz:img`, `./b.npz:llm`).
- * Reads headers and config only. The caller closes it.
- * @throws BadInputError when it is damaged, unsupported or contradicts itself; UsageError when a path is wrong or ambiguous,
- * or a selector does not fit.
+ * one of them; or parts of big_vision .npz files, each as `path:subtree`, which are joined (`./a.npz:img`,
+ * `./b.npz:llm`). Reads headers and config only. The caller closes it.
+ * @throws BadInputError when it is damaged, unsupported or contradicts itself; UsageError when a path is wrong or
+ * ambiguous, or a selector does not fit.
  */
-export async function openCheckpoint(given: string | readonly string[], options: CheckpointOptions = {}): Promise<Checkpoint> {
+export async function openCheckpoint(
+  given: string | readonly string[],
+  options: CheckpointOptions = {},
+): Promise<Checkpoint> {
   const sources: SelectedPath[] = [];
   for (const name of typeof given === 'string' ? [given] : given) sources.push(await splitSelector(name));
   const [first] = sources;
@@ -35,12 +38,23 @@ export async function openCheckpoint(given: string | readonly string[], options:
 
 async function openWhole(path: string, options: CheckpointOptions): Promise<Checkpoint> {
   const located = await locateCheckpoint(path);
-  const opened = located.kind === 'npz' ? await openBigVision(located.path, options) : await openHuggingFace(located.path, options);
+  const opened =
+    located.kind === 'npz' ? await openBigVision(located.path, options) : await openHuggingFace(located.path, options);
   return { ...opened, warnings: [...located.warnings, ...opened.warnings] };
 }
 
 async function openBigVision(path: string, options: CheckpointOptions): Promise<Checkpoint> {
   const sidecars = await findSidecars(dirname(path));
   const { tensors, file, warnings, checkUnchanged, close } = await openNpz(path, options);
-  return { format: 'big_vision', path, tensors, files: [file], config: undefined, sidecars, warnings, checkUnchanged, close };
+  return {
+    format: 'big_vision',
+    path,
+    tensors,
+    files: [file],
+    config: undefined,
+    sidecars,
+    warnings,
+    checkUnchanged,
+    close,
+  };
 }

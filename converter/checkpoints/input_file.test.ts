@@ -8,16 +8,26 @@ import { expectRefusal } from './testing/expect_refusal.ts';
 import { tempFolder } from './testing/temp_folder.ts';
 
 /** Files whose reads go through `read`. */
-function faulty(read: (handle: PositionalFile, ...args: Parameters<PositionalFile['read']>) => ReturnType<PositionalFile['read']>): OpenFile {
+function faulty(
+  read: (handle: PositionalFile, ...args: Parameters<PositionalFile['read']>) => ReturnType<PositionalFile['read']>,
+): OpenFile {
   return async (path) => {
     const handle: PositionalFile = await open(path);
-    return { read: (...args) => read(handle, ...args), stat: (options) => handle.stat(options), close: () => handle.close() };
+    return {
+      read: (...args) => read(handle, ...args),
+      stat: (options) => handle.stat(options),
+      close: () => handle.close(),
+    };
   };
 }
 
 const CONTENT = Uint8Array.from({ length: 1000 }, (_, i) => i % 251);
 
-async function withFile<T>(openFile: OpenFile | undefined, action: (file: InputFile, path: string) => Promise<T>, content = CONTENT): Promise<T> {
+async function withFile<T>(
+  openFile: OpenFile | undefined,
+  action: (file: InputFile, path: string) => Promise<T>,
+  content = CONTENT,
+): Promise<T> {
   const path = join(tempFolder({ 'x.bin': content }), 'x.bin');
   const pool = new FilePool(openFile);
   try {
@@ -28,15 +38,27 @@ async function withFile<T>(openFile: OpenFile | undefined, action: (file: InputF
 }
 
 test('short reads are continued', () =>
-  withFile(faulty((handle, buffer, offset, length, position) => handle.read(buffer, offset, Math.min(length, 7), position)), async (file) => {
-    expect(await file.read(3, 999)).toEqual(CONTENT.slice(3, 999));
-  }));
+  withFile(
+    faulty((handle, buffer, offset, length, position) => handle.read(buffer, offset, Math.min(length, 7), position)),
+    async (file) => {
+      expect(await file.read(3, 999)).toEqual(CONTENT.slice(3, 999));
+    },
+  ));
 
 test('a file that ends early is an error, never zeros', () =>
-  withFile(faulty((handle, buffer, offset, length, position) => handle.read(buffer, offset, Math.max(0, Math.min(length, 500 - position)), position)), async (file, path) => {
-    expect(await file.read(0, 500)).toEqual(CONTENT.slice(0, 500));
-    await expectRefusal(() => file.read(400, 600), path, { code: 'file_truncated', message: /expected bytes up to 600, the file ends at 500/, offset: 500 });
-  }));
+  withFile(
+    faulty((handle, buffer, offset, length, position) =>
+      handle.read(buffer, offset, Math.max(0, Math.min(length, 500 - position)), position),
+    ),
+    async (file, path) => {
+      expect(await file.read(0, 500)).toEqual(CONTENT.slice(0, 500));
+      await expectRefusal(() => file.read(400, 600), path, {
+        code: 'file_truncated',
+        message: /expected bytes up to 600, the file ends at 500/,
+        offset: 500,
+      });
+    },
+  ));
 
 test('EIO is an error, also in the chunk that is read ahead and in one that nobody takes', () =>
   withFile(
@@ -82,17 +104,22 @@ test('the next chunk is read while the consumer works on the last', async () => 
 test.each<[string, RegExp, (path: string) => void]>([
   ['appended to', /its size was 1000 and is 1001/, (path) => appendFileSync(path, 'x')],
   ['touched', /its modification time was/, (path) => utimesSync(path, 1, 1)],
-  ['replaced by a copy with the same times', /its (inode|modification time) was/, (path) => {
-    writeFileSync(`${path}2`, readFileSync(path));
-    renameSync(`${path}2`, path);
-  }],
+  [
+    'replaced by a copy with the same times',
+    /its (inode|modification time) was/,
+    (path) => {
+      writeFileSync(`${path}2`, readFileSync(path));
+      renameSync(`${path}2`, path);
+    },
+  ],
 ])('a file that is %s is noticed', (_, message, change) =>
   withFile(undefined, async (file, path) => {
     await file.checkUnchanged();
     change(path);
     await expectRefusal(() => file.checkUnchanged(), path, { code: 'file_changed', message });
     await expectRefusal(() => file.read(0, 1), path, { code: 'file_changed', message }); // it is not open yet
-  }));
+  }),
+);
 
 test.each<[string, (path: string) => void, RegExp]>([
   ['a folder', (path) => mkdirSync(path), /a folder/],
@@ -104,9 +131,16 @@ test.each<[string, (path: string) => void, RegExp]>([
 });
 
 test('a device is refused, an absent file is a usage error', async () => {
-  await expectRefusal(() => InputFile.open('/dev/zero', 'zero', new FilePool()), '/dev/zero', { code: 'not_a_file', message: /a device/ });
+  await expectRefusal(() => InputFile.open('/dev/zero', 'zero', new FilePool()), '/dev/zero', {
+    code: 'not_a_file',
+    message: /a device/,
+  });
   const path = join(tempFolder(), 'x');
-  await expectRefusal(() => InputFile.open(path, 'x', new FilePool()), path, { name: 'UsageError', code: 'not_found', message: /no such file/ });
+  await expectRefusal(() => InputFile.open(path, 'x', new FilePool()), path, {
+    name: 'UsageError',
+    code: 'not_found',
+    message: /no such file/,
+  });
 });
 
 test('few handles are open at a time', async () => {
@@ -115,12 +149,20 @@ test('few handles are open at a time', async () => {
   const counting: OpenFile = async (path) => {
     const handle = await open(path);
     most = Math.max(most, ++now);
-    return { read: (...args) => handle.read(...args), stat: (options) => handle.stat(options), close: () => (now--, handle.close()) };
+    return {
+      read: (...args) => handle.read(...args),
+      stat: (options) => handle.stat(options),
+      close: () => (now--, handle.close()),
+    };
   };
   const folder = tempFolder(Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`${i}`, `${i}`])));
   const pool = new FilePool(counting, 4);
-  const files = await Promise.all(Array.from({ length: 30 }, (_, i) => InputFile.open(join(folder, `${i}`), `${i}`, pool)));
-  for (let round = 0; round < 3; round++) for (const [i, file] of files.entries()) expect(Buffer.from(await file.read(0, file.byteLength)).toString()).toBe(`${i}`);
+  const files = await Promise.all(
+    Array.from({ length: 30 }, (_, i) => InputFile.open(join(folder, `${i}`), `${i}`, pool)),
+  );
+  for (let round = 0; round < 3; round++)
+    for (const [i, file] of files.entries())
+      expect(Buffer.from(await file.read(0, file.byteLength)).toString()).toBe(`${i}`);
   expect(most).toBeLessThanOrEqual(5);
   await pool.close();
   expect(now).toBe(0);

@@ -33,7 +33,13 @@ export class FilePool {
     try {
       return await action(await entry.handle);
     } catch (error) {
-      if (await entry.handle.then(() => false, () => true)) this.#entries.delete(file);
+      if (
+        await entry.handle.then(
+          () => false,
+          () => true,
+        )
+      )
+        this.#entries.delete(file);
       throw error;
     } finally {
       entry.users--;
@@ -84,7 +90,10 @@ export class InputFile implements SourceFile {
     this.#pool = pool;
   }
 
-  /** @throws BadInputError when it is not a regular file (a FIFO or a device is never opened), UsageError when it is absent. */
+  /**
+   * @throws BadInputError when it is not a regular file (a FIFO or a device is never opened), UsageError when it is
+   * absent.
+   */
   static async open(path: string, name: string, pool: FilePool): Promise<InputFile> {
     const stats = await stat(path, { bigint: true }).catch((cause: NodeJS.ErrnoException) => {
       throw cause.code === 'ENOENT' || cause.code === 'ENOTDIR'
@@ -92,7 +101,8 @@ export class InputFile implements SourceFile {
         : cannotRead(path, cause);
     });
     if (!stats.isFile()) throw notRegular(path, kindOf(stats));
-    if (stats.size > BigInt(Number.MAX_SAFE_INTEGER)) throw new BadInputError('file_too_large', `the file claims ${stats.size} bytes`, { file: path });
+    if (stats.size > BigInt(Number.MAX_SAFE_INTEGER))
+      throw new BadInputError('file_too_large', `the file claims ${stats.size} bytes`, { file: path });
     return new InputFile(path, name, stats, pool);
   }
 
@@ -113,13 +123,24 @@ export class InputFile implements SourceFile {
   /** @throws BadInputError when `now` is not the file that was opened. */
   check(now: BigIntStats): void {
     const then = this.#stats;
-    const differs = ([['size', 'size'], ['modification time', 'mtimeNs'], ['inode', 'ino'], ['device', 'dev']] as const).find(([, key]) => now[key] !== then[key]);
+    const differs = (
+      [
+        ['size', 'size'],
+        ['modification time', 'mtimeNs'],
+        ['inode', 'ino'],
+        ['device', 'dev'],
+      ] as const
+    ).find(([, key]) => now[key] !== then[key]);
     if (!differs) return;
     const [what, key] = differs;
-    throw new BadInputError('file_changed', `the file changed while it was being read: its ${what} was ${then[key]} and is ${now[key]}`, {
-      file: this.path,
-      hint: 'run again when nothing writes to the checkpoint',
-    });
+    throw new BadInputError(
+      'file_changed',
+      `the file changed while it was being read: its ${what} was ${then[key]} and is ${now[key]}`,
+      {
+        file: this.path,
+        hint: 'run again when nothing writes to the checkpoint',
+      },
+    );
   }
 
   async checkUnchanged(): Promise<void> {
@@ -131,7 +152,9 @@ export class InputFile implements SourceFile {
   }
 }
 
-export function kindOf(stats: Pick<BigIntStats, 'isDirectory' | 'isFIFO' | 'isSocket' | 'isCharacterDevice' | 'isBlockDevice'>): string {
+export function kindOf(
+  stats: Pick<BigIntStats, 'isDirectory' | 'isFIFO' | 'isSocket' | 'isCharacterDevice' | 'isBlockDevice'>,
+): string {
   if (stats.isDirectory()) return 'a folder';
   if (stats.isFIFO()) return 'a FIFO';
   if (stats.isSocket()) return 'a socket';
@@ -139,7 +162,10 @@ export function kindOf(stats: Pick<BigIntStats, 'isDirectory' | 'isFIFO' | 'isSo
 }
 
 function notRegular(file: string, kind: string): BadInputError {
-  return new BadInputError('not_a_file', `expected a regular file, found ${kind}`, { file, hint: 'put the downloaded file itself there' });
+  return new BadInputError('not_a_file', `expected a regular file, found ${kind}`, {
+    file,
+    hint: 'put the downloaded file itself there',
+  });
 }
 
 function truncated(file: InputFile, at: number, end: number): BadInputError {
@@ -151,6 +177,14 @@ function truncated(file: InputFile, at: number, end: number): BadInputError {
 }
 
 function cannotRead(file: string, cause: NodeJS.ErrnoException, offset?: number): BadInputError {
-  const hint = cause.code === 'EACCES' || cause.code === 'EPERM' ? 'make the file readable for this user' : 'check the disk or the network mount, or copy the file elsewhere';
-  return new BadInputError('cannot_read', `cannot read the file: ${cause.message}`, { file, ...(offset !== undefined && { offset }), hint }, { cause });
+  const hint =
+    cause.code === 'EACCES' || cause.code === 'EPERM'
+      ? 'make the file readable for this user'
+      : 'check the disk or the network mount, or copy the file elsewhere';
+  return new BadInputError(
+    'cannot_read',
+    `cannot read the file: ${cause.message}`,
+    { file, ...(offset !== undefined && { offset }), hint },
+    { cause },
+  );
 }

@@ -24,10 +24,17 @@ export async function openJoined(sources: readonly SelectedPath[], open: OpenWho
       const checkpoint = await open(path);
       opened.set(resolve(path), checkpoint);
       if (checkpoint.format !== 'big_vision')
-        throw new UsageError('not_selectable', `${selector === undefined ? 'several paths make one checkpoint' : `":${selector}" selects a subtree`} of big_vision .npz files only`, {
-          file: checkpoint.path,
-          hint: selector === undefined ? 'give one Hugging Face folder' : 'give the folder or the file without a selector',
-        });
+        throw new UsageError(
+          'not_selectable',
+          `${selector === undefined ? 'several paths make one checkpoint' : `":${selector}" selects a subtree`} of big_vision .npz files only`,
+          {
+            file: checkpoint.path,
+            hint:
+              selector === undefined
+                ? 'give one Hugging Face folder'
+                : 'give the folder or the file without a selector',
+          },
+        );
     }
     return { ...join(sources, opened), close };
   } catch (error) {
@@ -42,23 +49,34 @@ function join(sources: readonly SelectedPath[], opened: ReadonlyMap<string, Chec
   for (const { path, selector } of sources) {
     const checkpoint = opened.get(resolve(path))!;
     const name = selector === undefined ? path : `${path}:${selector}`;
-    for (const [key, data] of selector === undefined ? checkpoint.tensors : selectSubtree(checkpoint.tensors, selector, checkpoint.path)) {
+    for (const [key, data] of selector === undefined
+      ? checkpoint.tensors
+      : selectSubtree(checkpoint.tensors, selector, checkpoint.path)) {
       const other = homes.get(key);
-      if (other !== undefined) throw new UsageError('duplicate_subtree', `${other} and ${name} both hold "${key}"`, { file: checkpoint.path, hint: 'select from each file what the others do not give, such as :img and :llm' });
+      if (other !== undefined)
+        throw new UsageError('duplicate_subtree', `${other} and ${name} both hold "${key}"`, {
+          file: checkpoint.path,
+          hint: 'select from each file what the others do not give, such as :img and :llm',
+        });
       homes.set(key, name);
       tensors.set(key, data);
     }
   }
   const checkpoints = [...opened.values()];
   const sidecars = new Map<SidecarName, string>();
-  for (const checkpoint of checkpoints) for (const [name, path] of checkpoint.sidecars) if (!sidecars.has(name)) sidecars.set(name, path);
+  for (const checkpoint of checkpoints)
+    for (const [name, path] of checkpoint.sidecars) if (!sidecars.has(name)) sidecars.set(name, path);
   const files = checkpoints.flatMap((checkpoint) => checkpoint.files);
   const folder = commonFolder(files.map(({ path }) => path));
   return {
     format: 'big_vision',
     path: checkpoints[0]!.path,
     tensors,
-    files: files.map(({ path, byteLength }) => ({ path, name: relative(folder, path).replaceAll(sep, '/'), byteLength })),
+    files: files.map(({ path, byteLength }) => ({
+      path,
+      name: relative(folder, path).replaceAll(sep, '/'),
+      byteLength,
+    })),
     config: undefined,
     sidecars,
     warnings: checkpoints.flatMap((checkpoint) => checkpoint.warnings),
@@ -71,6 +89,7 @@ function join(sources: readonly SelectedPath[], opened: ReadonlyMap<string, Chec
 /** The deepest folder that holds all paths. */
 function commonFolder(paths: readonly string[]): string {
   let folder = dirname(paths[0]!);
-  while (paths.some((path) => relative(folder, path).startsWith('..')) && dirname(folder) !== folder) folder = dirname(folder);
+  while (paths.some((path) => relative(folder, path).startsWith('..')) && dirname(folder) !== folder)
+    folder = dirname(folder);
   return folder;
 }

@@ -20,7 +20,10 @@ export function parseNpyDict(text: string, fail: Fail): NpyDict {
   return new Literal(text, fail).dict();
 }
 
-/** `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }` and nothing else: strings, booleans, tuples of integers. */
+/**
+ * `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }` and nothing else: strings, booleans, tuples of
+ * integers.
+ */
 class Literal {
   readonly #text: string;
   readonly #fail: Fail;
@@ -82,7 +85,11 @@ class Literal {
     while (!this.#accept(')')) {
       this.#skipSpace();
       const digits = /^(?:0|[1-9]\d*)(?=[ ,)])/.exec(this.#text.slice(this.#at, this.#at + 40))?.[0];
-      if (digits === undefined) this.#fail(`expected an unsigned integer in shape, found "${shorten(this.#text.slice(this.#at, this.#at + 20).trim())}"`, this.#at);
+      if (digits === undefined)
+        this.#fail(
+          `expected an unsigned integer in shape, found "${shorten(this.#text.slice(this.#at, this.#at + 20).trim())}"`,
+          this.#at,
+        );
       const dim = Number(digits);
       if (!Number.isSafeInteger(dim)) this.#fail(`dimension ${digits} is beyond 2^53 - 1`, this.#at);
       dims.push(dim);
@@ -110,7 +117,11 @@ class Literal {
   }
 
   #take(character: string): void {
-    if (!this.#accept(character)) this.#fail(`expected "${character}" in the header, found "${this.#text.slice(this.#at, this.#at + 10)}"`, this.#at);
+    if (!this.#accept(character))
+      this.#fail(
+        `expected "${character}" in the header, found "${this.#text.slice(this.#at, this.#at + 10)}"`,
+        this.#at,
+      );
   }
 
   #accept(character: string): boolean {

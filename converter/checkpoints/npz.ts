@@ -49,7 +49,9 @@ export async function openNpz(path: string, options: NpzOptions = {}): Promise<N
     await checkIsZip(file);
     const { arrays, warnings } = await readArrays(file, scratch);
     return {
-      tensors: new Map(arrays.map(({ name, header, bytes, offset }) => [name, arrayData(file, name, header, bytes, offset)])),
+      tensors: new Map(
+        arrays.map(({ name, header, bytes, offset }) => [name, arrayData(file, name, header, bytes, offset)]),
+      ),
       file,
       warnings,
       async checkUnchanged() {
@@ -75,35 +77,59 @@ interface NpzArray {
 async function checkIsZip(file: InputFile): Promise<void> {
   const content = await recognize(file);
   const place = { file: file.path, offset: 0 };
-  if (content.kind === 'refused') throw new BadInputError(content.code, content.message, { ...place, hint: content.hint });
-  if (content.kind === 'empty') throw new BadInputError('file_truncated', 'truncated: the file is empty', { ...place, hint: 'download the file again' });
-  if (content.kind !== 'zip') throw new BadInputError('not_npz', 'not a zip archive, which every .npz is', { ...place, hint: 'write the arrays with numpy.savez' });
+  if (content.kind === 'refused')
+    throw new BadInputError(content.code, content.message, { ...place, hint: content.hint });
+  if (content.kind === 'empty')
+    throw new BadInputError('file_truncated', 'truncated: the file is empty', {
+      ...place,
+      hint: 'download the file again',
+    });
+  if (content.kind !== 'zip')
+    throw new BadInputError('not_npz', 'not a zip archive, which every .npz is', {
+      ...place,
+      hint: 'write the arrays with numpy.savez',
+    });
 }
 
 async function readArrays(file: InputFile, scratch: ScratchFile): Promise<{ arrays: NpzArray[]; warnings: string[] }> {
   const members = await readZip(file);
-  if (members.some(({ name }) => name === 'data.pkl' || name.endsWith('/data.pkl'))) throw refusal('pickle', { file: file.path });
+  if (members.some(({ name }) => name === 'data.pkl' || name.endsWith('/data.pkl')))
+    throw refusal('pickle', { file: file.path });
   const arrays: NpzArray[] = [];
   const warnings: string[] = [];
   const isWeight = weightNames(members.map(({ name }) => name));
   for (const member of members) {
     if (!member.name.endsWith('.npy')) {
-      if (!member.name.endsWith('/')) warnings.push(`${file.name}: the member "${shorten(member.name)}" is no .npy array and was left out.`);
+      if (!member.name.endsWith('/'))
+        warnings.push(`${file.name}: the member "${shorten(member.name)}" is no .npy array and was left out.`);
       continue;
     }
     try {
       arrays.push(await readArray(file, member, scratch));
     } catch (error) {
-      if (isWeight(member.name) || !(error instanceof BadInputError) || !['unsupported_dtype', 'pickle_refused'].includes(error.code)) throw error;
-      warnings.push(`${file.name}: the array "${shorten(member.name)}", which is not among the weights, was left out: ${error.message}.`);
+      if (
+        isWeight(member.name) ||
+        !(error instanceof BadInputError) ||
+        !['unsupported_dtype', 'pickle_refused'].includes(error.code)
+      )
+        throw error;
+      warnings.push(
+        `${file.name}: the array "${shorten(member.name)}", which is not among the weights, was left out: ${error.message}.`,
+      );
     }
   }
   if (arrays.length === 0)
-    throw new BadInputError('not_npz', `the archive holds no .npy arrays among its ${members.length} members`, { file: file.path, hint: 'give an .npz that numpy.savez wrote; extract other archives first' });
+    throw new BadInputError('not_npz', `the archive holds no .npy arrays among its ${members.length} members`, {
+      file: file.path,
+      hint: 'give an .npz that numpy.savez wrote; extract other archives first',
+    });
   return { arrays, warnings };
 }
 
-/** Training checkpoints keep timers (float64) and optimizer state beside the weights, which have a root or the towers' names. */
+/**
+ * Training checkpoints keep timers (float64) and optimizer state beside the weights, which have a root or the towers'
+ * names.
+ */
 function weightNames(names: readonly string[]): (name: string) => boolean {
   const root = rootOf(names);
   if (root !== '') return (name) => name.startsWith(root);
@@ -118,23 +144,48 @@ async function readArray(file: InputFile, member: ZipMember, scratch: ScratchFil
   const bytes = memberBytes(file, member, scratch);
   const headerLength = npyHeaderLength(await bytes.head(NPY_PREAMBLE), place);
   const fail = (message: string, offset: number, code = 'bad_npy'): never => {
-    throw new BadInputError(code, message, { ...place, offset: place.offset + offset, hint: 'download the file again, or write it again with numpy.savez' });
+    throw new BadInputError(code, message, {
+      ...place,
+      offset: place.offset + offset,
+      hint: 'download the file again, or write it again with numpy.savez',
+    });
   };
-  if (headerLength > member.size) fail(`truncated: expected a header of ${headerLength} bytes, the member has ${member.size}`, member.size, 'file_truncated');
+  if (headerLength > member.size)
+    fail(
+      `truncated: expected a header of ${headerLength} bytes, the member has ${member.size}`,
+      member.size,
+      'file_truncated',
+    );
   const header = parseNpyHeader(await bytes.head(headerLength), place);
   const have = member.size - headerLength;
   const type = `${header.dtype}(${header.shape.join(', ')})`;
-  if (have < header.byteLength) fail(`truncated: expected ${header.byteLength} bytes for ${type}, the member has ${have}`, member.size, 'file_truncated');
-  if (have > header.byteLength) fail(`${have - header.byteLength} bytes follow ${type}`, headerLength + header.byteLength);
+  if (have < header.byteLength)
+    fail(
+      `truncated: expected ${header.byteLength} bytes for ${type}, the member has ${have}`,
+      member.size,
+      'file_truncated',
+    );
+  if (have > header.byteLength)
+    fail(`${have - header.byteLength} bytes follow ${type}`, headerLength + header.byteLength);
   if (header.fortranOrder && header.shape.length > 1 && header.byteLength > MAX_FORTRAN_BYTES)
-    throw new BadInputError('unsupported_layout', `Fortran order is supported up to ${MAX_FORTRAN_BYTES} bytes; this array has ${header.byteLength}`, {
-      ...place,
-      hint: 'write the array again from numpy.ascontiguousarray(array)',
-    });
+    throw new BadInputError(
+      'unsupported_layout',
+      `Fortran order is supported up to ${MAX_FORTRAN_BYTES} bytes; this array has ${header.byteLength}`,
+      {
+        ...place,
+        hint: 'write the array again from numpy.ascontiguousarray(array)',
+      },
+    );
   return { name, header, bytes, offset: place.offset + headerLength };
 }
 
-function arrayData(file: InputFile, name: string, header: NpyHeader, bytes: MemberBytes, byteOffset: number): TensorData {
+function arrayData(
+  file: InputFile,
+  name: string,
+  header: NpyHeader,
+  bytes: MemberBytes,
+  byteOffset: number,
+): TensorData {
   const { dtype, byteLength, headerLength, swapped, fortranOrder } = header;
   const reversed = fortranOrder && elementCount(header.shape) > 0;
   const data: TensorData = {
@@ -144,11 +195,17 @@ function arrayData(file: InputFile, name: string, header: NpyHeader, bytes: Memb
     from: { file: file.path, key: name, byteOffset },
     async *chunks(options) {
       const { begin, end, maxBytes } = readRange(byteLength, options);
-      for await (const chunk of bytes.chunks(headerLength + begin, headerLength + end, maxBytes)) yield swapped ? swapBytes(chunk, dtypes[dtype].bits) : chunk;
+      for await (const chunk of bytes.chunks(headerLength + begin, headerLength + end, maxBytes))
+        yield swapped ? swapBytes(chunk, dtypes[dtype].bits) : chunk;
     },
   };
   // Fortran order is C order of the reversed axes.
-  return reversed ? transposeData(data, header.shape.map((_, i) => header.shape.length - 1 - i)) : data;
+  return reversed
+    ? transposeData(
+        data,
+        header.shape.map((_, i) => header.shape.length - 1 - i),
+      )
+    : data;
 }
 
 function swapBytes(chunk: Uint8Array, bits: number): Uint8Array {

@@ -9,13 +9,18 @@ export interface PositionalReader {
 const MAX_READ = 1 << 30;
 
 /**
- * Bytes [begin, end) in an array of their own, whose buffer the consumer may transfer. Short reads are continued; at the
- * end of the file `atEnd` gives the error, so that no byte is ever made up.
+ * Bytes [begin, end) in an array of their own, whose buffer the consumer may transfer. Short reads are continued; at
+ * the end of the file `atEnd` gives the error, so that no byte is ever made up.
  */
-export async function readExactly(file: PositionalReader, begin: number, end: number, atEnd: (at: number) => Error): Promise<Uint8Array> {
+export async function readExactly(
+  file: PositionalReader,
+  begin: number,
+  end: number,
+  atEnd: (at: number) => Error,
+): Promise<Uint8Array> {
   const length = end - begin;
   const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer); // not zeroed: every byte is read, or the array is dropped
-  for (let at = 0; at < length; ) {
+  for (let at = 0; at < length;) {
     const { bytesRead } = await file.read(bytes, at, Math.min(length - at, MAX_READ), begin + at);
     if (bytesRead === 0) throw atEnd(begin + at);
     at += bytesRead;
@@ -24,7 +29,12 @@ export async function readExactly(file: PositionalReader, begin: number, end: nu
 }
 
 /** Chunks of [begin, end) in order; the next one is read while the consumer works on the last. */
-export async function* chunksAhead(read: (begin: number, end: number) => Promise<Uint8Array>, begin: number, end: number, maxBytes = CHUNK_BYTES): AsyncGenerator<Uint8Array> {
+export async function* chunksAhead(
+  read: (begin: number, end: number) => Promise<Uint8Array>,
+  begin: number,
+  end: number,
+  maxBytes = CHUNK_BYTES,
+): AsyncGenerator<Uint8Array> {
   const step = Math.max(8, maxBytes - (maxBytes % 8));
   const readAt = (at: number): Promise<Uint8Array> | undefined => {
     if (at >= end) return undefined;

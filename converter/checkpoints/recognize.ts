@@ -8,14 +8,35 @@ export type Content =
 
 const SAVE_AS_SAFETENSORS =
   'convert it in Python where you trust its source: PaliGemmaForConditionalGeneration.from_pretrained(folder).save_pretrained(out, safe_serialization=True), then give that folder';
-const SAVE_AS_NPZ = 'restore it in Python with big_vision or Orbax and write it with numpy.savez (one array per "params/..." key), then give that .npz';
+const SAVE_AS_NPZ =
+  'restore it in Python with big_vision or Orbax and write it with numpy.savez (one array per "params/..." key), then give that .npz';
 
 const REFUSED = {
-  pickle: { code: 'pickle_refused', message: 'a PyTorch pickle, which can run code when it is loaded', hint: SAVE_AS_SAFETENSORS },
-  gguf: { code: 'unsupported_format', message: 'a GGUF file (llama.cpp)', hint: 'give the original Hugging Face or big_vision checkpoint' },
-  hdf5: { code: 'unsupported_format', message: 'an HDF5 file (Keras)', hint: 'give the original Hugging Face or big_vision checkpoint' },
-  msgpack: { code: 'unsupported_format', message: 'a Flax msgpack file', hint: 'give the safetensors files of the same model' },
-  archive: { code: 'unsupported_format', message: 'a compressed archive', hint: 'extract it and give the .npz or the folder inside' },
+  pickle: {
+    code: 'pickle_refused',
+    message: 'a PyTorch pickle, which can run code when it is loaded',
+    hint: SAVE_AS_SAFETENSORS,
+  },
+  gguf: {
+    code: 'unsupported_format',
+    message: 'a GGUF file (llama.cpp)',
+    hint: 'give the original Hugging Face or big_vision checkpoint',
+  },
+  hdf5: {
+    code: 'unsupported_format',
+    message: 'an HDF5 file (Keras)',
+    hint: 'give the original Hugging Face or big_vision checkpoint',
+  },
+  msgpack: {
+    code: 'unsupported_format',
+    message: 'a Flax msgpack file',
+    hint: 'give the safetensors files of the same model',
+  },
+  archive: {
+    code: 'unsupported_format',
+    message: 'a compressed archive',
+    hint: 'extract it and give the .npz or the folder inside',
+  },
   npy: { code: 'unsupported_format', message: 'a single .npy array', hint: 'give the .npz that holds all arrays' },
   tensorstore: { code: 'unsupported_format', message: 'an Orbax, TensorStore or OCDBT checkpoint', hint: SAVE_AS_NPZ },
   html: {
@@ -40,11 +61,13 @@ export function refusedName(name: string): RefusedKind | undefined {
   if (/\.(h5|hdf5|keras)$/i.test(name)) return 'hdf5';
   if (/\.msgpack$/i.test(name)) return 'msgpack';
   if (/\.(tar|tgz|tar\.gz|zst|7z)$/i.test(name)) return 'archive';
-  if (/^(_METADATA|_CHECKPOINT_METADATA|manifest\.ocdbt|\.zarray|ocdbt\.process_\d+)$|-LAST$|^params~/.test(name)) return 'tensorstore';
+  if (/^(_METADATA|_CHECKPOINT_METADATA|manifest\.ocdbt|\.zarray|ocdbt\.process_\d+)$|-LAST$|^params~/.test(name))
+    return 'tensorstore';
   return undefined;
 }
 
-const startsWith = (head: Uint8Array, ...bytes: readonly number[]): boolean => bytes.every((byte, i) => head[i] === byte);
+const startsWith = (head: Uint8Array, ...bytes: readonly number[]): boolean =>
+  bytes.every((byte, i) => head[i] === byte);
 
 const refused = (kind: RefusedKind): Content => ({ kind: 'refused', ...REFUSED[kind] });
 
@@ -59,7 +82,8 @@ export async function recognize(file: InputFile): Promise<Content> {
   if (startsWith(head, 0x47, 0x47, 0x55, 0x46)) return refused('gguf');
   if (startsWith(head, 0x89, 0x48, 0x44, 0x46)) return refused('hdf5');
   if (startsWith(head, 0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59)) return refused('npy');
-  if (startsWith(head, 0x1f, 0x8b) || startsWith(head, 0x28, 0xb5, 0x2f, 0xfd) || startsWith(head, 0x42, 0x5a, 0x68)) return refused('archive');
+  if (startsWith(head, 0x1f, 0x8b) || startsWith(head, 0x28, 0xb5, 0x2f, 0xfd) || startsWith(head, 0x42, 0x5a, 0x68))
+    return refused('archive');
   const text = Buffer.from(head).toString('latin1');
   if (text.startsWith('version https://git-lfs.github.com/spec/')) return lfsPointer(text);
   if (/^(?:\u00ef\u00bb\u00bf)?\s*<(?:!doctype|html|head|\?xml|!--)/i.test(text)) return refused('html');

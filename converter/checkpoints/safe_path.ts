@@ -2,7 +2,10 @@ import { lstat, readlink, realpath } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { BadInputError } from '../errors.ts';
 
-/** Whether `name` is a plain file name: no separator of any system, no drive, no percent-encoding that hides one, no control character. */
+/**
+ * Whether `name` is a plain file name: no separator of any system, no drive, no percent-encoding that hides one, no
+ * control character.
+ */
 export function isPlainFileName(name: string): boolean {
   // oxlint-disable-next-line no-control-regex -- finding control characters is the point
   return name !== '' && name !== '.' && name !== '..' && !/[/\\:\u0000-\u001f\u007f]|%(?:2e|2f|5c|00|25)/i.test(name);
@@ -22,14 +25,22 @@ export async function resolveInside(folder: string, name: string): Promise<strin
   if (target === undefined) return undefined; // the link dangles: a download that is missing
   const root = await realpath(folder);
   if (target.startsWith(root + sep) || isCacheBlob(root, target)) return path;
-  throw new BadInputError('outside_checkpoint', `a symbolic link leads out of the checkpoint, to ${await readlink(path)}`, {
-    file: path,
-    hint: 'replace the link by a copy of the file, if you trust it',
-  });
+  throw new BadInputError(
+    'outside_checkpoint',
+    `a symbolic link leads out of the checkpoint, to ${await readlink(path)}`,
+    {
+      file: path,
+      hint: 'replace the link by a copy of the file, if you trust it',
+    },
+  );
 }
 
 /** `<repository>/snapshots/<revision>` and `<repository>/blobs/<sha1 or sha256>`. */
 function isCacheBlob(root: string, target: string): boolean {
   const snapshots = dirname(root);
-  return basename(snapshots) === 'snapshots' && dirname(target) === join(dirname(snapshots), 'blobs') && /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(basename(target));
+  return (
+    basename(snapshots) === 'snapshots' &&
+    dirname(target) === join(dirname(snapshots), 'blobs') &&
+    /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(basename(target))
+  );
 }

@@ -42,14 +42,21 @@ export async function openSafetensors(path: string, options: SafetensorsOptions 
 }
 
 /** Reads the header of an opened file; the tensors read from it by range. */
-export async function readSafetensors(file: InputFile, options: SafetensorsOptions = {}): Promise<Pick<SafetensorsFile, 'tensors' | 'metadata'>> {
+export async function readSafetensors(
+  file: InputFile,
+  options: SafetensorsOptions = {},
+): Promise<Pick<SafetensorsFile, 'tensors' | 'metadata'>> {
   const bytes = await readHeader(file, options);
   const dataOffset = 8 + bytes.byteLength;
   const { entries, metadata } = parseHeader(bytes, file.path, file.byteLength - dataOffset);
   return { metadata, tensors: new Map(entries.map((entry) => [entry.name, tensorOf(file, entry, dataOffset)])) };
 }
 
-function tensorOf(file: InputFile, { name, dtype, shape, begin: first, end: last }: HeaderEntry, dataOffset: number): TensorData {
+function tensorOf(
+  file: InputFile,
+  { name, dtype, shape, begin: first, end: last }: HeaderEntry,
+  dataOffset: number,
+): TensorData {
   const byteLength = last - first;
   const byteOffset = dataOffset + first;
   return {
@@ -64,22 +71,50 @@ function tensorOf(file: InputFile, { name, dtype, shape, begin: first, end: last
   };
 }
 
-async function readHeader(file: InputFile, { maxHeaderBytes = DEFAULT_HEADER_BYTES }: SafetensorsOptions): Promise<Uint8Array> {
+async function readHeader(
+  file: InputFile,
+  { maxHeaderBytes = DEFAULT_HEADER_BYTES }: SafetensorsOptions,
+): Promise<Uint8Array> {
   const fail = (code: string, message: string, hint: string, offset = 0): never => {
     throw new BadInputError(code, message, { file: file.path, offset, hint });
   };
   const content = await recognize(file);
   if (content.kind === 'refused') fail(content.code, content.message, content.hint);
-  if (content.kind === 'zip') fail('not_safetensors', 'a zip archive, not a safetensors file', 'rename it to .npz if numpy wrote it; PyTorch archives must be converted to safetensors in Python');
+  if (content.kind === 'zip')
+    fail(
+      'not_safetensors',
+      'a zip archive, not a safetensors file',
+      'rename it to .npz if numpy wrote it; PyTorch archives must be converted to safetensors in Python',
+    );
   if (file.byteLength < 8)
-    fail('file_truncated', `truncated: expected at least 8 bytes of header length, the file has ${file.byteLength}`, 'download the file again: it is incomplete', file.byteLength);
+    fail(
+      'file_truncated',
+      `truncated: expected at least 8 bytes of header length, the file has ${file.byteLength}`,
+      'download the file again: it is incomplete',
+      file.byteLength,
+    );
   const prefix = await file.read(0, 8);
   const length = new DataView(prefix.buffer).getBigUint64(0, true);
   const limit = Math.min(maxHeaderBytes, MAX_HEADER_BYTES);
-  if (length > BigInt(MAX_HEADER_BYTES)) fail('header_too_large', `the header claims ${length} bytes; the format allows ${MAX_HEADER_BYTES}`, 'check that this is a safetensors file, and download it again');
+  if (length > BigInt(MAX_HEADER_BYTES))
+    fail(
+      'header_too_large',
+      `the header claims ${length} bytes; the format allows ${MAX_HEADER_BYTES}`,
+      'check that this is a safetensors file, and download it again',
+    );
   const headerLength = Number(length);
   if (!liesWithin(8, headerLength, file.byteLength))
-    fail('file_truncated', `truncated: expected ${8 + headerLength} bytes of length and header, the file has ${file.byteLength}`, 'download the file again: it is incomplete', file.byteLength);
-  if (headerLength > limit) fail('header_too_large', `the header has ${headerLength} bytes; at most ${limit} are read`, 'write the checkpoint again with fewer tensors in a file');
+    fail(
+      'file_truncated',
+      `truncated: expected ${8 + headerLength} bytes of length and header, the file has ${file.byteLength}`,
+      'download the file again: it is incomplete',
+      file.byteLength,
+    );
+  if (headerLength > limit)
+    fail(
+      'header_too_large',
+      `the header has ${headerLength} bytes; at most ${limit} are read`,
+      'write the checkpoint again with fewer tensors in a file',
+    );
   return file.read(8, 8 + headerLength);
 }

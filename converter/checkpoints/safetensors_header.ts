@@ -4,7 +4,16 @@ import { MAX_RANK, tensorByteLength } from './bounds.ts';
 import { JsonReader, shorten } from './strict_json.ts';
 
 /** The dtypes of the format that the IR has. */
-export const SAFETENSORS_DTYPES = { F32: 'f32', F16: 'f16', BF16: 'bf16', I8: 'i8', U8: 'u8', I32: 'i32', I64: 'i64', BOOL: 'bool' } as const satisfies Record<string, DType>;
+export const SAFETENSORS_DTYPES = {
+  F32: 'f32',
+  F16: 'f16',
+  BF16: 'bf16',
+  I8: 'i8',
+  U8: 'u8',
+  I32: 'i32',
+  I64: 'i64',
+  BOOL: 'bool',
+} as const satisfies Record<string, DType>;
 const SUPPORTED = Object.keys(SAFETENSORS_DTYPES).join(', ');
 
 export const MAX_TENSORS = 65_536;
@@ -29,10 +38,16 @@ export interface Header {
 
 /**
  * Parses the JSON header of a safetensors file whose data section has `dataLength` bytes from `dataOffset`.
- * @throws BadInputError unless the tensors fill the data section exactly, without overlap or hole, and each fits its shape.
+ * @throws BadInputError unless the tensors fill the data section exactly, without overlap or hole, and each fits its
+ * shape.
  */
 export function parseHeader(bytes: Uint8Array, file: string, dataLength: number): Header {
-  const json = new JsonReader(bytes, { file, offset: 8, code: 'safetensors_header', hint: 'download the file again, or write it again with a safetensors library' });
+  const json = new JsonReader(bytes, {
+    file,
+    offset: 8,
+    code: 'safetensors_header',
+    hint: 'download the file again, or write it again with a safetensors library',
+  });
   if (bytes[0] !== 0x7b) json.fail('the header must begin with "{"', 8);
   const entries: HeaderEntry[] = [];
   let metadata: ReadonlyMap<string, string> = new Map();
@@ -40,7 +55,12 @@ export function parseHeader(bytes: Uint8Array, file: string, dataLength: number)
   for (const name of json.object('the header object')) {
     if (name === METADATA_KEY) metadata = readMetadata(json);
     else {
-      if (entries.length === MAX_TENSORS) throw new BadInputError('too_many_tensors', `the header lists more than ${MAX_TENSORS} tensors`, { file, offset: keyAt, hint: 'split the file' });
+      if (entries.length === MAX_TENSORS)
+        throw new BadInputError('too_many_tensors', `the header lists more than ${MAX_TENSORS} tensors`, {
+          file,
+          offset: keyAt,
+          hint: 'split the file',
+        });
       json.tensor = name;
       entries.push(readEntry(json, name, keyAt));
       json.tensor = undefined;
@@ -54,7 +74,8 @@ export function parseHeader(bytes: Uint8Array, file: string, dataLength: number)
 
 function readMetadata(json: JsonReader): ReadonlyMap<string, string> {
   const metadata = new Map<string, string>();
-  for (const key of json.object('an object of metadata')) metadata.set(key, json.string(`a string for metadata "${shorten(key)}"`));
+  for (const key of json.object('an object of metadata'))
+    metadata.set(key, json.string(`a string for metadata "${shorten(key)}"`));
   return metadata;
 }
 
@@ -72,13 +93,18 @@ function readEntry(json: JsonReader, name: string, at: number): HeaderEntry {
     } else if (key === 'data_offsets') offsets = readIntegers(json, 'a data offset', 2);
     else json.fail(`unknown key "${shorten(key)}": expected dtype, shape and data_offsets`);
   }
-  if (dtype === undefined || shape === undefined || offsets === undefined) return json.fail('dtype, shape or data_offsets is missing', start);
+  if (dtype === undefined || shape === undefined || offsets === undefined)
+    return json.fail('dtype, shape or data_offsets is missing', start);
   const [begin, end] = offsets;
   if (begin === undefined || end === undefined) return json.fail('data_offsets must have two elements', start);
   if (begin > end) json.fail(`data_offsets [${begin}, ${end}] end before they begin`, start);
   const byteLength = tensorByteLength(dtype, shape);
   if (byteLength === undefined) return json.fail(`shape [${shape.join(', ')}] has more than 2^53 - 1 bytes`, shapeAt);
-  if (byteLength !== end - begin) json.fail(`${dtype}[${shape.join(', ')}] takes ${byteLength} bytes, but data_offsets [${begin}, ${end}] hold ${end - begin}`, start);
+  if (byteLength !== end - begin)
+    json.fail(
+      `${dtype}[${shape.join(', ')}] takes ${byteLength} bytes, but data_offsets [${begin}, ${end}] hold ${end - begin}`,
+      start,
+    );
   return { name, dtype, shape, begin, end, at };
 }
 
@@ -101,23 +127,37 @@ function readIntegers(json: JsonReader, what: string, most: number): number[] {
 /** Tensors in order of their bytes must follow each other from 0 to the end of the file. */
 function checkLayout(entries: readonly HeaderEntry[], file: string, dataLength: number, dataOffset: number): void {
   const layout = (message: string, offset: number, tensor?: string) =>
-    new BadInputError('safetensors_layout', message, { file, offset: dataOffset + offset, ...(tensor !== undefined && { tensor }), hint: 'download the file again, or write it again with a safetensors library' });
+    new BadInputError('safetensors_layout', message, {
+      file,
+      offset: dataOffset + offset,
+      ...(tensor !== undefined && { tensor }),
+      hint: 'download the file again, or write it again with a safetensors library',
+    });
   let at = 0;
   let before: HeaderEntry | undefined;
   for (const entry of entries.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
-    if (entry.begin < at) throw layout(`overlaps "${shorten(before!.name)}": it begins at data byte ${entry.begin}, before ${at}`, entry.begin, entry.name);
+    if (entry.begin < at)
+      throw layout(
+        `overlaps "${shorten(before!.name)}": it begins at data byte ${entry.begin}, before ${at}`,
+        entry.begin,
+        entry.name,
+      );
     if (entry.begin > at) throw layout(`data bytes ${at} to ${entry.begin} belong to no tensor`, at, entry.name);
     at = entry.end;
     before = entry;
   }
   if (at > dataLength) {
     const cut = entries.find((entry) => entry.end > dataLength)!;
-    throw new BadInputError('file_truncated', `truncated: expected ${dataOffset + at} bytes, the file has ${dataOffset + dataLength}`, {
-      file,
-      tensor: cut.name,
-      offset: dataOffset + dataLength,
-      hint: 'download the file again: it is incomplete',
-    });
+    throw new BadInputError(
+      'file_truncated',
+      `truncated: expected ${dataOffset + at} bytes, the file has ${dataOffset + dataLength}`,
+      {
+        file,
+        tensor: cut.name,
+        offset: dataOffset + dataLength,
+        hint: 'download the file again: it is incomplete',
+      },
+    );
   }
   if (at < dataLength) throw layout(`${dataLength - at} bytes follow the last tensor`, at);
 }

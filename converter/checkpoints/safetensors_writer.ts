@@ -13,10 +13,16 @@ const NAMES = new Map<DType, string>(Object.entries(SAFETENSORS_DTYPES).map(([na
 
 /**
  * Writes a safetensors file chunk by chunk, beside its path first and then renamed. Wider elements come first, then the
- * given order, so that each tensor is aligned to its element; the header is padded to 8 bytes, as the reference writer does.
- * @throws RangeError for a duplicate or reserved name, a dtype that the format lacks, or data shorter or longer than stated.
+ * given order, so that each tensor is aligned to its element; the header is padded to 8 bytes, as the reference writer
+ * does.
+ * @throws RangeError for a duplicate or reserved name, a dtype that the format lacks, or data shorter or longer than
+ * stated.
  */
-export async function writeSafetensors(path: string, tensors: Iterable<NamedTensor>, metadata: Readonly<Record<string, string>> = {}): Promise<void> {
+export async function writeSafetensors(
+  path: string,
+  tensors: Iterable<NamedTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const ordered = [...tensors].toSorted((a, b) => dtypes[b.data.dtype].bits - dtypes[a.data.dtype].bits);
   const header = encodeHeader(ordered, metadata);
   const partial = `${path}.partial`;
@@ -39,7 +45,14 @@ export async function writeSafetensors(path: string, tensors: Iterable<NamedTens
     await rename(partial, path);
   } catch (error) {
     await rm(partial, { force: true });
-    throw isSystemError(error) ? new OutputError('cannot_write', `cannot write the file: ${error.message}`, { file: path, hint: 'check the free space and the permissions there' }, { cause: error }) : error;
+    throw isSystemError(error)
+      ? new OutputError(
+          'cannot_write',
+          `cannot write the file: ${error.message}`,
+          { file: path, hint: 'check the free space and the permissions there' },
+          { cause: error },
+        )
+      : error;
   }
 }
 
@@ -54,7 +67,9 @@ function encodeHeader(tensors: readonly NamedTensor[], metadata: Readonly<Record
     seen.add(name);
     const dtype = NAMES.get(data.dtype);
     if (dtype === undefined) throw new RangeError(`safetensors files have no ${data.dtype} ("${name}")`);
-    members.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape: data.shape, data_offsets: [at, at + data.byteLength] })}`);
+    members.push(
+      `${JSON.stringify(name)}:${JSON.stringify({ dtype, shape: data.shape, data_offsets: [at, at + data.byteLength] })}`,
+    );
     at += data.byteLength;
   }
   const json = new TextEncoder().encode(`{${members.join(',')}}`);

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { BadInputError, OutputError } from '../errors.ts';
 import { chunksAhead, readExactly } from './range_reads.ts';
 
-/** Room on disk for what must be inflated before it can be read by range. Its name is gone as soon as it is open, where the OS allows. */
+/**
+ * Room on disk for what must be inflated before it can be read by range. Its name is gone as soon as it is open, where
+ * the OS allows.
+ */
 export class ScratchFile {
   readonly #parent: string;
   #opening: Promise<{ handle: FileHandle; folder: string }> | undefined;
@@ -24,19 +27,34 @@ export class ScratchFile {
   async write(bytes: Uint8Array, offset: number): Promise<void> {
     try {
       const { handle } = await this.#open();
-      for (let at = 0; at < bytes.byteLength; ) {
+      for (let at = 0; at < bytes.byteLength;) {
         const { bytesWritten } = await handle.write(bytes, at, bytes.byteLength - at, offset + at);
         at += bytesWritten;
       }
     } catch (cause) {
-      throw new OutputError('scratch_failed', `cannot write a scratch file: ${(cause as Error).message}`, { file: this.#parent, hint: 'free space there, or set TMPDIR to a folder with room for the inflated arrays' }, { cause });
+      throw new OutputError(
+        'scratch_failed',
+        `cannot write a scratch file: ${(cause as Error).message}`,
+        { file: this.#parent, hint: 'free space there, or set TMPDIR to a folder with room for the inflated arrays' },
+        { cause },
+      );
     }
   }
 
   chunks(begin: number, end: number, maxBytes?: number): AsyncGenerator<Uint8Array> {
     const read = async (from: number, to: number): Promise<Uint8Array> => {
       const { handle } = await this.#open();
-      return readExactly(handle, from, to, (at) => new BadInputError('cannot_read', `the scratch file ends at ${at}`, { file: this.#parent, offset: at, hint: 'run again' }));
+      return readExactly(
+        handle,
+        from,
+        to,
+        (at) =>
+          new BadInputError('cannot_read', `the scratch file ends at ${at}`, {
+            file: this.#parent,
+            offset: at,
+            hint: 'run again',
+          }),
+      );
     };
     return chunksAhead(read, begin, end, maxBytes);
   }

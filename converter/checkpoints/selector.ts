@@ -8,7 +8,10 @@ export interface SelectedPath {
   readonly selector?: string;
 }
 
-/** As big_vision's `load_params` reads it: a selector needs a path with a slash, which tells it from `C:` and from a scheme. */
+/**
+ * As big_vision's `load_params` reads it: a selector needs a path with a slash, which tells it from `C:` and from a
+ * scheme.
+ */
 const SELECTED = /^(.*?\/.*?):([\w/]+)$/;
 
 /**
@@ -21,10 +24,14 @@ export async function splitSelector(given: string): Promise<SelectedPath> {
   if (path !== undefined && selector !== undefined) return { path, selector: trimSlashes(selector) };
   const bare = given.replace(/:[\w/]+$/, '');
   if (bare !== given && !/^[A-Za-z]$/.test(bare) && (await exists(bare)))
-    throw new UsageError('selector_without_slash', `"${given}" could be a file name: a subtree is selected after a path that has a "/"`, {
-      file: bare,
-      hint: `write ${/\\/.test(given) ? given.replaceAll('\\', '/') : `./${given}`}`,
-    });
+    throw new UsageError(
+      'selector_without_slash',
+      `"${given}" could be a file name: a subtree is selected after a path that has a "/"`,
+      {
+        file: bare,
+        hint: `write ${/\\/.test(given) ? given.replaceAll('\\', '/') : `./${given}`}`,
+      },
+    );
   return { path: given };
 }
 

@@ -13,7 +13,10 @@ export interface Shard {
  * All tensors of all shards, in shard order, checked against the index.
  * @throws BadInputError when a tensor is in two shards, or is not in the shard that the index names.
  */
-export function joinShards(shards: readonly Shard[], map?: WeightMap & { readonly file: string }): { tensors: ReadonlyMap<string, TensorData>; warnings: string[] } {
+export function joinShards(
+  shards: readonly Shard[],
+  map?: WeightMap & { readonly file: string },
+): { tensors: ReadonlyMap<string, TensorData>; warnings: string[] } {
   const tensors = new Map<string, TensorData>();
   const homes = new Map<string, InputFile>();
   const warnings: string[] = [];
@@ -21,24 +24,34 @@ export function joinShards(shards: readonly Shard[], map?: WeightMap & { readonl
     for (const [name, data] of own) {
       const other = homes.get(name);
       if (other)
-        throw new BadInputError('duplicate_tensor', `"${shorten(name)}" is in two shards: ${describe(tensors.get(name)!)} in ${other.name} and ${describe(data)} in ${file.name}`, {
-          ...placeOf(data, file, name),
-          hint: 'keep only the shards of one revision in the folder',
-        });
+        throw new BadInputError(
+          'duplicate_tensor',
+          `"${shorten(name)}" is in two shards: ${describe(tensors.get(name)!)} in ${other.name} and ${describe(data)} in ${file.name}`,
+          {
+            ...placeOf(data, file, name),
+            hint: 'keep only the shards of one revision in the folder',
+          },
+        );
       homes.set(name, file);
       tensors.set(name, data);
     }
   if (map) {
     checkListed(shards, homes, map);
     const unlisted = [...tensors.keys()].filter((name) => !map.shardOf.has(name));
-    if (unlisted.length > 0) warnings.push(`The shards hold ${unlisted.length} tensors that the index does not list: ${someOf(unlisted)}.`);
+    if (unlisted.length > 0)
+      warnings.push(`The shards hold ${unlisted.length} tensors that the index does not list: ${someOf(unlisted)}.`);
     const size = [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
-    if (map.totalSize !== undefined && map.totalSize !== size) warnings.push(`The index states a total_size of ${map.totalSize} bytes; the tensors have ${size}.`);
+    if (map.totalSize !== undefined && map.totalSize !== size)
+      warnings.push(`The index states a total_size of ${map.totalSize} bytes; the tensors have ${size}.`);
   }
   return { tensors, warnings };
 }
 
-function checkListed(shards: readonly Shard[], homes: ReadonlyMap<string, InputFile>, map: WeightMap & { readonly file: string }): void {
+function checkListed(
+  shards: readonly Shard[],
+  homes: ReadonlyMap<string, InputFile>,
+  map: WeightMap & { readonly file: string },
+): void {
   const absent = [...map.shardOf].filter(([tensor, shard]) => homes.get(tensor)?.name !== shard);
   const [first] = absent;
   if (!first) return;
@@ -46,11 +59,18 @@ function checkListed(shards: readonly Shard[], homes: ReadonlyMap<string, InputF
   const shard = shards.find(({ file }) => file.name === shardName)!;
   const elsewhere = homes.get(tensor);
   const unlisted = [...shard.tensors.keys()].filter((name) => map.shardOf.get(name) !== shardName);
-  const revision = unlisted.length > 0 ? `; that shard holds ${unlisted.length} tensors that the index does not place there (${someOf(unlisted)}), so it is probably of another revision` : '';
+  const revision =
+    unlisted.length > 0
+      ? `; that shard holds ${unlisted.length} tensors that the index does not place there (${someOf(unlisted)}), so it is probably of another revision`
+      : '';
   throw new BadInputError(
     'missing_tensor',
     `the index places ${absent.length === 1 ? `"${shorten(tensor)}"` : `${absent.length} tensors (${someOf(absent.map(([name]) => name))})`} in ${shardName}, which lacks ${absent.length === 1 ? 'it' : 'them'}${elsewhere ? `; ${elsewhere.name} has it` : ''}${revision}`,
-    { file: shard.file.path, tensor, hint: `download ${shardName} and ${baseName(map.file)} again, from the same revision` },
+    {
+      file: shard.file.path,
+      tensor,
+      hint: `download ${shardName} and ${baseName(map.file)} again, from the same revision`,
+    },
   );
 }
 
@@ -71,7 +91,10 @@ export function checkLayersAgree(shards: readonly Shard[]): void {
         throw new BadInputError(
           'shard_revision',
           `"${shorten(name)}" is ${describe(data)} in ${file.name}, but "${shorten(first.name)}" is ${describe(first.data)} in ${first.file.name}: the shards are of different revisions`,
-          { ...placeOf(data, file, name), hint: `download ${file.name} and ${first.file.name} again, from the same revision` },
+          {
+            ...placeOf(data, file, name),
+            hint: `download ${file.name} and ${first.file.name} again, from the same revision`,
+          },
         );
     }
 }
@@ -85,7 +108,10 @@ function describe(data: TensorData): string {
 }
 
 function someOf(names: readonly string[]): string {
-  const shown = names.slice(0, 3).map((name) => `"${shorten(name)}"`).join(', ');
+  const shown = names
+    .slice(0, 3)
+    .map((name) => `"${shorten(name)}"`)
+    .join(', ');
   return names.length > 3 ? `${shown}, …` : shown;
 }
 

@@ -36,7 +36,28 @@ test('agrees with JSON.parse on what JSON.stringify writes', () => {
 });
 
 test('never accepts what JSON.parse refuses', () => {
-  const bit = fc.constantFrom('{', '}', '[', ']', ',', ':', '"a"', '"', '1', '-', '.5', '1e', 'true', 'nul', ' ', '\\', '\\u12', '0', "'", '//');
+  const bit = fc.constantFrom(
+    '{',
+    '}',
+    '[',
+    ']',
+    ',',
+    ':',
+    '"a"',
+    '"',
+    '1',
+    '-',
+    '.5',
+    '1e',
+    'true',
+    'nul',
+    ' ',
+    '\\',
+    '\\u12',
+    '0',
+    "'",
+    '//',
+  );
   fc.assert(
     fc.property(fc.array(bit, { maxLength: 8 }), (bits) => {
       const text = bits.join('');
@@ -48,7 +69,11 @@ test('never accepts what JSON.parse refuses', () => {
           return false;
         }
       };
-      if (accepted(() => read(text, (json) => json.value()))) expect(accepted(() => JSON.parse(text)), text).toBe(true);
+      if (accepted(() => read(text, (json) => json.value())))
+        expect(
+          accepted(() => JSON.parse(text)),
+          text,
+        ).toBe(true);
     }),
     { numRuns: 3000 },
   );
@@ -57,7 +82,9 @@ test('never accepts what JSON.parse refuses', () => {
 test('keeps hostile and integer-like keys apart and in order', () => {
   const map = read('{"b":1,"__proto__":{"x":2},"10":3,"2":4,"constructor":5}', (json) => json.value());
   expect([...(map as ReadonlyMap<string, unknown>).keys()]).toEqual(['b', '__proto__', '10', '2', 'constructor']);
-  expect(failure(() => read('{"a":{"__proto__":{"polluted":1}}}', (json) => json.plain())).message).toMatch(/__proto__/);
+  expect(failure(() => read('{"a":{"__proto__":{"polluted":1}}}', (json) => json.plain())).message).toMatch(
+    /__proto__/,
+  );
 });
 
 test.each([
@@ -77,7 +104,8 @@ test.each([
   expect(error.place).toMatchObject({ file: 'x.json', offset: 101 });
 });
 
-test('9007199254740991 is the largest unsigned integer', () => expect(read('9007199254740991', (json) => json.unsigned())).toBe(2 ** 53 - 1));
+test('9007199254740991 is the largest unsigned integer', () =>
+  expect(read('9007199254740991', (json) => json.unsigned())).toBe(2 ** 53 - 1));
 
 test.each<[string, string | Uint8Array, RegExp, number]>([
   ['duplicate key', '{"a":1, "a":2}', /duplicate key "a"/, 108],
@@ -108,7 +136,8 @@ test.each<[string, string | Uint8Array, RegExp, number]>([
   expect(error.place.offset).toBe(offset);
 });
 
-test('surrogate pairs are read', () => expect(read('"\\ud83d\\ude00 \\/"', (json) => json.string())).toBe('\u{1f600} /'));
+test('surrogate pairs are read', () =>
+  expect(read('"\\ud83d\\ude00 \\/"', (json) => json.string())).toBe('\u{1f600} /'));
 
 test.each(['1e999', '9007199254740993', '-9007199254740993'])('%s does not become a rounded double', (text) => {
   expect(failure(() => read(`{"a":${text}}`, (json) => json.plain())).message).toMatch(/exactly/);

@@ -25,7 +25,16 @@ export const MAX_JSON_DEPTH = 64;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-const ESCAPES: Readonly<Record<string, string>> = { '"': '"', '\\': '\\', '/': '/', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
+const ESCAPES: Readonly<Record<string, string>> = {
+  '"': '"',
+  '\\': '\\',
+  '/': '/',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+};
 const NUMBER = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
@@ -56,7 +65,12 @@ export class JsonReader {
 
   fail(message: string, offset = this.offset): never {
     const { file, code = 'bad_json', hint } = this.#source;
-    throw new BadInputError(code, message, { file, offset, ...(this.tensor !== undefined && { tensor: this.tensor }), ...(hint !== undefined && { hint }) });
+    throw new BadInputError(code, message, {
+      file,
+      offset,
+      ...(this.tensor !== undefined && { tensor: this.tensor }),
+      ...(hint !== undefined && { hint }),
+    });
   }
 
   /** The keys of an object, in file order: the caller must read the value of each before asking for the next. */
@@ -93,7 +107,8 @@ export class JsonReader {
     for (; this.#bytes[end] !== QUOTE; end++) {
       const byte = this.#bytes[end];
       if (byte === undefined) this.fail('the text ends inside a string', start);
-      if (byte < 0x20) this.fail(`control character 0x${byte.toString(16).padStart(2, '0')} in a string`, this.#offsetOf(end));
+      if (byte < 0x20)
+        this.fail(`control character 0x${byte.toString(16).padStart(2, '0')} in a string`, this.#offsetOf(end));
       if (byte === BACKSLASH) {
         escaped = true;
         end++;
@@ -155,7 +170,10 @@ export class JsonReader {
     }
   }
 
-  /** Whatever comes next, as plain objects: numbers are doubles; `__proto__`, overflow and integers that a double would round are refused. */
+  /**
+   * Whatever comes next, as plain objects: numbers are doubles; `__proto__`, overflow and integers that a double would
+   * round are refused.
+   */
   plain(): PlainJson {
     return this.#plainOf(this.value());
   }
@@ -209,7 +227,8 @@ export class JsonReader {
 
   #literal<T>(text: string, value: T): T {
     const end = this.#at + text.length;
-    if (String.fromCharCode(...this.#bytes.subarray(this.#at, end)) !== text) this.fail(`expected a value, found ${this.#found()}`);
+    if (String.fromCharCode(...this.#bytes.subarray(this.#at, end)) !== text)
+      this.fail(`expected a value, found ${this.#found()}`);
     this.#at = end;
     return value;
   }
@@ -240,7 +259,9 @@ export class JsonReader {
     const byte = this.#bytes[this.#at];
     if (byte === undefined) return 'the end of the text';
     if (byte === 0xef && this.#bytes[this.#at + 1] === 0xbb) return 'a byte order mark';
-    return byte > 0x20 && byte < 0x7f ? `"${String.fromCharCode(byte)}"` : `byte 0x${byte.toString(16).padStart(2, '0')}`;
+    return byte > 0x20 && byte < 0x7f
+      ? `"${String.fromCharCode(byte)}"`
+      : `byte 0x${byte.toString(16).padStart(2, '0')}`;
   }
 }
 
@@ -250,7 +271,15 @@ function isSpace(byte: number | undefined): boolean {
 
 /** 0-9 + - . e E */
 function isNumberByte(byte: number | undefined): boolean {
-  return byte !== undefined && ((byte >= 0x30 && byte <= 0x39) || byte === 0x2b || byte === 0x2d || byte === 0x2e || byte === 0x45 || byte === 0x65);
+  return (
+    byte !== undefined &&
+    ((byte >= 0x30 && byte <= 0x39) ||
+      byte === 0x2b ||
+      byte === 0x2d ||
+      byte === 0x2e ||
+      byte === 0x45 ||
+      byte === 0x65)
+  );
 }
 
 /** Names and numbers in messages stay readable however long the file makes them. */

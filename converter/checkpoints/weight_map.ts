@@ -14,7 +14,9 @@ export interface WeightMap {
   readonly totalSize: number | undefined;
 }
 
-/** @throws BadInputError when the index is no index, or names a shard that is not a plain .safetensors file beside it. */
+/**
+ * @throws BadInputError when the index is no index, or names a shard that is not a plain .safetensors file beside it.
+ */
 export async function readWeightMap(file: InputFile): Promise<WeightMap> {
   const json = await openJson(file, 'bad_index', 'download the index file again');
   const shardOf = new Map<string, string>();
@@ -35,23 +37,40 @@ export async function readWeightMap(file: InputFile): Promise<WeightMap> {
 
 /** A strict reader over a whole small JSON file. */
 export async function openJson(file: InputFile, code: string, hint: string): Promise<JsonReader> {
-  if (file.byteLength > DEFAULT_HEADER_BYTES) throw new BadInputError(code, `the file has ${file.byteLength} bytes; at most ${DEFAULT_HEADER_BYTES} are read`, { file: file.path, hint });
+  if (file.byteLength > DEFAULT_HEADER_BYTES)
+    throw new BadInputError(code, `the file has ${file.byteLength} bytes; at most ${DEFAULT_HEADER_BYTES} are read`, {
+      file: file.path,
+      hint,
+    });
   return new JsonReader(await file.read(0, file.byteLength), { file: file.path, code, hint });
 }
 
 function readMap(json: JsonReader, file: string, shardOf: Map<string, string>): void {
   let keyAt = json.offset;
   for (const tensor of json.object('an object from tensor to file')) {
-    if (shardOf.size === MAX_TENSORS) throw new BadInputError('too_many_tensors', `weight_map lists more than ${MAX_TENSORS} tensors`, { file, offset: keyAt, hint: 'use a checkpoint with fewer tensors' });
+    if (shardOf.size === MAX_TENSORS)
+      throw new BadInputError('too_many_tensors', `weight_map lists more than ${MAX_TENSORS} tensors`, {
+        file,
+        offset: keyAt,
+        hint: 'use a checkpoint with fewer tensors',
+      });
     json.tensor = tensor;
     const offset = json.offset;
     const shard = json.string('a file name');
     const place = { file, tensor, offset };
     if (!isPlainFileName(shard))
-      throw new BadInputError('unsafe_path', `weight_map names the file "${shorten(shard)}", which is not a plain file name`, { ...place, hint: 'do not trust this checkpoint; take it from its publisher' });
+      throw new BadInputError(
+        'unsafe_path',
+        `weight_map names the file "${shorten(shard)}", which is not a plain file name`,
+        { ...place, hint: 'do not trust this checkpoint; take it from its publisher' },
+      );
     const refused = refusedName(shard);
     if (refused) throw refusal(refused, place);
-    if (!/\.safetensors$/i.test(shard)) throw new BadInputError('bad_index', `weight_map names "${shorten(shard)}", which is not a .safetensors file`, { ...place, hint: 'download the index file again' });
+    if (!/\.safetensors$/i.test(shard))
+      throw new BadInputError('bad_index', `weight_map names "${shorten(shard)}", which is not a .safetensors file`, {
+        ...place,
+        hint: 'download the index file again',
+      });
     shardOf.set(tensor, shard);
     json.tensor = undefined;
     keyAt = json.offset;

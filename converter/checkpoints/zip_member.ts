@@ -22,15 +22,31 @@ export function memberBytes(file: InputFile, member: ZipMember, scratch: Scratch
 /** Deflate packs at most 258 bytes into two bits. */
 const MAX_DEFLATE_RATIO = 1032;
 
-function damaged(file: InputFile, member: ZipMember, message: string, code = 'bad_zip', cause?: unknown): BadInputError {
-  const place = { file: file.path, tensor: arrayName(member.name), offset: member.dataOffset, hint: 'download the file again: it is damaged' };
+function damaged(
+  file: InputFile,
+  member: ZipMember,
+  message: string,
+  code = 'bad_zip',
+  cause?: unknown,
+): BadInputError {
+  const place = {
+    file: file.path,
+    tensor: arrayName(member.name),
+    offset: member.dataOffset,
+    hint: 'download the file again: it is damaged',
+  };
   return new BadInputError(code, message, place, { cause });
 }
 
 const hex = (n: number): string => n.toString(16).padStart(8, '0');
 
 function crcMismatch(file: InputFile, member: ZipMember, crc: number): BadInputError {
-  return damaged(file, member, `CRC-32 mismatch: the archive says ${hex(member.crc)}, the bytes give ${hex(crc)}`, 'crc_mismatch');
+  return damaged(
+    file,
+    member,
+    `CRC-32 mismatch: the archive says ${hex(member.crc)}, the bytes give ${hex(crc)}`,
+    'crc_mismatch',
+  );
 }
 
 /** Read in place. The CRC is taken of what passes by, so that nothing is read twice for it. */
@@ -90,7 +106,8 @@ class DeflatedMember implements MemberBytes {
 
   constructor(file: InputFile, member: ZipMember, scratch: ScratchFile) {
     const { size, compressedSize } = member;
-    if (size > compressedSize * MAX_DEFLATE_RATIO) throw damaged(file, member, `${compressedSize} bytes cannot inflate to the ${size} that the archive states`);
+    if (size > compressedSize * MAX_DEFLATE_RATIO)
+      throw damaged(file, member, `${compressedSize} bytes cannot inflate to the ${size} that the archive states`);
     this.#file = file;
     this.#member = member;
     this.#scratch = scratch;
@@ -125,7 +142,12 @@ class DeflatedMember implements MemberBytes {
     let at = 0;
     let crc = 0;
     for await (const piece of this.#inflated(1 << 20)) {
-      if (at + piece.byteLength > size) throw damaged(this.#file, this.#member, `the data inflates to more than the ${size} bytes that the archive states`);
+      if (at + piece.byteLength > size)
+        throw damaged(
+          this.#file,
+          this.#member,
+          `the data inflates to more than the ${size} bytes that the archive states`,
+        );
       crc = crc32(piece, crc);
       await this.#scratch.write(piece, offset + at);
       at += piece.byteLength;
@@ -144,12 +166,27 @@ class DeflatedMember implements MemberBytes {
       for await (const piece of inflate) yield piece as Uint8Array;
     } catch (error) {
       if (error instanceof PgconvError) throw error;
-      throw damaged(this.#file, this.#member, `the compressed data is damaged: ${(error as Error).message}`, 'bad_zip', error);
+      throw damaged(
+        this.#file,
+        this.#member,
+        `the compressed data is damaged: ${(error as Error).message}`,
+        'bad_zip',
+        error,
+      );
     }
-    if (inflate.bytesWritten !== compressedSize) throw damaged(this.#file, this.#member, `${compressedSize - inflate.bytesWritten} bytes follow the compressed data`);
+    if (inflate.bytesWritten !== compressedSize)
+      throw damaged(
+        this.#file,
+        this.#member,
+        `${compressedSize - inflate.bytesWritten} bytes follow the compressed data`,
+      );
   }
 
   #tooShort(have: number): BadInputError {
-    return damaged(this.#file, this.#member, `the data inflates to ${have} of the ${this.#member.size} bytes that the archive states`);
+    return damaged(
+      this.#file,
+      this.#member,
+      `the data inflates to ${have} of the ${this.#member.size} bytes that the archive states`,
+    );
   }
 }

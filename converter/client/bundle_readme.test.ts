@@ -19,7 +19,20 @@ const programs = (text: string) => [...text.matchAll(/```js\n([^]*?)```/g)].map(
 
 test('says what the bundle is and from what', () => {
   const text = bundleReadme(input);
-  for (const said of ['paligemma-shapes', '112x112', 'fp16', 'pgconv 9.8.7', 'bv_f32.npz', 'weights in f32', '64 (id 1538)', 'pgconv verify shapes-fp16 CHECKPOINT', 'config.json: derived.', '<image>', 'resample', 'exactly 112x112 pixels'])
+  for (const said of [
+    'paligemma-shapes',
+    '112x112',
+    'fp16',
+    'pgconv 9.8.7',
+    'bv_f32.npz',
+    'weights in f32',
+    '64 (id 1538)',
+    'pgconv verify shapes-fp16 CHECKPOINT',
+    'config.json: derived.',
+    '<image>',
+    'resample',
+    'exactly 112x112 pixels',
+  ])
     expect(text).toContain(said);
   expect(text).not.toMatch(/undefined|\[object/);
 });
@@ -52,12 +65,14 @@ test('a ColPali’s shows how to rank a page, and not how to get an answer', () 
 });
 
 test('any folder name is a string in the programs', () => {
-  for (const program of programs(bundleReadme({ ...input, name: "it's\\here" }))) expect(program).toContain(String.raw`from_pretrained('it\'s\\here')`);
+  for (const program of programs(bundleReadme({ ...input, name: "it's\\here" })))
+    expect(program).toContain(String.raw`from_pretrained('it\'s\\here')`);
 });
 
 test('a bundle whose only folder is not the default says so', () => {
   const onnxFiles = onnxFilesOf(SHAPES_ONNX.map((path) => path.replace('onnx/', 'onnx-ort/')));
-  for (const program of programs(bundleReadme({ ...input, onnxFiles }))) expect(program).toContain("subfolder: 'onnx-ort'");
+  for (const program of programs(bundleReadme({ ...input, onnxFiles })))
+    expect(program).toContain("subfolder: 'onnx-ort'");
 });
 
 test('a missing tokenizer is said where it is missed', () => {

@@ -12,7 +12,8 @@ const CLIENT_VERSION = '4.3.1';
 /** README.md of an ONNX bundle. The same input gives the same text: no time, no path of this machine. */
 export function bundleReadme(input: BundleReadmeInput): string {
   const { metadata, precision } = input;
-  const usage = metadata.retrievalWidth === undefined ? answerUsage(metadata) : retrievalUsage(metadata, metadata.retrievalWidth);
+  const usage =
+    metadata.retrievalWidth === undefined ? answerUsage(metadata) : retrievalUsage(metadata, metadata.retrievalWidth);
   return paragraphs([
     `# ${metadata.variant}, ONNX ${precision}`,
     `${usage.summary} Graphs for ONNX Runtime, laid out for ${CLIENT} ${CLIENT_VERSION} in Node and in browsers.`,
@@ -23,8 +24,18 @@ export function bundleReadme(input: BundleReadmeInput): string {
     fence('js', program(input, usage, { setUp: ["env.localModelPath = './models/';"], image: './photo.jpg' })),
     '## Browser',
     `Serve this folder at \`/models/${input.name}/\`, and in a module script:`,
-    fence('js', program(input, usage, { from: `https://cdn.jsdelivr.net/npm/${CLIENT}@${CLIENT_VERSION}`, setUp: ['env.allowLocalModels = true;', "env.localModelPath = '/models/';"], device: true, image: '/photo.jpg' })),
-    input.hasTokenizer ? undefined : '**This bundle has no tokenizer**, so the processor above will not open. Convert again with `--tokenizer`, giving the tokenizer.model or the tokenizer.json of the model.',
+    fence(
+      'js',
+      program(input, usage, {
+        from: `https://cdn.jsdelivr.net/npm/${CLIENT}@${CLIENT_VERSION}`,
+        setUp: ['env.allowLocalModels = true;', "env.localModelPath = '/models/';"],
+        device: true,
+        image: '/photo.jpg',
+      }),
+    ),
+    input.hasTokenizer
+      ? undefined
+      : '**This bundle has no tokenizer**, so the processor above will not open. Convert again with `--tokenizer`, giving the tokenizer.model or the tokenizer.json of the model.',
     '## Prompts',
     usage.prompts,
     '## Faults of the client to know about',
@@ -45,7 +56,11 @@ interface Setting {
 }
 
 /** The program that runs the bundle: `dtype` names the files that are there. */
-function program({ name, onnxFiles }: BundleReadmeInput, { imports, ask }: Usage, { from = CLIENT, setUp, device = false, image }: Setting): string {
+function program(
+  { name, onnxFiles }: BundleReadmeInput,
+  { imports, ask }: Usage,
+  { from = CLIENT, setUp, device = false, image }: Setting,
+): string {
   const folder = mainFolder(onnxFiles);
   const dtypes = dtypesOf(onnxFiles, folder);
   const options = [

@@ -22,8 +22,7 @@ export function answerUsage(metadata: ProgramMetadata): Usage {
       'const answer = ids.slice(null, [inputs.input_ids.dims.at(-1), null]);',
       'console.log(processor.batch_decode(answer, { skip_special_tokens: true })[0]);',
     ],
-    prompts:
-      `\`<image>\` stands for the image and comes first; the processor writes it as ${metadata.imageTokens} tokens, adds \`<bos>\` after them and a newline at the end. Models that were trained on the usual mixture know \`caption en\`, \`detect cat\`, \`segment cat\`, \`answer en where is the cat?\`, \`ocr\`. Boxes are four tokens \`<locDDDD>\`: y0, x0, y1, x1, from 0000 at one side of the image to 1023 at the other.`,
+    prompts: `\`<image>\` stands for the image and comes first; the processor writes it as ${metadata.imageTokens} tokens, adds \`<bos>\` after them and a newline at the end. Models that were trained on the usual mixture know \`caption en\`, \`detect cat\`, \`segment cat\`, \`answer en where is the cat?\`, \`ocr\`. Boxes are four tokens \`<locDDDD>\`: y0, x0, y1, x1, from 0000 at one side of the image to 1023 at the other.`,
   };
 }
 
@@ -48,4 +47,3 @@ export function retrievalUsage({ imageSize, imageTokens }: ProgramMetadata, widt
     ].join(' '),
   };
 }
-

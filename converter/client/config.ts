@@ -12,9 +12,17 @@ const TEXT_MODELS: Readonly<Record<string, string>> = { paligemma: 'gemma', pali
  * config.json: the checkpoint's own, with what the client needs. It chooses classes by `model_type`, merges images by
  * `image_token_index`, and finds files by `transformers.js_config`.
  */
-export function configFile(config: unknown, metadata: ProgramMetadata, onnxFiles: readonly OnnxFile[]): WithNotes<ClientFile> {
+export function configFile(
+  config: unknown,
+  metadata: ProgramMetadata,
+  onnxFiles: readonly OnnxFile[],
+): WithNotes<ClientFile> {
   const source = (config ?? {}) as JsonFields;
-  if (!isFields(source)) throw new BadInputError('bad_config', 'config.json is not a JSON object', { file: NAME, hint: 'take config.json of the original model again' });
+  if (!isFields(source))
+    throw new BadInputError('bad_config', 'config.json is not a JSON object', {
+      file: NAME,
+      hint: 'take config.json of the original model again',
+    });
   const { quantization_config: quantization, 'transformers.js_config': clientConfig, ...own } = source;
   const text = fieldsOf(own, 'text_config');
   const vision = fieldsOf(own, 'vision_config');
@@ -36,22 +44,34 @@ export function configFile(config: unknown, metadata: ProgramMetadata, onnxFiles
     hidden_size: metadata.hiddenSize,
     max_position_embeddings: text['max_position_embeddings'] ?? metadata.maxPositions,
   });
-  const visionFields = setFields(vision, { model_type: vision['model_type'] ?? 'siglip_vision_model', image_size: metadata.imageSize, num_image_tokens: metadata.imageTokens });
+  const visionFields = setFields(vision, {
+    model_type: vision['model_type'] ?? 'siglip_vision_model',
+    image_size: metadata.imageSize,
+    num_image_tokens: metadata.imageTokens,
+  });
   const fields = {
     ...top.fields,
     text_config: textFields.fields,
     vision_config: visionFields.fields,
     'transformers.js_config': { dtype: dtypesOf(onnxFiles), use_external_data_format: externalDataOf(onnxFiles) },
   };
-  const parts = [['', top], ['text_config.', textFields], ['vision_config.', visionFields]] as const;
+  const parts = [
+    ['', top],
+    ['text_config.', textFields],
+    ['vision_config.', visionFields],
+  ] as const;
   const added = parts.flatMap(([prefix, part]) => part.added.map((key) => prefix + key));
   const changed = parts.flatMap(([prefix, part]) => part.changed.map((key) => prefix + key));
   const notes = [
     ...(config === undefined ? [`${NAME}: derived from the sizes of the weights, as the checkpoint has none.`] : []),
     ...(config !== undefined && added.length > 0 ? [`${NAME}: added ${listed(added)}, which the client reads.`] : []),
     ...(changed.length > 0 ? [`${NAME}: corrected ${listed(changed)} to what the weights say.`] : []),
-    ...(quantization === undefined ? [] : [`${NAME}: left out quantization_config, which is about the checkpoint's files.`]),
-    ...(clientConfig === undefined ? [] : [`${NAME}: replaced transformers.js_config, which was about another bundle's files.`]),
+    ...(quantization === undefined
+      ? []
+      : [`${NAME}: left out quantization_config, which is about the checkpoint's files.`]),
+    ...(clientConfig === undefined
+      ? []
+      : [`${NAME}: replaced transformers.js_config, which was about another bundle's files.`]),
   ];
   const usage = otherFolders(onnxFiles);
   return { value: jsonFile(NAME, fields), notes: [...notes, ...usage], usage };
@@ -66,11 +86,14 @@ function containsId(ids: JsonFields[string] | undefined, id: number): boolean {
   return Array.isArray(ids) ? ids.includes(id) : ids === id;
 }
 
-/** config.json has one number per file name: a second folder may differ, and is then opened with the client's option. */
+/**
+ * config.json has one number per file name: a second folder may differ, and is then opened with the client's option.
+ */
 function otherFolders(files: readonly OnnxFile[]): string[] {
   const [main, known] = [mainFolder(files), externalDataOf(files)];
   const differing = files.filter(({ folder, name, dataFiles }) => folder !== main && (known[name] ?? 0) !== dataFiles);
   return [...new Set(differing.map((file) => file.folder))].map(
-    (folder) => `To open the folder ${folder}, give from_pretrained { subfolder: '${folder}', use_external_data_format: ${JSON.stringify(externalDataOf(files, folder))} }: its data files are not those that ${NAME} lists.`,
+    (folder) =>
+      `To open the folder ${folder}, give from_pretrained { subfolder: '${folder}', use_external_data_format: ${JSON.stringify(externalDataOf(files, folder))} }: its data files are not those that ${NAME} lists.`,
   );
 }

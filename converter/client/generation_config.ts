@@ -7,8 +7,15 @@ const NAME = 'generation_config.json';
 /** Enough for a caption or many boxes. Without the field, the client stops at 20 tokens in all, image included. */
 const MAX_NEW_TOKENS = 256;
 
-const count = z.int().positive().max(1 << 24).nullish();
-const id = z.int().nonnegative().max(1 << 24);
+const count = z
+  .int()
+  .positive()
+  .max(1 << 24)
+  .nullish();
+const id = z
+  .int()
+  .nonnegative()
+  .max(1 << 24);
 const schema = z.looseObject({
   max_new_tokens: count,
   max_length: count,
@@ -40,17 +47,35 @@ export function generationConfigFile(sidecars: Sidecars, metadata: ProgramMetada
   const original = sidecars.get(NAME);
   const source = original ? parseSidecar(original) : {};
   if (original) checkFields(schema, source, original.file);
-  const stale = Object.entries(source).flatMap(([key, value]) => (value !== null && Object.hasOwn(STALE, key) && STALE[key]!(value) ? [key] : []));
+  const stale = Object.entries(source).flatMap(([key, value]) =>
+    value !== null && Object.hasOwn(STALE, key) && STALE[key]!(value) ? [key] : [],
+  );
   const kept = Object.fromEntries(Object.entries(source).filter(([key]) => !stale.includes(key)));
-  const defaults: JsonFields = { bos_token_id: metadata.bosTokenId, eos_token_id: metadata.eosTokenId, pad_token_id: metadata.padTokenId, max_new_tokens: MAX_NEW_TOKENS };
-  const set = setFields(kept, Object.fromEntries(Object.entries(defaults).filter(([key]) => (kept[key] ?? null) === null)));
+  const defaults: JsonFields = {
+    bos_token_id: metadata.bosTokenId,
+    eos_token_id: metadata.eosTokenId,
+    pad_token_id: metadata.padTokenId,
+    max_new_tokens: MAX_NEW_TOKENS,
+  };
+  const set = setFields(
+    kept,
+    Object.fromEntries(Object.entries(defaults).filter(([key]) => (kept[key] ?? null) === null)),
+  );
   const notes = original
     ? [
-        ...(set.added.includes('max_new_tokens') ? [`${NAME}: added max_new_tokens ${MAX_NEW_TOKENS}, as the client would stop at 20 tokens, those of the image included.`] : []),
-        ...(set.added.some((key) => key !== 'max_new_tokens') ? [`${NAME}: added ${listed(set.added.filter((key) => key !== 'max_new_tokens'))} of the model.`] : []),
+        ...(set.added.includes('max_new_tokens')
+          ? [
+              `${NAME}: added max_new_tokens ${MAX_NEW_TOKENS}, as the client would stop at 20 tokens, those of the image included.`,
+            ]
+          : []),
+        ...(set.added.some((key) => key !== 'max_new_tokens')
+          ? [`${NAME}: added ${listed(set.added.filter((key) => key !== 'max_new_tokens'))} of the model.`]
+          : []),
         ...(stale.length > 0 ? [`${NAME}: left out ${listed(stale)}, which the client cannot follow.`] : []),
       ]
-    : [`${NAME}: made from the model's token ids, as the checkpoint has none: greedy, at most ${MAX_NEW_TOKENS} new tokens.`];
+    : [
+        `${NAME}: made from the model's token ids, as the checkpoint has none: greedy, at most ${MAX_NEW_TOKENS} new tokens.`,
+      ];
   const untouched = original !== undefined && set.added.length + stale.length === 0;
   return { value: jsonFile(NAME, set.fields, untouched ? original : undefined), notes };
 }

@@ -13,15 +13,26 @@ test('counts the data files of each graph', () => {
 
 test.each([['onnx/x.onnx_data'], ['onnx/x.onnx_data_1']])('%s alone is refused', (path) => {
   const paths = path.endsWith('_1') ? ['onnx/x.onnx', path] : [path];
-  expect(() => onnxFilesOf(paths)).toThrow(expect.objectContaining({ code: 'stray_external_data', place: expect.objectContaining({ file: path }) as object }));
+  expect(() => onnxFilesOf(paths)).toThrow(
+    expect.objectContaining({ code: 'stray_external_data', place: expect.objectContaining({ file: path }) as object }),
+  );
 });
 
 test('dtypes by file name, where they are clear', () => {
-  const files = onnxFilesOf(['onnx/embed_tokens_q4.onnx', 'onnx/vision_encoder_fp16.onnx', 'onnx/vision_encoder.onnx', 'onnx/decoder_model_merged_quantized.onnx', 'onnx-ort/vision_encoder_q4f16.onnx']);
+  const files = onnxFilesOf([
+    'onnx/embed_tokens_q4.onnx',
+    'onnx/vision_encoder_fp16.onnx',
+    'onnx/vision_encoder.onnx',
+    'onnx/decoder_model_merged_quantized.onnx',
+    'onnx-ort/vision_encoder_q4f16.onnx',
+  ]);
   expect(dtypesOf(files)).toEqual({ embed_tokens: 'q4', decoder_model_merged: 'q8' });
   expect(dtypesOf(files, 'onnx-ort')).toEqual({ vision_encoder: 'q4f16' });
 });
 
 test('external data is keyed by full file name, without files that have none', () => {
-  expect(externalDataOf(onnxFilesOf(SHAPES_ONNX))).toEqual({ 'embed_tokens_fp16.onnx': 1, 'decoder_model_merged_fp16.onnx': 2 });
+  expect(externalDataOf(onnxFilesOf(SHAPES_ONNX))).toEqual({
+    'embed_tokens_fp16.onnx': 1,
+    'decoder_model_merged_fp16.onnx': 2,
+  });
 });

@@ -21,22 +21,46 @@ const schema = z.looseObject({
 });
 
 /** Hugging Face's SiglipImageProcessor where the file says nothing; the client's own defaults are others. */
-const DEFAULTS = { do_normalize: true, do_rescale: true, do_resize: true, image_mean: 0.5, image_std: 0.5, rescale_factor: 1 / 255 };
+const DEFAULTS = {
+  do_normalize: true,
+  do_rescale: true,
+  do_resize: true,
+  image_mean: 0.5,
+  image_std: 0.5,
+  rescale_factor: 1 / 255,
+};
 /** Pillow's numbers for how an image is resized. */
 const RESAMPLE = { bilinear: 2, bicubic: 3 } as const;
 const RESAMPLE_NAMES = ['nearest', 'lanczos', 'bilinear', 'bicubic', 'box', 'hamming'];
 
 /** What the client obeys, but SiglipImageProcessor does not know: traces of other processors. */
-const FOREIGN = ['do_center_crop', 'crop_size', 'do_thumbnail', 'do_pad', 'pad_size', 'do_crop_margin', 'do_flip_channel_order', 'size_divisibility', 'size_divisor', 'min_pixels', 'max_pixels', 'image_size'];
+const FOREIGN = [
+  'do_center_crop',
+  'crop_size',
+  'do_thumbnail',
+  'do_pad',
+  'pad_size',
+  'do_crop_margin',
+  'do_flip_channel_order',
+  'size_divisibility',
+  'size_divisor',
+  'min_pixels',
+  'max_pixels',
+  'image_size',
+];
 
 /**
  * preprocessor_config.json, flat and in canonical form, whether the checkpoint has that file, transformers 5's
- * processor_config.json with an `image_processor` inside, or neither. It has what the client reads, and only that, in the
- * order of names. The file's own steps, mean, deviation, scale and resampling are kept; size and count of image tokens are
- * the model's; the reference `bigvision` resizes bilinearly whatever the file says (spec, B.6).
+ * processor_config.json with an `image_processor` inside, or neither. It has what the client reads, and only that, in
+ * the order of names. The file's own steps, mean, deviation, scale and resampling are kept; size and count of image
+ * tokens are the model's; the reference `bigvision` resizes bilinearly whatever the file says (spec, B.6).
  * @throws BadInputError for a value that cannot be.
  */
-export function preprocessorConfigFile(sidecars: Sidecars, { imageSize, imageTokens }: ProgramMetadata, reference: Reference = 'huggingface'): WithNotes<ClientFile> {
+export function preprocessorConfigFile(
+  sidecars: Sidecars,
+  { imageSize, imageTokens }: ProgramMetadata,
+  reference: Reference = 'huggingface',
+): WithNotes<ClientFile> {
   const { fields: own, nested, from } = ownFields(sidecars);
   const source = own ?? {};
   if (own) checkFields(schema, own, from!);
@@ -45,7 +69,12 @@ export function preprocessorConfigFile(sidecars: Sidecars, { imageSize, imageTok
   const channels = (value: JsonFields[string]) => (Array.isArray(value) ? value : [value, value, value]);
   const wanted = reference === 'bigvision' ? RESAMPLE.bilinear : undefined;
   const resample = wanted ?? given('resample') ?? RESAMPLE.bicubic;
-  const model: JsonFields = { image_processor_type: 'SiglipImageProcessor', image_seq_length: imageTokens, processor_class: 'PaliGemmaProcessor', size: { height: imageSize, width: imageSize } };
+  const model: JsonFields = {
+    image_processor_type: 'SiglipImageProcessor',
+    image_seq_length: imageTokens,
+    processor_class: 'PaliGemmaProcessor',
+    size: { height: imageSize, width: imageSize },
+  };
   const fields: JsonFields = {
     do_convert_rgb: given('do_convert_rgb') ?? true,
     do_normalize: withDefault('do_normalize'),
@@ -62,19 +91,39 @@ export function preprocessorConfigFile(sidecars: Sidecars, { imageSize, imageTok
   };
   if (!own) {
     const how = reference === 'bigvision' ? 'bilinear' : 'bicubic';
-    const whose = reference === 'bigvision' ? 'big_vision does (Hugging Face’s processor resizes bicubically)' : 'Hugging Face’s processor does (big_vision resizes bilinearly: --reference bigvision)';
-    return { value: jsonFile(NAME, fields), notes: [`${NAME}: derived from the model's sizes, as the checkpoint has none: ${how} to ${imageSize}x${imageSize} pixels, mean and deviation 0.5, as ${whose}.`] };
+    const whose =
+      reference === 'bigvision'
+        ? 'big_vision does (Hugging Face’s processor resizes bicubically)'
+        : 'Hugging Face’s processor does (big_vision resizes bilinearly: --reference bigvision)';
+    return {
+      value: jsonFile(NAME, fields),
+      notes: [
+        `${NAME}: derived from the model's sizes, as the checkpoint has none: ${how} to ${imageSize}x${imageSize} pixels, mean and deviation 0.5, as ${whose}.`,
+      ],
+    };
   }
-  const added = [...Object.keys(DEFAULTS), ...(wanted === undefined ? ['resample'] : [])].filter((key) => given(key) === null);
-  const changed = Object.entries(model).flatMap(([key, value]) => (given(key) === null || says(key, given(key), value) ? [] : [key]));
+  const added = [...Object.keys(DEFAULTS), ...(wanted === undefined ? ['resample'] : [])].filter(
+    (key) => given(key) === null,
+  );
+  const changed = Object.entries(model).flatMap(([key, value]) =>
+    given(key) === null || says(key, given(key), value) ? [] : [key],
+  );
   const foreign = FOREIGN.filter((key) => given(key) !== null && given(key) !== false);
   const overridden = wanted !== undefined && given('resample') !== wanted;
   const notes = [
     ...(nested ? [`${NAME}: taken out of processor_config.json, which the client does not read.`] : []),
-    ...(added.length > 0 ? [`${NAME}: added ${listed(added.toSorted())}, where the client's defaults are not Hugging Face's.`] : []),
+    ...(added.length > 0
+      ? [`${NAME}: added ${listed(added.toSorted())}, where the client's defaults are not Hugging Face's.`]
+      : []),
     ...(changed.length > 0 ? [`${NAME}: corrected ${listed(changed)} to fit the model.`] : []),
-    ...(foreign.length > 0 ? [`${NAME}: left out ${listed(foreign)}, which SiglipImageProcessor ignores and the client would obey.`] : []),
-    ...(overridden ? [`${NAME}: resample ${given('resample') === null ? '' : `was ${RESAMPLE_NAMES[Number(given('resample'))]}, and `}is bilinear now, as big_vision resizes (--reference bigvision).`] : []),
+    ...(foreign.length > 0
+      ? [`${NAME}: left out ${listed(foreign)}, which SiglipImageProcessor ignores and the client would obey.`]
+      : []),
+    ...(overridden
+      ? [
+          `${NAME}: resample ${given('resample') === null ? '' : `was ${RESAMPLE_NAMES[Number(given('resample'))]}, and `}is bilinear now, as big_vision resizes (--reference bigvision).`,
+        ]
+      : []),
   ];
   return { value: jsonFile(NAME, fields), notes };
 }
@@ -82,7 +131,14 @@ export function preprocessorConfigFile(sidecars: Sidecars, { imageSize, imageTok
 /** Whether the file's value is the model's in other words. */
 function says(key: string, own: JsonFields[string], value: JsonFields[string]): boolean {
   if (key === 'image_processor_type') return typeof own === 'string' && /^SiglipImageProcessor(Fast|Pil)?$/.test(own);
-  if (key === 'size') return isFields(own) && isFields(value) && Object.keys(own).length === 2 && own['height'] === value['height'] && own['width'] === value['width'];
+  if (key === 'size')
+    return (
+      isFields(own) &&
+      isFields(value) &&
+      Object.keys(own).length === 2 &&
+      own['height'] === value['height'] &&
+      own['width'] === value['width']
+    );
   return own === value;
 }
 
@@ -90,8 +146,13 @@ function says(key: string, own: JsonFields[string], value: JsonFields[string]): 
 function ownFields(sidecars: Sidecars): { fields?: JsonFields; nested?: boolean; from?: string } {
   const processor = sidecars.get('processor_config.json');
   const inside = processor && (parseSidecar(processor)['image_processor'] ?? null);
-  if (processor && isFields(inside ?? undefined)) return { fields: inside as JsonFields, nested: true, from: processor.file };
-  if (processor && inside !== null) throw new BadInputError('bad_sidecar', 'image_processor: expected an object', { file: processor.file, hint: 'take the file of the original model again' });
+  if (processor && isFields(inside ?? undefined))
+    return { fields: inside as JsonFields, nested: true, from: processor.file };
+  if (processor && inside !== null)
+    throw new BadInputError('bad_sidecar', 'image_processor: expected an object', {
+      file: processor.file,
+      hint: 'take the file of the original model again',
+    });
   const flat = sidecars.get(NAME);
   return flat ? { fields: parseSidecar(flat), from: flat.file } : {};
 }

@@ -18,7 +18,10 @@ export interface ReadmeInput {
   readonly hasTokenizer: boolean;
   /** The command line that checks the bundle, as a reader would type it. */
   readonly verifyCommand: string;
-  /** Sentences for whoever runs the bundle. What tells only where its files came from is in the manifest: like bundles have like files. */
+  /**
+   * Sentences for whoever runs the bundle. What tells only where its files came from is in the manifest: like bundles
+   * have like files.
+   */
   readonly notes: readonly string[];
 }
 
@@ -29,7 +32,14 @@ export function origin({ tool, source, precision }: ReadmeInput): string {
   return `Made by ${tool.name} ${tool.version} from ${FORMATS[source.format]} (${source.files.map(code).join(', ')}; weights in ${source.dtypes.join(', ')}), in precision ${precision}. manifest.json holds the SHA-256 of every source file and of every file here.`;
 }
 
-export function facts({ imageTokens, imageTokenId, vocabSize, layers, hiddenSize, maxPositions }: ProgramMetadata): string {
+export function facts({
+  imageTokens,
+  imageTokenId,
+  vocabSize,
+  layers,
+  hiddenSize,
+  maxPositions,
+}: ProgramMetadata): string {
   return [
     '| | |',
     '|---|---|',

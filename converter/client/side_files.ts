@@ -22,7 +22,10 @@ interface Client {
   readme(input: ReadmeInput): string;
 }
 
-/** ONNX bundles are for transformers.js; the others for runtimes of our own, which read sizes and ids from what the backend writes. */
+/**
+ * ONNX bundles are for transformers.js; the others for runtimes of our own, which read sizes and ids from what the
+ * backend writes.
+ */
 const CLIENTS: Readonly<Record<BackendName, (input: SideInput) => Client>> = {
   onnx(input) {
     const onnxFiles = onnxFilesOf(input.emitted);
@@ -36,7 +39,10 @@ const CLIENTS: Readonly<Record<BackendName, (input: SideInput) => Client>> = {
  * Tokenizer, processor and README of a bundle, with a note for each thing in them that is not the checkpoint's own.
  * @throws BadInputError for a damaged sidecar or the tokenizer of another model
  */
-export function sideFiles(backend: BackendName, input: SideInput): { readonly files: readonly ClientFile[]; readonly notes: readonly string[] } {
+export function sideFiles(
+  backend: BackendName,
+  input: SideInput,
+): { readonly files: readonly ClientFile[]; readonly notes: readonly string[] } {
   const { files: client, readme } = CLIENTS[backend](input);
   const { files, notes, usage } = client;
   const text = readme({ ...input, hasTokenizer: files.some(({ name }) => name === 'tokenizer.json'), notes: usage });
@@ -45,5 +51,10 @@ export function sideFiles(backend: BackendName, input: SideInput): { readonly fi
 
 /** Our runtimes give answers and no vectors. @throws UsageError before anything is written */
 export function checkClient(backend: string, { retrievalWidth }: ProgramMetadata): void {
-  if (backend !== 'onnx' && retrievalWidth !== undefined) throw new UsageError('no_retrieval', `this is a ColPali, which gives vectors for retrieval: the runtime of ${backend} bundles gives answers`, { hint: 'convert --to onnx' });
+  if (backend !== 'onnx' && retrievalWidth !== undefined)
+    throw new UsageError(
+      'no_retrieval',
+      `this is a ColPali, which gives vectors for retrieval: the runtime of ${backend} bundles gives answers`,
+      { hint: 'convert --to onnx' },
+    );
 }

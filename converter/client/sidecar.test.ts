@@ -6,12 +6,18 @@ import { parseSidecar, readSidecar, readSidecars } from './sidecar.ts';
 import { sidecarOf } from './testing/shapes.ts';
 
 test('numbers that no double holds are read as JavaScript reads them', () => {
-  expect(parseSidecar(sidecarOf('{"model_max_length": 1000000000000000019884624838656, "a": [0.5, -1e-6]}'))).toEqual({ model_max_length: 1e30, a: [0.5, -1e-6] });
+  expect(parseSidecar(sidecarOf('{"model_max_length": 1000000000000000019884624838656, "a": [0.5, -1e-6]}'))).toEqual({
+    model_max_length: 1e30,
+    a: [0.5, -1e-6],
+  });
 });
 
 test('any text may be a key', () => {
   const vocab = parseSidecar(sidecarOf('{"__proto__": 1, "constructor": 2}'));
-  expect(Object.entries(vocab)).toEqual([['__proto__', 1], ['constructor', 2]]);
+  expect(Object.entries(vocab)).toEqual([
+    ['__proto__', 1],
+    ['constructor', 2],
+  ]);
 });
 
 test.each([
@@ -22,19 +28,32 @@ test.each([
   ['{} x', 'expected the end of the text', 3],
   ['{"a": NaN}', 'found "N"', 6],
 ])('%s is refused with its place', (text, message, offset) => {
-  expect(() => parseSidecar(sidecarOf(text))).toThrow(expect.objectContaining({ code: 'bad_sidecar', message: expect.stringContaining(message) as string, place: expect.objectContaining({ file: 'dir/file.json', offset }) as object }));
+  expect(() => parseSidecar(sidecarOf(text))).toThrow(
+    expect.objectContaining({
+      code: 'bad_sidecar',
+      message: expect.stringContaining(message) as string,
+      place: expect.objectContaining({ file: 'dir/file.json', offset }) as object,
+    }),
+  );
 });
 
 test('a Git LFS pointer is called by its name', () => {
   const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 17549604\n';
-  expect(() => parseSidecar(sidecarOf(pointer))).toThrow(expect.objectContaining({ code: 'git_lfs_pointer', place: expect.objectContaining({ hint: expect.stringContaining('git lfs pull') as string }) as object }));
+  expect(() => parseSidecar(sidecarOf(pointer))).toThrow(
+    expect.objectContaining({
+      code: 'git_lfs_pointer',
+      place: expect.objectContaining({ hint: expect.stringContaining('git lfs pull') as string }) as object,
+    }),
+  );
 });
 
 test('files are read whole, and refused when they are none, absent or too large', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'pgconv-sidecar-'));
   const file = join(dir, 'generation_config.json');
   await writeFile(file, '{"a": 1}');
-  expect(parseSidecar((await readSidecars(new Map([['generation_config.json', file]]))).get('generation_config.json')!)).toEqual({ a: 1 });
+  expect(
+    parseSidecar((await readSidecars(new Map([['generation_config.json', file]]))).get('generation_config.json')!),
+  ).toEqual({ a: 1 });
   await expect(readSidecar(file, 7)).rejects.toMatchObject({ code: 'sidecar_too_large', place: { file } });
   await expect(readSidecar(dir)).rejects.toMatchObject({ code: 'not_a_file', place: { file: dir } });
   await expect(readSidecar(join(dir, 'absent'))).rejects.toMatchObject({ code: 'cannot_read' });

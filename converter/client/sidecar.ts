@@ -1,6 +1,12 @@
 import { readFile, stat } from 'node:fs/promises';
 import type { SidecarName } from '../checkpoints/checkpoint.ts';
-import { JsonReader, type JsonNumber, type JsonObject, type JsonValue, type PlainJson } from '../checkpoints/strict_json.ts';
+import {
+  JsonReader,
+  type JsonNumber,
+  type JsonObject,
+  type JsonValue,
+  type PlainJson,
+} from '../checkpoints/strict_json.ts';
 import { BadInputError } from '../errors.ts';
 
 /** A file beside the weights, or one that the user names in its place. */
@@ -18,7 +24,10 @@ const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
 
 /** Reads the sidecars of a checkpoint. @throws BadInputError when one is too large to be one, or cannot be read. */
 export async function readSidecars(paths: ReadonlyMap<SidecarName, string>): Promise<Sidecars> {
-  const entries = [...paths].map(async ([name, file]) => [name, await readSidecar(file, name.startsWith('tokenizer.') ? MAX_TOKENIZER_BYTES : MAX_CONFIG_BYTES)] as const);
+  const entries = [...paths].map(
+    async ([name, file]) =>
+      [name, await readSidecar(file, name.startsWith('tokenizer.') ? MAX_TOKENIZER_BYTES : MAX_CONFIG_BYTES)] as const,
+  );
   return new Map(await Promise.all(entries));
 }
 
@@ -26,19 +35,36 @@ export async function readSidecars(paths: ReadonlyMap<SidecarName, string>): Pro
 export async function readSidecar(file: string, maxBytes = MAX_TOKENIZER_BYTES): Promise<Sidecar> {
   try {
     const { size, isFile } = await stat(file).then((stats) => ({ size: stats.size, isFile: stats.isFile() }));
-    if (!isFile) throw new BadInputError('not_a_file', 'expected a regular file', { file, hint: 'put the downloaded file itself there' });
-    if (size > maxBytes) throw new BadInputError('sidecar_too_large', `a file of ${size} bytes where at most ${maxBytes} are expected`, { file, hint: 'put the model’s own file there' });
+    if (!isFile)
+      throw new BadInputError('not_a_file', 'expected a regular file', {
+        file,
+        hint: 'put the downloaded file itself there',
+      });
+    if (size > maxBytes)
+      throw new BadInputError('sidecar_too_large', `a file of ${size} bytes where at most ${maxBytes} are expected`, {
+        file,
+        hint: 'put the model’s own file there',
+      });
     return { file, bytes: await readFile(file) };
   } catch (cause) {
     if (cause instanceof BadInputError) throw cause;
-    throw new BadInputError('cannot_read', `cannot read the file: ${(cause as Error).message}`, { file, hint: 'check the path and its permissions' }, { cause });
+    throw new BadInputError(
+      'cannot_read',
+      `cannot read the file: ${(cause as Error).message}`,
+      { file, hint: 'check the path and its permissions' },
+      { cause },
+    );
   }
 }
 
 /** The JSON object in a sidecar. @throws BadInputError with the byte offset of what is wrong. */
 export function parseSidecar({ file, bytes }: Sidecar): JsonFields {
   refuseLfsPointer(bytes, file);
-  const reader = new JsonReader(bytes, { file, code: 'bad_sidecar', hint: 'take the file of the original model again' });
+  const reader = new JsonReader(bytes, {
+    file,
+    code: 'bad_sidecar',
+    hint: 'take the file of the original model again',
+  });
   const value = reader.value();
   reader.end();
   if (!(value instanceof Map)) reader.fail('expected a JSON object', 0);
@@ -49,7 +75,10 @@ export function parseSidecar({ file, bytes }: Sidecar): JsonFields {
 export function refuseLfsPointer(bytes: Uint8Array, file: string): void {
   const start = new TextDecoder().decode(bytes.subarray(0, 40));
   if (start.startsWith('version https://git-lfs.github.com/'))
-    throw new BadInputError('git_lfs_pointer', 'a Git LFS pointer, not the file itself', { file, hint: 'run `git lfs pull` in the checkpoint’s folder' });
+    throw new BadInputError('git_lfs_pointer', 'a Git LFS pointer, not the file itself', {
+      file,
+      hint: 'run `git lfs pull` in the checkpoint’s folder',
+    });
 }
 
 /**
@@ -57,7 +86,8 @@ export function refuseLfsPointer(bytes: Uint8Array, file: string): void {
  * key of a vocabulary.
  */
 function plainOf(value: JsonValue): PlainJson {
-  if (value instanceof Map) return Object.fromEntries([...(value as JsonObject)].map(([key, member]) => [key, plainOf(member)]));
+  if (value instanceof Map)
+    return Object.fromEntries([...(value as JsonObject)].map(([key, member]) => [key, plainOf(member)]));
   if (Array.isArray(value)) return (value as readonly JsonValue[]).map(plainOf);
   return value !== null && typeof value === 'object' ? Number((value as JsonNumber).text) : value;
 }

@@ -17,9 +17,9 @@ const ALREADY_SPECIAL: readonly JsonFields[string][] = ['<image>', '<start_of_tu
 const NO_LIMIT = 1e18;
 
 /**
- * tokenizer_config.json in canonical form: what the client reads, from the checkpoint's own or, where that says nothing, as
- * PaliGemmaProcessor needs it. Left out: the mask, separator and class tokens, which PaliGemma has no use for, and fields
- * for Python alone (`add_bos_token`: its processor writes `<bos>` itself).
+ * tokenizer_config.json in canonical form: what the client reads, from the checkpoint's own or, where that says
+ * nothing, as PaliGemmaProcessor needs it. Left out: the mask, separator and class tokens, which PaliGemma has no use
+ * for, and fields for Python alone (`add_bos_token`: its processor writes `<bos>` itself).
  */
 export function tokenizerConfigFile(sidecars: Sidecars): WithNotes<ClientFile> & { readonly tokens: SpecialTokens } {
   const original = sidecars.get(NAME);
@@ -27,7 +27,11 @@ export function tokenizerConfigFile(sidecars: Sidecars): WithNotes<ClientFile> &
   const role = (key: keyof typeof ROLES) => textOf(source[key]) ?? ROLES[key];
   const tokens = { bos: role('bos_token'), eos: role('eos_token'), pad: role('pad_token'), unk: role('unk_token') };
   const limit = source['model_max_length'];
-  const more = Array.isArray(source['additional_special_tokens']) ? source['additional_special_tokens'].flatMap((token) => textOf(token) ?? []).filter((token) => !ALREADY_SPECIAL.includes(token)) : [];
+  const more = Array.isArray(source['additional_special_tokens'])
+    ? source['additional_special_tokens']
+        .flatMap((token) => textOf(token) ?? [])
+        .filter((token) => !ALREADY_SPECIAL.includes(token))
+    : [];
   const fields: JsonFields = {
     ...(more.length > 0 && { additional_special_tokens: more }),
     bos_token: tokens.bos,
@@ -47,7 +51,11 @@ export function tokenizerConfigFile(sidecars: Sidecars): WithNotes<ClientFile> &
   const notes = original
     ? [
         ...(absent.length > 0 ? [`${NAME}: added ${listed(absent)}, which PaliGemma’s processor needs.`] : []),
-        ...(source['clean_up_tokenization_spaces'] === true ? [`${NAME}: set clean_up_tokenization_spaces to false: the client would tidy spaces that Hugging Face keeps.`] : []),
+        ...(source['clean_up_tokenization_spaces'] === true
+          ? [
+              `${NAME}: set clean_up_tokenization_spaces to false: the client would tidy spaces that Hugging Face keeps.`,
+            ]
+          : []),
       ]
     : [`${NAME}: made for Gemma's tokenizer, as the checkpoint has none.`];
   return { value: jsonFile(NAME, fields), notes, tokens };

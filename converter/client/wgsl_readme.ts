@@ -11,12 +11,33 @@ export function wgslReadme(input: ReadmeInput): string {
     facts(metadata),
     '## Node',
     `\`npm install pgconv webgpu\`, then, with this folder at \`models/${name}\`:`,
-    fence('js', ["import { load } from 'pgconv/runtime';", '', `const model = await load(${quoted(`./models/${name}`)});`, ...ask("'./photo.jpg'", 'process.stdout.write(piece)'), '', 'await model.dispose();'].join('\n')),
+    fence(
+      'js',
+      [
+        "import { load } from 'pgconv/runtime';",
+        '',
+        `const model = await load(${quoted(`./models/${name}`)});`,
+        ...ask("'./photo.jpg'", 'process.stdout.write(piece)'),
+        '',
+        'await model.dispose();',
+      ].join('\n'),
+    ),
     '## Browser',
     `Serve this folder at \`/models/${name}/\` by a server that answers range requests, as nearly all do. In a module of your application, which a bundler resolves:`,
-    fence('js', ["import { load } from 'pgconv/runtime';", '', `const model = await load(${quoted(`/models/${name}/`)}, { onProgress: ({ loaded, total }) => console.log(loaded / total) });`, "const photo = await (await fetch('/photo.jpg')).blob();", ...ask('photo', 'document.body.append(piece)')].join('\n')),
+    fence(
+      'js',
+      [
+        "import { load } from 'pgconv/runtime';",
+        '',
+        `const model = await load(${quoted(`/models/${name}/`)}, { onProgress: ({ loaded, total }) => console.log(loaded / total) });`,
+        "const photo = await (await fetch('/photo.jpg')).blob();",
+        ...ask('photo', 'document.body.append(piece)'),
+      ].join('\n'),
+    ),
     'Weights are fetched once and kept in the browser (OPFS, where it has one). A browser without WebGPU, a limit that is too small and a file that was damaged on the way are errors with a `code`; what the runtime chose of the device, and why, is in `model.info`.',
-    hasTokenizer ? undefined : '**This bundle has no tokenizer**, so it answers only prompts that are given as ids. Convert again with `--tokenizer`, giving the tokenizer.model or the tokenizer.json of the model.',
+    hasTokenizer
+      ? undefined
+      : '**This bundle has no tokenizer**, so it answers only prompts that are given as ids. Convert again with `--tokenizer`, giving the tokenizer.model or the tokenizer.json of the model.',
     '## Prompts',
     prompts(metadata),
     ...closing(input),

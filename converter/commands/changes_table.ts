@@ -3,5 +3,9 @@ import { table } from './table.ts';
 
 /** What adapters did to each module, for people. */
 export function changesTable(changes: readonly ModuleChange[]): string {
-  return table(['adapter', 'module', 'change', 'rank', 'norm of the change'], changes.map((c) => [c.adapter, c.module, c.kind, c.rank ?? '', c.norm.toPrecision(4)]), [3, 4]);
+  return table(
+    ['adapter', 'module', 'change', 'rank', 'norm of the change'],
+    changes.map((c) => [c.adapter, c.module, c.kind, c.rank ?? '', c.norm.toPrecision(4)]),
+    [3, 4],
+  );
 }

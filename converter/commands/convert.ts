@@ -11,7 +11,21 @@ import { VerificationFailed } from '../verification_failed.ts';
 import { changesTable } from './changes_table.ts';
 import type { Io } from './io.ts';
 import { json } from './io.ts';
-import { ADAPTER_HELP, adapterSources, checkpointOf, jsonOption, MODEL_HELP, PRECISION_HELP, withAdapters, withModelOptions, withPrecisionOptions, wholeNumber, type AdapterFlags, type ModelFlags, type PrecisionFlags } from './options.ts';
+import {
+  ADAPTER_HELP,
+  adapterSources,
+  checkpointOf,
+  jsonOption,
+  MODEL_HELP,
+  PRECISION_HELP,
+  withAdapters,
+  withModelOptions,
+  withPrecisionOptions,
+  wholeNumber,
+  type AdapterFlags,
+  type ModelFlags,
+  type PrecisionFlags,
+} from './options.ts';
 import { table } from './table.ts';
 
 interface Flags extends ModelFlags, AdapterFlags, PrecisionFlags {
@@ -58,30 +72,97 @@ export function convertCommand(io: Io): Command {
   const command = new Command('convert')
     .description('Convert a checkpoint to a bundle, and verify it.')
     .argument('<checkpoint...>', 'folder or file with the weights')
-    .addOption(new Option('--to <backend>', 'what to write: onnx, graphs for ONNX Runtime and transformers.js; tfjs, graph models for TensorFlow.js; wgsl, shaders for pgconv/runtime on WebGPU').choices(Object.keys(backends)).makeOptionMandatory())
-    .addOption(new Option('--dtype <precision>', 'how numbers are stored and computed: see below').choices([...PRECISIONS]).makeOptionMandatory())
-    .addOption(new Option('--target <runtime>', 'portable: one graph for CPU and WebGPU; webgpu: with what ONNX Runtime has beside ONNX’s ops; ort-cpu, ort-cuda: fused attention for servers (onnx only; default: portable)').choices([...TARGETS]))
-    .addOption(new Option('--quant-ops <kind>', 'codes by the runtime’s kernels (MatMulNBits), or by ONNX’s DequantizeLinear for runtimes without them (onnx only; default: nbits)').choices(['nbits', 'qdq']))
-    .addOption(new Option('--accuracy-level <n>', '4 lets kernels of codes round activations to int8: faster on CPUs and where GPUs multiply bytes, and less exact (onnx and wgsl; default: 0)').choices(['0', '4']))
-    .addOption(new Option('--profile <name>', 'std: nothing but tfjs’s own ops, weights expanded to f32 when loaded; packed: codes that stay packed on the device, by an op of pgconv/tfjs (tfjs only; default: packed for int4, else std)').choices([...PROFILES]).conflicts('target'))
-    .addOption(new Option('--layers-per-graph <n>', 'layers of the decoder in one graph model (tfjs only; default: as many as have 512 MiB of weights)').argParser(wholeNumber(1)))
+    .addOption(
+      new Option(
+        '--to <backend>',
+        'what to write: onnx, graphs for ONNX Runtime and transformers.js; tfjs, graph models for TensorFlow.js; wgsl, shaders for pgconv/runtime on WebGPU',
+      )
+        .choices(Object.keys(backends))
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option('--dtype <precision>', 'how numbers are stored and computed: see below')
+        .choices([...PRECISIONS])
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option(
+        '--target <runtime>',
+        'portable: one graph for CPU and WebGPU; webgpu: with what ONNX Runtime has beside ONNX’s ops; ort-cpu, ort-cuda: fused attention for servers (onnx only; default: portable)',
+      ).choices([...TARGETS]),
+    )
+    .addOption(
+      new Option(
+        '--quant-ops <kind>',
+        'codes by the runtime’s kernels (MatMulNBits), or by ONNX’s DequantizeLinear for runtimes without them (onnx only; default: nbits)',
+      ).choices(['nbits', 'qdq']),
+    )
+    .addOption(
+      new Option(
+        '--accuracy-level <n>',
+        '4 lets kernels of codes round activations to int8: faster on CPUs and where GPUs multiply bytes, and less exact (onnx and wgsl; default: 0)',
+      ).choices(['0', '4']),
+    )
+    .addOption(
+      new Option(
+        '--profile <name>',
+        'std: nothing but tfjs’s own ops, weights expanded to f32 when loaded; packed: codes that stay packed on the device, by an op of pgconv/tfjs (tfjs only; default: packed for int4, else std)',
+      )
+        .choices([...PROFILES])
+        .conflicts('target'),
+    )
+    .addOption(
+      new Option(
+        '--layers-per-graph <n>',
+        'layers of the decoder in one graph model (tfjs only; default: as many as have 512 MiB of weights)',
+      ).argParser(wholeNumber(1)),
+    )
     .option('--out <dir>', 'folder to write (default: ./<checkpoint>-<backend>-<dtype>)')
     .option('--force', 'replace an existing bundle')
     .option('--no-verify', 'do not compare the bundle with the checkpoint')
     .option('--tokenizer <file>', 'a tokenizer.json or a SentencePiece tokenizer.model, for checkpoints that have none')
-    .option('--samples <file>', 'ask the bundle these pictures and prompts: {"cases": [{"image", "prompt", "text"}]} (default: eval.json beside the checkpoint)')
+    .option(
+      '--samples <file>',
+      'ask the bundle these pictures and prompts: {"cases": [{"image", "prompt", "text"}]} (default: eval.json beside the checkpoint)',
+    )
     .option('--strict', 'fail when the checkpoint itself holds NaN or Infinity')
     .option('--allow-overflow', 'write weights that do not fit f16 as Infinity, and report them, instead of failing')
     .addOption(jsonOption());
   return withAdapters(withModelOptions(withPrecisionOptions(command)))
     .addHelpText('after', `${PRECISION_HELP}\n${MODEL_HELP}\n${ADAPTER_HELP}\n${HELP}`)
     .action(async (paths: readonly string[], flags: Flags) => {
-      const [{ convert }, { reportText }] = await Promise.all([import('../convert.ts'), import('../../verify/report.ts')]);
+      const [{ convert }, { reportText }] = await Promise.all([
+        import('../convert.ts'),
+        import('../../verify/report.ts'),
+      ]);
       const reporter = io.reporter();
-      const { to: backend, dtype: precision, json: asJson, adapter, adapterScale, quantOps: quantizedOps, accuracyLevel, profile, ...rest } = flags;
+      const {
+        to: backend,
+        dtype: precision,
+        json: asJson,
+        adapter,
+        adapterScale,
+        quantOps: quantizedOps,
+        accuracyLevel,
+        profile,
+        ...rest
+      } = flags;
       const adapters = adapterSources({ adapter, adapterScale });
       try {
-        const result = await convert({ checkpoint: checkpointOf(paths), adapters, ...(quantizedOps && { quantizedOps }), ...(accuracyLevel && { accuracyLevel: accuracyLevel === '4' ? 4 : 0 }), ...(profile && { target: profile }), backend, precision, signal: io.signal, ...rest }, reporter);
+        const result = await convert(
+          {
+            checkpoint: checkpointOf(paths),
+            adapters,
+            ...(quantizedOps && { quantizedOps }),
+            ...(accuracyLevel && { accuracyLevel: accuracyLevel === '4' ? 4 : 0 }),
+            ...(profile && { target: profile }),
+            backend,
+            precision,
+            signal: io.signal,
+            ...rest,
+          },
+          reporter,
+        );
         reporter.close();
         if (result.verification) io.err(reportText(result.verification));
         io.out(asJson ? json(result) : summary(result));
@@ -96,8 +177,16 @@ export function convertCommand(io: Io): Command {
 function summary({ out, manifest, bytes, samples, verification, changes }: ConvertResult): string {
   const lines: string[] = [];
   if (changes.length > 0) lines.push(changesTable(changes));
-  if (samples.length > 0) lines.push(table(['picture', 'prompt', 'the original said', 'the bundle says', ''], samples.map((s) => [s.name, s.prompt, s.reference, s.answer, s.same ? 'same' : 'DIFFERENT'])));
+  if (samples.length > 0)
+    lines.push(
+      table(
+        ['picture', 'prompt', 'the original said', 'the bundle says', ''],
+        samples.map((s) => [s.name, s.prompt, s.reference, s.answer, s.same ? 'same' : 'DIFFERENT']),
+      ),
+    );
   const verified = verification ? `verified: ${verification.checks.length} checks passed` : 'NOT verified';
-  lines.push(`${relative(process.cwd(), out) || out}: ${manifest.program.variant}, ${manifest.backend} ${manifest.precision}, ${manifest.files.length} files, ${bytesText(bytes)}; ${verified}`);
+  lines.push(
+    `${relative(process.cwd(), out) || out}: ${manifest.program.variant}, ${manifest.backend} ${manifest.precision}, ${manifest.files.length} files, ${bytesText(bytes)}; ${verified}`,
+  );
   return lines.join('\n');
 }

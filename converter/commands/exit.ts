@@ -14,19 +14,37 @@ export interface Failure {
 /** Undefined for commander's own ends that are none, such as --help. */
 export function failureOf(error: unknown): Failure | undefined {
   if (error instanceof CommanderError)
-    return error.exitCode === 0 ? undefined : { exitCode: EXIT.usage, text: '', report: { code: error.code.replace('commander.', ''), message: error.message.replace(/^error: /, ''), hint: 'see pgconv --help' } };
+    return error.exitCode === 0
+      ? undefined
+      : {
+          exitCode: EXIT.usage,
+          text: '',
+          report: {
+            code: error.code.replace('commander.', ''),
+            message: error.message.replace(/^error: /, ''),
+            hint: 'see pgconv --help',
+          },
+        };
   const known = knownError(error);
   if (known) return { exitCode: known.exitCode, text: known.describe(), report: known.toJSON() };
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const message = error instanceof Error ? error.message : String(error);
-  return { exitCode: EXIT.internal, text: `internal error: this is a bug of pgconv, please report it\n${stack}`, report: { code: 'internal', message, hint: 'this is a bug of pgconv: please report it' } };
+  return {
+    exitCode: EXIT.internal,
+    text: `internal error: this is a bug of pgconv, please report it\n${stack}`,
+    report: { code: 'internal', message, hint: 'this is a bug of pgconv: please report it' },
+  };
 }
 
 /** Failures below the command line, with the exit code that their kind has. */
 function knownError(error: unknown): PgconvError | undefined {
   if (error instanceof PgconvError) return error;
-  if (error instanceof VerifyError) return new BadInputError(error.code, error.message, error.hint === undefined ? {} : { hint: error.hint }, { cause: error });
-  if (error instanceof QuantizeError) return new BadInputError(`quantize_${error.code}`, error.message, error.place, { cause: error });
+  if (error instanceof VerifyError)
+    return new BadInputError(error.code, error.message, error.hint === undefined ? {} : { hint: error.hint }, {
+      cause: error,
+    });
+  if (error instanceof QuantizeError)
+    return new BadInputError(`quantize_${error.code}`, error.message, error.place, { cause: error });
   if (!(error instanceof BackendError)) return undefined;
   const Kind = error.code === 'runtime-missing' || error.code === 'unsupported' ? UsageError : BadInputError;
   return new Kind(error.code.replaceAll('-', '_'), error.message, error.place, { cause: error });

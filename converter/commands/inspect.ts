@@ -25,8 +25,17 @@ export function inspectCommand(io: Io): Command {
     .description('Show what a checkpoint, a bundle or an .onnx file holds.')
     .argument('<path>', 'checkpoint, bundle or .onnx file')
     .option('--ir <graph>', 'print a graph of the checkpoint as IR text: vision_encoder, embed_tokens or decoder')
-    .addOption(new Option('--dtype <precision>', 'with --ir: the graph as it is after the passes for this precision (default: before any pass)').choices([...PRECISIONS]))
-    .addOption(new Option('--to <backend>', 'with --dtype: the backend whose passes these are (default: onnx)').choices(Object.keys(backends)))
+    .addOption(
+      new Option(
+        '--dtype <precision>',
+        'with --ir: the graph as it is after the passes for this precision (default: before any pass)',
+      ).choices([...PRECISIONS]),
+    )
+    .addOption(
+      new Option('--to <backend>', 'with --dtype: the backend whose passes these are (default: onnx)').choices(
+        Object.keys(backends),
+      ),
+    )
     .option('--tensors', 'list every tensor')
     .addOption(jsonOption());
   return withAdapters(withModelOptions(command))

@@ -31,11 +31,21 @@ export interface InspectFlags extends ModelFlags, AdapterFlags {
 /** Shows what lies at a path: a checkpoint, a bundle or an .onnx file. */
 export async function inspect(io: Io, path: string, flags: InspectFlags): Promise<void> {
   const kind = await kindOf(path);
-  if (flags.ir !== undefined && kind !== 'checkpoint') throw new UsageError('no_ir', 'the IR is made from a checkpoint', { file: path, hint: 'give the checkpoint, with --dtype to see what the passes make of it' });
+  if (flags.ir !== undefined && kind !== 'checkpoint')
+    throw new UsageError('no_ir', 'the IR is made from a checkpoint', {
+      file: path,
+      hint: 'give the checkpoint, with --dtype to see what the passes make of it',
+    });
   if (kind === 'onnx') return showOnnx(io, await summaryOf(path), flags);
   if (kind === 'bundle') return showBundle(io, path, flags);
   const { reference, finalSoftcap, slidingWindow } = flags;
-  const opened = await openModel({ checkpoint: path, adapters: adapterSources(flags), reference, finalSoftcap, slidingWindow });
+  const opened = await openModel({
+    checkpoint: path,
+    adapters: adapterSources(flags),
+    reference,
+    finalSoftcap,
+    slidingWindow,
+  });
   try {
     if (flags.ir !== undefined) return io.out(await irText(opened.model, flags.ir, flags));
     return showCheckpoint(io, opened, flags);
@@ -54,31 +64,99 @@ async function summaryOf(path: string): Promise<OnnxSummary> {
   return readOnnx(path);
 }
 
-async function irText({ program, roleOf }: Model, name: string, { dtype: precision, to = 'onnx', json: asJson = false }: InspectFlags): Promise<string> {
+async function irText(
+  { program, roleOf }: Model,
+  name: string,
+  { dtype: precision, to = 'onnx', json: asJson = false }: InspectFlags,
+): Promise<string> {
   if (!program.graphs.some((graph) => graph.name === name))
-    throw new UsageError('unknown_graph', `there is no graph "${name}"`, { hint: `choose one of ${program.graphs.map((graph) => graph.name).join(', ')}` });
-  const text = printGraph(graphNamed(precision ? runPassesOnProgram(program, await passesOf(precision, to, { program, roleOf })) : program, name));
+    throw new UsageError('unknown_graph', `there is no graph "${name}"`, {
+      hint: `choose one of ${program.graphs.map((graph) => graph.name).join(', ')}`,
+    });
+  const text = printGraph(
+    graphNamed(
+      precision ? runPassesOnProgram(program, await passesOf(precision, to, { program, roleOf })) : program,
+      name,
+    ),
+  );
   return asJson ? json({ graph: name, ir: text }) : text.trimEnd();
 }
 
-async function passesOf(precision: Precision, to: BackendName, { program, roleOf }: Pick<Model, 'program' | 'roleOf'>): Promise<readonly Pass[]> {
+async function passesOf(
+  precision: Precision,
+  to: BackendName,
+  { program, roleOf }: Pick<Model, 'program' | 'roleOf'>,
+): Promise<readonly Pass[]> {
   const backend = await backends[to]();
   const narrowing = narrowingFor(precision, backend, backend.targets[0]);
-  return passesFor(precision, { storageOf: await chooseStorage({ precision, program, roleOf }), backend, ...(narrowing && { narrowing }) });
+  return passesFor(precision, {
+    storageOf: await chooseStorage({ precision, program, roleOf }),
+    backend,
+    ...(narrowing && { narrowing }),
+  });
 }
 
 function showCheckpoint(io: Io, { checkpoint, adapters, model, warnings }: OpenModel, flags: InspectFlags): void {
   const { format, path, files, tensors } = checkpoint;
-  const list = [...tensors].map(([name, data]) => ({ name, dtype: data.dtype, shape: data.shape, parameters: elementCount(data.shape), bytes: data.byteLength, file: data.from?.file, offset: data.from?.byteOffset }));
-  const byDtype = [...new Set(list.map((t) => t.dtype))].map((dtype) => sumUp(dtype, list.filter((t) => t.dtype === dtype)));
+  const list = [...tensors].map(([name, data]) => ({
+    name,
+    dtype: data.dtype,
+    shape: data.shape,
+    parameters: elementCount(data.shape),
+    bytes: data.byteLength,
+    file: data.from?.file,
+    offset: data.from?.byteOffset,
+  }));
+  const byDtype = [...new Set(list.map((t) => t.dtype))].map((dtype) =>
+    sumUp(
+      dtype,
+      list.filter((t) => t.dtype === dtype),
+    ),
+  );
   const { metadata } = model.program;
   if (flags.json)
-    return io.out(json({ kind: 'checkpoint', format, path, family: model.family, variant: metadata.variant, metadata, inferences: model.inferences, dtypes: byDtype, files, adapters: adapters.map(({ path: dir, scale, files: of }) => ({ dir, scale, files: of })), changes: model.changes, tensors: list, warnings }));
-  io.out(`${path}: ${model.family}, ${metadata.variant}, ${format}, ${files.length} file${files.length === 1 ? '' : 's'}`);
-  io.out(table(['dtype', 'tensors', 'parameters', 'bytes'], byDtype.map((d) => [d.dtype, d.tensors, d.parameters.toLocaleString('en'), bytesText(d.bytes)]), [1, 2, 3]));
-  io.out(table(['size', 'value', 'known from'], model.inferences.map(({ field, value, from }) => [field, String(value), from])));
+    return io.out(
+      json({
+        kind: 'checkpoint',
+        format,
+        path,
+        family: model.family,
+        variant: metadata.variant,
+        metadata,
+        inferences: model.inferences,
+        dtypes: byDtype,
+        files,
+        adapters: adapters.map(({ path: dir, scale, files: of }) => ({ dir, scale, files: of })),
+        changes: model.changes,
+        tensors: list,
+        warnings,
+      }),
+    );
+  io.out(
+    `${path}: ${model.family}, ${metadata.variant}, ${format}, ${files.length} file${files.length === 1 ? '' : 's'}`,
+  );
+  io.out(
+    table(
+      ['dtype', 'tensors', 'parameters', 'bytes'],
+      byDtype.map((d) => [d.dtype, d.tensors, d.parameters.toLocaleString('en'), bytesText(d.bytes)]),
+      [1, 2, 3],
+    ),
+  );
+  io.out(
+    table(
+      ['size', 'value', 'known from'],
+      model.inferences.map(({ field, value, from }) => [field, String(value), from]),
+    ),
+  );
   if (model.changes.length > 0) io.out(changesTable(model.changes));
-  if (flags.tensors) io.out(table(['tensor', 'dtype', 'shape', 'bytes'], list.map((t) => [t.name, t.dtype, `[${t.shape.join(', ')}]`, t.bytes]), [3]));
+  if (flags.tensors)
+    io.out(
+      table(
+        ['tensor', 'dtype', 'shape', 'bytes'],
+        list.map((t) => [t.name, t.dtype, `[${t.shape.join(', ')}]`, t.bytes]),
+        [3],
+      ),
+    );
   for (const warning of warnings) io.err(`warning: ${warning}`);
 }
 
@@ -101,10 +179,22 @@ async function showBundle(io: Io, dir: string, flags: InspectFlags): Promise<voi
   const graphs = await Promise.all(paths.map(async (path) => ({ path, summary: await summaryOf(join(dir, path)) })));
   if (flags.json) return io.out(json({ kind: 'bundle', path: dir, manifest, graphs }));
   io.out(bundleLine(dir, manifest));
-  const rows = graphs.map(({ path, summary: s }) => [path, [...s.ops.values()].reduce((a, b) => a + b, 0), s.initializers.length, s.parameters.toLocaleString('en'), bytesText(s.bytes)]);
+  const rows = graphs.map(({ path, summary: s }) => [
+    path,
+    [...s.ops.values()].reduce((a, b) => a + b, 0),
+    s.initializers.length,
+    s.parameters.toLocaleString('en'),
+    bytesText(s.bytes),
+  ]);
   io.out(table(['graph', 'nodes', 'initializers', 'parameters', 'weight bytes'], rows, [1, 2, 3, 4]));
   for (const { path, summary } of graphs) io.out(`${path}: ${opsText(summary)}`);
-  io.out(table(['file', 'bytes', 'sha256'], manifest.files.map((file) => [file.path, file.bytes, file.sha256.slice(0, 16)]), [1]));
+  io.out(
+    table(
+      ['file', 'bytes', 'sha256'],
+      manifest.files.map((file) => [file.path, file.bytes, file.sha256.slice(0, 16)]),
+      [1],
+    ),
+  );
 }
 
 function bundleLine(dir: string, { backend, precision, program, tool, source, files }: Manifest): string {
@@ -119,9 +209,34 @@ function opsText({ ops }: OnnxSummary): string {
 function showOnnx(io: Io, summary: OnnxSummary, flags: InspectFlags): void {
   if (flags.json) return io.out(json({ kind: 'onnx', ...summary }));
   const opsets = [...summary.opsets].map(([domain, version]) => `${domain || 'ai.onnx'} ${version}`).join(', ');
-  io.out(`${summary.file}: graph ${summary.graph}, IR version ${summary.irVersion}, ${opsets}, ${summary.parameters.toLocaleString('en')} parameters, ${bytesText(summary.bytes)}`);
-  const port = (kind: string) => (p: OnnxSummary['inputs'][number]) => [kind, p.name, p.dtype, p.shape ? `[${p.shape.join(', ')}]` : '?'];
-  io.out(table(['', 'name', 'dtype', 'shape'], [...summary.inputs.map(port('input')), ...summary.outputs.map(port('output'))]));
+  io.out(
+    `${summary.file}: graph ${summary.graph}, IR version ${summary.irVersion}, ${opsets}, ${summary.parameters.toLocaleString('en')} parameters, ${bytesText(summary.bytes)}`,
+  );
+  const port = (kind: string) => (p: OnnxSummary['inputs'][number]) => [
+    kind,
+    p.name,
+    p.dtype,
+    p.shape ? `[${p.shape.join(', ')}]` : '?',
+  ];
+  io.out(
+    table(
+      ['', 'name', 'dtype', 'shape'],
+      [...summary.inputs.map(port('input')), ...summary.outputs.map(port('output'))],
+    ),
+  );
   io.out(opsText(summary));
-  if (flags.tensors) io.out(table(['initializer', 'dtype', 'shape', 'bytes', 'in'], summary.initializers.map((t) => [t.name, t.dtype, `[${t.shape.join(', ')}]`, t.byteLength, t.external ? `${t.external.location} at ${t.external.offset}` : 'the model file']), [3]));
+  if (flags.tensors)
+    io.out(
+      table(
+        ['initializer', 'dtype', 'shape', 'bytes', 'in'],
+        summary.initializers.map((t) => [
+          t.name,
+          t.dtype,
+          `[${t.shape.join(', ')}]`,
+          t.byteLength,
+          t.external ? `${t.external.location} at ${t.external.offset}` : 'the model file',
+        ]),
+        [3],
+      ),
+    );
 }

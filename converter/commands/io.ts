@@ -14,8 +14,8 @@ export interface Io {
 }
 
 /**
- * stdout and stderr of the process: progress bars on a terminal, lines otherwise. Control characters, which names in a hostile
- * file may have, are escaped; in JSON they stay what they are.
+ * stdout and stderr of the process: progress bars on a terminal, lines otherwise. Control characters, which names in a
+ * hostile file may have, are escaped; in JSON they stay what they are.
  */
 export function processIo(signal: AbortSignal): Io {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', endOnClosedPipe);
@@ -36,5 +36,10 @@ function endOnClosedPipe(error: NodeJS.ErrnoException): void {
 
 /** JSON for programs: numbers that JSON does not have are written as strings. */
 export function json(value: unknown): string {
-  return JSON.stringify(value, (_, x: unknown) => (typeof x === 'number' && !Number.isFinite(x) ? String(x) : x instanceof Map ? Object.fromEntries(x) : x), 2);
+  return JSON.stringify(
+    value,
+    (_, x: unknown) =>
+      typeof x === 'number' && !Number.isFinite(x) ? String(x) : x instanceof Map ? Object.fromEntries(x) : x,
+    2,
+  );
 }

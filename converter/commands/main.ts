@@ -47,10 +47,13 @@ export async function main(args: readonly string[]): Promise<number> {
 export async function runCommandLine(args: readonly string[], io: Io): Promise<number> {
   const result = { exitCode: EXIT.done as number };
   const program = new Command(TOOL.name)
-    .description('Compiles PaliGemma checkpoints to bundles that run in browsers and on servers, and proves that each bundle computes what the original computed.')
+    .description(
+      'Compiles PaliGemma checkpoints to bundles that run in browsers and on servers, and proves that each bundle computes what the original computed.',
+    )
     .version(TOOL.version)
     .addHelpText('after', HELP);
-  for (const make of [convertCommand, inspectCommand, verifyCommand, runCommand, qualityCommand, synthCommand]) program.addCommand(make(io, result));
+  for (const make of [convertCommand, inspectCommand, verifyCommand, runCommand, qualityCommand, synthCommand])
+    program.addCommand(make(io, result));
   for (const command of [program, ...program.commands])
     command
       .exitOverride()
@@ -73,13 +76,14 @@ function tell(error: unknown, args: readonly string[], io: Io): number {
   const failure = failureOf(io.signal.aborted && !(error instanceof InterruptedError) ? io.signal.reason : error);
   if (!failure) return EXIT.done;
   if (failure.text) io.err(failure.text);
-  if (args.includes('--json')) io.out(json({ error: failure.report, ...(error instanceof VerificationFailed && { verification: error.report }) }));
+  if (args.includes('--json'))
+    io.out(json({ error: failure.report, ...(error instanceof VerificationFailed && { verification: error.report }) }));
   return failure.exitCode;
 }
 
 /**
- * The first Ctrl-C asks the command to stop and gives it a moment. Then the system's own handling is back, so the second ends
- * the process at once, also while it computes.
+ * The first Ctrl-C asks the command to stop and gives it a moment. Then the system's own handling is back, so the
+ * second ends the process at once, also while it computes.
  */
 function interruption(): { signal: AbortSignal; dispose(): void } {
   const controller = new AbortController();

@@ -9,7 +9,8 @@ export interface CommandResult {
 }
 
 /** Of `--device`. */
-export const DEVICE_HELP = 'where to run: cpu or webgpu for onnx; cpu, wasm or webgpu for tfjs; webgpu for wgsl (default: the first)';
+export const DEVICE_HELP =
+  'where to run: cpu or webgpu for onnx; cpu, wasm or webgpu for tfjs; webgpu for wgsl (default: the first)';
 
 export function jsonOption(): Option {
   return new Option('--json', 'print one JSON text on stdout, and everything else on stderr');
@@ -19,7 +20,8 @@ export function jsonOption(): Option {
 export function wholeNumber(least: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least) throw new InvalidArgumentError(`give a whole number of at least ${least}.`);
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least)
+      throw new InvalidArgumentError(`give a whole number of at least ${least}.`);
     return value;
   };
 }
@@ -94,21 +96,46 @@ const collect = <T>(value: T, before: readonly T[] = []): readonly T[] => [...be
 /** Options that decide what the graphs compute. */
 export function withModelOptions(command: Command): Command {
   return command
-    .addOption(new Option('--reference <whose>', 'whose arithmetic to follow where the two originals differ on purpose').choices([...REFERENCES]).default('huggingface'))
-    .addOption(new Option('--final-softcap <when>', 'cap the logits of PaliGemma 2 (auto: off)').choices([...SWITCHES]).default('auto'))
-    .addOption(new Option('--sliding-window <when>', 'let even layers of PaliGemma 2 see 4096 tokens only (auto: as the reference)').choices([...SWITCHES]).default('auto'));
+    .addOption(
+      new Option('--reference <whose>', 'whose arithmetic to follow where the two originals differ on purpose')
+        .choices([...REFERENCES])
+        .default('huggingface'),
+    )
+    .addOption(
+      new Option('--final-softcap <when>', 'cap the logits of PaliGemma 2 (auto: off)')
+        .choices([...SWITCHES])
+        .default('auto'),
+    )
+    .addOption(
+      new Option(
+        '--sliding-window <when>',
+        'let even layers of PaliGemma 2 see 4096 tokens only (auto: as the reference)',
+      )
+        .choices([...SWITCHES])
+        .default('auto'),
+    );
 }
 
 /** Options that name adapters. */
 export function withAdapters(command: Command): Command {
   return command
     .option('--adapter <dir>', 'a PEFT adapter to merge; may be given again', collect<string>)
-    .option('--adapter-scale <x>', 'strength of the adapter at the same place (default: 1)', (text: string, before?: readonly number[]) => collect(finiteNumber(text), before));
+    .option(
+      '--adapter-scale <x>',
+      'strength of the adapter at the same place (default: 1)',
+      (text: string, before?: readonly number[]) => collect(finiteNumber(text), before),
+    );
 }
 
 /** @throws InvalidArgumentError when there are more scales than adapters. */
-export function adapterSources({ adapter = [], adapterScale = [] }: AdapterFlags): NonNullable<ModelSource['adapters']> {
-  if (adapterScale.length > adapter.length) throw new InvalidArgumentError(`--adapter-scale is given ${adapterScale.length} times for ${adapter.length} adapters.`);
+export function adapterSources({
+  adapter = [],
+  adapterScale = [],
+}: AdapterFlags): NonNullable<ModelSource['adapters']> {
+  if (adapterScale.length > adapter.length)
+    throw new InvalidArgumentError(
+      `--adapter-scale is given ${adapterScale.length} times for ${adapter.length} adapters.`,
+    );
   return adapter.map((dir, i) => ({ dir, scale: adapterScale[i] ?? 1 }));
 }
 

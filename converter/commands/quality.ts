@@ -8,7 +8,20 @@ import { offered } from '../quality/offered.ts';
 import type { GivenBundle } from '../quality/quality_run.ts';
 import { ALGORITHMS, parseDtype, variantsOf, type DtypeSpec, type VariantSettings } from '../quality/variant.ts';
 import { json, type Io } from './io.ts';
-import { ADAPTER_HELP, adapterSources, checkpointOf, DEVICE_HELP, jsonOption, MODEL_HELP, wholeNumber, withAdapters, withModelOptions, type AdapterFlags, type CommandResult, type ModelFlags } from './options.ts';
+import {
+  ADAPTER_HELP,
+  adapterSources,
+  checkpointOf,
+  DEVICE_HELP,
+  jsonOption,
+  MODEL_HELP,
+  wholeNumber,
+  withAdapters,
+  withModelOptions,
+  type AdapterFlags,
+  type CommandResult,
+  type ModelFlags,
+} from './options.ts';
 
 interface Flags extends ModelFlags, AdapterFlags, VariantSettings {
   readonly dtypes: readonly DtypeSpec[];
@@ -68,20 +81,49 @@ Examples:
 /** `pgconv quality`. */
 export function qualityCommand(io: Io, result: CommandResult): Command {
   const command = new Command('quality')
-    .description('Measure how far each dtype is from the original: divergence, answers, boxes, size, speed; as a table and an HTML report.')
+    .description(
+      'Measure how far each dtype is from the original: divergence, answers, boxes, size, speed; as a table and an HTML report.',
+    )
     .argument('<checkpoint...>', 'folder or file with the weights')
-    .addOption(new Option('--dtypes <list>', `what to measure, of ${PRECISIONS.join(', ')}, each with settings of its own behind a +`).argParser(dtypesOf).default(DEFAULT_SPECS, DEFAULT_DTYPES))
-    .addOption(new Option('--backends <list>', `in what, of ${Object.keys(backends).join(', ')}`).argParser(backendsOf).default(['onnx'], 'onnx'))
-    .addOption(new Option('--algorithm <name>', 'how codes are chosen, for dtypes that do not say it themselves (default: that of convert)').choices([...ALGORITHMS]))
+    .addOption(
+      new Option(
+        '--dtypes <list>',
+        `what to measure, of ${PRECISIONS.join(', ')}, each with settings of its own behind a +`,
+      )
+        .argParser(dtypesOf)
+        .default(DEFAULT_SPECS, DEFAULT_DTYPES),
+    )
+    .addOption(
+      new Option('--backends <list>', `in what, of ${Object.keys(backends).join(', ')}`)
+        .argParser(backendsOf)
+        .default(['onnx'], 'onnx'),
+    )
+    .addOption(
+      new Option(
+        '--algorithm <name>',
+        'how codes are chosen, for dtypes that do not say it themselves (default: that of convert)',
+      ).choices([...ALGORITHMS]),
+    )
     .option('--mixed <how>', 'which weights get more bits, likewise: none, auto or a file (default: that of convert)')
-    .option('--calibrate <set>', 'what activations are looked at, likewise: none, default (the built-in pictures) or a folder (default: that of convert)')
-    .option('--bundle <[dtype=]dir>', 'measure a bundle too that was made before, or elsewhere, by the targets of its own dtype or of this one; may be given again', (text: string, before?: readonly GivenBundle[]) => [...(before ?? []), givenBundle(text)])
+    .option(
+      '--calibrate <set>',
+      'what activations are looked at, likewise: none, default (the built-in pictures) or a folder (default: that of convert)',
+    )
+    .option(
+      '--bundle <[dtype=]dir>',
+      'measure a bundle too that was made before, or elsewhere, by the targets of its own dtype or of this one; may be given again',
+      (text: string, before?: readonly GivenBundle[]) => [...(before ?? []), givenBundle(text)],
+    )
     .option('--device <name>', DEVICE_HELP)
     .option('--samples <file>', 'pictures, prompts and answers (default: eval.json beside the checkpoint)')
     .option('--limit <n>', 'measure on so many of them, those with different prompts first', wholeNumber(1))
     .option('--tokenizer <file>', 'a tokenizer.json or a SentencePiece tokenizer.model, for checkpoints that have none')
     .addOption(new Option('--baseline <what>', 'what f32 is').choices([...REFERENCE_KINDS]).default('auto'))
-    .option('--check-cases <n>', 'compare an fp32 bundle that is the baseline with the evaluator on so many cases (default: up to 3, as many as take a quarter of an hour)', wholeNumber(0))
+    .option(
+      '--check-cases <n>',
+      'compare an fp32 bundle that is the baseline with the evaluator on so many cases (default: up to 3, as many as take a quarter of an hour)',
+      wholeNumber(0),
+    )
     .option('--out <dir>', 'folder for report.html (default: ./<checkpoint>-quality)')
     .option('--markdown <file>', 'write the report as Markdown too, with its plots in a folder beside it')
     .option('--keep', 'keep the bundles, in the folder of the report')
@@ -89,11 +131,35 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
   return withAdapters(withModelOptions(command))
     .addHelpText('after', `${MODEL_HELP}\n${ADAPTER_HELP}\n${HELP}`)
     .action(async (paths: readonly string[], flags: Flags) => {
-      const [{ measureQuality }, { reportText }, { writeHtmlReport, writeMarkdownReport }] = await Promise.all([import('../quality/measure_quality.ts'), import('../quality/report_text.ts'), import('../quality/write_report.ts')]);
-      const { dtypes, backends: targets, algorithm, mixed, calibrate, bundle, baseline, checkCases, out = defaultOut(paths[0]!), markdown, keep, json: asJson, adapter, adapterScale, ...rest } = flags;
+      const [{ measureQuality }, { reportText }, { writeHtmlReport, writeMarkdownReport }] = await Promise.all([
+        import('../quality/measure_quality.ts'),
+        import('../quality/report_text.ts'),
+        import('../quality/write_report.ts'),
+      ]);
+      const {
+        dtypes,
+        backends: targets,
+        algorithm,
+        mixed,
+        calibrate,
+        bundle,
+        baseline,
+        checkCases,
+        out = defaultOut(paths[0]!),
+        markdown,
+        keep,
+        json: asJson,
+        adapter,
+        adapterScale,
+        ...rest
+      } = flags;
       const adapters = adapterSources({ adapter, adapterScale });
       // a dtype that a backend does not have is a failure only where it was asked for by name
-      const variants = variantsOf(dtypes, targets, { ...(algorithm && { algorithm }), ...(mixed !== undefined && { mixed }), ...(calibrate !== undefined && { calibrate }) });
+      const variants = variantsOf(dtypes, targets, {
+        ...(algorithm && { algorithm }),
+        ...(mixed !== undefined && { mixed }),
+        ...(calibrate !== undefined && { calibrate }),
+      });
       const reporter = io.reporter();
       try {
         const report = await measureQuality(
@@ -142,7 +208,8 @@ function givenBundle(text: string): GivenBundle {
 function backendsOf(text: string): readonly BackendName[] {
   return text.split(',').map((part) => {
     const name = part.trim();
-    if (!isBackendName(name)) throw new InvalidArgumentError(`"${name}" is none of ${Object.keys(backends).join(', ')}.`);
+    if (!isBackendName(name))
+      throw new InvalidArgumentError(`"${name}" is none of ${Object.keys(backends).join(', ')}.`);
     return name;
   });
 }
@@ -153,5 +220,8 @@ function defaultOut(checkpoint: string): string {
 
 /** The line as a shell takes it. */
 function commandLine(args: readonly string[]): string {
-  return ['npx pgconv', ...args.map((arg) => (/^[\w./:=,@-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", String.raw`'\''`)}'`))].join(' ');
+  return [
+    'npx pgconv',
+    ...args.map((arg) => (/^[\w./:=,@-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", String.raw`'\''`)}'`)),
+  ].join(' ');
 }

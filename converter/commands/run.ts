@@ -38,27 +38,60 @@ export function runCommand(io: Io): Command {
     .requiredOption('--prompt <text>', 'what to ask')
     .option('--max-new-tokens <n>', 'longest answer', wholeNumber(1), 100)
     .option('--draw <file>', 'write the picture with the boxes drawn on it, as PNG')
-    .addOption(new Option('--resize <whose>', 'whose preprocessing (default: that of the --reference that the bundle was converted with)').choices([...PIXEL_MODES]))
+    .addOption(
+      new Option(
+        '--resize <whose>',
+        'whose preprocessing (default: that of the --reference that the bundle was converted with)',
+      ).choices([...PIXEL_MODES]),
+    )
     .option('--device <name>', DEVICE_HELP)
     .addOption(jsonOption())
     .addHelpText('after', HELP)
     .action(async (bundle: string, flags: Flags) => {
-      const [{ answer }, { bundleTokenizer, openBundle }, { decodeImage }, { drawBoxes }] = await Promise.all([import('../answer.ts'), import('../bundle_model.ts'), import('../images/decode.ts'), import('../images/draw.ts')]);
+      const [{ answer }, { bundleTokenizer, openBundle }, { decodeImage }, { drawBoxes }] = await Promise.all([
+        import('../answer.ts'),
+        import('../bundle_model.ts'),
+        import('../images/decode.ts'),
+        import('../images/draw.ts'),
+      ]);
       const picture = await decodeImage(flags.image);
       const model = await openBundle(bundle, flags.device);
       try {
         if (model.metadata.retrievalWidth !== undefined)
-          throw new UsageError('not_for_answers', 'this is a ColPali: it gives vectors for retrieval, not answers', { file: bundle, hint: 'its README.md shows how to rank pages with it' });
+          throw new UsageError('not_for_answers', 'this is a ColPali: it gives vectors for retrieval, not answers', {
+            file: bundle,
+            hint: 'its README.md shows how to rank pages with it',
+          });
         const tokenizer = await bundleTokenizer(bundle);
-        if (!tokenizer) throw new BadInputError('no_tokenizer', 'the bundle has no tokenizer', { file: bundle, hint: 'convert again with --tokenizer tokenizer.model' });
-        const { text, tokens } = await answer(model, tokenizer, { image: picture, prompt: flags.prompt, maxNewTokens: flags.maxNewTokens, mode: flags.resize ?? model.manifest.options.reference, signal: io.signal });
+        if (!tokenizer)
+          throw new BadInputError('no_tokenizer', 'the bundle has no tokenizer', {
+            file: bundle,
+            hint: 'convert again with --tokenizer tokenizer.model',
+          });
+        const { text, tokens } = await answer(model, tokenizer, {
+          image: picture,
+          prompt: flags.prompt,
+          maxNewTokens: flags.maxNewTokens,
+          mode: flags.resize ?? model.manifest.options.reference,
+          signal: io.signal,
+        });
         const { boxes, problems } = parseBoxes(text);
         const pixels = boxes.map((box) => ({ label: box.label, ...toPixelBox(box, picture.width, picture.height) }));
         for (const { message, text: part } of problems) io.err(`warning: "${part}": ${message}`);
         if (flags.draw !== undefined) await drawBoxes(picture, boxes, flags.draw);
-        if (flags.json) return io.out(json({ text, tokens, boxes: pixels, problems, ...(flags.draw !== undefined && { drawn: flags.draw }) }));
+        if (flags.json)
+          return io.out(
+            json({ text, tokens, boxes: pixels, problems, ...(flags.draw !== undefined && { drawn: flags.draw }) }),
+          );
         io.out(text);
-        if (pixels.length > 0) io.out(table(['label', 'x0', 'y0', 'x1', 'y1'], pixels.map((b) => [b.label, b.x0, b.y0, b.x1, b.y1]), [1, 2, 3, 4]));
+        if (pixels.length > 0)
+          io.out(
+            table(
+              ['label', 'x0', 'y0', 'x1', 'y1'],
+              pixels.map((b) => [b.label, b.x0, b.y0, b.x1, b.y1]),
+              [1, 2, 3, 4],
+            ),
+          );
         if (flags.draw !== undefined) io.err(`drawn: ${flags.draw}`);
       } finally {
         await model.dispose();

@@ -19,9 +19,19 @@ type Flags = Omit<SynthOptions, 'onProgress'> & { readonly json?: boolean };
 export function synthCommand(io: Io): Command {
   return new Command('synth')
     .description('Write a checkpoint of real shapes with seeded random values.')
-    .addOption(new Option('--variant <name>', 'the published model whose shapes to take').choices(Object.keys(VARIANTS)).makeOptionMandatory())
-    .addOption(new Option('--format <format>', 'a Hugging Face folder, or a big_vision .npz').choices(['hf', 'npz']).makeOptionMandatory())
-    .addOption(new Option('--dtype <dtype>', 'dtype of the weights').choices(['bf16', 'f16', 'f32']).makeOptionMandatory())
+    .addOption(
+      new Option('--variant <name>', 'the published model whose shapes to take')
+        .choices(Object.keys(VARIANTS))
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option('--format <format>', 'a Hugging Face folder, or a big_vision .npz')
+        .choices(['hf', 'npz'])
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option('--dtype <dtype>', 'dtype of the weights').choices(['bf16', 'f16', 'f32']).makeOptionMandatory(),
+    )
     .requiredOption('--out <dir>', 'folder to make; it must not exist')
     .option('--layers <n>', 'decoder layers to keep (default: all)', wholeNumber(1))
     .option('--vision-layers <n>', 'image tower layers to keep (default: all)', wholeNumber(1))

@@ -1,7 +1,11 @@
 import Table from 'cli-table3';
 
 /** A table for people, without colours: it also goes to files. */
-export function table(head: readonly string[], rows: readonly (readonly (string | number)[])[], rightAligned: readonly number[] = []): string {
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly (string | number)[])[],
+  rightAligned: readonly number[] = [],
+): string {
   const made = new Table({
     head: [...head],
     style: { head: [], border: [], compact: true },

@@ -1,7 +1,14 @@
 import { Command } from 'commander';
 import { EXIT } from '../errors.ts';
 import type { Io } from './io.ts';
-import { adapterSources, DEVICE_HELP, jsonOption, withAdapters, type AdapterFlags, type CommandResult } from './options.ts';
+import {
+  adapterSources,
+  DEVICE_HELP,
+  jsonOption,
+  withAdapters,
+  type AdapterFlags,
+  type CommandResult,
+} from './options.ts';
 
 const HELP = `
 First every byte of the bundle is checked against its manifest. Then it runs in its own runtime, beside the reference: the weights of
@@ -30,7 +37,10 @@ export function verifyCommand(io: Io, result: CommandResult): Command {
   return withAdapters(command)
     .addHelpText('after', HELP)
     .action(async (bundle: string, flags: AdapterFlags & { against?: string; device?: string; json?: boolean }) => {
-      const [{ verifyBundle }, { reportJson, reportText }] = await Promise.all([import('../verify_bundle.ts'), import('../../verify/report.ts')]);
+      const [{ verifyBundle }, { reportJson, reportText }] = await Promise.all([
+        import('../verify_bundle.ts'),
+        import('../../verify/report.ts'),
+      ]);
       const reporter = io.reporter();
       const { json: asJson, adapter, adapterScale, ...rest } = flags;
       const adapters = adapterSources({ adapter, adapterScale });

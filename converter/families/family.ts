@@ -49,6 +49,9 @@ export interface Family {
   readonly name: string;
   /** Looks at names only. */
   matches(checkpoint: Checkpoint): boolean;
-  /** @throws BadInputError naming the tensor or the config field that is missing or does not fit; UsageError for an option that the model does not have. */
+  /**
+   * @throws BadInputError naming the tensor or the config field that is missing or does not fit; UsageError for an
+   * option that the model does not have.
+   */
   load(checkpoint: Checkpoint, options?: ModelOptions): Promise<Model>;
 }

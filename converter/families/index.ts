@@ -13,8 +13,14 @@ export async function loadModel(checkpoint: Checkpoint, options: ModelOptions = 
   const family = families.find((f) => f.matches(checkpoint));
   if (family) return family.load(checkpoint, options);
   const names = [...checkpoint.tensors.keys()].slice(0, 3);
-  throw new BadInputError('unknown_family', names.length === 0 ? 'the checkpoint holds no tensors' : `no supported model has tensors named ${names.map((n) => `"${n}"`).join(', ')}, …`, {
-    file: checkpoint.path,
-    hint: `pgconv converts ${families.map((f) => f.name).join(', ')}: a Hugging Face folder or a big_vision .npz`,
-  });
+  throw new BadInputError(
+    'unknown_family',
+    names.length === 0
+      ? 'the checkpoint holds no tensors'
+      : `no supported model has tensors named ${names.map((n) => `"${n}"`).join(', ')}, …`,
+    {
+      file: checkpoint.path,
+      hint: `pgconv converts ${families.map((f) => f.name).join(', ')}: a Hugging Face folder or a big_vision .npz`,
+    },
+  );
 }

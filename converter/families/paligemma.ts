@@ -22,7 +22,8 @@ import { checkWeights, type CanonicalWeights } from './paligemma/weights.ts';
 export const paligemma: Family = {
   name: 'paligemma',
   matches({ format, tensors, path }) {
-    if (format === 'huggingface') return [...tensors.keys()].some((name) => normalizeName(name) === 'multi_modal_projector.linear.weight');
+    if (format === 'huggingface')
+      return [...tensors.keys()].some((name) => normalizeName(name) === 'multi_modal_projector.linear.weight');
     const tree = bigVisionTree(tensors, path);
     return tree.has('llm/embedder/input_embedding') && tree.has('img/embedding/kernel');
   },
@@ -44,28 +45,50 @@ export const paligemma: Family = {
   },
 };
 
-/** A checkpoint of either layout as sizes and canonical weights. @throws BadInputError naming what is missing or does not fit. */
-export function readCheckpoint(checkpoint: Checkpoint): { config: PaliGemmaConfig; weights: CanonicalWeights } & Pick<Model, 'inferences' | 'warnings'> {
+/**
+ * A checkpoint of either layout as sizes and canonical weights.
+ * @throws BadInputError naming what is missing or does not fit.
+ */
+export function readCheckpoint(
+  checkpoint: Checkpoint,
+): { config: PaliGemmaConfig; weights: CanonicalWeights } & Pick<Model, 'inferences' | 'warnings'> {
   const { format, path } = checkpoint;
   const bigVision = format === 'big_vision';
-  const { tensors, warnings } = bigVision ? normalizeBigVision(checkpoint.tensors, path) : normalizeHuggingFace(checkpoint.tensors, path);
-  const { config, inferences } = bigVision ? inferFromBigVision(tensors, path) : inferFromHuggingFace(tensors, checkpoint);
+  const { tensors, warnings } = bigVision
+    ? normalizeBigVision(checkpoint.tensors, path)
+    : normalizeHuggingFace(checkpoint.tensors, path);
+  const { config, inferences } = bigVision
+    ? inferFromBigVision(tensors, path)
+    : inferFromHuggingFace(tensors, checkpoint);
   const weights = bigVision ? canonicalFromBigVision(tensors, config) : canonicalFromHuggingFace(tensors, config);
   checkWeights(weights, config, bigVision ? (name) => name : (name) => huggingFaceName(name, config.text));
   for (const data of weights.values())
     if (!isFloat(data.dtype))
-      throw new BadInputError('unsupported_dtype', `"${data.from?.key}" is ${data.dtype}: weights must be f32, f16 or bf16`, {
-        tensor: data.from?.key ?? '?',
-        ...(data.from && { file: data.from.file, offset: data.from.byteOffset }),
-        hint: 'quantized checkpoints cannot be converted: take the original weights',
-      });
+      throw new BadInputError(
+        'unsupported_dtype',
+        `"${data.from?.key}" is ${data.dtype}: weights must be f32, f16 or bf16`,
+        {
+          tensor: data.from?.key ?? '?',
+          ...(data.from && { file: data.from.file, offset: data.from.byteOffset }),
+          hint: 'quantized checkpoints cannot be converted: take the original weights',
+        },
+      );
   const known = bigVision ? new Set(bigVisionArrays(config).map(({ key }) => key)) : canonicalNames(config);
   const unused = [...tensors.keys()].filter((name) => !known.has(name));
-  const ignored = unused.length === 0 ? [] : [`${unused.length} tensors are not part of PaliGemma and were ignored: ${unused.slice(0, 5).join(', ')}${unused.length > 5 ? ', …' : ''}`];
+  const ignored =
+    unused.length === 0
+      ? []
+      : [
+          `${unused.length} tensors are not part of PaliGemma and were ignored: ${unused.slice(0, 5).join(', ')}${unused.length > 5 ? ', …' : ''}`,
+        ];
   return { config, weights, inferences, warnings: [...warnings, ...ignored] };
 }
 
-async function adapt(weights: CanonicalWeights, config: PaliGemmaConfig, { adapters = [] }: ModelOptions): Promise<Awaited<ReturnType<typeof applyAdapters>>> {
+async function adapt(
+  weights: CanonicalWeights,
+  config: PaliGemmaConfig,
+  { adapters = [] }: ModelOptions,
+): Promise<Awaited<ReturnType<typeof applyAdapters>>> {
   if (adapters.length === 0) return { weights: new Map(weights), changes: [], warnings: [] };
   const names = canonicalNames(config);
   const adapted = await applyAdapters(weights, adapters, (parameter) => names.get(normalizeName(parameter)), config);
@@ -78,9 +101,17 @@ function familyOf({ text }: PaliGemmaConfig): 'paligemma' | 'paligemma2' {
 }
 
 /** The three graphs in f32, and what a runtime must know. Weights stay unread. */
-export function buildProgram(config: PaliGemmaConfig, weights: CanonicalWeights, behaviour: Behaviour = HUGGING_FACE): Program {
+export function buildProgram(
+  config: PaliGemmaConfig,
+  weights: CanonicalWeights,
+  behaviour: Behaviour = HUGGING_FACE,
+): Program {
   return {
-    graphs: [visionEncoder(config.vision, weights), embedTokens(config, weights, behaviour), decoder(config, weights, behaviour)],
+    graphs: [
+      visionEncoder(config.vision, weights),
+      embedTokens(config, weights, behaviour),
+      decoder(config, weights, behaviour),
+    ],
     metadata: metadataOf(config),
   };
 }

@@ -2,10 +2,26 @@ import { toPixelBox, type Box, type PixelBox } from './boxes.ts';
 import { GLYPH_ADVANCE, GLYPH_ROWS, glyphPath, hasGlyphs } from './glyphs.ts';
 
 /**
- * Colours that stay apart, for people with colour blindness too as far as that goes: Okabe and Ito's seven, then Kelly's.
- * Boxes with one label share a colour.
+ * Colours that stay apart, for people with colour blindness too as far as that goes: Okabe and Ito's seven, then
+ * Kelly's. Boxes with one label share a colour.
  */
-const COLORS = ['#e69f00', '#56b4e9', '#009e73', '#f0e442', '#0072b2', '#d55e00', '#cc79a7', '#803e75', '#c10020', '#93aa00', '#f6768e', '#53377a', '#7f180d', '#cea262', '#00538a'];
+const COLORS = [
+  '#e69f00',
+  '#56b4e9',
+  '#009e73',
+  '#f0e442',
+  '#0072b2',
+  '#d55e00',
+  '#cc79a7',
+  '#803e75',
+  '#c10020',
+  '#93aa00',
+  '#f6768e',
+  '#53377a',
+  '#7f180d',
+  '#cea262',
+  '#00538a',
+];
 
 /** A label that is longer hides the picture. */
 const MAX_LABEL = 48;
@@ -25,7 +41,10 @@ export function boxOverlay(boxes: readonly Box[], width: number, height: number)
   const placed: Tag[] = [];
   for (const box of boxes) {
     const text = labelText(box.label, Math.floor((width / unit - 2 * PADDING) / GLYPH_ADVANCE));
-    if (text !== '') placed.push(place(text, colors.get(box.label)!, unit, toPixelBox(box, width, height), line, width, height, placed));
+    if (text !== '')
+      placed.push(
+        place(text, colors.get(box.label)!, unit, toPixelBox(box, width, height), line, width, height, placed),
+      );
   }
   // labels after all frames, so that no line crosses a word
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${frames.join('')}${placed.map(drawTag).join('')}</svg>`;
@@ -56,13 +75,28 @@ interface Tag {
 /** Dots around the letters. */
 const PADDING = 2;
 
-/** Above the box, or else within its top, below it, within its bottom: the first place in the picture that no other label has. */
-function place(text: string, color: string, unit: number, box: PixelBox, line: number, width: number, height: number, placed: readonly Tag[]): Tag {
+/**
+ * Above the box, or else within its top, below it, within its bottom: the first place in the picture that no other
+ * label has.
+ */
+function place(
+  text: string,
+  color: string,
+  unit: number,
+  box: PixelBox,
+  line: number,
+  width: number,
+  height: number,
+  placed: readonly Tag[],
+): Tag {
   const w = textWidth(text, unit) + 2 * PADDING * unit;
   const h = (GLYPH_ROWS + 2 * PADDING - 1) * unit;
   const x = Math.max(0, Math.min(box.x0, width - w));
   const candidates = [box.y0 - h, box.y0 + line, box.y1, box.y1 - line - h];
-  const free = (y: number) => y >= 0 && y + h <= height && !placed.some((tag) => x < tag.x + tag.width && tag.x < x + w && y < tag.y + tag.height && tag.y < y + h);
+  const free = (y: number) =>
+    y >= 0 &&
+    y + h <= height &&
+    !placed.some((tag) => x < tag.x + tag.width && tag.x < x + w && y < tag.y + tag.height && tag.y < y + h);
   const y = candidates.find(free) ?? Math.max(0, Math.min(box.y0 - h, height - h));
   return { text, color, unit, x, y, width: w, height: h };
 }
@@ -71,17 +105,24 @@ function drawTag({ text, color, unit, x, y, width, height }: Tag): string {
   const ink = luminance(color) > 0.4 ? '#000' : '#fff';
   const plate = `<rect x="${x}" y="${y}" width="${width}" height="${height}" fill="${color}"/>`;
   const [left, top] = [x + PADDING * unit, y + PADDING * unit];
-  if (hasGlyphs(text)) return `${plate}<path fill="${ink}" shape-rendering="crispEdges" d="${glyphPath(text, left, top, unit)}"/>`;
+  if (hasGlyphs(text))
+    return `${plate}<path fill="${ink}" shape-rendering="crispEdges" d="${glyphPath(text, left, top, unit)}"/>`;
   return `${plate}<text x="${left}" y="${top + 7 * unit}" font-family="sans-serif" font-size="${9 * unit}" fill="${ink}">${escapeXml(text)}</text>`;
 }
 
-/** Letters without their accents where that leaves what the built-in face has; other scripts need a font of the system. */
+/**
+ * Letters without their accents where that leaves what the built-in face has; other scripts need a font of the system.
+ */
 function labelText(label: string, fits: number): string {
   const clean = label.replaceAll(/[\p{C}\s]+/gu, ' ').trim();
   const plain = clean.normalize('NFKD').replaceAll(/\p{M}/gu, '');
   const characters = [...(hasGlyphs(plain) ? plain : clean)];
   const most = Math.max(1, Math.min(MAX_LABEL, fits));
-  return characters.length <= most ? characters.join('') : most <= 3 ? characters.slice(0, most).join('') : `${characters.slice(0, most - 2).join('')}..`;
+  return characters.length <= most
+    ? characters.join('')
+    : most <= 3
+      ? characters.slice(0, most).join('')
+      : `${characters.slice(0, most - 2).join('')}..`;
 }
 
 /** Of the built-in face exactly; of others an upper bound, a full square for each character beyond Latin. */
@@ -97,5 +138,10 @@ function luminance(color: string): number {
 }
 
 function escapeXml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;').replaceAll("'", '&#39;');
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+    .replaceAll("'", '&#39;');
 }

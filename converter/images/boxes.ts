@@ -26,7 +26,9 @@ export interface Boxes {
 }
 
 export interface ParseBoxesOptions {
-  /** What the index is divided by: 1023 as big_vision's evaluators do (default), 1024 as the demos on Hugging Face do. */
+  /**
+   * What the index is divided by: 1023 as big_vision's evaluators do (default), 1024 as the demos on Hugging Face do.
+   */
   readonly divisor?: 1023 | 1024;
 }
 
@@ -36,9 +38,10 @@ const SEGMENTS_OF_MASK = 16;
 const TOKEN = /<(loc|seg)(\d+)>/g;
 
 /**
- * Reads boxes out of generated text: `<locY0><locX0><locY1><locX1> label [; …]`, with `<segNNN>` tokens before the label for masks.
- * A separator that is missing between two boxes is tolerated. What does not fit is reported, never thrown: models make mistakes,
- * and generation may stop in the middle. Text without any location is an answer in words and no problem.
+ * Reads boxes out of generated text: `<locY0><locX0><locY1><locX1> label [; …]`, with `<segNNN>` tokens before the
+ * label for masks. A separator that is missing between two boxes is tolerated. What does not fit is reported, never
+ * thrown: models make mistakes, and generation may stop in the middle. Text without any location is an answer in words
+ * and no problem.
  */
 export function parseBoxes(text: string, { divisor = 1023 }: ParseBoxesOptions = {}): Boxes {
   const boxes: Box[] = [];
@@ -57,7 +60,8 @@ export function parseBoxes(text: string, { divisor = 1023 }: ParseBoxesOptions =
       report('the second corner lies above or left of the first');
     } else {
       if (label === '') report('a box without a label');
-      if (seg.length > 0 && (seg.length !== SEGMENTS_OF_MASK || seg.some((index) => index >= CODEBOOK))) report(`${seg.length} segment tokens, where a mask has ${SEGMENTS_OF_MASK} below ${CODEBOOK}`);
+      if (seg.length > 0 && (seg.length !== SEGMENTS_OF_MASK || seg.some((index) => index >= CODEBOOK)))
+        report(`${seg.length} segment tokens, where a mask has ${SEGMENTS_OF_MASK} below ${CODEBOOK}`);
       boxes.push({ label, y0: y0 / divisor, x0: x0 / divisor, y1: y1 / divisor, x1: x1 / divisor, segments: seg });
     }
   }
@@ -74,7 +78,12 @@ export interface PixelBox {
 
 /** Whole pixels of a picture, truncated as the reference's mask decoder does. */
 export function toPixelBox(box: Box, width: number, height: number): PixelBox {
-  return { y0: Math.trunc(box.y0 * height), x0: Math.trunc(box.x0 * width), y1: Math.trunc(box.y1 * height), x1: Math.trunc(box.x1 * width) };
+  return {
+    y0: Math.trunc(box.y0 * height),
+    x0: Math.trunc(box.x0 * width),
+    y1: Math.trunc(box.y1 * height),
+    x1: Math.trunc(box.x1 * width),
+  };
 }
 
 interface Piece {
@@ -101,5 +110,11 @@ function split(text: string): Piece[] {
 function piece(text: string, offset: number): Piece {
   const tokens = [...text.matchAll(TOKEN)];
   const indices = (kind: string) => tokens.filter((token) => token[1] === kind).map((token) => Number(token[2]));
-  return { offset: offset + text.length - text.trimStart().length, raw: text.trim(), loc: indices('loc'), seg: indices('seg'), label: text.replaceAll(TOKEN, '').trim() };
+  return {
+    offset: offset + text.length - text.trimStart().length,
+    raw: text.trim(),
+    loc: indices('loc'),
+    seg: indices('seg'),
+    label: text.replaceAll(TOKEN, '').trim(),
+  };
 }

@@ -11,9 +11,9 @@ import { decodeImage, type DecodeOptions } from './decode.ts';
 const FOLDER = join(import.meta.dirname, '../../fixtures/preprocess');
 
 /**
- * Largest difference to Pillow in steps of 8 bits. Lossless formats have no excuse. The lossy decoders may round differently
- * (inverse DCT, chroma interpolation): with the libjpeg and libwebp that sharp carries today every difference is 0, but a
- * release may change them.
+ * Largest difference to Pillow in steps of 8 bits. Lossless formats have no excuse. The lossy decoders may round
+ * differently (inverse DCT, chroma interpolation): with the libjpeg and libwebp that sharp carries today every
+ * difference is 0, but a release may change them.
  */
 const LOSSLESS = 0;
 const LOSSY = 1;
@@ -26,8 +26,29 @@ describe("decodes as Pillow's convert('RGB')", () => {
   afterAll(() => reference.close());
 
   test.each([
-    'bilevel.png', 'gamma.png', 'grey.png', 'greyalpha.png', 'greyalpha16.png', 'palette.png', 'palette_transparent.png', 'profile.png', 'rgb16.png', 'rgb_transparent.png', 'rgba.png', 'rgba16.png',
-    'rgb.gif', 'rgb.tiff', 'cmyk.tiff', 'rgba.webp', 'lossy.webp', 'cmyk.jpg', 'chroma420.jpg', 'exif6.jpg', 'grey.jpg', 'profile.jpg', 'progressive.jpg',
+    'bilevel.png',
+    'gamma.png',
+    'grey.png',
+    'greyalpha.png',
+    'greyalpha16.png',
+    'palette.png',
+    'palette_transparent.png',
+    'profile.png',
+    'rgb16.png',
+    'rgb_transparent.png',
+    'rgba.png',
+    'rgba16.png',
+    'rgb.gif',
+    'rgb.tiff',
+    'cmyk.tiff',
+    'rgba.webp',
+    'lossy.webp',
+    'cmyk.jpg',
+    'chroma420.jpg',
+    'exif6.jpg',
+    'grey.jpg',
+    'profile.jpg',
+    'progressive.jpg',
   ])('%s', async (name) => {
     const image = await decodeImage(join(FOLDER, 'decode', name));
     const expected = await readTensor(reference.tensors.get(`decode/${name}`)!);
@@ -37,7 +58,9 @@ describe("decodes as Pillow's convert('RGB')", () => {
 
   test('a JPEG with sharp edges in strong colours', async () => {
     const { data } = await decodeImage(join(FOLDER, 'drawing_111x257.jpg'));
-    expect(furthest(data, (await readTensor(reference.tensors.get('drawing_111x257.jpg')!)).data)).toBeLessThanOrEqual(LOSSY);
+    expect(furthest(data, (await readTensor(reference.tensors.get('drawing_111x257.jpg')!)).data)).toBeLessThanOrEqual(
+      LOSSY,
+    );
   });
 
   test('the references cover every picture but 16-bit grey, where Pillow saturates', () => {
@@ -85,18 +108,27 @@ describe('refuses with a typed error and a way out', () => {
     await writeFile(path, '');
     expect((await refusal(path)).code).toBe('image_empty');
     expect((await refusal(Buffer.from('<html>404</html>'))).code).toBe('not_an_image');
-    expect((await refusal(Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'))).code).toBe('image_unsupported');
+    expect((await refusal(Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'))).code).toBe(
+      'image_unsupported',
+    );
     const float = await refusal(join(FOLDER, 'decode/float.tiff'));
     expect([float.code, float.message]).toEqual(['image_unsupported', expect.stringContaining('float')]);
   });
 
-  test.each(['noise_40x31.png', 'drawing_111x257.jpg', 'decode/rgba.webp', 'decode/rgb.gif', 'decode/rgb.tiff'])('%s cut in half', async (name) => {
-    const bytes = await readFile(join(FOLDER, name));
-    expect(['image_damaged', 'not_an_image']).toContain((await refusal(bytes.subarray(0, bytes.length >> 1), { name: 'cut' })).code);
-  });
+  test.each(['noise_40x31.png', 'drawing_111x257.jpg', 'decode/rgba.webp', 'decode/rgb.gif', 'decode/rgb.tiff'])(
+    '%s cut in half',
+    async (name) => {
+      const bytes = await readFile(join(FOLDER, name));
+      expect(['image_damaged', 'not_an_image']).toContain(
+        (await refusal(bytes.subarray(0, bytes.length >> 1), { name: 'cut' })).code,
+      );
+    },
+  );
 
   test('more pixels than the limit, before decoding them', async () => {
-    const bytes = await sharp({ create: { width: 400, height: 300, channels: 3, background: 'red' } }).png().toBuffer();
+    const bytes = await sharp({ create: { width: 400, height: 300, channels: 3, background: 'red' } })
+      .png()
+      .toBuffer();
     const error = await refusal(bytes, { name: 'big.png', maxPixels: 119_999 });
     expect(error.code).toBe('image_too_large');
     expect(error.describe()).toContain('400×300');

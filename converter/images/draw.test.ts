@@ -10,9 +10,19 @@ import { decodeImage } from './decode.ts';
 import { drawBoxes, renderBoxes } from './draw.ts';
 import { rgbImage, type RgbImage } from '../../backends/client/images/rgb_image.ts';
 
-const box = (y0: number, x0: number, y1: number, x1: number, label = ''): Box => ({ label, y0, x0, y1, x1, segments: [] });
-const canvas = (width: number, height: number, value = 40) => rgbImage(width, height, new Uint8Array(width * height * 3).fill(value));
-const pixel = ({ width, data }: RgbImage, x: number, y: number) => [...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3)];
+const box = (y0: number, x0: number, y1: number, x1: number, label = ''): Box => ({
+  label,
+  y0,
+  x0,
+  y1,
+  x1,
+  segments: [],
+});
+const canvas = (width: number, height: number, value = 40) =>
+  rgbImage(width, height, new Uint8Array(width * height * 3).fill(value));
+const pixel = ({ width, data }: RgbImage, x: number, y: number) => [
+  ...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3),
+];
 const ORANGE = [0xe6, 0x9f, 0x00];
 const BLUE = [0x56, 0xb4, 0xe9];
 
@@ -20,17 +30,38 @@ describe('renderBoxes', () => {
   test('the line runs inside the box: top, bottom, left, right; all else is untouched', async () => {
     const out = await decodeImage(await renderBoxes(canvas(400, 200), [box(0.25, 0.5, 0.75, 0.8)]));
     expect([out.width, out.height]).toEqual([400, 200]);
-    for (const [x, y] of [[250, 50], [250, 149], [200, 100], [319, 100]] as const) expect(pixel(out, x, y)).toEqual(ORANGE);
-    for (const [x, y] of [[250, 100], [100, 100], [250, 20], [250, 180], [350, 100]] as const) expect(pixel(out, x, y)).toEqual([40, 40, 40]);
+    for (const [x, y] of [
+      [250, 50],
+      [250, 149],
+      [200, 100],
+      [319, 100],
+    ] as const)
+      expect(pixel(out, x, y)).toEqual(ORANGE);
+    for (const [x, y] of [
+      [250, 100],
+      [100, 100],
+      [250, 20],
+      [250, 180],
+      [350, 100],
+    ] as const)
+      expect(pixel(out, x, y)).toEqual([40, 40, 40]);
   });
 
   test('no boxes: the same pixels', async () => {
-    const noise = rgbImage(16, 9, Uint8Array.from({ length: 16 * 9 * 3 }, (_, i) => (i * 7919) & 255));
+    const noise = rgbImage(
+      16,
+      9,
+      Uint8Array.from({ length: 16 * 9 * 3 }, (_, i) => (i * 7919) & 255),
+    );
     expect(await decodeImage(await renderBoxes(noise, []))).toEqual(noise);
   });
 
   test('pixels far from the boxes keep every value', async () => {
-    const noise = rgbImage(64, 64, Uint8Array.from({ length: 64 * 64 * 3 }, (_, i) => (i * 7919) & 255));
+    const noise = rgbImage(
+      64,
+      64,
+      Uint8Array.from({ length: 64 * 64 * 3 }, (_, i) => (i * 7919) & 255),
+    );
     const out = await decodeImage(await renderBoxes(noise, [box(0, 0, 0.25, 0.25)]));
     expect(out.data.subarray(20 * 64 * 3)).toEqual(noise.data.subarray(20 * 64 * 3));
   });
@@ -46,7 +77,13 @@ describe('renderBoxes', () => {
   });
 
   test('labels are written, a colour for each, without any font', async () => {
-    const out = await decodeImage(await renderBoxes(canvas(400, 400), [box(0.5, 0.1, 0.9, 0.4, 'cat'), box(0.5, 0.6, 0.9, 0.9, 'dog'), box(0.1, 0.6, 0.3, 0.9, 'cat')]));
+    const out = await decodeImage(
+      await renderBoxes(canvas(400, 400), [
+        box(0.5, 0.1, 0.9, 0.4, 'cat'),
+        box(0.5, 0.6, 0.9, 0.9, 'dog'),
+        box(0.1, 0.6, 0.3, 0.9, 'cat'),
+      ]),
+    );
     expect(pixel(out, 80, 200)).toEqual(ORANGE);
     expect(pixel(out, 280, 200)).toEqual(BLUE);
     expect(pixel(out, 280, 40)).toEqual(ORANGE);
@@ -64,10 +101,16 @@ describe('renderBoxes', () => {
   });
 
   test('any label gives a picture: markup, control characters, lone surrogates', async () => {
-    const label = fc.oneof(fc.string({ unit: 'binary', maxLength: 80 }), fc.constantFrom('</svg><script>', '&amp;&bogus;', ']]>', '\u0000\u0007\u001b[31m', '\ud800', '猫\u202eevil'));
-    await fc.assert(fc.asyncProperty(label, async (text) => {
-      expect((await renderBoxes(canvas(60, 40), [box(0.1, 0.1, 0.9, 0.9, text)])).length).toBeGreaterThan(50);
-    }), { numRuns: 30 });
+    const label = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 80 }),
+      fc.constantFrom('</svg><script>', '&amp;&bogus;', ']]>', '\u0000\u0007\u001b[31m', '\ud800', '猫\u202eevil'),
+    );
+    await fc.assert(
+      fc.asyncProperty(label, async (text) => {
+        expect((await renderBoxes(canvas(60, 40), [box(0.1, 0.1, 0.9, 0.9, text)])).length).toBeGreaterThan(50);
+      }),
+      { numRuns: 30 },
+    );
   });
 
   test('a side that the renderer cannot draw', async () => {
@@ -84,8 +127,14 @@ describe('boxOverlay', () => {
   });
 
   test('labels of boxes in one place do not cover one another, and stay in the picture', () => {
-    const svg = boxOverlay(['a', 'b', 'c', 'd'].map((label) => box(0.4, 0.4, 0.8, 0.8, label)), 500, 500);
-    const plates = [...svg.matchAll(/<rect x="(\d+)" y="(-?\d+)" width="(\d+)" height="(\d+)" fill="#/g)].map((m) => m.slice(1).map(Number));
+    const svg = boxOverlay(
+      ['a', 'b', 'c', 'd'].map((label) => box(0.4, 0.4, 0.8, 0.8, label)),
+      500,
+      500,
+    );
+    const plates = [...svg.matchAll(/<rect x="(\d+)" y="(-?\d+)" width="(\d+)" height="(\d+)" fill="#/g)].map((m) =>
+      m.slice(1).map(Number),
+    );
     expect(plates).toHaveLength(4);
     expect(new Set(plates.map(([, y]) => y)).size).toBe(4);
     for (const [x, y, w, h] of plates) expect(x! >= 0 && y! >= 0 && x! + w! <= 500 && y! + h! <= 500).toBe(true);

@@ -16,16 +16,20 @@ const MAX_SIDE = 32_767;
  * @throws BadInputError when a side is longer than 32,767 pixels.
  */
 export async function renderBoxes({ width, height, data }: RgbImage, boxes: readonly Box[]): Promise<Uint8Array> {
-  if (Math.max(width, height) > MAX_SIDE) throw new BadInputError('image_too_large', `cannot draw on ${width}×${height} pixels: at most ${MAX_SIDE} a side`, { hint: 'scale the picture down first' });
+  if (Math.max(width, height) > MAX_SIDE)
+    throw new BadInputError('image_too_large', `cannot draw on ${width}×${height} pixels: at most ${MAX_SIDE} a side`, {
+      hint: 'scale the picture down first',
+    });
   const raw = { width, height, channels: 3 } as const;
   const picture = sharp(data, { raw, limitInputPixels: false });
-  const layers = boxes.length > 0 ? [{ input: Buffer.from(boxOverlay(boxes, width, height)), limitInputPixels: false }] : [];
+  const layers =
+    boxes.length > 0 ? [{ input: Buffer.from(boxOverlay(boxes, width, height)), limitInputPixels: false }] : [];
   return picture.composite(layers).removeAlpha().png().toBuffer();
 }
 
 /**
- * Draws boxes onto a picture and writes it as PNG, replacing `file`. It is written beside its place and moved there, so `file` is
- * never a part of a picture.
+ * Draws boxes onto a picture and writes it as PNG, replacing `file`. It is written beside its place and moved there, so
+ * `file` is never a part of a picture.
  * @throws OutputError when it cannot be written; what stood at `file` is untouched.
  */
 export async function drawBoxes(image: RgbImage, boxes: readonly Box[], file: string): Promise<void> {

@@ -4,7 +4,8 @@ import { GLYPH_ADVANCE, GLYPH_ROWS, glyphPath, hasGlyphs } from './glyphs.ts';
 /** Draws the path's rectangles as text, a character per dot. */
 function dots(text: string): string[] {
   const rows = Array.from({ length: GLYPH_ROWS }, () => new Array<string>([...text].length * GLYPH_ADVANCE).fill('.'));
-  for (const [, x, y, w] of glyphPath(text, 0, 0, 1).matchAll(/M(\d+) (\d+)h(\d+)v1h-\d+z/g)) rows[Number(y)]!.fill('#', Number(x), Number(x) + Number(w));
+  for (const [, x, y, w] of glyphPath(text, 0, 0, 1).matchAll(/M(\d+) (\d+)h(\d+)v1h-\d+z/g))
+    rows[Number(y)]!.fill('#', Number(x), Number(x) + Number(w));
   return rows.map((row) => row.join(''));
 }
 

@@ -9,7 +9,10 @@ import { rgbImage } from '../../backends/client/images/rgb_image.ts';
 
 const FOLDER = join(import.meta.dirname, '../../fixtures/preprocess');
 const NAMES = ['checker_224x224', 'drawing_111x257', 'gradient_300x200', 'gray_77x50', 'noise_40x31', 'rgba_90x60'];
-/** jax places samples in f32, fused multiply-add or not: an ulp of 40 pixels, 4e-6, of the contrast between neighbours. Measured: 1.8e-6. */
+/**
+ * jax places samples in f32, fused multiply-add or not: an ulp of 40 pixels, 4e-6, of the contrast between neighbours.
+ * Measured: 1.8e-6.
+ */
 const BIG_VISION = 4e-6;
 
 describe('pixel values are those of the references', () => {
@@ -35,10 +38,14 @@ describe('pixel values are those of the references', () => {
     const image = await decodeImage(join(FOLDER, 'drawing_111x257.png'));
     const n = 112 * 112;
     const actual = toPixelValues(image, 112, 'huggingface');
-    const transposed = Float32Array.from(actual, (_, i) => actual[i - (i % n) + (i % 112) * 112 + Math.floor((i % n) / 112)]!);
+    const transposed = Float32Array.from(
+      actual,
+      (_, i) => actual[i - (i % n) + (i % 112) * 112 + Math.floor((i % n) / 112)]!,
+    );
     const bgr = Float32Array.from(actual, (_, i) => actual[(2 - Math.floor(i / n)) * n + (i % n)]!);
     const mirrored = Float32Array.from(actual, (_, i) => actual[i - (i % 112) + 111 - (i % 112)]!);
-    for (const wrong of [transposed, bgr, mirrored, toPixelValues(image, 112, 'bigvision')]) expect(furthest(wrong, expected)).toBeGreaterThan(0.1);
+    for (const wrong of [transposed, bgr, mirrored, toPixelValues(image, 112, 'bigvision')])
+      expect(furthest(wrong, expected)).toBeGreaterThan(0.1);
   });
 });
 
@@ -57,18 +64,29 @@ describe('layout and range', () => {
 
   test.each(PIXEL_MODES)('%s: within [-1, 1], constant stays constant', (mode) => {
     const side = fc.integer({ min: 1, max: 20 });
-    fc.assert(fc.property(side, side, side, fc.infiniteStream(fc.integer({ min: 0, max: 255 })), fc.integer({ min: 0, max: 255 }), (w, h, size, stream, grey) => {
-      const values = toPixelValues(rgbImage(w, h, Uint8Array.from(stream.take(w * h * 3))), size, mode);
-      expect(values.every((v) => v >= -1 && v <= 1)).toBe(true);
-      const flat = toPixelValues(rgbImage(w, h, new Uint8Array(w * h * 3).fill(grey)), size, mode);
-      expect(flat.every((v) => Math.abs(v - (grey / 127.5 - 1)) < 1e-6)).toBe(true);
-    }));
+    fc.assert(
+      fc.property(
+        side,
+        side,
+        side,
+        fc.infiniteStream(fc.integer({ min: 0, max: 255 })),
+        fc.integer({ min: 0, max: 255 }),
+        (w, h, size, stream, grey) => {
+          const values = toPixelValues(rgbImage(w, h, Uint8Array.from(stream.take(w * h * 3))), size, mode);
+          expect(values.every((v) => v >= -1 && v <= 1)).toBe(true);
+          const flat = toPixelValues(rgbImage(w, h, new Uint8Array(w * h * 3).fill(grey)), size, mode);
+          expect(flat.every((v) => Math.abs(v - (grey / 127.5 - 1)) < 1e-6)).toBe(true);
+        },
+      ),
+    );
   });
 
   test('black, white and the size', () => {
     const ends = rgbImage(1, 1, Uint8Array.of(0, 255, 128));
-    for (const mode of PIXEL_MODES) expect([...toPixelValues(ends, 1, mode)].map((v) => Math.round(v * 1e4) / 1e4)).toEqual([-1, 1, 0.0039]);
-    for (const size of [0, -1, 1.5, Number.NaN]) expect(() => toPixelValues(ends, size, 'huggingface')).toThrow(RangeError);
+    for (const mode of PIXEL_MODES)
+      expect([...toPixelValues(ends, 1, mode)].map((v) => Math.round(v * 1e4) / 1e4)).toEqual([-1, 1, 0.0039]);
+    for (const size of [0, -1, 1.5, Number.NaN])
+      expect(() => toPixelValues(ends, size, 'huggingface')).toThrow(RangeError);
   });
 });
 

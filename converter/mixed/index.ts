@@ -21,14 +21,23 @@ export interface ChooseStorageOptions {
 }
 
 /**
- * How each matrix is stored. @throws UsageError when `mixed` is asked of a precision whose weights are floats, for a file that
- * is none, and for a pattern that matches nothing.
+ * How each matrix is stored. @throws UsageError when `mixed` is asked of a precision whose weights are floats, for a
+ * file that is none, and for a pattern that matches nothing.
  */
-export async function chooseStorage({ precision, mixed = 'auto', program, roleOf }: ChooseStorageOptions): Promise<(weight: QuantizableWeight) => WeightStorage> {
+export async function chooseStorage({
+  precision,
+  mixed = 'auto',
+  program,
+  roleOf,
+}: ChooseStorageOptions): Promise<(weight: QuantizableWeight) => WeightStorage> {
   const base = storageFor(precision);
   if (!base) {
     if (mixed === 'none' || mixed === 'auto') return () => 'fp32';
-    throw new UsageError('mixed_without_codes', `--mixed chooses how weights are quantized, and ${precision} quantizes none`, { hint: 'choose int8, int4 or q4f16' });
+    throw new UsageError(
+      'mixed_without_codes',
+      `--mixed chooses how weights are quantized, and ${precision} quantizes none`,
+      { hint: 'choose int8, int4 or q4f16' },
+    );
   }
   if (mixed === 'none') return () => base;
   if (mixed === 'auto') return ({ name }) => (base === 'int4' && deservesMoreBits(roleOf(name)) ? 'int8' : base);

@@ -45,16 +45,26 @@ describe('roles of PaliGemma’s matrices', () => {
     expect(roleOf('lm.0.down')).toEqual({ part: 'down', tower: 'lm', layer: 0, layers: 4 });
     expect(roleOf('vit.2.fc2.w')).toMatchObject({ part: 'down', tower: 'vit', layer: 2 });
     expect(roleOf('vit.0.v.w')).toMatchObject({ part: 'value', tower: 'vit' });
-    expect(['lm.0.q', 'vit.0.fc1.w', 'proj.w', 'rope.cos'].map(roleOf)).toEqual([undefined, undefined, undefined, undefined]);
+    expect(['lm.0.q', 'vit.0.fc1.w', 'proj.w', 'rope.cos'].map(roleOf)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 
   test('every matrix of the model is met, by the names that roles know', () => {
-    expect(names()).toEqual(expect.arrayContaining(['lm.embed', 'lm.head', 'lm.0.v', 'lm.3.down', 'vit.0.v.w', 'vit.0.fc2.w', 'proj.w']));
+    expect(names()).toEqual(
+      expect.arrayContaining(['lm.embed', 'lm.head', 'lm.0.v', 'lm.3.down', 'vit.0.v.w', 'vit.0.fc2.w', 'proj.w']),
+    );
   });
 });
 
 describe('auto', () => {
-  const chosen = (layers: number) => Array.from({ length: layers }, (_, layer) => layer).filter((layer) => deservesMoreBits({ part: 'down', tower: 'lm', layer, layers }));
+  const chosen = (layers: number) =>
+    Array.from({ length: layers }, (_, layer) => layer).filter((layer) =>
+      deservesMoreBits({ part: 'down', tower: 'lm', layer, layers }),
+    );
 
   test.each([
     [1, [0]],
@@ -66,7 +76,11 @@ describe('auto', () => {
   });
 
   test('head and table get 8 bits; other parts stay', () => {
-    expect([deservesMoreBits({ part: 'head' }), deservesMoreBits({ part: 'embedding' }), deservesMoreBits(undefined)]).toEqual([true, true, false]);
+    expect([
+      deservesMoreBits({ part: 'head' }),
+      deservesMoreBits({ part: 'embedding' }),
+      deservesMoreBits(undefined),
+    ]).toEqual([true, true, false]);
   });
 
   test('it is about 4 bits: int8 stays as it is', async () => {
@@ -79,20 +93,35 @@ describe('auto', () => {
 describe('a file of patterns', () => {
   test('* is a part, ** anything, and the last match counts', async () => {
     const of = await choose(await mixedFile({ 'vit.**': 'fp16', 'lm.*.down': 'int8', 'lm.2.*': 'fp32' }));
-    expect(['vit.0.q.w', 'lm.1.down', 'lm.2.down', 'lm.2.q', 'lm.1.q', 'lm.head'].map(of)).toEqual(['fp16', 'int8', 'fp32', 'fp32', 'int4', 'int4']);
+    expect(['vit.0.q.w', 'lm.1.down', 'lm.2.down', 'lm.2.q', 'lm.1.q', 'lm.head'].map(of)).toEqual([
+      'fp16',
+      'int8',
+      'fp32',
+      'fp32',
+      'int4',
+      'int4',
+    ]);
   });
 
   test('signs of regular expressions are letters', () => {
-    expect(() => matchPatterns(new Map([['lm.h.ad', 'int8']]), ['lm.head'], 'f')).toThrow('"lm.h.ad" matches no matrix');
+    expect(() => matchPatterns(new Map([['lm.h.ad', 'int8']]), ['lm.head'], 'f')).toThrow(
+      '"lm.h.ad" matches no matrix',
+    );
     expect(() => matchPatterns(new Map([['lm.(head|embed)', 'int8']]), ['lm.head'], 'f')).toThrow('matches no matrix');
     expect([...matchPatterns(new Map([['a(b', 'int8']]), ['a(b', 'ab'], 'f').keys()]).toEqual(['a(b']);
   });
 
   test('a pattern that matches nothing is an error that lists near names', async () => {
     const file = await mixedFile({ 'lm.haed': 'int8' });
-    await expect(choose(file)).rejects.toMatchObject({ code: 'unmatched_pattern', exitCode: 2, place: { file, hint: expect.stringContaining('lm.head') } });
+    await expect(choose(file)).rejects.toMatchObject({
+      code: 'unmatched_pattern',
+      exitCode: 2,
+      place: { file, hint: expect.stringContaining('lm.head') },
+    });
     // norms are no matrices
-    await expect(choose(await mixedFile({ 'lm.*.norm_attn_in': 'int8' }))).rejects.toMatchObject({ code: 'unmatched_pattern' });
+    await expect(choose(await mixedFile({ 'lm.*.norm_attn_in': 'int8' }))).rejects.toMatchObject({
+      code: 'unmatched_pattern',
+    });
   });
 
   test.each([
@@ -102,7 +131,12 @@ describe('a file of patterns', () => {
     [{ '': 'int8' }, ''],
   ])('%j is refused', async (content, message) => {
     const file = await mixedFile(content);
-    await expect(choose(file)).rejects.toMatchObject({ code: 'bad_mixed_file', exitCode: 2, place: { file }, message: expect.stringContaining(message) });
+    await expect(choose(file)).rejects.toMatchObject({
+      code: 'bad_mixed_file',
+      exitCode: 2,
+      place: { file },
+      message: expect.stringContaining(message),
+    });
   });
 
   test('a file that is not there, and a precision without codes', async () => {
@@ -113,6 +147,9 @@ describe('a file of patterns', () => {
 });
 
 test('near names are those of the fewest edits', () => {
-  expect(nearNames('lm.0.dwon', ['lm.0.up', 'lm.0.down', 'lm.10.down', 'vit.0.q.w'], 2)).toEqual(['lm.0.down', 'lm.10.down']);
+  expect(nearNames('lm.0.dwon', ['lm.0.up', 'lm.0.down', 'lm.10.down', 'vit.0.q.w'], 2)).toEqual([
+    'lm.0.down',
+    'lm.10.down',
+  ]);
   expect(nearNames('x', [])).toEqual([]);
 });

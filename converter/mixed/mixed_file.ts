@@ -9,7 +9,8 @@ const EXAMPLE = '{"lm.embed": "int8", "lm.*.down": "int8", "vit.**": "fp16"}';
 
 /** Reads `{"<pattern>": "int8" | "int4" | "fp16" | "fp32"}`. @throws UsageError when the file is something else. */
 export async function readMixedFile(file: string): Promise<ReadonlyMap<string, WeightStorage>> {
-  const refuse = (message: string, cause?: unknown) => new UsageError('bad_mixed_file', message, { file, hint: `write ${EXAMPLE}` }, { cause });
+  const refuse = (message: string, cause?: unknown) =>
+    new UsageError('bad_mixed_file', message, { file, hint: `write ${EXAMPLE}` }, { cause });
   let json: unknown;
   try {
     json = JSON.parse(await readFile(file, 'utf8'));
@@ -23,10 +24,14 @@ export async function readMixedFile(file: string): Promise<ReadonlyMap<string, W
 }
 
 /**
- * The storage that patterns give to names: `*` stands for a part between dots, `**` for any characters, and of several patterns
- * that match, the last one counts. @throws UsageError for a pattern that matches none of `names`.
+ * The storage that patterns give to names: `*` stands for a part between dots, `**` for any characters, and of several
+ * patterns that match, the last one counts. @throws UsageError for a pattern that matches none of `names`.
  */
-export function matchPatterns(patterns: ReadonlyMap<string, WeightStorage>, names: readonly string[], file: string): ReadonlyMap<string, WeightStorage> {
+export function matchPatterns(
+  patterns: ReadonlyMap<string, WeightStorage>,
+  names: readonly string[],
+  file: string,
+): ReadonlyMap<string, WeightStorage> {
   const chosen = new Map<string, WeightStorage>();
   for (const [pattern, storage] of patterns) {
     const expression = expressionOf(pattern);
@@ -42,6 +47,10 @@ export function matchPatterns(patterns: ReadonlyMap<string, WeightStorage>, name
 }
 
 function expressionOf(pattern: string): RegExp {
-  const parts = pattern.split(/(\*\*?)/).map((part) => (part === '**' ? '.*' : part === '*' ? '[^.]*' : part.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, String.raw`\$&`)));
+  const parts = pattern
+    .split(/(\*\*?)/)
+    .map((part) =>
+      part === '**' ? '.*' : part === '*' ? '[^.]*' : part.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, String.raw`\$&`),
+    );
   return new RegExp(`^${parts.join('')}$`, 's');
 }

@@ -10,7 +10,11 @@ export interface LayerPlace {
 }
 
 /** What a matrix is in its model: a family says it by name, so that neither backends nor passes need to know any. */
-export type WeightRole = { readonly part: 'embedding' } | { readonly part: 'head' } | ({ readonly part: 'value' } & LayerPlace) | ({ readonly part: 'down' } & LayerPlace);
+export type WeightRole =
+  | { readonly part: 'embedding' }
+  | { readonly part: 'head' }
+  | ({ readonly part: 'value' } & LayerPlace)
+  | ({ readonly part: 'down' } & LayerPlace);
 
 /** The role of a weight; undefined for one that no rule singles out. */
 export type RoleOf = (name: string) => WeightRole | undefined;

@@ -6,11 +6,19 @@ import { bytesText, progressText, secondsText } from './units.ts';
 /** Bars on a terminal, one for each stage under way; notes and warnings stand above them. */
 export function barReporter(stream: NodeJS.WriteStream): Reporter {
   const bars = new cliProgress.MultiBar(
-    { format: '{label} {bar} {percentage} % | {text}', stream, barsize: 24, hideCursor: true, clearOnComplete: true, stopOnComplete: false },
+    {
+      format: '{label} {bar} {percentage} % | {text}',
+      stream,
+      barsize: 24,
+      hideCursor: true,
+      clearOnComplete: true,
+      stopOnComplete: false,
+    },
     cliProgress.Presets.shades_classic,
   );
   let running = 0;
-  const line = (text: string) => (running > 0 ? bars.log(`${visible(text)}\n`) : void stream.write(`${visible(text)}\n`));
+  const line = (text: string) =>
+    running > 0 ? bars.log(`${visible(text)}\n`) : void stream.write(`${visible(text)}\n`);
   return {
     stage(label, { unit, total }) {
       const started = performance.now();
@@ -24,7 +32,10 @@ export function barReporter(stream: NodeJS.WriteStream): Reporter {
           bar.update(done, { text: progressText(done, total, seconds(), unit) });
         },
         done(summary) {
-          line(summary ?? `${label}: ${unit === 'bytes' ? bytesText(done) : `${done} of ${total}`} in ${secondsText(seconds())}`);
+          line(
+            summary ??
+              `${label}: ${unit === 'bytes' ? bytesText(done) : `${done} of ${total}`} in ${secondsText(seconds())}`,
+          );
           bars.remove(bar);
           if (--running === 0) bars.stop();
         },

@@ -4,7 +4,10 @@ import { lineReporter } from './lines.ts';
 test('a stage speaks every five seconds and when it is over', () => {
   const lines: string[] = [];
   let time = 0;
-  const reporter = lineReporter((line) => lines.push(line), () => time);
+  const reporter = lineReporter(
+    (line) => lines.push(line),
+    () => time,
+  );
   const stage = reporter.stage('write', { unit: 'bytes', total: 4000 });
   stage.advance(1000);
   time = 6000;

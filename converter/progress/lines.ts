@@ -18,7 +18,11 @@ export function lineReporter(write: (line: string) => void, now: () => number = 
           told = now();
           write(`${label}: ${progressText(done, total, (told - started) / 1000, unit)}`);
         },
-        done: (summary) => write(summary ?? `${label}: ${unit === 'bytes' ? bytesText(done) : `${done} of ${total}`} in ${secondsText((now() - started) / 1000)}`),
+        done: (summary) =>
+          write(
+            summary ??
+              `${label}: ${unit === 'bytes' ? bytesText(done) : `${done} of ${total}`} in ${secondsText((now() - started) / 1000)}`,
+          ),
       };
     },
     note: (text) => write(`note: ${text}`),

@@ -9,7 +9,9 @@ export function summarizeRanges({ graphs }: Program, ranges: Ranges, cases: numb
   const values = graphs.flatMap((graph) => {
     const narrow = narrowedBy(graph, { to: 'f16' });
     return [...(ranges.get(graph.name) ?? [])].flatMap(([value, { value: range, products }]) => [
-      ...(products && narrow.ops.has(value) ? [{ graph: graph.name, value: `${value} (scores)`, absMax: products.absMax }] : []),
+      ...(products && narrow.ops.has(value)
+        ? [{ graph: graph.name, value: `${value} (scores)`, absMax: products.absMax }]
+        : []),
       ...(narrow.values.has(value) ? [{ graph: graph.name, value, absMax: range.absMax }] : []),
     ]);
   });

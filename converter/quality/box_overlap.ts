@@ -15,10 +15,12 @@ function areaOf({ y0, x0, y1, x1 }: Box): number {
 }
 
 /**
- * For each box that `expected` tells, the best overlap that a box of the same label in `answer` has with it, 0 when there is
- * none. Empty when `expected` tells no box.
+ * For each box that `expected` tells, the best overlap that a box of the same label in `answer` has with it, 0 when
+ * there is none. Empty when `expected` tells no box.
  */
 export function bestOverlaps(answer: string, expected: string): number[] {
   const found = parseBoxes(answer).boxes;
-  return parseBoxes(expected).boxes.map((box) => Math.max(0, ...found.filter(({ label }) => label === box.label).map((other) => intersectionOverUnion(other, box))));
+  return parseBoxes(expected).boxes.map((box) =>
+    Math.max(0, ...found.filter(({ label }) => label === box.label).map((other) => intersectionOverUnion(other, box))),
+  );
 }

@@ -5,11 +5,17 @@ import { elementCount } from '../../ir/tensor.ts';
 export const REFERENCE_KINDS = ['auto', 'evaluator', 'bundle'] as const;
 export type ReferenceKind = (typeof REFERENCE_KINDS)[number];
 
-/** Multiply-accumulates that the evaluator does in a second: fixtures/shapes, 129 million in 0.9 to 1.2 s on one core of the machine this was written on. */
+/**
+ * Multiply-accumulates that the evaluator does in a second: fixtures/shapes, 129 million in 0.9 to 1.2 s on one core of
+ * the machine this was written on.
+ */
 const EVALUATOR_RATE = 1.2e8;
 /** As long as people wait for a table. */
 const PATIENCE_SECONDS = 15 * 60;
-/** Cases on which an fp32 bundle is compared with the evaluator where that is affordable: they differ in prompt and in length. */
+/**
+ * Cases on which an fp32 bundle is compared with the evaluator where that is affordable: they differ in prompt and in
+ * length.
+ */
 const CHECKED_CASES = 3;
 /** Text of a prompt and tokens of an answer, for the estimate. */
 const USUAL_TOKENS = 20;
@@ -21,21 +27,41 @@ export interface ReferencePlan {
   readonly checkedCases: number;
 }
 
-/** Seconds that the evaluator takes for one case: every weight meets every position of its tower; what attention adds is small. */
+/**
+ * Seconds that the evaluator takes for one case: every weight meets every position of its tower; what attention adds is
+ * small.
+ */
 export function evaluatorSeconds({ graphs, metadata: { imageTokens } }: Program): number {
   const weights = (name: string) =>
-    graphs.filter((graph) => graph.name === name).reduce((total, { constants }) => total + constants.reduce((sum, c) => sum + (c.kind === 'weight' ? elementCount(c.data.shape) : 0), 0), 0);
+    graphs
+      .filter((graph) => graph.name === name)
+      .reduce(
+        (total, { constants }) =>
+          total + constants.reduce((sum, c) => sum + (c.kind === 'weight' ? elementCount(c.data.shape) : 0), 0),
+        0,
+      );
   return (weights('vision_encoder') * imageTokens + weights('decoder') * (imageTokens + USUAL_TOKENS)) / EVALUATOR_RATE;
 }
 
 /** Decides by size, unless it is told. `checkedCases` overrides how many cases of a bundle are checked. */
-export function planReference(program: Program, { wanted, cases, checkedCases }: { readonly wanted: ReferenceKind; readonly cases: number; readonly checkedCases?: number | undefined }): ReferencePlan {
+export function planReference(
+  program: Program,
+  {
+    wanted,
+    cases,
+    checkedCases,
+  }: { readonly wanted: ReferenceKind; readonly cases: number; readonly checkedCases?: number | undefined },
+): ReferencePlan {
   const seconds = evaluatorSeconds(program);
   const estimate = `the evaluator takes about ${durationText(seconds)} a case`;
   const kind = wanted === 'auto' ? (seconds * cases <= PATIENCE_SECONDS ? 'evaluator' : 'bundle') : wanted;
   if (kind === 'evaluator') return { kind, why: wanted === 'auto' ? estimate : 'asked for', checkedCases: 0 };
   const affordable = Math.min(CHECKED_CASES, Math.floor(PATIENCE_SECONDS / seconds));
-  return { kind, why: wanted === 'auto' ? `${estimate}, ${durationText(seconds * cases)} for ${cases}` : 'asked for', checkedCases: Math.min(cases, checkedCases ?? affordable) };
+  return {
+    kind,
+    why: wanted === 'auto' ? `${estimate}, ${durationText(seconds * cases)} for ${cases}` : 'asked for',
+    checkedCases: Math.min(cases, checkedCases ?? affordable),
+  };
 }
 
 /** `0.9 s`, `25 min`, `2.1 h`: two digits. */

@@ -15,19 +15,78 @@ export interface Column {
 export const COLUMNS: readonly Column[] = [
   { title: 'dtype', about: 'what was asked for', text: ({ label }) => label, judgedBy: [] },
   { title: 'size', about: 'of the whole bundle', text: ({ bytes }) => bytesText(bytes), judgedBy: [] },
-  { title: 'bits per weight', about: 'bytes of weights, scales and zero points in the bundle, by the parameters of the model', text: ({ bitsPerWeight }) => bitsPerWeight.toFixed(2), judgedBy: [] },
-  { title: 'mean KLD', about: 'KL divergence of the next-token distribution from f32, in nats, over all positions; ± its standard error', text: ({ meanKld, meanKldError }) => `${scientific(meanKld)} ±${scientific(meanKldError)}`, judgedBy: ['meanKld'] },
+  {
+    title: 'bits per weight',
+    about: 'bytes of weights, scales and zero points in the bundle, by the parameters of the model',
+    text: ({ bitsPerWeight }) => bitsPerWeight.toFixed(2),
+    judgedBy: [],
+  },
+  {
+    title: 'mean KLD',
+    about: 'KL divergence of the next-token distribution from f32, in nats, over all positions; ± its standard error',
+    text: ({ meanKld, meanKldError }) => `${scientific(meanKld)} ±${scientific(meanKldError)}`,
+    judgedBy: ['meanKld'],
+  },
   { title: '99 % KLD', about: 'its 99th percentile', text: ({ kld99 }) => scientific(kld99), judgedBy: [] },
   { title: 'max KLD', about: 'its largest', text: ({ maxKld }) => scientific(maxKld), judgedBy: [] },
-  { title: 'same top-1', about: 'positions with the most likely token of f32, ties not forgiven', text: ({ sameTop1 }) => percent(sameTop1), judgedBy: ['sameTop1', 'sameTop1OffTies'] },
-  { title: 'RMS Δp', about: 'root mean square of the change of probability of the token that follows', text: ({ rmsDeltaP }) => percent(rmsDeltaP), judgedBy: [] },
-  { title: 'max Δ logit', about: 'largest difference of a logit', text: ({ maxAbsLogit }) => scientific(maxAbsLogit), judgedBy: ['maxAbsLogit'] },
-  { title: 'greedy match', about: 'answers with the tokens of f32; + those that part at a tie', text: ({ greedy: { same, tie, different } }) => `${share(same, same + tie + different)}${tie > 0 ? ` + ${tie}` : ''}`, judgedBy: ['greedyDifferent'] },
-  { title: 'same answer', about: 'answers with the text of the original', text: ({ tasks }) => percent(tasks.sameText), judgedBy: [] },
-  { title: 'right', about: 'answers that are right; in brackets, what is lost against the original, in points', text: ({ tasks: { right, judged }, taskDrop }) => (right === undefined || judged === undefined ? '' : `${percent(right / judged)} (${signed(taskDrop ?? Number.NaN)})`), judgedBy: ['taskDrop'] },
-  { title: 'box IoU', about: 'mean best overlap with the boxes of the original / with those that are right', text: ({ tasks: { boxIou, boxIouTruth } }) => [boxIou, boxIouTruth].flatMap((x) => x?.toFixed(3) ?? []).join(' / '), judgedBy: [] },
-  { title: 'tokens/s', about: 'decoding, on the machine of this run and beside whatever else it did: informative', text: ({ tokensPerSecond }) => (tokensPerSecond < 10 ? tokensPerSecond.toFixed(1) : tokensPerSecond.toFixed(0)), judgedBy: [] },
-  { title: 'targets', about: 'those of design/precision.md', text: ({ passed }) => (passed ? 'met' : 'MISSED'), judgedBy: [] },
+  {
+    title: 'same top-1',
+    about: 'positions with the most likely token of f32, ties not forgiven',
+    text: ({ sameTop1 }) => percent(sameTop1),
+    judgedBy: ['sameTop1', 'sameTop1OffTies'],
+  },
+  {
+    title: 'RMS Δp',
+    about: 'root mean square of the change of probability of the token that follows',
+    text: ({ rmsDeltaP }) => percent(rmsDeltaP),
+    judgedBy: [],
+  },
+  {
+    title: 'max Δ logit',
+    about: 'largest difference of a logit',
+    text: ({ maxAbsLogit }) => scientific(maxAbsLogit),
+    judgedBy: ['maxAbsLogit'],
+  },
+  {
+    title: 'greedy match',
+    about: 'answers with the tokens of f32; + those that part at a tie',
+    text: ({ greedy: { same, tie, different } }) =>
+      `${share(same, same + tie + different)}${tie > 0 ? ` + ${tie}` : ''}`,
+    judgedBy: ['greedyDifferent'],
+  },
+  {
+    title: 'same answer',
+    about: 'answers with the text of the original',
+    text: ({ tasks }) => percent(tasks.sameText),
+    judgedBy: [],
+  },
+  {
+    title: 'right',
+    about: 'answers that are right; in brackets, what is lost against the original, in points',
+    text: ({ tasks: { right, judged }, taskDrop }) =>
+      right === undefined || judged === undefined
+        ? ''
+        : `${percent(right / judged)} (${signed(taskDrop ?? Number.NaN)})`,
+    judgedBy: ['taskDrop'],
+  },
+  {
+    title: 'box IoU',
+    about: 'mean best overlap with the boxes of the original / with those that are right',
+    text: ({ tasks: { boxIou, boxIouTruth } }) => [boxIou, boxIouTruth].flatMap((x) => x?.toFixed(3) ?? []).join(' / '),
+    judgedBy: [],
+  },
+  {
+    title: 'tokens/s',
+    about: 'decoding, on the machine of this run and beside whatever else it did: informative',
+    text: ({ tokensPerSecond }) => (tokensPerSecond < 10 ? tokensPerSecond.toFixed(1) : tokensPerSecond.toFixed(0)),
+    judgedBy: [],
+  },
+  {
+    title: 'targets',
+    about: 'those of design/precision.md',
+    text: ({ passed }) => (passed ? 'met' : 'MISSED'),
+    judgedBy: [],
+  },
 ];
 
 /** Whether a target that this column shows is missed. */

@@ -6,13 +6,20 @@ import { DistributionTally } from './distribution_tally.ts';
 /** Rows of logits that softmax turns into these probabilities; a constant per row changes nothing. */
 const rowsWith = (...distributions: readonly (readonly number[])[]): Rows => {
   const values = distributions.flatMap((row, i) => row.map((p) => Math.log(p) + i));
-  return rowsOf({ dtype: 'f32', shape: [1, distributions.length, distributions[0]!.length], data: Float64Array.from(values) });
+  return rowsOf({
+    dtype: 'f32',
+    shape: [1, distributions.length, distributions[0]!.length],
+    data: Float64Array.from(values),
+  });
 };
 const NO_TIES = () => 0;
 
 test('known divergences: mean, percentile, largest; and the change of probability of the token that follows', () => {
   const tally = new DistributionTally(NO_TIES);
-  const [a, b] = [[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]];
+  const [a, b] = [
+    [0.5, 0.25, 0.25],
+    [0.25, 0.5, 0.25],
+  ];
   tally.add(rowsWith(b, a), rowsWith(a, a), [0, 2]);
   const found = tally.metrics();
   const divergence = 0.25 * Math.LN2; // 0.5 ln 2 - 0.25 ln 2
@@ -27,7 +34,10 @@ test('known divergences: mean, percentile, largest; and the change of probabilit
 });
 
 test('the divergence has the reference in front: it is not symmetric', () => {
-  const [p, q] = [[0.9, 0.1], [0.5, 0.5]];
+  const [p, q] = [
+    [0.9, 0.1],
+    [0.5, 0.5],
+  ];
   const of = (candidate: number[], reference: number[]) => {
     const tally = new DistributionTally(NO_TIES);
     tally.add(rowsWith(candidate), rowsWith(reference), [undefined]);

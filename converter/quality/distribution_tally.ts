@@ -4,7 +4,10 @@ import type { Rows } from '../../verify/rows.ts';
 /** How far a candidate's next-token distributions are from the reference's, over every position that was added. */
 export interface DistributionMetrics {
   readonly positions: number;
-  /** Kullback–Leibler divergence in nats, with the reference's probabilities in front: mean, 99th percentile (nearest rank), largest. */
+  /**
+   * Kullback–Leibler divergence in nats, with the reference's probabilities in front: mean, 99th percentile (nearest
+   * rank), largest.
+   */
   readonly meanKld: number;
   /** Standard error of the mean, as if positions were independent: differences within it say nothing. */
   readonly meanKldError: number;
@@ -15,8 +18,8 @@ export interface DistributionMetrics {
   /** The same where a token counts too that the reference rates within the tie margin of its best. */
   readonly sameTop1OffTies: number;
   /**
-   * Root mean square of what the probability of the next token changes by, as llama.cpp's `--kl-divergence` has it: of the token
-   * that stands there, in the prompt or in the reference's answer.
+   * Root mean square of what the probability of the next token changes by, as llama.cpp's `--kl-divergence` has it: of
+   * the token that stands there, in the prompt or in the reference's answer.
    */
   readonly rmsDeltaP: number;
   /** Largest difference of a logit. */
@@ -39,7 +42,10 @@ export class DistributionTally {
     this.#tieMargin = tieMargin;
   }
 
-  /** Adds rows of logits; `next` has for each row the token that follows, undefined where none does. @throws RangeError when rows do not pair up. */
+  /**
+   * Adds rows of logits; `next` has for each row the token that follows, undefined where none does.
+   * @throws RangeError when rows do not pair up.
+   */
   add(candidate: Rows, reference: Rows, next: readonly (number | undefined)[]): void {
     const { maxAbs, nonFinite } = difference(candidate, reference);
     this.#maxAbs = Math.max(this.#maxAbs, maxAbs);
@@ -59,7 +65,10 @@ export class DistributionTally {
     return {
       positions: rows,
       meanKld,
-      meanKldError: standardError(this.#parts.flatMap(({ divergences }) => divergences), meanKld),
+      meanKldError: standardError(
+        this.#parts.flatMap(({ divergences }) => divergences),
+        meanKld,
+      ),
       kld99,
       maxKld,
       sameTop1: rows === 0 ? 1 : sameTop1 - ties / rows,

@@ -5,11 +5,16 @@ import type { Rows } from '../../verify/rows.ts';
 export type GreedyVerdict = 'same' | 'tie' | 'different';
 
 /**
- * Compares what a candidate generated with the reference's answer. `rows` are the reference's logits of the answer's positions:
- * row i chose token i. Where the two part, it is a tie if the reference rates the candidate's token within the margin of its
- * best; what comes after that answers another text and is not compared.
+ * Compares what a candidate generated with the reference's answer. `rows` are the reference's logits of the answer's
+ * positions: row i chose token i. Where the two part, it is a tie if the reference rates the candidate's token within
+ * the margin of its best; what comes after that answers another text and is not compared.
  */
-export function compareAnswers(candidate: readonly number[], reference: readonly number[], rows: Rows, tieMargin: (logit: number) => number): GreedyVerdict {
+export function compareAnswers(
+  candidate: readonly number[],
+  reference: readonly number[],
+  rows: Rows,
+  tieMargin: (logit: number) => number,
+): GreedyVerdict {
   for (let step = 0; step < reference.length; step++) {
     const token = candidate[step];
     if (token === reference[step]) continue;

@@ -10,9 +10,23 @@ export interface Cell {
 }
 
 /** A table whose first column names its rows, in a box that scrolls on narrow screens. */
-export function htmlTable(caption: string, head: readonly { readonly title: string; readonly about?: string }[], rows: readonly (readonly (string | Cell)[])[]): string {
-  const header = head.map(({ title, about }) => `<th scope="col"${about === undefined ? '' : ` title="${escapeHtml(about)}"`}>${escapeHtml(title)}</th>`).join('');
-  const body = rows.map((row) => `<tr>${row.map((cell, i) => cellOf(typeof cell === 'string' ? { text: cell } : cell, i === 0)).join('')}</tr>`).join('\n');
+export function htmlTable(
+  caption: string,
+  head: readonly { readonly title: string; readonly about?: string }[],
+  rows: readonly (readonly (string | Cell)[])[],
+): string {
+  const header = head
+    .map(
+      ({ title, about }) =>
+        `<th scope="col"${about === undefined ? '' : ` title="${escapeHtml(about)}"`}>${escapeHtml(title)}</th>`,
+    )
+    .join('');
+  const body = rows
+    .map(
+      (row) =>
+        `<tr>${row.map((cell, i) => cellOf(typeof cell === 'string' ? { text: cell } : cell, i === 0)).join('')}</tr>`,
+    )
+    .join('\n');
   return `<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(caption)}"><table><caption>${escapeHtml(caption)}</caption><thead><tr>${header}</tr></thead><tbody>\n${body}\n</tbody></table></div>`;
 }
 

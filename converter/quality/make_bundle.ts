@@ -6,7 +6,10 @@ import type { Reporter } from '../progress/reporter.ts';
 import type { Variant } from './variant.ts';
 
 /** What is converted, whatever the variant. */
-export type ConversionSource = Pick<ConvertOptions, 'checkpoint' | 'adapters' | 'reference' | 'finalSoftcap' | 'slidingWindow' | 'tokenizer' | 'signal'>;
+export type ConversionSource = Pick<
+  ConvertOptions,
+  'checkpoint' | 'adapters' | 'reference' | 'finalSoftcap' | 'slidingWindow' | 'tokenizer' | 'signal'
+>;
 
 /** A bundle on disk, to be measured. */
 export interface MadeBundle {
@@ -16,10 +19,18 @@ export interface MadeBundle {
 }
 
 /** Converts, without the verification that the measurement stands for. @throws what `convert` throws */
-export async function makeBundle(variant: Variant, source: ConversionSource, place: { readonly dir: string; readonly keep: boolean }, reporter: Reporter): Promise<MadeBundle> {
+export async function makeBundle(
+  variant: Variant,
+  source: ConversionSource,
+  place: { readonly dir: string; readonly keep: boolean },
+  reporter: Reporter,
+): Promise<MadeBundle> {
   const { label, backend, precision, settings } = variant;
   const dir = join(place.dir, label.replaceAll(/[^\w.=-]+/g, '-'));
-  const { manifest } = await convert({ ...source, ...settings, backend, precision, out: dir, force: true, verify: false }, reporter);
+  const { manifest } = await convert(
+    { ...source, ...settings, backend, precision, out: dir, force: true, verify: false },
+    reporter,
+  );
   checkSettings(variant, manifest);
   return { dir, remove: () => (place.keep ? Promise.resolve() : rm(dir, { recursive: true, force: true })) };
 }
@@ -27,5 +38,6 @@ export async function makeBundle(variant: Variant, source: ConversionSource, pla
 /** A bundle that does not tell a setting was made without it: its figures would stand under a wrong name. */
 function checkSettings({ label, settings }: Variant, { options }: Manifest): void {
   const told = new Map<string, unknown>(Object.entries(options));
-  for (const [name, value] of Object.entries(settings)) if (told.get(name) !== value) throw new Error(`${label}: the manifest does not tell ${name} ${String(value)}`);
+  for (const [name, value] of Object.entries(settings))
+    if (told.get(name) !== value) throw new Error(`${label}: the manifest does not tell ${name} ${String(value)}`);
 }

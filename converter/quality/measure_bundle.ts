@@ -39,7 +39,8 @@ export interface Measurement extends DistributionMetrics {
 }
 
 /**
- * Runs a model on every case twice: reading the reference's answer, for distributions at every position, and giving its own.
+ * Runs a model on every case twice: reading the reference's answer, for distributions at every position, and giving its
+ * own.
  * @throws what `signal` says, BackendError when the bundle does not run
  */
 export async function measureBundle(model: Model, options: MeasureOptions): Promise<Measurement> {
@@ -71,14 +72,36 @@ export async function measureBundle(model: Model, options: MeasureOptions): Prom
     const verdict = compareAnswers(own.tokens, tokens, answerRows(expected, tokens, columns), tieMargin);
     greedy[verdict]++;
     if (verdict !== 'same' || answer !== text)
-      different.push({ case: quality.name, prompt: quality.prompt, reference: text, answer, verdict, ...(truth !== undefined && { truth }), ...(recorded?.minMargin !== undefined && { minMargin: recorded.minMargin }) });
+      different.push({
+        case: quality.name,
+        prompt: quality.prompt,
+        reference: text,
+        answer,
+        verdict,
+        ...(truth !== undefined && { truth }),
+        ...(recorded?.minMargin !== undefined && { minMargin: recorded.minMargin }),
+      });
     onCase?.();
   }
-  return { ...distribution.metrics(), greedy, tasks: tasks.metrics(), tokensPerSecond: steps / seconds, stages: stageTally.noise(), different };
+  return {
+    ...distribution.metrics(),
+    greedy,
+    tasks: tasks.metrics(),
+    tokensPerSecond: steps / seconds,
+    stages: stageTally.noise(),
+    different,
+  };
 }
 
-/** Greedy decoding with the time of its steps; the first token, which waits for picture and prompt, is not one of them. */
-async function answerTimed(model: Model, prompt: Prompt, maxNewTokens: number, signal: AbortSignal | undefined): Promise<{ readonly tokens: readonly number[]; readonly steps: number; readonly seconds: number }> {
+/**
+ * Greedy decoding with the time of its steps; the first token, which waits for picture and prompt, is not one of them.
+ */
+async function answerTimed(
+  model: Model,
+  prompt: Prompt,
+  maxNewTokens: number,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly tokens: readonly number[]; readonly steps: number; readonly seconds: number }> {
   const tokens: number[] = [];
   let [begin, end] = [0, 0];
   for await (const token of generateRow(model, prompt, { maxNewTokens, ...(signal && { signal }) })) {

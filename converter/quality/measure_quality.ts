@@ -22,7 +22,8 @@ import { parameterCount } from './weight_bytes.ts';
 /**
  * Converts a checkpoint to each variant, one after another, and measures how far each is from the f32 model.
  * What cannot be converted or run is told in the report. Nothing stays on the disk but what `keepIn` asks for.
- * @throws BadInputError, UsageError for the checkpoint and the cases; ParityError when the fp32 bundle that should be the reference is none
+ * @throws BadInputError, UsageError for the checkpoint and the cases; ParityError when the fp32 bundle that should be
+ * the reference is none
  */
 export async function measureQuality(options: QualityOptions, reporter: Reporter): Promise<QualityReport> {
   const { reference: mode = 'huggingface', signal } = options;
@@ -31,13 +32,37 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
   try {
     const { program } = source.model;
     if (program.metadata.retrievalWidth !== undefined)
-      throw new UsageError('not_for_answers', 'this is a ColPali: quality is measured on answers, which it does not give', { file: source.checkpoint.path, hint: 'compare its vectors with pgconv verify' });
+      throw new UsageError(
+        'not_for_answers',
+        'this is a ColPali: quality is measured on answers, which it does not give',
+        { file: source.checkpoint.path, hint: 'compare its vectors with pgconv verify' },
+      );
     for (const warning of source.warnings) reporter.warn(warning);
     const tokenizer = await checkpointTokenizer(source.checkpoint, program.metadata, options.tokenizer);
-    const { file, cases } = await findCases(options, { metadata: program.metadata, tokenizer, mode, limit: options.limit });
-    const decode = (tokens: readonly number[]) => (tokenizer ? tokenizer.decode(tokens, { skipSpecialTokens: true }) : tokens.join(' '));
-    const run: QualityRun = { options, program, cases, decode, store: new TensorStore(join(temp, 'reference-values')), stages: stageNames(program), reporter, temp, collector: rangeCollector() };
-    const plan = planReference(program, { wanted: options.baseline ?? 'auto', cases: cases.length, checkedCases: options.checkedCases });
+    const { file, cases } = await findCases(options, {
+      metadata: program.metadata,
+      tokenizer,
+      mode,
+      limit: options.limit,
+    });
+    const decode = (tokens: readonly number[]) =>
+      tokenizer ? tokenizer.decode(tokens, { skipSpecialTokens: true }) : tokens.join(' ');
+    const run: QualityRun = {
+      options,
+      program,
+      cases,
+      decode,
+      store: new TensorStore(join(temp, 'reference-values')),
+      stages: stageNames(program),
+      reporter,
+      temp,
+      collector: rangeCollector(),
+    };
+    const plan = planReference(program, {
+      wanted: options.baseline ?? 'auto',
+      cases: cases.length,
+      checkedCases: options.checkedCases,
+    });
     const recorded = await recordAll(run, plan);
     const { results, failures } = await measureVariants(run, recorded);
     const sorted = results.toSorted((a, b) => b.bytes - a.bytes || (a.label < b.label ? -1 : 1));
@@ -47,7 +72,12 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
       checkpoint: [options.checkpoint].flat(),
       model: program.metadata.variant,
       parameters: parameterCount(program),
-      cases: { source: file ?? 'built-in', count: cases.length, withTruth: cases.filter(({ truth }) => truth !== undefined).length, positions: recorded.answers.reduce((sum, { positions }) => sum + positions, 0) },
+      cases: {
+        source: file ?? 'built-in',
+        count: cases.length,
+        withTruth: cases.filter(({ truth }) => truth !== undefined).length,
+        positions: recorded.answers.reduce((sum, { positions }) => sum + positions, 0),
+      },
       reference: recorded.summary,
       variants: sorted,
       failures,
@@ -60,7 +90,10 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
   }
 }
 
-async function findCases(options: QualityOptions, how: Parameters<typeof casesOfFile>[1]): Promise<{ file?: string; cases: readonly QualityCase[] }> {
+async function findCases(
+  options: QualityOptions,
+  how: Parameters<typeof casesOfFile>[1],
+): Promise<{ file?: string; cases: readonly QualityCase[] }> {
   const named = options.adapters?.at(-1)?.dir ?? [options.checkpoint].flat()[0]!;
   const file = options.samples ?? (await findSamples(resolve(named)));
   if (file === undefined) return { cases: builtInCases(how) };

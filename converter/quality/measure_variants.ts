@@ -20,7 +20,10 @@ import type { Variant } from './variant.ts';
 import { folderBytes, parameterCount, weightBytes } from './weight_bytes.ts';
 
 /** Makes and measures one bundle after another. What cannot be converted or run is told, and the next is tried. */
-export async function measureVariants(run: QualityRun, recorded: RecordedReference): Promise<{ results: readonly VariantResult[]; failures: readonly VariantFailure[] }> {
+export async function measureVariants(
+  run: QualityRun,
+  recorded: RecordedReference,
+): Promise<{ results: readonly VariantResult[]; failures: readonly VariantFailure[] }> {
   const { options, reporter, temp } = run;
   const place = options.keepIn === undefined ? { dir: temp, keep: false } : { dir: options.keepIn, keep: true };
   if (place.keep) await mkdir(place.dir, { recursive: true });
@@ -31,15 +34,19 @@ export async function measureVariants(run: QualityRun, recorded: RecordedReferen
     try {
       results.push(await work());
     } catch (error) {
-      if (!(error instanceof BadInputError || error instanceof UsageError || error instanceof BackendError)) throw error;
+      if (!(error instanceof BadInputError || error instanceof UsageError || error instanceof BackendError))
+        throw error;
       reporter.warn(`${variant.label}: ${error.message}`);
       failures.push({ ...variant, code: error.code, message: error.message });
     }
   };
   for (const variant of options.variants)
     await attempt(variant, async () => {
-      const isReference = variant.precision === 'fp32' && variant.backend === 'onnx' && recorded.bundle !== undefined && !place.keep;
-      const { dir, remove } = isReference ? { dir: recorded.bundle, remove: async () => {} } : await makeBundle(variant, conversionSource(options), place, quiet(reporter));
+      const isReference =
+        variant.precision === 'fp32' && variant.backend === 'onnx' && recorded.bundle !== undefined && !place.keep;
+      const { dir, remove } = isReference
+        ? { dir: recorded.bundle, remove: async () => {} }
+        : await makeBundle(variant, conversionSource(options), place, quiet(reporter));
       try {
         return await measureFolder(run, recorded, variant, dir);
       } finally {
@@ -54,27 +61,66 @@ export async function measureVariants(run: QualityRun, recorded: RecordedReferen
 }
 
 /** @throws BadInputError for a precision that this version does not know, and for another model's bundle */
-function madeElsewhere({ dir, precision: told }: GivenBundle, { backend, precision: name, program }: Manifest, { metadata }: Program): Variant {
-  if (!isBackendName(backend)) throw new BadInputError('unknown_backend', `the bundle is for "${backend}"`, { file: dir, hint: 'use a newer pgconv' });
+function madeElsewhere(
+  { dir, precision: told }: GivenBundle,
+  { backend, precision: name, program }: Manifest,
+  { metadata }: Program,
+): Variant {
+  if (!isBackendName(backend))
+    throw new BadInputError('unknown_backend', `the bundle is for "${backend}"`, {
+      file: dir,
+      hint: 'use a newer pgconv',
+    });
   const precision = told ?? PRECISIONS.find((known) => known === name);
-  if (!precision) throw new BadInputError('unknown_precision', `the bundle is in "${name}"`, { file: dir, hint: `this version knows ${PRECISIONS.join(', ')}` });
-  const differs = (['imageTokens', 'vocabSize', 'layers', 'hiddenSize'] as const).find((field) => program[field] !== metadata[field]);
-  if (differs) throw new BadInputError('other_model', `${differs} is ${program[differs]} in the bundle and ${metadata[differs]} in the checkpoint`, { file: dir, hint: 'give a bundle of this checkpoint' });
+  if (!precision)
+    throw new BadInputError('unknown_precision', `the bundle is in "${name}"`, {
+      file: dir,
+      hint: `this version knows ${PRECISIONS.join(', ')}`,
+    });
+  const differs = (['imageTokens', 'vocabSize', 'layers', 'hiddenSize'] as const).find(
+    (field) => program[field] !== metadata[field],
+  );
+  if (differs)
+    throw new BadInputError(
+      'other_model',
+      `${differs} is ${program[differs]} in the bundle and ${metadata[differs]} in the checkpoint`,
+      { file: dir, hint: 'give a bundle of this checkpoint' },
+    );
   return { label: basename(resolve(dir)), backend, precision, settings: {} };
 }
 
-async function measureFolder(run: QualityRun, { answers, summary }: RecordedReference, variant: Variant, dir: string): Promise<VariantResult> {
+async function measureFolder(
+  run: QualityRun,
+  { answers, summary }: RecordedReference,
+  variant: Variant,
+  dir: string,
+): Promise<VariantResult> {
   const { program, cases, reporter, options } = run;
   const model = await openBundle(dir, options.device);
   const progress = reporter.stage(`measure ${variant.label}`, { unit: 'steps', total: cases.length });
   try {
     const { tieMargin } = TOLERANCES[variant.precision](program.metadata);
-    const measured = await measureBundle(model, { ...run, answers, stagedCases: STAGED_CASES, tieMargin, onCase: () => progress.advance(1), signal: options.signal });
+    const measured = await measureBundle(model, {
+      ...run,
+      answers,
+      stagedCases: STAGED_CASES,
+      tieMargin,
+      onCase: () => progress.advance(1),
+      signal: options.signal,
+    });
     const limit = stageLimit(variant.precision, program.metadata).snr;
     const taskDrop = pointsLost(measured.tasks, summary.tasks);
     const help = helpOf(model.manifest.options);
-    const verdicts = judge(targetsOf(variant.precision, program.metadata, help), { ...measured, greedyDifferent: measured.greedy.different, ...(taskDrop !== undefined && { taskDrop }) });
-    const weights = await weightBytes(program, { dir, paths: model.manifest.files.map(({ path }) => path), backend: variant.backend });
+    const verdicts = judge(targetsOf(variant.precision, program.metadata, help), {
+      ...measured,
+      greedyDifferent: measured.greedy.different,
+      ...(taskDrop !== undefined && { taskDrop }),
+    });
+    const weights = await weightBytes(program, {
+      dir,
+      paths: model.manifest.files.map(({ path }) => path),
+      backend: variant.backend,
+    });
     progress.done();
     return {
       ...variant,
@@ -97,5 +143,7 @@ async function measureFolder(run: QualityRun, { answers, summary }: RecordedRefe
 
 /** From counts, so that a loss of exactly what a target allows is no more than that. */
 function pointsLost({ right, judged }: TaskMetrics, reference: TaskMetrics): number | undefined {
-  return right === undefined || judged === undefined || reference.right === undefined ? undefined : (100 * (reference.right - right)) / judged;
+  return right === undefined || judged === undefined || reference.right === undefined
+    ? undefined
+    : (100 * (reference.right - right)) / judged;
 }

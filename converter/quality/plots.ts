@@ -12,7 +12,10 @@ export interface Plot {
   readonly spec: TopLevelSpec;
 }
 
-/** Divergences beyond are drawn here: f32 against float64 differs by rounding only and a logarithm has no zero; a broken model may have no limit. */
+/**
+ * Divergences beyond are drawn here: f32 against float64 differs by rounding only and a logarithm has no zero; a broken
+ * model may have no limit.
+ */
 const KLD_DRAWN = [1e-10, 100] as const;
 /** SNRs beyond are drawn here: f32 itself has 144 dB, and at -20 a stage is noise. */
 const SNR_DRAWN = [-20, 150] as const;
@@ -37,7 +40,13 @@ export function plotsOf(report: QualityReport): readonly Plot[] {
 function sizePlot(variants: readonly VariantResult[]): Plot {
   // Neighbours in size write their names above and below their points.
   const bySize = variants.toSorted((a, b) => a.bitsPerWeight - b.bitsPerWeight);
-  const values = bySize.map(({ label, bitsPerWeight, meanKld, passed }, i) => ({ label, bits: bitsPerWeight, kld: clamp(meanKld, ...KLD_DRAWN, KLD_DRAWN[1]), verdict: passed ? 'meets its targets' : 'misses a target', above: i % 2 === 0 }));
+  const values = bySize.map(({ label, bitsPerWeight, meanKld, passed }, i) => ({
+    label,
+    bits: bitsPerWeight,
+    kld: clamp(meanKld, ...KLD_DRAWN, KLD_DRAWN[1]),
+    verdict: passed ? 'meets its targets' : 'misses a target',
+    above: i % 2 === 0,
+  }));
   const verdicts = { domain: ['meets its targets', 'misses a target'] };
   return {
     name: 'quality-against-size',
@@ -50,14 +59,30 @@ function sizePlot(variants: readonly VariantResult[]): Plot {
       data: { values },
       encoding: {
         x: { field: 'bits', type: 'quantitative', title: 'bits per weight, scales included', scale: { zero: true } },
-        y: { field: 'kld', type: 'quantitative', title: 'mean KL divergence (nats)', scale: { type: 'log' }, axis: { format: '.0e', values: decades(values.map(({ kld }) => kld)) } },
+        y: {
+          field: 'kld',
+          type: 'quantitative',
+          title: 'mean KL divergence (nats)',
+          scale: { type: 'log' },
+          axis: { format: '.0e', values: decades(values.map(({ kld }) => kld)) },
+        },
       },
       layer: [
         {
           mark: { type: 'point', filled: true, size: 110, opacity: 1 },
           encoding: {
-            shape: { field: 'verdict', type: 'nominal', title: null, scale: { ...verdicts, range: ['circle', 'cross'] } },
-            color: { field: 'verdict', type: 'nominal', title: null, scale: { ...verdicts, range: [COLORS[0]!, COLORS[4]!] } },
+            shape: {
+              field: 'verdict',
+              type: 'nominal',
+              title: null,
+              scale: { ...verdicts, range: ['circle', 'cross'] },
+            },
+            color: {
+              field: 'verdict',
+              type: 'nominal',
+              title: null,
+              scale: { ...verdicts, range: [COLORS[0]!, COLORS[4]!] },
+            },
           },
         },
         ...[true, false].map((above) => ({
@@ -71,9 +96,18 @@ function sizePlot(variants: readonly VariantResult[]): Plot {
 }
 
 function snrPlot(variants: readonly VariantResult[]): Plot {
-  const values = variants.flatMap(({ label, stages }) => stages.filter(({ phase }) => phase !== 'suffix').map(({ stage, snr }) => ({ label, stage, snr: clamp(snr, ...SNR_DRAWN, SNR_DRAWN[0]) })));
+  const values = variants.flatMap(({ label, stages }) =>
+    stages
+      .filter(({ phase }) => phase !== 'suffix')
+      .map(({ stage, snr }) => ({ label, stage, snr: clamp(snr, ...SNR_DRAWN, SNR_DRAWN[0]) })),
+  );
   const order = [...new Set(values.map(({ stage }) => stage))];
-  const last = variants.flatMap(({ label, stages }) => stages.filter(({ phase }) => phase === 'prefill').slice(-1).map(({ stage, snr }) => `${label}: ${snr.toFixed(1)} dB at ${stage}`));
+  const last = variants.flatMap(({ label, stages }) =>
+    stages
+      .filter(({ phase }) => phase === 'prefill')
+      .slice(-1)
+      .map(({ stage, snr }) => `${label}: ${snr.toFixed(1)} dB at ${stage}`),
+  );
   const labels = variants.map(({ label }) => label);
   return {
     name: 'snr-by-stage',
@@ -86,7 +120,13 @@ function snrPlot(variants: readonly VariantResult[]): Plot {
       data: { values },
       mark: { type: 'line', point: { size: 50 }, strokeWidth: 2 },
       encoding: {
-        x: { field: 'stage', type: 'ordinal', sort: order, title: null, axis: { labelAngle: order.length > 8 ? -45 : 0 } },
+        x: {
+          field: 'stage',
+          type: 'ordinal',
+          sort: order,
+          title: null,
+          axis: { labelAngle: order.length > 8 ? -45 : 0 },
+        },
         y: { field: 'snr', type: 'quantitative', title: 'SNR (dB)' },
         color: { field: 'label', type: 'nominal', sort: labels, title: null, scale: { range: COLORS } },
         shape: { field: 'label', type: 'nominal', sort: labels, title: null },
@@ -97,7 +137,12 @@ function snrPlot(variants: readonly VariantResult[]): Plot {
 
 function rangePlot({ values: all, cases }: RangesSummary): Plot {
   const limit = dtypes.f16.max;
-  const values = all.map(({ graph, value, absMax }, index) => ({ index, graph, value, absMax: Math.max(RANGE_FLOOR, absMax) }));
+  const values = all.map(({ graph, value, absMax }, index) => ({
+    index,
+    graph,
+    value,
+    absMax: Math.max(RANGE_FLOOR, absMax),
+  }));
   const largest = all.toSorted((a, b) => b.absMax - a.absMax).slice(0, 3);
   return {
     name: 'activation-ranges',
@@ -112,8 +157,19 @@ function rangePlot({ values: all, cases }: RangesSummary): Plot {
           data: { values },
           mark: { type: 'point', filled: true, size: 30, opacity: 0.9 },
           encoding: {
-            x: { field: 'index', type: 'quantitative', title: 'values in the order in which they are computed', axis: { labels: false, ticks: false, grid: false } },
-            y: { field: 'absMax', type: 'quantitative', title: 'largest magnitude', scale: { type: 'log' }, axis: { format: '~g', values: decades([...values.map(({ absMax }) => absMax), limit]) } },
+            x: {
+              field: 'index',
+              type: 'quantitative',
+              title: 'values in the order in which they are computed',
+              axis: { labels: false, ticks: false, grid: false },
+            },
+            y: {
+              field: 'absMax',
+              type: 'quantitative',
+              title: 'largest magnitude',
+              scale: { type: 'log' },
+              axis: { format: '~g', values: decades([...values.map(({ absMax }) => absMax), limit]) },
+            },
             color: { field: 'graph', type: 'nominal', title: null, scale: { range: COLORS } },
             shape: { field: 'graph', type: 'nominal', title: null },
             description: { field: 'value', type: 'nominal' },
@@ -126,8 +182,25 @@ function rangePlot({ values: all, cases }: RangesSummary): Plot {
           data: { values: [{ at, text }] },
           encoding: { y: { field: 'at', type: 'quantitative' as const } },
           layer: [
-            { mark: { type: 'rule' as const, stroke: COLORS[4]!, strokeWidth: 1.5, ...(i > 0 && { strokeDash: [5, 4] }) } },
-            { mark: { type: 'text' as const, align: 'left' as const, baseline: i > 0 ? ('top' as const) : ('bottom' as const), dy: i > 0 ? 4 : -4, x: 4, fill: 'currentColor' }, encoding: { text: { field: 'text', type: 'nominal' as const } } },
+            {
+              mark: {
+                type: 'rule' as const,
+                stroke: COLORS[4]!,
+                strokeWidth: 1.5,
+                ...(i > 0 && { strokeDash: [5, 4] }),
+              },
+            },
+            {
+              mark: {
+                type: 'text' as const,
+                align: 'left' as const,
+                baseline: i > 0 ? ('top' as const) : ('bottom' as const),
+                dy: i > 0 ? 4 : -4,
+                x: 4,
+                fill: 'currentColor',
+              },
+              encoding: { text: { field: 'text', type: 'nominal' as const } },
+            },
           ],
         })),
       ],

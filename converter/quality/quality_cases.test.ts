@@ -26,14 +26,22 @@ async function fileOf(cases: readonly object[]): Promise<string> {
   const dir = await folder();
   await mkdir(join(dir, 'images'));
   await cp('fixtures/shapes/images/000.png', join(dir, 'images', 'a.png'));
-  await writeFile(join(dir, 'eval.json'), JSON.stringify({ cases: cases.map((c) => ({ image: 'a.png', prompt: 'caption en', text: 'one', ...c })) }));
+  await writeFile(
+    join(dir, 'eval.json'),
+    JSON.stringify({ cases: cases.map((c) => ({ image: 'a.png', prompt: 'caption en', text: 'one', ...c })) }),
+  );
   return join(dir, 'eval.json');
 }
 
 test('all cases of shapes with what was recorded; a limit takes different prompts first', async () => {
   const all = await casesOfFile('fixtures/shapes/eval.json', how());
   expect(all).toHaveLength(200);
-  expect(all[0]).toMatchObject({ name: '000.png', prompt: 'detect green circle', truth: '<loc0640><loc0128><loc0896><loc0384> green circle', recorded: { tokens: [1026, 770, 1409, 1154, 340, 327, 282, 1], minMargin: 0.46705 } });
+  expect(all[0]).toMatchObject({
+    name: '000.png',
+    prompt: 'detect green circle',
+    truth: '<loc0640><loc0128><loc0896><loc0384> green circle',
+    recorded: { tokens: [1026, 770, 1409, 1154, 340, 327, 282, 1], minMargin: 0.46705 },
+  });
   const few = await casesOfFile('fixtures/shapes/eval.json', { ...how(), limit: 5 });
   expect(new Set(few.map(({ prompt }) => prompt)).size).toBe(5);
 });
@@ -49,7 +57,10 @@ test('the row of a case: text of the prompt, and what follows each of its positi
 });
 
 test('cases that are equal but for what is right keep it apart', async () => {
-  const cases = await casesOfFile(await fileOf([{ truth: 'first' }, { prompt: 'ocr', truth: 'other' }, { truth: 'second' }, {}]), how());
+  const cases = await casesOfFile(
+    await fileOf([{ truth: 'first' }, { prompt: 'ocr', truth: 'other' }, { truth: 'second' }, {}]),
+    how(),
+  );
   expect(cases.map(({ truth }) => truth)).toEqual(['first', 'other', 'second', undefined]);
 });
 
@@ -59,11 +70,19 @@ test.each([
   ['a truth that is no text', { truth: 3 }, /truth/],
 ])('%s are refused by field', async (_, extras, message) => {
   const file = await fileOf([extras]);
-  await expect(casesOfFile(file, how())).rejects.toMatchObject({ code: 'bad_samples', exitCode: 3, message: expect.stringMatching(message) as string, place: { file } });
+  await expect(casesOfFile(file, how())).rejects.toMatchObject({
+    code: 'bad_samples',
+    exitCode: 3,
+    message: expect.stringMatching(message) as string,
+    place: { file },
+  });
 });
 
 test('prompts need a tokenizer; the built-in pictures do not', async () => {
-  await expect(casesOfFile('fixtures/shapes/eval.json', { ...how(), tokenizer: undefined })).rejects.toMatchObject({ code: 'no_tokenizer', exitCode: 2 });
+  await expect(casesOfFile('fixtures/shapes/eval.json', { ...how(), tokenizer: undefined })).rejects.toMatchObject({
+    code: 'no_tokenizer',
+    exitCode: 2,
+  });
   const [built] = builtInCases({ ...how(), tokenizer: undefined, limit: 1 });
   expect((await built!.load()).pixelValues.shape).toEqual([1, 3, metadata.imageSize, metadata.imageSize]);
 });

@@ -56,11 +56,19 @@ const extrasSchema = z.object({
 type Extras = z.infer<typeof extrasSchema>['cases'][number];
 
 /**
- * Cases of a file: `{"cases": [{"image", "prompt", "text", "truth", "tokens", "min_margin"}]}`, the last three not needed.
+ * Cases of a file: `{"cases": [{"image", "prompt", "text", "truth", "tokens", "min_margin"}]}`, the last three not
+ * needed.
  * @throws BadInputError naming the file and the field; UsageError when there is no tokenizer
  */
-export async function casesOfFile(file: string, { metadata, tokenizer, mode, limit = Infinity }: QualityCaseOptions): Promise<readonly QualityCase[]> {
-  if (!tokenizer) throw new UsageError('no_tokenizer', 'prompts are text, and the checkpoint has no tokenizer', { file, hint: 'give the model’s with --tokenizer' });
+export async function casesOfFile(
+  file: string,
+  { metadata, tokenizer, mode, limit = Infinity }: QualityCaseOptions,
+): Promise<readonly QualityCase[]> {
+  if (!tokenizer)
+    throw new UsageError('no_tokenizer', 'prompts are text, and the checkpoint has no tokenizer', {
+      file,
+      hint: 'give the model’s with --tokenizer',
+    });
   const samples = await readSamples(file, limit);
   const extras = await readExtras(file, metadata);
   return samples.map(({ image, name, prompt, reference: text }) => {
@@ -69,7 +77,13 @@ export async function casesOfFile(file: string, { metadata, tokenizer, mode, lim
     return {
       name,
       prompt,
-      load: async () => promptOf(await decodeImage(image), buildPrompt(tokenizer, { imageTokens: metadata.imageTokens, prompt, mode }), metadata, mode),
+      load: async () =>
+        promptOf(
+          await decodeImage(image),
+          buildPrompt(tokenizer, { imageTokens: metadata.imageTokens, prompt, mode }),
+          metadata,
+          mode,
+        ),
       recorded: { text, ...(tokens && { tokens }), ...(minMargin !== undefined && { minMargin }) },
       ...(truth !== undefined && { truth }),
     };
@@ -77,19 +91,32 @@ export async function casesOfFile(file: string, { metadata, tokenizer, mode, lim
 }
 
 /** The built-in pictures and prompts, for checkpoints without a file: only the reference knows their answers. */
-export function builtInCases({ metadata, tokenizer, mode, limit = Infinity }: QualityCaseOptions): readonly QualityCase[] {
-  return defaultSamples(metadata, { tokenizer, mode }).slice(0, limit).map(({ name, load }) => ({ name, prompt: name, load }));
+export function builtInCases({
+  metadata,
+  tokenizer,
+  mode,
+  limit = Infinity,
+}: QualityCaseOptions): readonly QualityCase[] {
+  return defaultSamples(metadata, { tokenizer, mode })
+    .slice(0, limit)
+    .map(({ name, load }) => ({ name, prompt: name, load }));
 }
 
-const keyOf = ({ image, prompt, text }: Pick<Extras, 'image' | 'prompt' | 'text'>) => JSON.stringify([image, prompt, text]);
+const keyOf = ({ image, prompt, text }: Pick<Extras, 'image' | 'prompt' | 'text'>) =>
+  JSON.stringify([image, prompt, text]);
 
 async function readExtras(file: string, { vocabSize }: ProgramMetadata): Promise<Map<string, Extras[]>> {
-  const refuse = (message: string) => new BadInputError('bad_samples', message, { file, hint: 'write {"cases": [{"image": "a.png", "prompt": "caption en", "text": "what the original says", "truth": "what is right", "tokens": [5, 7, 1]}]}' });
+  const refuse = (message: string) =>
+    new BadInputError('bad_samples', message, {
+      file,
+      hint: 'write {"cases": [{"image": "a.png", "prompt": "caption en", "text": "what the original says", "truth": "what is right", "tokens": [5, 7, 1]}]}',
+    });
   const parsed = extrasSchema.safeParse(JSON.parse(await readFile(file, 'utf8')));
   if (!parsed.success) throw refuse(`${parsed.error.issues[0]!.path.join('.')}: ${parsed.error.issues[0]!.message}`);
   const { cases } = parsed.data;
   const strange = cases.findIndex(({ tokens = [] }) => tokens.some((token) => token >= vocabSize));
-  if (strange >= 0) throw refuse(`cases.${strange}.tokens: an id beyond the vocabulary of ${vocabSize}: they are of another model`);
+  if (strange >= 0)
+    throw refuse(`cases.${strange}.tokens: an id beyond the vocabulary of ${vocabSize}: they are of another model`);
   const byKey = new Map<string, Extras[]>();
   for (const extras of cases) byKey.set(keyOf(extras), [...(byKey.get(keyOf(extras)) ?? []), extras]);
   return byKey;

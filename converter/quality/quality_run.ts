@@ -26,7 +26,9 @@ export interface QualityOptions extends ModelSource {
   readonly tokenizer?: string;
   /** Default `auto`. */
   readonly baseline?: ReferenceKind;
-  /** For a bundle as the reference: cases on which it is compared with the evaluator; default as many as are affordable. */
+  /**
+   * For a bundle as the reference: cases on which it is compared with the evaluator; default as many as are affordable.
+   */
   readonly checkedCases?: number;
   /** Where bundles run, one of their backend's devices; default its first. */
   readonly device?: string;
@@ -55,8 +57,24 @@ export interface QualityRun {
 }
 
 /** The parts of the options that conversions take. */
-export function conversionSource({ checkpoint, adapters, reference, finalSoftcap, slidingWindow, tokenizer, signal }: QualityOptions): ConversionSource {
-  return { checkpoint, ...(adapters && { adapters }), ...(reference && { reference }), ...(finalSoftcap && { finalSoftcap }), ...(slidingWindow && { slidingWindow }), ...(tokenizer !== undefined && { tokenizer }), ...(signal && { signal }) };
+export function conversionSource({
+  checkpoint,
+  adapters,
+  reference,
+  finalSoftcap,
+  slidingWindow,
+  tokenizer,
+  signal,
+}: QualityOptions): ConversionSource {
+  return {
+    checkpoint,
+    ...(adapters && { adapters }),
+    ...(reference && { reference }),
+    ...(finalSoftcap && { finalSoftcap }),
+    ...(slidingWindow && { slidingWindow }),
+    ...(tokenizer !== undefined && { tokenizer }),
+    ...(signal && { signal }),
+  };
 }
 
 /** Every conversion would say the same of the checkpoint again. */

@@ -10,7 +10,10 @@ import { runTeacherForced, type TeacherForced } from './run_teacher_forced.ts';
 import type { QualityCase } from './quality_cases.ts';
 import type { TensorStore } from './tensor_store.ts';
 
-/** Longest answer of a reference that has none recorded: enough positions to compare, and each is a step that waits for every weight. */
+/**
+ * Longest answer of a reference that has none recorded: enough positions to compare, and each is a step that waits for
+ * every weight.
+ */
 const MAX_NEW_TOKENS = 32;
 
 /** What the reference makes of a case; its logits and stages lie in a store. */
@@ -39,33 +42,55 @@ export const stageKey = (index: number, phase: keyof CaseStages, stage: string) 
 
 /**
  * Runs the reference on a case: it reads the answer that was recorded of the original, or else gives its own.
- * @throws BadInputError for a recorded answer that ends too late for the model, VerifyError for a prompt that does not fit
+ * @throws BadInputError for a recorded answer that ends too late for the model, VerifyError for a prompt that does not
+ * fit
  */
-export async function recordReference(model: Model, index: number, quality: QualityCase, { store, decode, tieMargin, stages, signal }: RecordOptions): Promise<ReferenceAnswer> {
+export async function recordReference(
+  model: Model,
+  index: number,
+  quality: QualityCase,
+  { store, decode, tieMargin, stages, signal }: RecordOptions,
+): Promise<ReferenceAnswer> {
   const prompt = await quality.load();
   const { recorded } = quality;
   const tokens = recorded?.tokens ?? (await ownAnswer(model, quality, signal));
   const room = model.metadata.maxPositions - prompt.inputIds.shape[1]!;
-  if (tokens.length > room) throw new BadInputError('bad_samples', `the answer to ${quality.name} has ${tokens.length} tokens, and the model has room for ${room}`, { hint: 'shorten the recorded answer' });
+  if (tokens.length > room)
+    throw new BadInputError(
+      'bad_samples',
+      `the answer to ${quality.name} has ${tokens.length} tokens, and the model has room for ${room}`,
+      { hint: 'shorten the recorded answer' },
+    );
   signal?.throwIfAborted();
   const forced = await runTeacherForced(model, prompt, tokens, stages);
   await store.put(logitsKey(index), forced.logits);
-  if (stages) for (const [phase, stage, tensor] of stagesOf(forced)) await store.put(stageKey(index, phase, stage), tensor);
+  if (stages)
+    for (const [phase, stage, tensor] of stagesOf(forced)) await store.put(stageKey(index, phase, stage), tensor);
   const answer = { tokens, text: recorded?.text ?? decode(tokens), positions: forced.logits.shape[1]! };
   if (!recorded?.tokens) return answer;
   const rows = answerRows(forced.logits, tokens, model.metadata.vocabSize);
   return { ...answer, recorded: compareAnswers(chosenBy(rows), tokens, rows, tieMargin) };
 }
 
-async function ownAnswer(model: Model, quality: QualityCase, signal: AbortSignal | undefined): Promise<readonly number[]> {
+async function ownAnswer(
+  model: Model,
+  quality: QualityCase,
+  signal: AbortSignal | undefined,
+): Promise<readonly number[]> {
   const tokens: number[] = [];
-  for await (const token of generateRow(model, await quality.load(), { maxNewTokens: MAX_NEW_TOKENS, ...(signal && { signal }) })) tokens.push(token);
+  for await (const token of generateRow(model, await quality.load(), {
+    maxNewTokens: MAX_NEW_TOKENS,
+    ...(signal && { signal }),
+  }))
+    tokens.push(token);
   return tokens;
 }
 
 /** Every stage of a run. */
 export function stagesOf({ stages }: TeacherForced): readonly (readonly [keyof CaseStages, string, Tensor])[] {
-  return (Object.keys(stages) as (keyof CaseStages)[]).flatMap((phase) => Object.entries(stages[phase]).map(([stage, tensor]) => [phase, stage, tensor] as const));
+  return (Object.keys(stages) as (keyof CaseStages)[]).flatMap((phase) =>
+    Object.entries(stages[phase]).map(([stage, tensor]) => [phase, stage, tensor] as const),
+  );
 }
 
 /** The rows that choose the tokens of an answer. */

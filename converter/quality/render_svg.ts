@@ -5,7 +5,17 @@ const CONFIG = {
   background: 'transparent',
   font: 'system-ui, sans-serif',
   view: { stroke: 'currentColor', strokeOpacity: 0.25 },
-  axis: { labelColor: 'currentColor', titleColor: 'currentColor', domainColor: 'currentColor', tickColor: 'currentColor', gridColor: 'currentColor', gridOpacity: 0.12, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 'normal' },
+  axis: {
+    labelColor: 'currentColor',
+    titleColor: 'currentColor',
+    domainColor: 'currentColor',
+    tickColor: 'currentColor',
+    gridColor: 'currentColor',
+    gridOpacity: 0.12,
+    labelFontSize: 12,
+    titleFontSize: 12,
+    titleFontWeight: 'normal',
+  },
   legend: { labelColor: 'currentColor', titleColor: 'currentColor', labelFontSize: 12, orient: 'top', labelLimit: 400 },
   text: { fontSize: 12 },
 } as const;
@@ -23,9 +33,15 @@ export async function renderSvg({ spec, description, title }: Plot): Promise<str
   }
 }
 
-/** The same as a file of its own, which has no text around it: it follows the reader's choice of a light or a dark screen. */
+/**
+ * The same as a file of its own, which has no text around it: it follows the reader's choice of a light or a dark
+ * screen.
+ */
 export function standaloneSvg(svg: string): string {
-  return svg.replace(/(<svg [^>]*>)/, '$1<style>svg{color:#1f2328}@media (prefers-color-scheme:dark){svg{color:#d1d7e0}}</style>');
+  return svg.replace(
+    /(<svg [^>]*>)/,
+    '$1<style>svg{color:#1f2328}@media (prefers-color-scheme:dark){svg{color:#d1d7e0}}</style>',
+  );
 }
 
 function escapeAttribute(text: string): string {

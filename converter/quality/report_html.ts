@@ -21,11 +21,16 @@ thead th{background:var(--soft);white-space:nowrap}td{white-space:nowrap}td.text
 figure{margin:1rem 0}figure svg{max-width:100%;height:auto}figcaption,dd{max-width:60rem}dt{font-weight:600}
 `;
 
-/** One page that needs nothing else: style and plots are inside, and there is no script. `svgs` are the plots' pictures. */
+/**
+ * One page that needs nothing else: style and plots are inside, and there is no script. `svgs` are the plots' pictures.
+ */
 export function reportHtml(report: QualityReport, plots: readonly Plot[], svgs: readonly string[]): string {
   const { variants, checkpoint, tool } = report;
   const title = `Quality of ${checkpoint.join(', ')}`;
-  const figures = plots.map(({ name, title: heading, description }, i) => `<h2 id="${name}">${escapeHtml(heading)}</h2>\n<figure>${svgs[i]!}<figcaption>${escapeHtml(description)}</figcaption></figure>`);
+  const figures = plots.map(
+    ({ name, title: heading, description }, i) =>
+      `<h2 id="${name}">${escapeHtml(heading)}</h2>\n<figure>${svgs[i]!}<figcaption>${escapeHtml(description)}</figcaption></figure>`,
+  );
   const sections = [
     `<h1>${escapeHtml(title)}</h1>`,
     ...headLines(report).map(paragraph),
@@ -47,13 +52,22 @@ function paragraph(text: string): string {
 }
 
 function list(lines: readonly string[], className?: string): string {
-  return lines.length === 0 ? '' : `<ul${className === undefined ? '' : ` class="${className}"`}>${lines.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul>`;
+  return lines.length === 0
+    ? ''
+    : `<ul${className === undefined ? '' : ` class="${className}"`}>${lines.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul>`;
 }
 
 function mainTable(variants: readonly VariantResult[]): string {
   const rows = variants.map((variant) =>
     COLUMNS.map((column) => {
-      const className = column.title === 'targets' ? (variant.passed ? 'met' : 'missed') : misses(column, variant) ? 'missed' : undefined;
+      const className =
+        column.title === 'targets'
+          ? variant.passed
+            ? 'met'
+            : 'missed'
+          : misses(column, variant)
+            ? 'missed'
+            : undefined;
       return { text: column.text(variant), ...(className !== undefined && { className }) };
     }),
   );
@@ -62,27 +76,63 @@ function mainTable(variants: readonly VariantResult[]): string {
 
 function targetsTable(variants: readonly VariantResult[]): string {
   const rows = variants.flatMap(({ label, verdicts }) =>
-    verdicts.map(({ metric, value, atMost, atLeast, passed, reason }) => [label, metric, scientific(value), atMost === undefined ? `≥ ${atLeast}` : `≤ ${atMost}`, { text: passed ? 'met' : 'MISSED', className: passed ? 'met' : 'missed' }, { text: reason, className: 'text' }]),
+    verdicts.map(({ metric, value, atMost, atLeast, passed, reason }) => [
+      label,
+      metric,
+      scientific(value),
+      atMost === undefined ? `≥ ${atLeast}` : `≤ ${atMost}`,
+      { text: passed ? 'met' : 'MISSED', className: passed ? 'met' : 'missed' },
+      { text: reason, className: 'text' },
+    ]),
   );
-  return `<details><summary>Targets</summary>${htmlTable('Targets and what was measured', ['dtype', 'metric', 'measured', 'target', '', 'from'].map((name) => ({ title: name })), rows)}</details>`;
+  return `<details><summary>Targets</summary>${htmlTable(
+    'Targets and what was measured',
+    ['dtype', 'metric', 'measured', 'target', '', 'from'].map((name) => ({ title: name })),
+    rows,
+  )}</details>`;
 }
 
 function stagesSection(variants: readonly VariantResult[]): string {
   const rows = variants.flatMap(({ label, stages, stageLimit }) =>
-    stages.map(({ phase, stage, snr, cosine }) => [label, phase === 'suffix' ? 'answer' : phase, stage, { text: snr.toFixed(1), ...(!(snr >= stageLimit) && { className: 'missed' }) }, cosine.toFixed(7)]),
+    stages.map(({ phase, stage, snr, cosine }) => [
+      label,
+      phase === 'suffix' ? 'answer' : phase,
+      stage,
+      { text: snr.toFixed(1), ...(!(snr >= stageLimit) && { className: 'missed' }) },
+      cosine.toFixed(7),
+    ]),
   );
-  return `${list(variants.map(stageLine))}<details><summary>Every stage in numbers</summary>${htmlTable('SNR and cosine of every stage', ['dtype', 'phase', 'stage', 'SNR (dB)', 'cosine'].map((name) => ({ title: name })), rows)}</details>`;
+  return `${list(variants.map(stageLine))}<details><summary>Every stage in numbers</summary>${htmlTable(
+    'SNR and cosine of every stage',
+    ['dtype', 'phase', 'stage', 'SNR (dB)', 'cosine'].map((name) => ({ title: name })),
+    rows,
+  )}</details>`;
 }
 
 function rangesSection(report: QualityReport): string {
   const { ranges } = report;
   if (!ranges) return '';
   const largest = ranges.values.toSorted((a, b) => b.absMax - a.absMax).slice(0, LISTED_RANGES);
-  const findings = ranges.findings.map(({ graph, value, kind, range, kept }) => [`${graph} ${value}`, kind, range.absMax.toPrecision(4), kept ? 'stays f32 with --calibrate' : 'is lost']);
+  const findings = ranges.findings.map(({ graph, value, kind, range, kept }) => [
+    `${graph} ${value}`,
+    kind,
+    range.absMax.toPrecision(4),
+    kept ? 'stays f32 with --calibrate' : 'is lost',
+  ]);
   return [
     paragraph(`${rangeLine(report)!}.`),
-    findings.length > 0 ? htmlTable('Near the limit', ['value', 'what', 'largest magnitude', 'what becomes of it'].map((name) => ({ title: name })), findings) : '',
-    `<details><summary>The largest in numbers</summary>${htmlTable('Largest activations that fp16 rounds', ['value', 'largest magnitude'].map((name) => ({ title: name })), largest.map(({ graph, value, absMax }) => [`${graph} ${value}`, absMax.toPrecision(4)]))}</details>`,
+    findings.length > 0
+      ? htmlTable(
+          'Near the limit',
+          ['value', 'what', 'largest magnitude', 'what becomes of it'].map((name) => ({ title: name })),
+          findings,
+        )
+      : '',
+    `<details><summary>The largest in numbers</summary>${htmlTable(
+      'Largest activations that fp16 rounds',
+      ['value', 'largest magnitude'].map((name) => ({ title: name })),
+      largest.map(({ graph, value, absMax }) => [`${graph} ${value}`, absMax.toPrecision(4)]),
+    )}</details>`,
   ].join('');
 }
 
@@ -99,6 +149,13 @@ function answersSection(report: QualityReport): string {
     minMargin?.toFixed(3) ?? '',
     ...answers.map((answer) => text(answerText(answer), answer ? 'text missed' : 'text')),
   ]);
-  const head = ['picture', 'prompt', 'right', 'f32', 'least lead of f32', ...report.variants.map(({ label }) => label)].map((name) => ({ title: name }));
+  const head = [
+    'picture',
+    'prompt',
+    'right',
+    'f32',
+    'least lead of f32',
+    ...report.variants.map(({ label }) => label),
+  ].map((name) => ({ title: name }));
   return `${heading}${htmlTable('Cases that not every dtype answers as f32 does', head, rows)}`;
 }

@@ -7,9 +7,33 @@ import { headLines, missLines, rangeLine, stageLine } from './report_lines.ts';
 /** A report for people on a terminal. No colours: it also goes to files. A missed target has a `!` behind its value. */
 export function reportText(report: QualityReport): string {
   const { variants } = report;
-  const rows = variants.map((variant) => COLUMNS.map((column) => `${column.text(variant)}${misses(column, variant) ? ' !' : ''}`));
+  const rows = variants.map((variant) =>
+    COLUMNS.map((column) => `${column.text(variant)}${misses(column, variant) ? ' !' : ''}`),
+  );
   const right = COLUMNS.flatMap(({ title }, i) => (title === 'dtype' || title === 'targets' ? [] : [i]));
   const differing = differingCases(report).length;
-  const answers = differing === 0 ? [] : [`${differing} of ${report.cases.count} cases are not answered by every dtype as f32 answers them: the page shows them side by side`];
-  return [...headLines(report), ...(rows.length > 0 ? [table(COLUMNS.map(({ title }) => title), rows, right)] : []), ...missLines(report).map((line) => `missed: ${line}`), ...variants.map(stageLine), rangeLine(report) ?? [], ...answers].flat().join('\n');
+  const answers =
+    differing === 0
+      ? []
+      : [
+          `${differing} of ${report.cases.count} cases are not answered by every dtype as f32 answers them: the page shows them side by side`,
+        ];
+  return [
+    ...headLines(report),
+    ...(rows.length > 0
+      ? [
+          table(
+            COLUMNS.map(({ title }) => title),
+            rows,
+            right,
+          ),
+        ]
+      : []),
+    ...missLines(report).map((line) => `missed: ${line}`),
+    ...variants.map(stageLine),
+    rangeLine(report) ?? [],
+    ...answers,
+  ]
+    .flat()
+    .join('\n');
 }

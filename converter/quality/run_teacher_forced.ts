@@ -7,7 +7,10 @@ import type { StageNames } from '../../verify/divergence.ts';
 
 /** What a model makes of a prompt and of an answer that it is told to read on, whatever it would say itself. */
 export interface TeacherForced {
-  /** [1, text tokens of the prompt + tokens of the answer - 1, V]: the last row of the prompt chooses the first token of the answer. */
+  /**
+   * [1, text tokens of the prompt + tokens of the answer - 1, V]: the last row of the prompt chooses the first token of
+   * the answer.
+   */
   readonly logits: Tensor;
   readonly stages: CaseStages;
 }
@@ -24,13 +27,25 @@ export function nextTokens(prompt: Prompt, answer: readonly number[]): readonly 
   return Array.from({ length: text.length + Math.max(0, answer.length - 1) }, (_, row) => next[row]);
 }
 
-/** Reads a prompt of one row, and then all of an answer but its last token at once. @throws VerifyError for a prompt that does not fit. */
-export async function runTeacherForced(model: Model, prompt: Prompt, answer: readonly number[], stages: StageNames = {}): Promise<TeacherForced> {
+/**
+ * Reads a prompt of one row, and then all of an answer but its last token at once.
+ * @throws VerifyError for a prompt that does not fit.
+ */
+export async function runTeacherForced(
+  model: Model,
+  prompt: Prompt,
+  answer: readonly number[],
+  stages: StageNames = {},
+): Promise<TeacherForced> {
   const images = await encodeImages(model, prompt.pixelValues, stages['vision_encoder']);
   const wanted = { stages: stages['decoder'] ?? [] };
   const read = await prefill(model, prompt, images.features, { ...wanted, logitsToKeep: textTokens(prompt).length });
   const rest = answer.slice(0, -1);
-  if (rest.length === 0) return { logits: read.logits, stages: { vision: images.stages, prefill: read.stages, suffix: {} } };
+  if (rest.length === 0)
+    return { logits: read.logits, stages: { vision: images.stages, prefill: read.stages, suffix: {} } };
   const suffix = await extend(model, read.state, tensorOf('i64', [1, rest.length], rest), wanted);
-  return { logits: joinPositions([read.logits, suffix.logits]), stages: { vision: images.stages, prefill: read.stages, suffix: suffix.stages } };
+  return {
+    logits: joinPositions([read.logits, suffix.logits]),
+    stages: { vision: images.stages, prefill: read.stages, suffix: suffix.stages },
+  };
 }

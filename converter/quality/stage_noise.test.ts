@@ -14,7 +14,12 @@ test('SNR in dB and cosine over all cases of a stage, in the order in which valu
   tally.add('vision', 'vit.0', tensor(-1, 1), tensor(1, 1));
   tally.add('suffix', 'lm.1', tensor(Number.NaN, 1), tensor(1, 1));
   const noise = tally.noise();
-  expect(noise.map(({ phase, stage }) => `${phase} ${stage}`)).toEqual(['vision vit.0', 'vision vit.1', 'prefill lm.0', 'suffix lm.1']);
+  expect(noise.map(({ phase, stage }) => `${phase} ${stage}`)).toEqual([
+    'vision vit.0',
+    'vision vit.1',
+    'prefill lm.0',
+    'suffix lm.1',
+  ]);
   expect(noise[0]!.snr).toBeCloseTo(10 * Math.log10(2 / 4), 10);
   expect(noise[0]!.cosine).toBeCloseTo(0, 12);
   expect(noise[1]!.snr).toBeCloseTo(10 * Math.log10(125 / 0.25), 10);
@@ -28,14 +33,26 @@ test('tensors of another size are refused', () => {
 
 test('the first stage below the limit, and the steepest fall within a phase', () => {
   const at = (phase: StageNoise['phase'], stage: string, snr: number): StageNoise => ({ phase, stage, snr, cosine: 1 });
-  const noise = [at('vision', 'vit.0', 60), at('vision', 'vit.1', 50), at('prefill', 'lm.0', 20), at('prefill', 'lm.1', 5)];
-  expect(worstStages(noise, 30)).toMatchObject({ firstDiverging: { stage: 'lm.0' }, steepest: { stage: 'lm.1', drop: 15 } });
+  const noise = [
+    at('vision', 'vit.0', 60),
+    at('vision', 'vit.1', 50),
+    at('prefill', 'lm.0', 20),
+    at('prefill', 'lm.1', 5),
+  ];
+  expect(worstStages(noise, 30)).toMatchObject({
+    firstDiverging: { stage: 'lm.0' },
+    steepest: { stage: 'lm.1', drop: 15 },
+  });
   expect(worstStages(noise, 1).firstDiverging).toBeUndefined();
   expect(worstStages([at('vision', 'vit.0', Infinity), at('vision', 'vit.1', 90)], 1)).toEqual({});
-  expect(worstStages([at('vision', 'vit.0', 120), at('vision', 'vit.1', 40), at('vision', 'vit.2', 38)], 30).steepest).toMatchObject({ stage: 'vit.2', drop: 2 });
+  expect(
+    worstStages([at('vision', 'vit.0', 120), at('vision', 'vit.1', 40), at('vision', 'vit.2', 38)], 30).steepest,
+  ).toMatchObject({ stage: 'vit.2', drop: 2 });
 });
 
 test('limits follow the precision', () => {
-  const limits = (['fp32', 'fp16', 'int8', 'int4'] as const).map((precision) => stageLimit(precision, testFields.program).snr);
+  const limits = (['fp32', 'fp16', 'int8', 'int4'] as const).map(
+    (precision) => stageLimit(precision, testFields.program).snr,
+  );
   expect(limits.map(Math.round)).toEqual([100, 40, 31, 10]);
 });

@@ -3,7 +3,10 @@ import { testFields } from '../testing/bundle.ts';
 import { judge, targetsOf } from './targets.ts';
 
 const { program } = testFields;
-const limits = (...[precision, help]: [Parameters<typeof targetsOf>[0], Parameters<typeof targetsOf>[2]]) => Object.fromEntries(targetsOf(precision, program, help).map(({ metric, atMost, atLeast }) => [metric, atMost ?? atLeast]));
+const limits = (...[precision, help]: [Parameters<typeof targetsOf>[0], Parameters<typeof targetsOf>[2]]) =>
+  Object.fromEntries(
+    targetsOf(precision, program, help).map(({ metric, atMost, atLeast }) => [metric, atMost ?? atLeast]),
+  );
 
 test('the table of design/precision.md', () => {
   expect(limits('fp32', 'none')).toEqual({ maxAbsLogit: 1e-4, sameTop1OffTies: 1, greedyDifferent: 0 });
@@ -15,8 +18,13 @@ test('the table of design/precision.md', () => {
 
 test('a value at its limit meets it, beyond or NaN it does not, and what was not measured is not judged', () => {
   const targets = targetsOf('fp16', program, 'none');
-  const verdicts = (measured: Parameters<typeof judge>[1]) => Object.fromEntries(judge(targets, measured).map(({ metric, passed }) => [metric, passed]));
+  const verdicts = (measured: Parameters<typeof judge>[1]) =>
+    Object.fromEntries(judge(targets, measured).map(({ metric, passed }) => [metric, passed]));
   expect(verdicts({ meanKld: 1e-4, sameTop1: 0.995 })).toEqual({ meanKld: true, sameTop1: true });
-  expect(verdicts({ meanKld: 1.01e-4, sameTop1: 0.99, taskDrop: 0.5 })).toEqual({ meanKld: false, sameTop1: false, taskDrop: false });
+  expect(verdicts({ meanKld: 1.01e-4, sameTop1: 0.99, taskDrop: 0.5 })).toEqual({
+    meanKld: false,
+    sameTop1: false,
+    taskDrop: false,
+  });
   expect(verdicts({ meanKld: Number.NaN, taskDrop: -0.5 })).toEqual({ meanKld: false, taskDrop: true });
 });

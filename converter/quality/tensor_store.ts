@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { elementCount, type Tensor } from '../../ir/tensor.ts';
 
 /**
- * Tensors in files of a folder, as f32: what one model computed, for comparison with models that are not open yet. Logits of
- * all cases of a 3B do not fit in memory.
+ * Tensors in files of a folder, as f32: what one model computed, for comparison with models that are not open yet.
+ * Logits of all cases of a 3B do not fit in memory.
  */
 export class TensorStore {
   readonly #dir: string;

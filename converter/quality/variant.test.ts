@@ -11,13 +11,26 @@ describe('a dtype with settings of its own', () => {
     ['fp16+calibrate=a=b', { precision: 'fp16', settings: { calibrate: 'a=b' } }],
   ])('%s', (text, expected) => expect(parseDtype(text)).toMatchObject(expected));
 
-  test.each(['', 'fp8', 'int4+', 'int4+fast', 'int4+mixed', 'int4+mixed=', 'int4+calibrate=', 'fp16+rtn', 'fp32+mixed=auto'])('"%s" is refused', (text) => {
+  test.each([
+    '',
+    'fp8',
+    'int4+',
+    'int4+fast',
+    'int4+mixed',
+    'int4+mixed=',
+    'int4+calibrate=',
+    'fp16+rtn',
+    'fp32+mixed=auto',
+  ])('"%s" is refused', (text) => {
     expect(() => parseDtype(text)).toThrow(UsageError);
   });
 });
 
 test('defaults reach the dtypes for which they mean something, and yield to their own; nothing is measured twice', () => {
-  const variants = variantsOf(['fp32', 'fp16', 'int4', 'int4+rtn', 'int4'].map(parseDtype), ['onnx', 'onnx'], { algorithm: 'hqq', calibrate: 'photos' });
+  const variants = variantsOf(['fp32', 'fp16', 'int4', 'int4+rtn', 'int4'].map(parseDtype), ['onnx', 'onnx'], {
+    algorithm: 'hqq',
+    calibrate: 'photos',
+  });
   expect(variants.map(({ label, settings }) => [label, settings])).toEqual([
     ['fp32', {}],
     ['fp16', { calibrate: 'photos' }],

@@ -31,7 +31,10 @@ export interface DtypeSpec {
   readonly settings: VariantSettings;
 }
 
-/** Reads `int4`, `int4+rtn`, `int4+mixed=none+calibrate=photos`, `int4+calibrate`. @throws UsageError for what is none, or means nothing for the dtype */
+/**
+ * Reads `int4`, `int4+rtn`, `int4+mixed=none+calibrate=photos`, `int4+calibrate`.
+ * @throws UsageError for what is none, or means nothing for the dtype
+ */
 export function parseDtype(text: string): DtypeSpec {
   const [name, ...parts] = text.trim().split('+');
   const precision = PRECISIONS.find((known) => known === name);
@@ -43,21 +46,43 @@ export function parseDtype(text: string): DtypeSpec {
     if (algorithm) settings = { ...settings, algorithm };
     else if (key === 'mixed' && value) settings = { ...settings, mixed: value };
     else if (key === 'calibrate' && value !== '') settings = { ...settings, calibrate: value ?? 'default' };
-    else throw refusal(`"${part}" is no setting of a dtype`, `write ${ALGORITHMS.join(', ')}, mixed=none, mixed=auto, mixed=<file>, calibrate or calibrate=<folder>`);
+    else
+      throw refusal(
+        `"${part}" is no setting of a dtype`,
+        `write ${ALGORITHMS.join(', ')}, mixed=none, mixed=auto, mixed=<file>, calibrate or calibrate=<folder>`,
+      );
   }
-  const strange = isQuantized(precision) ? undefined : (['algorithm', 'mixed'] as const).find((key) => settings[key] !== undefined);
-  if (strange) throw refusal(`${precision} quantizes nothing, and "${text}" says how`, 'leave the setting out, or choose int8, int4 or q4f16');
+  const strange = isQuantized(precision)
+    ? undefined
+    : (['algorithm', 'mixed'] as const).find((key) => settings[key] !== undefined);
+  if (strange)
+    throw refusal(
+      `${precision} quantizes nothing, and "${text}" says how`,
+      'leave the setting out, or choose int8, int4 or q4f16',
+    );
   return { text: text.trim(), precision, settings };
 }
 
 /** Every dtype in every backend. `defaults` are for dtypes that do not say otherwise, where they mean something. */
-export function variantsOf(dtypes: readonly DtypeSpec[], backends: readonly BackendName[], defaults: VariantSettings = {}): readonly Variant[] {
+export function variantsOf(
+  dtypes: readonly DtypeSpec[],
+  backends: readonly BackendName[],
+  defaults: VariantSettings = {},
+): readonly Variant[] {
   const once = [...new Map(dtypes.map((spec) => [spec.text, spec])).values()];
   return [...new Set(backends)].flatMap((backend, _, all) =>
     once.map(({ text, precision, settings }) => {
       const { calibrate, ...ofCodes } = defaults;
-      const meant = { ...(isQuantized(precision) && ofCodes), ...(calibrate !== undefined && precision !== 'fp32' && { calibrate }) };
-      return { label: all.length > 1 ? `${backend} ${text}` : text, backend, precision, settings: { ...meant, ...settings } };
+      const meant = {
+        ...(isQuantized(precision) && ofCodes),
+        ...(calibrate !== undefined && precision !== 'fp32' && { calibrate }),
+      };
+      return {
+        label: all.length > 1 ? `${backend} ${text}` : text,
+        backend,
+        precision,
+        settings: { ...meant, ...settings },
+      };
     }),
   );
 }

@@ -12,17 +12,27 @@ const SHAPES = 1_492_928;
 /** Rows of the head by the width, which a bundle stores beside the table. */
 const HEAD = 1538 * 128;
 
-test.each(['hf', 'bv_f32.npz'])('parameters of %s: a table that two graphs read counts once, computed tables do not', async (path) => {
-  const { model, close } = await openModel({ checkpoint: `fixtures/shapes/${path}` });
-  expect(parameterCount(model.program)).toBe(SHAPES);
-  await close();
-});
+test.each(['hf', 'bv_f32.npz'])(
+  'parameters of %s: a table that two graphs read counts once, computed tables do not',
+  async (path) => {
+    const { model, close } = await openModel({ checkpoint: `fixtures/shapes/${path}` });
+    expect(parameterCount(model.program)).toBe(SHAPES);
+    await close();
+  },
+);
 
 test('an fp32 bundle has 4 bytes for every parameter, and for the head again', async () => {
   const out = join(await folder(), 'fp32');
-  const { manifest } = await convert({ checkpoint: 'fixtures/shapes/hf', backend: 'onnx', precision: 'fp32', out, verify: false }, silentReporter);
+  const { manifest } = await convert(
+    { checkpoint: 'fixtures/shapes/hf', backend: 'onnx', precision: 'fp32', out, verify: false },
+    silentReporter,
+  );
   const { model, close } = await openModel({ checkpoint: 'fixtures/shapes/hf' });
-  const bytes = await weightBytes(model.program, { dir: out, paths: manifest.files.map(({ path }) => path), backend: 'onnx' });
+  const bytes = await weightBytes(model.program, {
+    dir: out,
+    paths: manifest.files.map(({ path }) => path),
+    backend: 'onnx',
+  });
   await close();
   const literals = bytes - 4 * (SHAPES + HEAD);
   expect(literals).toBeGreaterThanOrEqual(0);

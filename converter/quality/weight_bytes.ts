@@ -19,14 +19,22 @@ const STORED: Readonly<Record<BackendName, (dir: string, paths: readonly string[
     const places = new Map<string, Stored>();
     for (const path of paths.filter((name) => name.endsWith('.onnx')))
       for (const { name, byteLength, external, dtype } of (await readOnnx(join(dir, path))).initializers)
-        if (!SHAPE_DTYPES.has(dtype)) places.set(external ? `${external.location} ${external.offset}` : `${path} ${name}`, { name, bytes: byteLength });
+        if (!SHAPE_DTYPES.has(dtype))
+          places.set(external ? `${external.location} ${external.offset}` : `${path} ${name}`, {
+            name,
+            bytes: byteLength,
+          });
     return [...places.values()];
   },
   async tfjs(dir) {
     const { parts, plan } = await readTfjsBundle(dir);
-    const tables = plan.graphs.flatMap((graph) => graph.tables.flatMap((table) => table.weights.flatMap(({ weights }) => weights)));
+    const tables = plan.graphs.flatMap((graph) =>
+      graph.tables.flatMap((table) => table.weights.flatMap(({ weights }) => weights)),
+    );
     const weights = [...parts.values()].flatMap((part) => part.weights.map(({ spec }) => spec));
-    return [...weights, ...tables].filter(({ shape }) => shape.length > 0).map((spec) => ({ name: spec.name, bytes: storedBytes(spec) }));
+    return [...weights, ...tables]
+      .filter(({ shape }) => shape.length > 0)
+      .map((spec) => ({ name: spec.name, bytes: storedBytes(spec) }));
   },
   async wgsl(dir) {
     const { plan } = await readShaderBundle(dir);
@@ -36,8 +44,14 @@ const STORED: Readonly<Record<BackendName, (dir: string, paths: readonly string[
 /** What shapes, axes and masks are made of. */
 const SHAPE_DTYPES = new Set(['i64', 'i32', 'bool']);
 
-/** Bytes of weights, scales and zero points in a bundle of a program; tables that were computed, such as those of rotary embeddings, are none. */
-export async function weightBytes(program: Program, { dir, paths, backend }: { readonly dir: string; readonly paths: readonly string[]; readonly backend: BackendName }): Promise<number> {
+/**
+ * Bytes of weights, scales and zero points in a bundle of a program; tables that were computed, such as those of rotary
+ * embeddings, are none.
+ */
+export async function weightBytes(
+  program: Program,
+  { dir, paths, backend }: { readonly dir: string; readonly paths: readonly string[]; readonly backend: BackendName },
+): Promise<number> {
   const computed = weightsOf(program).flatMap(({ name, data }) => (data.from ? [] : [name]));
   const isComputed = (name: string) => computed.some((other) => name === other || name.startsWith(`${other}.`));
   return (await STORED[backend](dir, paths)).reduce((sum, { name, bytes }) => sum + (isComputed(name) ? 0 : bytes), 0);
@@ -63,6 +77,10 @@ export function parameterCount(program: Program): number {
   return [...inGraphs.values()].reduce((sum, counts) => sum + Math.max(...counts.values()), 0);
 }
 
-function weightsOf({ graphs }: Program): readonly { readonly graph: string; readonly name: string; readonly data: TensorData }[] {
-  return graphs.flatMap(({ name: graph, constants }) => constants.flatMap((c) => (c.kind === 'weight' ? [{ graph, name: c.value.name, data: c.data }] : [])));
+function weightsOf({
+  graphs,
+}: Program): readonly { readonly graph: string; readonly name: string; readonly data: TensorData }[] {
+  return graphs.flatMap(({ name: graph, constants }) =>
+    constants.flatMap((c) => (c.kind === 'weight' ? [{ graph, name: c.value.name, data: c.data }] : [])),
+  );
 }

@@ -20,7 +20,11 @@ interface Member {
  * Writes arrays as `numpy.savez` does (spec C): stored members whose local headers force zip64, bfloat16 as `<V2`.
  * Streams: a member's checksum is patched in behind its bytes. `onBytes` hears of progress.
  */
-export async function writeNpz(path: string, entries: Iterable<{ readonly name: string; readonly data: TensorData }>, onBytes?: (bytes: number) => void): Promise<void> {
+export async function writeNpz(
+  path: string,
+  entries: Iterable<{ readonly name: string; readonly data: TensorData }>,
+  onBytes?: (bytes: number) => void,
+): Promise<void> {
   const file = await open(path, 'wx');
   try {
     const members: Member[] = [];
@@ -40,10 +44,17 @@ export async function writeNpz(path: string, entries: Iterable<{ readonly name: 
 
 /** A write may take fewer bytes than it was given. */
 async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.byteLength; ) done += (await file.write(bytes, done, undefined, position + done)).bytesWritten;
+  for (let done = 0; done < bytes.byteLength;)
+    done += (await file.write(bytes, done, undefined, position + done)).bytesWritten;
 }
 
-async function writeMember(file: FileHandle, offset: number, key: string, data: TensorData, onBytes?: (bytes: number) => void): Promise<Member> {
+async function writeMember(
+  file: FileHandle,
+  offset: number,
+  key: string,
+  data: TensorData,
+  onBytes?: (bytes: number) => void,
+): Promise<Member> {
   const name = Buffer.from(`${key}.npy`);
   const header = npyHeader(data);
   const size = header.byteLength + data.byteLength;

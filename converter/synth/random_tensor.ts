@@ -12,8 +12,15 @@ export interface Distribution {
 }
 type Words = Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
 
-/** Normally distributed values made as they are read: the same bytes for the same seed, whatever the ranges asked for. */
-export function randomTensor(dtype: 'f32' | 'f16' | 'bf16', shape: readonly number[], distribution: Distribution, seed: number): TensorData {
+/**
+ * Normally distributed values made as they are read: the same bytes for the same seed, whatever the ranges asked for.
+ */
+export function randomTensor(
+  dtype: 'f32' | 'f16' | 'bf16',
+  shape: readonly number[],
+  distribution: Distribution,
+  seed: number,
+): TensorData {
   const count = elementCount(shape);
   const byteLength = byteLengthOf(dtype, count);
   const size = dtypes[dtype].bits / 8;
@@ -26,10 +33,10 @@ export function randomTensor(dtype: 'f32' | 'f16' | 'bf16', shape: readonly numb
       const table = normalTable(dtype, distribution);
       const block = size === 2 ? new Uint16Array(BLOCK) : new Uint32Array(BLOCK);
       let filled = -1;
-      for (let at = begin; at < end; ) {
+      for (let at = begin; at < end;) {
         const stop = Math.min(end, at + maxBytes);
         const chunk = size === 2 ? new Uint16Array((stop - at) / size) : new Uint32Array((stop - at) / size);
-        for (let i = 0; i < chunk.length; ) {
+        for (let i = 0; i < chunk.length;) {
           const element = at / size + i;
           const index = Math.floor(element / BLOCK);
           if (index !== filled) fillBlock(block, table, mix(seed, index));
@@ -78,7 +85,10 @@ function normalTable(dtype: DType, { mean, std }: Distribution): Words {
     state = mix(state, 1);
     return (state + 0.5) / 2 ** 32;
   };
-  const values = Float64Array.from({ length: TABLE }, () => mean + std * Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()));
+  const values = Float64Array.from(
+    { length: TABLE },
+    () => mean + std * Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()),
+  );
   const bytes = new Uint8Array(byteLengthOf(dtype, TABLE));
   dtypes[dtype].encode(values, 0, TABLE, bytes);
   const table = dtypes[dtype].bits === 16 ? new Uint16Array(bytes.buffer) : new Uint32Array(bytes.buffer);

@@ -19,7 +19,11 @@ describe('random tensors', () => {
   test('any range gives the bytes that the whole has there', async () => {
     const data = randomTensor('bf16', [300, 777], { mean: 0, std: 0.02 }, 5);
     const whole = await readBytes(data);
-    for (const [begin, end, maxBytes] of [[0, 2, 8], [131070, 131076, 64], [262144, whole.byteLength, 4096]] as const)
+    for (const [begin, end, maxBytes] of [
+      [0, 2, 8],
+      [131070, 131076, 64],
+      [262144, whole.byteLength, 4096],
+    ] as const)
       expect(await readBytes(data, { begin, end, maxBytes })).toEqual(whole.subarray(begin, end));
   });
 
@@ -34,7 +38,10 @@ describe('random tensors', () => {
 
 test('an npz is read back as it was written', async () => {
   const path = join(await folder(), 'a.npz');
-  const entries = (['f32', 'f16', 'bf16'] as const).map((dtype, i) => ({ name: `params/${dtype}/w`, data: randomTensor(dtype, [3, i + 1], { mean: 0, std: 1 }, i) }));
+  const entries = (['f32', 'f16', 'bf16'] as const).map((dtype, i) => ({
+    name: `params/${dtype}/w`,
+    data: randomTensor(dtype, [3, i + 1], { mean: 0, std: 1 }, i),
+  }));
   await writeNpz(path, entries);
   const checkpoint = await openCheckpoint(path);
   expect([...checkpoint.tensors.keys()]).toEqual(entries.map(({ name }) => name));
@@ -50,7 +57,17 @@ test('an npz is read back as it was written', async () => {
 /** PaliGemma 2 in small, with the query scale of the 28B. */
 const TINY_2: PaliGemmaConfig = {
   vision: { layers: 2, width: 24, mlpWidth: 20, heads: 3, headDim: 8, patchSize: 4, imageSize: 12, epsilon: 1e-6 },
-  text: { ...VARIANTS['paligemma2-28b-224']!.text, layers: 3, slidingLayers: [0, 2], width: 30, mlpWidth: 28, heads: 6, kvHeads: 2, headDim: 10, queryScale: 5 ** -0.5 },
+  text: {
+    ...VARIANTS['paligemma2-28b-224']!.text,
+    layers: 3,
+    slidingLayers: [0, 2],
+    width: 30,
+    mlpWidth: 28,
+    heads: 6,
+    kvHeads: 2,
+    headDim: 10,
+    queryScale: 5 ** -0.5,
+  },
   vocabSize: 77,
   tableRows: 128,
   imageTokenId: 77,
@@ -62,7 +79,16 @@ const TINY_2: PaliGemmaConfig = {
 
 const TINY: PaliGemmaConfig = {
   vision: { layers: 2, width: 24, mlpWidth: 20, heads: 3, headDim: 8, patchSize: 4, imageSize: 12, epsilon: 1e-6 },
-  text: { ...VARIANTS['paligemma-3b-224']!.text, layers: 2, width: 20, mlpWidth: 28, heads: 6, kvHeads: 2, headDim: 10, queryScale: 10 ** -0.5 },
+  text: {
+    ...VARIANTS['paligemma-3b-224']!.text,
+    layers: 2,
+    width: 20,
+    mlpWidth: 28,
+    heads: 6,
+    kvHeads: 2,
+    headDim: 10,
+    queryScale: 10 ** -0.5,
+  },
   vocabSize: 77,
   tableRows: 128,
   imageTokenId: 77,
@@ -75,15 +101,28 @@ const TINY: PaliGemmaConfig = {
 test('unknown variants, layers out of range and an existing folder are refused, and an aborted run leaves nothing', async () => {
   const out = await folder();
   const options = { variant: 'paligemma-3b-224', format: 'hf', dtype: 'bf16', out: join(out, 'x') } as const;
-  await expect(synthesize({ ...options, variant: 'paligemma-4b' })).rejects.toMatchObject({ code: 'unknown_variant', exitCode: 2 });
+  await expect(synthesize({ ...options, variant: 'paligemma-4b' })).rejects.toMatchObject({
+    code: 'unknown_variant',
+    exitCode: 2,
+  });
   await expect(synthesize({ ...options, layers: 19 })).rejects.toMatchObject({ code: 'bad_layers', exitCode: 2 });
   await expect(synthesize({ ...options, out })).rejects.toMatchObject({ code: 'output_exists', exitCode: 4 });
   const stopped = new AbortController();
-  await expect(synthesize({ ...options, layers: 1, visionLayers: 1, signal: stopped.signal, onProgress: () => stopped.abort(new Error('enough')) })).rejects.toThrow('enough');
+  await expect(
+    synthesize({
+      ...options,
+      layers: 1,
+      visionLayers: 1,
+      signal: stopped.signal,
+      onProgress: () => stopped.abort(new Error('enough')),
+    }),
+  ).rejects.toThrow('enough');
   expect(await readdir(out)).toEqual([]);
 });
 
-/** Parameters at 224, 448 and 896 px (spec A.2): in big_vision's layout, 257152 rows, the head counted with the table. */
+/**
+ * Parameters at 224, 448 and 896 px (spec A.2): in big_vision's layout, 257152 rows, the head counted with the table.
+ */
 const PARAMETERS: Readonly<Record<string, readonly number[]>> = {
   'paligemma-3b': [2_923_335_408, 2_924_220_144, 2_927_759_088],
   'paligemma2-3b': [3_032_094_960, 3_032_979_696, 3_036_518_640],
@@ -92,8 +131,14 @@ const PARAMETERS: Readonly<Record<string, readonly number[]>> = {
 };
 
 describe('the published numbers of parameters', () => {
-  const published = Object.entries(PARAMETERS).flatMap(([model, counts]) => counts.map((count, i) => [`${model}-${[224, 448, 896][i]}`, count] as const));
-  const parameters = (variant: string, format: 'hf' | 'npz') => syntheticTensors(VARIANTS[variant]!, { format, dtype: 'bf16' }).reduce((sum, { data }) => sum + elementCount(data.shape), 0);
+  const published = Object.entries(PARAMETERS).flatMap(([model, counts]) =>
+    counts.map((count, i) => [`${model}-${[224, 448, 896][i]}`, count] as const),
+  );
+  const parameters = (variant: string, format: 'hf' | 'npz') =>
+    syntheticTensors(VARIANTS[variant]!, { format, dtype: 'bf16' }).reduce(
+      (sum, { data }) => sum + elementCount(data.shape),
+      0,
+    );
 
   test('every variant is in the table', () => {
     expect(published.map(([variant]) => variant)).toEqual(Object.keys(VARIANTS));
@@ -107,12 +152,37 @@ describe('the published numbers of parameters', () => {
 });
 
 /** Nothing is written: the vocabulary alone has 527 M parameters. */
-test.each(Object.entries(VARIANTS).flatMap(([variant, config]) => (['hf', 'npz'] as const).map((format) => [variant, format, config] as const)))('%s as %s has the shapes by which it is recognised', async (variant, format, config) => {
+test.each(
+  Object.entries(VARIANTS).flatMap(([variant, config]) =>
+    (['hf', 'npz'] as const).map((format) => [variant, format, config] as const),
+  ),
+)('%s as %s has the shapes by which it is recognised', async (variant, format, config) => {
   const tensors = new Map(syntheticTensors(config, { format, dtype: 'bf16' }).map(({ name, data }) => [name, data]));
-  const checkpoint = { path: variant, tensors, files: [], sidecars: new Map(), warnings: [], checkUnchanged: async () => {}, close: async () => {} };
-  const { program, warnings } = await loadModel({ ...checkpoint, ...(format === 'npz' ? { format: 'big_vision', config: undefined } : { format: 'huggingface', config: {} }) });
+  const checkpoint = {
+    path: variant,
+    tensors,
+    files: [],
+    sidecars: new Map(),
+    warnings: [],
+    checkUnchanged: async () => {},
+    close: async () => {},
+  };
+  const { program, warnings } = await loadModel({
+    ...checkpoint,
+    ...(format === 'npz' ? { format: 'big_vision', config: undefined } : { format: 'huggingface', config: {} }),
+  });
   expect(warnings).toEqual([]);
-  expect(program.metadata).toMatchObject({ variant, family: config.text.postNorms ? 'paligemma2' : 'paligemma', imageTokenId: 257152, vocabSize: 257152, layers: config.text.layers, kvHeads: config.text.kvHeads, headDim: config.text.headDim, hiddenSize: config.text.width, imageSize: config.vision.imageSize });
+  expect(program.metadata).toMatchObject({
+    variant,
+    family: config.text.postNorms ? 'paligemma2' : 'paligemma',
+    imageTokenId: 257152,
+    vocabSize: 257152,
+    layers: config.text.layers,
+    kvHeads: config.text.kvHeads,
+    headDim: config.text.headDim,
+    hiddenSize: config.text.width,
+    imageSize: config.vision.imageSize,
+  });
 });
 
 test.each([
@@ -120,15 +190,40 @@ test.each([
   ['paligemma', 'npz', TINY],
   ['paligemma2', 'hf', TINY_2],
   ['paligemma2', 'npz', TINY_2],
-] as const)('%s as %s: sizes that share no power of two are written, converted and verified; the same seed gives the same bytes', async (family, format, config) => {
-  const out = await folder();
-  const write = async (name: string) => (await writeSynthetic(config, { variant: 'tiny', format, dtype: 'bf16', out: join(out, name), seed: 7 })).path;
-  const path = await write('a');
-  const { verification, manifest } = await convert({ checkpoint: path, backend: 'onnx', precision: 'fp32', out: join(out, 'bundle') }, silentReporter);
-  expect(verification?.passed).toBe(true);
-  expect(manifest.program).toMatchObject({ family, layers: config.text.layers, imageTokens: 9, vocabSize: 77, kvHeads: 2, headDim: 10 });
-  // What config.json was told of the 28B's query scale comes back; an npz has no place for it.
-  if (format === 'hf') expect(manifest.inferences.find(({ field }) => field === 'text.queryScale')!.value).toBeCloseTo(config.text.queryScale, 12);
-  const hash = async (dir: string) => Promise.all((await readdir(dir)).toSorted().map(async (name) => createHash('sha256').update(await readFile(join(dir, name))).digest('hex')));
-  expect(await hash(path)).toEqual(await hash(await write('b')));
-});
+] as const)(
+  '%s as %s: sizes that share no power of two are written, converted and verified; the same seed gives the same bytes',
+  async (family, format, config) => {
+    const out = await folder();
+    const write = async (name: string) =>
+      (await writeSynthetic(config, { variant: 'tiny', format, dtype: 'bf16', out: join(out, name), seed: 7 })).path;
+    const path = await write('a');
+    const { verification, manifest } = await convert(
+      { checkpoint: path, backend: 'onnx', precision: 'fp32', out: join(out, 'bundle') },
+      silentReporter,
+    );
+    expect(verification?.passed).toBe(true);
+    expect(manifest.program).toMatchObject({
+      family,
+      layers: config.text.layers,
+      imageTokens: 9,
+      vocabSize: 77,
+      kvHeads: 2,
+      headDim: 10,
+    });
+    // What config.json was told of the 28B's query scale comes back; an npz has no place for it.
+    if (format === 'hf')
+      expect(manifest.inferences.find(({ field }) => field === 'text.queryScale')!.value).toBeCloseTo(
+        config.text.queryScale,
+        12,
+      );
+    const hash = async (dir: string) =>
+      Promise.all(
+        (await readdir(dir)).toSorted().map(async (name) =>
+          createHash('sha256')
+            .update(await readFile(join(dir, name)))
+            .digest('hex'),
+        ),
+      );
+    expect(await hash(path)).toEqual(await hash(await write('b')));
+  },
+);

@@ -50,9 +50,13 @@ export async function synthesize(options: SynthOptions): Promise<SynthResult> {
 }
 
 /** The same for any sizes. */
-export async function writeSynthetic(config: PaliGemmaConfig, options: Omit<SynthOptions, 'layers' | 'visionLayers'>): Promise<SynthResult> {
+export async function writeSynthetic(
+  config: PaliGemmaConfig,
+  options: Omit<SynthOptions, 'layers' | 'visionLayers'>,
+): Promise<SynthResult> {
   const out = resolve(options.out);
-  if (await stat(out).catch(() => undefined)) throw new OutputError('output_exists', `${out} exists`, { file: out, hint: 'choose another --out, or remove it' });
+  if (await stat(out).catch(() => undefined))
+    throw new OutputError('output_exists', `${out} exists`, { file: out, hint: 'choose another --out, or remove it' });
   const entries = syntheticTensors(config, options);
   const bytes = entries.reduce((sum, { data }) => sum + data.byteLength, 0);
   let written = 0;
@@ -63,31 +67,52 @@ export async function writeSynthetic(config: PaliGemmaConfig, options: Omit<Synt
   const staging = join(dirname(out), `.${basename(out)}.synth-${process.pid}`);
   try {
     await mkdir(staging, { recursive: true });
-    if (options.format === 'npz') await writeNpz(join(staging, `${options.variant}.${options.dtype}.npz`), entries, onBytes);
+    if (options.format === 'npz')
+      await writeNpz(join(staging, `${options.variant}.${options.dtype}.npz`), entries, onBytes);
     else await writeHuggingFace(staging, entries, config, options.dtype, bytes, onBytes);
     await rename(staging, out);
   } catch (error) {
     await rm(staging, { recursive: true, force: true });
     if (error instanceof PgconvError || options.signal?.aborted) throw error;
-    throw new OutputError('cannot_write', error instanceof Error ? error.message : String(error), { file: out, hint: 'check the free space and the permissions of the folder' }, { cause: error });
+    throw new OutputError(
+      'cannot_write',
+      error instanceof Error ? error.message : String(error),
+      { file: out, hint: 'check the free space and the permissions of the folder' },
+      { cause: error },
+    );
   }
   return { path: out, tensors: entries.length, bytes };
 }
 
 /** The tensors of such a checkpoint by the names that its format has; values are made when they are read. */
-export function syntheticTensors(config: PaliGemmaConfig, options: Pick<SynthOptions, 'format' | 'dtype' | 'seed'>): Entry[] {
+export function syntheticTensors(
+  config: PaliGemmaConfig,
+  options: Pick<SynthOptions, 'format' | 'dtype' | 'seed'>,
+): Entry[] {
   return options.format === 'npz' ? bigVisionEntries(config, options) : huggingFaceEntries(config, options);
 }
 
 function configOf({ variant, layers, visionLayers }: SynthOptions): PaliGemmaConfig {
   const config = Object.hasOwn(VARIANTS, variant) ? VARIANTS[variant] : undefined;
-  if (!config) throw new UsageError('unknown_variant', `there is no variant "${variant}"`, { hint: `choose one of ${Object.keys(VARIANTS).join(', ')}` });
-  for (const [flag, asked, most] of [['--layers', layers, config.text.layers], ['--vision-layers', visionLayers, config.vision.layers]] as const)
+  if (!config)
+    throw new UsageError('unknown_variant', `there is no variant "${variant}"`, {
+      hint: `choose one of ${Object.keys(VARIANTS).join(', ')}`,
+    });
+  for (const [flag, asked, most] of [
+    ['--layers', layers, config.text.layers],
+    ['--vision-layers', visionLayers, config.vision.layers],
+  ] as const)
     if (asked !== undefined && !(Number.isInteger(asked) && asked >= 1 && asked <= most))
-      throw new UsageError('bad_layers', `${flag} ${asked}: ${variant} has ${most}`, { hint: `give ${flag} a number from 1 to ${most}` });
+      throw new UsageError('bad_layers', `${flag} ${asked}: ${variant} has ${most}`, {
+        hint: `give ${flag} a number from 1 to ${most}`,
+      });
   return {
     ...config,
-    text: { ...config.text, layers: layers ?? config.text.layers, slidingLayers: config.text.slidingLayers.filter((i) => i < (layers ?? config.text.layers)) },
+    text: {
+      ...config.text,
+      layers: layers ?? config.text.layers,
+      slidingLayers: config.text.slidingLayers.filter((i) => i < (layers ?? config.text.layers)),
+    },
     vision: { ...config.vision, layers: visionLayers ?? config.vision.layers },
   };
 }
@@ -105,14 +130,24 @@ function bigVisionEntries(config: PaliGemmaConfig, { dtype, seed = 0 }: Pick<Syn
   }));
 }
 
-function huggingFaceEntries(config: PaliGemmaConfig, { dtype, seed = 0 }: Pick<SynthOptions, 'dtype' | 'seed'>): Entry[] {
+function huggingFaceEntries(
+  config: PaliGemmaConfig,
+  { dtype, seed = 0 }: Pick<SynthOptions, 'dtype' | 'seed'>,
+): Entry[] {
   return [...canonicalShapes(config, config.tableRows)].map(([canonical, shape], i) => ({
     name: hubName(canonical, config.text),
     data: randomTensor(dtype, shape, distributionOf(canonical), seed + i),
   }));
 }
 
-async function writeHuggingFace(dir: string, entries: readonly Entry[], config: PaliGemmaConfig, dtype: SynthOptions['dtype'], total: number, onBytes: (bytes: number) => void): Promise<void> {
+async function writeHuggingFace(
+  dir: string,
+  entries: readonly Entry[],
+  config: PaliGemmaConfig,
+  dtype: SynthOptions['dtype'],
+  total: number,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
   const shards: Entry[][] = [[]];
   let room = SHARD_BYTES;
   for (const entry of entries) {
@@ -128,10 +163,18 @@ async function writeHuggingFace(dir: string, entries: readonly Entry[], config: 
   for (const [i, shard] of shards.entries()) {
     const name = shards.length === 1 ? 'model.safetensors' : `model-${pad(i + 1)}-of-${pad(shards.length)}.safetensors`;
     for (const entry of shard) weightMap[entry.name] = name;
-    await writeSafetensors(join(dir, name), shard.map((entry) => ({ ...entry, data: counted(entry.data, onBytes) })), { format: 'pt' });
+    await writeSafetensors(
+      join(dir, name),
+      shard.map((entry) => ({ ...entry, data: counted(entry.data, onBytes) })),
+      { format: 'pt' },
+    );
   }
   const json = (value: unknown) => `${JSON.stringify(value, undefined, 2)}\n`;
-  if (shards.length > 1) await writeFile(join(dir, 'model.safetensors.index.json'), json({ metadata: { total_size: total }, weight_map: weightMap }));
+  if (shards.length > 1)
+    await writeFile(
+      join(dir, 'model.safetensors.index.json'),
+      json({ metadata: { total_size: total }, weight_map: weightMap }),
+    );
   await writeFile(join(dir, 'config.json'), json(huggingFaceConfig(config, dtype)));
 }
 
@@ -148,7 +191,10 @@ function counted(data: TensorData, onBytes: (bytes: number) => void): TensorData
 }
 
 /** The fields that configs on the Hub have (spec D.2), no more. */
-function huggingFaceConfig({ vision, text, vocabSize, tableRows, imageTokenId, ...ids }: PaliGemmaConfig, dtype: SynthOptions['dtype']) {
+function huggingFaceConfig(
+  { vision, text, vocabSize, tableRows, imageTokenId, ...ids }: PaliGemmaConfig,
+  dtype: SynthOptions['dtype'],
+) {
   return {
     architectures: ['PaliGemmaForConditionalGeneration'],
     model_type: 'paligemma',

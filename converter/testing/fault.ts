@@ -44,35 +44,52 @@ export function weightFault(name: string, shows: Fault['shows'], edit: Edit): Fa
 }
 
 /** Sizes and constants of the decoder that no shape contradicts. */
-export function textFault(name: string, shows: Fault['shows'], edit: (text: TextConfig, config: PaliGemmaConfig) => Partial<TextConfig>): Fault {
+export function textFault(
+  name: string,
+  shows: Fault['shows'],
+  edit: (text: TextConfig, config: PaliGemmaConfig) => Partial<TextConfig>,
+): Fault {
   return {
     name,
     shows,
-    build: async ({ config, ...sound }) => soundProgram({ ...sound, config: { ...config, text: { ...config.text, ...edit(config.text, config) } } }),
+    build: async ({ config, ...sound }) =>
+      soundProgram({ ...sound, config: { ...config, text: { ...config.text, ...edit(config.text, config) } } }),
   };
 }
 
-/** `makeRule` is called for each build, so that a rule may count what it has met. @throws Error when nothing matched: the fault would test nothing. */
+/**
+ * `makeRule` is called for each build, so that a rule may count what it has met.
+ * @throws Error when nothing matched: the fault would test nothing.
+ */
 export function graphFault(name: string, shows: Fault['shows'], graphName: Graph['name'], makeRule: () => Rule): Fault {
   return {
     name,
     shows,
     async build(sound) {
       const program = soundProgram(sound);
-      const graphs = program.graphs.map((graph) => (graph.name === graphName ? rewriteGraph(graph, makeRule()) : graph));
-      if (graphs.every((graph, i) => graph === program.graphs[i])) throw new Error(`the fault "${name}" changed nothing`);
+      const graphs = program.graphs.map((graph) =>
+        graph.name === graphName ? rewriteGraph(graph, makeRule()) : graph,
+      );
+      if (graphs.every((graph, i) => graph === program.graphs[i]))
+        throw new Error(`the fault "${name}" changed nothing`);
       return { ...program, graphs };
     },
   };
 }
 
-export const swap = (a: string, b: string): Edit => (weights) => {
-  const [first, second] = [weights.get(a)!, weights.get(b)!];
-  weights.set(a, second).set(b, first);
-};
+export const swap =
+  (a: string, b: string): Edit =>
+  (weights) => {
+    const [first, second] = [weights.get(a)!, weights.get(b)!];
+    weights.set(a, second).set(b, first);
+  };
 
 /** The elements of a weight in another order: `from` gives the source of each. */
-export async function reorder(weights: Map<string, TensorData>, name: string, from: (index: number, tensor: Tensor) => number): Promise<void> {
+export async function reorder(
+  weights: Map<string, TensorData>,
+  name: string,
+  from: (index: number, tensor: Tensor) => number,
+): Promise<void> {
   const tensor = await readTensor(weights.get(name)!);
   const data = tensor.data.slice();
   for (let i = 0; i < data.length; i++) data[i] = tensor.data[from(i, tensor)]!;
@@ -80,7 +97,11 @@ export async function reorder(weights: Map<string, TensorData>, name: string, fr
 }
 
 /** Rows of a matrix in another order. */
-export function reorderRows(weights: Map<string, TensorData>, name: string, from: (row: number) => number): Promise<void> {
+export function reorderRows(
+  weights: Map<string, TensorData>,
+  name: string,
+  from: (row: number) => number,
+): Promise<void> {
   return reorder(weights, name, (i, { shape }) => from(Math.floor(i / shape[1]!)) * shape[1]! + (i % shape[1]!));
 }
 
@@ -106,8 +127,11 @@ export function nth(count: number, matches: (node: Node) => boolean, replace: Ru
 export const isOp = (name: Node['op']) => (node: Node) => node.op === name;
 export const withoutNode: Rule = (_, { inputs }) => [inputs[0]!];
 /** The projector's result times a function of its width. */
-export const projectorScaledBy = (factor: (width: number) => number) => (): Rule => (node, { builder: b, inputs }) => {
-  if (node.op !== 'linear' || !node.inputs[1]!.name.startsWith('proj')) return undefined;
-  const result = b.node(ops.linear, inputs, {})[0]!;
-  return [b.op(ops.mul, [result, b.literal('f32', [], [factor(node.outputs[0]!.type.shape.at(-1) as number)])], {})];
-};
+export const projectorScaledBy =
+  (factor: (width: number) => number) =>
+  (): Rule =>
+  (node, { builder: b, inputs }) => {
+    if (node.op !== 'linear' || !node.inputs[1]!.name.startsWith('proj')) return undefined;
+    const result = b.node(ops.linear, inputs, {})[0]!;
+    return [b.op(ops.mul, [result, b.literal('f32', [], [factor(node.outputs[0]!.type.shape.at(-1) as number)])], {})];
+  };

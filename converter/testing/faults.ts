@@ -2,15 +2,31 @@ import { sym } from '../../ir/dim.ts';
 import type { Node } from '../../ir/graph.ts';
 import { ops } from '../../ir/ops/index.ts';
 import { transposeData } from '../../ir/views/transpose.ts';
-import { graphFault, isOp, nth, numberOne, projectorScaledBy, reorder, reorderRows, rolled, swap, weightFault, withoutNode, type Edit, type Fault } from './fault.ts';
+import {
+  graphFault,
+  isOp,
+  nth,
+  numberOne,
+  projectorScaledBy,
+  reorder,
+  reorderRows,
+  rolled,
+  swap,
+  weightFault,
+  withoutNode,
+  type Edit,
+  type Fault,
+} from './fault.ts';
 
 export type { Fault, Sound } from './fault.ts';
 
-const transposed = (name: string): Edit => (weights) => {
-  const data = weights.get(name)!;
-  if (data.shape[0] !== data.shape[1]) throw new Error(`"${name}" is not square`);
-  weights.set(name, transposeData(data, [1, 0]));
-};
+const transposed =
+  (name: string): Edit =>
+  (weights) => {
+    const data = weights.get(name)!;
+    if (data.shape[0] !== data.shape[1]) throw new Error(`"${name}" is not square`);
+    weights.set(name, transposeData(data, [1, 0]));
+  };
 
 /** RMSNorm's `1 + w`: an addition whose operand is a norm's weight. */
 const addsOne = (node: Node) => node.op === 'add' && /norm/.test(node.inputs[0]!.name);
@@ -29,9 +45,21 @@ export const TILED_KV = weightFault('KV heads tiled, not repeated', 'prefill lm.
 
 /** Of PaliGemma 1, as pg1-tiny has it. Layers are counted from 0; stage `lm.1` is what comes out of layer 0. */
 export const FAULTS: readonly Fault[] = [
-  graphFault('decoder norms scale by w, not 1 + w', 'prefill lm.1', 'decoder', () => (node, context) => (addsOne(node) ? withoutNode(node, context) : undefined)),
-  graphFault('decoder norms add 1 twice', 'prefill lm.1', 'decoder', () => (node, { builder, inputs }) =>
-    addsOne(node) ? [builder.op(ops.add, [builder.op(ops.add, [...inputs], {}), builder.literal('f32', [], [1])], {})] : undefined,
+  graphFault(
+    'decoder norms scale by w, not 1 + w',
+    'prefill lm.1',
+    'decoder',
+    () => (node, context) => (addsOne(node) ? withoutNode(node, context) : undefined),
+  ),
+  graphFault(
+    'decoder norms add 1 twice',
+    'prefill lm.1',
+    'decoder',
+    () =>
+      (node, { builder, inputs }) =>
+        addsOne(node)
+          ? [builder.op(ops.add, [builder.op(ops.add, [...inputs], {}), builder.literal('f32', [], [1])], {})]
+          : undefined,
   ),
   graphFault('only the final norm scales by w', 'prefill lm.3', 'decoder', nth(6, addsOne, withoutNode)),
   weightFault('norms of attention and MLP swapped', 'prefill lm.2', swap('lm.1.norm_attn_in', 'lm.1.norm_mlp_in')),
@@ -43,36 +71,110 @@ export const FAULTS: readonly Fault[] = [
   }),
   weightFault('query matrix of the image tower transposed', 'vision vit.1', transposed('vit.0.q.w')),
   weightFault('output matrix of the image tower transposed', 'vision vit.3', transposed('vit.2.o.w')),
-  weightFault('rotary embedding interleaved, not half-split', 'prefill lm.1', async (weights, { text: { headDim, layers } }) => {
-    const half = headDim / 2;
-    const from = (row: number) => row - (row % headDim) + ((row % headDim) % half) * 2 + Math.floor((row % headDim) / half);
-    for (let layer = 0; layer < layers; layer++) for (const part of ['q', 'k']) await reorderRows(weights, `lm.${layer}.${part}`, from);
-  }),
-  graphFault('prompt is causal', 'prefill lm.1', 'decoder', () => (node, { inputs }) => (node.op === 'or' ? [inputs[0]!] : undefined)),
-  graphFault('suffix is bidirectional', 'suffix lm.1', 'decoder', () => (node, { builder: b, inputs: [causal] }) =>
-    node.op === 'or' ? [b.op(ops.or, [causal!, b.op(ops.not, [causal!], {})], {})] : undefined,
+  weightFault(
+    'rotary embedding interleaved, not half-split',
+    'prefill lm.1',
+    async (weights, { text: { headDim, layers } }) => {
+      const half = headDim / 2;
+      const from = (row: number) =>
+        row - (row % headDim) + ((row % headDim) % half) * 2 + Math.floor((row % headDim) / half);
+      for (let layer = 0; layer < layers; layer++)
+        for (const part of ['q', 'k']) await reorderRows(weights, `lm.${layer}.${part}`, from);
+    },
   ),
-  graphFault('positions of the suffix are one further', 'suffix lm.1', 'decoder', () => (node, { builder: b, inputs: [x, positions, cos, sin] }) => {
-    if (node.op !== 'rope') return undefined;
-    const one = numberOne(b);
-    const continued = b.op(ops.less_equal, [one, b.op(ops.dim_value, [], { dim: sym('past') })], {});
-    const shift = b.op(ops.where, [continued, one, b.literal('i64', [], [0])], {});
-    return [b.op(ops.rope, [x!, b.op(ops.add, [positions!, shift], {}), cos!, sin!], {})];
-  }),
-  graphFault('new keys go before the cache', 'suffix lm.1', 'decoder', nth(0, isOp('concat'), (_, { builder: b, inputs: [past, added] }) => {
-    // The axis keeps its length, so only what lies where differs.
-    const joined = b.op(ops.concat, [added!, past!], { axis: 2 });
-    return [joined];
-  })),
-  graphFault('keys and values rounded to bf16', 'prefill lm.1', 'decoder', () => (node, { builder: b, inputs }) =>
-    node.op === 'concat' ? [b.op(ops.cast, [b.op(ops.cast, [b.op(ops.concat, [...inputs], { axis: 2 })], { to: 'bf16' })], { to: 'f32' })] : undefined,
+  graphFault(
+    'prompt is causal',
+    'prefill lm.1',
+    'decoder',
+    () =>
+      (node, { inputs }) =>
+        node.op === 'or' ? [inputs[0]!] : undefined,
   ),
-  graphFault('exact gelu in the image tower', 'vision vit.1', 'vision_encoder', () => (node, { builder: b, inputs }) => (node.op === 'gelu_tanh' ? [b.op(ops.gelu_erf, [...inputs], {})] : undefined)),
-  graphFault('exact gelu in the decoder', 'prefill lm.1', 'decoder', () => (node, { builder: b, inputs }) => (node.op === 'gelu_tanh' ? [b.op(ops.gelu_erf, [...inputs], {})] : undefined)),
-  graphFault('no √D on text embeddings', 'prefill lm.0', 'embed_tokens', () => (node, context) => (node.op === 'mul' ? withoutNode(node, context) : undefined)),
-  graphFault('image features divided by √D', 'vision image_features', 'vision_encoder', projectorScaledBy((width) => width ** -0.5)),
-  graphFault('image features multiplied by √D', 'vision image_features', 'vision_encoder', projectorScaledBy(Math.sqrt)),
-  graphFault('last norm of the image tower forgotten', 'vision vit.post_layernorm', 'vision_encoder', nth(6, isOp('layer_norm'), withoutNode)),
+  graphFault(
+    'suffix is bidirectional',
+    'suffix lm.1',
+    'decoder',
+    () =>
+      (node, { builder: b, inputs: [causal] }) =>
+        node.op === 'or' ? [b.op(ops.or, [causal!, b.op(ops.not, [causal!], {})], {})] : undefined,
+  ),
+  graphFault(
+    'positions of the suffix are one further',
+    'suffix lm.1',
+    'decoder',
+    () =>
+      (node, { builder: b, inputs: [x, positions, cos, sin] }) => {
+        if (node.op !== 'rope') return undefined;
+        const one = numberOne(b);
+        const continued = b.op(ops.less_equal, [one, b.op(ops.dim_value, [], { dim: sym('past') })], {});
+        const shift = b.op(ops.where, [continued, one, b.literal('i64', [], [0])], {});
+        return [b.op(ops.rope, [x!, b.op(ops.add, [positions!, shift], {}), cos!, sin!], {})];
+      },
+  ),
+  graphFault(
+    'new keys go before the cache',
+    'suffix lm.1',
+    'decoder',
+    nth(0, isOp('concat'), (_, { builder: b, inputs: [past, added] }) => {
+      // The axis keeps its length, so only what lies where differs.
+      const joined = b.op(ops.concat, [added!, past!], { axis: 2 });
+      return [joined];
+    }),
+  ),
+  graphFault(
+    'keys and values rounded to bf16',
+    'prefill lm.1',
+    'decoder',
+    () =>
+      (node, { builder: b, inputs }) =>
+        node.op === 'concat'
+          ? [
+              b.op(ops.cast, [b.op(ops.cast, [b.op(ops.concat, [...inputs], { axis: 2 })], { to: 'bf16' })], {
+                to: 'f32',
+              }),
+            ]
+          : undefined,
+  ),
+  graphFault(
+    'exact gelu in the image tower',
+    'vision vit.1',
+    'vision_encoder',
+    () =>
+      (node, { builder: b, inputs }) =>
+        node.op === 'gelu_tanh' ? [b.op(ops.gelu_erf, [...inputs], {})] : undefined,
+  ),
+  graphFault(
+    'exact gelu in the decoder',
+    'prefill lm.1',
+    'decoder',
+    () =>
+      (node, { builder: b, inputs }) =>
+        node.op === 'gelu_tanh' ? [b.op(ops.gelu_erf, [...inputs], {})] : undefined,
+  ),
+  graphFault(
+    'no √D on text embeddings',
+    'prefill lm.0',
+    'embed_tokens',
+    () => (node, context) => (node.op === 'mul' ? withoutNode(node, context) : undefined),
+  ),
+  graphFault(
+    'image features divided by √D',
+    'vision image_features',
+    'vision_encoder',
+    projectorScaledBy((width) => width ** -0.5),
+  ),
+  graphFault(
+    'image features multiplied by √D',
+    'vision image_features',
+    'vision_encoder',
+    projectorScaledBy(Math.sqrt),
+  ),
+  graphFault(
+    'last norm of the image tower forgotten',
+    'vision vit.post_layernorm',
+    'vision_encoder',
+    nth(6, isOp('layer_norm'), withoutNode),
+  ),
   weightFault('red and blue swapped', 'vision vit.0', (weights) =>
     reorder(weights, 'vit.patch.w', (i, { shape: [, channels, height, width] }) => {
       const plane = height! * width!;
@@ -92,14 +194,43 @@ export const FAULTS: readonly Fault[] = [
   weightFault('head one row off', 'prefill logits', rolled('lm.head', 1)),
 ];
 
-/** LayerNorm's and RMSNorm's epsilon is 1e-6; torch's default is ten times that, and only inputs of little variance tell. */
+/**
+ * LayerNorm's and RMSNorm's epsilon is 1e-6; torch's default is ten times that, and only inputs of little variance
+ * tell.
+ */
 export const COARSE_EPSILON: readonly Fault[] = [
-  graphFault('epsilon 1e-5 in the image tower', 'vision vit.1', 'vision_encoder', () => (node, { builder: b, inputs }) => (node.op === 'layer_norm' ? [b.op(ops.layer_norm, [...inputs], { epsilon: 1e-5 })] : undefined)),
-  graphFault('epsilon 1e-5 in the last norm of the image tower only', 'vision vit.post_layernorm', 'vision_encoder', nth(6, isOp('layer_norm'), (_, { builder: b, inputs }) => [b.op(ops.layer_norm, [...inputs], { epsilon: 1e-5 })])),
-  graphFault('epsilon 1e-5 in the decoder', 'prefill lm.1', 'decoder', () => (node, { builder: b, inputs }) => (node.op === 'rms_norm' ? [b.op(ops.rms_norm, [...inputs], { epsilon: 1e-5 })] : undefined)),
+  graphFault(
+    'epsilon 1e-5 in the image tower',
+    'vision vit.1',
+    'vision_encoder',
+    () =>
+      (node, { builder: b, inputs }) =>
+        node.op === 'layer_norm' ? [b.op(ops.layer_norm, [...inputs], { epsilon: 1e-5 })] : undefined,
+  ),
+  graphFault(
+    'epsilon 1e-5 in the last norm of the image tower only',
+    'vision vit.post_layernorm',
+    'vision_encoder',
+    nth(6, isOp('layer_norm'), (_, { builder: b, inputs }) => [b.op(ops.layer_norm, [...inputs], { epsilon: 1e-5 })]),
+  ),
+  graphFault(
+    'epsilon 1e-5 in the decoder',
+    'prefill lm.1',
+    'decoder',
+    () =>
+      (node, { builder: b, inputs }) =>
+        node.op === 'rms_norm' ? [b.op(ops.rms_norm, [...inputs], { epsilon: 1e-5 })] : undefined,
+  ),
 ];
 
 /** Padding that is attended shows only where there is padding. */
-export const PADDING_SEEN: Fault = graphFault('padding is attended', 'prefill lm.1', 'decoder', () => (node, { builder: b, inputs: [visible, token] }) =>
-  node.op === 'and' ? [b.op(ops.and, [visible!, b.op(ops.or, [token!, b.op(ops.not, [token!], {})], {})], {})] : undefined,
+export const PADDING_SEEN: Fault = graphFault(
+  'padding is attended',
+  'prefill lm.1',
+  'decoder',
+  () =>
+    (node, { builder: b, inputs: [visible, token] }) =>
+      node.op === 'and'
+        ? [b.op(ops.and, [visible!, b.op(ops.or, [token!, b.op(ops.not, [token!], {})], {})], {})]
+        : undefined,
 );

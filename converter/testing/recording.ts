@@ -9,7 +9,11 @@ export interface Recording {
 }
 
 /** What another implementation recorded in a folder of fixtures; `stages` is empty where it recorded none. */
-export async function readRecording(folder: string, golden = 'golden', stages = golden.replace('golden', 'stages')): Promise<Recording> {
+export async function readRecording(
+  folder: string,
+  golden = 'golden',
+  stages = golden.replace('golden', 'stages'),
+): Promise<Recording> {
   const outputs = await openSafetensors(`${folder}/${golden}.safetensors`);
   const intermediate = stages === '' ? undefined : await openSafetensors(`${folder}/${stages}.safetensors`);
   try {

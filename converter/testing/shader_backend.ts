@@ -6,7 +6,9 @@ import { printGraph } from '../../ir/print.ts';
 import { rewriteGraph } from '../../ir/rewrite.ts';
 import { readTensor, tensorData, type TensorData } from '../../ir/tensor.ts';
 
-/** A backend with the traits of `wgsl` that writes the text of its graphs, and runs in the evaluator what it wrote last. */
+/**
+ * A backend with the traits of `wgsl` that writes the text of its graphs, and runs in the evaluator what it wrote last.
+ */
 export interface ShaderBackend extends Backend {
   readonly emitted: readonly { readonly program: Program; readonly options: EmitOptions }[];
 }
@@ -22,7 +24,8 @@ export function shaderBackend(): ShaderBackend {
     devices: ['webgpu'],
     targets: [],
     choices: [],
-    refusal: (precision) => ({ bf16: refusal, q4f16: { reason: 'activations are f32 on every device', instead: 'int4' } })[precision],
+    refusal: (precision) =>
+      ({ bf16: refusal, q4f16: { reason: 'activations are f32 on every device', instead: 'int4' } })[precision],
     floatZeros: true,
     narrowing: (dtype) => (dtype === 'f16' ? 'store' : refusal),
     emitted,
@@ -36,7 +39,8 @@ export function shaderBackend(): ShaderBackend {
             byteLength: bytes.byteLength,
             async *chunks() {
               // codes are made while a bundle is written, not afterwards
-              for (const constant of graph.constants) if (constant.kind === 'weight') held.set(constant, tensorData(await readTensor(constant.data)));
+              for (const constant of graph.constants)
+                if (constant.kind === 'weight') held.set(constant, tensorData(await readTensor(constant.data)));
               yield { bytes: bytes.slice() };
             },
           };
@@ -45,8 +49,12 @@ export function shaderBackend(): ShaderBackend {
     },
     async open() {
       const { program } = emitted.at(-1)!;
-      const constants = (constant: Constant): Constant => (constant.kind === 'weight' ? { ...constant, data: held.get(constant)! } : constant);
-      return evaluatorRunner({ ...program, graphs: program.graphs.map((graph) => rewriteGraph(graph, () => undefined, constants)) });
+      const constants = (constant: Constant): Constant =>
+        constant.kind === 'weight' ? { ...constant, data: held.get(constant)! } : constant;
+      return evaluatorRunner({
+        ...program,
+        graphs: program.graphs.map((graph) => rewriteGraph(graph, () => undefined, constants)),
+      });
     },
   };
 }

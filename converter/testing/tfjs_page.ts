@@ -19,7 +19,10 @@ let model: Model;
 export type PageBackend = 'cpu' | 'wasm' | 'webgl' | 'webgpu';
 
 /** The model for what follows, on a backend of tfjs; files of wasm are served at /wasm/. */
-export async function open(bundle: string, backend: PageBackend): Promise<{ readonly imageTokenId: number; readonly tensors: number }> {
+export async function open(
+  bundle: string,
+  backend: PageBackend,
+): Promise<{ readonly imageTokenId: number; readonly tensors: number }> {
   setWasmPaths('/wasm/');
   if (!(await tf.setBackend(backend))) throw new Error(`no ${backend}`);
   const tensors = tf.memory().numTensors;
@@ -49,7 +52,9 @@ export async function run({ rows, pictures, steps }: PageCase): Promise<PageResu
 }
 
 /** Answers to pictures that the page fetches: by the canvas, and by the tokenizer of the bundle. */
-export async function ask(questions: readonly { readonly image: string; readonly prompt: string }[]): Promise<readonly string[]> {
+export async function ask(
+  questions: readonly { readonly image: string; readonly prompt: string }[],
+): Promise<readonly string[]> {
   const answers: string[] = [];
   for (const { image, prompt } of questions) {
     let said = '';
@@ -60,7 +65,9 @@ export async function ask(questions: readonly { readonly image: string; readonly
 }
 
 /** What tfjs's own loader makes of a graph model at an address. */
-export async function stock(address: string): Promise<{ readonly inputs: readonly string[]; readonly outputs: readonly string[] }> {
+export async function stock(
+  address: string,
+): Promise<{ readonly inputs: readonly string[]; readonly outputs: readonly string[] }> {
   const graph = await tf.loadGraphModel(address);
   const names = (ports: readonly { readonly name: string }[]) => ports.map(({ name }) => name);
   const found = { inputs: names(graph.inputs), outputs: names(graph.outputs) };

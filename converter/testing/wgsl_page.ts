@@ -25,7 +25,11 @@ const gpu: NonNullable<LoadOptions['gpu']> = {
 export interface Opened {
   readonly imageTokenId: number;
   readonly adapter: string;
-  readonly choices: readonly { readonly shader: string; readonly features: readonly string[]; readonly reason: string }[];
+  readonly choices: readonly {
+    readonly shader: string;
+    readonly features: readonly string[];
+    readonly reason: string;
+  }[];
   readonly cache: { readonly hits: number; readonly stored: number; readonly problem: string | undefined };
 }
 
@@ -51,13 +55,16 @@ export async function run({ rows, pictures, steps }: PageCase): Promise<PageResu
   await model.prefill({ rows, images, maxNewTokens: steps });
   const logits = Array.from((await model.logits()).data);
   const tokens: (number | undefined)[][] = rows.map(() => []);
-  for await (const step of model.decode({ stopTokenIds: [], ahead: 3 })) step.forEach((token, row) => tokens[row]!.push(token));
+  for await (const step of model.decode({ stopTokenIds: [], ahead: 3 }))
+    step.forEach((token, row) => tokens[row]!.push(token));
   for (const image of images) image.destroy();
   return { features, logits, tokens };
 }
 
 /** Answers to pictures that the page fetches: by the canvas, and by the tokenizer of the bundle. */
-export async function ask(questions: readonly { readonly image: string; readonly prompt: string }[]): Promise<readonly string[]> {
+export async function ask(
+  questions: readonly { readonly image: string; readonly prompt: string }[],
+): Promise<readonly string[]> {
   const answers: string[] = [];
   for (const [i, { image, prompt }] of questions.entries()) {
     let said = '';
@@ -78,12 +85,18 @@ export async function failure(bundle: string, how: 'load' | 'abort' | 'weights')
     await (await load(bundle, { cache: how === 'weights', signal: stop.signal, onProgress })).dispose();
     return 'no error';
   } catch (error) {
-    return error instanceof Error ? `${error.name} ${(error as { code?: string }).code ?? error.message}` : String(error);
+    return error instanceof Error
+      ? `${error.name} ${(error as { code?: string }).code ?? error.message}`
+      : String(error);
   }
 }
 
 /** The device is lost while tokens are made; then everything is loaded again and made again. */
-export async function loseDevice({ rows, pictures, steps }: PageCase): Promise<{ readonly error: string; readonly tokens: readonly (number | undefined)[] }> {
+export async function loseDevice({
+  rows,
+  pictures,
+  steps,
+}: PageCase): Promise<{ readonly error: string; readonly tokens: readonly (number | undefined)[] }> {
   const decode = async () => {
     const images = [];
     for (const picture of pictures) images.push(await model.encodePixels(Float32Array.from(picture)));

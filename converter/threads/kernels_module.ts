@@ -6,7 +6,10 @@ import { useCastKernels } from '../../ir/views/convert.ts';
 /** Beside the build's own ir/, or in the build when this runs from the sources. */
 const PLACES = ['../../ir/quantize/kernels.wasm', '../../dist/ir/quantize/kernels.wasm'];
 
-/** The compiled kernels. Undefined where they were not built or this machine has no SIMD: plain JavaScript then gives the same bytes, slower. */
+/**
+ * The compiled kernels. Undefined where they were not built or this machine has no SIMD: plain JavaScript then gives
+ * the same bytes, slower.
+ */
 export async function loadKernels(): Promise<Module | undefined> {
   for (const place of PLACES) {
     const bytes = await readFile(new URL(place, import.meta.url)).catch((error: NodeJS.ErrnoException) => {

@@ -20,15 +20,25 @@ beforeAll(async () => void (kernels = await loadKernels()));
 const [ROWS, COLUMNS] = [70, 16384];
 // patterns of bf16 below 2
 const next = randomSource(1);
-const data = bytesData('bf16', [ROWS, COLUMNS], new Uint8Array(Uint16Array.from({ length: ROWS * COLUMNS }, () => 0x3a00 + 0x5ff * next() + (next() < 0.5 ? 0x8000 : 0)).buffer));
+const data = bytesData(
+  'bf16',
+  [ROWS, COLUMNS],
+  new Uint8Array(
+    Uint16Array.from({ length: ROWS * COLUMNS }, () => 0x3a00 + 0x5ff * next() + (next() < 0.5 ? 0x8000 : 0)).buffer,
+  ),
+);
 const small = bytesData('f32', [70, 64], new Uint8Array(sampleWeights('gauss', 70 * 64, 2).buffer));
-const factor = factorHessian(Float64Array.from({ length: 64 * 64 }, (_, i) => 0.8 ** Math.abs((i % 64) - Math.floor(i / 64))), 64);
+const factor = factorHessian(
+  Float64Array.from({ length: 64 * 64 }, (_, i) => 0.8 ** Math.abs((i % 64) - Math.floor(i / 64))),
+  64,
+);
 
 type Quantize = (options: QuantizeOptions) => QuantizedMatrix;
 /** Round to nearest is fast without vectors too, so it goes over all runs; what searches, over few rows. */
 const MATRICES: Readonly<Record<string, Quantize>> = {
   'round to nearest': (options) => quantizeMatrix(data, { ...INT4, algorithm: 'rtn' }, options),
-  'int4 search': (options) => quantizeMatrix(small, INT4, { ...options, importance: Array.from({ length: 64 }, (_, k) => 1 + k) }),
+  'int4 search': (options) =>
+    quantizeMatrix(small, INT4, { ...options, importance: Array.from({ length: 64 }, (_, k) => 1 + k) }),
   'int8 search': (options) => quantizeMatrix(small, INT8, options),
   hqq: (options) => quantizeMatrix(small, { ...INT4, algorithm: 'hqq' }, options),
   gptq: (options) => gptqMatrix(small, INT4, factor, options),
@@ -57,7 +67,11 @@ describe('the same bytes', () => {
     expect(kernels).toBeDefined();
     const pool = new QuantizePool(threads, simd === 'with SIMD' ? kernels : undefined);
     try {
-      const digests = await Promise.all(Object.entries(MATRICES).map(async ([name, quantize]) => [name, await digest(quantize({ executor: pool }))] as const));
+      const digests = await Promise.all(
+        Object.entries(MATRICES).map(
+          async ([name, quantize]) => [name, await digest(quantize({ executor: pool }))] as const,
+        ),
+      );
       expect(new Map(digests)).toEqual(expected);
     } finally {
       await pool.dispose();
@@ -80,7 +94,9 @@ describe('failures', () => {
   });
 
   test('an error of a thread is the error of its job', async () => {
-    await expect(pool.run({ bytes: new Uint8Array(8), dtype: 'f32', rows: 2 ** 40, columns: 64, form: FORM, algorithm: 'rtn' })).rejects.toThrow('Invalid typed array length');
+    await expect(
+      pool.run({ bytes: new Uint8Array(8), dtype: 'f32', rows: 2 ** 40, columns: 64, form: FORM, algorithm: 'rtn' }),
+    ).rejects.toThrow('Invalid typed array length');
   });
 
   test('when it ends, what waits is told', async () => {
@@ -89,6 +105,8 @@ describe('failures', () => {
     reading.catch(() => {});
     await ended.dispose();
     await expect(reading).rejects.toThrow('the threads that quantize were ended');
-    await expect(ended.run({ bytes: new Uint8Array(8), dtype: 'f32', rows: 1, columns: 2, form: FORM, algorithm: 'rtn' })).rejects.toThrow('were ended');
+    await expect(
+      ended.run({ bytes: new Uint8Array(8), dtype: 'f32', rows: 1, columns: 2, form: FORM, algorithm: 'rtn' }),
+    ).rejects.toThrow('were ended');
   });
 });

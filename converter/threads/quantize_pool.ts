@@ -11,7 +11,10 @@ interface Task {
   reject(error: Error): void;
 }
 
-/** Quantizes rows in `threads` threads, which start with the first job. The results are the same for any number of them, with kernels and without. */
+/**
+ * Quantizes rows in `threads` threads, which start with the first job. The results are the same for any number of them,
+ * with kernels and without.
+ */
 export class QuantizePool implements QuantizeExecutor {
   /** A job more than there are threads, so that none waits for the next to be read. */
   readonly width: number;
@@ -56,7 +59,11 @@ export class QuantizePool implements QuantizeExecutor {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL('./quantize_worker.js', import.meta.url), { name: 'pgconv-quantize', workerData: { module: this.#kernels }, execArgv: [] });
+    const worker = new Worker(new URL('./quantize_worker.js', import.meta.url), {
+      name: 'pgconv-quantize',
+      workerData: { module: this.#kernels },
+      execArgv: [],
+    });
     worker.on('message', (reply: PoolReply) => {
       const task = this.#workers.get(worker);
       this.#workers.set(worker, undefined);

@@ -1,5 +1,6 @@
 // @ts-check
-// The thread that quantizes. Plain JavaScript, as all that it loads, so that it runs from the sources and from the build alike.
+// The thread that quantizes. Plain JavaScript, as all that it loads, so that it runs from the sources and from the
+// build alike.
 import { parentPort, workerData } from 'node:worker_threads';
 import { jobRunner } from '../../ir/quantize/kernels/run_job.js';
 
@@ -15,7 +16,11 @@ if (!port) throw new Error('quantize_worker.js runs as a worker thread');
 const run = jobRunner(/** @type {{ module: Module | undefined }} */ (workerData).module);
 
 /** @param {PoolReply} message @param {ArrayBufferView[]} given */
-const reply = (message, given) => port.postMessage(message, /** @type {ArrayBuffer[]} */ (given.map((view) => view.buffer)));
+const reply = (message, given) =>
+  port.postMessage(
+    message,
+    /** @type {ArrayBuffer[]} */ (given.map((view) => view.buffer)),
+  );
 
 port.on('message', (/** @type {QuantizeJob} */ job) => {
   try {

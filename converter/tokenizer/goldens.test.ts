@@ -13,13 +13,22 @@ const load = (json: TokenizerJson) => loadTokenizer(JSON.parse(JSON.stringify(js
 
 type Ids = readonly number[];
 /** What Python made of them: fixtures/reference/tokenizer.py. */
-const shapes = golden('shapes') as { texts: [text: string, huggingFace: Ids, sentencePiece?: Ids][]; decoded: [ids: Ids, whole: string, withoutSpecial: string, sentencePiece?: string][] };
+const shapes = golden('shapes') as {
+  texts: [text: string, huggingFace: Ids, sentencePiece?: Ids][];
+  decoded: [ids: Ids, whole: string, withoutSpecial: string, sentencePiece?: string][];
+};
 
 /** Those that differ, with what was expected: one assertion shows them all. */
-function differing(tokenizer: Tokenizer, rows: readonly (readonly [string, Ids])[], options?: EncodeOptions): unknown[] {
+function differing(
+  tokenizer: Tokenizer,
+  rows: readonly (readonly [string, Ids])[],
+  options?: EncodeOptions,
+): unknown[] {
   return rows.flatMap(([text, ids]) => {
     const ours = tokenizer.encode(text, options);
-    return ours.length === ids.length && ours.every((id, i) => id === ids[i]) ? [] : [{ text, ids: ids.join(), ours: ours.join() }];
+    return ours.length === ids.length && ours.every((id, i) => id === ids[i])
+      ? []
+      : [{ text, ids: ids.join(), ours: ours.join() }];
   });
 }
 
@@ -29,7 +38,12 @@ describe.each([
 ])('%s of shapes', (_, tokenizer) => {
   test('gives Hugging Face’s ids for every text', () => {
     expect(shapes.texts.length).toBeGreaterThan(400);
-    expect(differing(tokenizer, shapes.texts.map(([text, ids]) => [text, ids]))).toEqual([]);
+    expect(
+      differing(
+        tokenizer,
+        shapes.texts.map(([text, ids]) => [text, ids]),
+      ),
+    ).toEqual([]);
   });
 
   test('gives SentencePiece’s ids when control tokens are text', () => {
@@ -49,20 +63,30 @@ describe.each([
 
   test('decodes bytes that are no text as the web does', () => {
     const bytesOf = (ids: Ids) => ids.map((id) => id - 5);
-    const invalid = shapes.decoded.filter(([ids, whole]) => whole.includes('\ufffd') && ids.every((id) => id >= 5 && id < 261));
+    const invalid = shapes.decoded.filter(
+      ([ids, whole]) => whole.includes('\ufffd') && ids.every((id) => id >= 5 && id < 261),
+    );
     expect(invalid.length).toBeGreaterThan(5);
-    for (const [ids] of invalid) expect(tokenizer.decode(ids)).toBe(new TextDecoder().decode(Uint8Array.from(bytesOf(ids))));
+    for (const [ids] of invalid)
+      expect(tokenizer.decode(ids)).toBe(new TextDecoder().decode(Uint8Array.from(bytesOf(ids))));
   });
 
   test('decodes what it encoded, but for what cannot be told from a space, and the byte order mark, which the client drops', () => {
-    for (const [text, ids] of shapes.texts) expect(tokenizer.decode(ids)).toBe(text.replaceAll('▁', ' ').replaceAll('\ufeff', ''));
+    for (const [text, ids] of shapes.texts)
+      expect(tokenizer.decode(ids)).toBe(text.replaceAll('▁', ' ').replaceAll('\ufeff', ''));
   });
 });
 
 test.each(['scripts', 'unknowns'])('%s.model gives the ids of SentencePiece', (name) => {
   const { texts } = golden(name) as { texts: [string, Ids, string?][] };
   const tokenizer = load(jsonOf(read(`tokenizer/${name}.model`)));
-  expect(differing(tokenizer, texts.map(([text, ids]) => [text, ids]), { controlsAsText: true })).toEqual([]);
+  expect(
+    differing(
+      tokenizer,
+      texts.map(([text, ids]) => [text, ids]),
+      { controlsAsText: true },
+    ),
+  ).toEqual([]);
 });
 
 test('equal scores: the leftmost pair merges first, as in SentencePiece, or the model is refused', () => {
@@ -82,5 +106,10 @@ test('equal scores: the leftmost pair merges first, as in SentencePiece, or the 
 });
 
 test('a unigram model is refused by name', () => {
-  expect(() => jsonOf(read('tokenizer/unigram.model'))).toThrow(expect.objectContaining({ code: 'unsupported_tokenizer', message: 'a SentencePiece model of type unigram: only bpe is supported, as PaliGemma’s is' }));
+  expect(() => jsonOf(read('tokenizer/unigram.model'))).toThrow(
+    expect.objectContaining({
+      code: 'unsupported_tokenizer',
+      message: 'a SentencePiece model of type unigram: only bpe is supported, as PaliGemma’s is',
+    }),
+  );
 });

@@ -3,17 +3,20 @@ import type { Tokenizer } from './tokenizer.ts';
 import { IMAGE_TOKEN } from './tokenizer_json.ts';
 
 /**
- * How prompt and separator become tokens: `huggingface` tokenises `<bos>` + prompt + `"\n"` as one text in which special
- * tokens are found, `bigvision` the prompt and `"\n"` apart, with SentencePiece (big_vision/pp/ops_text.py): there `<bos>`,
- * `<eos>`, `<pad>`, `<unk>` and `<image>` written in the prompt are characters. They differ for such prompts, and for those
- * that end in white space that merges with a newline.
+ * How prompt and separator become tokens: `huggingface` tokenises `<bos>` + prompt + `"\n"` as one text in which
+ * special tokens are found, `bigvision` the prompt and `"\n"` apart, with SentencePiece (big_vision/pp/ops_text.py):
+ * there `<bos>`, `<eos>`, `<pad>`, `<unk>` and `<image>` written in the prompt are characters. They differ for such
+ * prompts, and for those that end in white space that merges with a newline.
  */
 export type PromptMode = 'huggingface' | 'bigvision';
 
 export interface PromptOptions {
   /** Tokens of one image. */
   readonly imageTokens: number;
-  /** What the user asks, such as `caption en`: may be empty, and may say `<image>` where the images are (`bigvision`: first). */
+  /**
+   * What the user asks, such as `caption en`: may be empty, and may say `<image>` where the images are (`bigvision`:
+   * first).
+   */
   readonly prompt: string;
   /** Default 1. */
   readonly images?: number;
@@ -25,16 +28,27 @@ export interface PromptOptions {
 
 /**
  * Ids of a PaliGemma prompt: the image tokens, then `<bos>` once, the prompt and a newline.
- * @throws UsageError when the prompt says `<image>` more or less often than there are images, or, for Hugging Face, `<bos>`.
+ * @throws UsageError when the prompt says `<image>` more or less often than there are images, or, for Hugging Face,
+ * `<bos>`.
  */
-export function buildPrompt(tokenizer: Tokenizer, { imageTokens, prompt, images = 1, mode = 'huggingface', bosToken = '<bos>' }: PromptOptions): number[] {
+export function buildPrompt(
+  tokenizer: Tokenizer,
+  { imageTokens, prompt, images = 1, mode = 'huggingface', bosToken = '<bos>' }: PromptOptions,
+): number[] {
   if (mode === 'bigvision') {
     const said = prompt.length - prompt.replace(/^(<image>)+/, '').length;
     checkImages(said / IMAGE_TOKEN.length, images);
     const asText = { controlsAsText: true };
-    return [...tokenizer.encode(IMAGE_TOKEN.repeat(imageTokens * images) + bosToken), ...tokenizer.encode(prompt.slice(said), asText), ...tokenizer.encode('\n', asText)];
+    return [
+      ...tokenizer.encode(IMAGE_TOKEN.repeat(imageTokens * images) + bosToken),
+      ...tokenizer.encode(prompt.slice(said), asText),
+      ...tokenizer.encode('\n', asText),
+    ];
   }
-  if (prompt.includes(bosToken)) throw new UsageError('bad_prompt', `the prompt contains ${bosToken}, which is added to every prompt once`, { hint: `leave ${bosToken} out` });
+  if (prompt.includes(bosToken))
+    throw new UsageError('bad_prompt', `the prompt contains ${bosToken}, which is added to every prompt once`, {
+      hint: `leave ${bosToken} out`,
+    });
   const said = prompt.split(IMAGE_TOKEN).length - 1;
   checkImages(said, images);
   const withImages = said > 0 ? prompt : IMAGE_TOKEN.repeat(images) + prompt;
@@ -45,7 +59,11 @@ export function buildPrompt(tokenizer: Tokenizer, { imageTokens, prompt, images 
 
 function checkImages(said: number, images: number): void {
   if (said > 0 && said !== images)
-    throw new UsageError('bad_prompt', `the prompt says ${IMAGE_TOKEN} ${said} times for ${images} image${images === 1 ? '' : 's'}`, {
-      hint: `say ${IMAGE_TOKEN} once per image, or not at all`,
-    });
+    throw new UsageError(
+      'bad_prompt',
+      `the prompt says ${IMAGE_TOKEN} ${said} times for ${images} image${images === 1 ? '' : 's'}`,
+      {
+        hint: `say ${IMAGE_TOKEN} once per image, or not at all`,
+      },
+    );
 }

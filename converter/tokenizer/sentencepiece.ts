@@ -1,7 +1,14 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { BadInputError } from '../errors.ts';
-import { ModelProto_SentencePiece_Type, ModelProtoSchema, TrainerSpec_ModelType, type ModelProto, type NormalizerSpec, type TrainerSpec } from './proto/sentencepiece_model_pb.ts';
+import {
+  ModelProto_SentencePiece_Type,
+  ModelProtoSchema,
+  TrainerSpec_ModelType,
+  type ModelProto,
+  type NormalizerSpec,
+  type TrainerSpec,
+} from './proto/sentencepiece_model_pb.ts';
 
 export type PieceKind = 'normal' | 'unknown' | 'control' | 'user_defined' | 'byte';
 
@@ -36,13 +43,26 @@ export function readSentencePiece(bytes: Uint8Array, file: string): SentencePiec
   if (!trainer) throw damaged('the file ends before the trainer settings', file, bytes.length);
   checkTrainer(trainer, proto.pieces.length, file);
   checkNormalizer(proto.normalizerSpec, file);
-  const pieces = proto.pieces.map((piece, id): Piece => ({ text: piece.piece, score: piece.score, kind: kindOf(piece.type, piece.piece, id, file) }));
+  const pieces = proto.pieces.map((piece, id): Piece => ({
+    text: piece.piece,
+    score: piece.score,
+    kind: kindOf(piece.type, piece.piece, id, file),
+  }));
   checkPieces(pieces, trainer, file);
-  return { file, pieces, byteFallback: trainer.byteFallback, unknownPiece: pieces.find((piece) => piece.kind === 'unknown')!.text };
+  return {
+    file,
+    pieces,
+    byteFallback: trainer.byteFallback,
+    unknownPiece: pieces.find((piece) => piece.kind === 'unknown')!.text,
+  };
 }
 
 function parse(bytes: Uint8Array, file: string): ModelProto {
-  if (bytes.length > MAX_BYTES) throw new BadInputError('tokenizer_too_large', `a tokenizer.model of ${bytes.length} bytes`, { file, hint: TAKE_PALIGEMMA });
+  if (bytes.length > MAX_BYTES)
+    throw new BadInputError('tokenizer_too_large', `a tokenizer.model of ${bytes.length} bytes`, {
+      file,
+      hint: TAKE_PALIGEMMA,
+    });
   // A walk over the fields of the message first: the runtime's own errors have no byte offset.
   const reader = new BinaryReader(bytes);
   for (let offset = 0; offset < bytes.length; offset = reader.pos) {
@@ -63,21 +83,32 @@ function parse(bytes: Uint8Array, file: string): ModelProto {
 
 function checkTrainer(trainer: TrainerSpec, count: number, file: string): void {
   if (trainer.modelType !== TrainerSpec_ModelType.BPE) {
-    const name = Object.entries(TrainerSpec_ModelType).find(([, value]) => value === trainer.modelType)?.[0] ?? String(trainer.modelType);
-    throw unsupported(`a SentencePiece model of type ${name.toLowerCase()}: only bpe is supported, as PaliGemma’s is`, file);
+    const name =
+      Object.entries(TrainerSpec_ModelType).find(([, value]) => value === trainer.modelType)?.[0] ??
+      String(trainer.modelType);
+    throw unsupported(
+      `a SentencePiece model of type ${name.toLowerCase()}: only bpe is supported, as PaliGemma’s is`,
+      file,
+    );
   }
   if (trainer.treatWhitespaceAsSuffix) throw unsupported('a SentencePiece model with treat_whitespace_as_suffix', file);
   // Only fewer pieces than promised are damage: PaliGemma's were added after training.
   if (trainer.hardVocabLimit && count < trainer.vocabSize)
-    throw new BadInputError('tokenizer_truncated', `the model has ${count} pieces, its own settings say ${trainer.vocabSize}`, { file, hint: 'download the file again' });
+    throw new BadInputError(
+      'tokenizer_truncated',
+      `the model has ${count} pieces, its own settings say ${trainer.vocabSize}`,
+      { file, hint: 'download the file again' },
+    );
 }
 
 function checkNormalizer(spec: NormalizerSpec | undefined, file: string): void {
   // An absent message has the defaults of its fields.
   if (spec?.addDummyPrefix ?? true) throw unsupported('a SentencePiece model with add_dummy_prefix', file);
-  if (spec?.removeExtraWhitespaces ?? true) throw unsupported('a SentencePiece model with remove_extra_whitespaces', file);
+  if (spec?.removeExtraWhitespaces ?? true)
+    throw unsupported('a SentencePiece model with remove_extra_whitespaces', file);
   if (spec && !spec.escapeWhitespaces) throw unsupported('a SentencePiece model without escape_whitespaces', file);
-  if (spec && spec.precompiledCharsmap.length > 0) throw unsupported(`a SentencePiece model that normalises text (${spec.name})`, file);
+  if (spec && spec.precompiledCharsmap.length > 0)
+    throw unsupported(`a SentencePiece model that normalises text (${spec.name})`, file);
 }
 
 const KINDS: Readonly<Record<number, PieceKind>> = {
@@ -92,7 +123,10 @@ function kindOf(type: ModelProto_SentencePiece_Type, text: string, id: number, f
   const kind = KINDS[type];
   if (kind) return kind;
   // UNUSED pieces are merged into and split again: tokenizer.json has no such thing.
-  throw unsupported(`piece ${id} (${JSON.stringify(text)}) of type ${type === ModelProto_SentencePiece_Type.UNUSED ? 'unused' : type}`, file);
+  throw unsupported(
+    `piece ${id} (${JSON.stringify(text)}) of type ${type === ModelProto_SentencePiece_Type.UNUSED ? 'unused' : type}`,
+    file,
+  );
 }
 
 function checkPieces(pieces: readonly Piece[], trainer: TrainerSpec, file: string): void {
@@ -109,7 +143,8 @@ function checkPieces(pieces: readonly Piece[], trainer: TrainerSpec, file: strin
   const byteCount = pieces.filter((piece) => piece.kind === 'byte').length;
   const misnamed = pieces.find(({ text, kind }) => kind === 'byte' && !/^<0x[0-9A-F]{2}>$/.test(text));
   if (misnamed) throw damaged(`byte piece ${JSON.stringify(misnamed.text)}: expected a name like <0x0A>`, file);
-  if (trainer.byteFallback && byteCount !== 256) throw damaged(`byte_fallback with ${byteCount} byte pieces: 256 expected`, file);
+  if (trainer.byteFallback && byteCount !== 256)
+    throw damaged(`byte_fallback with ${byteCount} byte pieces: 256 expected`, file);
 }
 
 function damaged(message: string, file: string, offset?: number, cause?: unknown): BadInputError {

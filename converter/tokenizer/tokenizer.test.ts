@@ -3,25 +3,33 @@ import { expect, test } from 'vitest';
 import { BadInputError } from '../errors.ts';
 import { loadTokenizer } from './tokenizer.ts';
 
-const json = JSON.parse(readFileSync(new URL('../../fixtures/shapes/hf/tokenizer.json', import.meta.url), 'utf8')) as object;
-const evaluation = JSON.parse(readFileSync(new URL('../../fixtures/shapes/eval.json', import.meta.url), 'utf8')) as { cases: { tokens: number[]; text: string }[] };
+const json = JSON.parse(
+  readFileSync(new URL('../../fixtures/shapes/hf/tokenizer.json', import.meta.url), 'utf8'),
+) as object;
+const evaluation = JSON.parse(readFileSync(new URL('../../fixtures/shapes/eval.json', import.meta.url), 'utf8')) as {
+  cases: { tokens: number[]; text: string }[];
+};
 const tokenizer = loadTokenizer(json);
 
 test('decodes what the reference decoded', () => {
   expect(evaluation.cases).toHaveLength(200);
-  for (const { tokens, text } of evaluation.cases) expect(tokenizer.decode(tokens, { skipSpecialTokens: true })).toBe(text);
+  for (const { tokens, text } of evaluation.cases)
+    expect(tokenizer.decode(tokens, { skipSpecialTokens: true })).toBe(text);
 });
 
-test('special tokens are shown unless they are skipped', () => expect(tokenizer.decode([2, 325, 266, 4, 1])).toBe('<bos>caption en\n<eos>'));
+test('special tokens are shown unless they are skipped', () =>
+  expect(tokenizer.decode([2, 325, 266, 4, 1])).toBe('<bos>caption en\n<eos>'));
 
-test('spaces before punctuation stay', () => expect(tokenizer.decode(tokenizer.encode('are there ? yes , it is !'))).toBe('are there ? yes , it is !'));
+test('spaces before punctuation stay', () =>
+  expect(tokenizer.decode(tokenizer.encode('are there ? yes , it is !'))).toBe('are there ? yes , it is !'));
 
 test('no tokens are no text', () => {
   expect(tokenizer.decode([])).toBe('');
   expect(tokenizer.encode('')).toEqual([]);
 });
 
-test('ids by name', () => expect(['<bos>', '<loc0000>', 'nothing'].map((token) => tokenizer.idOf(token))).toEqual([2, 386, undefined]));
+test('ids by name', () =>
+  expect(['<bos>', '<loc0000>', 'nothing'].map((token) => tokenizer.idOf(token))).toEqual([2, 386, undefined]));
 
 test('a file that the library cannot open is named', () => {
   expect(() => loadTokenizer({}, {}, 'dir/tokenizer.json')).toThrow(BadInputError);

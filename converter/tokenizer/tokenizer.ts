@@ -20,7 +20,9 @@ export interface EncodeOptions {
 export interface Tokenizer {
   /** Adds no special tokens. */
   encode(text: string, options?: EncodeOptions): number[];
-  /** In bytes that are no UTF-8, what is text stays, where Hugging Face's Python makes every byte of such a run U+FFFD. */
+  /**
+   * In bytes that are no UTF-8, what is text stays, where Hugging Face's Python makes every byte of such a run U+FFFD.
+   */
   decode(ids: readonly number[], options?: DecodeOptions): string;
   /** Undefined when there is no such token. */
   idOf(token: string): number | undefined;
@@ -38,10 +40,13 @@ export function loadTokenizer(tokenizerJson: object, tokenizerConfig: object = {
     return built;
   };
   return {
-    encode: (text, { controlsAsText = false } = {}) => (controlsAsText ? plain() : tokenizer).encode(text, { add_special_tokens: false }).ids,
+    encode: (text, { controlsAsText = false } = {}) =>
+      (controlsAsText ? plain() : tokenizer).encode(text, { add_special_tokens: false }).ids,
     // The library refuses an empty list, and tidies spaces before punctuation unless told not to.
     decode: (ids, { skipSpecialTokens = false } = {}) =>
-      ids.length === 0 ? '' : tokenizer.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false }),
+      ids.length === 0
+        ? ''
+        : tokenizer.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false }),
     idOf: (token) => tokenizer.token_to_id(token),
   };
 }
@@ -50,20 +55,29 @@ function build(tokenizerJson: object, tokenizerConfig: object, file: string): Hu
   try {
     return new HuggingFaceTokenizer(tokenizerJson, tokenizerConfig);
   } catch (cause) {
-    throw new BadInputError('bad_tokenizer', `@huggingface/tokenizers cannot open it: ${(cause as Error).message}`, { file, hint: 'take the tokenizer.json of the model again' }, { cause });
+    throw new BadInputError(
+      'bad_tokenizer',
+      `@huggingface/tokenizers cannot open it: ${(cause as Error).message}`,
+      { file, hint: 'take the tokenizer.json of the model again' },
+      { cause },
+    );
   }
 }
 
 const CONTROL_ROLES = { bos_token: '<bos>', eos_token: '<eos>', pad_token: '<pad>', unk_token: '<unk>' } as const;
 
 /**
- * The tokenizer without those tokens that SentencePiece does not look for in text: control pieces, the unknown piece, and
- * `<image>`, which its model has not. By role, for tokenizer.json calls user-defined pieces special as well.
+ * The tokenizer without those tokens that SentencePiece does not look for in text: control pieces, the unknown piece,
+ * and `<image>`, which its model has not. By role, for tokenizer.json calls user-defined pieces special as well.
  */
 function withoutControlsIn(tokenizerJson: object, tokenizerConfig: object): object {
   const config = tokenizerConfig as Readonly<Record<string, unknown>>;
-  const contentOf = (token: unknown) => (typeof token === 'object' && token !== null && 'content' in token ? token.content : token);
-  const controls = new Set<unknown>([IMAGE_TOKEN, ...Object.entries(CONTROL_ROLES).map(([role, usual]) => contentOf(config[role]) ?? usual)]);
+  const contentOf = (token: unknown) =>
+    typeof token === 'object' && token !== null && 'content' in token ? token.content : token;
+  const controls = new Set<unknown>([
+    IMAGE_TOKEN,
+    ...Object.entries(CONTROL_ROLES).map(([role, usual]) => contentOf(config[role]) ?? usual),
+  ]);
   const { added_tokens: added } = tokenizerJson as { readonly added_tokens: readonly { readonly content: string }[] };
   return { ...tokenizerJson, added_tokens: added.filter((token) => !controls.has(token.content)) };
 }

@@ -26,7 +26,11 @@ describe('the shapes tokenizer against its Hugging Face twin', () => {
 
   test('any string', () => {
     const vocabulary = [...Object.keys(reference.model.vocab), '<loc0007>', '<seg099>', '<image>', '<bos>', '\n', '  '];
-    const fragment = fc.oneof(fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }), fc.constantFrom(...vocabulary).map((piece) => piece.replaceAll('▁', ' ')));
+    const fragment = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.string({ unit: 'grapheme' }),
+      fc.constantFrom(...vocabulary).map((piece) => piece.replaceAll('▁', ' ')),
+    );
     fc.assert(
       fc.property(fc.array(fragment, { maxLength: 30 }), (parts) => {
         const text = parts.join('');
@@ -40,7 +44,8 @@ describe('the shapes tokenizer against its Hugging Face twin', () => {
 
   test('merges in the same order', () => expect(converted.model.merges).toEqual(reference.model.merges));
 
-  test('the same added tokens with the same flags', () => expect(converted.added_tokens).toEqual(reference.added_tokens));
+  test('the same added tokens with the same flags', () =>
+    expect(converted.added_tokens).toEqual(reference.added_tokens));
 
   test('everything but the vocabulary’s own spelling is the same', () => {
     const { model: _ours, ...mine } = converted;
@@ -49,11 +54,18 @@ describe('the shapes tokenizer against its Hugging Face twin', () => {
   });
 });
 
-const tokenizerOf = (...args: Parameters<typeof sentencePieceBytes>) => loadTokenizer(tokenizerJsonOf(readSentencePiece(sentencePieceBytes(...args), 'x.model')));
+const tokenizerOf = (...args: Parameters<typeof sentencePieceBytes>) =>
+  loadTokenizer(tokenizerJsonOf(readSentencePiece(sentencePieceBytes(...args), 'x.model')));
 
 describe('what SentencePiece does', () => {
   // The expected ids are those of sentencepiece 0.2.2 for the same models.
-  const spaces = tokenizerOf([['▁▁', 0, Type.USER_DEFINED], ['▁▁▁', 0, Type.USER_DEFINED], ['▁a', -1], ['▁', -2], ['a', -3]]);
+  const spaces = tokenizerOf([
+    ['▁▁', 0, Type.USER_DEFINED],
+    ['▁▁▁', 0, Type.USER_DEFINED],
+    ['▁a', -1],
+    ['▁', -2],
+    ['a', -3],
+  ]);
 
   test('user-defined runs of spaces are cut out before merging, longest first', () => {
     expect(spaces.encode(' a')).toEqual([6]);
@@ -63,7 +75,13 @@ describe('what SentencePiece does', () => {
   });
 
   test('the better score merges first, wherever it stands', () => {
-    const tokenizer = tokenizerOf([['bc', -1], ['ab', -2], ['a', -3], ['b', -4], ['c', -5]]);
+    const tokenizer = tokenizerOf([
+      ['bc', -1],
+      ['ab', -2],
+      ['a', -3],
+      ['b', -4],
+      ['c', -5],
+    ]);
     expect(tokenizer.encode('abc')).toEqual([6, 4]);
   });
 
@@ -80,7 +98,10 @@ describe('what SentencePiece does', () => {
   });
 
   test('names of object properties are pieces like others', () => {
-    const tokenizer = tokenizerOf([['__proto__', 0, Type.USER_DEFINED], ['constructor', 0, Type.USER_DEFINED]]);
+    const tokenizer = tokenizerOf([
+      ['__proto__', 0, Type.USER_DEFINED],
+      ['constructor', 0, Type.USER_DEFINED],
+    ]);
     expect(tokenizer.encode('constructor__proto__')).toEqual([5, 4]);
   });
 });

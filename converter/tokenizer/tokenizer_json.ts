@@ -47,15 +47,19 @@ export const ADDS_NOTHING = {
 } as const;
 
 export const IMAGE_TOKEN = '<image>';
-const numbered = (name: string, count: number, digits: number) => Array.from({ length: count }, (_, i) => `<${name}${String(i).padStart(digits, '0')}>`);
-/** Places and codewords of masks: PaliGemma's addition to Gemma's vocabulary, in its order (big_vision's `tokensets=['loc', 'seg']`, sorted). */
+const numbered = (name: string, count: number, digits: number) =>
+  Array.from({ length: count }, (_, i) => `<${name}${String(i).padStart(digits, '0')}>`);
+/**
+ * Places and codewords of masks: PaliGemma's addition to Gemma's vocabulary, in its order (big_vision's
+ * `tokensets=['loc', 'seg']`, sorted).
+ */
 export const PLACE_TOKENS: readonly string[] = [...numbered('loc', 1024, 4), ...numbered('seg', 128, 3)];
 /** User-defined in Gemma's model, but special to Hugging Face. */
 const SPECIAL = new Set(['<start_of_turn>', '<end_of_turn>', IMAGE_TOKEN]);
 
 /**
- * tokenizer.json for a SentencePiece BPE model: the same ids for the same text, as transformers' GemmaConverter does it.
- * Beyond the original: like Hugging Face, control pieces such as `<bos>` are found in the text.
+ * tokenizer.json for a SentencePiece BPE model: the same ids for the same text, as transformers' GemmaConverter does
+ * it. Beyond the original: like Hugging Face, control pieces such as `<bos>` are found in the text.
  * What Hugging Face adds to PaliGemma's vocabulary (`<image>`), and big_vision to Gemma's, is not in it.
  * @throws BadInputError for equal scores that no order of merges is right for.
  */
@@ -64,7 +68,9 @@ export function tokenizerJsonOf(model: SentencePieceModel): TokenizerJson {
   const added = model.pieces.flatMap(({ text, kind }, id) => {
     if (kind === 'normal' || kind === 'byte') return [];
     // A piece with ▁ is found where the text has a space, so after normalisation.
-    return [addedToken(id, text, { normalized: text.includes('▁'), special: kind !== 'user_defined' || SPECIAL.has(text) })];
+    return [
+      addedToken(id, text, { normalized: text.includes('▁'), special: kind !== 'user_defined' || SPECIAL.has(text) }),
+    ];
   });
   return {
     version: '1.0',
@@ -74,7 +80,14 @@ export function tokenizerJsonOf(model: SentencePieceModel): TokenizerJson {
     normalizer: { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
     pre_tokenizer: { type: 'Split', pattern: { String: ' ' }, behavior: 'MergedWithPrevious', invert: false },
     post_processor: ADDS_NOTHING,
-    decoder: { type: 'Sequence', decoders: [{ type: 'Replace', pattern: { String: '▁' }, content: ' ' }, { type: 'ByteFallback' }, { type: 'Fuse' }] },
+    decoder: {
+      type: 'Sequence',
+      decoders: [
+        { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
+        { type: 'ByteFallback' },
+        { type: 'Fuse' },
+      ],
+    },
     model: {
       type: 'BPE',
       dropout: null,
@@ -95,8 +108,8 @@ export function addedToken(id: number, content: string, flags: Partial<AddedToke
 }
 
 /**
- * SentencePiece merges characters that have no piece of their own (Gemma 1 has tab runs but no tab), tokenizer.json does
- * not: such an ASCII character takes the place of its byte piece, as GemmaConverter does it for the tab.
+ * SentencePiece merges characters that have no piece of their own (Gemma 1 has tab runs but no tab), tokenizer.json
+ * does not: such an ASCII character takes the place of its byte piece, as GemmaConverter does it for the tab.
  */
 function vocabOf({ pieces, byteFallback }: SentencePieceModel): Map<string, number> {
   const texts = new Set(pieces.map((piece) => piece.text));

@@ -10,7 +10,10 @@ export interface Codec<Name extends string = string> {
   readonly max: number;
   /** A zeroed array in which every value of this dtype is exact (i64: up to 2^53). */
   allocate(length: number): NumberArray;
-  /** The nearest representable value: ties to even for floats (overflow gives ±Infinity); integers truncate and saturate. */
+  /**
+   * The nearest representable value: ties to even for floats (overflow gives ±Infinity); integers truncate and
+   * saturate.
+   */
   round(x: number): number;
   /** Decodes `count` elements from `bytes` into `out` at `outOffset`. Bytes need no alignment. */
   decode(bytes: Uint8Array, count: number, out: NumberArray, outOffset: number): void;

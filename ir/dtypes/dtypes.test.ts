@@ -4,7 +4,9 @@ import { bf16BitsFromF32Bits } from './bf16.ts';
 import { f16BitsFromF32Bits } from './f16.ts';
 import { byteLengthOf, dtypes, isDType, isFloat, type DType } from './index.ts';
 
-/** An IEEE format by its definition, sign · significand · 2^exponent, in arithmetic that shares nothing with the codecs. */
+/**
+ * An IEEE format by its definition, sign · significand · 2^exponent, in arithmetic that shares nothing with the codecs.
+ */
 interface Format {
   readonly exponentBits: number;
   readonly fractionBits: number;
@@ -53,7 +55,9 @@ describe.each(['f16', 'bf16'] as const)('%s', (dtype) => {
   test('every pattern encodes back to itself; NaN stays NaN', () => {
     const bytes = encode(dtype, values);
     const back = new Uint16Array(bytes.buffer);
-    const wrong = patterns.findIndex((pattern, i) => (Number.isNaN(values[i]) ? !Number.isNaN(valueOf(back[i]!, format)) : back[i] !== pattern));
+    const wrong = patterns.findIndex((pattern, i) =>
+      Number.isNaN(values[i]) ? !Number.isNaN(valueOf(back[i]!, format)) : back[i] !== pattern,
+    );
     expect(wrong).toBe(-1);
   });
 
@@ -78,7 +82,13 @@ describe.each(['f16', 'bf16'] as const)('%s', (dtype) => {
       const below = middle - (high - low) / 64;
       const above = middle + (high - low) / 64;
       const { round } = dtypes[dtype];
-      return round(middle) !== even || round(-middle) !== -even || round(below) !== low || round(above) !== high || round(-above) !== -high;
+      return (
+        round(middle) !== even ||
+        round(-middle) !== -even ||
+        round(below) !== low ||
+        round(above) !== high ||
+        round(-above) !== -high
+      );
     });
     expect(wrong).toBeUndefined();
   });
@@ -88,7 +98,10 @@ describe.each(['f16', 'bf16'] as const)('%s', (dtype) => {
       const step = finite[i + 1]! - low;
       return [low, low + step / 2, low + step * 0.4375, low + step * 0.5625].some((x) => {
         const value = Math.fround(x);
-        return valueOf(toBits(f32BitsOf(value)), format) !== dtypes[dtype].round(value) || valueOf(toBits(f32BitsOf(-value)), format) !== dtypes[dtype].round(-value);
+        return (
+          valueOf(toBits(f32BitsOf(value)), format) !== dtypes[dtype].round(value) ||
+          valueOf(toBits(f32BitsOf(-value)), format) !== dtypes[dtype].round(-value)
+        );
       });
     });
     expect(wrong).toBeUndefined();
@@ -130,7 +143,17 @@ describe.each([
 ] as const)('%s', (dtype, min, max) => {
   test('truncates towards zero, saturates, and NaN is 0', () => {
     const { round } = dtypes[dtype];
-    expect([2.9, 0.5, -0.5, Number.NaN, Infinity, -Infinity, 1e300, max, min].map(round)).toEqual([2, 0, 0, 0, max, min, max, max, min]);
+    expect([2.9, 0.5, -0.5, Number.NaN, Infinity, -Infinity, 1e300, max, min].map(round)).toEqual([
+      2,
+      0,
+      0,
+      0,
+      max,
+      min,
+      max,
+      max,
+      min,
+    ]);
     expect(round(-2.9)).toBe(min < 0 ? -2 : 0);
   });
 
@@ -156,7 +179,12 @@ test('bool: anything but 0 is 1', () => {
 });
 
 test('f32 rounds as the hardware does and keeps subnormals', () => {
-  expect(decode('f32', encode('f32', [0.1, 2 ** -149, 1e39, -0]), 4)).toEqual([Math.fround(0.1), 2 ** -149, Infinity, -0]);
+  expect(decode('f32', encode('f32', [0.1, 2 ** -149, 1e39, -0]), 4)).toEqual([
+    Math.fround(0.1),
+    2 ** -149,
+    Infinity,
+    -0,
+  ]);
 });
 
 test('names and kinds', () => {

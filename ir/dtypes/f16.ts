@@ -17,7 +17,8 @@ export function f16FromBits(h: number): number {
 export function f16BitsFromF32Bits(x: number): number {
   const sign = (x >>> 16) & 0x8000;
   const magnitude = x & 0x7fffffff;
-  if (magnitude >= 0x7f800000) return sign | 0x7c00 | (magnitude > 0x7f800000 ? 0x200 | ((magnitude >>> 13) & 0x3ff) : 0);
+  if (magnitude >= 0x7f800000)
+    return sign | 0x7c00 | (magnitude > 0x7f800000 ? 0x200 | ((magnitude >>> 13) & 0x3ff) : 0);
   if (magnitude >= 0x477ff000) return sign | 0x7c00;
   if (magnitude >= 0x38800000) {
     const rebased = magnitude - 0x38000000;

@@ -1,6 +1,9 @@
 import { integerCodec } from './integer.ts';
 
-/** 64-bit two's complement. Values are exact up to 2^53, which ids, positions and sizes never reach; beyond it they saturate. */
+/**
+ * 64-bit two's complement. Values are exact up to 2^53, which ids, positions and sizes never reach; beyond it they
+ * saturate.
+ */
 export const i64 = integerCodec({
   name: 'i64',
   bits: 64,

@@ -39,7 +39,9 @@ export function integerCodec<Name extends string>(layout: IntegerLayout<Name>): 
   };
 }
 
-/** A codec for 4-bit integers: two in a byte, the first in the low nibble; an odd count leaves the last high nibble 0. */
+/**
+ * A codec for 4-bit integers: two in a byte, the first in the low nibble; an odd count leaves the last high nibble 0.
+ */
 export function nibbleCodec<Name extends string>(name: Name, min: number, max: number): Codec<Name> {
   const fromNibble = (n: number) => (n > max ? n - 16 : n);
   return {

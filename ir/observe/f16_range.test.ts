@@ -16,7 +16,15 @@ function graphOf(text: string): Graph {
     weight({ name, dtype, shape }) {
       const [rows, columns = 1] = shape as readonly [number, number?];
       const factor = Number(/\d[\dp]*$/.exec(name)![0].replace('p', '.'));
-      return tensorData(tensorOf(dtype, shape, Array.from({ length: rows * columns }, (_, i) => (i % columns === Math.floor(i / columns) || columns === 1 ? factor : 0))));
+      return tensorData(
+        tensorOf(
+          dtype,
+          shape,
+          Array.from({ length: rows * columns }, (_, i) =>
+            i % columns === Math.floor(i / columns) || columns === 1 ? factor : 0,
+          ),
+        ),
+      );
     },
   });
 }
@@ -27,7 +35,8 @@ async function planOf(graph: Graph, inputs: Readonly<Record<string, Tensor>>): P
   return planF16([graph], ranges);
 }
 
-const named = ({ findings }: F16Plan) => findings.map(({ value, kind, kept }) => `${kind} ${value} ${kept ? 'kept' : 'lost'}`);
+const named = ({ findings }: F16Plan) =>
+  findings.map(({ value, kind, kept }) => `${kind} ${value} ${kept ? 'kept' : 'lost'}`);
 
 const MLP = graphOf(`graph mlp {
   input %x: f32[1, 2]
@@ -52,7 +61,11 @@ test('a product of two fitting values is kept, with the layer that reads it, and
   const types = Object.fromEntries(cast.constants.map(({ value }) => [value.name, value.type.dtype]));
   expect(types).toEqual({ gate1: 'f16', up1024: 'f32', down0p001: 'f32' });
   expect(keptBytes([MLP], plan.keep)).toBe(2 * 4 * 2);
-  const [expected, plain, kept] = await Promise.all([MLP, castFloats({ to: 'f16' }).run(MLP), cast].map(async (graph) => [...(await evaluateGraph(graph, { x }))['sum']!.data]));
+  const [expected, plain, kept] = await Promise.all(
+    [MLP, castFloats({ to: 'f16' }).run(MLP), cast].map(async (graph) => [
+      ...(await evaluateGraph(graph, { x }))['sum']!.data,
+    ]),
+  );
   expect(plain![0]).toBe(Infinity);
   kept!.forEach((value, i) => expect(value).toBeCloseTo(expected![i]!, 3));
 });
@@ -78,9 +91,16 @@ test('what is never narrow is never kept: sums of the residual stream and masks 
 });
 
 test('values that would all be zero stay; a single small one does not matter', async () => {
-  const graph = graphOf('graph tiny { input %x: f32[1, 2] weight %w0p000000001: f32[2, 2] weight %v1: f32[2, 2] %a: f32[1, 2] = linear %x, %w0p000000001 %b: f32[1, 2] = linear %a, %v1 output "b" = %b }');
-  expect(named(await planOf(graph, { x: tensorOf('f32', [1, 2], [1, 2]) }))).toEqual(['underflow a kept', 'underflow b kept']);
-  expect(named(await planOf(graph, { x: tensorOf('f32', [1, 2], [1, 1e5]) })), 'x itself is near the limit').toEqual(['overflow x kept']);
+  const graph = graphOf(
+    'graph tiny { input %x: f32[1, 2] weight %w0p000000001: f32[2, 2] weight %v1: f32[2, 2] %a: f32[1, 2] = linear %x, %w0p000000001 %b: f32[1, 2] = linear %a, %v1 output "b" = %b }',
+  );
+  expect(named(await planOf(graph, { x: tensorOf('f32', [1, 2], [1, 2]) }))).toEqual([
+    'underflow a kept',
+    'underflow b kept',
+  ]);
+  expect(named(await planOf(graph, { x: tensorOf('f32', [1, 2], [1, 1e5]) })), 'x itself is near the limit').toEqual([
+    'overflow x kept',
+  ]);
   expect(named(await planOf(graph, { x: tensorOf('f32', [1, 2], [0, 0]) })), 'zeros stay zeros').toEqual([]);
 });
 
@@ -92,8 +112,14 @@ test('infinities and NaN of the f32 program are found and cannot be kept', async
 });
 
 test('a value that the graph itself rounds cannot be kept', async () => {
-  const graph = graphOf('graph g { input %x: f32[2] %h: f16[2] = cast %x {to = f16} %y: f32[2] = cast %h {to = f32} output "y" = %y }');
-  expect(named(await planOf(graph, { x: tensorOf('f32', [2], [3e4, 4]) }))).toEqual(['overflow x lost', 'overflow h lost', 'overflow y lost']);
+  const graph = graphOf(
+    'graph g { input %x: f32[2] %h: f16[2] = cast %x {to = f16} %y: f32[2] = cast %h {to = f32} output "y" = %y }',
+  );
+  expect(named(await planOf(graph, { x: tensorOf('f32', [2], [3e4, 4]) }))).toEqual([
+    'overflow x lost',
+    'overflow h lost',
+    'overflow y lost',
+  ]);
 });
 
 const ATTENTION = graphOf(`graph attention {
@@ -117,14 +143,20 @@ const attentionInputs = (k: readonly number[], v: readonly number[]) => ({
   k: tensorOf('f32', [1, 1, 2, 2], k),
   v: tensorOf('f32', [1, 1, 2, 2], v),
 });
-const cacheAs = (graph: Graph, inputs: Readonly<Record<string, Tensor>>) => Object.fromEntries(graph.inputs.map(({ name, type }) => [name, tensorOf(type.dtype, inputs[name]!.shape, inputs[name]!.data)]));
+const cacheAs = (graph: Graph, inputs: Readonly<Record<string, Tensor>>) =>
+  Object.fromEntries(
+    graph.inputs.map(({ name, type }) => [name, tensorOf(type.dtype, inputs[name]!.shape, inputs[name]!.data)]),
+  );
 
 test('scores that overflow make attention compute in f32; queries, keys and the cache stay as they are', async () => {
   const inputs = attentionInputs([300, 0, 300.25, 0], [1, 2, 3, 4]); // scores 90000 and 90075: the second wins by far
   const plan = await planOf(ATTENTION, inputs);
   expect(named(plan)).toEqual(['scores y kept']);
   const kept = castFloats({ to: 'f16', keep: plan.keep }).run(ATTENTION);
-  expect(kept.inputs.filter(({ name }) => name.startsWith('past')).map(({ type }) => type.dtype)).toEqual(['f16', 'f16']);
+  expect(kept.inputs.filter(({ name }) => name.startsWith('past')).map(({ type }) => type.dtype)).toEqual([
+    'f16',
+    'f16',
+  ]);
   const plain = castFloats({ to: 'f16' }).run(ATTENTION);
   expect([...(await evaluateGraph(plain, cacheAs(plain, inputs)))['y']!.data]).toEqual([NaN, NaN]);
   expect([...(await evaluateGraph(kept, cacheAs(kept, inputs)))['y']!.data]).toEqual([3, 4]);
@@ -133,7 +165,15 @@ test('scores that overflow make attention compute in f32; queries, keys and the 
 test('a cache that overflows has f32 ports on both sides', async () => {
   const plan = await planOf(ATTENTION, attentionInputs([1, 0, 1, 0], [1e6, 2, 1e6, 4]));
   const { inputs, outputs } = castFloats({ to: 'f16', keep: plan.keep }).run(ATTENTION);
-  const ports = [...inputs.map(({ name, type }) => [name, type.dtype]), ...outputs.map(({ name, value }) => [name, value.type.dtype])].filter(([name]) => /\./.test(name!));
-  expect(Object.fromEntries(ports)).toEqual({ 'past_key_values.0.key': 'f16', 'past_key_values.0.value': 'f32', 'present.0.key': 'f16', 'present.0.value': 'f32' });
+  const ports = [
+    ...inputs.map(({ name, type }) => [name, type.dtype]),
+    ...outputs.map(({ name, value }) => [name, value.type.dtype]),
+  ].filter(([name]) => /\./.test(name!));
+  expect(Object.fromEntries(ports)).toEqual({
+    'past_key_values.0.key': 'f16',
+    'past_key_values.0.value': 'f32',
+    'present.0.key': 'f16',
+    'present.0.value': 'f32',
+  });
   expect(plan.findings.every(({ kept }) => kept)).toBe(true);
 });

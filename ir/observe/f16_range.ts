@@ -4,8 +4,8 @@ import { cacheInputOf, castFloats, narrowedBy, type Keep } from '../passes/cast_
 import type { Range, Ranges } from './ranges.ts';
 
 /**
- * A value is near the limit when four times the largest that was seen does not fit: two bits of headroom, for inputs that go
- * beyond those that were seen, and for partial sums of products that a GPU adds up in f16.
+ * A value is near the limit when four times the largest that was seen does not fit: two bits of headroom, for inputs
+ * that go beyond those that were seen, and for partial sums of products that a GPU adds up in f16.
  */
 export const F16_MARGIN = 4;
 
@@ -17,8 +17,8 @@ export interface RangeFinding {
   readonly graph: string;
   readonly value: string;
   /**
-   * `overflow`: it comes near 65504. `scores`: the product inside of attention does. `underflow`: all of it would be zero.
-   * `not finite`: it has infinities or NaN in f32.
+   * `overflow`: it comes near 65504. `scores`: the product inside of attention does. `underflow`: all of it would be
+   * zero. `not finite`: it has infinities or NaN in f32.
    */
   readonly kind: 'overflow' | 'scores' | 'underflow' | 'not finite';
   readonly range: Range;
@@ -34,9 +34,9 @@ export interface F16Plan {
 }
 
 /**
- * Decides from ranges what a cast to f16 must leave in f32: only what it would round, together with what makes and reads it.
- * A weight beside such a value stays f32 too, at two bytes a weight: where activations are huge, the weights that they meet are
- * tiny, and f16 rounds those to subnormals or zero. `graphs` are those of which ranges were taken.
+ * Decides from ranges what a cast to f16 must leave in f32: only what it would round, together with what makes and
+ * reads it. A weight beside such a value stays f32 too, at two bytes a weight: where activations are huge, the weights
+ * that they meet are tiny, and f16 rounds those to subnormals or zero. `graphs` are those of which ranges were taken.
  */
 export function planF16(graphs: readonly Graph[], ranges: Ranges): F16Plan {
   const keep = new Map<string, Keep>();
@@ -60,14 +60,27 @@ export function planF16(graphs: readonly Graph[], ranges: Ranges): F16Plan {
     }
     if (values.size + ops.size > 0) keep.set(graph.name, { values, ops });
     const left = narrowedBy(graph, { to: 'f16', keep });
-    for (const finding of found) findings.push({ ...finding, kept: finding.kind !== 'not finite' && !(finding.kind === 'scores' ? left.ops : left.values).has(finding.value) });
+    for (const finding of found)
+      findings.push({
+        ...finding,
+        kept: finding.kind !== 'not finite' && !(finding.kind === 'scores' ? left.ops : left.values).has(finding.value),
+      });
   }
   return { keep, findings };
 }
 
-/** Bytes that weights take in f32 only because of `keep`, beyond what they take without, in graphs as castFloats gets them. */
+/**
+ * Bytes that weights take in f32 only because of `keep`, beyond what they take without, in graphs as castFloats gets
+ * them.
+ */
 export function keptBytes(graphs: readonly Graph[], keep: F16Plan['keep']): number {
-  return graphs.reduce((total, graph) => total + weightBytes(castFloats({ to: 'f16', keep }).run(graph)) - weightBytes(castFloats({ to: 'f16' }).run(graph)), 0);
+  return graphs.reduce(
+    (total, graph) =>
+      total +
+      weightBytes(castFloats({ to: 'f16', keep }).run(graph)) -
+      weightBytes(castFloats({ to: 'f16' }).run(graph)),
+    0,
+  );
 }
 
 function isNear({ absMax }: Range): boolean {

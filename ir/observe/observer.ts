@@ -4,7 +4,10 @@ import type { Tensor } from '../tensor.ts';
 /** One value of a graph in one run. */
 export interface Observation {
   readonly graph: string;
-  /** Name of the value in the graph as it was given, composites included; of the composite's first result for a step inside of it. */
+  /**
+   * Name of the value in the graph as it was given, composites included; of the composite's first result for a step
+   * inside of it.
+   */
   readonly value: string;
   /** The op that made the value, or `input`. */
   readonly op: OpName | 'input';

@@ -2,7 +2,9 @@ import { isFloat } from '../dtypes/index.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Observer } from './observer.ts';
 
-/** What one value was, over all runs. Infinities and NaN are counted apart: the other numbers are of finite elements. */
+/**
+ * What one value was, over all runs. Infinities and NaN are counted apart: the other numbers are of finite elements.
+ */
 export interface Range {
   readonly min: number;
   readonly max: number;
@@ -15,7 +17,10 @@ export interface Range {
 /** The ranges of one value of a graph. */
 export interface ValueRanges {
   readonly value: Range;
-  /** Of the matrix products inside of the composite that makes it: attention's scores. Other steps stay within what composites promise. */
+  /**
+   * Of the matrix products inside of the composite that makes it: attention's scores. Other steps stay within what
+   * composites promise.
+   */
   readonly products?: Range;
 }
 
@@ -39,7 +44,13 @@ function rangeOf({ data }: Tensor): Range {
 
 /** What both have seen. */
 export function mergeRanges(a: Range, b: Range): Range {
-  return { min: Math.min(a.min, b.min), max: Math.max(a.max, b.max), absMax: Math.max(a.absMax, b.absMax), nonFinite: a.nonFinite + b.nonFinite, count: a.count + b.count };
+  return {
+    min: Math.min(a.min, b.min),
+    max: Math.max(a.max, b.max),
+    absMax: Math.max(a.absMax, b.absMax),
+    nonFinite: a.nonFinite + b.nonFinite,
+    count: a.count + b.count,
+  };
 }
 
 /** Collects ranges of every float value over any number of runs; in memory one entry for each value. */
@@ -51,7 +62,12 @@ export function rangeCollector(): { readonly observe: Observer; readonly ranges:
     ranges.set(graph, values);
     const known = values.get(value) ?? { value: EMPTY };
     const seen = rangeOf(tensor);
-    values.set(value, step === undefined ? { ...known, value: mergeRanges(known.value, seen) } : { ...known, products: mergeRanges(known.products ?? EMPTY, seen) });
+    values.set(
+      value,
+      step === undefined
+        ? { ...known, value: mergeRanges(known.value, seen) }
+        : { ...known, products: mergeRanges(known.products ?? EMPTY, seen) },
+    );
   };
   return { observe, ranges };
 }

@@ -34,25 +34,34 @@ beforeAll(async () => {
   moments = secondMoments([GRAPH], { wantsProducts: (weight) => weight !== 'a' });
   for (const x of inputs) {
     const { observe } = moments;
-    await evaluateGraph(GRAPH, { x, m: randomTensor('f32', [4, 4], 3) }, {
-      observe(observation) {
-        observe(observation);
-        if (observation.value === 'first') seen.push(observation.tensor);
+    await evaluateGraph(
+      GRAPH,
+      { x, m: randomTensor('f32', [4, 4], 3) },
+      {
+        observe(observation) {
+          observe(observation);
+          if (observation.value === 'first') seen.push(observation.tensor);
+        },
       },
-    });
+    );
   }
 });
 
 /** The mean of xᵢ·xⱼ over rows of 4, by definition. */
 function naive(tensors: readonly Tensor[], i: number, j: number): number {
-  const rows = tensors.flatMap(({ data }) => Array.from({ length: data.length / 4 }, (_, r) => data.subarray(4 * r, 4 * r + 4)));
+  const rows = tensors.flatMap(({ data }) =>
+    Array.from({ length: data.length / 4 }, (_, r) => data.subarray(4 * r, 4 * r + 4)),
+  );
   return rows.reduce((sum, row) => sum + row[i]! * row[j]!, 0) / rows.length;
 }
 
 test('the mean square of every column, over all rows of all runs', () => {
   [0, 1, 2, 3].forEach((k) => {
     expect(moments.importanceOf('a')![k]).toBeCloseTo(naive(inputs, k, k), 12);
-    expect(moments.importanceOf('b')![k], 'a weight of two layers sees the rows of both').toBeCloseTo(naive([...inputs, ...seen], k, k), 12);
+    expect(moments.importanceOf('b')![k], 'a weight of two layers sees the rows of both').toBeCloseTo(
+      naive([...inputs, ...seen], k, k),
+      12,
+    );
   });
   expect(moments.importanceOf('a')).toHaveLength(4);
 });
@@ -66,7 +75,8 @@ describe('products of columns', () => {
   test('are kept for the weights that were wanted, whole', () => {
     const products = moments.productsOf('b')!;
     expect(products).toHaveLength(16);
-    for (let i = 0; i < 4; i++) for (let j = 0; j < 4; j++) expect(products[4 * i + j]).toBeCloseTo(naive([...inputs, ...seen], i, j), 12);
+    for (let i = 0; i < 4; i++)
+      for (let j = 0; j < 4; j++) expect(products[4 * i + j]).toBeCloseTo(naive([...inputs, ...seen], i, j), 12);
   });
 
   test('of an input that several layers read are there for each of them', () => {
@@ -74,7 +84,7 @@ describe('products of columns', () => {
   });
 
   test('that have no room are named, and the rest is kept', async () => {
-    const bytes = (4 * 5) / 2 * 8;
+    const bytes = ((4 * 5) / 2) * 8;
     const small = secondMoments([GRAPH], { wantsProducts: () => true, maxBytes: bytes });
     expect(small.withoutRoom).toEqual(['b', 'never']);
     await evaluateGraph(GRAPH, { x: inputs[0]!, m: randomTensor('f32', [4, 4], 3) }, { observe: small.observe });

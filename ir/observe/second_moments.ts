@@ -3,9 +3,14 @@ import type { Tensor } from '../tensor.ts';
 import type { Observer } from './observer.ts';
 
 export interface MomentOptions {
-  /** Weights, by name, for which E[xᵢ·xⱼ] is kept beside E[x²ₖ]: K²/2 float64 for each input of K columns. Default none. */
+  /**
+   * Weights, by name, for which E[xᵢ·xⱼ] is kept beside E[x²ₖ]: K²/2 float64 for each input of K columns. Default none.
+   */
   readonly wantsProducts?: (weight: string) => boolean;
-  /** Memory for E[xᵢ·xⱼ] in all, default 2 GiB: a 3B's inputs of 2048 columns take 16 MiB each, one of 16384 columns takes 1 GiB. */
+  /**
+   * Memory for E[xᵢ·xⱼ] in all, default 2 GiB: a 3B's inputs of 2048 columns take 16 MiB each, one of 16384 columns
+   * takes 1 GiB.
+   */
   readonly maxBytes?: number;
 }
 
@@ -35,7 +40,10 @@ interface Sums {
  * Collects the second moments of the inputs of every linear layer whose weight is a constant: the weights of an
  * importance-weighted search (E[x²ₖ]), and half of the Hessian of GPTQ (arXiv:2210.17323).
  */
-export function secondMoments(graphs: readonly Graph[], { wantsProducts = () => false, maxBytes = MAX_BYTES }: MomentOptions = {}): SecondMoments {
+export function secondMoments(
+  graphs: readonly Graph[],
+  { wantsProducts = () => false, maxBytes = MAX_BYTES }: MomentOptions = {},
+): SecondMoments {
   const sums = new Map<string, Map<string, Sums>>();
   const readers = new Map<string, Sums[]>();
   const withoutRoom = new Set<string>();
@@ -53,7 +61,12 @@ export function secondMoments(graphs: readonly Graph[], { wantsProducts = () => 
       const fits = wanted.length > 0 && bytes <= room;
       if (fits) room -= bytes;
       else for (const name of wanted) withoutRoom.add(name);
-      const own: Sums = { columns, rows: 0, squares: new Float64Array(columns), products: fits ? new Float64Array(bytes / 8) : undefined };
+      const own: Sums = {
+        columns,
+        rows: 0,
+        squares: new Float64Array(columns),
+        products: fits ? new Float64Array(bytes / 8) : undefined,
+      };
       values.set(source.name, own);
       for (const name of new Set(names)) readers.set(name, [...(readers.get(name) ?? []), own]);
     }

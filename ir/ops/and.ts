@@ -1,3 +1,9 @@
 import { elementwise, logical } from './elementwise.ts';
 
-export const and = elementwise({ name: 'and', doc: 'a and b, broadcast.', operands: ['a', 'b'], accepts: logical, f: (a, b) => (a && b ? 1 : 0) });
+export const and = elementwise({
+  name: 'and',
+  doc: 'a and b, broadcast.',
+  operands: ['a', 'b'],
+  accepts: logical,
+  f: (a, b) => (a && b ? 1 : 0),
+});

@@ -40,16 +40,24 @@ export const attention = composite({
     const [, kvHeads, total] = k!.type.shape as readonly [Dim, number, Dim, Dim];
     const group = heads / kvHeads;
     const folded = [batch, kvHeads, scaleDim(seq, group), size];
-    const grouped = b.op(transpose, [b.op(reshape, [q!], { shape: [batch, seq, kvHeads, group, size] })], { perm: [0, 2, 3, 1, 4] });
+    const grouped = b.op(transpose, [b.op(reshape, [q!], { shape: [batch, seq, kvHeads, group, size] })], {
+      perm: [0, 2, 3, 1, 4],
+    });
     const queries = b.op(reshape, [grouped], { shape: folded });
     const product = b.op(matmul, [queries, b.op(transpose, [k!], { perm: [0, 1, 3, 2] })], {});
     let scores = product.type.dtype === 'f32' ? product : b.op(cast, [product], { to: 'f32' });
     if (softcap !== 0) scores = cap(b, scores, softcap);
     if (bias) scores = b.op(add, [scores, foldBias(b, bias, group, batch, seq, total)], {});
     const weights = b.op(softmax, [scores], {});
-    const mixed = b.op(matmul, [weights.type.dtype === v!.type.dtype ? weights : b.op(cast, [weights], { to: v!.type.dtype }), v!], {});
+    const mixed = b.op(
+      matmul,
+      [weights.type.dtype === v!.type.dtype ? weights : b.op(cast, [weights], { to: v!.type.dtype }), v!],
+      {},
+    );
     const unfolded = b.op(reshape, [mixed], { shape: [batch, kvHeads, group, seq, size] });
-    return [b.op(reshape, [b.op(transpose, [unfolded], { perm: [0, 3, 1, 2, 4] })], { shape: [batch, seq, heads, size] })];
+    return [
+      b.op(reshape, [b.op(transpose, [unfolded], { perm: [0, 3, 1, 2, 4] })], { shape: [batch, seq, heads, size] }),
+    ];
   },
 });
 

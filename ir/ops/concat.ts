@@ -13,11 +13,22 @@ export const concat = primitive({
   infer(inputs, { axis }) {
     const [first] = inputs;
     const fits = inputs.every(
-      (t) => t.dtype === first!.dtype && t.shape.length === first!.shape.length && t.shape.every((d, i) => i === axis || sameDim(d, first!.shape[i]!)),
+      (t) =>
+        t.dtype === first!.dtype &&
+        t.shape.length === first!.shape.length &&
+        t.shape.every((d, i) => i === axis || sameDim(d, first!.shape[i]!)),
     );
-    expectType(fits && axis >= 0 && axis < first!.shape.length, `concat of ${inputs.map(printType).join(', ')} along ${axis}`);
+    expectType(
+      fits && axis >= 0 && axis < first!.shape.length,
+      `concat of ${inputs.map(printType).join(', ')} along ${axis}`,
+    );
     const joined = inputs.map((t) => t.shape[axis]!).reduce(addDims);
-    return [tensorType(first!.dtype, first!.shape.map((d, i) => (i === axis ? joined : d)))];
+    return [
+      tensorType(
+        first!.dtype,
+        first!.shape.map((d, i) => (i === axis ? joined : d)),
+      ),
+    ];
   },
   evaluate(inputs, { axis }) {
     const shape = inputs[0]!.shape.map((d, i) => (i === axis ? inputs.reduce((sum, t) => sum + t.shape[axis]!, 0) : d));

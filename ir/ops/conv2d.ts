@@ -15,12 +15,26 @@ export const conv2d = primitive({
     const [x, weight, bias] = inputs;
     const [batch, channels, ...size] = x!.shape;
     const [out, inChannels, ...kernel] = weight!.shape;
-    const fits = inputs.every((t) => t.dtype === x!.dtype) && isFloat(x!.dtype) && size.length === 2 && kernel.length === 2 && strides.length === 2;
-    expectType(fits && sameDim(channels!, inChannels!) && bias!.shape.length === 1 && sameDim(bias!.shape[0]!, out!), `conv2d of ${inputs.map(printType).join(', ')}`);
-    expectType(strides.every((stride) => stride > 0), `conv2d of ${inputs.map(printType).join(', ')}: strides [${strides.join(', ')}]`);
+    const fits =
+      inputs.every((t) => t.dtype === x!.dtype) &&
+      isFloat(x!.dtype) &&
+      size.length === 2 &&
+      kernel.length === 2 &&
+      strides.length === 2;
+    expectType(
+      fits && sameDim(channels!, inChannels!) && bias!.shape.length === 1 && sameDim(bias!.shape[0]!, out!),
+      `conv2d of ${inputs.map(printType).join(', ')}`,
+    );
+    expectType(
+      strides.every((stride) => stride > 0),
+      `conv2d of ${inputs.map(printType).join(', ')}: strides [${strides.join(', ')}]`,
+    );
     const spatial = size.map((s, i): Dim => {
       const k = kernel[i]!;
-      expectType(typeof s === 'number' && typeof k === 'number' && k <= s, `conv2d of ${inputs.map(printType).join(', ')}: sizes must be known`);
+      expectType(
+        typeof s === 'number' && typeof k === 'number' && k <= s,
+        `conv2d of ${inputs.map(printType).join(', ')}: sizes must be known`,
+      );
       return Math.floor((s - k) / strides[i]!) + 1;
     });
     return [tensorType(x!.dtype, [batch!, out!, ...spatial])];
@@ -40,7 +54,8 @@ export const conv2d = primitive({
           let at = 0;
           for (let ch = 0; ch < channels; ch++)
             for (let y = 0; y < kh; y++)
-              for (let z = 0; z < kw; z++) window[at++] = x!.data[((b * channels + ch) * height + r * sh + y) * width + c * sw + z]!;
+              for (let z = 0; z < kw; z++)
+                window[at++] = x!.data[((b * channels + ch) * height + r * sh + y) * width + c * sw + z]!;
           for (let o = 0; o < out; o++) {
             let sum = bias!.data[o]!;
             for (let i = 0; i < patch; i++) sum += window[i]! * weight!.data[o * patch + i]!;

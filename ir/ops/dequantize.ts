@@ -17,10 +17,19 @@ export const dequantize = primitive({
   infer([q, scales, zeros], { columns }) {
     const all = [q!, scales!, ...(zeros ? [zeros] : [])];
     const [blocks, block] = q!.shape.slice(-2);
-    const typed = CODES.has(q!.dtype) && isFloat(scales!.dtype) && (!zeros || zeros.dtype === q!.dtype || zeros.dtype === scales!.dtype);
-    const shaped = typeof blocks === 'number' && typeof block === 'number' && all.slice(1).every((t) => sameShape(t.shape, q!.shape.slice(0, -1)));
+    const typed =
+      CODES.has(q!.dtype) &&
+      isFloat(scales!.dtype) &&
+      (!zeros || zeros.dtype === q!.dtype || zeros.dtype === scales!.dtype);
+    const shaped =
+      typeof blocks === 'number' &&
+      typeof block === 'number' &&
+      all.slice(1).every((t) => sameShape(t.shape, q!.shape.slice(0, -1)));
     expectType(typed && shaped, `dequantize of ${all.map(printType).join(', ')}`);
-    expectType(columns > (blocks - 1) * block && columns <= blocks * block, `dequantize of ${printType(q!)} to ${columns} columns: ${blocks} blocks of ${block} do not hold just these`);
+    expectType(
+      columns > (blocks - 1) * block && columns <= blocks * block,
+      `dequantize of ${printType(q!)} to ${columns} columns: ${blocks} blocks of ${block} do not hold just these`,
+    );
     expectType((block * dtypes[q!.dtype].bits) % 8 === 0, `dequantize of ${printType(q!)}: a block ends within a byte`);
     return [tensorType(scales!.dtype, [...q!.shape.slice(0, -2), columns])];
   },
@@ -28,9 +37,13 @@ export const dequantize = primitive({
     const shape = [...q!.shape.slice(0, -2), columns];
     const [blocks, block] = q!.shape.slice(-2) as [number, number];
     const data = new Float64Array(elementCount(shape));
-    dequantizeRows({ q: q!, scales: scales!, ...(zeros && { zeros }) }, { rows: elementCount(shape.slice(0, -1)), blocks, block, columns }, data);
+    dequantizeRows(
+      { q: q!, scales: scales!, ...(zeros && { zeros }) },
+      { rows: elementCount(shape.slice(0, -1)), blocks, block, columns },
+      data,
+    );
     return [{ shape, data }];
   },
-  lazily: ([q, scales, zeros], { columns }) => dequantizedData({ q: q!, scales: scales!, ...(zeros && { zeros }) }, columns),
+  lazily: ([q, scales, zeros], { columns }) =>
+    dequantizedData({ q: q!, scales: scales!, ...(zeros && { zeros }) }, columns),
 });
-

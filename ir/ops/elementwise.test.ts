@@ -22,7 +22,11 @@ describe.each([
   });
 
   test('f16 overflows to Infinity', async () => {
-    const y = await runOp(ops[name], [tensor('f16', [65504, 65504]), tensor('f16', [name === 'sub' ? -65504 : name === 'div' ? 2 ** -24 : 65504, 1])], {});
+    const y = await runOp(
+      ops[name],
+      [tensor('f16', [65504, 65504]), tensor('f16', [name === 'sub' ? -65504 : name === 'div' ? 2 ** -24 : 65504, 1])],
+      {},
+    );
     expect(y.data[0]).toBe(inf);
     expect(y.dtype).toBe('f16');
   });
@@ -30,8 +34,12 @@ describe.each([
   test('broadcasts rows, columns and scalars', async () => {
     const matrix = tensor('f32', [1, 2, 3, 4, 5, 6], [2, 3]);
     const column = tensor('f32', [10, 20], [2, 1]);
-    expect(valuesOf(await runOp(ops[name], [matrix, column], {}))).toEqual([1, 2, 3, 4, 5, 6].map((x, i) => Math.fround(f(x, i < 3 ? 10 : 20))));
-    expect(valuesOf(await runOp(ops[name], [tensor('f32', [7], []), tensor('f32', [1, 2, 3])], {}))).toEqual([1, 2, 3].map((x) => Math.fround(f(7, x))));
+    expect(valuesOf(await runOp(ops[name], [matrix, column], {}))).toEqual(
+      [1, 2, 3, 4, 5, 6].map((x, i) => Math.fround(f(x, i < 3 ? 10 : 20))),
+    );
+    expect(valuesOf(await runOp(ops[name], [tensor('f32', [7], []), tensor('f32', [1, 2, 3])], {}))).toEqual(
+      [1, 2, 3].map((x) => Math.fround(f(7, x))),
+    );
     const outer = await runOp(ops[name], [column, tensor('f32', [1, 2, 3])], {});
     expect(outer.shape).toEqual([2, 3]);
     expect(valuesOf(outer)).toEqual([10, 10, 10, 20, 20, 20].map((x, i) => Math.fround(f(x, 1 + (i % 3)))));
@@ -67,13 +75,28 @@ test('where takes the chosen side only: a NaN on the other does not leak', async
 });
 
 test('sqrt and tanh at the edges', async () => {
-  expect(valuesOf(await runOp(ops.sqrt, [tensor('f32', [4, 0, -0, -1, inf, NaN])], {}))).toEqual([2, 0, -0, NaN, inf, NaN]);
-  expect(valuesOf(await runOp(ops.tanh, [tensor('f32', [0, -0, inf, -inf, NaN, TINY, 100])], {}))).toEqual([0, -0, 1, -1, NaN, TINY, 1]);
+  expect(valuesOf(await runOp(ops.sqrt, [tensor('f32', [4, 0, -0, -1, inf, NaN])], {}))).toEqual([
+    2,
+    0,
+    -0,
+    NaN,
+    inf,
+    NaN,
+  ]);
+  expect(valuesOf(await runOp(ops.tanh, [tensor('f32', [0, -0, inf, -inf, NaN, TINY, 100])], {}))).toEqual([
+    0,
+    -0,
+    1,
+    -1,
+    NaN,
+    TINY,
+    1,
+  ]);
 });
 
 test('erf against the C library (math.erf of Python 3)', () => {
   const values: readonly (readonly [number, number])[] = [
-    [1e-09, 1.1283791670955127e-09],
+    [1e-9, 1.1283791670955127e-9],
     [0.02, 0.022564574691844943],
     [0.5, 0.5204998778130465],
     [1, 0.8427007929497149],
@@ -91,7 +114,14 @@ test('erf against the C library (math.erf of Python 3)', () => {
 });
 
 test('erf at the edges', async () => {
-  expect(valuesOf(await runOp(ops.erf, [tensor('f32', [0, -0, inf, -inf, NaN, 100])], {}))).toEqual([0, -0, 1, -1, NaN, 1]);
+  expect(valuesOf(await runOp(ops.erf, [tensor('f32', [0, -0, inf, -inf, NaN, 100])], {}))).toEqual([
+    0,
+    -0,
+    1,
+    -1,
+    NaN,
+    1,
+  ]);
 });
 
 test.each<[DType, readonly number[]]>([
@@ -104,9 +134,13 @@ test.each<[DType, readonly number[]]>([
 });
 
 test('one dtype for all, and a fitting one', async () => {
-  await expect(runOp(ops.add, [tensor('f32', [1]), tensor('f16', [1])], {})).rejects.toThrow('add of f32[1], f16[1]: one fitting dtype for all');
+  await expect(runOp(ops.add, [tensor('f32', [1]), tensor('f16', [1])], {})).rejects.toThrow(
+    'add of f32[1], f16[1]: one fitting dtype for all',
+  );
   await expect(runOp(ops.add, [tensor('bool', [1]), tensor('bool', [1])], {})).rejects.toThrow('one fitting dtype');
   await expect(runOp(ops.div, [tensor('i64', [1]), tensor('i64', [1])], {})).rejects.toThrow('one fitting dtype');
   await expect(runOp(ops.and, [tensor('i64', [1]), tensor('i64', [1])], {})).rejects.toThrow('one fitting dtype');
-  await expect(runOp(ops.add, [tensor('f32', [1, 2]), tensor('f32', [1, 2, 3])], {})).rejects.toThrow('[2] and [3] do not broadcast');
+  await expect(runOp(ops.add, [tensor('f32', [1, 2]), tensor('f32', [1, 2, 3])], {})).rejects.toThrow(
+    '[2] and [3] do not broadcast',
+  );
 });

@@ -15,7 +15,14 @@ interface Elementwise<Name extends string> {
 }
 
 /** A primitive that applies `f` to broadcast operands of one dtype. */
-export function elementwise<const Name extends string>({ name, doc, operands, accepts = () => true, result, f }: Elementwise<Name>): Primitive<Name, Record<never, never>> {
+export function elementwise<const Name extends string>({
+  name,
+  doc,
+  operands,
+  accepts = () => true,
+  result,
+  f,
+}: Elementwise<Name>): Primitive<Name, Record<never, never>> {
   return primitive({
     name,
     doc,
@@ -23,7 +30,10 @@ export function elementwise<const Name extends string>({ name, doc, operands, ac
     attrs: {},
     infer(inputs) {
       const dtype = inputs[0]!.dtype;
-      expectType(inputs.every((t) => t.dtype === dtype) && accepts(dtype), `${name} of ${inputs.map(printType).join(', ')}: one fitting dtype for all`);
+      expectType(
+        inputs.every((t) => t.dtype === dtype) && accepts(dtype),
+        `${name} of ${inputs.map(printType).join(', ')}: one fitting dtype for all`,
+      );
       return [tensorType(result ?? dtype, broadcastShapes(inputs.map((t) => t.shape)))];
     },
     evaluate: (inputs) => [mapBroadcast(inputs, f)],

@@ -15,4 +15,10 @@ function erfOf(x: number): number {
   return Math.sign(x) * (1 - Math.exp(-a * a) / (Math.sqrt(Math.PI) * (a + fraction)));
 }
 
-export const erf = elementwise({ name: 'erf', doc: 'The error function.', operands: ['x'], accepts: floating, f: (x) => erfOf(x) });
+export const erf = elementwise({
+  name: 'erf',
+  doc: 'The error function.',
+  operands: ['x'],
+  accepts: floating,
+  f: (x) => erfOf(x),
+});

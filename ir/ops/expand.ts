@@ -12,7 +12,10 @@ export const expand = primitive({
   operands: ['x'],
   attrs: { shape: dims() },
   infer([x], { shape }) {
-    expectType(sameShape(broadcastShapes([x!.shape, shape]), shape), `expand of ${printType(x!)} to ${printShape(shape)}`);
+    expectType(
+      sameShape(broadcastShapes([x!.shape, shape]), shape),
+      `expand of ${printType(x!)} to ${printShape(shape)}`,
+    );
     return [tensorType(x!.dtype, shape)];
   },
   evaluate([x], attrs, bindings) {

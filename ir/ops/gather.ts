@@ -14,7 +14,10 @@ export const gather = primitive({
   operands: ['table', 'indices'],
   attrs: {},
   infer([table, indices]) {
-    expectType(table!.shape.length >= 1 && (indices!.dtype === 'i64' || indices!.dtype === 'i32'), `gather of ${printType(table!)} at ${printType(indices!)}`);
+    expectType(
+      table!.shape.length >= 1 && (indices!.dtype === 'i64' || indices!.dtype === 'i32'),
+      `gather of ${printType(table!)} at ${printType(indices!)}`,
+    );
     return [tensorType(table!.dtype, [...indices!.shape, ...table!.shape.slice(1)])];
   },
   evaluate([table, indices]) {

@@ -18,7 +18,11 @@ export const geluTanh = composite({
   decompose(b, [x]) {
     const scalar = (value: number) => b.literal(x!.type.dtype, [], [value]);
     const cube = b.op(mul, [b.op(mul, [x!, x!], {}), x!], {});
-    const inner = b.op(mul, [b.op(add, [x!, b.op(mul, [cube, scalar(0.044715)], {})], {}), scalar(Math.sqrt(2 / Math.PI))], {});
+    const inner = b.op(
+      mul,
+      [b.op(add, [x!, b.op(mul, [cube, scalar(0.044715)], {})], {}), scalar(Math.sqrt(2 / Math.PI))],
+      {},
+    );
     const gate = b.op(add, [b.op(tanh, [inner], {}), scalar(1)], {});
     return [b.op(mul, [b.op(mul, [x!, scalar(0.5)], {}), gate], {})];
   },

@@ -18,7 +18,12 @@ export const layerNorm = composite({
   attrs: { epsilon: float() },
   infer(inputs) {
     const [x, scale, bias] = inputs;
-    const fits = isFloat(x!.dtype) && x!.shape.length >= 1 && [scale!, bias!].every((t) => t.dtype === x!.dtype && t.shape.length === 1 && sameDim(t.shape[0]!, x!.shape.at(-1)!));
+    const fits =
+      isFloat(x!.dtype) &&
+      x!.shape.length >= 1 &&
+      [scale!, bias!].every(
+        (t) => t.dtype === x!.dtype && t.shape.length === 1 && sameDim(t.shape[0]!, x!.shape.at(-1)!),
+      );
     expectType(fits, `layer_norm of ${inputs.map(printType).join(', ')}`);
     return [tensorType(x!.dtype, x!.shape)];
   },

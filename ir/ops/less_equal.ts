@@ -1,3 +1,10 @@
 import { elementwise, numeric } from './elementwise.ts';
 
-export const lessEqual = elementwise({ name: 'less_equal', doc: 'a <= b, broadcast; a bool.', operands: ['a', 'b'], accepts: numeric, result: 'bool', f: (a, b) => (a <= b ? 1 : 0) });
+export const lessEqual = elementwise({
+  name: 'less_equal',
+  doc: 'a <= b, broadcast; a bool.',
+  operands: ['a', 'b'],
+  accepts: numeric,
+  result: 'bool',
+  f: (a, b) => (a <= b ? 1 : 0),
+});

@@ -10,10 +10,19 @@ import { printType, sameShape, tensorType } from '../type.ts';
 const STREAMED_ELEMENTS = 8 * 1024 * 1024;
 
 /**
- * Adds x[R, I] · w[first.., I]ᵀ into columns first.. of out[R, O]. Four sums run side by side, each in the order of I: a
- * single one waits for its own last addition most of the time.
+ * Adds x[R, I] · w[first.., I]ᵀ into columns first.. of out[R, O]. Four sums run side by side, each in the order of I:
+ * a single one waits for its own last addition most of the time.
  */
-function accumulate(x: NumberArray, w: NumberArray, rows: number, inner: number, first: number, count: number, outer: number, out: Float64Array): void {
+function accumulate(
+  x: NumberArray,
+  w: NumberArray,
+  rows: number,
+  inner: number,
+  first: number,
+  count: number,
+  outer: number,
+  out: Float64Array,
+): void {
   for (let r = 0; r < rows; r++) {
     const a = r * inner;
     const at = r * outer + first;
@@ -58,8 +67,15 @@ export const linear = primitive({
   infer([x, weight, bias]) {
     const all = [x!, weight!, ...(bias ? [bias] : [])];
     const fits =
-      isFloat(x!.dtype) && all.every((t) => t.dtype === x!.dtype) && weight!.shape.length === 2 && x!.shape.length >= 2 && sameDim(x!.shape.at(-1)!, weight!.shape[1]!);
-    expectType(fits && (!bias || sameShape(bias.shape, [weight!.shape[0]!])), `linear of ${all.map(printType).join(', ')}`);
+      isFloat(x!.dtype) &&
+      all.every((t) => t.dtype === x!.dtype) &&
+      weight!.shape.length === 2 &&
+      x!.shape.length >= 2 &&
+      sameDim(x!.shape.at(-1)!, weight!.shape[1]!);
+    expectType(
+      fits && (!bias || sameShape(bias.shape, [weight!.shape[0]!])),
+      `linear of ${all.map(printType).join(', ')}`,
+    );
     return [tensorType(x!.dtype, [...x!.shape.slice(0, -1), weight!.shape[0]!])];
   },
   evaluate([x, weight, bias]) {

@@ -14,7 +14,13 @@ export const matmul = primitive({
   infer([a, b]) {
     const fits = a!.dtype === b!.dtype && isFloat(a!.dtype) && a!.shape.length >= 2 && b!.shape.length >= 2;
     expectType(fits && sameDim(a!.shape.at(-1)!, b!.shape.at(-2)!), `matmul of ${printType(a!)} and ${printType(b!)}`);
-    return [tensorType(a!.dtype, [...broadcastShapes([a!.shape.slice(0, -2), b!.shape.slice(0, -2)]), a!.shape.at(-2)!, b!.shape.at(-1)!])];
+    return [
+      tensorType(a!.dtype, [
+        ...broadcastShapes([a!.shape.slice(0, -2), b!.shape.slice(0, -2)]),
+        a!.shape.at(-2)!,
+        b!.shape.at(-1)!,
+      ]),
+    ];
   },
   evaluate([a, b]) {
     const [m, k, n] = [a!.shape.at(-2)!, a!.shape.at(-1)!, b!.shape.at(-1)!];

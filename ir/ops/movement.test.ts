@@ -22,12 +22,16 @@ test('reshape keeps C order', async () => {
   const y = await runOp(ops.reshape, [cube], { shape: [6, 4] });
   expect(y.shape).toEqual([6, 4]);
   expect(valuesOf(y)).toEqual(range(24));
-  await expect(runOp(ops.reshape, [cube], { shape: [5, 5] })).rejects.toThrow('reshape of f32[2, 3, 4] to [5, 5]: sizes differ');
+  await expect(runOp(ops.reshape, [cube], { shape: [5, 5] })).rejects.toThrow(
+    'reshape of f32[2, 3, 4] to [5, 5]: sizes differ',
+  );
 });
 
 test('slice along each axis, down to nothing', async () => {
   expect(valuesOf(await runOp(ops.slice, [cube], { axis: 0, begin: 1, end: 2 }))).toEqual(range(24).slice(12));
-  expect(valuesOf(await runOp(ops.slice, [cube], { axis: 2, begin: 1, end: 3 }))).toEqual(range(24).filter((i) => i % 4 === 1 || i % 4 === 2));
+  expect(valuesOf(await runOp(ops.slice, [cube], { axis: 2, begin: 1, end: 3 }))).toEqual(
+    range(24).filter((i) => i % 4 === 1 || i % 4 === 2),
+  );
   expect((await runOp(ops.slice, [cube], { axis: 1, begin: 3, end: 3 })).shape).toEqual([2, 0, 4]);
   await expect(runOp(ops.slice, [cube], { axis: 1, begin: 2, end: 4 })).rejects.toThrow('2..4 along 1');
 });
@@ -60,11 +64,17 @@ describe('take_last', () => {
     expect(valuesOf(await runOp(ops.take_last, [cube, count(n)], { axis: 1, kept }))).toEqual(expected);
   });
   test('a negative count is refused', async () => {
-    await expect(runOp(ops.take_last, [cube, count(-1)], { axis: 1, kept })).rejects.toThrow('take_last: a count of -1');
+    await expect(runOp(ops.take_last, [cube, count(-1)], { axis: 1, kept })).rejects.toThrow(
+      'take_last: a count of -1',
+    );
   });
   test('kept must be one symbol', async () => {
-    await expect(runOp(ops.take_last, [cube, count(1)], { axis: 1, kept: 1 })).rejects.toThrow('`kept` must be one symbol');
-    await expect(runOp(ops.take_last, [cube, count(1)], { axis: 1, kept: { terms: [['kept', 2]], offset: 0 } })).rejects.toThrow('`kept` must be one symbol');
+    await expect(runOp(ops.take_last, [cube, count(1)], { axis: 1, kept: 1 })).rejects.toThrow(
+      '`kept` must be one symbol',
+    );
+    await expect(
+      runOp(ops.take_last, [cube, count(1)], { axis: 1, kept: { terms: [['kept', 2]], offset: 0 } }),
+    ).rejects.toThrow('`kept` must be one symbol');
   });
 });
 
@@ -76,7 +86,9 @@ describe('gather', () => {
     expect(valuesOf(y)).toEqual([9, 10, 11, 0, 1, 2, 9, 10, 11, 3, 4, 5]);
   });
   test.each([4, -1])('index %d is refused by number', async (id) => {
-    await expect(runOp(ops.gather, [table, tensor('i64', [0, id])], {})).rejects.toThrow(`gather: index ${id} of a table of 4 rows`);
+    await expect(runOp(ops.gather, [table, tensor('i64', [0, id])], {})).rejects.toThrow(
+      `gather: index ${id} of a table of 4 rows`,
+    );
   });
   test('indices are integers', async () => {
     await expect(runOp(ops.gather, [table, tensor('f32', [0])], {})).rejects.toThrow('gather of f16[4, 3] at f32[1]');
@@ -86,5 +98,9 @@ describe('gather', () => {
 test('iota and dim_value', async () => {
   expect(valuesOf(await runOp(ops.iota, [], { length: 4 }))).toEqual([0, 1, 2, 3]);
   expect((await runOp(ops.iota, [], { length: 0 })).shape).toEqual([0]);
-  expect(await runOp(ops.dim_value, [], { dim: 7 })).toMatchObject({ dtype: 'i64', shape: [], data: Float64Array.of(7) });
+  expect(await runOp(ops.dim_value, [], { dim: 7 })).toMatchObject({
+    dtype: 'i64',
+    shape: [],
+    data: Float64Array.of(7),
+  });
 });

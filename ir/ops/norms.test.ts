@@ -14,23 +14,44 @@ const scale = randomTensor('f32', [4], 6);
 const bias = randomTensor('f32', [4], 7);
 
 test('rms_norm', async () => {
-  const expected = ROWS.flatMap((row) => row.map((v, i) => (v / Math.sqrt(mean(row.map((w) => w * w)) + 1e-6)) * scale.data[i]!));
+  const expected = ROWS.flatMap((row) =>
+    row.map((v, i) => (v / Math.sqrt(mean(row.map((w) => w * w)) + 1e-6)) * scale.data[i]!),
+  );
   expect(firstDifference(await runOp(ops.rms_norm, [x, scale], { epsilon: 1e-6 }), expected, 1e-6)).toBe(-1);
 });
 
 test('add_rms_norm gives the norm of the sum, and the sum', async () => {
   const y = randomTensor('f32', [4, 4], 8);
   const b = new GraphBuilder('g');
-  const [normed, sum] = b.node(ops.add_rms_norm, [b.input('x', { dtype: 'f32', shape: [4, 4] }), b.input('y', { dtype: 'f32', shape: [4, 4] }), b.input('scale', { dtype: 'f32', shape: [4] })], { epsilon: 1e-6 });
+  const [normed, sum] = b.node(
+    ops.add_rms_norm,
+    [
+      b.input('x', { dtype: 'f32', shape: [4, 4] }),
+      b.input('y', { dtype: 'f32', shape: [4, 4] }),
+      b.input('scale', { dtype: 'f32', shape: [4] }),
+    ],
+    { epsilon: 1e-6 },
+  );
   b.output('normed', normed!);
   b.output('sum', sum!);
   const results = await evaluateGraph(b.build(), { x, y, scale });
   const sums = ROWS.flat().map((v, i) => Math.fround(v + y.data[i]!));
   expect(valuesOf(results['sum']!)).toEqual(sums);
   const rows = [0, 4, 8, 12].map((at) => sums.slice(at, at + 4));
-  const expected = rows.flatMap((row) => row.map((v, i) => (v / Math.sqrt(mean(row.map((w) => w * w)) + 1e-6)) * scale.data[i]!));
+  const expected = rows.flatMap((row) =>
+    row.map((v, i) => (v / Math.sqrt(mean(row.map((w) => w * w)) + 1e-6)) * scale.data[i]!),
+  );
   expect(firstDifference(results['normed']!, expected, 1e-6)).toBe(-1);
-  expect(() => ops.add_rms_norm.infer([{ dtype: 'f32', shape: [4, 4] }, { dtype: 'f32', shape: [4] }, { dtype: 'f32', shape: [4] }], { epsilon: 0 })).toThrow('add_rms_norm of f32[4, 4] and f32[4]');
+  expect(() =>
+    ops.add_rms_norm.infer(
+      [
+        { dtype: 'f32', shape: [4, 4] },
+        { dtype: 'f32', shape: [4] },
+        { dtype: 'f32', shape: [4] },
+      ],
+      { epsilon: 0 },
+    ),
+  ).toThrow('add_rms_norm of f32[4, 4] and f32[4]');
 });
 
 test('layer_norm', async () => {
@@ -42,7 +63,9 @@ test('layer_norm', async () => {
 });
 
 test('rms_norm in f16 overflows where x² does: why the cast keeps it in f32', async () => {
-  expect(valuesOf(await runOp(ops.rms_norm, [tensor('f16', [300], [1]), tensor('f16', [1])], { epsilon: 1e-6 }))).toEqual([0]);
+  expect(
+    valuesOf(await runOp(ops.rms_norm, [tensor('f16', [300], [1]), tensor('f16', [1])], { epsilon: 1e-6 })),
+  ).toEqual([0]);
 });
 
 test('reduce_mean keeps the axis', async () => {
@@ -52,7 +75,8 @@ test('reduce_mean keeps the axis', async () => {
 });
 
 describe('softmax', () => {
-  const softmax = async (values: readonly number[]) => valuesOf(await runOp(ops.softmax, [tensor('f32', values, [1, values.length])], {}));
+  const softmax = async (values: readonly number[]) =>
+    valuesOf(await runOp(ops.softmax, [tensor('f32', values, [1, values.length])], {}));
   test('sums to 1 and keeps the order', async () => {
     const y = await softmax([1, 2, 3]);
     const total = Math.exp(1) + Math.exp(2) + Math.exp(3);
@@ -85,7 +109,15 @@ describe.each([
     expect(firstDifference(await runOp(ops[name], [tensor('f16', values)], {}), values.map(f), 4 * 2 ** -11)).toBe(-1);
   });
   test('the edges: 0 below, x above, in f16 too, where x³ overflows', async () => {
-    for (const dtype of ['f32', 'f16'] as const) expect(valuesOf(await runOp(ops[name], [tensor(dtype, [-0, 0, 60000, -60000, Infinity, NaN])], {}))).toEqual([-0, 0, 60000, -0, Infinity, NaN]);
+    for (const dtype of ['f32', 'f16'] as const)
+      expect(valuesOf(await runOp(ops[name], [tensor(dtype, [-0, 0, 60000, -60000, Infinity, NaN])], {}))).toEqual([
+        -0,
+        0,
+        60000,
+        -0,
+        Infinity,
+        NaN,
+      ]);
   });
 });
 

@@ -1,3 +1,9 @@
 import { elementwise, logical } from './elementwise.ts';
 
-export const not = elementwise({ name: 'not', doc: 'not x.', operands: ['x'], accepts: logical, f: (x) => (x ? 0 : 1) });
+export const not = elementwise({
+  name: 'not',
+  doc: 'not x.',
+  operands: ['x'],
+  accepts: logical,
+  f: (x) => (x ? 0 : 1),
+});

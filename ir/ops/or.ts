@@ -1,3 +1,9 @@
 import { elementwise, logical } from './elementwise.ts';
 
-export const or = elementwise({ name: 'or', doc: 'a or b, broadcast.', operands: ['a', 'b'], accepts: logical, f: (a, b) => (a || b ? 1 : 0) });
+export const or = elementwise({
+  name: 'or',
+  doc: 'a or b, broadcast.',
+  operands: ['a', 'b'],
+  accepts: logical,
+  f: (a, b) => (a || b ? 1 : 0),
+});

@@ -13,21 +13,37 @@ function at({ shape, data }: Tensor, ...index: readonly number[]): number {
 
 test.each([1, 3])('linear of %d rows', async (rows) => {
   const [x, w, b] = [randomTensor('f32', [2, rows, 5], 1), randomTensor('f32', [4, 5], 2), randomTensor('f32', [4], 3)];
-  const expected = range(2).flatMap((n) => range(rows).flatMap((r) => range(4).map((o) => at(b, o) + sum(range(5).map((i) => at(x, n, r, i) * at(w, o, i))))));
+  const expected = range(2).flatMap((n) =>
+    range(rows).flatMap((r) => range(4).map((o) => at(b, o) + sum(range(5).map((i) => at(x, n, r, i) * at(w, o, i))))),
+  );
   const y = await runOp(ops.linear, [x, w, b], {});
   expect(y.shape).toEqual([2, rows, 4]);
   expect(firstDifference(y, expected, 1e-6)).toBe(-1);
   const plain = await runOp(ops.linear, [x, w], {});
-  expect(firstDifference(plain, expected.map((v, i) => v - at(b, i % 4)), 1e-6)).toBe(-1);
+  expect(
+    firstDifference(
+      plain,
+      expected.map((v, i) => v - at(b, i % 4)),
+      1e-6,
+    ),
+  ).toBe(-1);
 });
 
 test('f16 sums without rounding on the way: 2048 + 1 + 1 is 2050, not 2048', async () => {
-  expect(valuesOf(await runOp(ops.linear, [tensor('f16', [1, 1, 1], [1, 3]), tensor('f16', [2048, 1, 1], [1, 3])], {}))).toEqual([2050]);
-  expect(valuesOf(await runOp(ops.matmul, [tensor('f16', [1, 1, 1], [1, 3]), tensor('f16', [2048, 1, 1], [3, 1])], {}))).toEqual([2050]);
+  expect(
+    valuesOf(await runOp(ops.linear, [tensor('f16', [1, 1, 1], [1, 3]), tensor('f16', [2048, 1, 1], [1, 3])], {})),
+  ).toEqual([2050]);
+  expect(
+    valuesOf(await runOp(ops.matmul, [tensor('f16', [1, 1, 1], [1, 3]), tensor('f16', [2048, 1, 1], [3, 1])], {})),
+  ).toEqual([2050]);
 });
 
 test('an f16 product beyond 65504 is Infinity, and NaN spreads', async () => {
-  const y = await runOp(ops.linear, [tensor('f16', [300, 300, Number.NaN, 0], [2, 2]), tensor('f16', [300, 0], [1, 2])], {});
+  const y = await runOp(
+    ops.linear,
+    [tensor('f16', [300, 300, Number.NaN, 0], [2, 2]), tensor('f16', [300, 0], [1, 2])],
+    {},
+  );
   expect(valuesOf(y)).toEqual([Infinity, Number.NaN]);
 });
 
@@ -35,12 +51,18 @@ test('matmul broadcasts its leading axes', async () => {
   const [a, b] = [randomTensor('f32', [2, 1, 3, 4], 1), randomTensor('f32', [5, 4, 2], 2)];
   const y = await runOp(ops.matmul, [a, b], {});
   expect(y.shape).toEqual([2, 5, 3, 2]);
-  const expected = range(2).flatMap((n) => range(5).flatMap((m) => range(3).flatMap((i) => range(2).map((j) => sum(range(4).map((k) => at(a, n, 0, i, k) * at(b, m, k, j)))))));
+  const expected = range(2).flatMap((n) =>
+    range(5).flatMap((m) =>
+      range(3).flatMap((i) => range(2).map((j) => sum(range(4).map((k) => at(a, n, 0, i, k) * at(b, m, k, j))))),
+    ),
+  );
   expect(firstDifference(y, expected, 1e-6)).toBe(-1);
 });
 
 test('a product over nothing is 0', async () => {
-  expect(valuesOf(await runOp(ops.matmul, [tensor('f32', [], [2, 0]), tensor('f32', [], [0, 2])], {}))).toEqual([0, 0, 0, 0]);
+  expect(valuesOf(await runOp(ops.matmul, [tensor('f32', [], [2, 0]), tensor('f32', [], [0, 2])], {}))).toEqual([
+    0, 0, 0, 0,
+  ]);
 });
 
 test.each([
@@ -48,20 +70,43 @@ test.each([
   [3, 2, [2, 1]],
   [4, 5, [1, 1]],
 ])('conv2d with a kernel of %d by %d and strides %j', async (kh, kw, strides) => {
-  const [x, w, b] = [randomTensor('f32', [2, 3, 5, 5], 1), randomTensor('f32', [4, 3, kh, kw], 2), randomTensor('f32', [4], 3)];
+  const [x, w, b] = [
+    randomTensor('f32', [2, 3, 5, 5], 1),
+    randomTensor('f32', [4, 3, kh, kw], 2),
+    randomTensor('f32', [4], 3),
+  ];
   const [sh, sw] = strides as [number, number];
   const [rows, columns] = [Math.floor((5 - kh) / sh) + 1, Math.floor((5 - kw) / sw) + 1];
   const y = await runOp(ops.conv2d, [x, w, b], { strides });
   expect(y.shape).toEqual([2, 4, rows, columns]);
   const one = (n: number, o: number, r: number, c: number) =>
-    at(b, o) + sum(range(3).flatMap((ch) => range(kh).flatMap((i) => range(kw).map((j) => at(x, n, ch, r * sh + i, c * sw + j) * at(w, o, ch, i, j)))));
-  const expected = range(2).flatMap((n) => range(4).flatMap((o) => range(rows).flatMap((r) => range(columns).map((c) => one(n, o, r, c)))));
+    at(b, o) +
+    sum(
+      range(3).flatMap((ch) =>
+        range(kh).flatMap((i) => range(kw).map((j) => at(x, n, ch, r * sh + i, c * sw + j) * at(w, o, ch, i, j))),
+      ),
+    );
+  const expected = range(2).flatMap((n) =>
+    range(4).flatMap((o) => range(rows).flatMap((r) => range(columns).map((c) => one(n, o, r, c)))),
+  );
   expect(firstDifference(y, expected, 1e-6)).toBe(-1);
 });
 
 test('what does not fit is refused', async () => {
-  await expect(runOp(ops.linear, [tensor('f32', [1, 2], [1, 2]), tensor('f32', [1, 2, 3], [1, 3])], {})).rejects.toThrow('linear of f32[1, 2], f32[1, 3]');
-  await expect(runOp(ops.linear, [tensor('f16', [1, 2], [1, 2]), tensor('f32', [1, 2], [1, 2])], {})).rejects.toThrow('linear of f16[1, 2], f32[1, 2]');
-  await expect(runOp(ops.matmul, [tensor('f32', [1, 2], [1, 2]), tensor('f32', [1, 2], [1, 2])], {})).rejects.toThrow('matmul of f32[1, 2] and f32[1, 2]');
-  await expect(runOp(ops.conv2d, [randomTensor('f32', [1, 3, 2, 2], 1), randomTensor('f32', [1, 3, 3, 3], 1), tensor('f32', [0])], { strides: [1, 1] })).rejects.toThrow('sizes must be known');
+  await expect(
+    runOp(ops.linear, [tensor('f32', [1, 2], [1, 2]), tensor('f32', [1, 2, 3], [1, 3])], {}),
+  ).rejects.toThrow('linear of f32[1, 2], f32[1, 3]');
+  await expect(runOp(ops.linear, [tensor('f16', [1, 2], [1, 2]), tensor('f32', [1, 2], [1, 2])], {})).rejects.toThrow(
+    'linear of f16[1, 2], f32[1, 2]',
+  );
+  await expect(runOp(ops.matmul, [tensor('f32', [1, 2], [1, 2]), tensor('f32', [1, 2], [1, 2])], {})).rejects.toThrow(
+    'matmul of f32[1, 2] and f32[1, 2]',
+  );
+  await expect(
+    runOp(
+      ops.conv2d,
+      [randomTensor('f32', [1, 3, 2, 2], 1), randomTensor('f32', [1, 3, 3, 3], 1), tensor('f32', [0])],
+      { strides: [1, 1] },
+    ),
+  ).rejects.toThrow('sizes must be known');
 });

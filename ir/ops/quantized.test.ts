@@ -17,8 +17,14 @@ const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 /** Codes over their whole range. */
 function codes(dtype: DType, shape: readonly number[], seed = 1): Tensor {
-  const [least, count] = ({ u4: [0, 16], i4: [-8, 16], u8: [0, 256], i8: [-128, 256] } as const)[dtype as 'u4' | 'i4' | 'u8' | 'i8'];
-  return tensorOf(dtype, shape, randomTensor('f32', shape, seed).data.map((x) => least + Math.floor(((x + 1) * count) / 2)));
+  const [least, count] = ({ u4: [0, 16], i4: [-8, 16], u8: [0, 256], i8: [-128, 256] } as const)[
+    dtype as 'u4' | 'i4' | 'u8' | 'i8'
+  ];
+  return tensorOf(
+    dtype,
+    shape,
+    randomTensor('f32', shape, seed).data.map((x) => least + Math.floor(((x + 1) * count) / 2)),
+  );
 }
 
 describe('dequantize', () => {
@@ -28,21 +34,31 @@ describe('dequantize', () => {
     ['u8', [0, 128, 255, 127], [-128, 0, 127, -1]],
     ['i8', [-128, 0, 127, -1], [-128, 0, 127, -1]],
   ] as const)('%s without zero points counts from the middle', async (dtype, q, expected) => {
-    expect(valuesOf(await runOp(ops.dequantize, [tensor(dtype, q, [1, 1, 4]), tensor('f32', [0.5], [1, 1])], { columns: 4 }))).toEqual(expected.map((x) => x / 2));
+    expect(
+      valuesOf(
+        await runOp(ops.dequantize, [tensor(dtype, q, [1, 1, 4]), tensor('f32', [0.5], [1, 1])], { columns: 4 }),
+      ),
+    ).toEqual(expected.map((x) => x / 2));
   });
 
   test('each block has its own scale and zero point; what fills the last block up is dropped', async () => {
     const q = tensor('u4', [1, 2, 3, 4, 5, 6, 7, 15, 0, 0, 9, 15], [1, 3, 4]);
-    const y = await runOp(ops.dequantize, [q, tensor('f32', [1, 10, 100], [1, 3]), tensor('u4', [1, 5, 0], [1, 3])], { columns: 11 });
+    const y = await runOp(ops.dequantize, [q, tensor('f32', [1, 10, 100], [1, 3]), tensor('u4', [1, 5, 0], [1, 3])], {
+      columns: 11,
+    });
     expect(y.shape).toEqual([1, 11]);
     expect(valuesOf(y)).toEqual([0, 1, 2, 3, 0, 10, 20, 100, 0, 0, 900]);
   });
 
   test('zero points may be floats like the scales', async () => {
     const q = tensor('u4', [1, 2, 3, 4, 5, 6, 7, 15], [1, 2, 4]);
-    const y = await runOp(ops.dequantize, [q, tensor('f32', [2, 10], [1, 2]), tensor('f32', [7.5, -0.25], [1, 2])], { columns: 7 });
+    const y = await runOp(ops.dequantize, [q, tensor('f32', [2, 10], [1, 2]), tensor('f32', [7.5, -0.25], [1, 2])], {
+      columns: 7,
+    });
     expect(valuesOf(y)).toEqual([-13, -11, -9, -7, 52.5, 62.5, 72.5]);
-    const half = await runOp(ops.dequantize, [q, tensor('f16', [2, 8], [1, 2]), tensor('f16', [7.5, -0.25], [1, 2])], { columns: 8 });
+    const half = await runOp(ops.dequantize, [q, tensor('f16', [2, 8], [1, 2]), tensor('f16', [7.5, -0.25], [1, 2])], {
+      columns: 8,
+    });
     expect(valuesOf(half)).toEqual([-13, -11, -9, -7, 42, 50, 58, 122]);
   });
 
@@ -56,43 +72,71 @@ describe('dequantize', () => {
   test('what does not fit is refused', async () => {
     const q = tensor('u4', range(8), [1, 2, 4]);
     const scales = tensor('f32', [1, 1], [1, 2]);
-    await expect(runOp(ops.dequantize, [tensor('i32', range(8), [1, 2, 4]), scales], { columns: 8 })).rejects.toThrow('dequantize of i32[1, 2, 4], f32[1, 2]');
-    await expect(runOp(ops.dequantize, [q, tensor('f32', [1], [1, 1])], { columns: 8 })).rejects.toThrow('dequantize of u4[1, 2, 4], f32[1, 1]');
-    await expect(runOp(ops.dequantize, [q, scales, tensor('u8', [1, 1], [1, 2])], { columns: 8 })).rejects.toThrow('u8[1, 2]');
-    await expect(runOp(ops.dequantize, [q, scales, tensor('f16', [1, 1], [1, 2])], { columns: 8 })).rejects.toThrow('f16[1, 2]');
+    await expect(runOp(ops.dequantize, [tensor('i32', range(8), [1, 2, 4]), scales], { columns: 8 })).rejects.toThrow(
+      'dequantize of i32[1, 2, 4], f32[1, 2]',
+    );
+    await expect(runOp(ops.dequantize, [q, tensor('f32', [1], [1, 1])], { columns: 8 })).rejects.toThrow(
+      'dequantize of u4[1, 2, 4], f32[1, 1]',
+    );
+    await expect(runOp(ops.dequantize, [q, scales, tensor('u8', [1, 1], [1, 2])], { columns: 8 })).rejects.toThrow(
+      'u8[1, 2]',
+    );
+    await expect(runOp(ops.dequantize, [q, scales, tensor('f16', [1, 1], [1, 2])], { columns: 8 })).rejects.toThrow(
+      'f16[1, 2]',
+    );
     await expect(runOp(ops.dequantize, [q, scales], { columns: 4 })).rejects.toThrow('to 4 columns: 2 blocks of 4');
     await expect(runOp(ops.dequantize, [q, scales], { columns: 9 })).rejects.toThrow('to 9 columns: 2 blocks of 4');
-    await expect(runOp(ops.dequantize, [tensor('u4', range(6), [1, 2, 3]), scales], { columns: 6 })).rejects.toThrow('a block ends within a byte');
+    await expect(runOp(ops.dequantize, [tensor('u4', range(6), [1, 2, 3]), scales], { columns: 6 })).rejects.toThrow(
+      'a block ends within a byte',
+    );
   });
 });
 
-test.each(['u4', 'i8'] as const)('quantized_linear of %s multiplies by the rows that its codes stand for', async (dtype) => {
-  const [x, q, scales] = [randomTensor('f32', [2, 3, 7], 1), codes(dtype, [5, 2, 4]), randomTensor('f32', [5, 2], 2)];
-  const zeros = codes(dtype, [5, 2], 3);
-  const y = await runOp(ops.quantized_linear, [x, q, scales, zeros], { columns: 7 });
-  expect(y.shape).toEqual([2, 3, 5]);
-  const weight = (row: number, column: number) => {
-    const block = row * 2 + Math.floor(column / 4);
-    return (q.data[row * 8 + column]! - zeros.data[block]!) * scales.data[block]!;
-  };
-  const expected = range(6).flatMap((r) => range(5).map((o) => range(7).reduce((sum, k) => sum + x.data[r * 7 + k]! * weight(o, k), 0)));
-  expect(Math.max(...expected.map((e, i) => Math.abs(e - y.data[i]!)))).toBeLessThan(1e-4);
-});
+test.each(['u4', 'i8'] as const)(
+  'quantized_linear of %s multiplies by the rows that its codes stand for',
+  async (dtype) => {
+    const [x, q, scales] = [randomTensor('f32', [2, 3, 7], 1), codes(dtype, [5, 2, 4]), randomTensor('f32', [5, 2], 2)];
+    const zeros = codes(dtype, [5, 2], 3);
+    const y = await runOp(ops.quantized_linear, [x, q, scales, zeros], { columns: 7 });
+    expect(y.shape).toEqual([2, 3, 5]);
+    const weight = (row: number, column: number) => {
+      const block = row * 2 + Math.floor(column / 4);
+      return (q.data[row * 8 + column]! - zeros.data[block]!) * scales.data[block]!;
+    };
+    const expected = range(6).flatMap((r) =>
+      range(5).map((o) => range(7).reduce((sum, k) => sum + x.data[r * 7 + k]! * weight(o, k), 0)),
+    );
+    expect(Math.max(...expected.map((e, i) => Math.abs(e - y.data[i]!)))).toBeLessThan(1e-4);
+  },
+);
 
 test('a product and a table with float zero points; printed, read again, and streamed, they compute the same', async () => {
-  const [x, q, scales, zeros] = [randomTensor('f32', [2, 7], 1), codes('u4', [6, 2, 4]), randomTensor('f32', [6, 2], 2), randomTensor('f32', [6, 2], 3)];
+  const [x, q, scales, zeros] = [
+    randomTensor('f32', [2, 7], 1),
+    codes('u4', [6, 2, 4]),
+    randomTensor('f32', [6, 2], 2),
+    randomTensor('f32', [6, 2], 3),
+  ];
   const b = new GraphBuilder('g');
   const parts = { q: tensorData(q), scales: tensorData(scales), zeros: tensorData(zeros) };
   const [weight, ...factors] = Object.entries(parts).map(([name, data]) => b.weight(name, data));
   const ids = b.input('ids', tensorType('i64', [sym('n')]));
-  b.output('y', b.op(ops.quantized_linear, [b.input('x', tensorType('f32', [sym('m'), 7])), weight!, ...factors], { columns: 7 }));
+  b.output(
+    'y',
+    b.op(ops.quantized_linear, [b.input('x', tensorType('f32', [sym('m'), 7])), weight!, ...factors], { columns: 7 }),
+  );
   b.output('rows', b.op(ops.quantized_gather, [weight!, ids, ...factors], { columns: 7 }));
   const graph = b.build();
   const inputs = { x, ids: tensor('i64', [5, 0, 3], [3]) };
   const { y, rows } = await evaluateGraph(graph, inputs, { streamBytes: 0 });
-  const value = (row: number, column: number) => (q.data[row * 8 + column]! - zeros.data[row * 2 + (column >> 2)]!) * scales.data[row * 2 + (column >> 2)]!;
-  expect(valuesOf(rows!)).toEqual([5, 0, 3].flatMap((row) => range(7).map((column) => Math.fround(value(row, column)))));
-  const expected = range(2).flatMap((r) => range(6).map((o) => range(7).reduce((sum, k) => sum + x.data[r * 7 + k]! * value(o, k), 0)));
+  const value = (row: number, column: number) =>
+    (q.data[row * 8 + column]! - zeros.data[row * 2 + (column >> 2)]!) * scales.data[row * 2 + (column >> 2)]!;
+  expect(valuesOf(rows!)).toEqual(
+    [5, 0, 3].flatMap((row) => range(7).map((column) => Math.fround(value(row, column)))),
+  );
+  const expected = range(2).flatMap((r) =>
+    range(6).map((o) => range(7).reduce((sum, k) => sum + x.data[r * 7 + k]! * value(o, k), 0)),
+  );
   expect(Math.max(...expected.map((e, i) => Math.abs(e - y!.data[i]!)))).toBeLessThan(1e-4);
   const again = parseGraph(printGraph(graph), { weight: ({ name }) => parts[name as keyof typeof parts] });
   expect(printGraph(again)).toBe(printGraph(graph));
@@ -112,9 +156,15 @@ test('quantized_gather takes rows of the table, any number of indices', async ()
 
 test('codes of another rank are refused', async () => {
   const [x, q, scales] = [tensor('f32', range(4), [1, 4]), tensor('u4', range(4), [1, 4]), tensor('f32', [1], [1])];
-  await expect(runOp(ops.quantized_linear, [x, q, scales], { columns: 4 })).rejects.toThrow('quantized_linear by u4[1, 4]');
-  await expect(runOp(ops.quantized_gather, [q, tensor('i64', [0]), scales], { columns: 4 })).rejects.toThrow('quantized_gather from u4[1, 4]');
-  await expect(runOp(ops.quantized_linear, [x, tensor('u4', range(4), [1, 1, 4]), tensor('f16', [1], [1, 1])], { columns: 4 })).rejects.toThrow('linear of f32[1, 4], f16[1, 4]');
+  await expect(runOp(ops.quantized_linear, [x, q, scales], { columns: 4 })).rejects.toThrow(
+    'quantized_linear by u4[1, 4]',
+  );
+  await expect(runOp(ops.quantized_gather, [q, tensor('i64', [0]), scales], { columns: 4 })).rejects.toThrow(
+    'quantized_gather from u4[1, 4]',
+  );
+  await expect(
+    runOp(ops.quantized_linear, [x, tensor('u4', range(4), [1, 1, 4]), tensor('f16', [1], [1, 1])], { columns: 4 }),
+  ).rejects.toThrow('linear of f32[1, 4], f16[1, 4]');
 });
 
 describe('weights that are too large to hold', () => {
@@ -140,7 +190,11 @@ describe('weights that are too large to hold', () => {
     const { data, reads } = watched(concatRows([part, part, part]));
     const b = new GraphBuilder('g');
     const x = b.input('x', tensorType('f32', [1, 2_000_000]));
-    const weights = [b.weight('q', data), b.weight('scales', tensorData(randomTensor('f32', [6, 31_250], 2))), b.weight('zeros', tensorData(codes('u4', [6, 31_250], 3)))];
+    const weights = [
+      b.weight('q', data),
+      b.weight('scales', tensorData(randomTensor('f32', [6, 31_250], 2))),
+      b.weight('zeros', tensorData(codes('u4', [6, 31_250], 3))),
+    ];
     b.output('y', b.op(ops.quantized_linear, [x, ...weights], { columns: 2_000_000 }));
     const inputs = { x: randomTensor('f32', [1, 2_000_000], 4) };
     const streamed = await evaluateGraph(b.build(), inputs, { streamBytes: 0 });
@@ -152,28 +206,48 @@ describe('weights that are too large to hold', () => {
     const { data, reads } = watched(tensorData(codes('u8', [100, 2, 8])));
     const b = new GraphBuilder('g');
     const ids = b.input('ids', tensorType('i64', [sym('n')]));
-    b.output('y', b.op(ops.quantized_gather, [b.weight('q', data), ids, b.weight('scales', tensorData(randomTensor('f32', [100, 2], 2)))], { columns: 16 }));
+    b.output(
+      'y',
+      b.op(
+        ops.quantized_gather,
+        [b.weight('q', data), ids, b.weight('scales', tensorData(randomTensor('f32', [100, 2], 2)))],
+        { columns: 16 },
+      ),
+    );
     const inputs = { ids: tensor('i64', [99, 0, 99]) };
     const streamed = await evaluateGraph(b.build(), inputs, { streamBytes: 0 });
     expect(reads.bytes).toBe(2 * 16);
     expect(await evaluateGraph(b.build(), inputs)).toEqual(streamed);
   });
 
-  test.each([['u4', 3, 4, 10], ['u8', 5, 2, 9], ['u4', 1, 2, 2]] as const)('any range of %s in %d blocks of %d, %d columns, reads as the whole does', async (dtype, blocks, block, columns) => {
-    const matrix = { q: tensorData(codes(dtype, [5, blocks, block])), scales: tensorData(randomTensor('f16', [5, blocks], 2)), zeros: tensorData(codes(dtype, [5, blocks], 3)) };
-    const data = dequantizedData(matrix, columns);
-    const whole: number[] = [];
-    for await (const chunk of data.chunks()) whole.push(...chunk);
-    expect(whole).toHaveLength(data.byteLength);
-    for (const begin of range(data.byteLength / 2).map((i) => 2 * i))
-      for (const end of [begin, begin + 2, data.byteLength - 2, data.byteLength].filter((e) => e >= begin && e <= data.byteLength)) {
-        const read: number[] = [];
-        for await (const chunk of data.chunks({ begin, end, maxBytes: 8 })) {
-          expect(chunk.byteLength).toBeLessThanOrEqual(8);
-          read.push(...chunk);
+  test.each([
+    ['u4', 3, 4, 10],
+    ['u8', 5, 2, 9],
+    ['u4', 1, 2, 2],
+  ] as const)(
+    'any range of %s in %d blocks of %d, %d columns, reads as the whole does',
+    async (dtype, blocks, block, columns) => {
+      const matrix = {
+        q: tensorData(codes(dtype, [5, blocks, block])),
+        scales: tensorData(randomTensor('f16', [5, blocks], 2)),
+        zeros: tensorData(codes(dtype, [5, blocks], 3)),
+      };
+      const data = dequantizedData(matrix, columns);
+      const whole: number[] = [];
+      for await (const chunk of data.chunks()) whole.push(...chunk);
+      expect(whole).toHaveLength(data.byteLength);
+      for (const begin of range(data.byteLength / 2).map((i) => 2 * i))
+        for (const end of [begin, begin + 2, data.byteLength - 2, data.byteLength].filter(
+          (e) => e >= begin && e <= data.byteLength,
+        )) {
+          const read: number[] = [];
+          for await (const chunk of data.chunks({ begin, end, maxBytes: 8 })) {
+            expect(chunk.byteLength).toBeLessThanOrEqual(8);
+            read.push(...chunk);
+          }
+          expect(read).toEqual(whole.slice(begin, end));
         }
-        expect(read).toEqual(whole.slice(begin, end));
-      }
-    expect((await readTensor(data)).shape).toEqual([5, columns]);
-  });
+      expect((await readTensor(data)).shape).toEqual([5, columns]);
+    },
+  );
 });

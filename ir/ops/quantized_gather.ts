@@ -15,5 +15,11 @@ export const quantizedGather = composite({
     const [table] = dequantize.infer([q!, scales!, ...(zeros ? [zeros] : [])], { columns });
     return gather.infer([table!, indices!], {});
   },
-  decompose: (b, [q, indices, ...rest], attrs) => [b.op(dequantize, [q!, ...rest].map((table) => b.op(gather, [table, indices!], {})), attrs)],
+  decompose: (b, [q, indices, ...rest], attrs) => [
+    b.op(
+      dequantize,
+      [q!, ...rest].map((table) => b.op(gather, [table, indices!], {})),
+      attrs,
+    ),
+  ],
 });

@@ -17,7 +17,10 @@ export const rmsNorm = composite({
   attrs: { epsilon: float() },
   infer([x, scale]) {
     const fits = isFloat(x!.dtype) && scale!.dtype === x!.dtype && scale!.shape.length === 1 && x!.shape.length >= 1;
-    expectType(fits && sameDim(x!.shape.at(-1)!, scale!.shape[0]!), `rms_norm of ${printType(x!)} with scale ${printType(scale!)}`);
+    expectType(
+      fits && sameDim(x!.shape.at(-1)!, scale!.shape[0]!),
+      `rms_norm of ${printType(x!)} with scale ${printType(scale!)}`,
+    );
     return [tensorType(x!.dtype, x!.shape)];
   },
   decompose(b, [x, scale], { epsilon }) {

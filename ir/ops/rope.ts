@@ -21,15 +21,23 @@ export const rope = composite({
   infer([x, positions, cos, sin]) {
     const size = x!.shape.at(-1);
     const fits =
-      isFloat(x!.dtype) && x!.shape.length === 4 && typeof size === 'number' && size % 2 === 0 && positions!.dtype === 'i64' && sameShape(positions!.shape, x!.shape.slice(0, 2));
-    const tables = [cos!, sin!].every((t) => t.dtype === x!.dtype && t.shape.length === 2 && sameDim(t.shape[1]!, (size as number) / 2));
+      isFloat(x!.dtype) &&
+      x!.shape.length === 4 &&
+      typeof size === 'number' &&
+      size % 2 === 0 &&
+      positions!.dtype === 'i64' &&
+      sameShape(positions!.shape, x!.shape.slice(0, 2));
+    const tables = [cos!, sin!].every(
+      (t) => t.dtype === x!.dtype && t.shape.length === 2 && sameDim(t.shape[1]!, (size as number) / 2),
+    );
     expectType(fits && tables, `rope of ${[x!, positions!, cos!, sin!].map(printType).join(', ')}`);
     return [tensorType(x!.dtype, x!.shape)];
   },
   decompose(b, [x, positions, cosTable, sinTable]) {
     const size = x!.type.shape[3] as number;
     const [batch, seq] = x!.type.shape as readonly [Dim, Dim];
-    const rows = (table: typeof x) => b.op(reshape, [b.op(gather, [table!, positions!], {})], { shape: [batch, seq, 1, size / 2] });
+    const rows = (table: typeof x) =>
+      b.op(reshape, [b.op(gather, [table!, positions!], {})], { shape: [batch, seq, 1, size / 2] });
     const [cos, sin] = [rows(cosTable), rows(sinTable)];
     const first = b.op(slice, [x!], { axis: 3, begin: 0, end: size / 2 });
     const second = b.op(slice, [x!], { axis: 3, begin: size / 2, end: size });

@@ -11,8 +11,16 @@ export const slice = primitive({
   attrs: { axis: int(), begin: int(), end: int() },
   infer([x], { axis, begin, end }) {
     const size = x!.shape[axis];
-    expectType(typeof size === 'number' && begin >= 0 && begin <= end && end <= size, `slice of ${printType(x!)}: ${begin}..${end} along ${axis}`);
-    return [tensorType(x!.dtype, x!.shape.map((d, i) => (i === axis ? end - begin : d)))];
+    expectType(
+      typeof size === 'number' && begin >= 0 && begin <= end && end <= size,
+      `slice of ${printType(x!)}: ${begin}..${end} along ${axis}`,
+    );
+    return [
+      tensorType(
+        x!.dtype,
+        x!.shape.map((d, i) => (i === axis ? end - begin : d)),
+      ),
+    ];
   },
   evaluate([x], { axis, begin, end }) {
     const shape = x!.shape.map((d, i) => (i === axis ? end - begin : d));

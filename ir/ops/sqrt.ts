@@ -1,3 +1,9 @@
 import { elementwise, floating } from './elementwise.ts';
 
-export const sqrt = elementwise({ name: 'sqrt', doc: 'The square root.', operands: ['x'], accepts: floating, f: (x) => Math.sqrt(x) });
+export const sqrt = elementwise({
+  name: 'sqrt',
+  doc: 'The square root.',
+  operands: ['x'],
+  accepts: floating,
+  f: (x) => Math.sqrt(x),
+});

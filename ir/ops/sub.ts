@@ -1,3 +1,9 @@
 import { elementwise, numeric } from './elementwise.ts';
 
-export const sub = elementwise({ name: 'sub', doc: 'a - b, broadcast.', operands: ['a', 'b'], accepts: numeric, f: (a, b) => a - b });
+export const sub = elementwise({
+  name: 'sub',
+  doc: 'a - b, broadcast.',
+  operands: ['a', 'b'],
+  accepts: numeric,
+  f: (a, b) => a - b,
+});

@@ -15,7 +15,12 @@ export const takeLast = primitive({
     expectType(fits, `take_last of ${printType(x!)} with a count of ${printType(count!)}: axis ${axis}`);
     const [symbol] = symbolsOf(kept);
     expectType(symbol !== undefined && sameDim(kept, sym(symbol)), 'take_last: `kept` must be one symbol');
-    return [tensorType(x!.dtype, x!.shape.map((d, i) => (i === axis ? kept : d)))];
+    return [
+      tensorType(
+        x!.dtype,
+        x!.shape.map((d, i) => (i === axis ? kept : d)),
+      ),
+    ];
   },
   evaluate([x, count], { axis }) {
     const size = x!.shape[axis]!;

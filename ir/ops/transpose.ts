@@ -12,7 +12,12 @@ export const transpose = primitive({
   infer([x], { perm }) {
     const valid = perm.length === x!.shape.length && [...perm].sort((a, b) => a - b).every((axis, i) => axis === i);
     expectType(valid, `transpose of ${printType(x!)} by [${perm.join(', ')}]: no permutation of its axes`);
-    return [tensorType(x!.dtype, perm.map((axis) => x!.shape[axis]!))];
+    return [
+      tensorType(
+        x!.dtype,
+        perm.map((axis) => x!.shape[axis]!),
+      ),
+    ];
   },
   evaluate([x], { perm }) {
     const strides = x!.shape.map((_, axis) => elementCount(x!.shape.slice(axis + 1)));

@@ -16,7 +16,10 @@ test('new rows go where they belong, in all heads of all sequences', async () =>
 
 test('from the first row on, and up to the last', async () => {
   const cache = tensorOf('f32', [1, 1, 3, 2], count(0, 6));
-  const at = async (past: number) => Array.from((await runOp(updateCache, [cache, tensorOf('f32', [1, 1, 1, 2], [8, 9]), tensorOf('i64', [], [past])], {})).data);
+  const at = async (past: number) =>
+    Array.from(
+      (await runOp(updateCache, [cache, tensorOf('f32', [1, 1, 1, 2], [8, 9]), tensorOf('i64', [], [past])], {})).data,
+    );
   expect(await at(0)).toEqual([8, 9, 2, 3, 4, 5]);
   expect(await at(2)).toEqual([0, 1, 2, 3, 8, 9]);
 });

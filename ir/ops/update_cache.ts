@@ -21,7 +21,14 @@ export const updateCache = composite({
   attrs: {},
   infer([cache, x, past]) {
     const message = `update_cache of ${printType(cache!)} by ${printType(x!)} from ${printType(past!)}`;
-    expectType(cache!.dtype === x!.dtype && cache!.shape.length === 4 && x!.shape.length === 4 && past!.dtype === 'i64' && past!.shape.length === 0, message);
+    expectType(
+      cache!.dtype === x!.dtype &&
+        cache!.shape.length === 4 &&
+        x!.shape.length === 4 &&
+        past!.dtype === 'i64' &&
+        past!.shape.length === 0,
+      message,
+    );
     const [batch, heads, , size] = cache!.shape as readonly [Dim, Dim, Dim, Dim];
     const [newBatch, , newHeads, newSize] = x!.shape as readonly [Dim, Dim, Dim, Dim];
     expectType(sameDim(batch, newBatch) && sameDim(heads, newHeads) && sameDim(size, newSize), message);
@@ -35,7 +42,11 @@ export const updateCache = composite({
     const own = b.op(sub, [b.op(iota, [], { length: capacity }), past!], {});
     const last = b.op(sub, [b.op(dimValue, [], { dim: seq }), integer(1)], {});
     const isNew = b.op(and, [b.op(lessEqual, [integer(0), own], {}), b.op(lessEqual, [own, last], {})], {});
-    const rows = b.op(gather, [b.op(transpose, [x!], { perm: [1, 0, 2, 3] }), b.op(where, [isNew, own, integer(0)], {})], {});
+    const rows = b.op(
+      gather,
+      [b.op(transpose, [x!], { perm: [1, 0, 2, 3] }), b.op(where, [isNew, own, integer(0)], {})],
+      {},
+    );
     const placed = b.op(transpose, [rows], { perm: [1, 2, 0, 3] });
     return [b.op(where, [b.op(reshape, [isNew], { shape: [1, 1, capacity, 1] }), placed, cache!], {})];
   },

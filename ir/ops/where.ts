@@ -10,7 +10,10 @@ export const where = primitive({
   attrs: {},
   infer(inputs) {
     const [condition, a, b] = inputs;
-    expectType(condition!.dtype === 'bool' && a!.dtype === b!.dtype, `where of ${inputs.map(printType).join(', ')}: a bool and two of one dtype`);
+    expectType(
+      condition!.dtype === 'bool' && a!.dtype === b!.dtype,
+      `where of ${inputs.map(printType).join(', ')}: a bool and two of one dtype`,
+    );
     return [tensorType(a!.dtype, broadcastShapes(inputs.map((t) => t.shape)))];
   },
   evaluate: (inputs) => [mapBroadcast(inputs, (condition, a, b) => (condition ? a : b))],

@@ -70,9 +70,14 @@ const F32_OPERANDS: { readonly [N in OpName]?: readonly string[] } = { attention
 
 /** What stays f32 in one graph, by names of values. */
 export interface Keep {
-  /** Values near the limit of the target: what makes them and what reads them computes in f32, on f32 weights; ports of them stay f32. */
+  /**
+   * Values near the limit of the target: what makes them and what reads them computes in f32, on f32 weights; ports of
+   * them stay f32.
+   */
   readonly values: ReadonlySet<string>;
-  /** Results whose op computes in f32 because a step inside of it is near the limit; the result itself may be rounded. */
+  /**
+   * Results whose op computes in f32 because a step inside of it is near the limit; the result itself may be rounded.
+   */
   readonly ops: ReadonlySet<string>;
 }
 
@@ -94,7 +99,10 @@ export function cacheInputOf(output: string): string | undefined {
   return output.startsWith('present.') ? output.replace('present.', 'past_key_values.') : undefined;
 }
 
-/** Floats become `to` where POLICIES says so, with explicit casts at the borders. Runs before decompose: composites carry the intent. */
+/**
+ * Floats become `to` where POLICIES says so, with explicit casts at the borders. Runs before decompose: composites
+ * carry the intent.
+ */
 export function castFloats({ to, keep = new Map(), isNarrowPort = isCachePort }: CastFloatsOptions): Pass {
   return {
     name: 'cast_floats',
@@ -106,8 +114,14 @@ export function castFloats({ to, keep = new Map(), isNarrowPort = isCachePort }:
   };
 }
 
-/** Names of the values that castFloats would round to `to`, and of the ops that would compute in it: what a range can matter to. */
-export function narrowedBy(graph: Graph, { to, keep = new Map(), isNarrowPort = isCachePort }: CastFloatsOptions): Keep {
+/**
+ * Names of the values that castFloats would round to `to`, and of the ops that would compute in it: what a range can
+ * matter to.
+ */
+export function narrowedBy(
+  graph: Graph,
+  { to, keep = new Map(), isNarrowPort = isCachePort }: CastFloatsOptions,
+): Keep {
   const caster = new Caster(graph, { to, keep, isNarrowPort });
   caster.run();
   return caster.narrowed();
@@ -142,10 +156,16 @@ class Caster {
 
   run(): Graph {
     const { inputs, constants, nodes, outputs, stages } = this.#graph;
-    for (const input of inputs) this.#computed(input, this.#builder.input(input.name, tensorType(this.#portDType(input.name, input), input.type.shape)));
-    for (const constant of constants) this.#forms.set(constant.value, { name: constant.value.name, constant, byDType: new Map(), names: new Map() });
+    for (const input of inputs)
+      this.#computed(
+        input,
+        this.#builder.input(input.name, tensorType(this.#portDType(input.name, input), input.type.shape)),
+      );
+    for (const constant of constants)
+      this.#forms.set(constant.value, { name: constant.value.name, constant, byDType: new Map(), names: new Map() });
     for (const node of nodes) this.#node(node);
-    for (const { name, value } of stages) this.#builder.stage(name, this.#read(value, this.#formsOf(value).computedIn ?? value.type.dtype));
+    for (const { name, value } of stages)
+      this.#builder.stage(name, this.#read(value, this.#formsOf(value).computedIn ?? value.type.dtype));
     for (const { name, value } of outputs) this.#builder.output(name, this.#read(value, this.#portDType(name, value)));
     return this.#builder.build();
   }
@@ -156,7 +176,10 @@ class Caster {
     const isNarrow = (value: Value) => isFloat(value.type.dtype) && this.#formsOf(value).byDType.has(this.#to);
     const computed = nodes.filter((node) => this.#dtypeFor(node) === this.#to).flatMap((node) => node.outputs);
     const names = (values: readonly Value[]) => new Set(values.map(({ name }) => name));
-    return { values: names([...inputs, ...nodes.flatMap((node) => node.outputs)].filter(isNarrow)), ops: names(computed) };
+    return {
+      values: names([...inputs, ...nodes.flatMap((node) => node.outputs)].filter(isNarrow)),
+      ops: names(computed),
+    };
   }
 
   #node(node: Node): void {
@@ -167,7 +190,12 @@ class Caster {
       if (!isFloat(value.type.dtype)) return this.#read(value, value.type.dtype);
       return this.#read(value, F32_OPERANDS[node.op]?.includes(op.operands[i]!) ? 'f32' : dtype);
     });
-    const results = this.#builder.node(op, inputs, node.attrs, node.outputs.map((v) => v.name));
+    const results = this.#builder.node(
+      op,
+      inputs,
+      node.attrs,
+      node.outputs.map((v) => v.name),
+    );
     node.outputs.forEach((value, i) => this.#computed(value, results[i]!));
   }
 
@@ -183,7 +211,11 @@ class Caster {
 
   #dtypeFor(node: Node): DType {
     const { values, ops: kept } = this.#keep;
-    if ([...node.inputs, ...node.outputs].some((value) => values.has(value.name)) || node.outputs.some((value) => kept.has(value.name))) return 'f32';
+    if (
+      [...node.inputs, ...node.outputs].some((value) => values.has(value.name)) ||
+      node.outputs.some((value) => kept.has(value.name))
+    )
+      return 'f32';
     const floats = node.inputs.filter((value) => isFloat(value.type.dtype));
     const isNarrow = (value: Value) => this.#formsOf(value).computedIn === this.#to;
     switch (POLICIES[node.op]) {
@@ -208,8 +240,16 @@ class Caster {
 
   #make({ name, constant, computedIn, byDType, names }: Forms, dtype: DType): Value {
     if (constant?.kind === 'weight') return this.#builder.weight(name, castData(constant.data, dtype));
-    if (constant) return this.#builder.literalTensor(dtype === constant.tensor.dtype ? constant.tensor : tensorOf(dtype, constant.tensor.shape, constant.tensor.data), name);
-    return this.#builder.node(cast, [byDType.get(computedIn!)!], { to: dtype }, [names.get(dtype) ?? `${name}_${dtype}`])[0]!;
+    if (constant)
+      return this.#builder.literalTensor(
+        dtype === constant.tensor.dtype
+          ? constant.tensor
+          : tensorOf(dtype, constant.tensor.shape, constant.tensor.data),
+        name,
+      );
+    return this.#builder.node(cast, [byDType.get(computedIn!)!], { to: dtype }, [
+      names.get(dtype) ?? `${name}_${dtype}`,
+    ])[0]!;
   }
 
   #computed(value: Value, form: Value): void {

@@ -23,8 +23,14 @@ function step(): Graph {
   const key = b.op(ops.concat, [cache, b.op(ops.transpose, [k], { perm: [0, 2, 1, 3] })], { axis: 2 });
   const length = b.op(ops.dim_value, [], { dim: past });
   const slots = b.op(ops.reshape, [b.op(ops.iota, [], { length: total })], { shape: [1, 1, 1, total] });
-  const own = b.op(ops.reshape, [b.op(ops.add, [b.op(ops.iota, [], { length: seq }), length], {})], { shape: [1, 1, seq, 1] });
-  const isOpen = b.op(ops.equal, [b.op(ops.reshape, [mask], { shape: [batch, 1, 1, total] }), b.literal('i64', [], [1])], {});
+  const own = b.op(ops.reshape, [b.op(ops.add, [b.op(ops.iota, [], { length: seq }), length], {})], {
+    shape: [1, 1, seq, 1],
+  });
+  const isOpen = b.op(
+    ops.equal,
+    [b.op(ops.reshape, [mask], { shape: [batch, 1, 1, total] }), b.literal('i64', [], [1])],
+    {},
+  );
   const allowed = b.op(ops.and, [b.op(ops.less_equal, [slots, own], {}), isOpen], {});
   const bias = b.op(ops.where, [allowed, b.literal('f32', [], [0]), b.literal('f32', [], [-2e38])], {});
   b.output('y', b.op(ops.attention, [q, key, key, bias], { softcap: 0 }));
@@ -39,14 +45,35 @@ test('a cache with room gives what one that grows gives, for a prompt and for a 
   expect(fixed.inputs.map(({ name }) => name)).toEqual(['q', 'k', 'mask', 'cache', 'past']);
   expect(fixed.nodes.some(({ op }) => op === 'append_cache' || op === 'dim_value')).toBe(false);
   const capacity = 9;
-  for (const { p, s } of [{ p: 0, s: 5 }, { p: 5, s: 1 }, { p: 3, s: 4 }]) {
-    const inputs = { q: randomTensor('f32', [2, s, 4, 8], 1), k: randomTensor('f32', [2, s, 2, 8], 2), mask: tensorOf('i64', [2, p + s], Array.from({ length: 2 * (p + s) }, (_, i) => (i === 1 ? 0 : 1))), cache: randomTensor('f32', [2, 2, p, 8], 3) };
+  for (const { p, s } of [
+    { p: 0, s: 5 },
+    { p: 5, s: 1 },
+    { p: 3, s: 4 },
+  ]) {
+    const inputs = {
+      q: randomTensor('f32', [2, s, 4, 8], 1),
+      k: randomTensor('f32', [2, s, 2, 8], 2),
+      mask: tensorOf(
+        'i64',
+        [2, p + s],
+        Array.from({ length: 2 * (p + s) }, (_, i) => (i === 1 ? 0 : 1)),
+      ),
+      cache: randomTensor('f32', [2, 2, p, 8], 3),
+    };
     const expected = await evaluateGraph(growing, inputs);
     // what lies in rows that are not filled may be anything
-    const actual = await evaluateGraph(fixed, { ...inputs, mask: widened(inputs.mask, 1, capacity, 0), cache: widened(inputs.cache, 2, capacity, 1000), past: tensorOf('i64', [], [p]) });
+    const actual = await evaluateGraph(fixed, {
+      ...inputs,
+      mask: widened(inputs.mask, 1, capacity, 0),
+      cache: widened(inputs.cache, 2, capacity, 1000),
+      past: tensorOf('i64', [], [p]),
+    });
     expect(Array.from(actual['y']!.data)).toEqual(Array.from(expected['y']!.data));
     expect(actual['present']!.shape).toEqual([2, 2, capacity, 8]);
-    for (let row = 0; row < 4; row++) expect(Array.from(actual['present']!.data.subarray(row * capacity * 8, (row * capacity + p + s) * 8))).toEqual(Array.from(expected['present']!.data.subarray(row * (p + s) * 8, (row + 1) * (p + s) * 8)));
+    for (let row = 0; row < 4; row++)
+      expect(Array.from(actual['present']!.data.subarray(row * capacity * 8, (row * capacity + p + s) * 8))).toEqual(
+        Array.from(expected['present']!.data.subarray(row * (p + s) * 8, (row + 1) * (p + s) * 8)),
+      );
   }
 });
 
@@ -58,9 +85,14 @@ test('what has no cache stays, and another use of its length is refused', () => 
   const graph = fuseAppendCache.run(step());
   const other = new GraphBuilder('other');
   const cache = other.input('cache', { dtype: 'f32', shape: [batch, 2, past, 8] });
-  other.output('present', other.op(ops.append_cache, [cache, other.input('k', { dtype: 'f32', shape: [batch, seq, 2, 8] })], {}));
+  other.output(
+    'present',
+    other.op(ops.append_cache, [cache, other.input('k', { dtype: 'f32', shape: [batch, seq, 2, 8] })], {}),
+  );
   other.output('ids', other.op(ops.iota, [], { length: addDims(past, 1) }));
-  expect(() => fixedCache.run(other.build())).toThrow(/past \+ 1 counts positions of a cache otherwise than past \+ seq/);
+  expect(() => fixedCache.run(other.build())).toThrow(
+    /past \+ 1 counts positions of a cache otherwise than past \+ seq/,
+  );
   const once = fixedCache.run(graph);
   expect(fixedCache.run(once)).toBe(once);
 });
@@ -70,6 +102,7 @@ function widened({ dtype, shape, data }: Tensor, axis: number, size: number, fil
   const inner = shape.slice(axis + 1).reduce((product, dim) => product * dim, 1);
   const outer = shape.slice(0, axis).reduce((product, dim) => product * dim, 1);
   const out = Array<number>(outer * size * inner).fill(fill);
-  for (let o = 0; o < outer; o++) for (let i = 0; i < shape[axis]! * inner; i++) out[o * size * inner + i] = data[o * shape[axis]! * inner + i]!;
+  for (let o = 0; o < outer; o++)
+    for (let i = 0; i < shape[axis]! * inner; i++) out[o * size * inner + i] = data[o * shape[axis]! * inner + i]!;
   return tensorOf(dtype, to, out);
 }

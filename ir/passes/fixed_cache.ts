@@ -13,9 +13,10 @@ const CAPACITY = 'capacity';
 const PAST = 'past';
 
 /**
- * KV caches that grow get a fixed capacity: each `append_cache(cache[.., past, ..], x)` becomes `update_cache` of a cache of `capacity`
- * rows; what had `past + seq` entries, one a position, has `capacity`; and the number of filled rows, which was a size, is a new input
- * `past` i64[]. What drives the graph masks the rows that are not filled (attention_mask 0). Memory then keeps its size from step to step.
+ * KV caches that grow get a fixed capacity: each `append_cache(cache[.., past, ..], x)` becomes `update_cache` of a
+ * cache of `capacity` rows; what had `past + seq` entries, one a position, has `capacity`; and the number of filled
+ * rows, which was a size, is a new input `past` i64[]. What drives the graph masks the rows that are not filled
+ * (attention_mask 0). Memory then keeps its size from step to step.
  */
 export const fixedCache: Pass = {
   name: 'fixed_cache',
@@ -37,7 +38,8 @@ class Fixer {
   constructor(graph: Graph, appended: Extract<Node, { op: 'append_cache' }>) {
     const [cache] = appended.inputs;
     const past = cache!.type.shape[2]!;
-    if (typeof past === 'number' || !sameDim(past, sym(past.terms[0]![0]))) throw new IrError(`${cache!.name}: a cache of ${printDim(past)} positions cannot get another size`);
+    if (typeof past === 'number' || !sameDim(past, sym(past.terms[0]![0])))
+      throw new IrError(`${cache!.name}: a cache of ${printDim(past)} positions cannot get another size`);
     this.#graph = graph;
     this.#past = past;
     this.#total = appended.outputs[0]!.type.shape[2]!;
@@ -49,11 +51,33 @@ class Fixer {
     const { inputs, constants, nodes, stages, outputs } = this.#graph;
     const b = this.#b;
     const values = new Map<Value, Value>();
-    for (const input of inputs) values.set(input, b.input(input.name, tensorType(input.type.dtype, input.type.shape.map((dim) => (this.#caches.has(input) && sameDim(dim, this.#past) ? sym(CAPACITY) : this.#fixed(dim, input.name))))));
+    for (const input of inputs)
+      values.set(
+        input,
+        b.input(
+          input.name,
+          tensorType(
+            input.type.dtype,
+            input.type.shape.map((dim) =>
+              this.#caches.has(input) && sameDim(dim, this.#past) ? sym(CAPACITY) : this.#fixed(dim, input.name),
+            ),
+          ),
+        ),
+      );
     const past = b.input(PAST, tensorType('i64', []));
-    for (const constant of constants) values.set(constant.value, constant.kind === 'weight' ? b.weight(constant.value.name, constant.data) : b.literalTensor(constant.tensor, constant.value.name));
+    for (const constant of constants)
+      values.set(
+        constant.value,
+        constant.kind === 'weight'
+          ? b.weight(constant.value.name, constant.data)
+          : b.literalTensor(constant.tensor, constant.value.name),
+      );
     for (const node of nodes) {
-      const results = this.#node(node, node.inputs.map((value) => values.get(value)!), past);
+      const results = this.#node(
+        node,
+        node.inputs.map((value) => values.get(value)!),
+        past,
+      );
       node.outputs.forEach((value, i) => values.set(value, results[i]!));
     }
     for (const { name, value } of stages) b.stage(name, values.get(value)!);
@@ -64,7 +88,8 @@ class Fixer {
   #node(node: Node, inputs: readonly Value[], past: Value): readonly Value[] {
     const { name } = node.outputs[0]!;
     if (node.op === 'append_cache') return this.#b.node(ops.update_cache, [...inputs, past], {}, [name]);
-    if (node.op === 'dim_value' && typeof node.attrs.dim !== 'number' && sameDim(node.attrs.dim, this.#past)) return [past];
+    if (node.op === 'dim_value' && typeof node.attrs.dim !== 'number' && sameDim(node.attrs.dim, this.#past))
+      return [past];
     const attrs = Object.fromEntries(Object.entries(node.attrs).map(([key, value]) => [key, this.#attr(value, name)]));
     return emitNode(this.#b, { ...node, attrs } as unknown as Node, inputs); // the same op with attributes of the same types
   }
@@ -81,7 +106,10 @@ class Fixer {
     const factor = dim.terms.find(([symbol]) => symbol === this.#past.terms[0]![0])?.[1];
     if (factor === undefined) return dim;
     const rest = subDims(dim, mulDims(this.#total, factor)!);
-    if (!sameDim(rest, 0)) throw new IrError(`${name}: ${printDim(dim)} counts positions of a cache otherwise than ${printDim(this.#total)}`);
+    if (!sameDim(rest, 0))
+      throw new IrError(
+        `${name}: ${printDim(dim)} counts positions of a cache otherwise than ${printDim(this.#total)}`,
+      );
     return scaleDim(sym(CAPACITY), factor);
   }
 }

@@ -21,7 +21,10 @@ test('a small weight with a literal becomes a weight that is read only when aske
   b.output('y', b.op(ops.mul, [x, b.op(ops.add, [b.weight('w', data), b.literal('f32', [], [1])], {})], {}));
   const folded = foldConstants.run(b.build());
   expect(folded.nodes.map((node) => node.op)).toEqual(['mul']);
-  expect(folded.constants.find((c) => c.value.name === 'add')).toMatchObject({ kind: 'weight', data: { dtype: 'f32', shape: [3], from: { key: 'k' } } });
+  expect(folded.constants.find((c) => c.value.name === 'add')).toMatchObject({
+    kind: 'weight',
+    data: { dtype: 'f32', shape: [3], from: { key: 'k' } },
+  });
   expect(reads).toBe(0);
   const { y } = await evaluateGraph(folded, { x: tensorOf('f32', [3], [2, 2, 2]) });
   expect([...y!.data]).toEqual([3, 0, 6]);

@@ -9,12 +9,15 @@ import type { Pass } from './pass.ts';
 
 /** Results with more elements stay computed: literals are held in memory and written into the graph file itself. */
 export const FOLD_MAX_ELEMENTS = 4096;
-/** The same for results from weights, which are made when they are read: the norm scales of every published model are below. */
+/**
+ * The same for results from weights, which are made when they are read: the norm scales of every published model are
+ * below.
+ */
 export const FOLD_MAX_WEIGHT_ELEMENTS = 65536;
 
 /**
- * A primitive over literals becomes the literal that its own evaluate gives, rounded to its dtype. Over small weights, such
- * as a norm's scale with 1 added, it becomes a weight that is computed when it is read: a pass reads no bytes.
+ * A primitive over literals becomes the literal that its own evaluate gives, rounded to its dtype. Over small weights,
+ * such as a norm's scale with 1 added, it becomes a weight that is computed when it is read: a pass reads no bytes.
  */
 export const foldConstants: Pass = {
   name: 'fold_constants',
@@ -28,11 +31,26 @@ export const foldConstants: Pass = {
       const weight = operands.find((constant) => constant.kind === 'weight');
       if (!isSmall(node, weight ? FOLD_MAX_WEIGHT_ELEMENTS : FOLD_MAX_ELEMENTS)) return undefined;
       const evaluate = (tensors: readonly Tensor[]) =>
-        op.evaluate(tensors, node.attrs as Readonly<Record<string, unknown>>, new Map()).map((raw, i) => tensorOf(node.outputs[i]!.type.dtype, raw.shape, raw.data));
-      if (!weight) return evaluate(operands.map((constant) => (constant as Literal).tensor)).map((tensor, i) => builder.literalTensor(tensor, node.outputs[i]!.name));
-      const read = async () => evaluate(await Promise.all(operands.map(async (constant) => (constant.kind === 'weight' ? readTensor(constant.data) : constant.tensor))));
+        op
+          .evaluate(tensors, node.attrs as Readonly<Record<string, unknown>>, new Map())
+          .map((raw, i) => tensorOf(node.outputs[i]!.type.dtype, raw.shape, raw.data));
+      if (!weight)
+        return evaluate(operands.map((constant) => (constant as Literal).tensor)).map((tensor, i) =>
+          builder.literalTensor(tensor, node.outputs[i]!.name),
+        );
+      const read = async () =>
+        evaluate(
+          await Promise.all(
+            operands.map(async (constant) =>
+              constant.kind === 'weight' ? readTensor(constant.data) : constant.tensor,
+            ),
+          ),
+        );
       return node.outputs.map(({ name, type }, i) =>
-        builder.weight(name, computedData(type.dtype, type.shape as readonly number[], async () => (await read())[i]!, weight.data.from)),
+        builder.weight(
+          name,
+          computedData(type.dtype, type.shape as readonly number[], async () => (await read())[i]!, weight.data.from),
+        ),
       );
     }),
 };
@@ -42,10 +60,14 @@ type Literal = Extract<Constant, { kind: 'literal' }>;
 /** Sizes are known, the value of dim_value too, and few elements come out. */
 function isSmall(node: Node, most: number): boolean {
   if (node.op === 'dim_value') return symbolsOf(node.attrs.dim).length === 0;
-  return node.outputs.every(({ type }) => type.shape.every((dim) => typeof dim === 'number') && elementCount(type.shape as number[]) <= most);
+  return node.outputs.every(
+    ({ type }) => type.shape.every((dim) => typeof dim === 'number') && elementCount(type.shape as number[]) <= most,
+  );
 }
 
 function constantOf(definition: Node | Constant | undefined): Constant | undefined {
   if (!definition || !('kind' in definition)) return undefined;
-  return definition.kind === 'literal' || elementCount(definition.data.shape) <= FOLD_MAX_WEIGHT_ELEMENTS ? definition : undefined;
+  return definition.kind === 'literal' || elementCount(definition.data.shape) <= FOLD_MAX_WEIGHT_ELEMENTS
+    ? definition
+    : undefined;
 }

@@ -7,8 +7,8 @@ import type { Pass } from './pass.ts';
 const HEADS_FIRST = '0,2,1,3';
 
 /**
- * A KV cache that grows by concatenation says what it is: a backend that keeps room behind the cache then writes the new rows
- * in place and copies nothing. Only inputs of the graph are caches.
+ * A KV cache that grows by concatenation says what it is: a backend that keeps room behind the cache then writes the
+ * new rows in place and copies nothing. Only inputs of the graph are caches.
  */
 export const fuseAppendCache: Pass = {
   name: 'fuse_append_cache',
@@ -17,7 +17,8 @@ export const fuseAppendCache: Pass = {
     const inputs = new Set(graph.inputs);
     return rewriteGraph(graph, (node, { inputs: operands, builder, definitionOf }) => {
       const [cache] = node.inputs;
-      if (node.op !== 'concat' || node.attrs.axis !== 2 || node.inputs.length !== 2 || !inputs.has(cache!)) return undefined;
+      if (node.op !== 'concat' || node.attrs.axis !== 2 || node.inputs.length !== 2 || !inputs.has(cache!))
+        return undefined;
       const rows = headsFirst(definitionOf(operands[1]!));
       return rows && builder.node(ops.append_cache, [operands[0]!, rows], {}, [node.outputs[0]!.name]);
     });

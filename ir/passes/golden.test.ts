@@ -11,17 +11,35 @@ import { elementCount, tensorData, tensorOf, type Tensor } from '../tensor.ts';
 import { randomTensor, seedOf } from '../testing/random.ts';
 import { roundToNearest } from '../testing/round_to_nearest.ts';
 import { castData } from '../views/cast.ts';
-import { bindDims, castFloats, decompose, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, fuseAddRmsNorm, fuseAppendCache, narrowSizes, quantizeWeights, splitLargeWeights, storeWeights, tileAttention, type Keep, type Pass } from './index.ts';
+import {
+  bindDims,
+  castFloats,
+  decompose,
+  eliminateCommonSubexpressions,
+  eliminateDeadCode,
+  foldConstants,
+  fuseAddRmsNorm,
+  fuseAppendCache,
+  narrowSizes,
+  quantizeWeights,
+  splitLargeWeights,
+  storeWeights,
+  tileAttention,
+  type Keep,
+  type Pass,
+} from './index.ts';
 
 /**
  * Pairs of text files: fixtures/passes/<pass>/<case>.in.ir becomes <case>.out.ir. Both are evaluated on the same random
- * inputs. `UPDATE_GOLDEN=1 npx vitest run ir/passes/golden.test.ts` writes the .out.ir files: read them before committing.
+ * inputs. `UPDATE_GOLDEN=1 npx vitest run ir/passes/golden.test.ts` writes the .out.ir files: read them before
+ * committing.
  */
 const ROOT = new URL('../../fixtures/passes/', import.meta.url);
 
 /** What castFloats keeps: `keep: %name, %name.` and `keep ops: %name.` in the first line name values. */
 function keepOf(text: string): ReadonlyMap<string, Keep> {
-  const named = (label: string) => new Set([...(new RegExp(`${label}: (.*?)\\. `).exec(text)?.[1] ?? '').matchAll(/%([\w.]+\w)/g)].map((m) => m[1]!));
+  const named = (label: string) =>
+    new Set([...(new RegExp(`${label}: (.*?)\\. `).exec(text)?.[1] ?? '').matchAll(/%([\w.]+\w)/g)].map((m) => m[1]!));
   return new Map([[/graph (\w+)/.exec(text)![1]!, { values: named('keep'), ops: named('keep ops') }]]);
 }
 
@@ -40,24 +58,49 @@ const PASSES: Readonly<Record<string, (text: string) => Pass>> = {
   decompose: () => decompose(new Set()),
   quantize_weights: () =>
     quantizeWeights({
-      schemeOf: ({ name, kind }) => (name === 'half' ? 'f16' : name === 'plain' ? undefined : { bits: kind === 'linear' ? 4 : 8, block: 8, symmetric: kind !== 'linear', algorithm: 'rtn', floatZero: name.startsWith('float') }),
+      schemeOf: ({ name, kind }) =>
+        name === 'half'
+          ? 'f16'
+          : name === 'plain'
+            ? undefined
+            : {
+                bits: kind === 'linear' ? 4 : 8,
+                block: 8,
+                symmetric: kind !== 'linear',
+                algorithm: 'rtn',
+                floatZero: name.startsWith('float'),
+              },
       quantize: roundToNearest,
     }),
   cast_floats: (text) => castFloats({ to: 'f16', keep: keepOf(text) }),
 };
 
-/** How far results may differ, relative to the largest: exact, but where the pass rounds. f16 has 11 bits; a few roundings add up. A code of 4 bits is off by 1/30 of its block's range at most. */
-const TOLERANCE: Readonly<Record<string, number>> = { cast_floats: 8 * 2 ** -11, store_weights: 8 * 2 ** -11, quantize_weights: 2 / 15 };
-/** Passes whose weights hold other values than those of their names: the graph itself is evaluated, not what its text says. */
+/**
+ * How far results may differ, relative to the largest: exact, but where the pass rounds. f16 has 11 bits; a few
+ * roundings add up. A code of 4 bits is off by 1/30 of its block's range at most.
+ */
+const TOLERANCE: Readonly<Record<string, number>> = {
+  cast_floats: 8 * 2 ** -11,
+  store_weights: 8 * 2 ** -11,
+  quantize_weights: 2 / 15,
+};
+/**
+ * Passes whose weights hold other values than those of their names: the graph itself is evaluated, not what its text
+ * says.
+ */
 const REMAKES_WEIGHTS: ReadonlySet<string> = new Set(['quantize_weights']);
 
-const SIZES: Bindings = new Map([['batch', 2], ['seq', 3], ['past', 2]]);
+const SIZES: Bindings = new Map([
+  ['batch', 2],
+  ['seq', 3],
+  ['past', 2],
+]);
 /** Scores of two heads at those sizes. */
 const TILE_BYTES = 2 * 4 * 2 * 3 * 5;
 
 /**
- * The same values wherever the name appears, or the place in its file: a shard holds what the whole has there. A narrower
- * declaration gets them rounded.
+ * The same values wherever the name appears, or the place in its file: a shard holds what the whole has there. A
+ * narrower declaration gets them rounded.
  */
 function weight({ name, dtype, shape, from }: WeightDeclaration) {
   const first = (from?.byteOffset ?? 0) / 4;
@@ -85,7 +128,10 @@ async function expectSameResults(before: Graph, after: Graph, tolerance: number)
     const other = actual[name]!;
     expect(other.shape).toEqual(shape);
     const bound = tolerance * Math.max(0, ...Array.from(data, Math.abs));
-    const worst = data.findIndex((x: number, i: number) => !(Object.is(x, other.data[i]) || (isFloat(dtype) && Math.abs(x - other.data[i]!) <= bound)));
+    const worst = data.findIndex(
+      (x: number, i: number) =>
+        !(Object.is(x, other.data[i]) || (isFloat(dtype) && Math.abs(x - other.data[i]!) <= bound)),
+    );
     expect(worst, `${name}[${worst}]: ${data[worst]} became ${other.data[worst]}`).toBe(-1);
   }
 }
@@ -103,7 +149,11 @@ describe.each(readdirSync(ROOT))('%s', (folder) => {
     if (process.env['UPDATE_GOLDEN']) writeFileSync(outFile, printGraph(after));
     const golden = readFileSync(outFile, 'utf8');
     expect(printGraph(after)).toBe(golden);
-    await expectSameResults(before, REMAKES_WEIGHTS.has(folder) ? after : parseGraph(golden, { weight }), TOLERANCE[folder] ?? 0);
+    await expectSameResults(
+      before,
+      REMAKES_WEIGHTS.has(folder) ? after : parseGraph(golden, { weight }),
+      TOLERANCE[folder] ?? 0,
+    );
     expect(pass.run(after), 'a second run finds nothing').toBe(after);
   });
 });

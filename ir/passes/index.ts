@@ -9,7 +9,13 @@ export { fuseAddRmsNorm } from './fuse_add_rms_norm.ts';
 export { fuseAppendCache } from './fuse_append_cache.ts';
 export { narrowSizes } from './narrow_sizes.ts';
 export type { Pass } from './pass.ts';
-export { productName, quantizableWeights, quantizeWeights, type QuantizableWeight, type QuantizeWeightsOptions } from './quantize_weights.ts';
+export {
+  productName,
+  quantizableWeights,
+  quantizeWeights,
+  type QuantizableWeight,
+  type QuantizeWeightsOptions,
+} from './quantize_weights.ts';
 export { runPasses, runPassesOnProgram } from './pipeline.ts';
 export { splitLargeWeights } from './split_large_weights.ts';
 export { storeWeights } from './store_weights.ts';

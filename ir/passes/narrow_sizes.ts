@@ -4,11 +4,19 @@ import { rewriteGraph } from '../rewrite.ts';
 import type { Pass } from './pass.ts';
 
 /** Ops over sizes whose results are sizes again. */
-const KEEPS_SIZES: ReadonlySet<Node['op']> = new Set<Node['op']>(['add', 'sub', 'reshape', 'expand', 'concat', 'slice', 'transpose']);
+const KEEPS_SIZES: ReadonlySet<Node['op']> = new Set<Node['op']>([
+  'add',
+  'sub',
+  'reshape',
+  'expand',
+  'concat',
+  'slice',
+  'transpose',
+]);
 
 /**
- * Positions are compared in i32. GPUs have no kernels for i64: a mask of queries by keys would be made on the CPU and copied,
- * while the positions themselves are vectors. Sizes of tensors are far from 2³¹.
+ * Positions are compared in i32. GPUs have no kernels for i64: a mask of queries by keys would be made on the CPU and
+ * copied, while the positions themselves are vectors. Sizes of tensors are far from 2³¹.
  */
 export const narrowSizes: Pass = {
   name: 'narrow_sizes',
@@ -25,8 +33,19 @@ export const narrowSizes: Pass = {
 };
 
 function madeOfSizes({ constants, nodes }: Graph): ReadonlySet<Value> {
-  const sizes = new Set(constants.flatMap((c) => (c.kind === 'literal' && c.tensor.dtype === 'i64' && c.tensor.data.every((x) => Math.abs(x) < 2 ** 31) ? [c.value] : [])));
+  const sizes = new Set(
+    constants.flatMap((c) =>
+      c.kind === 'literal' && c.tensor.dtype === 'i64' && c.tensor.data.every((x) => Math.abs(x) < 2 ** 31)
+        ? [c.value]
+        : [],
+    ),
+  );
   for (const node of nodes)
-    if (node.op === 'dim_value' || node.op === 'iota' || (KEEPS_SIZES.has(node.op) && node.inputs.every((value) => sizes.has(value)))) for (const value of node.outputs) sizes.add(value);
+    if (
+      node.op === 'dim_value' ||
+      node.op === 'iota' ||
+      (KEEPS_SIZES.has(node.op) && node.inputs.every((value) => sizes.has(value)))
+    )
+      for (const value of node.outputs) sizes.add(value);
   return sizes;
 }

@@ -7,7 +7,16 @@ import { parseGraph } from '../parse.ts';
 import { printGraph } from '../print.ts';
 import { randomTensor } from '../testing/random.ts';
 import { randomGraph } from '../testing/random_graph.ts';
-import { castFloats, decompose, eliminateCommonSubexpressions, eliminateDeadCode, foldConstants, runPasses, runPassesOnProgram, type Pass } from './index.ts';
+import {
+  castFloats,
+  decompose,
+  eliminateCommonSubexpressions,
+  eliminateDeadCode,
+  foldConstants,
+  runPasses,
+  runPassesOnProgram,
+  type Pass,
+} from './index.ts';
 
 const GRAPH = parseGraph('graph g { input %x: f32[2] %y: f32[2] = sqrt %x output "y" = %y }');
 const EXACT = [foldConstants, decompose(new Set()), foldConstants, eliminateCommonSubexpressions, eliminateDeadCode];
@@ -46,7 +55,9 @@ test('nothing to do gives the same object', () => {
 
 test('a pass that leaves an invalid graph is named', () => {
   const careless: Pass = { name: 'careless', doc: '', run: (graph) => ({ ...graph, nodes: [] }) };
-  expect(() => runPasses(GRAPH, [foldConstants, careless])).toThrow(new IrError('pass careless on graph g: graph g, output "y": %y does not exist'));
+  expect(() => runPasses(GRAPH, [foldConstants, careless])).toThrow(
+    new IrError('pass careless on graph g: graph g, output "y": %y does not exist'),
+  );
 });
 
 test('a pass that throws is named, and the cause is kept', () => {
@@ -58,5 +69,7 @@ test('a pass that throws is named, and the cause is kept', () => {
       throw cause;
     },
   };
-  expect(() => runPasses(GRAPH, [failing])).toThrow(expect.objectContaining({ message: 'pass failing on graph g: no', cause }));
+  expect(() => runPasses(GRAPH, [failing])).toThrow(
+    expect.objectContaining({ message: 'pass failing on graph g: no', cause }),
+  );
 });

@@ -15,7 +15,10 @@ export function runPasses(graph: Graph, passes: readonly Pass[]): Graph {
       if (result !== current) checkGraph(result);
       return result;
     } catch (cause) {
-      throw new IrError(`pass ${pass.name} on graph ${graph.name}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+      throw new IrError(
+        `pass ${pass.name} on graph ${graph.name}: ${cause instanceof Error ? cause.message : String(cause)}`,
+        { cause },
+      );
     }
   }, graph);
 }

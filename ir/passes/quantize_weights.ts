@@ -23,8 +23,8 @@ export interface QuantizeWeightsOptions {
 }
 
 /**
- * linear(x, w, b) becomes add(quantized_linear(x, codes of w), b), and gather(w, ids) quantized_gather. Runs before castFloats,
- * which then decides where the new ops compute. Results keep their names.
+ * linear(x, w, b) becomes add(quantized_linear(x, codes of w), b), and gather(w, ids) quantized_gather. Runs before
+ * castFloats, which then decides where the new ops compute. Results keep their names.
  */
 export function quantizeWeights({ schemeOf, quantize }: QuantizeWeightsOptions): Pass {
   return {
@@ -38,7 +38,10 @@ export function quantizeWeights({ schemeOf, quantize }: QuantizeWeightsOptions):
         const { weight, kind } = found;
         if (!made.has(weight)) made.set(weight, store(builder, weight, schemeOf(describe(weight, kind)), quantize));
         const stored = made.get(weight);
-        return stored && (kind === 'linear' ? linearBy(builder, node, inputs, stored) : gatherBy(builder, node, inputs[1]!, stored));
+        return (
+          stored &&
+          (kind === 'linear' ? linearBy(builder, node, inputs, stored) : gatherBy(builder, node, inputs[1]!, stored))
+        );
       });
     },
   };
@@ -62,25 +65,49 @@ export function quantizableWeights({ nodes, constants }: Graph): readonly Quanti
 
 type WeightConstant = Extract<Constant, { kind: 'weight' }>;
 
-function matrixOf(node: Node, definitionOf: (operand: number) => Node | Constant | undefined): { weight: WeightConstant; kind: QuantizableWeight['kind'] } | undefined {
+function matrixOf(
+  node: Node,
+  definitionOf: (operand: number) => Node | Constant | undefined,
+): { weight: WeightConstant; kind: QuantizableWeight['kind'] } | undefined {
   if (node.op !== 'linear' && node.op !== 'gather') return undefined;
   const weight = definitionOf(node.op === 'linear' ? 1 : 0);
-  if (!weight || !('kind' in weight) || weight.kind !== 'weight' || weight.data.dtype !== 'f32' || weight.data.shape.length !== 2) return undefined;
+  if (
+    !weight ||
+    !('kind' in weight) ||
+    weight.kind !== 'weight' ||
+    weight.data.dtype !== 'f32' ||
+    weight.data.shape.length !== 2
+  )
+    return undefined;
   return { weight, kind: node.op === 'linear' ? 'linear' : 'embedding' };
 }
 
-function describe({ value: { name }, data: { shape } }: WeightConstant, kind: QuantizableWeight['kind']): QuantizableWeight {
+function describe(
+  { value: { name }, data: { shape } }: WeightConstant,
+  kind: QuantizableWeight['kind'],
+): QuantizableWeight {
   return { name, kind, shape: shape as [number, number] };
 }
 
 /** A matrix in its new form: one value of f16, or codes, scales and, where there are, zero points. */
-type Stored = { readonly kind: 'f16'; readonly value: Value } | { readonly kind: 'blocks'; readonly values: readonly Value[]; readonly columns: number };
+type Stored =
+  | { readonly kind: 'f16'; readonly value: Value }
+  | { readonly kind: 'blocks'; readonly values: readonly Value[]; readonly columns: number };
 
-function store(b: GraphBuilder, { value: { name }, data }: WeightConstant, scheme: Scheme | 'f16' | undefined, quantize: QuantizeWeightsOptions['quantize']): Stored | undefined {
+function store(
+  b: GraphBuilder,
+  { value: { name }, data }: WeightConstant,
+  scheme: Scheme | 'f16' | undefined,
+  quantize: QuantizeWeightsOptions['quantize'],
+): Stored | undefined {
   if (scheme === undefined) return undefined;
   if (scheme === 'f16') return { kind: 'f16', value: b.weight(`${name}.f16`, castData(data, 'f16')) };
   const { q, scales, zeros } = quantize(data, scheme, name);
-  const values = [b.weight(`${name}.codes`, q), b.weight(`${name}.scales`, scales), ...(zeros ? [b.weight(`${name}.zeros`, zeros)] : [])];
+  const values = [
+    b.weight(`${name}.codes`, q),
+    b.weight(`${name}.scales`, scales),
+    ...(zeros ? [b.weight(`${name}.zeros`, zeros)] : []),
+  ];
   return { kind: 'blocks', values, columns: data.shape[1]! };
 }
 
@@ -99,7 +126,20 @@ function linearBy(b: GraphBuilder, { outputs }: Node, [x, , bias]: readonly Valu
 /** Rows of f16 are widened after they are taken: the table is not. */
 function gatherBy(b: GraphBuilder, { outputs }: Node, indices: Value, stored: Stored): readonly Value[] {
   const names = outputs.map((value) => value.name);
-  if (stored.kind === 'f16') return b.node(ops.cast, [b.node(ops.gather, [stored.value, indices], {}, names.map((name) => `${name}.f16`))[0]!], { to: 'f32' }, names);
+  if (stored.kind === 'f16')
+    return b.node(
+      ops.cast,
+      [
+        b.node(
+          ops.gather,
+          [stored.value, indices],
+          {},
+          names.map((name) => `${name}.f16`),
+        )[0]!,
+      ],
+      { to: 'f32' },
+      names,
+    );
   const [table, ...factors] = stored.values;
   return b.node(ops.quantized_gather, [table!, indices, ...factors], { columns: stored.columns }, names);
 }

@@ -12,12 +12,25 @@ import { storeWeights } from './store_weights.ts';
 
 const ROWS = 300;
 const WIDTH = 3;
-const table = tensorOf('f32', [ROWS, WIDTH], Array.from({ length: ROWS * WIDTH }, (_, i) => Math.sin(i)));
+const table = tensorOf(
+  'f32',
+  [ROWS, WIDTH],
+  Array.from({ length: ROWS * WIDTH }, (_, i) => Math.sin(i)),
+);
 
 function model() {
   const b = new GraphBuilder('g');
   const weight = b.weight('table', tensorData(table));
-  const bias = b.weight('bias', tensorData(tensorOf('f32', [ROWS], Array.from({ length: ROWS }, (_, i) => i))));
+  const bias = b.weight(
+    'bias',
+    tensorData(
+      tensorOf(
+        'f32',
+        [ROWS],
+        Array.from({ length: ROWS }, (_, i) => i),
+      ),
+    ),
+  );
   const ids = b.input('ids', { dtype: 'i64', shape: [1, sym('seq')] });
   const rows = b.op(ops.gather, [weight, ids], {});
   b.output('rows', rows);
@@ -27,7 +40,11 @@ function model() {
 
 const ids = tensorOf('i64', [1, 9], [0, 1, 63, 64, 127, 128, 192, 255, 299]);
 
-test.each([[ROWS * WIDTH * 4 - 1, 2], [64 * WIDTH * 4, 5], [100 * WIDTH * 4, 3]])('at most %i bytes: shards give what the whole gives', async (maxBytes, least) => {
+test.each([
+  [ROWS * WIDTH * 4 - 1, 2],
+  [64 * WIDTH * 4, 5],
+  [100 * WIDTH * 4, 3],
+])('at most %i bytes: shards give what the whole gives', async (maxBytes, least) => {
   const split = runPasses(model(), [splitLargeWeights(maxBytes), eliminateDeadCode]);
   const shards = split.constants.filter((c) => c.kind === 'weight' && c.value.name.startsWith('table'));
   expect(shards.length).toBeGreaterThanOrEqual(2 * least);
@@ -44,7 +61,9 @@ test('weights that fit stay whole', () => {
 test('a matrix that is stored narrow is cut as it is stored, and its shards are widened', async () => {
   const stored = storeWeights('f16').run(model());
   const split = runPasses(stored, [splitLargeWeights(100 * WIDTH * 2), eliminateDeadCode]);
-  const shards = split.constants.flatMap((c) => (c.kind === 'weight' && c.value.name.startsWith('table') ? [c.data] : []));
+  const shards = split.constants.flatMap((c) =>
+    c.kind === 'weight' && c.value.name.startsWith('table') ? [c.data] : [],
+  );
   expect(shards.map(({ dtype, shape }) => `${dtype}[${shape}]`)).toEqual(Array.from({ length: 6 }, () => 'f16[100,3]'));
   expect(await evaluateGraph(split, { ids })).toEqual(await evaluateGraph(stored, { ids }));
 });

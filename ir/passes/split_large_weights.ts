@@ -11,10 +11,10 @@ import type { Pass } from './pass.ts';
 const ROW_ALIGNMENT = 64;
 
 /**
- * Weights of more than `maxBytes` are cut along their rows, codes of blocks with their scales and zero points: a linear layer
- * becomes one per shard, joined; an embedding looks each id up in its own shard. The head and the table of a 3B exceed what a browser's ArrayBuffer, a WebGPU
- * binding or one file of external data can hold, and transposing them would hold them whole. A matrix that is stored narrow and widened
- * before use is cut as it is stored.
+ * Weights of more than `maxBytes` are cut along their rows, codes of blocks with their scales and zero points: a linear
+ * layer becomes one per shard, joined; an embedding looks each id up in its own shard. The head and the table of a 3B
+ * exceed what a browser's ArrayBuffer, a WebGPU binding or one file of external data can hold, and transposing them
+ * would hold them whole. A matrix that is stored narrow and widened before use is cut as it is stored.
  */
 export function splitLargeWeights(maxBytes: number): Pass {
   return {
@@ -24,17 +24,35 @@ export function splitLargeWeights(maxBytes: number): Pass {
       rewriteGraph(graph, (node, { inputs, builder, definitionOf }) => {
         const operands = WEIGHT_OPERANDS[node.op];
         if (!operands) return undefined;
-        const found = operands.flatMap((operand) => (inputs[operand] ? [storedBehind(inputs[operand], definitionOf)] : []));
+        const found = operands.flatMap((operand) =>
+          inputs[operand] ? [storedBehind(inputs[operand], definitionOf)] : [],
+        );
         if (!found.every((stored) => stored !== undefined)) return undefined;
         if (found[0]!.weight.data.byteLength <= maxBytes) return undefined;
-        const shards = shardsOf(found, maxBytes).map(({ first, data }, i) => ({ first, rows: data[0]!.shape[0]!, values: data.map((part, k) => valueOf(builder, found[k]!, part, i)) }));
-        return [node.op === 'linear' || node.op === 'quantized_linear' ? splitLinear(builder, node, inputs, shards) : splitGather(builder, node, inputs, shards)];
+        const shards = shardsOf(found, maxBytes).map(({ first, data }, i) => ({
+          first,
+          rows: data[0]!.shape[0]!,
+          values: data.map((part, k) => valueOf(builder, found[k]!, part, i)),
+        }));
+        return [
+          node.op === 'linear' || node.op === 'quantized_linear'
+            ? splitLinear(builder, node, inputs, shards)
+            : splitGather(builder, node, inputs, shards),
+        ];
       }),
   };
 }
 
-/** Where an op takes a matrix: its rows are those of the weight and of what belongs to each row. The first is the largest. */
-const WEIGHT_OPERANDS: { readonly [N in OpName]?: readonly number[] } = { linear: [1], gather: [0], quantized_linear: [1, 2, 3], quantized_gather: [0, 2, 3] };
+/**
+ * Where an op takes a matrix: its rows are those of the weight and of what belongs to each row. The first is the
+ * largest.
+ */
+const WEIGHT_OPERANDS: { readonly [N in OpName]?: readonly number[] } = {
+  linear: [1],
+  gather: [0],
+  quantized_linear: [1, 2, 3],
+  quantized_gather: [0, 2, 3],
+};
 
 type WeightConstant = Extract<Constant, { kind: 'weight' }>;
 
@@ -49,7 +67,9 @@ function storedBehind(value: Value, definitionOf: (value: Value) => Node | Const
   if (definition === undefined) return undefined;
   if ('kind' in definition) return definition.kind === 'weight' ? { weight: definition } : undefined;
   const behind = definition.op === 'cast' ? definitionOf(definition.inputs[0]!) : undefined;
-  return behind !== undefined && 'kind' in behind && behind.kind === 'weight' ? { weight: behind, widenedTo: value.type.dtype } : undefined;
+  return behind !== undefined && 'kind' in behind && behind.kind === 'weight'
+    ? { weight: behind, widenedTo: value.type.dtype }
+    : undefined;
 }
 
 function valueOf(b: GraphBuilder, { weight, widenedTo }: Stored, rows: TensorData, shard: number): Value {
@@ -70,7 +90,10 @@ interface ShardValues {
   readonly values: readonly Value[];
 }
 
-/** As few shards as fit, of nearly the same size. An even number of rows: an odd number of 4-bit zero points ends within a byte. */
+/**
+ * As few shards as fit, of nearly the same size. An even number of rows: an odd number of 4-bit zero points ends within
+ * a byte.
+ */
 function shardsOf(parts: readonly Stored[], maxBytes: number): readonly Shard[] {
   const { data } = parts[0]!.weight;
   const rows = data.shape[0]!;
@@ -78,7 +101,10 @@ function shardsOf(parts: readonly Stored[], maxBytes: number): readonly Shard[] 
   const count = Math.ceil(data.byteLength / maxBytes);
   const even = Math.ceil(rows / count / ROW_ALIGNMENT) * ROW_ALIGNMENT;
   const step = even * rowBytes <= maxBytes ? even : Math.max(2, Math.floor(maxBytes / rowBytes / 2) * 2);
-  return Array.from({ length: Math.ceil(rows / step) }, (_, i) => ({ first: i * step, data: parts.map(({ weight }) => sliceRows(weight.data, i * step, Math.min(rows, (i + 1) * step))) }));
+  return Array.from({ length: Math.ceil(rows / step) }, (_, i) => ({
+    first: i * step,
+    data: parts.map(({ weight }) => sliceRows(weight.data, i * step, Math.min(rows, (i + 1) * step))),
+  }));
 }
 
 /** The op over one shard in place of the whole weight. */
@@ -100,20 +126,24 @@ function splitLinear(b: GraphBuilder, node: Node, inputs: readonly Value[], shar
 }
 
 /**
- * Shard i answers for ids from its first row on: the last one wins. Ids outside the table still fail in the last shard. Conditions
- * are comparisons alone: joined by and, they would be made on a GPU and fetched from it for the ids, which stay on the CPU.
+ * Shard i answers for ids from its first row on: the last one wins. Ids outside the table still fail in the last shard.
+ * Conditions are comparisons alone: joined by and, they would be made on a GPU and fetched from it for the ids, which
+ * stay on the CPU.
  */
 function splitGather(b: GraphBuilder, node: Node, inputs: readonly Value[], shards: readonly ShardValues[]): Value {
   const ids = inputs[1]!;
   const integer = (value: number) => b.literal(ids.type.dtype, [], [value]);
   const from = (first: number) => b.op(ops.less_equal, [integer(first), ids], {});
   const rowsOf = (shard: ShardValues, local: Value) => over(b, node, inputs.with(1, local), shard);
-  return shards.slice(1).reduce((rows, shard, i) => {
-    const own = from(shard.first);
-    const next = shards[i + 2];
-    const behind = b.op(ops.where, [own, b.op(ops.sub, [ids, integer(shard.first)], {}), integer(0)], {});
-    const local = next ? b.op(ops.where, [from(next.first), integer(0), behind], {}) : behind;
-    const condition = b.op(ops.reshape, [own], { shape: [...ids.type.shape, 1] });
-    return b.op(ops.where, [condition, rowsOf(shard, local), rows], {});
-  }, rowsOf(shards[0]!, b.op(ops.where, [from(shards[1]!.first), integer(0), ids], {})));
+  return shards.slice(1).reduce(
+    (rows, shard, i) => {
+      const own = from(shard.first);
+      const next = shards[i + 2];
+      const behind = b.op(ops.where, [own, b.op(ops.sub, [ids, integer(shard.first)], {}), integer(0)], {});
+      const local = next ? b.op(ops.where, [from(next.first), integer(0), behind], {}) : behind;
+      const condition = b.op(ops.reshape, [own], { shape: [...ids.type.shape, 1] });
+      return b.op(ops.where, [condition, rowsOf(shard, local), rows], {});
+    },
+    rowsOf(shards[0]!, b.op(ops.where, [from(shards[1]!.first), integer(0), ids], {})),
+  );
 }

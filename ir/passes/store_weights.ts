@@ -9,9 +9,9 @@ import type { Pass } from './pass.ts';
 const WEIGHT_OPERAND: { readonly [N in OpName]?: number } = { linear: 1, conv2d: 1, gather: 0 };
 
 /**
- * Matrices, kernels and tables are kept in a narrow dtype and widened in the graph; what is computed stays f32. For runtimes
- * that have no products in that dtype and widen constants once, when they load: castFloats would only round activations there.
- * Rows of a table are widened after they are taken: the table is not.
+ * Matrices, kernels and tables are kept in a narrow dtype and widened in the graph; what is computed stays f32. For
+ * runtimes that have no products in that dtype and widen constants once, when they load: castFloats would only round
+ * activations there. Rows of a table are widened after they are taken: the table is not.
  */
 export function storeWeights(dtype: 'f16' | 'bf16'): Pass {
   return {
@@ -20,7 +20,8 @@ export function storeWeights(dtype: 'f16' | 'bf16'): Pass {
     run(graph) {
       const stored = new Map<Constant, Value>();
       const store = (b: GraphBuilder, constant: WeightConstant) => {
-        const known = stored.get(constant) ?? b.weight(`${constant.value.name}.${dtype}`, castData(constant.data, dtype));
+        const known =
+          stored.get(constant) ?? b.weight(`${constant.value.name}.${dtype}`, castData(constant.data, dtype));
         stored.set(constant, known);
         return known;
       };
@@ -32,8 +33,15 @@ export function storeWeights(dtype: 'f16' | 'bf16'): Pass {
         if (!isWideWeight(weight)) return undefined;
         const narrow = store(builder, weight);
         const names = node.outputs.map((value) => value.name);
-        if (node.op === 'gather') return builder.node(ops.cast, [builder.node(ops.gather, [narrow, inputs[1]!], {}, [`${names[0]}.${dtype}`])[0]!], { to: 'f32' }, names);
-        const wide = widened.get(narrow) ?? builder.node(ops.cast, [narrow], { to: 'f32' }, [`${narrow.name}.widened`])[0]!;
+        if (node.op === 'gather')
+          return builder.node(
+            ops.cast,
+            [builder.node(ops.gather, [narrow, inputs[1]!], {}, [`${names[0]}.${dtype}`])[0]!],
+            { to: 'f32' },
+            names,
+          );
+        const wide =
+          widened.get(narrow) ?? builder.node(ops.cast, [narrow], { to: 'f32' }, [`${narrow.name}.widened`])[0]!;
         widened.set(narrow, wide);
         return emitNode(builder, node, inputs.with(operand, wide));
       });
@@ -44,5 +52,7 @@ export function storeWeights(dtype: 'f16' | 'bf16'): Pass {
 type WeightConstant = Extract<Constant, { kind: 'weight' }>;
 
 function isWideWeight(definition: Node | Constant | undefined): definition is WeightConstant {
-  return definition !== undefined && 'kind' in definition && definition.kind === 'weight' && definition.data.dtype === 'f32';
+  return (
+    definition !== undefined && 'kind' in definition && definition.kind === 'weight' && definition.data.dtype === 'f32'
+  );
 }

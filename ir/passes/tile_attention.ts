@@ -16,9 +16,9 @@ export interface TileAttentionOptions {
 }
 
 /**
- * Attention over many positions becomes several over fewer heads each, joined along the heads: one tile's scores are done with
- * before the next one's are made. Heads and not queries are divided, for their number is known, so that a step has no empty
- * tiles. Tiles hold whole groups of the heads that share a KV head, or parts of one group.
+ * Attention over many positions becomes several over fewer heads each, joined along the heads: one tile's scores are
+ * done with before the next one's are made. Heads and not queries are divided, for their number is known, so that a
+ * step has no empty tiles. Tiles hold whole groups of the heads that share a KV head, or parts of one group.
  */
 export function tileAttention({ maxScoreBytes, sizeOf }: TileAttentionOptions): Pass {
   return {
@@ -44,7 +44,12 @@ function headsOfTile(heads: number, kvHeads: number, fitting: number): number {
   return Array.from({ length: heads }, (_, i) => heads - i).find((count) => even(count) && count <= fitting) ?? 1;
 }
 
-function tiled(b: GraphBuilder, { attrs, outputs }: NodeOf<'attention'>, [q, k, v, bias]: readonly Value[], tile: number): Value {
+function tiled(
+  b: GraphBuilder,
+  { attrs, outputs }: NodeOf<'attention'>,
+  [q, k, v, bias]: readonly Value[],
+  tile: number,
+): Value {
   const [, , heads] = q!.type.shape as readonly [Dim, Dim, number];
   const kvHeads = k!.type.shape[1] as number;
   const group = heads / kvHeads;
@@ -57,7 +62,11 @@ function tiled(b: GraphBuilder, { attrs, outputs }: NodeOf<'attention'>, [q, k, 
   };
   const parts = Array.from({ length: heads / tile }, (_, i) => {
     const first = i * tile;
-    return b.op(ops.attention, [slice(b, q!, 2, first, tile), ...keysOf(Math.floor(first / group)), ...(bias ? [bias] : [])], attrs);
+    return b.op(
+      ops.attention,
+      [slice(b, q!, 2, first, tile), ...keysOf(Math.floor(first / group)), ...(bias ? [bias] : [])],
+      attrs,
+    );
   });
   return b.node(ops.concat, parts, { axis: 2 }, [outputs[0]!.name])[0]!;
 }

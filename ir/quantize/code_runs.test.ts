@@ -7,18 +7,27 @@ import { sliceRows } from '../views/select.ts';
 import { quantizeMatrix } from './quantize_matrix.ts';
 import { INT4, INT8, type Scheme } from './scheme.ts';
 
-const embed = tensorData(tensorOf('bf16', [10, 64], Array.from({ length: 640 }, (_, i) => Math.sin(i))));
+const embed = tensorData(
+  tensorOf(
+    'bf16',
+    [10, 64],
+    Array.from({ length: 640 }, (_, i) => Math.sin(i)),
+  ),
+);
 const wide = (data: typeof embed) => castData(data, 'f32');
 const keysOf = (data: typeof embed, scheme: Scheme, rows: number) => {
   const { q, scales, zeros } = quantizeMatrix(data, scheme);
   return [q, scales, ...(zeros ? [zeros] : [])].map((part) => contentKey(sliceRows(part, 0, rows)));
 };
 
-test.each([INT4, INT8, { ...INT4, floatZero: true }])('codes of rows are known to be equal, whatever is behind them', (scheme) => {
-  const [head, table] = [wide(sliceRows(embed, 0, 8)), wide(padRows(sliceRows(embed, 0, 8), 12))];
-  expect(keysOf(table, scheme, 8)).toEqual(keysOf(head, scheme, 8));
-  expect(rowsOfFirstRun(quantizeMatrix(table, scheme).scales)).toBe(8);
-});
+test.each([INT4, INT8, { ...INT4, floatZero: true }])(
+  'codes of rows are known to be equal, whatever is behind them',
+  (scheme) => {
+    const [head, table] = [wide(sliceRows(embed, 0, 8)), wide(padRows(sliceRows(embed, 0, 8), 12))];
+    expect(keysOf(table, scheme, 8)).toEqual(keysOf(head, scheme, 8));
+    expect(rowsOfFirstRun(quantizeMatrix(table, scheme).scales)).toBe(8);
+  },
+);
 
 test('codes of other rows, of other schemes, and those that activations chose are not', () => {
   const head = wide(sliceRows(embed, 0, 8));

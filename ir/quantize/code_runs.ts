@@ -8,8 +8,8 @@ const made = new WeakMap<TensorData, Map<string, TensorData>>();
 const ofZeros: TensorData = { dtype: 'u8', shape: [0], byteLength: 0, async *chunks() {} };
 
 /**
- * Says which rows of which source the rows of `result` are made of. A row's codes depend on nothing but the row and the recipe, so
- * that the same rows, quantized twice as parts of two matrices, are known to be equal without being read.
+ * Says which rows of which source the rows of `result` are made of. A row's codes depend on nothing but the row and the
+ * recipe, so that the same rows, quantized twice as parts of two matrices, are known to be equal without being read.
  */
 export function rememberCodes(result: TensorData, source: TensorData, recipe: string): TensorData {
   const view = viewBehind(source);
@@ -19,7 +19,14 @@ export function rememberCodes(result: TensorData, source: TensorData, recipe: st
   const isWholeRows = runs.every((run) => run.count % columns === 0 && (isZeros(run) || run.first % columns === 0));
   if (!isStraight(view) || !isWholeRows) return result;
   const key = `${recipe} from ${view.dtype}, ${columns} to ${own} of ${result.dtype}`;
-  return rememberRuns(result, runs.map((run): Run => ({ source: standIn(isZeros(run) ? ofZeros : run.source, key), first: isZeros(run) ? 0 : (run.first / columns) * own, count: (run.count / columns) * own })));
+  return rememberRuns(
+    result,
+    runs.map((run): Run => ({
+      source: standIn(isZeros(run) ? ofZeros : run.source, key),
+      first: isZeros(run) ? 0 : (run.first / columns) * own,
+      count: (run.count / columns) * own,
+    })),
+  );
 }
 
 function standIn(source: TensorData, key: string): TensorData {

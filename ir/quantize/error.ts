@@ -1,8 +1,9 @@
 import type { TensorData } from '../tensor.ts';
 
 /**
- * `scheme`: no such scheme, or it does not fit the matrix; `importance`: not one finite number ≥ 0 for each column; `non_finite`: a weight is
- * NaN or infinite, which no code means; `overflow`: a scale is beyond binary16; `hessian`: not that of the matrix, or not positive definite.
+ * `scheme`: no such scheme, or it does not fit the matrix; `importance`: not one finite number ≥ 0 for each column;
+ * `non_finite`: a weight is NaN or infinite, which no code means; `overflow`: a scale is beyond binary16; `hessian`:
+ * not that of the matrix, or not positive definite.
  */
 export type QuantizeErrorCode = 'scheme' | 'importance' | 'non_finite' | 'overflow' | 'hessian';
 

@@ -11,7 +11,9 @@ import { INT4, INT8, type Scheme } from './scheme.ts';
 const ROWS = 21;
 const COLUMNS = 150; // more than a span of GPTQ, and not whole blocks
 
-/** The factor and its use cancel to this: sums of 150 products in binary64, times a condition number of some thousands. */
+/**
+ * The factor and its use cancel to this: sums of 150 products in binary64, times a condition number of some thousands.
+ */
 const INVERSE_TOLERANCE = 1e-9;
 /** On inputs as correlated as these GPTQ takes out more than this part of the error; 65 to 85 % when measured. */
 const LEAST_GAIN = 0.6;
@@ -20,7 +22,9 @@ const LEAST_GAIN = 0.6;
 function correlatedInputs(samples: number): Float64Array {
   const noise = sampleWeights('gauss', samples * COLUMNS, 11, 1);
   const x = new Float64Array(noise.length);
-  for (let s = 0; s < samples; s++) for (let k = 0; k < COLUMNS; k++) x[s * COLUMNS + k] = noise[s * COLUMNS + k]! + (k > 0 ? 0.9 * x[s * COLUMNS + k - 1]! : 0);
+  for (let s = 0; s < samples; s++)
+    for (let k = 0; k < COLUMNS; k++)
+      x[s * COLUMNS + k] = noise[s * COLUMNS + k]! + (k > 0 ? 0.9 * x[s * COLUMNS + k - 1]! : 0);
   return x;
 }
 
@@ -29,7 +33,9 @@ const inputs = correlatedInputs(SAMPLES);
 
 function gram(x: Float64Array): Float64Array {
   const h = new Float64Array(COLUMNS * COLUMNS);
-  for (let s = 0; s < SAMPLES; s++) for (let i = 0; i < COLUMNS; i++) for (let j = 0; j < COLUMNS; j++) h[i * COLUMNS + j]! += x[s * COLUMNS + i]! * x[s * COLUMNS + j]!;
+  for (let s = 0; s < SAMPLES; s++)
+    for (let i = 0; i < COLUMNS; i++)
+      for (let j = 0; j < COLUMNS; j++) h[i * COLUMNS + j]! += x[s * COLUMNS + i]! * x[s * COLUMNS + j]!;
   return h;
 }
 
@@ -43,7 +49,8 @@ function outputError(quantized: Float64Array): number {
   for (let n = 0; n < ROWS; n++) {
     for (let i = 0; i < COLUMNS; i++) {
       const e = weights[n * COLUMNS + i]! - quantized[n * COLUMNS + i]!;
-      for (let j = 0; j < COLUMNS; j++) sum += e * hessian[i * COLUMNS + j]! * (weights[n * COLUMNS + j]! - quantized[n * COLUMNS + j]!);
+      for (let j = 0; j < COLUMNS; j++)
+        sum += e * hessian[i * COLUMNS + j]! * (weights[n * COLUMNS + j]! - quantized[n * COLUMNS + j]!);
     }
   }
   return sum;
@@ -63,11 +70,19 @@ test('Uᵀ U is the inverse of the damped Hessian', () => {
     }
     return sum;
   };
-  for (const i of [0, 1, 77, 149]) for (let j = 0; j < COLUMNS; j++) expect(Math.abs(product(i, j) - (i === j ? 1 : 0))).toBeLessThan(INVERSE_TOLERANCE);
+  for (const i of [0, 1, 77, 149])
+    for (let j = 0; j < COLUMNS; j++)
+      expect(Math.abs(product(i, j) - (i === j ? 1 : 0))).toBeLessThan(INVERSE_TOLERANCE);
   for (let i = 1; i < COLUMNS; i++) expect(u[i * COLUMNS + i - 1]).toBe(0);
 });
 
-describe.each<Scheme>([INT4, { ...INT4, floatZero: true }, { ...INT4, symmetric: true, algorithm: 'rtn' }, { ...INT4, algorithm: 'hqq' }, INT8])('%o', (scheme) => {
+describe.each<Scheme>([
+  INT4,
+  { ...INT4, floatZero: true },
+  { ...INT4, symmetric: true, algorithm: 'rtn' },
+  { ...INT4, algorithm: 'hqq' },
+  INT8,
+])('%o', (scheme) => {
   test('leaves less error in the outputs than round to nearest and the search', async () => {
     const error = outputError(await dequantize(gptqMatrix(data, scheme, factorHessian(hessian, COLUMNS)), COLUMNS));
     for (const algorithm of ['rtn', 'search'] as const) {
@@ -88,7 +103,8 @@ test('columns whose input never occurred keep their weights', async () => {
   const dead = hessian.slice();
   for (let k = 0; k < COLUMNS; k++) dead[40 * COLUMNS + k] = dead[k * COLUMNS + 40] = 0;
   const quantized = await dequantize(gptqMatrix(data, INT8, factorHessian(dead, COLUMNS)), COLUMNS);
-  for (let n = 0; n < ROWS; n++) expect(Math.abs(quantized[n * COLUMNS + 40]! - weights[n * COLUMNS + 40]!)).toBeLessThan(1e-3);
+  for (let n = 0; n < ROWS; n++)
+    expect(Math.abs(quantized[n * COLUMNS + 40]! - weights[n * COLUMNS + 40]!)).toBeLessThan(1e-3);
 });
 
 test('a matrix is computed once, whichever of its tensors is read first', async () => {

@@ -7,18 +7,36 @@ import { ownBits, type QuantizeOptions } from './quantize_matrix.ts';
 import { isWeightType, layoutOf, type Scheme } from './scheme.ts';
 
 /**
- * `data` [N, K] by GPTQ (arXiv:2210.17323; see kernels/gptq.js): columns in natural order, scales and zero points of each block by the scheme's
- * algorithm, chosen when the block's turn has come. Lazy, like quantizeMatrix; whoever reads codes and scales of a matrix one after the
- * other computes it once. Slow: N·K²/2 products in binary64.
- * @throws QuantizeError `scheme`, or `hessian` when the factor has other columns; `non_finite` or `overflow` while reading
+ * `data` [N, K] by GPTQ (arXiv:2210.17323; see kernels/gptq.js): columns in natural order, scales and zero points of
+ * each block by the scheme's algorithm, chosen when the block's turn has come. Lazy, like quantizeMatrix; whoever reads
+ * codes and scales of a matrix one after the other computes it once. Slow: N·K²/2 products in binary64.
+ * @throws QuantizeError `scheme`, or `hessian` when the factor has other columns; `non_finite` or `overflow` while
+ * reading
  */
-export function gptqMatrix(data: TensorData, scheme: Scheme, factor: HessianFactor, { allowOverflow = false, executor = plainExecutor }: Omit<QuantizeOptions, 'importance'> = {}): QuantizedMatrix {
+export function gptqMatrix(
+  data: TensorData,
+  scheme: Scheme,
+  factor: HessianFactor,
+  { allowOverflow = false, executor = plainExecutor }: Omit<QuantizeOptions, 'importance'> = {},
+): QuantizedMatrix {
   const layout = layoutOf(data, scheme, allowOverflow);
   const { columns, form } = layout;
-  if (factor.columns !== columns) throw new QuantizeError('hessian', `a Hessian of ${factor.columns} columns for ${columns}`, 'calibrate again with this checkpoint', data);
+  if (factor.columns !== columns)
+    throw new QuantizeError(
+      'hessian',
+      `a Hessian of ${factor.columns} columns for ${columns}`,
+      'calibrate again with this checkpoint',
+      data,
+    );
   const source = ownBits(data);
   const { dtype } = source;
   if (!isWeightType(dtype)) throw new TypeError(`weights of ${dtype}`);
   const { algorithm } = scheme;
-  return lazyQuantized({ source, layout, executor, codesFollow: false, job: ({ bytes, rows }) => ({ bytes, dtype, rows, columns, form, algorithm, factor: factor.upper }) });
+  return lazyQuantized({
+    source,
+    layout,
+    executor,
+    codesFollow: false,
+    job: ({ bytes, rows }) => ({ bytes, dtype, rows, columns, form, algorithm, factor: factor.upper }),
+  });
 }

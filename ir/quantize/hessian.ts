@@ -13,17 +13,27 @@ export const MAX_GPTQ_COLUMNS = 6144;
 const DAMPING = 0.01;
 
 /**
- * What GPTQ needs of H = XᵀX (or its mean) of a layer's inputs, [K, K] row by row, symmetric; its scale does not matter. Inputs that never
- * occurred (H_kk = 0) count as independent. With the columns in reverse, H = R Rᵀ of an upper triangular R is a Cholesky
- * decomposition, and U = R⁻¹. K³/3 products twice: seconds for K = 2048. One factor serves all matrices with the same input (q, k and v).
- * @throws QuantizeError `hessian`: not K², K beyond MAX_GPTQ_COLUMNS, not finite, or not positive definite in spite of damping
+ * What GPTQ needs of H = XᵀX (or its mean) of a layer's inputs, [K, K] row by row, symmetric; its scale does not
+ * matter. Inputs that never occurred (H_kk = 0) count as independent. With the columns in reverse, H = R Rᵀ of an upper
+ * triangular R is a Cholesky decomposition, and U = R⁻¹. K³/3 products twice: seconds for K = 2048. One factor serves
+ * all matrices with the same input (q, k and v).
+ * @throws QuantizeError `hessian`: not K², K beyond MAX_GPTQ_COLUMNS, not finite, or not positive definite in spite of
+ * damping
  */
 export function factorHessian(hessian: ArrayLike<number>, columns: number): HessianFactor {
   const refuse = (message: string, hint: string): never => {
     throw new QuantizeError('hessian', message, hint);
   };
-  if (columns > MAX_GPTQ_COLUMNS) return refuse(`a Hessian of ${columns} columns: GPTQ takes at most ${MAX_GPTQ_COLUMNS}`, 'quantize this weight by search with importance');
-  if (hessian.length !== columns * columns) return refuse(`a Hessian of ${hessian.length} numbers for ${columns} columns`, 'calibrate again with this checkpoint');
+  if (columns > MAX_GPTQ_COLUMNS)
+    return refuse(
+      `a Hessian of ${columns} columns: GPTQ takes at most ${MAX_GPTQ_COLUMNS}`,
+      'quantize this weight by search with importance',
+    );
+  if (hessian.length !== columns * columns)
+    return refuse(
+      `a Hessian of ${hessian.length} numbers for ${columns} columns`,
+      'calibrate again with this checkpoint',
+    );
   const n = columns;
   const upper = new Float64Array(new SharedArrayBuffer(8 * n * n));
   let trace = 0;
@@ -43,10 +53,14 @@ export function factorHessian(hessian: ArrayLike<number>, columns: number): Hess
   return { columns, upper };
 }
 
-/** The upper triangle of H becomes R, H = R Rᵀ, from the last column to the first. False when H is not positive definite. */
+/**
+ * The upper triangle of H becomes R, H = R Rᵀ, from the last column to the first. False when H is not positive
+ * definite.
+ */
 function decompose(a: Float64Array, n: number): boolean {
   for (let i = n - 1; i >= 0; i--) {
-    // row i of H less what the columns behind explain: entries from the diagonal to the right are final for i, those above it follow
+    // row i of H less what the columns behind explain: entries from the diagonal to the right are final for i, those
+    // above it follow
     for (let j = n - 1; j >= i; j--) {
       const sum = a[i * n + j]! - dot(a, i * n, j * n, j + 1, n);
       if (j > i) a[i * n + j] = sum / a[j * n + j]!;

@@ -8,13 +8,19 @@ const LEAST = 2 ** -10;
  * Importance of each column (E[x²] of its input) relative to the mean, as binary32. Undefined when all are equal.
  * @throws QuantizeError `importance` when it is not one finite number ≥ 0 for each of `columns`
  */
-export function relativeImportance(importance: ArrayLike<number>, columns: number, data: TensorData): Float32Array | undefined {
+export function relativeImportance(
+  importance: ArrayLike<number>,
+  columns: number,
+  data: TensorData,
+): Float32Array | undefined {
   const hint = 'calibrate again with this checkpoint';
-  if (importance.length !== columns) throw new QuantizeError('importance', `importance of ${importance.length} columns for ${columns}`, hint, data);
+  if (importance.length !== columns)
+    throw new QuantizeError('importance', `importance of ${importance.length} columns for ${columns}`, hint, data);
   let sum = 0;
   for (let k = 0; k < columns; k++) {
     const value = importance[k]!;
-    if (!(value >= 0 && value < Infinity)) throw new QuantizeError('importance', `importance ${value} of column ${k}`, hint, data);
+    if (!(value >= 0 && value < Infinity))
+      throw new QuantizeError('importance', `importance ${value} of column ${k}`, hint, data);
     sum += value;
   }
   const mean = sum / columns;

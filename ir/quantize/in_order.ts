@@ -1,5 +1,12 @@
-/** Results of `run` in the order of `items`, with at most `width` of them under way: memory stays bounded however long the items are. */
-export async function* inOrder<T, R>(items: AsyncIterable<T>, width: number, run: (item: T) => Promise<R>): AsyncGenerator<R> {
+/**
+ * Results of `run` in the order of `items`, with at most `width` of them under way: memory stays bounded however long
+ * the items are.
+ */
+export async function* inOrder<T, R>(
+  items: AsyncIterable<T>,
+  width: number,
+  run: (item: T) => Promise<R>,
+): AsyncGenerator<R> {
   const under: Promise<R>[] = [];
   for await (const item of items) {
     const result = run(item);

@@ -21,7 +21,9 @@ export interface QuantizedMatrix {
   readonly q: TensorData;
   /** f32 [N, blocks] of values that f16 represents; `castData(scales, 'f16')` reads them without a conversion. */
   readonly scales: TensorData;
-  /** The dtype of q, or f32 for float zero points, [N, blocks]; absent for symmetric schemes, whose zero is 2^(bits−1). */
+  /**
+   * The dtype of q, or f32 for float zero points, [N, blocks]; absent for symmetric schemes, whose zero is 2^(bits−1).
+   */
   readonly zeros?: TensorData;
 }
 
@@ -29,7 +31,10 @@ export interface LazyMatrix {
   readonly source: TensorData;
   readonly layout: QuantizedLayout;
   readonly executor: QuantizeExecutor;
-  /** Whether codes follow from weight, scale and zero point: where these are known, codes are made again without a search. */
+  /**
+   * Whether codes follow from weight, scale and zero point: where these are known, codes are made again without a
+   * search.
+   */
   readonly codesFollow: boolean;
   /** What codes depend on beside their row, where that can be told; equal for equal computations. */
   readonly recipe?: string;
@@ -37,14 +42,20 @@ export interface LazyMatrix {
 }
 
 /**
- * The three tensors of one computation. Scales and zero points of the rows that were read stay for a while (recent.ts), so that nothing is
- * searched twice whichever of the three is read first. Codes are made again where they follow; where not (GPTQ) they stay as well.
+ * The three tensors of one computation. Scales and zero points of the rows that were read stay for a while (recent.ts),
+ * so that nothing is searched twice whichever of the three is read first. Codes are made again where they follow; where
+ * not (GPTQ) they stay as well.
  */
 export function lazyQuantized(matrix: LazyMatrix): QuantizedMatrix {
   const results = new Results(matrix);
   const { source, layout } = matrix;
   const { rows, blocks, form, dtype } = layout;
-  const tensor = (type: DType, shape: readonly number[], part: (done: Done) => ArrayBufferView, kind: string): TensorData => {
+  const tensor = (
+    type: DType,
+    shape: readonly number[],
+    part: (done: Done) => ArrayBufferView,
+    kind: string,
+  ): TensorData => {
     const byteLength = byteLengthOf(type, elementCount(shape));
     const data: TensorData = {
       dtype: type,
@@ -56,7 +67,10 @@ export function lazyQuantized(matrix: LazyMatrix): QuantizedMatrix {
     return matrix.recipe === undefined ? data : rememberCodes(data, source, `${kind} ${matrix.recipe}`);
   };
   const q = tensor(dtype, [rows, blocks, form.block], (done) => done.q!, 'codes');
-  const scales = castData(tensor('f16', [rows, blocks], (done) => done.choices.scales, 'scales'), 'f32');
+  const scales = castData(
+    tensor('f16', [rows, blocks], (done) => done.choices.scales, 'scales'),
+    'f32',
+  );
   if (form.symmetric) return { q, scales };
   const zeros = tensor(form.floatZero ? 'f16' : 'u8', [rows, blocks], (done) => done.choices.zeros!, 'zeros');
   return { q, scales, zeros: castData(zeros, form.floatZero ? 'f32' : dtype) };
@@ -86,7 +100,12 @@ class Results implements Holder {
   }
 
   /** The bytes of one of the tensors, which has `byteLength` of them and the same number in each row. */
-  async *read(byteLength: number, need: 'codes' | 'choices', part: (done: Done) => ArrayBufferView, options?: ReadOptions): AsyncGenerator<Uint8Array> {
+  async *read(
+    byteLength: number,
+    need: 'codes' | 'choices',
+    part: (done: Done) => ArrayBufferView,
+    options?: ReadOptions,
+  ): AsyncGenerator<Uint8Array> {
     const { begin, end, maxBytes } = readRange(byteLength, options);
     if (begin === end) return;
     const rowBytes = byteLength / this.#matrix.layout.rows;
@@ -96,7 +115,8 @@ class Results implements Holder {
       const view = part(done);
       const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
       const stop = Math.min(end - at, bytes.byteLength);
-      for (let from = Math.max(begin - at, 0); from < stop; from += maxBytes) yield bytes.slice(from, Math.min(from + maxBytes, stop));
+      for (let from = Math.max(begin - at, 0); from < stop; from += maxBytes)
+        yield bytes.slice(from, Math.min(from + maxBytes, stop));
       at += bytes.byteLength;
     }
   }
@@ -111,7 +131,9 @@ class Results implements Holder {
       return;
     }
     let run = 0;
-    yield* inOrder(rowRuns(source, begin, end, this.#step), executor.width, (rows) => this.#quantize(rows, kept?.[run++]?.choices));
+    yield* inOrder(rowRuns(source, begin, end, this.#step), executor.width, (rows) =>
+      this.#quantize(rows, kept?.[run++]?.choices),
+    );
   }
 
   async #quantize(run: RowRun, given: Choices | undefined): Promise<Done> {
@@ -120,8 +142,19 @@ class Results implements Holder {
     if (reply.fault) {
       const { row, column, value, finite } = reply.fault;
       const place = `weight ${value} in row ${run.first + row}, column ${column} of ${source.from?.key ?? 'the matrix'}`;
-      if (!finite) throw new QuantizeError('non_finite', `${place} has no code`, 'repair the checkpoint, or leave this weight in a float dtype', source);
-      throw new QuantizeError('overflow', `${place} needs a scale beyond 65504, f16's largest`, 'leave this weight in f32, or allow overflow', source);
+      if (!finite)
+        throw new QuantizeError(
+          'non_finite',
+          `${place} has no code`,
+          'repair the checkpoint, or leave this weight in a float dtype',
+          source,
+        );
+      throw new QuantizeError(
+        'overflow',
+        `${place} needs a scale beyond 65504, f16's largest`,
+        'leave this weight in f32, or allow overflow',
+        source,
+      );
     }
     const whole = run.first % this.#step === 0 && (run.rows === this.#step || run.first + run.rows === layout.rows);
     if (whole && !given) this.#keep(run.first / this.#step, codesFollow ? { choices: reply.choices } : reply);
@@ -131,7 +164,8 @@ class Results implements Holder {
   #keep(run: number, done: Done): void {
     if (this.#kept.has(run)) return;
     this.#kept.set(run, done);
-    this.heldBytes += (done.q?.byteLength ?? 0) + done.choices.scales.byteLength + (done.choices.zeros?.byteLength ?? 0);
+    this.heldBytes +=
+      (done.q?.byteLength ?? 0) + done.choices.scales.byteLength + (done.choices.zeros?.byteLength ?? 0);
     recent.use(this);
   }
 
@@ -147,7 +181,10 @@ class Results implements Holder {
       const { scales, zeros } = done.choices;
       parts.push({
         q: done.q?.subarray(from * rowBytes, to * rowBytes),
-        choices: { scales: scales.subarray(from * blocks, to * blocks), zeros: zeros?.subarray(from * blocks, to * blocks) },
+        choices: {
+          scales: scales.subarray(from * blocks, to * blocks),
+          zeros: zeros?.subarray(from * blocks, to * blocks),
+        },
       });
     }
     return parts;

@@ -9,17 +9,32 @@ const COLUMNS = 1024;
 const ROWS = 32;
 const DISTRIBUTIONS = ['gauss', 'laplace', 'student_t5'] as const;
 
-/** How far 32,768 samples may lie from the mean over many: twice the standard deviation of the row that varies most (int8 on Student-t, 0.13 dB over 20 seeds). */
+/**
+ * How far 32,768 samples may lie from the mean over many: twice the standard deviation of the row that varies most
+ * (int8 on Student-t, 0.13 dB over 20 seeds).
+ */
 const SAMPLING_DB = 0.26;
-/** What the search must gain over symmetric round to nearest where nothing but scale and zero point of the format limit it. */
+/**
+ * What the search must gain over symmetric round to nearest where nothing but scale and zero point of the format limit
+ * it.
+ */
 const LEAST_GAIN_DB = 2.5;
-/** The same with integer zero points: 16 of them cannot shift a Gauss block to its middle. Trying 200 scales with all of them gives 2.05, 2.52 and 2.75. */
-const LEAST_GAIN_INTEGER_DB: Readonly<Record<WeightDistribution, number>> = { gauss: 1.95, laplace: 2.4, student_t5: 2.5 };
+/**
+ * The same with integer zero points: 16 of them cannot shift a Gauss block to its middle. Trying 200 scales with all of
+ * them gives 2.05, 2.52 and 2.75.
+ */
+const LEAST_GAIN_INTEGER_DB: Readonly<Record<WeightDistribution, number>> = {
+  gauss: 1.95,
+  laplace: 2.4,
+  student_t5: 2.5,
+};
 
 /** Of columns whose importance varies as exp(2 N(0, 1)): 1.2 (int8) to 3.5 dB (float zero point) when measured. */
 const LEAST_WEIGHTED_GAIN_DB = 1;
 
-const samples = new Map(DISTRIBUTIONS.map((distribution, i) => [distribution, sampleWeights(distribution, ROWS * COLUMNS, i + 1)]));
+const samples = new Map(
+  DISTRIBUTIONS.map((distribution, i) => [distribution, sampleWeights(distribution, ROWS * COLUMNS, i + 1)]),
+);
 
 function matrix(values: Float32Array): TensorData {
   return bytesData('f32', [ROWS, COLUMNS], new Uint8Array(values.buffer));
@@ -46,9 +61,12 @@ const TABLE: readonly (readonly [Scheme, number, number, number])[] = [
 ];
 
 describe.each(TABLE)('%o', (scheme, ...expected) => {
-  test.each(DISTRIBUTIONS.map((distribution, i) => [distribution, expected[i]!] as const))('%s: %d dB', async (distribution, db) => {
-    expect(Math.abs((await snr(distribution, scheme)) - db)).toBeLessThan(SAMPLING_DB);
-  });
+  test.each(DISTRIBUTIONS.map((distribution, i) => [distribution, expected[i]!] as const))(
+    '%s: %d dB',
+    async (distribution, db) => {
+      expect(Math.abs((await snr(distribution, scheme)) - db)).toBeLessThan(SAMPLING_DB);
+    },
+  );
 });
 
 test.each(DISTRIBUTIONS)('the 4-bit search beats symmetric round to nearest on %s', async (distribution) => {
@@ -61,7 +79,8 @@ test.each(DISTRIBUTIONS)('the 4-bit search beats symmetric round to nearest on %
 
 test.each(DISTRIBUTIONS)('hqq lies between round to nearest and the search on %s', async (distribution) => {
   for (const floatZero of [false, true]) {
-    const of = (algorithm: Scheme['algorithm']) => snr(distribution, { ...int4, symmetric: false, algorithm, floatZero });
+    const of = (algorithm: Scheme['algorithm']) =>
+      snr(distribution, { ...int4, symmetric: false, algorithm, floatZero });
     const [rtn, hqq, search] = [await of('rtn'), await of('hqq'), await of('search')];
     expect(hqq).toBeGreaterThan(rtn);
     expect(hqq).toBeLessThan(search);
@@ -70,7 +89,10 @@ test.each(DISTRIBUTIONS)('hqq lies between round to nearest and the search on %s
 
 test('per channel: the 4-bit search clips the outliers that set the range', async () => {
   const perChannel = { bits: 4, block: 0, symmetric: true } as const;
-  const [rtn, search] = [await snr('student_t5', { ...perChannel, algorithm: 'rtn' }), await snr('student_t5', { ...perChannel, algorithm: 'search' })];
+  const [rtn, search] = [
+    await snr('student_t5', { ...perChannel, algorithm: 'rtn' }),
+    await snr('student_t5', { ...perChannel, algorithm: 'search' }),
+  ];
   expect(search - rtn).toBeGreaterThan(LEAST_GAIN_DB);
 });
 
@@ -82,6 +104,7 @@ test.each<Scheme>([
 ])('importance lowers the weighted error: %o', async (scheme) => {
   const values = samples.get('laplace')!;
   const importance = Float64Array.from(sampleWeights('gauss', COLUMNS, 9, 1), (x) => Math.exp(2 * x));
-  const of = async (options: { importance?: Float64Array }) => weightSnr(values, await dequantize(quantizeMatrix(matrix(values), scheme, options), COLUMNS), importance);
+  const of = async (options: { importance?: Float64Array }) =>
+    weightSnr(values, await dequantize(quantizeMatrix(matrix(values), scheme, options), COLUMNS), importance);
   expect(await of({ importance })).toBeGreaterThan((await of({})) + LEAST_WEIGHTED_GAIN_DB);
 });

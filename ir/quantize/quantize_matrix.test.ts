@@ -10,7 +10,11 @@ import { quantizeMatrix } from './quantize_matrix.ts';
 import { INT4, INT8, type Scheme } from './scheme.ts';
 
 function matrix(rows: number, columns: number, values = sampleWeights('gauss', rows * columns, 1)): TensorData {
-  return bytesData('f32', [rows, columns], new Uint8Array(values.buffer), { file: 'model.safetensors', key: 'w', byteOffset: 0 });
+  return bytesData('f32', [rows, columns], new Uint8Array(values.buffer), {
+    file: 'model.safetensors',
+    key: 'w',
+    byteOffset: 0,
+  });
 }
 
 /** The data, and how many bytes of it were read. */
@@ -46,7 +50,11 @@ const RTN4: Scheme = { ...INT4, algorithm: 'rtn' };
 
 test('what the tensors are', async () => {
   const { q, scales, zeros } = quantizeMatrix(matrix(3, 70), INT4);
-  expect([q, scales, zeros].map((t) => [t!.dtype, t!.shape])).toEqual([['u4', [3, 3, 32]], ['f32', [3, 3]], ['u4', [3, 3]]]);
+  expect([q, scales, zeros].map((t) => [t!.dtype, t!.shape])).toEqual([
+    ['u4', [3, 3, 32]],
+    ['f32', [3, 3]],
+    ['u4', [3, 3]],
+  ]);
   expect(q.from?.key).toBe('w');
   const int8 = quantizeMatrix(matrix(3, 70), INT8);
   expect([int8.q.dtype, int8.q.shape, int8.zeros]).toEqual(['u8', [3, 3, 32], undefined]);
@@ -69,7 +77,13 @@ test('round to nearest by hand: scales rounded to f16 first, ties to even, the p
 });
 
 test('a block of zeros has the smallest scale and codes equal to its zero point', async () => {
-  for (const scheme of [INT4, INT8, { ...INT4, symmetric: true }, { ...INT4, floatZero: true }, { ...INT4, algorithm: 'hqq' as const }]) {
+  for (const scheme of [
+    INT4,
+    INT8,
+    { ...INT4, symmetric: true },
+    { ...INT4, floatZero: true },
+    { ...INT4, algorithm: 'hqq' as const },
+  ]) {
     const quantized = quantizeMatrix(matrix(1, 32, new Float32Array(32)), scheme);
     expect([...(await readTensor(quantized.scales)).data]).toEqual([2 ** -24]);
     expect(new Set(await dequantize(quantized, 32))).toEqual(new Set([0]));
@@ -116,30 +130,40 @@ describe('reading', () => {
     expect(executor.jobs.map((job) => job.given !== undefined)).toEqual([false, false, false, true, true, true]);
   });
 
-  test.each<Scheme>([RTN4, { ...RTN4, floatZero: true }, { ...INT8, symmetric: false, algorithm: 'rtn' }])('any range in any chunks, in any order: %o', async (scheme) => {
-    const data = matrix(37, 72); // three blocks a row: 4-bit zero points of two rows share a byte
-    const whole = quantizeMatrix(data, scheme);
-    const parts = ['q', 'scales', 'zeros'] as const;
-    const expected = new Map(await Promise.all(parts.map(async (part) => [part, await readBytes(whole[part]!)] as const)));
-    await fc.assert(
-      fc.asyncProperty(fc.array(fc.tuple(fc.constantFrom(...parts), fc.nat(), fc.nat(), fc.integer({ min: 8, max: 600 })), { maxLength: 5 }), async (reads) => {
-        const quantized = quantizeMatrix(data, scheme);
-        for (const [part, a, b, maxBytes] of reads) {
-          const tensor = quantized[part]!;
-          const unit = part === 'scales' || tensor.dtype === 'f32' ? 4 : 1;
-          const begin = (a % (tensor.byteLength / unit + 1)) * unit;
-          const end = begin + (b % ((tensor.byteLength - begin) / unit + 1)) * unit;
-          const got: Uint8Array[] = [];
-          for await (const chunk of tensor.chunks({ begin, end, maxBytes })) {
-            expect(chunk.byteLength).toBeLessThanOrEqual(maxBytes);
-            got.push(chunk);
-          }
-          expect(Buffer.concat(got)).toEqual(Buffer.from(expected.get(part)!.subarray(begin, end)));
-        }
-      }),
-      { numRuns: 60 },
-    );
-  });
+  test.each<Scheme>([RTN4, { ...RTN4, floatZero: true }, { ...INT8, symmetric: false, algorithm: 'rtn' }])(
+    'any range in any chunks, in any order: %o',
+    async (scheme) => {
+      const data = matrix(37, 72); // three blocks a row: 4-bit zero points of two rows share a byte
+      const whole = quantizeMatrix(data, scheme);
+      const parts = ['q', 'scales', 'zeros'] as const;
+      const expected = new Map(
+        await Promise.all(parts.map(async (part) => [part, await readBytes(whole[part]!)] as const)),
+      );
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(fc.tuple(fc.constantFrom(...parts), fc.nat(), fc.nat(), fc.integer({ min: 8, max: 600 })), {
+            maxLength: 5,
+          }),
+          async (reads) => {
+            const quantized = quantizeMatrix(data, scheme);
+            for (const [part, a, b, maxBytes] of reads) {
+              const tensor = quantized[part]!;
+              const unit = part === 'scales' || tensor.dtype === 'f32' ? 4 : 1;
+              const begin = (a % (tensor.byteLength / unit + 1)) * unit;
+              const end = begin + (b % ((tensor.byteLength - begin) / unit + 1)) * unit;
+              const got: Uint8Array[] = [];
+              for await (const chunk of tensor.chunks({ begin, end, maxBytes })) {
+                expect(chunk.byteLength).toBeLessThanOrEqual(maxBytes);
+                got.push(chunk);
+              }
+              expect(Buffer.concat(got)).toEqual(Buffer.from(expected.get(part)!.subarray(begin, end)));
+            }
+          },
+        ),
+        { numRuns: 60 },
+      );
+    },
+  );
 
   test('a consumer that stops early leaves nothing behind', async () => {
     const { q } = quantizeMatrix(large, RTN4);
@@ -173,13 +197,17 @@ describe('what is refused', () => {
   });
 
   test('what is no matrix of floats', () => {
-    expect(() => quantizeMatrix(bytesData('f32', [4], new Uint8Array(16)), INT4)).toThrow('f32[4] is no matrix of weights');
+    expect(() => quantizeMatrix(bytesData('f32', [4], new Uint8Array(16)), INT4)).toThrow(
+      'f32[4] is no matrix of weights',
+    );
     expect(() => quantizeMatrix(bytesData('i8', [4, 4], new Uint8Array(16)), INT4)).toThrow('weights of i8');
   });
 
   test('importance that is none', () => {
     expect(() => quantizeMatrix(matrix(2, 32), INT4, { importance: [1] })).toThrow('importance of 1 columns for 32');
-    expect(() => quantizeMatrix(matrix(2, 2), INT4, { importance: [1, Number.NaN] })).toThrow('importance NaN of column 1');
+    expect(() => quantizeMatrix(matrix(2, 2), INT4, { importance: [1, Number.NaN] })).toThrow(
+      'importance NaN of column 1',
+    );
     expect(() => quantizeMatrix(matrix(2, 2), INT4, { importance: [1, -1] })).toThrow('importance -1 of column 1');
   });
 
@@ -191,7 +219,11 @@ describe('what is refused', () => {
     const values = new Float32Array(200 * 2048);
     values[151 * 2048 + 33] = value;
     const { scales } = quantizeMatrix(matrix(200, 2048, values), RTN4);
-    await expect(readBytes(scales)).rejects.toMatchObject({ code, message: expect.stringContaining(message) as string, place: { file: 'model.safetensors', tensor: 'w' } });
+    await expect(readBytes(scales)).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining(message) as string,
+      place: { file: 'model.safetensors', tensor: 'w' },
+    });
   });
 
   test('overflow that is allowed saturates', async () => {
@@ -202,7 +234,8 @@ describe('what is refused', () => {
 });
 
 test('importance of no column is the same as none', async () => {
-  const codes = async (importance?: number[]) => readBytes(quantizeMatrix(matrix(2, 32), INT4, importance && { importance }).q);
+  const codes = async (importance?: number[]) =>
+    readBytes(quantizeMatrix(matrix(2, 32), INT4, importance && { importance }).q);
   expect(await codes(Array<number>(32).fill(0))).toEqual(await codes());
   expect(await codes(Array<number>(32).fill(7))).toEqual(await codes());
 });

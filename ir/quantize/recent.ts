@@ -7,7 +7,10 @@ export interface Holder {
   release(): void;
 }
 
-/** Holders by last use. One matrix is written after the other, so what its scales and codes share is needed for a short while only. */
+/**
+ * Holders by last use. One matrix is written after the other, so what its scales and codes share is needed for a short
+ * while only.
+ */
 export class Recent {
   readonly #limit: number;
   readonly #holders = new Set<Holder>();

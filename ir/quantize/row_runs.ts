@@ -7,7 +7,10 @@ export interface RowRun {
   readonly bytes: Uint8Array;
 }
 
-/** Rows [begin, end) in runs that end at multiples of `step`. The data is read once from front to back: it may be a transpose. */
+/**
+ * Rows [begin, end) in runs that end at multiples of `step`. The data is read once from front to back: it may be a
+ * transpose.
+ */
 export async function* rowRuns(data: TensorData, begin: number, end: number, step: number): AsyncGenerator<RowRun> {
   const rowBytes = data.byteLength / data.shape[0]!;
   let first = begin;
@@ -15,7 +18,7 @@ export async function* rowRuns(data: TensorData, begin: number, end: number, ste
   let bytes = new Uint8Array(rows * rowBytes);
   let filled = 0;
   for await (const chunk of data.chunks({ begin: begin * rowBytes, end: end * rowBytes })) {
-    for (let at = 0; at < chunk.byteLength; ) {
+    for (let at = 0; at < chunk.byteLength;) {
       const part = chunk.subarray(at, at + Math.min(chunk.byteLength - at, bytes.byteLength - filled));
       bytes.set(part, filled);
       filled += part.byteLength;

@@ -13,7 +13,10 @@ export interface Scheme {
   /** The zero point is 2^(bits−1) and not stored. */
   readonly symmetric: boolean;
   readonly algorithm: QuantizeAlgorithm;
-  /** Of asymmetric 4-bit schemes: a binary16 zero point, with 0.8 to 0.9 dB less error, for targets that take one. Default: an integer code. */
+  /**
+   * Of asymmetric 4-bit schemes: a binary16 zero point, with 0.8 to 0.9 dB less error, for targets that take one.
+   * Default: an integer code.
+   */
   readonly floatZero?: boolean;
 }
 
@@ -56,15 +59,36 @@ export function layoutOf(data: TensorData, scheme: Scheme, allowOverflow: boolea
   const [rows, columns] = data.shape;
   const { bits, symmetric, floatZero = false } = scheme;
   if (data.shape.length !== 2 || rows === undefined || columns === undefined || rows === 0 || columns === 0)
-    return refuse(`${data.dtype}[${data.shape.join(', ')}] is no matrix of weights [out, in]`, 'leave this weight as it is');
-  if (!isWeightType(data.dtype)) return refuse(`weights of ${data.dtype} cannot be quantized`, 'quantize f32, f16 or bf16');
-  if (scheme.block !== 0 && (!Number.isSafeInteger(scheme.block) || scheme.block % BLOCK_MULTIPLE !== 0 || scheme.block < 0 || scheme.block > MAX_BLOCK))
-    return refuse(`blocks of ${scheme.block}`, `choose a multiple of ${BLOCK_MULTIPLE} up to ${MAX_BLOCK}, or 0 for whole rows`);
-  if (floatZero && (symmetric || bits !== 4)) return refuse(`${printScheme(scheme)} has no float zero point`, 'use it with asymmetric 4-bit schemes');
+    return refuse(
+      `${data.dtype}[${data.shape.join(', ')}] is no matrix of weights [out, in]`,
+      'leave this weight as it is',
+    );
+  if (!isWeightType(data.dtype))
+    return refuse(`weights of ${data.dtype} cannot be quantized`, 'quantize f32, f16 or bf16');
+  if (
+    scheme.block !== 0 &&
+    (!Number.isSafeInteger(scheme.block) ||
+      scheme.block % BLOCK_MULTIPLE !== 0 ||
+      scheme.block < 0 ||
+      scheme.block > MAX_BLOCK)
+  )
+    return refuse(
+      `blocks of ${scheme.block}`,
+      `choose a multiple of ${BLOCK_MULTIPLE} up to ${MAX_BLOCK}, or 0 for whole rows`,
+    );
+  if (floatZero && (symmetric || bits !== 4))
+    return refuse(`${printScheme(scheme)} has no float zero point`, 'use it with asymmetric 4-bit schemes');
   const block = blockOf(scheme, columns);
   const blocks = Math.ceil(columns / block);
   const dtype = bits === 4 ? 'u4' : 'u8';
-  return { form: formOf({ bits, block, symmetric, floatZero, allowOverflow }), rows, columns, blocks, dtype, rowBytes: byteLengthOf(dtype, blocks * block) };
+  return {
+    form: formOf({ bits, block, symmetric, floatZero, allowOverflow }),
+    rows,
+    columns,
+    blocks,
+    dtype,
+    rowBytes: byteLengthOf(dtype, blocks * block),
+  };
 }
 
 export function isWeightType(dtype: DType): dtype is 'f32' | 'f16' | 'bf16' {

@@ -20,6 +20,8 @@ export function seedOf(name: string): number {
 /** Floats in [-1, 1), integers in [0, 4): small enough to be indices of any table. */
 export function randomTensor(dtype: DType, shape: readonly number[], seed: number): Tensor {
   const next = randomSource(seed);
-  const values = Array.from({ length: elementCount(shape) }, () => (isFloat(dtype) ? 2 * next() - 1 : Math.floor(next() * Math.min(4, dtypes[dtype].max + 1))));
+  const values = Array.from({ length: elementCount(shape) }, () =>
+    isFloat(dtype) ? 2 * next() - 1 : Math.floor(next() * Math.min(4, dtypes[dtype].max + 1)),
+  );
   return tensorOf(dtype, shape, values);
 }

@@ -17,10 +17,26 @@ const width = (x: Value) => x.type.shape.at(-1) as number;
 
 function weight(b: GraphBuilder, shape: readonly number[], choose: Choices): Value {
   const data = tensorData(randomTensor('f32', shape, choose(1000)));
-  return b.weight('w', choose(2) === 0 ? data : { ...data, from: { file: 'a "b"\\c.npz', key: 'k/w', byteOffset: choose(100) } });
+  return b.weight(
+    'w',
+    choose(2) === 0 ? data : { ...data, from: { file: 'a "b"\\c.npz', key: 'k/w', byteOffset: choose(100) } },
+  );
 }
 
-const EDGE_VALUES = [Number.NaN, Infinity, -Infinity, 0, -0, 1e-45, 3.4028234663852886e38, 0.1, -1.5, 1e21, 2 ** -24, 1 / 3];
+const EDGE_VALUES = [
+  Number.NaN,
+  Infinity,
+  -Infinity,
+  0,
+  -0,
+  1e-45,
+  3.4028234663852886e38,
+  0.1,
+  -1.5,
+  1e21,
+  2 ** -24,
+  1 / 3,
+];
 
 const STEPS: readonly Step[] = [
   (b, x) => b.op(ops.tanh, [x], {}),
@@ -30,18 +46,50 @@ const STEPS: readonly Step[] = [
   (b, x) => b.op(ops.softmax, [x], {}),
   (b, x) => b.op(ops.sqrt, [b.op(ops.mul, [x, x], {})], {}),
   (b, x) => b.op(ops.sub, [x, b.op(ops.reduce_mean, [x], {})], {}),
-  (b, x, choose) => b.op([ops.add, ops.sub, ops.mul, ops.div][choose(4)]!, [x, b.literal('f32', [], [EDGE_VALUES[choose(EDGE_VALUES.length)]!])], {}),
-  (b, x, choose) => b.op(ops.add, [x, b.literal('f32', [1, width(x)], Array.from({ length: width(x) }, () => EDGE_VALUES[choose(EDGE_VALUES.length)]!))], {}),
-  (b, _, choose) => b.op(ops.mul, [b.literal('f32', [2], [0.5, 3]), b.literal('f32', [1], [EDGE_VALUES[choose(EDGE_VALUES.length)]!])], {}),
+  (b, x, choose) =>
+    b.op(
+      [ops.add, ops.sub, ops.mul, ops.div][choose(4)]!,
+      [x, b.literal('f32', [], [EDGE_VALUES[choose(EDGE_VALUES.length)]!])],
+      {},
+    ),
+  (b, x, choose) =>
+    b.op(
+      ops.add,
+      [
+        x,
+        b.literal(
+          'f32',
+          [1, width(x)],
+          Array.from({ length: width(x) }, () => EDGE_VALUES[choose(EDGE_VALUES.length)]!),
+        ),
+      ],
+      {},
+    ),
+  (b, _, choose) =>
+    b.op(
+      ops.mul,
+      [b.literal('f32', [2], [0.5, 3]), b.literal('f32', [1], [EDGE_VALUES[choose(EDGE_VALUES.length)]!])],
+      {},
+    ),
   (b, x, choose, values) => {
     const other = values[choose(values.length)]!;
-    return sameType(x.type, other.type) ? b.op(ops.where, [b.op(ops.less_equal, [x, other], {}), x, other], {}) : undefined;
+    return sameType(x.type, other.type)
+      ? b.op(ops.where, [b.op(ops.less_equal, [x, other], {}), x, other], {})
+      : undefined;
   },
-  (b, x, choose) => (x.type.shape.length < 2 ? undefined : b.op(ops.linear, [x, weight(b, [1 + choose(4), width(x)], choose)], {})),
+  (b, x, choose) =>
+    x.type.shape.length < 2 ? undefined : b.op(ops.linear, [x, weight(b, [1 + choose(4), width(x)], choose)], {}),
   (b, x, choose) => b.op(ops.rms_norm, [x, weight(b, [width(x)], choose)], { epsilon: 1e-6 }),
-  (b, x, choose) => b.op(ops.layer_norm, [x, weight(b, [width(x)], choose), weight(b, [width(x)], choose)], { epsilon: 1e-6 }),
-  (b, x, choose) => b.op(ops.cast, [b.op(ops.cast, [x], { to: (['f16', 'bf16', 'i64', 'i32', 'u4'] as const)[choose(5)]! })], { to: 'f32' }),
-  (b, x) => (x.type.shape.length === 3 ? b.op(ops.matmul, [b.op(ops.matmul, [x, b.op(ops.transpose, [x], { perm: [0, 2, 1] })], {}), x], {}) : undefined),
+  (b, x, choose) =>
+    b.op(ops.layer_norm, [x, weight(b, [width(x)], choose), weight(b, [width(x)], choose)], { epsilon: 1e-6 }),
+  (b, x, choose) =>
+    b.op(ops.cast, [b.op(ops.cast, [x], { to: (['f16', 'bf16', 'i64', 'i32', 'u4'] as const)[choose(5)]! })], {
+      to: 'f32',
+    }),
+  (b, x) =>
+    x.type.shape.length === 3
+      ? b.op(ops.matmul, [b.op(ops.matmul, [x, b.op(ops.transpose, [x], { perm: [0, 2, 1] })], {}), x], {})
+      : undefined,
   (b, x) => b.op(ops.slice, [x], { axis: x.type.shape.length - 1, begin: 0, end: Math.ceil(width(x) / 2) }),
   (b, x) => (width(x) > 16 ? undefined : b.op(ops.concat, [x, x, x], { axis: x.type.shape.length - 1 })),
   (b, x) => (x.type.shape.length > 4 ? undefined : b.op(ops.expand, [x], { shape: [2, ...x.type.shape] })),
@@ -50,7 +98,29 @@ const STEPS: readonly Step[] = [
     const merged: Dim | undefined = rest.length > 0 ? mulDims(first!, second!) : undefined;
     return merged === undefined ? undefined : b.op(ops.reshape, [x], { shape: [merged, ...rest] });
   },
-  (b, x) => b.op(ops.mul, [x, b.op(ops.cast, [b.op(ops.dim_value, [], { dim: { terms: [['batch', 2], ['seq', -1]], offset: 7 } })], { to: 'f32' })], {}),
+  (b, x) =>
+    b.op(
+      ops.mul,
+      [
+        x,
+        b.op(
+          ops.cast,
+          [
+            b.op(ops.dim_value, [], {
+              dim: {
+                terms: [
+                  ['batch', 2],
+                  ['seq', -1],
+                ],
+                offset: 7,
+              },
+            }),
+          ],
+          { to: 'f32' },
+        ),
+      ],
+      {},
+    ),
   (b, _, choose) => b.op(ops.gather, [weight(b, [4, 3], choose), b.op(ops.iota, [], { length: 1 + choose(4) })], {}),
 ];
 

@@ -7,7 +7,11 @@ import { tensorOf, type Tensor } from '../tensor.ts';
 import { tensorType } from '../type.ts';
 
 /** Evaluates one op over tensors, composites through their decomposition, and rounds as graphs do. */
-export async function runOp<A extends AttrSchema>(op: Op<string, A>, inputs: readonly Tensor[], attrs: AttrValues<A>): Promise<Tensor> {
+export async function runOp<A extends AttrSchema>(
+  op: Op<string, A>,
+  inputs: readonly Tensor[],
+  attrs: AttrValues<A>,
+): Promise<Tensor> {
   const b = new GraphBuilder('one_op');
   const operands = inputs.map(({ dtype, shape }, i) => b.input(`x${i}`, tensorType(dtype, shape)));
   b.output('y', b.op(op, operands, attrs));
@@ -25,7 +29,12 @@ export function valuesOf({ data }: Tensor): number[] {
   return [...data];
 }
 
-/** Index of the first element further than `tolerance` from what is expected, relative to 1 or to its size; -1 when there is none. NaN equals NaN. */
+/**
+ * Index of the first element further than `tolerance` from what is expected, relative to 1 or to its size; -1 when
+ * there is none. NaN equals NaN.
+ */
 export function firstDifference(actual: Tensor, expected: readonly number[], tolerance: number): number {
-  return expected.findIndex((x, i) => !(Object.is(x, actual.data[i]) || Math.abs(x - actual.data[i]!) <= tolerance * Math.max(1, Math.abs(x))));
+  return expected.findIndex(
+    (x, i) => !(Object.is(x, actual.data[i]) || Math.abs(x - actual.data[i]!) <= tolerance * Math.max(1, Math.abs(x))),
+  );
 }

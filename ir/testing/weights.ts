@@ -4,7 +4,12 @@ import { randomSource } from './random.ts';
 export type WeightDistribution = 'gauss' | 'laplace' | 'student_t5';
 
 /** `count` values of a distribution, times `size`, as binary32. */
-export function sampleWeights(distribution: WeightDistribution, count: number, seed: number, size = 0.02): Float32Array {
+export function sampleWeights(
+  distribution: WeightDistribution,
+  count: number,
+  seed: number,
+  size = 0.02,
+): Float32Array {
   const next = randomSource(seed);
   const gauss = () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
   const draw = {

@@ -3,14 +3,20 @@ import { readBytes, readTensor, tensorData, tensorOf, type TensorData } from '..
 import { randomTensor } from '../testing/random.ts';
 import { mappedBytes, packedRows, reinterpretedData, repeatedColumns } from './bytes.ts';
 
-const nibbles = (rows: number, columns: number) => tensorOf('u4', [rows, columns], Array.from({ length: rows * columns }, (_, i) => (7 * i + 3) % 16));
+const nibbles = (rows: number, columns: number) =>
+  tensorOf(
+    'u4',
+    [rows, columns],
+    Array.from({ length: rows * columns }, (_, i) => (7 * i + 3) % 16),
+  );
 
 /** Reads every range, in the smallest chunks, and compares it with the whole. */
 async function expectRangesToAgree(data: TensorData, step = 1): Promise<void> {
   const whole = await readBytes(data);
   expect(whole.byteLength).toBe(data.byteLength);
   for (let begin = 0; begin <= whole.byteLength; begin += step)
-    for (let end = begin; end <= whole.byteLength; end += step) expect(await readBytes(data, { begin, end, maxBytes: 8 }), `${begin}..${end}`).toEqual(whole.slice(begin, end));
+    for (let end = begin; end <= whole.byteLength; end += step)
+      expect(await readBytes(data, { begin, end, maxBytes: 8 }), `${begin}..${end}`).toEqual(whole.slice(begin, end));
 }
 
 test('the same bytes under another dtype and shape', async () => {
@@ -28,7 +34,14 @@ test('codes with a sign from codes without: the top bit flipped', async () => {
   expect(() => mappedBytes(data, 'u4', (byte) => byte)).toThrow('i8 as u4');
 });
 
-describe.each([[1, 1], [2, 3], [5, 1], [5, 7], [4, 6], [7, 5]])('4-bit rows %d × %d, each from a byte of its own', (rows, columns) => {
+describe.each([
+  [1, 1],
+  [2, 3],
+  [5, 1],
+  [5, 7],
+  [4, 6],
+  [7, 5],
+])('4-bit rows %d × %d, each from a byte of its own', (rows, columns) => {
   test('hold what the rows hold, an odd one filled up with 0', async () => {
     const source = nibbles(rows, columns);
     const bytes = await readBytes(packedRows(tensorData(source)));

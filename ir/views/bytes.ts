@@ -4,11 +4,15 @@ import { windowOf } from './window.ts';
 
 /** The same bytes under another dtype and shape. @throws RangeError when they are more or fewer than those need. */
 export function reinterpretedData(data: TensorData, dtype: DType, shape: readonly number[]): TensorData {
-  if (byteLengthOf(dtype, elementCount(shape)) !== data.byteLength) throw new RangeError(`${data.dtype}[${data.shape.join(', ')}] as ${dtype}[${shape.join(', ')}]`);
+  if (byteLengthOf(dtype, elementCount(shape)) !== data.byteLength)
+    throw new RangeError(`${data.dtype}[${data.shape.join(', ')}] as ${dtype}[${shape.join(', ')}]`);
   return { ...data, dtype, shape, chunks: (options) => data.chunks(options) };
 }
 
-/** Each byte through `f`, under another dtype of the same width: for codes whose meaning another convention puts elsewhere. */
+/**
+ * Each byte through `f`, under another dtype of the same width: for codes whose meaning another convention puts
+ * elsewhere.
+ */
 export function mappedBytes(data: TensorData, dtype: DType, f: (byte: number) => number): TensorData {
   if (dtypes[dtype].bits !== dtypes[data.dtype].bits) throw new RangeError(`${data.dtype} as ${dtype}`);
   return {
@@ -24,8 +28,8 @@ export function mappedBytes(data: TensorData, dtype: DType, f: (byte: number) =>
 }
 
 /**
- * 4-bit rows [N, C] as bytes [N, ⌈C / 2⌉], each row from a byte of its own: the IR packs elements on over the ends of rows.
- * Read in pieces of whole bytes.
+ * 4-bit rows [N, C] as bytes [N, ⌈C / 2⌉], each row from a byte of its own: the IR packs elements on over the ends of
+ * rows. Read in pieces of whole bytes.
  */
 export function packedRows(data: TensorData): TensorData {
   const [rows, columns] = data.shape as readonly [number, number];
@@ -49,7 +53,8 @@ export function packedRows(data: TensorData): TensorData {
           const row = Math.floor((at + i) / width) - first;
           const column = 2 * ((at + i) % width);
           const nibble = (element: number) => (source[element >> 1]! >> (element & 1 ? 4 : 0)) & 15;
-          bytes[i] = nibble(row * columns + column) | (column + 1 < columns ? nibble(row * columns + column + 1) << 4 : 0);
+          bytes[i] =
+            nibble(row * columns + column) | (column + 1 < columns ? nibble(row * columns + column + 1) << 4 : 0);
         }
         yield bytes;
       }
@@ -60,7 +65,8 @@ export function packedRows(data: TensorData): TensorData {
 /** Each element of [N, 1] `count` times over: [N, count]. Elements of whole bytes only. */
 export function repeatedColumns(data: TensorData, count: number): TensorData {
   const size = dtypes[data.dtype].bits / 8;
-  if (!Number.isInteger(size) || data.shape[1] !== 1) throw new RangeError(`${data.dtype}[${data.shape.join(', ')}] repeated along its rows`);
+  if (!Number.isInteger(size) || data.shape[1] !== 1)
+    throw new RangeError(`${data.dtype}[${data.shape.join(', ')}] repeated along its rows`);
   const byteLength = data.byteLength * count;
   return {
     ...data,
@@ -72,8 +78,12 @@ export function repeatedColumns(data: TensorData, count: number): TensorData {
       for (let at = begin; at < end; at += maxBytes) {
         const bytes = new Uint8Array(Math.min(maxBytes, end - at));
         const first = Math.floor(at / row);
-        const source = await readBytes(data, { begin: first * size, end: Math.ceil((at + bytes.byteLength) / row) * size });
-        for (let i = 0; i < bytes.byteLength; i++) bytes[i] = source[(Math.floor((at + i) / row) - first) * size + ((at + i) % size)]!;
+        const source = await readBytes(data, {
+          begin: first * size,
+          end: Math.ceil((at + bytes.byteLength) / row) * size,
+        });
+        for (let i = 0; i < bytes.byteLength; i++)
+          bytes[i] = source[(Math.floor((at + i) / row) - first) * size + ((at + i) % size)]!;
         yield bytes;
       }
     },

@@ -11,7 +11,10 @@ export function castData(data: TensorData, dtype: DType): TensorData {
   return makeView({ ...view, source: convertedData(view.source, view.dtype, view.source.shape), dtype });
 }
 
-/** Whether every element survives the cast, so that a further cast may start from the source. f32 holds all of 16 bits or fewer. */
+/**
+ * Whether every element survives the cast, so that a further cast may start from the source. f32 holds all of 16 bits
+ * or fewer.
+ */
 function isExact(from: DType, to: DType): boolean {
   return from === to || (to === 'f32' && dtypes[from].bits <= 16);
 }

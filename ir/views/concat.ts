@@ -11,11 +11,15 @@ export function concatRows(parts: readonly TensorData[]): TensorData {
   const tail = first.shape.slice(1);
   for (const part of parts)
     if (part.dtype !== first.dtype || part.shape.slice(1).join() !== tail.join())
-      throw new RangeError(`${part.dtype}[${part.shape.join(', ')}] does not extend ${first.dtype}[${first.shape.join(', ')}]`);
+      throw new RangeError(
+        `${part.dtype}[${part.shape.join(', ')}] does not extend ${first.dtype}[${first.shape.join(', ')}]`,
+      );
   const bits = dtypes[first.dtype].bits;
-  if (parts.slice(0, -1).some((part) => (elementCount(part.shape) * bits) % 8 !== 0)) throw new RangeError(`a part of ${first.dtype} ends within a byte`);
+  if (parts.slice(0, -1).some((part) => (elementCount(part.shape) * bits) % 8 !== 0))
+    throw new RangeError(`a part of ${first.dtype} ends within a byte`);
   const origins = parts.map(beforeCast);
-  if (origins[0]!.dtype !== first.dtype && origins.every((origin) => origin.dtype === origins[0]!.dtype)) return castData(concatRows(origins), first.dtype);
+  if (origins[0]!.dtype !== first.dtype && origins.every((origin) => origin.dtype === origins[0]!.dtype))
+    return castData(concatRows(origins), first.dtype);
   const byteLength = parts.reduce((sum, part) => sum + part.byteLength, 0);
   const joined: TensorData = {
     dtype: first.dtype,

@@ -6,15 +6,24 @@ import { contentKey, rowsOfFirstRun } from './content.ts';
 import { reshapeData, sliceRows } from './select.ts';
 import { transposeData } from './transpose.ts';
 
-const source = tensorData(tensorOf('f32', [6, 4], Array.from({ length: 24 }, (_, i) => i)));
-const sameKey = (a: Parameters<typeof contentKey>[0], b: Parameters<typeof contentKey>[0]) => contentKey(a) === contentKey(b);
+const source = tensorData(
+  tensorOf(
+    'f32',
+    [6, 4],
+    Array.from({ length: 24 }, (_, i) => i),
+  ),
+);
+const sameKey = (a: Parameters<typeof contentKey>[0], b: Parameters<typeof contentKey>[0]) =>
+  contentKey(a) === contentKey(b);
 
 test('views of the same elements have one key', () => {
   expect(sameKey(sliceRows(source, 0, 5), sliceRows(source, 0, 5))).toBe(true);
   expect(sameKey(sliceRows(sliceRows(source, 1, 6), 1, 3), sliceRows(source, 2, 4))).toBe(true);
   expect(sameKey(castData(sliceRows(source, 0, 5), 'f16'), sliceRows(castData(source, 'f16'), 0, 5))).toBe(true);
   expect(sameKey(sliceRows(padRows(sliceRows(source, 0, 5), 8), 0, 5), sliceRows(source, 0, 5))).toBe(true);
-  expect(sameKey(concatRows([sliceRows(source, 0, 2), sliceRows(source, 2, 6)]), reshapeData(source, [6, 4]))).toBe(true);
+  expect(sameKey(concatRows([sliceRows(source, 0, 2), sliceRows(source, 2, 6)]), reshapeData(source, [6, 4]))).toBe(
+    true,
+  );
   expect(sameKey(transposeData(source, [1, 0]), transposeData(source, [1, 0]))).toBe(true);
 });
 

@@ -18,8 +18,8 @@ export function contentKey(data: TensorData): string {
 }
 
 /**
- * Rows of the first axis that are the first part of what was joined to make the data: of a table that zeros fill up, those before them.
- * All rows of other data.
+ * Rows of the first axis that are the first part of what was joined to make the data: of a table that zeros fill up,
+ * those before them. All rows of other data.
  */
 export function rowsOfFirstRun(data: TensorData): number {
   const view = viewBehind(data);

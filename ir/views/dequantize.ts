@@ -23,7 +23,11 @@ function defaultZero({ dtype }: Tensor): number {
 }
 
 /** (q - zero) · scale, row by row into `out`. */
-export function dequantizeRows({ q, scales, zeros }: Quantized<Tensor>, { rows, blocks, block, columns }: RowSizes, out: Float64Array | Float32Array): void {
+export function dequantizeRows(
+  { q, scales, zeros }: Quantized<Tensor>,
+  { rows, blocks, block, columns }: RowSizes,
+  out: Float64Array | Float32Array,
+): void {
   const middle = defaultZero(q);
   for (let row = 0; row < rows; row++)
     for (let b = 0; b < blocks; b++) {
@@ -37,8 +41,8 @@ export function dequantizeRows({ q, scales, zeros }: Quantized<Tensor>, { rows, 
 }
 
 /**
- * The matrix [N, columns] that codes [N, blocks, block] stand for, in the dtype of the scales: made a few rows at a time
- * when it is read. Rows are taken in pairs, since an odd number of 4-bit zero points ends within a byte.
+ * The matrix [N, columns] that codes [N, blocks, block] stand for, in the dtype of the scales: made a few rows at a
+ * time when it is read. Rows are taken in pairs, since an odd number of 4-bit zero points ends within a byte.
  */
 export function dequantizedData(matrix: Quantized<TensorData>, columns: number): TensorData {
   const { q, scales, zeros } = matrix;
@@ -47,7 +51,8 @@ export function dequantizedData(matrix: Quantized<TensorData>, columns: number):
   const rowBytes = byteLengthOf(scales.dtype, columns);
   const byteLength = total * rowBytes;
   const readSome = async (first: number, rows: number): Promise<Uint8Array> => {
-    const part = (data: TensorData) => readTensor(windowOf(data, first * elementCount(data.shape.slice(1)), [rows, ...data.shape.slice(1)]));
+    const part = (data: TensorData) =>
+      readTensor(windowOf(data, first * elementCount(data.shape.slice(1)), [rows, ...data.shape.slice(1)]));
     const tensors = { q: await part(q), scales: await part(scales), ...(zeros && { zeros: await part(zeros) }) };
     const values = new Float32Array(rows * columns);
     dequantizeRows(tensors, { rows, blocks, block, columns }, values);

@@ -2,7 +2,10 @@ import { readBytes, readRange, type TensorData } from '../tensor.ts';
 
 /** Rows of two tensors of one type by turns: [N, …] and [N, …] as [2N, …]. Elements of whole bytes. */
 export function interleaveRows(first: TensorData, second: TensorData): TensorData {
-  if (first.dtype !== second.dtype || first.shape.join() !== second.shape.join()) throw new RangeError(`${first.dtype}[${first.shape.join(', ')}] and ${second.dtype}[${second.shape.join(', ')}] by turns`);
+  if (first.dtype !== second.dtype || first.shape.join() !== second.shape.join())
+    throw new RangeError(
+      `${first.dtype}[${first.shape.join(', ')}] and ${second.dtype}[${second.shape.join(', ')}] by turns`,
+    );
   const [rows, ...rest] = first.shape as readonly [number, ...number[]];
   const width = first.byteLength / rows;
   const byteLength = 2 * first.byteLength;

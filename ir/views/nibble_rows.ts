@@ -1,8 +1,8 @@
 import { elementCount, readBytes, readRange, type TensorData } from '../tensor.ts';
 
 /**
- * Each row of u8[N, …] as two rows of u4[2N, …]: the high halves of its bytes, then the low ones, so that both come out of one
- * reading. A code of 8 bits is 16 · high + low.
+ * Each row of u8[N, …] as two rows of u4[2N, …]: the high halves of its bytes, then the low ones, so that both come out
+ * of one reading. A code of 8 bits is 16 · high + low.
  */
 export function nibbleRows(data: TensorData): TensorData {
   if (data.dtype !== 'u8') throw new RangeError(`halves of ${data.dtype}`);
@@ -19,7 +19,8 @@ export function nibbleRows(data: TensorData): TensorData {
         const first = Math.floor(at / width) * width;
         const source = await readBytes(data, { begin: first, end: Math.ceil(stop / width) * width });
         const halves = new Uint8Array(source.byteLength);
-        for (let row = 0; row < source.byteLength; row += width) splitRow(source.subarray(row, row + width), halves.subarray(row, row + width));
+        for (let row = 0; row < source.byteLength; row += width)
+          splitRow(source.subarray(row, row + width), halves.subarray(row, row + width));
         yield halves.slice(at - first, stop - first);
       }
     },

@@ -41,7 +41,10 @@ export function permutedData(data: TensorData, permutation: Permutation, shape: 
   if (bits < 8) throw new RangeError(`${data.dtype} elements share bytes and cannot be transposed`);
   const steady = permutation.perm.findIndex((axis, i) => axis !== i);
   const fixed = steady < 0 ? permutation.perm.length : steady;
-  const inner: Permutation = { shape: permutation.shape.slice(fixed), perm: permutation.perm.slice(fixed).map((axis) => axis - fixed) };
+  const inner: Permutation = {
+    shape: permutation.shape.slice(fixed),
+    perm: permutation.perm.slice(fixed).map((axis) => axis - fixed),
+  };
   const innerBytes = (elementCount(inner.shape) * bits) / 8;
   const rowBytes = ((inner.shape[inner.perm.at(-1)!] ?? 1) * bits) / 8;
   return {
@@ -54,11 +57,12 @@ export function permutedData(data: TensorData, permutation: Permutation, shape: 
       const size = maxBytes > rowBytes ? maxBytes - (maxBytes % rowBytes) : maxBytes;
       const matrix = takeMatrix(begin < end ? innerBytes : 0);
       try {
-        for (let at = begin; at < end; ) {
+        for (let at = begin; at < end;) {
           const base = Math.floor(at / innerBytes) * innerBytes;
           const stop = Math.min(end, base + innerBytes);
           await readInto(data, matrix, { begin: base, end: base + innerBytes });
-          for (; at < stop; at += size) yield permuteBytes(matrix, inner, bits / 8, at - base, Math.min(size, stop - at));
+          for (; at < stop; at += size)
+            yield permuteBytes(matrix, inner, bits / 8, at - base, Math.min(size, stop - at));
           at = stop;
         }
       } finally {
@@ -79,11 +83,18 @@ function takeMatrix(byteLength: number): Uint8Array {
 
 function keepMatrix(matrix: Uint8Array): void {
   const { buffer } = matrix;
-  if (buffer.byteLength > spare.byteLength && buffer.byteLength <= KEPT_BYTES) spare = new Uint8Array(buffer as ArrayBuffer);
+  if (buffer.byteLength > spare.byteLength && buffer.byteLength <= KEPT_BYTES)
+    spare = new Uint8Array(buffer as ArrayBuffer);
 }
 
 /** Bytes [first, first + length) of the permuted array. */
-function permuteBytes(source: Uint8Array, { shape, perm }: Permutation, size: number, first: number, length: number): Uint8Array {
+function permuteBytes(
+  source: Uint8Array,
+  { shape, perm }: Permutation,
+  size: number,
+  first: number,
+  length: number,
+): Uint8Array {
   const out = new Uint8Array(length);
   // Elements of 8 bytes are rows of two words: as Float64Array their NaN patterns might change.
   const word = size === 8 ? 4 : size;
@@ -103,7 +114,13 @@ function permuteWords(src: Words, dst: Words, { shape, perm }: Permutation, firs
 }
 
 /** The last axis stays last: whole rows move. */
-function copyRows(src: Words, dst: Words, outShape: readonly number[], outStrides: readonly number[], first: number): void {
+function copyRows(
+  src: Words,
+  dst: Words,
+  outShape: readonly number[],
+  outStrides: readonly number[],
+  first: number,
+): void {
   const length = outShape.at(-1)!;
   for (let at = 0, row = Math.floor(first / length), skip = first % length; at < dst.length; row++, skip = 0) {
     const from = rowStart(row, outShape, outStrides) + skip;
@@ -114,7 +131,10 @@ function copyRows(src: Words, dst: Words, outShape: readonly number[], outStride
   }
 }
 
-/** src[rows, columns] transposed: elements [first, first + dst.length) of [columns, rows]. Whole target rows go the fast way. */
+/**
+ * src[rows, columns] transposed: elements [first, first + dst.length) of [columns, rows]. Whole target rows go the fast
+ * way.
+ */
 function transposeMatrix(src: Words, dst: Words, rows: number, columns: number, first: number): void {
   const begin = Math.min(Math.ceil(first / rows), columns);
   const end = Math.floor((first + dst.length) / rows);
@@ -134,13 +154,20 @@ function transposeMatrix(src: Words, dst: Words, rows: number, columns: number, 
       dst[o + 7] = src[s + 7 * columns]!;
     }
   }
-  for (let r = wholeRows; r < rows; r++) for (let c = begin, s = r * columns + begin, o = lead + r; c < end; c++, s++, o += rows) dst[o] = src[s]!;
+  for (let r = wholeRows; r < rows; r++)
+    for (let c = begin, s = r * columns + begin, o = lead + r; c < end; c++, s++, o += rows) dst[o] = src[s]!;
   const tail = lead + (end - begin) * rows;
   copyStrided(src, dst.subarray(tail), [columns, rows], [1, columns], first + tail);
 }
 
 /** Any permutation, in blocks. */
-function copyStrided(src: Words, dst: Words, outShape: readonly number[], outStrides: readonly number[], first: number): void {
+function copyStrided(
+  src: Words,
+  dst: Words,
+  outShape: readonly number[],
+  outStrides: readonly number[],
+  first: number,
+): void {
   if (dst.length === 0) return;
   const length = outShape.at(-1)!;
   const stride = outStrides.at(-1)!;

@@ -1,7 +1,9 @@
 import { elementCount, type TensorData } from '../tensor.ts';
 
 /** Elements that follow each other in a source, or zeros. */
-export type Run = { readonly source: TensorData; readonly first: number; readonly count: number } | { readonly source: undefined; readonly count: number };
+export type Run =
+  | { readonly source: TensorData; readonly first: number; readonly count: number }
+  | { readonly source: undefined; readonly count: number };
 
 const made = new WeakMap<TensorData, readonly Run[]>();
 
@@ -26,7 +28,12 @@ export function cutRuns(runs: readonly Run[], first: number, count: number): rea
   let at = 0;
   for (const run of runs) {
     const [begin, end] = [Math.max(first - at, 0), Math.min(first + count - at, run.count)];
-    if (begin < end) cut.push(isZeros(run) ? { source: undefined, count: end - begin } : { ...run, first: run.first + begin, count: end - begin });
+    if (begin < end)
+      cut.push(
+        isZeros(run)
+          ? { source: undefined, count: end - begin }
+          : { ...run, first: run.first + begin, count: end - begin },
+      );
     at += run.count;
   }
   return cut;
@@ -36,8 +43,16 @@ function joinNeighbours(runs: readonly Run[]): readonly Run[] {
   const joined: Run[] = [];
   for (const run of runs) {
     const last = joined.at(-1);
-    if (last && isZeros(last) && isZeros(run)) joined[joined.length - 1] = { source: undefined, count: last.count + run.count };
-    else if (last && !isZeros(last) && !isZeros(run) && last.source === run.source && last.first + last.count === run.first) joined[joined.length - 1] = { ...last, count: last.count + run.count };
+    if (last && isZeros(last) && isZeros(run))
+      joined[joined.length - 1] = { source: undefined, count: last.count + run.count };
+    else if (
+      last &&
+      !isZeros(last) &&
+      !isZeros(run) &&
+      last.source === run.source &&
+      last.first + last.count === run.first
+    )
+      joined[joined.length - 1] = { ...last, count: last.count + run.count };
     else joined.push(run);
   }
   return joined;

@@ -20,7 +20,8 @@ export function selectRow(data: TensorData, index: number): TensorData {
 
 /** The same elements in C order under another shape of the same size. */
 export function reshapeData(data: TensorData, shape: readonly number[]): TensorData {
-  if (elementCount(shape) !== elementCount(data.shape)) throw new RangeError(`[${data.shape.join(', ')}] as [${shape.join(', ')}]`);
+  if (elementCount(shape) !== elementCount(data.shape))
+    throw new RangeError(`[${data.shape.join(', ')}] as [${shape.join(', ')}]`);
   return makeView({ ...viewBehind(data), shape });
 }
 

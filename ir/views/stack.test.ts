@@ -5,7 +5,16 @@ import { reshapeData, selectRow, sliceRows } from './select.ts';
 import { stackData } from './stack.ts';
 import { transposeData } from './transpose.ts';
 
-const part = (first: number, key: string): TensorData => ({ ...tensorData(tensorOf('f32', [2, 3], Float32Array.from({ length: 6 }, (_, i) => first + i))), from: { file: 'a.npz', key, byteOffset: first } });
+const part = (first: number, key: string): TensorData => ({
+  ...tensorData(
+    tensorOf(
+      'f32',
+      [2, 3],
+      Float32Array.from({ length: 6 }, (_, i) => first + i),
+    ),
+  ),
+  from: { file: 'a.npz', key, byteOffset: first },
+});
 const parts = [part(0, 'layer_0'), part(10, 'layer_1'), part(20, 'layer_2')];
 const valuesOf = async (data: TensorData) => [...(await readTensor(data)).data];
 
@@ -14,7 +23,12 @@ test('a stack holds its parts in order under a new first axis', async () => {
   expect([stack.dtype, stack.shape, stack.byteLength]).toEqual(['f32', [3, 2, 3], 72]);
   expect(await valuesOf(stack)).toEqual([0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25]);
   const whole = await readBytes(stack);
-  for (const range of [{ begin: 20, end: 28 }, { begin: 0, end: 0 }, { begin: 44, end: 72 }]) expect(await readBytes(stack, range)).toEqual(whole.subarray(range.begin, range.end));
+  for (const range of [
+    { begin: 20, end: 28 },
+    { begin: 0, end: 0 },
+    { begin: 44, end: 72 },
+  ])
+    expect(await readBytes(stack, range)).toEqual(whole.subarray(range.begin, range.end));
 });
 
 test('a row is its part, with its provenance, and nothing else is read', async () => {

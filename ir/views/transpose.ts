@@ -10,7 +10,8 @@ import { windowOf } from './window.ts';
  */
 export function transposeData(data: TensorData, perm: readonly number[]): TensorData {
   const rank = data.shape.length;
-  if (perm.length !== rank || perm.toSorted((a, b) => a - b).some((axis, i) => axis !== i)) throw new RangeError(`[${perm.join(', ')}] is no permutation of ${rank} axes`);
+  if (perm.length !== rank || perm.toSorted((a, b) => a - b).some((axis, i) => axis !== i))
+    throw new RangeError(`[${perm.join(', ')}] is no permutation of ${rank} axes`);
   if (dtypes[data.dtype].bits < 8) throw new RangeError(`${data.dtype} elements share bytes and cannot be transposed`);
   const view = viewBehind(data);
   const shape = perm.map((axis) => data.shape[axis]!);
@@ -18,7 +19,10 @@ export function transposeData(data: TensorData, perm: readonly number[]): Tensor
     const source = sameList(view.source.shape, data.shape) ? view.source : windowOf(view.source, 0, data.shape);
     return makeView({ source, perm, shape, dtype: view.dtype });
   }
-  const groups = mergedAxes(view.perm.map((axis) => view.source.shape[axis]!), data.shape);
+  const groups = mergedAxes(
+    view.perm.map((axis) => view.source.shape[axis]!),
+    data.shape,
+  );
   if (!groups) return makeView({ source: data, perm, shape, dtype: data.dtype });
   const axes = perm.flatMap((axis) => groups[axis]!);
   const unit = view.perm.map((_, i) => i).filter((i) => !axes.includes(i)); // axes of size 1 that no group needed

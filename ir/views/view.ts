@@ -20,7 +20,9 @@ const views = new WeakMap<TensorData, View>();
 
 /** How `data` is made; data that is no view is its own source. */
 export function viewBehind(data: TensorData): View {
-  return views.get(data) ?? { source: data, perm: data.shape.map((_, axis) => axis), shape: data.shape, dtype: data.dtype };
+  return (
+    views.get(data) ?? { source: data, perm: data.shape.map((_, axis) => axis), shape: data.shape, dtype: data.dtype }
+  );
 }
 
 /** Whether the permutation moves nothing. */
@@ -43,8 +45,13 @@ export function makeView(view: View): TensorData {
 function permuteAndCast({ source, perm, shape, dtype }: View): TensorData {
   const permutation = simplifyPermutation(source.shape, perm);
   const [fromBits, toBits] = [dtypes[source.dtype].bits, dtypes[dtype].bits];
-  const moved = fromBits < 8 && toBits < 8 ? 'f32' : fromBits < 8 || (toBits >= 8 && toBits < fromBits) ? dtype : source.dtype;
-  const permuted = permutedData(moved === source.dtype ? source : convertedData(source, moved, source.shape), permutation, shape);
+  const moved =
+    fromBits < 8 && toBits < 8 ? 'f32' : fromBits < 8 || (toBits >= 8 && toBits < fromBits) ? dtype : source.dtype;
+  const permuted = permutedData(
+    moved === source.dtype ? source : convertedData(source, moved, source.shape),
+    permutation,
+    shape,
+  );
   return moved === dtype ? permuted : convertedData(permuted, dtype, shape);
 }
 

@@ -39,7 +39,12 @@ function transposed({ data, shape, values }: Pair, perm: readonly number[]): Pai
   const out = perm.map((axis) => shape[axis]!);
   const moved = values.map((_, flat) => {
     const index = indexOf(out, flat);
-    return values[flatOf(shape, shape.map((_, axis) => index[perm.indexOf(axis)]!))]!;
+    return values[
+      flatOf(
+        shape,
+        shape.map((_, axis) => index[perm.indexOf(axis)]!),
+      )
+    ]!;
   });
   return { data: transposeData(data, perm), shape: out, values: moved };
 }
@@ -49,7 +54,10 @@ const STEPS: Readonly<Record<string, Step>> = {
   transpose(pair, choose) {
     if (dtypes[pair.data.dtype].bits < 8) return pair;
     const left = pair.shape.map((_, axis) => axis);
-    return transposed(pair, pair.shape.map(() => left.splice(choose(left.length), 1)[0]!));
+    return transposed(
+      pair,
+      pair.shape.map(() => left.splice(choose(left.length), 1)[0]!),
+    );
   },
   cast({ data, shape, values }, choose) {
     const to = (['f16', 'bf16', 'f32', 'i8', 'u4', 'i4', 'i64'] as const)[choose(7)]!;
@@ -60,14 +68,22 @@ const STEPS: Readonly<Record<string, Step>> = {
     const end = begin + choose(shape[0]! - begin + 1);
     const row = elementCount(shape.slice(1));
     if (!beginsByte(data, begin * row)) return { data, shape, values };
-    return { data: sliceRows(data, begin, end), shape: [end - begin, ...shape.slice(1)], values: values.slice(begin * row, end * row) };
+    return {
+      data: sliceRows(data, begin, end),
+      shape: [end - begin, ...shape.slice(1)],
+      values: values.slice(begin * row, end * row),
+    };
   },
   select({ data, shape, values }, choose) {
     if (shape.length < 2 || shape[0] === 0) return { data, shape, values };
     const row = elementCount(shape.slice(1));
     const index = choose(shape[0]!);
     if (!beginsByte(data, index * row)) return { data, shape, values };
-    return { data: selectRow(data, index), shape: shape.slice(1), values: values.slice(index * row, (index + 1) * row) };
+    return {
+      data: selectRow(data, index),
+      shape: shape.slice(1),
+      values: values.slice(index * row, (index + 1) * row),
+    };
   },
   merge({ data, shape, values }, choose) {
     if (shape.length < 2) return { data, shape, values };
@@ -84,11 +100,19 @@ const STEPS: Readonly<Record<string, Step>> = {
   },
   double({ data, shape, values }) {
     if (values.length > 4000 || !beginsByte(data, values.length)) return { data, shape, values };
-    return { data: concatRows([data, data]), shape: [2 * shape[0]!, ...shape.slice(1)], values: [...values, ...values] };
+    return {
+      data: concatRows([data, data]),
+      shape: [2 * shape[0]!, ...shape.slice(1)],
+      values: [...values, ...values],
+    };
   },
   pad({ data, shape, values }) {
     if (!beginsByte(data, values.length)) return { data, shape, values };
-    return { data: padRows(data, shape[0]! + 1), shape: [shape[0]! + 1, ...shape.slice(1)], values: [...values, ...Array<number>(elementCount(shape.slice(1))).fill(0)] };
+    return {
+      data: padRows(data, shape[0]! + 1),
+      shape: [shape[0]! + 1, ...shape.slice(1)],
+      values: [...values, ...Array<number>(elementCount(shape.slice(1))).fill(0)],
+    };
   },
 };
 
@@ -148,10 +172,30 @@ describe('transposes that cancel read straight through', () => {
 
   test.each<[string, TensorData, readonly number[], (x: TensorData) => TensorData]>([
     ['through a narrowing', source, [6, 40], (x) => transposeData(castData(transposeData(x, [1, 0]), 'f16'), [1, 0])],
-    ['through a widening', randomBytes('bf16', [6, 40], 1), [6, 40], (x) => transposeData(castData(transposeData(x, [1, 0]), 'f32'), [1, 0])],
-    ['through a widening and a narrowing', randomBytes('bf16', [6, 40], 1), [6, 40], (x) => transposeData(castData(castData(transposeData(x, [1, 0]), 'f32'), 'f16'), [1, 0])],
-    ['through a reshape', randomBytes('f32', [2, 3, 40], 1), [6, 40], (x) => transposeData(reshapeData(transposeData(x, [2, 0, 1]), [40, 6]), [1, 0])],
-    ['of one row of a stack', randomBytes('f32', [2, 6, 40], 1), [6, 40], (x) => transposeData(transposeData(selectRow(x, 1), [1, 0]), [1, 0])],
+    [
+      'through a widening',
+      randomBytes('bf16', [6, 40], 1),
+      [6, 40],
+      (x) => transposeData(castData(transposeData(x, [1, 0]), 'f32'), [1, 0]),
+    ],
+    [
+      'through a widening and a narrowing',
+      randomBytes('bf16', [6, 40], 1),
+      [6, 40],
+      (x) => transposeData(castData(castData(transposeData(x, [1, 0]), 'f32'), 'f16'), [1, 0]),
+    ],
+    [
+      'through a reshape',
+      randomBytes('f32', [2, 3, 40], 1),
+      [6, 40],
+      (x) => transposeData(reshapeData(transposeData(x, [2, 0, 1]), [40, 6]), [1, 0]),
+    ],
+    [
+      'of one row of a stack',
+      randomBytes('f32', [2, 6, 40], 1),
+      [6, 40],
+      (x) => transposeData(transposeData(selectRow(x, 1), [1, 0]), [1, 0]),
+    ],
   ])('%s', async (_, data, shape, view) => {
     let most = 0;
     const watched: TensorData = {
@@ -163,7 +207,8 @@ describe('transposes that cancel read straight through', () => {
     };
     const result = view(watched);
     expect(result.shape).toEqual(shape);
-    for await (const chunk of result.chunks({ end: result.byteLength / 6, maxBytes: 64 })) expect(chunk.byteLength).toBeLessThanOrEqual(64);
+    for await (const chunk of result.chunks({ end: result.byteLength / 6, maxBytes: 64 }))
+      expect(chunk.byteLength).toBeLessThanOrEqual(64);
     expect(most, 'one row is read for one row').toBeLessThanOrEqual(data.byteLength / 6);
   });
 
@@ -193,7 +238,11 @@ test('large matrices cross chunks and lanes', async () => {
 });
 
 test('8-byte elements keep every bit pattern', async () => {
-  const data = bytesData('i64', [2, 2], new Uint8Array(BigInt64Array.of(-1n, 0x7ff0000000000001n, -0x10000000000001n, 5n).buffer));
+  const data = bytesData(
+    'i64',
+    [2, 2],
+    new Uint8Array(BigInt64Array.of(-1n, 0x7ff0000000000001n, -0x10000000000001n, 5n).buffer),
+  );
   const bytes = await readBytes(transposeData(data, [1, 0]));
   expect([...new BigInt64Array(bytes.buffer)]).toEqual([-1n, -0x10000000000001n, 0x7ff0000000000001n, 5n]);
 });
@@ -201,7 +250,11 @@ test('8-byte elements keep every bit pattern', async () => {
 test('from follows the bytes', () => {
   const data = bytesData('f16', [4, 3, 2], new Uint8Array(48), { file: 'f', key: 'k', byteOffset: 100 });
   expect(selectRow(data, 2).from).toEqual({ file: 'f', key: 'k', byteOffset: 124 });
-  expect(castData(transposeData(selectRow(data, 1), [1, 0]), 'f32').from).toEqual({ file: 'f', key: 'k', byteOffset: 112 });
+  expect(castData(transposeData(selectRow(data, 1), [1, 0]), 'f32').from).toEqual({
+    file: 'f',
+    key: 'k',
+    byteOffset: 112,
+  });
   expect(sliceRows(castData(data, 'f32'), 1, 2).from).toEqual({ file: 'f', key: 'k', byteOffset: 112 });
 });
 

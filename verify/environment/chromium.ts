@@ -2,15 +2,31 @@ import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Found } from './found.ts';
 
-const EXECUTABLES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', '/opt/google/chrome/chrome', '/snap/bin/chromium'];
-const LIBRARY_FOLDERS = ['/usr/lib/chromium', '/usr/lib/chromium-browser', '/usr/lib64/chromium-browser', '/opt/google/chrome'];
+const EXECUTABLES = [
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/opt/google/chrome/chrome',
+  '/snap/bin/chromium',
+];
+const LIBRARY_FOLDERS = [
+  '/usr/lib/chromium',
+  '/usr/lib/chromium-browser',
+  '/usr/lib64/chromium-browser',
+  '/opt/google/chrome',
+];
 
 /** The browser that tests drive: the one named by `PGCONV_CHROMIUM`, else the system's. */
 export function findChromium(environment: NodeJS.ProcessEnv = process.env): Found<string> {
   const named = environment['PGCONV_CHROMIUM'];
-  if (named) return existsSync(named) ? { value: named } : { missing: `PGCONV_CHROMIUM names ${named}, which does not exist` };
+  if (named)
+    return existsSync(named) ? { value: named } : { missing: `PGCONV_CHROMIUM names ${named}, which does not exist` };
   const executable = EXECUTABLES.find((path) => existsSync(path));
-  return executable ? { value: executable } : { missing: 'no Chromium was found: install it (Debian: apt-get install chromium) or name one in PGCONV_CHROMIUM' };
+  return executable
+    ? { value: executable }
+    : {
+        missing: 'no Chromium was found: install it (Debian: apt-get install chromium) or name one in PGCONV_CHROMIUM',
+      };
 }
 
 /** The folder with Chromium's own Vulkan loader and SwiftShader, a Vulkan driver that needs no GPU. */
@@ -18,6 +34,12 @@ export function findChromiumLibraries(environment: NodeJS.ProcessEnv = process.e
   const chromium = findChromium(environment);
   if ('missing' in chromium) return chromium;
   const folders = [dirname(realpathSync(chromium.value)), ...LIBRARY_FOLDERS];
-  const folder = folders.find((path) => ['vk_swiftshader_icd.json', 'libvk_swiftshader.so', 'libvulkan.so.1'].every((file) => existsSync(join(path, file))));
-  return folder ? { value: folder } : { missing: `${chromium.value} comes without SwiftShader (vk_swiftshader_icd.json, libvulkan.so.1): install Debian's chromium` };
+  const folder = folders.find((path) =>
+    ['vk_swiftshader_icd.json', 'libvk_swiftshader.so', 'libvulkan.so.1'].every((file) => existsSync(join(path, file))),
+  );
+  return folder
+    ? { value: folder }
+    : {
+        missing: `${chromium.value} comes without SwiftShader (vk_swiftshader_icd.json, libvulkan.so.1): install Debian's chromium`,
+      };
 }

@@ -15,7 +15,9 @@ afterAll(() => rmSync(dir, { recursive: true }));
 
 describe('f16Gpu', () => {
   it('is the driver that was fetched, or what fetches it', () => {
-    expect(f16Gpu({ XDG_CACHE_HOME: dir, HOME: '/nowhere' })).toEqual({ value: { VK_DRIVER_FILES: join(dir, 'pgconv/lavapipe/lvp.json') } });
+    expect(f16Gpu({ XDG_CACHE_HOME: dir, HOME: '/nowhere' })).toEqual({
+      value: { VK_DRIVER_FILES: join(dir, 'pgconv/lavapipe/lvp.json') },
+    });
     expect(f16Gpu({ HOME: dir })).toEqual({ missing: expect.stringContaining('fetch_lavapipe.sh') });
     expect(f16Gpu({ HOME: dir, PGCONV_GPU: 'system' })).toEqual({ value: {} });
   });

@@ -1,5 +1,14 @@
 import { execFile } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +17,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /** Backends there are, and those that the rules foresee; other folders hold what backends share. */
-const BACKENDS = [...new Set(['onnx', 'tfjs', 'wgsl', ...readdirSync(join(ROOT, 'backends'), { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() && existsSync(join(ROOT, 'backends', entry.name, 'index.ts')) ? [entry.name] : []))])];
+const BACKENDS = [
+  ...new Set([
+    'onnx',
+    'tfjs',
+    'wgsl',
+    ...readdirSync(join(ROOT, 'backends'), { withFileTypes: true }).flatMap((entry) =>
+      entry.isDirectory() && existsSync(join(ROOT, 'backends', entry.name, 'index.ts')) ? [entry.name] : [],
+    ),
+  ]),
+];
 
 const LAYERING = 'eslint(no-restricted-imports)';
 
@@ -22,36 +40,99 @@ interface Plant {
 /** A static and a dynamic import, for either way around the direction of dependence. */
 const imports = (from: string, rule: string | undefined, targets: readonly string[]): Plant[] =>
   targets.flatMap((target) => [
-    { path: `${from}_static_${target.replaceAll(/\W/g, '_')}.ts`, text: `import type { T } from '${target}';\nexport type Mine = T;\n`, rule },
+    {
+      path: `${from}_static_${target.replaceAll(/\W/g, '_')}.ts`,
+      text: `import type { T } from '${target}';\nexport type Mine = T;\n`,
+      rule,
+    },
     { path: `${from}_export_${target.replaceAll(/\W/g, '_')}.ts`, text: `export { value } from '${target}';\n`, rule },
-    { path: `${from}_dynamic_${target.replaceAll(/\W/g, '_')}.ts`, text: `export const load = () => import('${target}');\n`, rule },
+    {
+      path: `${from}_dynamic_${target.replaceAll(/\W/g, '_')}.ts`,
+      text: `export const load = () => import('${target}');\n`,
+      rule,
+    },
   ]);
 
 const PLANTS: readonly Plant[] = [
   ...imports('ir/in', LAYERING, ['../backends/backend.ts', '../verify/verify.ts', '../converter/errors.ts']),
-  ...imports('ir/passes/in', LAYERING, ['../../backends/backend.ts', '../../verify/verify.ts', '../../converter/errors.ts']),
+  ...imports('ir/passes/in', LAYERING, [
+    '../../backends/backend.ts',
+    '../../verify/verify.ts',
+    '../../converter/errors.ts',
+  ]),
   ...imports('backends/in', LAYERING, ['../verify/verify.ts', '../converter/errors.ts']),
   ...imports('backends/in', undefined, ['../ir/graph.ts']),
   ...BACKENDS.flatMap((own) => [
-    ...imports(`backends/${own}/in`, LAYERING, ['../../verify/verify.ts', '../../converter/errors.ts', ...BACKENDS.filter((other) => other !== own).map((other) => `../${other}/index.ts`)]),
-    ...imports(`backends/${own}/lower/in`, LAYERING, BACKENDS.filter((other) => other !== own).map((other) => `../../${other}/index.ts`)),
+    ...imports(`backends/${own}/in`, LAYERING, [
+      '../../verify/verify.ts',
+      '../../converter/errors.ts',
+      ...BACKENDS.filter((other) => other !== own).map((other) => `../${other}/index.ts`),
+    ]),
+    ...imports(
+      `backends/${own}/lower/in`,
+      LAYERING,
+      BACKENDS.filter((other) => other !== own).map((other) => `../../${other}/index.ts`),
+    ),
     ...imports(`backends/${own}/in`, undefined, ['../backend.ts', '../../ir/graph.ts', `../${own}/index.ts`]),
   ]),
-  ...imports('backends/wgsl/runtime/in', LAYERING, ['../../../ir/graph.ts', '../compile/compile.ts', '../../onnx/index.ts', '../../../verify/verify.ts', '../../../converter/errors.ts']),
+  ...imports('backends/wgsl/runtime/in', LAYERING, [
+    '../../../ir/graph.ts',
+    '../compile/compile.ts',
+    '../../onnx/index.ts',
+    '../../../verify/verify.ts',
+    '../../../converter/errors.ts',
+  ]),
   ...imports('backends/wgsl/runtime/in', undefined, ['../bundle/plan.ts']),
-  ...imports('verify/in', LAYERING, ['../converter/errors.ts', '../backends/lowering.ts', ...BACKENDS.map((backend) => `../backends/${backend}/index.ts`)]),
+  ...imports('verify/in', LAYERING, [
+    '../converter/errors.ts',
+    '../backends/lowering.ts',
+    ...BACKENDS.map((backend) => `../backends/${backend}/index.ts`),
+  ]),
   ...imports('verify/in', undefined, ['../backends/backend.ts', '../backends/index.ts', '../ir/graph.ts']),
-  ...imports('converter/in', undefined, ['../backends/backend.ts', '../backends/onnx/index.ts', '../verify/verify.ts', '../ir/graph.ts']),
-  { path: 'ir/cycle_a.ts', text: `import { b } from './cycle_b.ts';\nexport const a = (): number => b();\n`, rule: 'import(no-cycle)' },
-  { path: 'ir/cycle_b.ts', text: `import { a } from './cycle_a.ts';\nexport const b = (): number => a();\n`, rule: 'import(no-cycle)' },
+  ...imports('converter/in', undefined, [
+    '../backends/backend.ts',
+    '../backends/onnx/index.ts',
+    '../verify/verify.ts',
+    '../ir/graph.ts',
+  ]),
+  {
+    path: 'ir/cycle_a.ts',
+    text: `import { b } from './cycle_b.ts';\nexport const a = (): number => b();\n`,
+    rule: 'import(no-cycle)',
+  },
+  {
+    path: 'ir/cycle_b.ts',
+    text: `import { a } from './cycle_a.ts';\nexport const b = (): number => a();\n`,
+    rule: 'import(no-cycle)',
+  },
   { path: 'ir/any.ts', text: 'export const x: any = 1;\n', rule: 'typescript(no-explicit-any)' },
   { path: 'ir/ignore.ts', text: '// @ts-ignore\nexport const x: string = 1;\n', rule: 'typescript(ban-ts-comment)' },
   { path: 'ir/unused.ts', text: 'const x = 1;\nexport const y = 2;\n', rule: 'eslint(no-unused-vars)' },
-  { path: 'ir/floating.ts', text: 'export async function f(): Promise<void> {}\nf();\n', rule: 'typescript(no-floating-promises)' },
-  { path: 'ir/switch.ts', text: `export function f(x: 'a' | 'b'): number {\n  switch (x) {\n    case 'a':\n      return 1;\n  }\n  return 0;\n}\n`, rule: 'typescript(switch-exhaustiveness-check)' },
-  { path: 'ir/long.ts', text: Array.from({ length: 401 }, (_, i) => `export const x${i} = ${i};\n`).join(''), rule: 'eslint(max-lines)' },
-  { path: 'ir/only.test.ts', text: `import { expect, it } from 'vitest';\nit.only('x', () => expect(1).toBe(1));\n`, rule: 'vitest(no-focused-tests)' },
-  { path: 'ir/empty.test.ts', text: `import { it } from 'vitest';\nit('cannot fail', () => {});\n`, rule: 'vitest(expect-expect)' },
+  {
+    path: 'ir/floating.ts',
+    text: 'export async function f(): Promise<void> {}\nf();\n',
+    rule: 'typescript(no-floating-promises)',
+  },
+  {
+    path: 'ir/switch.ts',
+    text: `export function f(x: 'a' | 'b'): number {\n  switch (x) {\n    case 'a':\n      return 1;\n  }\n  return 0;\n}\n`,
+    rule: 'typescript(switch-exhaustiveness-check)',
+  },
+  {
+    path: 'ir/long.ts',
+    text: Array.from({ length: 401 }, (_, i) => `export const x${i} = ${i};\n`).join(''),
+    rule: 'eslint(max-lines)',
+  },
+  {
+    path: 'ir/only.test.ts',
+    text: `import { expect, it } from 'vitest';\nit.only('x', () => expect(1).toBe(1));\n`,
+    rule: 'vitest(no-focused-tests)',
+  },
+  {
+    path: 'ir/empty.test.ts',
+    text: `import { it } from 'vitest';\nit('cannot fail', () => {});\n`,
+    rule: 'vitest(expect-expect)',
+  },
 ];
 
 interface Diagnostic {
@@ -64,9 +145,20 @@ let found: readonly Diagnostic[];
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'pgconv-lint-'));
-  for (const file of ['.oxlintrc.json', 'tsconfig.json', 'package.json']) copyFileSync(join(ROOT, file), join(dir, file));
+  for (const file of ['.oxlintrc.json', 'tsconfig.json', 'package.json'])
+    copyFileSync(join(ROOT, file), join(dir, file));
   symlinkSync(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
-  const targets = ['ir/graph.ts', 'backends/backend.ts', 'backends/index.ts', 'backends/lowering.ts', 'backends/wgsl/bundle/plan.ts', 'backends/wgsl/compile/compile.ts', 'verify/verify.ts', 'converter/errors.ts', ...BACKENDS.map((backend) => `backends/${backend}/index.ts`)];
+  const targets = [
+    'ir/graph.ts',
+    'backends/backend.ts',
+    'backends/index.ts',
+    'backends/lowering.ts',
+    'backends/wgsl/bundle/plan.ts',
+    'backends/wgsl/compile/compile.ts',
+    'verify/verify.ts',
+    'converter/errors.ts',
+    ...BACKENDS.map((backend) => `backends/${backend}/index.ts`),
+  ];
   for (const path of targets) write(path, 'export type T = 1;\nexport const value = 1;\n');
   for (const { path, text } of PLANTS) write(path, text);
   found = await lint(dir);
@@ -81,17 +173,23 @@ function write(path: string, text: string): void {
 /** The linter as `npm run lint` starts it. */
 function lint(folder: string): Promise<readonly Diagnostic[]> {
   return new Promise((done, fail) => {
-    execFile(process.execPath, [join(ROOT, 'node_modules/oxlint/bin/oxlint'), '-f', 'json', 'ir', 'backends', 'verify', 'converter'], { cwd: folder, maxBuffer: 1 << 26 }, (_, stdout, stderr) => {
-      try {
-        done((JSON.parse(stdout) as { diagnostics: readonly Diagnostic[] }).diagnostics);
-      } catch (error) {
-        fail(new Error(`oxlint printed no report: ${stdout}${stderr}`, { cause: error }));
-      }
-    });
+    execFile(
+      process.execPath,
+      [join(ROOT, 'node_modules/oxlint/bin/oxlint'), '-f', 'json', 'ir', 'backends', 'verify', 'converter'],
+      { cwd: folder, maxBuffer: 1 << 26 },
+      (_, stdout, stderr) => {
+        try {
+          done((JSON.parse(stdout) as { diagnostics: readonly Diagnostic[] }).diagnostics);
+        } catch (error) {
+          fail(new Error(`oxlint printed no report: ${stdout}${stderr}`, { cause: error }));
+        }
+      },
+    );
   });
 }
 
-const reported = ({ path, rule }: Plant): boolean => found.some((diagnostic) => diagnostic.filename === path && diagnostic.code === rule);
+const reported = ({ path, rule }: Plant): boolean =>
+  found.some((diagnostic) => diagnostic.filename === path && diagnostic.code === rule);
 
 describe('the linter', () => {
   it.each([...new Set(PLANTS.flatMap(({ rule }) => rule ?? []))])('reports every %s that is planted', (rule) => {

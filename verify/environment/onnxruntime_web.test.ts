@@ -9,7 +9,10 @@ import { TINY_INPUT, TINY_OUTPUT, tinyModel } from './tiny_model.ts';
 
 const RUNTIME = dirname(createRequire(import.meta.url).resolve('onnxruntime-web'));
 
-/** Runs in the page. Counts what is dispatched to the GPU, and forbids nodes on the CPU: neither can pass on WebAssembly alone. */
+/**
+ * Runs in the page. Counts what is dispatched to the GPU, and forbids nodes on the CPU: neither can pass on WebAssembly
+ * alone.
+ */
 const PAGE_SCRIPT = `(async () => {
   let dispatches = 0;
   const dispatch = GPUComputePassEncoder.prototype.dispatchWorkgroups;
@@ -37,7 +40,11 @@ describe('headless Chromium', () => {
     const dir = mkdtempSync(join(tmpdir(), 'pgconv-tiny-'));
     writeFileSync(join(dir, 'tiny.onnx'), tinyModel());
     try {
-      const result = await withBrowserPage({ '/ort/': RUNTIME, '/model/': dir }, (page) => page.evaluate<PageResult>(PAGE_SCRIPT), { executable });
+      const result = await withBrowserPage(
+        { '/ort/': RUNTIME, '/model/': dir },
+        (page) => page.evaluate<PageResult>(PAGE_SCRIPT),
+        { executable },
+      );
       expect(result).toMatchObject({ adapter: 'swiftshader', isolated: true, dims: [2, 3] });
       expect(result.dispatches).toBeGreaterThan(0);
       expect(result.data).toHaveLength(TINY_OUTPUT.length);
@@ -48,16 +55,26 @@ describe('headless Chromium', () => {
   });
 
   itInChromium('reports an exception of the page with what it printed', async (executable) => {
-    const run = withBrowserPage({}, (page) => page.evaluate(`console.log('hello from the page'); throw new Error('wrong in the page')`), { executable });
+    const run = withBrowserPage(
+      {},
+      (page) => page.evaluate(`console.log('hello from the page'); throw new Error('wrong in the page')`),
+      { executable },
+    );
     await expect(run).rejects.toThrow(/wrong in the page[^]*log: hello from the page/);
   });
 
   itInChromium('reaches no other host', async (executable) => {
-    const reached = await withBrowserPage({}, (page) => page.evaluate(`fetch('http://127.0.0.1:1/', { mode: 'no-cors' }).then(() => true, () => false)`), { executable });
+    const reached = await withBrowserPage(
+      {},
+      (page) => page.evaluate(`fetch('http://127.0.0.1:1/', { mode: 'no-cors' }).then(() => true, () => false)`),
+      { executable },
+    );
     expect(reached).toBe(false);
   });
 });
 
 it('says which browser is missing', async () => {
-  await expect(withBrowserPage({}, async () => {}, { executable: '/nowhere/chromium' })).rejects.toThrow('/nowhere/chromium');
+  await expect(withBrowserPage({}, async () => {}, { executable: '/nowhere/chromium' })).rejects.toThrow(
+    '/nowhere/chromium',
+  );
 });

@@ -19,8 +19,9 @@ declare module 'vitest' {
 }
 
 /**
- * Runs once before all tests (vitest's `globalSetup`): finds or installs what they need, and puts the software GPU into the environment
- * that the test processes inherit. What stays missing is told to the tests that need it (see requirement.ts).
+ * Runs once before all tests (vitest's `globalSetup`): finds or installs what they need, and puts the software GPU into
+ * the environment that the test processes inherit. What stays missing is told to the tests that need it (see
+ * requirement.ts).
  */
 export default function prepare(project: TestProject): void {
   if ('missing' in findChromiumLibraries()) installChromium();
@@ -33,11 +34,21 @@ export default function prepare(project: TestProject): void {
   project.provide('chromium', findChromium());
 }
 
-/** From Debian's packages, where that needs no question: as root, with apt-get at hand. `PGCONV_INSTALL=no` prevents it. */
+/**
+ * From Debian's packages, where that needs no question: as root, with apt-get at hand. `PGCONV_INSTALL=no` prevents it.
+ */
 function installChromium(): void {
   const root = process.getuid?.() === 0;
-  if (!root || !executable('/usr/bin/apt-get') || process.env['PGCONV_INSTALL'] === 'no' || process.env['PGCONV_CHROMIUM']) return;
-  console.log('Tests need Chromium and its software GPU: installing the Debian package (PGCONV_INSTALL=no prevents this) ...');
+  if (
+    !root ||
+    !executable('/usr/bin/apt-get') ||
+    process.env['PGCONV_INSTALL'] === 'no' ||
+    process.env['PGCONV_CHROMIUM']
+  )
+    return;
+  console.log(
+    'Tests need Chromium and its software GPU: installing the Debian package (PGCONV_INSTALL=no prevents this) ...',
+  );
   const apt = (...args: string[]): boolean => {
     const { status, stderr } = spawnSync('apt-get', ['-qq', ...args], {
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },

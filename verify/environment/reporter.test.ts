@@ -34,7 +34,11 @@ interface Outcome {
 async function run(ci: boolean, ...files: readonly string[]): Promise<Outcome> {
   const path = join(dir, `tally-${ci}-${files.join('-')}.json`);
   const env = { ...process.env, CI: ci ? 'true' : '', PGCONV_TEST_TALLY: path, NO_COLOR: '1' };
-  const child = spawn(process.execPath, [join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', '--root', dir, ...files], { cwd: dir, env, stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn(
+    process.execPath,
+    [join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', '--root', dir, ...files],
+    { cwd: dir, env, stdio: ['ignore', 'pipe', 'ignore'] },
+  );
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (piece: string) => (text += piece));
   const code = await new Promise<number | null>((done) => child.once('close', done));

@@ -10,8 +10,9 @@ export interface Tally {
 }
 
 /**
- * Closes the output of `npm test` with the tests that did not run and why, and a last line `N passed, N failed`. Under `CI=true` a test
- * that did not run counts as failed, and so does a run in which no test passed. `PGCONV_TEST_TALLY` names a file that gets the tally as JSON.
+ * Closes the output of `npm test` with the tests that did not run and why, and a last line `N passed, N failed`. Under
+ * `CI=true` a test that did not run counts as failed, and so does a run in which no test passed. `PGCONV_TEST_TALLY`
+ * names a file that gets the tally as JSON.
  */
 export class TallyReporter implements Reporter {
   private root = process.cwd();
@@ -42,13 +43,18 @@ export function tally(modules: readonly TestModule[], unhandledErrors: number, r
   let failed = unhandledErrors;
   const notRun: { test: string; reason: string }[] = [];
   for (const module of modules) {
-    const broken = module.errors().length + [...module.children.allSuites()].reduce((sum, suite) => sum + suite.errors().length, 0);
+    const broken =
+      module.errors().length + [...module.children.allSuites()].reduce((sum, suite) => sum + suite.errors().length, 0);
     failed += broken;
     for (const test of module.children.allTests()) {
       const result = test.result();
       if (result.state === 'passed') passed++;
       else if (result.state === 'failed') failed++;
-      else notRun.push({ test: nameOf(test, module, root), reason: (result.state === 'skipped' && result.note) || reasonOf(test, broken > 0) });
+      else
+        notRun.push({
+          test: nameOf(test, module, root),
+          reason: (result.state === 'skipped' && result.note) || reasonOf(test, broken > 0),
+        });
     }
   }
   return { passed, failed, notRun };

@@ -6,11 +6,15 @@ type Requirement = keyof ProvidedContext;
 type Given<R extends Requirement> = ProvidedContext[R] extends Found<infer T> ? T : never;
 
 /**
- * `it` for tests that need something that a machine may lack; the test gets what was found. Where it is missing the test is reported as
- * not run, with the reason, and never as passed; under `CI=true` it fails instead.
+ * `it` for tests that need something that a machine may lack; the test gets what was found. Where it is missing the
+ * test is reported as not run, with the reason, and never as passed; under `CI=true` it fails instead.
  */
 function itNeeding<R extends Requirement>(requirement: R, use: (given: Given<R>) => void = () => {}) {
-  return (name: string, test: (given: Given<R>, context: TestContext) => void | Promise<void>, timeout?: number): void => {
+  return (
+    name: string,
+    test: (given: Given<R>, context: TestContext) => void | Promise<void>,
+    timeout?: number,
+  ): void => {
     it(
       name,
       async (context) => {
@@ -31,8 +35,8 @@ function itNeeding<R extends Requirement>(requirement: R, use: (given: Given<R>)
 export const itOnGpu = itNeeding('softwareGpu');
 
 /**
- * The same on a GPU with `shader-f16`, which the software GPU of the others does not have. A process has one driver: files of such tests have
- * no others that use WebGPU.
+ * The same on a GPU with `shader-f16`, which the software GPU of the others does not have. A process has one driver:
+ * files of such tests have no others that use WebGPU.
  */
 export const itOnF16Gpu = itNeeding('f16Gpu', (variables) => Object.assign(process.env, variables));
 

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -12,7 +21,8 @@ let environment: NodeJS.ProcessEnv;
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), 'pgconv-gpu-'));
   mkdirSync(join(dir, 'lib'));
-  for (const file of ['chromium', 'vk_swiftshader_icd.json', 'libvk_swiftshader.so', 'libvulkan.so.1']) writeFileSync(join(dir, 'lib', file), '');
+  for (const file of ['chromium', 'vk_swiftshader_icd.json', 'libvk_swiftshader.so', 'libvulkan.so.1'])
+    writeFileSync(join(dir, 'lib', file), '');
   symlinkSync(join(dir, 'lib/chromium'), join(dir, 'chromium'));
   environment = { PGCONV_CHROMIUM: join(dir, 'chromium'), LD_LIBRARY_PATH: '/a:/b' };
 });
@@ -21,8 +31,12 @@ afterAll(() => rmSync(dir, { recursive: true }));
 describe('findChromium', () => {
   it('takes the browser that is named, and says when it does not exist', () => {
     expect(findChromium(environment)).toEqual({ value: join(dir, 'chromium') });
-    expect(findChromium({ PGCONV_CHROMIUM: '/nowhere' })).toEqual({ missing: 'PGCONV_CHROMIUM names /nowhere, which does not exist' });
-    expect(findChromiumLibraries({ PGCONV_CHROMIUM: '/nowhere' })).toEqual({ missing: 'PGCONV_CHROMIUM names /nowhere, which does not exist' });
+    expect(findChromium({ PGCONV_CHROMIUM: '/nowhere' })).toEqual({
+      missing: 'PGCONV_CHROMIUM names /nowhere, which does not exist',
+    });
+    expect(findChromiumLibraries({ PGCONV_CHROMIUM: '/nowhere' })).toEqual({
+      missing: 'PGCONV_CHROMIUM names /nowhere, which does not exist',
+    });
   });
 
   it('finds the libraries beside the executable itself', () => {

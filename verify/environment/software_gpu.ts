@@ -7,16 +7,20 @@ import type { Found } from './found.ts';
 export type Variables = Readonly<Record<string, string>>;
 
 /**
- * The environment in which WebGPU runs on the CPU, for `webgpu` (Dawn in Node), for onnxruntime-node's `webgpu` provider and for
- * every process that they start: SwiftShader and the Vulkan loader that come with Chromium. It is the same on every machine, so it is
- * taken even where there is a GPU; `PGCONV_GPU=system` leaves the environment alone and so takes the machine's own.
+ * The environment in which WebGPU runs on the CPU, for `webgpu` (Dawn in Node), for onnxruntime-node's `webgpu`
+ * provider and for every process that they start: SwiftShader and the Vulkan loader that come with Chromium. It is the
+ * same on every machine, so it is taken even where there is a GPU; `PGCONV_GPU=system` leaves the environment alone and
+ * so takes the machine's own.
  *
  * `LD_LIBRARY_PATH` counts only for processes that start later: set it before forking workers.
  * `scratch` gets the two folders that are needed: one with nothing but the loader, and a private XDG_RUNTIME_DIR.
  */
 export function softwareGpu(scratch: string, environment: NodeJS.ProcessEnv = process.env): Found<Variables> {
   if (environment['PGCONV_GPU'] === 'system') return { value: {} };
-  if (process.platform !== 'linux') return { missing: `no software GPU is known for ${process.platform}: set PGCONV_GPU=system to use the machine's own GPU` };
+  if (process.platform !== 'linux')
+    return {
+      missing: `no software GPU is known for ${process.platform}: set PGCONV_GPU=system to use the machine's own GPU`,
+    };
   const libraries = findChromiumLibraries(environment);
   if ('missing' in libraries) return libraries;
   const loader = join(scratch, 'vulkan');

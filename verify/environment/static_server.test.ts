@@ -27,9 +27,14 @@ afterAll(async () => {
 /** A request as it stands: fetch() would tidy the path up. */
 function raw(path: string): Promise<string> {
   return new Promise((done, fail) => {
-    const socket = connect(Number(new URL(server.url).port), '127.0.0.1', () => socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`));
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1', () =>
+      socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`),
+    );
     let text = '';
-    socket.on('data', (piece) => (text += piece.toString('latin1'))).on('end', () => done(text)).on('error', fail);
+    socket
+      .on('data', (piece) => (text += piece.toString('latin1')))
+      .on('end', () => done(text))
+      .on('error', fail);
   });
 }
 
@@ -57,7 +62,11 @@ describe('serveFolders', () => {
     ['bytes=1-2,4-5', 200, '0123456789', null],
   ])('answers the range %s', async (range, status, body, contentRange) => {
     const response = await fetch(`${server.url}/files/a%20b.mjs`, { headers: { range } });
-    expect([response.status, await response.text(), response.headers.get('content-range')]).toEqual([status, body, contentRange]);
+    expect([response.status, await response.text(), response.headers.get('content-range')]).toEqual([
+      status,
+      body,
+      contentRange,
+    ]);
   });
 
   it('answers HEAD with the length only, and refuses to be written to', async () => {
@@ -66,12 +75,21 @@ describe('serveFolders', () => {
     expect((await fetch(`${server.url}/files/a%20b.mjs`, { method: 'PUT', body: 'x' })).status).toBe(405);
   });
 
-  it.each(['/files/../secret', '/files/%2e%2e/secret', '/files/..%2fsecret', '/files//etc/passwd', '/files/..%2fpublic-not/x', '/files/link', '/files/%00', '/files/%zz', '/files/', '/secret', '/files/none'])(
-    'has nothing at %s',
-    async (path) => {
-      const response = await raw(path);
-      expect(response).toMatch(/^HTTP\/1\.1 404 /);
-      expect(response).not.toContain('\r\n\r\nsecret');
-    },
-  );
+  it.each([
+    '/files/../secret',
+    '/files/%2e%2e/secret',
+    '/files/..%2fsecret',
+    '/files//etc/passwd',
+    '/files/..%2fpublic-not/x',
+    '/files/link',
+    '/files/%00',
+    '/files/%zz',
+    '/files/',
+    '/secret',
+    '/files/none',
+  ])('has nothing at %s', async (path) => {
+    const response = await raw(path);
+    expect(response).toMatch(/^HTTP\/1\.1 404 /);
+    expect(response).not.toContain('\r\n\r\nsecret');
+  });
 });

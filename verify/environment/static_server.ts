@@ -32,13 +32,15 @@ export interface StaticServer {
 }
 
 /**
- * Serves folders on the loopback address, and an empty page at `/`. GET, HEAD and single byte ranges; the files of a folder and nothing
- * outside it, whatever the path or a symbolic link says.
+ * Serves folders on the loopback address, and an empty page at `/`. GET, HEAD and single byte ranges; the files of a
+ * folder and nothing outside it, whatever the path or a symbolic link says.
  */
 export async function serveFolders(folders: Folders): Promise<StaticServer> {
   const roots = Object.entries(folders).map(([prefix, folder]) => ({ prefix, folder: realpathSync(folder) }));
   const server = createServer((request, response) => {
-    answer(roots, request, response).catch((error: unknown) => response.destroy(error instanceof Error ? error : undefined));
+    answer(roots, request, response).catch((error: unknown) =>
+      response.destroy(error instanceof Error ? error : undefined),
+    );
   });
   await new Promise<void>((done, fail) => server.once('error', fail).listen(0, '127.0.0.1', done));
   const { port } = server.address() as AddressInfo;
@@ -52,11 +54,19 @@ export async function serveFolders(folders: Folders): Promise<StaticServer> {
   };
 }
 
-async function answer(roots: readonly { prefix: string; folder: string }[], request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  roots: readonly { prefix: string; folder: string }[],
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   for (const [name, value] of Object.entries(ISOLATION)) response.setHeader(name, value);
-  if (request.method !== 'GET' && request.method !== 'HEAD') return void response.writeHead(405, { allow: 'GET, HEAD' }).end();
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return void response.writeHead(405, { allow: 'GET, HEAD' }).end();
   const raw = (request.url ?? '/').split(/[?#]/, 1)[0] ?? '/';
-  if (raw === '/') return void response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end('<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">');
+  if (raw === '/')
+    return void response
+      .writeHead(200, { 'content-type': 'text/html; charset=utf-8' })
+      .end('<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">');
   const file = locate(roots, raw);
   if (!file) return void response.writeHead(404).end();
 
@@ -96,7 +106,10 @@ function locate(roots: readonly { prefix: string; folder: string }[], urlPath: s
 }
 
 /** A `Range` header that asks for one range; others are ignored, as RFC 9110 allows. */
-function rangeOf(header: string | undefined, size: number): { start: number; end: number } | 'unsatisfiable' | undefined {
+function rangeOf(
+  header: string | undefined,
+  size: number,
+): { start: number; end: number } | 'unsatisfiable' | undefined {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? '');
   if (!match || (match[1] === '' && match[2] === '')) return undefined;
   const suffix = match[1] === '';

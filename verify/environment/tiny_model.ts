@@ -30,4 +30,6 @@ export const TINY_INPUT: readonly number[] = [1, -2, 0.5, 3];
 export const TINY_OUTPUT: readonly number[] = [
   [1 * 0.1 - 2 * 0.4, 1 * -0.2 - 2 * 0.5, 1 * 0.3 - 2 * -0.6],
   [0.5 * 0.1 + 3 * 0.4, 0.5 * -0.2 + 3 * 0.5, 0.5 * 0.3 + 3 * -0.6],
-].flat().map(Math.tanh);
+]
+  .flat()
+  .map(Math.tanh);

@@ -5,8 +5,20 @@ import { tensorOf, type Tensor } from '../../ir/tensor.ts';
 import type { Model } from '../decode.ts';
 
 export const countingMetadata: ProgramMetadata = {
-  family: 'counting', variant: 'counting', imageSize: 2, imageTokens: 1, imageTokenId: 11, vocabSize: 10, layers: 1, kvHeads: 1, headDim: 1, hiddenSize: 1,
-  bosTokenId: 2, eosTokenId: 1, padTokenId: 0, maxPositions: 32,
+  family: 'counting',
+  variant: 'counting',
+  imageSize: 2,
+  imageTokens: 1,
+  imageTokenId: 11,
+  vocabSize: 10,
+  layers: 1,
+  kvHeads: 1,
+  headDim: 1,
+  hiddenSize: 1,
+  bosTokenId: 2,
+  eosTokenId: 1,
+  padTokenId: 0,
+  maxPositions: 32,
 };
 
 export interface CountingModel extends Model {
@@ -15,8 +27,9 @@ export interface CountingModel extends Model {
 }
 
 /**
- * A model in closed form that says, after token t, the token t - 1 (down to 0), in logits of 12 columns of which the last two,
- * beyond the vocabulary, are the highest. The cache keeps the tokens read, so its length and dtype can be checked.
+ * A model in closed form that says, after token t, the token t - 1 (down to 0), in logits of 12 columns of which the
+ * last two, beyond the vocabulary, are the highest. The cache keeps the tokens read, so its length and dtype can be
+ * checked.
  */
 export function countingModel(cacheDtype: DType = 'f32', metadata: ProgramMetadata = countingMetadata): CountingModel {
   const calls: Readonly<Record<string, Tensor>>[] = [];
@@ -53,5 +66,9 @@ function decode(inputs: Readonly<Record<string, Tensor>>): Record<string, Tensor
     }
   const length = past.shape[2]! + seq;
   const cache = tensorOf(past.dtype, [batch, 1, length, 1], new Array(batch * length).fill(0));
-  return { logits: { dtype: 'f32', shape: [batch, kept, 12], data: logits }, 'present.0.key': cache, 'present.0.value': cache };
+  return {
+    logits: { dtype: 'f32', shape: [batch, kept, 12], data: logits },
+    'present.0.key': cache,
+    'present.0.value': cache,
+  };
 }

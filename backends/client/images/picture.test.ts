@@ -15,7 +15,13 @@ describe('a picture', () => {
     const expected = await pixelValues(FILE, 8);
     expect(expected).toHaveLength(3 * 8 * 8);
     expect(new Set(expected).size).toBeGreaterThan(20);
-    for (const source of [pathToFileURL(FILE), bytes, new Blob([bytes]), `data:image/png;base64,${bytes.toString('base64')}`]) expect(await pixelValues(source, 8)).toEqual(expected);
+    for (const source of [
+      pathToFileURL(FILE),
+      bytes,
+      new Blob([bytes]),
+      `data:image/png;base64,${bytes.toString('base64')}`,
+    ])
+      expect(await pixelValues(source, 8)).toEqual(expected);
   });
 
   test('of raw pixels, with alpha or without: planes in [-1, 1]', async () => {
@@ -29,14 +35,23 @@ describe('a picture', () => {
     const drawn: unknown[] = [];
     class OffscreenCanvas {
       getContext() {
-        return { drawImage: (image: unknown) => void drawn.push(image), getImageData: (x: number, y: number, width: number, height: number) => ({ width, height, data: new Uint8ClampedArray(width * height * 4).fill(255) }) };
+        return {
+          drawImage: (image: unknown) => void drawn.push(image),
+          getImageData: (x: number, y: number, width: number, height: number) => ({
+            width,
+            height,
+            data: new Uint8ClampedArray(width * height * 4).fill(255),
+          }),
+        };
       }
     }
     let closed = 0;
     vi.stubGlobal('OffscreenCanvas', OffscreenCanvas);
     vi.stubGlobal('createImageBitmap', async () => ({ width: 3, height: 2, close: () => closed++ }));
     expect(await pixelValues(new Blob(['x']), 1)).toEqual(Float32Array.of(1, 1, 1));
-    expect(await pixelValues({ width: 0, height: 0, naturalWidth: 4, naturalHeight: 4 }, 1)).toEqual(Float32Array.of(1, 1, 1));
+    expect(await pixelValues({ width: 0, height: 0, naturalWidth: 4, naturalHeight: 4 }, 1)).toEqual(
+      Float32Array.of(1, 1, 1),
+    );
     expect([drawn.length, closed]).toEqual([2, 1]);
     await expect(pixelValues({ width: 0, height: 0 }, 1)).rejects.toMatchObject({ code: 'bad_input' });
   });
@@ -46,6 +61,8 @@ describe('a picture', () => {
     await expect(pixelValues(new Blob(['<html>']), 4)).rejects.toMatchObject({ code: 'bad_input' });
     await expect(pixelValues({ ...rgb, width: 3 }, 4)).rejects.toMatchObject({ code: 'bad_input' });
     await expect(pixelValues({ width: 3, height: 3 }, 4)).rejects.toMatchObject({ code: 'bad_input' });
-    await expect(pixelValues({ width: 0, height: 0, data: new Uint8Array(0) }, 4)).rejects.toMatchObject({ code: 'bad_input' });
+    await expect(pixelValues({ width: 0, height: 0, data: new Uint8Array(0) }, 4)).rejects.toMatchObject({
+      code: 'bad_input',
+    });
   });
 });

@@ -23,7 +23,13 @@ interface RawPixels {
 export type PictureSource = string | URL | Blob | Uint8Array | RawPixels | Drawable;
 
 interface Canvas {
-  getContext(kind: '2d', options: object): { drawImage(image: object, x: number, y: number): void; getImageData(x: number, y: number, width: number, height: number): RawPixels };
+  getContext(
+    kind: '2d',
+    options: object,
+  ): {
+    drawImage(image: object, x: number, y: number): void;
+    getImageData(x: number, y: number, width: number, height: number): RawPixels;
+  };
 }
 
 interface Page {
@@ -32,10 +38,15 @@ interface Page {
 }
 
 /**
- * A picture as the image tower takes it: f32 [3, size, size] in [-1, 1], squashed as Hugging Face's processor or big_vision does it, bit for
- * bit once the file is decoded. Transparency is dropped. @throws RuntimeError `bad_input` for what is no picture, `not_found`
+ * A picture as the image tower takes it: f32 [3, size, size] in [-1, 1], squashed as Hugging Face's processor or
+ * big_vision does it, bit for bit once the file is decoded. Transparency is dropped. @throws RuntimeError `bad_input`
+ * for what is no picture, `not_found`
  */
-export async function pixelValues(source: PictureSource, size: number, mode: PixelMode = 'huggingface'): Promise<Float32Array> {
+export async function pixelValues(
+  source: PictureSource,
+  size: number,
+  mode: PixelMode = 'huggingface',
+): Promise<Float32Array> {
   return toPixelValues(await decoded(source), size, mode);
 }
 
@@ -52,7 +63,9 @@ async function fetched(address: string | URL): Promise<Blob> {
   const isUrl = address instanceof URL || /^(?:https?|data|blob|file):/.test(address);
   const name = String(address).slice(0, 200);
   if (fs && (!isUrl || String(address).startsWith('file:'))) {
-    const bytes = await fs.promises.readFile(isUrl ? new URL(address) : address).catch((cause: unknown) => Promise.reject(missing(name, cause)));
+    const bytes = await fs.promises
+      .readFile(isUrl ? new URL(address) : address)
+      .catch((cause: unknown) => Promise.reject(missing(name, cause)));
     return new Blob([new Uint8Array(bytes)]);
   }
   const response = await fetch(address).catch((cause: unknown) => Promise.reject(missing(name, cause)));
@@ -73,17 +86,28 @@ async function decodedFile(file: Blob): Promise<RgbImage> {
     }
     const { default: sharp } = await nodePackage('sharp');
     const picture = sharp(new Uint8Array(await file.arrayBuffer()), { ignoreIcc: true, failOn: 'error' });
-    const { data, info } = await picture.removeAlpha().toColourspace('srgb').raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+    const { data, info } = await picture
+      .removeAlpha()
+      .toColourspace('srgb')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
     return rgbImage(info.width, info.height, data);
   } catch (cause) {
-    throw new RuntimeError('bad_input', 'this is no picture that can be read', 'give a PNG, JPEG or WebP file', { cause });
+    throw new RuntimeError('bad_input', 'this is no picture that can be read', 'give a PNG, JPEG or WebP file', {
+      cause,
+    });
   }
 }
 
 function drawn(image: Drawable): RgbImage {
   const [width, height] = [image.naturalWidth ?? image.width, image.naturalHeight ?? image.height];
   const { OffscreenCanvas } = globalThis as Page;
-  if (!OffscreenCanvas || width < 1 || height < 1) throw new RuntimeError('bad_input', 'this is no picture that can be drawn', 'give a Blob, or pixels as { width, height, data }');
+  if (!OffscreenCanvas || width < 1 || height < 1)
+    throw new RuntimeError(
+      'bad_input',
+      'this is no picture that can be drawn',
+      'give a Blob, or pixels as { width, height, data }',
+    );
   const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true, colorSpace: 'srgb' });
   context.drawImage(image, 0, 0);
   return withoutAlpha(context.getImageData(0, 0, width, height));
@@ -91,8 +115,14 @@ function drawn(image: Drawable): RgbImage {
 
 function withoutAlpha({ width, height, data }: RawPixels): RgbImage {
   const count = width * height;
-  if (data.length === 3 * count && count > 0) return rgbImage(width, height, new Uint8Array(data.buffer, data.byteOffset, data.length));
-  if (data.length !== 4 * count || count === 0) throw new RuntimeError('bad_input', `${data.length} bytes for ${width}×${height} pixels`, 'give 3 or 4 bytes a pixel');
+  if (data.length === 3 * count && count > 0)
+    return rgbImage(width, height, new Uint8Array(data.buffer, data.byteOffset, data.length));
+  if (data.length !== 4 * count || count === 0)
+    throw new RuntimeError(
+      'bad_input',
+      `${data.length} bytes for ${width}×${height} pixels`,
+      'give 3 or 4 bytes a pixel',
+    );
   const rgb = new Uint8Array(3 * count);
   for (let i = 0; i < count; i++) for (let c = 0; c < 3; c++) rgb[3 * i + c] = data[4 * i + c]!;
   return rgbImage(width, height, rgb);

@@ -2,13 +2,16 @@ import type { RgbImage } from './rgb_image.ts';
 import { resizeBicubic } from './resize_bicubic.ts';
 import { resizeBilinear } from './resize_bilinear.ts';
 
-/** Whose preprocessing: Hugging Face's SiglipImageProcessor on Pillow, or the notebook of big_vision. Logits differ between them. */
+/**
+ * Whose preprocessing: Hugging Face's SiglipImageProcessor on Pillow, or the notebook of big_vision. Logits differ
+ * between them.
+ */
 export const PIXEL_MODES = ['huggingface', 'bigvision'] as const;
 export type PixelMode = (typeof PIXEL_MODES)[number];
 
 /**
- * What a vision encoder takes: the picture squashed to a square (no crop, no bars), f32 [3, size, size] in [-1, 1], channels RGB.
- * `huggingface`: bicubic on 8 bits, x·(1/255), (x - 0.5)/0.5, each step rounded to f32 as there.
+ * What a vision encoder takes: the picture squashed to a square (no crop, no bars), f32 [3, size, size] in [-1, 1],
+ * channels RGB. `huggingface`: bicubic on 8 bits, x·(1/255), (x - 0.5)/0.5, each step rounded to f32 as there.
  * `bigvision`: bilinear with antialias in float, x/127.5 - 1.
  * @throws RangeError unless `size` is a positive integer.
  */

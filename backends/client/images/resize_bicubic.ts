@@ -3,8 +3,8 @@ import { sampleWeights, type ResizeKernel } from './sample_weights.ts';
 
 /**
  * Pillow's `Image.resize(..., BICUBIC)` on 8-bit pixels, bit for bit: Hugging Face's processor resizes so.
- * What makes it bit-exact (Resample.c): weights as fixed point of 22 bits rounded half away from zero, each pass rounded and
- * clipped to 8 bits, rows before columns, and no pass along a side that keeps its length.
+ * What makes it bit-exact (Resample.c): weights as fixed point of 22 bits rounded half away from zero, each pass
+ * rounded and clipped to 8 bits, rows before columns, and no pass along a side that keeps its length.
  */
 export function resizeBicubic(image: RgbImage, width: number, height: number): RgbImage {
   const wide = width === image.width ? image.data : resizeRows(image.data, image.width, image.height, width);
@@ -29,7 +29,10 @@ const HALF = 1 << (PRECISION_BITS - 1);
 
 function fixedWeights(from: number, to: number) {
   const { weights, ...rest } = sampleWeights(from, to, BICUBIC);
-  return { ...rest, weights: Int32Array.from(weights, (w) => Math.trunc(w * (1 << PRECISION_BITS) + (w < 0 ? -0.5 : 0.5))) };
+  return {
+    ...rest,
+    weights: Int32Array.from(weights, (w) => Math.trunc(w * (1 << PRECISION_BITS) + (w < 0 ? -0.5 : 0.5))),
+  };
 }
 
 function clip8(sum: number): number {

@@ -4,8 +4,9 @@ import { sampleWeights, type ResizeKernel } from './sample_weights.ts';
 const TRIANGLE: ResizeKernel = { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) };
 
 /**
- * `tf.image.resize(image, method='bilinear', antialias=True)`, as big_vision's notebook resizes: the result stays float.
- * Sample positions, the rows between the passes and the result are f32, sums are double: within 3e-4 of jax.image.resize.
+ * `tf.image.resize(image, method='bilinear', antialias=True)`, as big_vision's notebook resizes: the result stays
+ * float. Sample positions, the rows between the passes and the result are f32, sums are double: within 3e-4 of
+ * jax.image.resize.
  * @returns [height, width, 3] in [0, 255].
  */
 export function resizeBilinear(image: RgbImage, width: number, height: number): Float32Array {

@@ -14,12 +14,17 @@ export interface SampleWeights {
 }
 
 /**
- * Weights of a resize along one axis: pixel centres are aligned, and when shrinking the kernel is stretched over the pixels that
- * fall together (antialias). The arithmetic, order included, is `precompute_coeffs` of Pillow's Resample.c. jax.image.resize and
- * tf.image.resize(antialias=True) define the same weights, but at positions rounded to f32, which shows at large coordinates:
- * Pillow wants `round` to be the identity, they want Math.fround.
+ * Weights of a resize along one axis: pixel centres are aligned, and when shrinking the kernel is stretched over the
+ * pixels that fall together (antialias). The arithmetic, order included, is `precompute_coeffs` of Pillow's Resample.c.
+ * jax.image.resize and tf.image.resize(antialias=True) define the same weights, but at positions rounded to f32, which
+ * shows at large coordinates: Pillow wants `round` to be the identity, they want Math.fround.
  */
-export function sampleWeights(from: number, to: number, kernel: ResizeKernel, round: (position: number) => number = (x) => x): SampleWeights {
+export function sampleWeights(
+  from: number,
+  to: number,
+  kernel: ResizeKernel,
+  round: (position: number) => number = (x) => x,
+): SampleWeights {
   if (!(from >= 1) || !(to >= 1)) throw new RangeError(`resize from ${from} to ${to} pixels`);
   const scale = round(from / to);
   const stretch = Math.max(scale, 1);

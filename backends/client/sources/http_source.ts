@@ -16,7 +16,10 @@ export function httpSource(base: URL): BundleSource {
     },
     async readRange(path, begin, end, signal) {
       const url = new URL(path, base);
-      const response = await answered(url, { headers: { Range: `bytes=${begin}-${end - 1}` }, ...(signal && { signal }) });
+      const response = await answered(url, {
+        headers: { Range: `bytes=${begin}-${end - 1}` },
+        ...(signal && { signal }),
+      });
       const bytes = new Uint8Array(await response.arrayBuffer());
       // a server that knows no ranges sends all
       const own = response.status === 206 ? bytes : bytes.slice(begin, end);
@@ -25,11 +28,20 @@ export function httpSource(base: URL): BundleSource {
     },
     async *stream(path, byteLength, signal) {
       const url = new URL(path, base);
-      for (let [at, failures] = [0, 0]; at < byteLength; ) {
+      for (let [at, failures] = [0, 0]; at < byteLength;) {
         try {
-          const response = await answered(url, { headers: { Range: `bytes=${at}-${byteLength - 1}` }, ...(signal && { signal }) });
-          const total = response.status === 206 ? /\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1] : undefined;
-          if (total !== undefined && Number(total) !== byteLength) throw new RuntimeError('damaged', `${url.href} should have ${byteLength} bytes and has ${total}`, 'upload the bundle again');
+          const response = await answered(url, {
+            headers: { Range: `bytes=${at}-${byteLength - 1}` },
+            ...(signal && { signal }),
+          });
+          const total =
+            response.status === 206 ? /\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1] : undefined;
+          if (total !== undefined && Number(total) !== byteLength)
+            throw new RuntimeError(
+              'damaged',
+              `${url.href} should have ${byteLength} bytes and has ${total}`,
+              'upload the bundle again',
+            );
           // a server that knows no ranges begins again
           let skip = response.status === 206 ? 0 : at;
           const before = at;
@@ -39,7 +51,12 @@ export function httpSource(base: URL): BundleSource {
             at += rest.length;
             if (rest.length > 0) yield rest;
           }
-          if (at === before) throw new RuntimeError('damaged', `${url.href} ends after ${at} of ${byteLength} bytes`, 'upload the bundle again');
+          if (at === before)
+            throw new RuntimeError(
+              'damaged',
+              `${url.href} ends after ${at} of ${byteLength} bytes`,
+              'upload the bundle again',
+            );
           failures = 0;
         } catch (error) {
           signal?.throwIfAborted();
@@ -60,13 +77,20 @@ async function answered(url: URL, init: RequestInit): Promise<Response> {
   });
   if (response.ok) return response;
   await response.body?.cancel();
-  if (response.status === 416) throw new RuntimeError('damaged', `${url.href} is shorter than its manifest says`, 'upload the bundle again');
-  if (response.status >= 500 || response.status === 429) throw new RuntimeError('network', `${url.href}: the server answers ${response.status}`, 'try again later');
+  if (response.status === 416)
+    throw new RuntimeError('damaged', `${url.href} is shorter than its manifest says`, 'upload the bundle again');
+  if (response.status >= 500 || response.status === 429)
+    throw new RuntimeError('network', `${url.href}: the server answers ${response.status}`, 'try again later');
   throw notFound(`${url.href} (${response.status})`);
 }
 
 function unreachable(url: URL, cause: unknown): RuntimeError {
-  return new RuntimeError('network', `${url.href} cannot be reached`, 'check the connection and that the server allows this page (CORS)', { cause });
+  return new RuntimeError(
+    'network',
+    `${url.href} cannot be reached`,
+    'check the connection and that the server allows this page (CORS)',
+    { cause },
+  );
 }
 
 /** Not every browser iterates over a stream itself. */

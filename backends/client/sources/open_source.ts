@@ -4,7 +4,9 @@ import { httpSource } from './http_source.ts';
 import { nodeModule } from '../node.ts';
 import { endsEarly, notFound, type BundleSource } from './source.ts';
 
-/** A URL of a folder, a path of one (in Node), the files of one (from a file picker or dropped), or blobs by their path. */
+/**
+ * A URL of a folder, a path of one (in Node), the files of one (from a file picker or dropped), or blobs by their path.
+ */
 export type BundleLocation = string | URL | Iterable<File> | ReadonlyMap<string, Blob>;
 
 /** One piece of a file on its way. */
@@ -23,7 +25,8 @@ export function openSource(location: BundleLocation, manifest: string): BundleSo
 function addressSource(address: string): BundleSource {
   const fs = nodeModule('node:fs');
   const isUrl = /^[a-z][a-z+.-]+:/i.test(address);
-  if (fs && (!isUrl || address.startsWith('file:'))) return folderSource(fs, isUrl ? nodeModule('node:url')!.fileURLToPath(address) : address);
+  if (fs && (!isUrl || address.startsWith('file:')))
+    return folderSource(fs, isUrl ? nodeModule('node:url')!.fileURLToPath(address) : address);
   const base = (globalThis as { readonly location?: { readonly href: string } }).location?.href;
   return httpSource(new URL(address.endsWith('/') ? address : `${address}/`, base));
 }
@@ -34,10 +37,16 @@ function folderSource(fs: typeof nodeFs, folder: string): BundleSource {
     name: folder,
     isRemote: false,
     async read(path, signal) {
-      return new Uint8Array(await fs.promises.readFile(`${folder}/${path}`, { signal }).catch((cause: unknown) => Promise.reject(signal?.aborted ? cause : missing(path, cause))));
+      return new Uint8Array(
+        await fs.promises
+          .readFile(`${folder}/${path}`, { signal })
+          .catch((cause: unknown) => Promise.reject(signal?.aborted ? cause : missing(path, cause))),
+      );
     },
     async readRange(path, begin, end, signal) {
-      const file = await fs.promises.open(`${folder}/${path}`).catch((cause: unknown) => Promise.reject(missing(path, cause)));
+      const file = await fs.promises
+        .open(`${folder}/${path}`)
+        .catch((cause: unknown) => Promise.reject(missing(path, cause)));
       try {
         signal?.throwIfAborted();
         const bytes = new Uint8Array(end - begin);
@@ -50,7 +59,10 @@ function folderSource(fs: typeof nodeFs, folder: string): BundleSource {
     },
     async *stream(path, _byteLength, signal) {
       try {
-        yield* fs.createReadStream(`${folder}/${path}`, { highWaterMark: CHUNK_BYTES, ...(signal && { signal }) }) as AsyncIterable<Uint8Array>;
+        yield* fs.createReadStream(`${folder}/${path}`, {
+          highWaterMark: CHUNK_BYTES,
+          ...(signal && { signal }),
+        }) as AsyncIterable<Uint8Array>;
       } catch (cause) {
         signal?.throwIfAborted();
         throw missing(path, cause);
@@ -86,9 +98,16 @@ function blobSource(blobs: ReadonlyMap<string, Blob>): BundleSource {
 
 /** Files of a folder by their path below the manifest's. */
 function filesByPath(files: Iterable<File>, name: string): ReadonlyMap<string, Blob> {
-  const paths = Array.from(files, (file) => [(file as File & { readonly webkitRelativePath?: string }).webkitRelativePath || file.name, file] as const);
+  const paths = Array.from(
+    files,
+    (file) =>
+      [(file as File & { readonly webkitRelativePath?: string }).webkitRelativePath || file.name, file] as const,
+  );
   const manifest = paths.find(([path]) => path === name || path.endsWith(`/${name}`));
-  if (!manifest) throw new RuntimeError('bad_input', `there is no ${name} among the files`, 'choose the whole folder of the bundle');
+  if (!manifest)
+    throw new RuntimeError('bad_input', `there is no ${name} among the files`, 'choose the whole folder of the bundle');
   const root = manifest[0].slice(0, -name.length);
-  return new Map(paths.flatMap(([path, file]) => (path.startsWith(root) ? [[path.slice(root.length), file] as const] : [])));
+  return new Map(
+    paths.flatMap(([path, file]) => (path.startsWith(root) ? [[path.slice(root.length), file] as const] : [])),
+  );
 }

@@ -19,7 +19,11 @@ export function notFound(file: string, cause?: unknown): RuntimeError {
 }
 
 export function endsEarly(file: string, at: number, end: number): RuntimeError {
-  return new RuntimeError('damaged', `${file} ends after ${at} bytes, and bytes up to ${end} are needed`, 'copy or convert the bundle again');
+  return new RuntimeError(
+    'damaged',
+    `${file} ends after ${at} bytes, and bytes up to ${end} are needed`,
+    'copy or convert the bundle again',
+  );
 }
 
 /** @throws RuntimeError `not_found`, `damaged` when it is no JSON */

@@ -4,7 +4,10 @@ import { openSource } from '../sources/open_source.ts';
 import { pixelValues } from '../images/picture.ts';
 import { processorOf } from './processor.ts';
 
-const of = (files: Readonly<Record<string, string>>) => processorOf(openSource(new Map(Object.entries(files).map(([path, text]) => [path, new Blob([text])])), 'manifest.json'));
+const of = (files: Readonly<Record<string, string>>) =>
+  processorOf(
+    openSource(new Map(Object.entries(files).map(([path, text]) => [path, new Blob([text])])), 'manifest.json'),
+  );
 
 test('a bundle says whose pictures it takes', async () => {
   expect(await of({ 'preprocessor_config.json': '{"resample": 2}' })).toBe('bigvision');

@@ -5,7 +5,10 @@ import { readJson, type BundleSource } from '../sources/source.ts';
 /** Pillow's number for bilinear: what preprocessor_config.json says of bundles that resize as big_vision does. */
 const BILINEAR = 2;
 
-/** Whose pictures and prompts a bundle was made for; Hugging Face's where it does not say. @throws RuntimeError `damaged` */
+/**
+ * Whose pictures and prompts a bundle was made for; Hugging Face's where it does not say.
+ * @throws RuntimeError `damaged`
+ */
 export async function processorOf(source: BundleSource): Promise<PixelMode> {
   const config = await readJson(source, 'preprocessor_config.json').catch((error: unknown) => {
     if (error instanceof RuntimeError && error.code === 'not_found') return {};

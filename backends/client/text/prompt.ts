@@ -14,9 +14,14 @@ export interface PaddedRows {
 
 /** @throws RuntimeError `bad_input` for no rows or an empty one */
 export function padLeft(rows: readonly (readonly number[])[], padTokenId: number): PaddedRows {
-  if (rows.length === 0 || rows.some((row) => row.length === 0)) throw new RuntimeError('bad_input', 'a prompt has no tokens', 'give every row at least <bos>');
+  if (rows.length === 0 || rows.some((row) => row.length === 0))
+    throw new RuntimeError('bad_input', 'a prompt has no tokens', 'give every row at least <bos>');
   const length = Math.max(...rows.map((row) => row.length));
-  const [inputIds, attentionMask, positionIds] = [new Int32Array(rows.length * length).fill(padTokenId), new Int32Array(rows.length * length), new Int32Array(rows.length * length).fill(1)];
+  const [inputIds, attentionMask, positionIds] = [
+    new Int32Array(rows.length * length).fill(padTokenId),
+    new Int32Array(rows.length * length),
+    new Int32Array(rows.length * length).fill(1),
+  ];
   rows.forEach((row, r) => {
     const start = r * length + length - row.length;
     inputIds.set(row, start);
@@ -27,7 +32,10 @@ export function padLeft(rows: readonly (readonly number[])[], padTokenId: number
 }
 
 /** Runs of image tokens in the padded rows, in order: where features go. */
-export function imageRuns({ inputIds, attentionMask }: PaddedRows, { imageTokenId }: Pick<ModelFacts, 'imageTokenId'>): { readonly start: number; readonly count: number }[] {
+export function imageRuns(
+  { inputIds, attentionMask }: PaddedRows,
+  { imageTokenId }: Pick<ModelFacts, 'imageTokenId'>,
+): { readonly start: number; readonly count: number }[] {
   const runs: { start: number; count: number }[] = [];
   for (let i = 0; i < inputIds.length; i++) {
     if (inputIds[i] !== imageTokenId || attentionMask[i] === 0) continue;

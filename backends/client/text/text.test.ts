@@ -4,8 +4,31 @@ import { openText, TextPieces } from './text.ts';
 import { toyFacts } from '../../wgsl/runtime/testing/toy_bundle.ts';
 
 const SPACE = '\u2581';
-const WORDS = ['<pad>', '<eos>', '<bos>', '<unk>', '<image>', 'a', 'b', SPACE, '\n', '<loc0001>', '<0xE7>', '<0x8C>', '<0xAB>', '.'];
-const special = (id: number) => ({ id, content: WORDS[id]!, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true });
+const WORDS = [
+  '<pad>',
+  '<eos>',
+  '<bos>',
+  '<unk>',
+  '<image>',
+  'a',
+  'b',
+  SPACE,
+  '\n',
+  '<loc0001>',
+  '<0xE7>',
+  '<0x8C>',
+  '<0xAB>',
+  '.',
+];
+const special = (id: number) => ({
+  id,
+  content: WORDS[id]!,
+  single_word: false,
+  lstrip: false,
+  rstrip: false,
+  normalized: false,
+  special: true,
+});
 
 /** As Gemma's tokenizer is made: spaces are letters, and unknown characters bytes. */
 const tokenizer = {
@@ -14,11 +37,29 @@ const tokenizer = {
   normalizer: { type: 'Replace', pattern: { String: ' ' }, content: SPACE },
   pre_tokenizer: null,
   post_processor: null,
-  decoder: { type: 'Sequence', decoders: [{ type: 'Replace', pattern: { String: SPACE }, content: ' ' }, { type: 'ByteFallback' }, { type: 'Fuse' }] },
-  model: { type: 'BPE', vocab: Object.fromEntries(WORDS.map((word, id) => [word, id])), merges: [], unk_token: '<unk>', byte_fallback: true, fuse_unk: true },
+  decoder: {
+    type: 'Sequence',
+    decoders: [
+      { type: 'Replace', pattern: { String: SPACE }, content: ' ' },
+      { type: 'ByteFallback' },
+      { type: 'Fuse' },
+    ],
+  },
+  model: {
+    type: 'BPE',
+    vocab: Object.fromEntries(WORDS.map((word, id) => [word, id])),
+    merges: [],
+    unk_token: '<unk>',
+    byte_fallback: true,
+    fuse_unk: true,
+  },
 };
 
-const open = (files: Readonly<Record<string, string>>) => openText(openSource(new Map(Object.entries(files).map(([path, text]) => [path, new Blob([text])])), 'manifest.json'), toyFacts);
+const open = (files: Readonly<Record<string, string>>) =>
+  openText(
+    openSource(new Map(Object.entries(files).map(([path, text]) => [path, new Blob([text])])), 'manifest.json'),
+    toyFacts,
+  );
 const opened = () => open({ 'tokenizer.json': JSON.stringify(tokenizer), 'tokenizer_config.json': '{}' });
 
 describe('prompts', () => {
@@ -32,8 +73,18 @@ describe('prompts', () => {
 
   test('of big_vision, whose newline is apart; with Hugging Face it merges with a space before', async () => {
     const merged = [...WORDS, `${SPACE}\n`];
-    const model = { ...tokenizer.model, vocab: Object.fromEntries(merged.map((word, id) => [word, id])), merges: [[SPACE, '\n']] };
-    const source = openSource(new Map([['tokenizer.json', new Blob([JSON.stringify({ ...tokenizer, model })])], ['tokenizer_config.json', new Blob(['{}'])]]), 'manifest.json');
+    const model = {
+      ...tokenizer.model,
+      vocab: Object.fromEntries(merged.map((word, id) => [word, id])),
+      merges: [[SPACE, '\n']],
+    };
+    const source = openSource(
+      new Map([
+        ['tokenizer.json', new Blob([JSON.stringify({ ...tokenizer, model })])],
+        ['tokenizer_config.json', new Blob(['{}'])],
+      ]),
+      'manifest.json',
+    );
     expect((await openText(source, toyFacts)).promptIds('a ', 0)).toEqual([2, 5, 14]);
     expect((await openText(source, toyFacts, 'bigvision')).promptIds('a ', 0)).toEqual([2, 5, 7, 8]);
     expect((await openText(source, toyFacts, 'bigvision')).promptIds('', 0)).toEqual([2, 8]);
@@ -41,7 +92,8 @@ describe('prompts', () => {
 
   test('that hold what is put before them', async () => {
     const { promptIds } = await opened();
-    for (const prompt of ['<image> a', 'a<bos>']) expect(() => promptIds(prompt, 1)).toThrow(expect.objectContaining({ code: 'bad_input' }));
+    for (const prompt of ['<image> a', 'a<bos>'])
+      expect(() => promptIds(prompt, 1)).toThrow(expect.objectContaining({ code: 'bad_input' }));
   });
 });
 
@@ -49,7 +101,17 @@ describe('pieces', () => {
   test('are the text, special tokens left out, places kept; a character comes when it is whole', async () => {
     const { decode } = await opened();
     const pieces = new TextPieces(decode);
-    expect([5, 7, 13, 10, 11, 12, 9, 6, 1].map((id) => pieces.add(id))).toEqual(['a', ' ', '.', '', '', '猫', '<loc0001>', 'b', '']);
+    expect([5, 7, 13, 10, 11, 12, 9, 6, 1].map((id) => pieces.add(id))).toEqual([
+      'a',
+      ' ',
+      '.',
+      '',
+      '',
+      '猫',
+      '<loc0001>',
+      'b',
+      '',
+    ]);
     expect(pieces.end()).toBe('');
   });
 

@@ -4,7 +4,8 @@ import type { LoweringContext } from './context.ts';
 
 /*
  * Composites that the CPU and WebGPU providers of onnxruntime 1.30 both run as one kernel (seen with profiling, f32):
- * Gelu-20, LayerNormalization-17, RMSNormalization-23, RotaryEmbedding-23. Attention is not among them: see attention.ts.
+ * Gelu-20, LayerNormalization-17, RMSNormalization-23, RotaryEmbedding-23. Attention is not among them: see
+ * attention.ts.
  */
 
 export function lowerGeluTanh(context: LoweringContext, node: NodeOf<'gelu_tanh'>): void {
@@ -17,14 +18,27 @@ export function lowerGeluErf(context: LoweringContext, node: NodeOf<'gelu_erf'>)
 
 /** Statistics in f32 (stash_type's default), whatever the dtype. */
 export function lowerLayerNorm(context: LoweringContext, node: NodeOf<'layer_norm'>): void {
-  context.emit('LayerNormalization', node.inputs.map((value) => context.tensor(value)), node.outputs[0]!, { axis: -1, epsilon: { float: node.attrs.epsilon } });
+  context.emit(
+    'LayerNormalization',
+    node.inputs.map((value) => context.tensor(value)),
+    node.outputs[0]!,
+    { axis: -1, epsilon: { float: node.attrs.epsilon } },
+  );
 }
 
 export function lowerRmsNorm(context: LoweringContext, node: NodeOf<'rms_norm'>): void {
-  context.emit('RMSNormalization', node.inputs.map((value) => context.tensor(value)), node.outputs[0]!, { axis: -1, epsilon: { float: node.attrs.epsilon } });
+  context.emit(
+    'RMSNormalization',
+    node.inputs.map((value) => context.tensor(value)),
+    node.outputs[0]!,
+    { axis: -1, epsilon: { float: node.attrs.epsilon } },
+  );
 }
 
-/** The 3-D form [B, S, N·H] keeps the IR's order of axes: heads need no transpose there and back; only a symbolic number of heads does. */
+/**
+ * The 3-D form [B, S, N·H] keeps the IR's order of axes: heads need no transpose there and back; only a symbolic number
+ * of heads does.
+ */
 export function lowerRope(context: LoweringContext, node: NodeOf<'rope'>): void {
   const [x, positions, cos, sin] = node.inputs as readonly [Value, Value, Value, Value];
   const result = node.outputs[0]!;
@@ -33,9 +47,18 @@ export function lowerRope(context: LoweringContext, node: NodeOf<'rope'>): void 
   if (typeof heads !== 'number') {
     const swap = { perm: [0, 2, 1, 3] };
     const swapped = context.step('Transpose', [context.tensor(x)], `${result.name}.swapped`, swap);
-    return context.emit('Transpose', [context.step('RotaryEmbedding', [swapped, ...tables], `${result.name}.rotated`)], result, swap);
+    return context.emit(
+      'Transpose',
+      [context.step('RotaryEmbedding', [swapped, ...tables], `${result.name}.rotated`)],
+      result,
+      swap,
+    );
   }
-  const joined = context.step('Reshape', [context.tensor(x), context.ints(0, 0, heads * size)], `${result.name}.joined`);
+  const joined = context.step(
+    'Reshape',
+    [context.tensor(x), context.ints(0, 0, heads * size)],
+    `${result.name}.joined`,
+  );
   const rotated = context.step('RotaryEmbedding', [joined, ...tables], `${result.name}.rotated`, { num_heads: heads });
   context.emit('Reshape', [rotated, context.ints(0, 0, heads, size)], result);
 }

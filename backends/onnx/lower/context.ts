@@ -44,20 +44,44 @@ export class LoweringContext {
   }
 
   /** Adds a node for `result`, under the name of that value. */
-  emit(opType: string, inputs: readonly string[], result: Value, attributes: Readonly<Record<string, OnnxAttribute>> = {}, domain: OnnxDomain = ''): void {
+  emit(
+    opType: string,
+    inputs: readonly string[],
+    result: Value,
+    attributes: Readonly<Record<string, OnnxAttribute>> = {},
+    domain: OnnxDomain = '',
+  ): void {
     this.emitAll(opType, inputs, [result], attributes, domain);
   }
 
   /** The same for a node of several results; undefined for one that nothing needs. */
-  emitAll(opType: string, inputs: readonly string[], results: readonly (Value | undefined)[], attributes: Readonly<Record<string, OnnxAttribute>> = {}, domain: OnnxDomain = ''): void {
-    this.#nodes.push({ opType, domain, inputs, outputs: results.map((result) => (result ? this.#names.of(result) : '')), attributes });
+  emitAll(
+    opType: string,
+    inputs: readonly string[],
+    results: readonly (Value | undefined)[],
+    attributes: Readonly<Record<string, OnnxAttribute>> = {},
+    domain: OnnxDomain = '',
+  ): void {
+    this.#nodes.push({
+      opType,
+      domain,
+      inputs,
+      outputs: results.map((result) => (result ? this.#names.of(result) : '')),
+      attributes,
+    });
     const made = results.filter((result) => result !== undefined);
     for (const result of made) this.#defined.add(result);
     this.dims.learn(made);
   }
 
   /** Adds a node on the way to a result; returns the tensor, named after `hint`. */
-  step(opType: string, inputs: readonly string[], hint: string, attributes: Readonly<Record<string, OnnxAttribute>> = {}, domain: OnnxDomain = ''): string {
+  step(
+    opType: string,
+    inputs: readonly string[],
+    hint: string,
+    attributes: Readonly<Record<string, OnnxAttribute>> = {},
+    domain: OnnxDomain = '',
+  ): string {
     const name = this.#names.fresh(hint);
     this.#nodes.push({ opType, domain, inputs, outputs: [name], attributes });
     return name;
@@ -98,14 +122,22 @@ export class LoweringContext {
     const { name, inputs, outputs } = this.#graph;
     for (const port of outputs) {
       const tensor = this.tensor(port.value);
-      if (tensor !== port.name) this.#nodes.push({ opType: 'Identity', domain: '', inputs: [tensor], outputs: [port.name], attributes: {} });
+      if (tensor !== port.name)
+        this.#nodes.push({ opType: 'Identity', domain: '', inputs: [tensor], outputs: [port.name], attributes: {} });
     }
-    const stages = this.#graph.stages.map((stage) => ({ name: stage.name, tensor: this.tensor(stage.value), value: stage.value }));
+    const stages = this.#graph.stages.map((stage) => ({
+      name: stage.name,
+      tensor: this.tensor(stage.value),
+      value: stage.value,
+    }));
     return { name, inputs, outputs, nodes: this.#nodes, initializers: this.#initializers, stages };
   }
 
   #define(constant: Constant): string {
-    const name = constant.kind === 'weight' ? this.weight(constant.data, constant.value.name) : this.#literal(constant.tensor, constant.value.name);
+    const name =
+      constant.kind === 'weight'
+        ? this.weight(constant.data, constant.value.name)
+        : this.#literal(constant.tensor, constant.value.name);
     return name;
   }
 

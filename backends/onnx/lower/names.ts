@@ -12,7 +12,8 @@ export class TensorNames {
   constructor(graph: Graph) {
     for (const input of graph.inputs) this.#claim(graph.name, input.name, input);
     const produced = new Set(graph.nodes.flatMap((node) => node.outputs));
-    for (const { name, value } of graph.outputs) this.#claim(graph.name, name, produced.has(value) && !this.#names.has(value) ? value : undefined);
+    for (const { name, value } of graph.outputs)
+      this.#claim(graph.name, name, produced.has(value) && !this.#names.has(value) ? value : undefined);
   }
 
   /** The name of a value; the same each time. */
@@ -31,7 +32,11 @@ export class TensorNames {
   }
 
   #claim(graph: string, name: string, value: Value | undefined): void {
-    if (this.#used.has(name)) throw new BackendError('unsupported', `graph ${graph} has two ports called "${name}"`, { tensor: name, hint: 'give inputs and outputs different names' });
+    if (this.#used.has(name))
+      throw new BackendError('unsupported', `graph ${graph} has two ports called "${name}"`, {
+        tensor: name,
+        hint: 'give inputs and outputs different names',
+      });
     this.#used.add(name);
     if (value) this.#names.set(value, name);
   }

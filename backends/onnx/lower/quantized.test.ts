@@ -29,18 +29,38 @@ interface Sizes {
 /** x · codesᵀ, and rows of the same codes. */
 function model({ dtype, rows, blocks, block, columns, zeros }: Sizes): Graph {
   const count = dtype === 'u4' ? 16 : 256;
-  const codes = (shape: number[], seed: number) => tensorData(tensorOf(dtype, shape, randomTensor('f32', shape, seed).data.map((x) => Math.floor(((x + 1) * count) / 2))));
+  const codes = (shape: number[], seed: number) =>
+    tensorData(
+      tensorOf(
+        dtype,
+        shape,
+        randomTensor('f32', shape, seed).data.map((x) => Math.floor(((x + 1) * count) / 2)),
+      ),
+    );
   const b = new GraphBuilder('g');
   const x = b.input('x', { dtype: 'f32', shape: [sym('b'), sym('s'), columns] });
   const ids = b.input('ids', { dtype: 'i64', shape: [sym('b'), sym('s')] });
-  const scales = tensorData(tensorOf('f32', [rows, blocks], randomTensor('f32', [rows, blocks], 2).data.map((v) => v / count)));
-  const [q, ...factors] = [b.weight('codes', codes([rows, blocks, block], 1)), b.weight('scales', scales), ...(zeros ? [b.weight('zeros', codes([rows, blocks], 3))] : [])];
+  const scales = tensorData(
+    tensorOf(
+      'f32',
+      [rows, blocks],
+      randomTensor('f32', [rows, blocks], 2).data.map((v) => v / count),
+    ),
+  );
+  const [q, ...factors] = [
+    b.weight('codes', codes([rows, blocks, block], 1)),
+    b.weight('scales', scales),
+    ...(zeros ? [b.weight('zeros', codes([rows, blocks], 3))] : []),
+  ];
   b.output('y', b.op(ops.quantized_linear, [x, q, ...factors], { columns }));
   b.output('rows', b.op(ops.quantized_gather, [q, ids, ...factors], { columns }));
   return b.build();
 }
 
-const weightsOf = ({ initializers }: OnnxGraph) => initializers.filter((i): i is WeightInitializer => i.kind === 'weight').map(({ name, data }) => [name, data.dtype, ...data.shape]);
+const weightsOf = ({ initializers }: OnnxGraph) =>
+  initializers
+    .filter((i): i is WeightInitializer => i.kind === 'weight')
+    .map(({ name, data }) => [name, data.dtype, ...data.shape]);
 const opsOf = ({ nodes }: OnnxGraph) => nodes.map((node) => node.opType);
 
 describe('nbits', () => {
@@ -64,26 +84,41 @@ describe('nbits', () => {
       const lowered = lowerGraph(model({ ...sizes, zeros: false }), { target });
       expect(opsOf(lowered).slice(0, 3)).toEqual(['MatMulNBits', 'Reshape', 'ReduceSum']);
       expect(lowered.nodes[0]!.attributes).toEqual({ K: 90, N: 8, bits: 4, block_size: 32 });
-      expect(weightsOf(lowered).slice(0, 3)).toEqual([['codes', 'u8', 8, 3, 16], ['scales', 'f32', 8, 3], ['codes.zeros', 'u8', 8, 2]]);
+      expect(weightsOf(lowered).slice(0, 3)).toEqual([
+        ['codes', 'u8', 8, 3, 16],
+        ['scales', 'f32', 8, 3],
+        ['codes.zeros', 'u8', 8, 2],
+      ]);
     }
     for (const target of ['webgpu', 'ort-cuda'] as const)
-      expect(lowerGraph(model({ ...sizes, zeros: false }), { target }).nodes.filter((node) => node.opType === 'MatMulNBits').map((node) => node.attributes['bits'])).toEqual([8]);
+      expect(
+        lowerGraph(model({ ...sizes, zeros: false }), { target })
+          .nodes.filter((node) => node.opType === 'MatMulNBits')
+          .map((node) => node.attributes['bits']),
+      ).toEqual([8]);
   });
 
   it('accuracy level 4 is opt-in, and then 8 bits are one product', () => {
     const sizes = { dtype: 'u8', rows: 4, blocks: 2, block: 32, columns: 64, zeros: false } as const;
-    expect(lowerGraph(model(sizes), { accuracyLevel: 4 }).nodes[0]!.attributes).toMatchObject({ bits: 8, accuracy_level: 4 });
+    expect(lowerGraph(model(sizes), { accuracyLevel: 4 }).nodes[0]!.attributes).toMatchObject({
+      bits: 8,
+      accuracy_level: 4,
+    });
   });
 
   it('a scale a row is repeated over the widest blocks that fill the row', () => {
-    const lowered = lowerGraph(model({ dtype: 'u8', rows: 4, blocks: 1, block: 384, columns: 384, zeros: false }), { target: 'webgpu' });
+    const lowered = lowerGraph(model({ dtype: 'u8', rows: 4, blocks: 1, block: 384, columns: 384, zeros: false }), {
+      target: 'webgpu',
+    });
     expect(opsOf(lowered)).toEqual(['MatMulNBits', 'GatherBlockQuantized']);
     expect(lowered.nodes[0]!.attributes).toMatchObject({ block_size: 128, K: 384 });
     expect(weightsOf(lowered)).toContainEqual(['scales', 'f32', 4, 3]);
   });
 
   it('blocks that the kernels do not have are dequantized by ONNX’s own ops', () => {
-    expect(opsOf(lowerGraph(model({ dtype: 'u8', rows: 4, blocks: 2, block: 24, columns: 48, zeros: true })))).not.toContain('MatMulNBits');
+    expect(
+      opsOf(lowerGraph(model({ dtype: 'u8', rows: 4, blocks: 2, block: 24, columns: 48, zeros: true }))),
+    ).not.toContain('MatMulNBits');
   });
 });
 
@@ -92,19 +127,32 @@ describe('qdq', () => {
     ['u8', 1, { axis: 0 }],
     ['u8', 2, { axis: 1, block_size: 32 }],
     ['u4', 2, { axis: 1, block_size: 32 }],
-  ] as const)('%s in %d blocks: DequantizeLinear and Gemm, no contrib op, no transpose', (dtype, blocks, attributes) => {
-    const lowered = lowerGraph(model({ dtype, rows: 4, blocks, block: 32, columns: 32 * blocks, zeros: false }), { quantizedOps: 'qdq' });
-    expect(lowered.nodes.every((node) => node.domain === '')).toBe(true);
-    expect(lowered.nodes.find((node) => node.opType === 'DequantizeLinear')!.attributes).toEqual(attributes);
-    expect(opsOf(lowered)).toContain('Gemm');
-    expect(opsOf(lowered)).not.toContain('Transpose');
-    expect(weightsOf(lowered)[0]).toEqual(['codes', dtype === 'u4' ? 'i4' : 'i8', 4, 32 * blocks]); // around 0: no zero points
-  });
+  ] as const)(
+    '%s in %d blocks: DequantizeLinear and Gemm, no contrib op, no transpose',
+    (dtype, blocks, attributes) => {
+      const lowered = lowerGraph(model({ dtype, rows: 4, blocks, block: 32, columns: 32 * blocks, zeros: false }), {
+        quantizedOps: 'qdq',
+      });
+      expect(lowered.nodes.every((node) => node.domain === '')).toBe(true);
+      expect(lowered.nodes.find((node) => node.opType === 'DequantizeLinear')!.attributes).toEqual(attributes);
+      expect(opsOf(lowered)).toContain('Gemm');
+      expect(opsOf(lowered)).not.toContain('Transpose');
+      expect(weightsOf(lowered)[0]).toEqual(['codes', dtype === 'u4' ? 'i4' : 'i8', 4, 32 * blocks]); // around 0: no zero points
+    },
+  );
 
   it('a table is not dequantized: its rows are taken first', () => {
-    const lowered = lowerGraph(model({ dtype: 'u4', rows: 9, blocks: 2, block: 32, columns: 64, zeros: true }), { quantizedOps: 'qdq' });
-    const made = new Set(lowered.nodes.filter((node) => node.opType === 'Gather').flatMap((node) => node.inputs.slice(0, 1)));
-    expect([...made].map((name) => weightsOf(lowered).find(([n]) => n === name))).toEqual([['codes_1', 'u8', 9, 32], ['zeros_1', 'u8', 9, 2], ['scales', 'f32', 9, 2]]);
+    const lowered = lowerGraph(model({ dtype: 'u4', rows: 9, blocks: 2, block: 32, columns: 64, zeros: true }), {
+      quantizedOps: 'qdq',
+    });
+    const made = new Set(
+      lowered.nodes.filter((node) => node.opType === 'Gather').flatMap((node) => node.inputs.slice(0, 1)),
+    );
+    expect([...made].map((name) => weightsOf(lowered).find(([n]) => n === name))).toEqual([
+      ['codes_1', 'u8', 9, 32],
+      ['zeros_1', 'u8', 9, 2],
+      ['scales', 'f32', 9, 2],
+    ]);
   });
 });
 
@@ -117,10 +165,19 @@ it('a computed code is refused by name', () => {
 
 it('zero points that are no codes are refused by every rule', () => {
   const b = new GraphBuilder('g');
-  const weight = (name: string, dtype: 'u4' | 'f32', shape: number[]) => b.weight(name, tensorData(tensorOf(dtype, shape, new Float32Array(shape.reduce((x, y) => x * y)))));
-  const [q, scales, zeros] = [weight('q', 'u4', [4, 1, 32]), weight('scales', 'f32', [4, 1]), weight('zeros', 'f32', [4, 1])];
-  b.output('y', b.op(ops.quantized_linear, [b.input('x', { dtype: 'f32', shape: [1, 32] }), q, scales, zeros], { columns: 32 }));
-  for (const quantizedOps of ['nbits', 'qdq'] as const) expect(() => lowerGraph(b.build(), { quantizedOps })).toThrow('zero points of f32');
+  const weight = (name: string, dtype: 'u4' | 'f32', shape: number[]) =>
+    b.weight(name, tensorData(tensorOf(dtype, shape, new Float32Array(shape.reduce((x, y) => x * y)))));
+  const [q, scales, zeros] = [
+    weight('q', 'u4', [4, 1, 32]),
+    weight('scales', 'f32', [4, 1]),
+    weight('zeros', 'f32', [4, 1]),
+  ];
+  b.output(
+    'y',
+    b.op(ops.quantized_linear, [b.input('x', { dtype: 'f32', shape: [1, 32] }), q, scales, zeros], { columns: 32 }),
+  );
+  for (const quantizedOps of ['nbits', 'qdq'] as const)
+    expect(() => lowerGraph(b.build(), { quantizedOps })).toThrow('zero points of f32');
 });
 
 /** Sums of a thousand products in f32 with weights up to 1: the order of the sum moves the last bits. */
@@ -138,11 +195,27 @@ async function expectEqual(graph: Graph, options: Omit<OnnxOptions, 'precision'>
   const program = programOf(graph);
   await using bundle = await emittedBundle(program, 'fp32', undefined, options);
   const runner = await open(bundle.dir, { device });
-  for (const [b, s] of [[1, 1], [2, 17]] as const) {
+  for (const [b, s] of [
+    [1, 1],
+    [2, 17],
+  ] as const) {
     const columns = graph.inputs[0]!.type.shape[2] as number;
-    const inputs = { x: randomTensor('f32', [b, s, columns], 5), ids: tensorOf('i64', [b, s], Array.from({ length: b * s }, (_, i) => (i * 37) % 64)) };
+    const inputs = {
+      x: randomTensor('f32', [b, s, columns], 5),
+      ids: tensorOf(
+        'i64',
+        [b, s],
+        Array.from({ length: b * s }, (_, i) => (i * 37) % 64),
+      ),
+    };
     const [actual, expected] = [await runner.run('g', inputs), await evaluatorRunner(program).run('g', inputs)];
-    for (const port of ['y', 'rows']) expectClose(`${port} of ${b} × ${s}`, actual[port], expected[port]!, port === 'y' ? SUMS : { absolute: 0, relative: 0 });
+    for (const port of ['y', 'rows'])
+      expectClose(
+        `${port} of ${b} × ${s}`,
+        actual[port],
+        expected[port]!,
+        port === 'y' ? SUMS : { absolute: 0, relative: 0 },
+      );
   }
   await runner.dispose();
 }
@@ -167,10 +240,26 @@ it('shards of codes equal the whole, in files of their own', async () => {
   await runner.dispose();
 });
 
-it.each([['f32', 4], ['f16', 2]] as const)('scales are stored in the dtype of the activations: %s', (dtype: DType, bytes) => {
+it.each([
+  ['f32', 4],
+  ['f16', 2],
+] as const)('scales are stored in the dtype of the activations: %s', (dtype: DType, bytes) => {
   const b = new GraphBuilder('g');
   const x = b.input('x', { dtype, shape: [sym('s'), 32] });
-  b.output('y', b.op(ops.quantized_linear, [x, b.weight('q', tensorData(randomTensor('u8', [64, 1, 32], 1))), b.weight('s', tensorData(randomTensor(dtype, [64, 1], 1)))], { columns: 32 }));
-  const scales = lowerGraph(b.build(), { target: 'webgpu' }).initializers.find((i) => i.name === 's') as WeightInitializer;
+  b.output(
+    'y',
+    b.op(
+      ops.quantized_linear,
+      [
+        x,
+        b.weight('q', tensorData(randomTensor('u8', [64, 1, 32], 1))),
+        b.weight('s', tensorData(randomTensor(dtype, [64, 1], 1))),
+      ],
+      { columns: 32 },
+    ),
+  );
+  const scales = lowerGraph(b.build(), { target: 'webgpu' }).initializers.find(
+    (i) => i.name === 's',
+  ) as WeightInitializer;
   expect(scales.data.byteLength).toBe(64 * bytes);
 });

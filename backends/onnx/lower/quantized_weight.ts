@@ -23,17 +23,43 @@ export interface Stored {
   readonly data: TensorData;
 }
 
-/** @throws BackendError when a part is computed: ONNX Runtime's kernels read codes as they are stored; and for zero points that are no codes. */
-export function quantizedWeight(context: LoweringContext, q: Value, scales: Value, zeros: Value | undefined): QuantizedWeight {
+/**
+ * @throws BackendError when a part is computed: ONNX Runtime's kernels read codes as they are stored; and for zero
+ * points that are no codes.
+ */
+export function quantizedWeight(
+  context: LoweringContext,
+  q: Value,
+  scales: Value,
+  zeros: Value | undefined,
+): QuantizedWeight {
   const stored = (value: Value): Stored => {
     const data = context.weightOf(value);
-    if (!data) throw new BackendError('unsupported', `%${value.name} is computed: codes, scales and zero points must be weights`, { tensor: value.name, hint: 'decompose the op first' });
+    if (!data)
+      throw new BackendError(
+        'unsupported',
+        `%${value.name} is computed: codes, scales and zero points must be weights`,
+        { tensor: value.name, hint: 'decompose the op first' },
+      );
     return { name: value.name, data };
   };
   const codes = stored(q);
-  if (zeros && zeros.type.dtype !== q.type.dtype) throw new BackendError('unsupported', `zero points of ${zeros.type.dtype}: those of ONNX are codes like the weight's`, { tensor: zeros.name, hint: 'quantize for this backend (its floatZeros is false)' });
+  if (zeros && zeros.type.dtype !== q.type.dtype)
+    throw new BackendError(
+      'unsupported',
+      `zero points of ${zeros.type.dtype}: those of ONNX are codes like the weight's`,
+      { tensor: zeros.name, hint: 'quantize for this backend (its floatZeros is false)' },
+    );
   const [rows, blocks, block] = codes.data.shape as readonly [number, number, number];
-  return { bits: dtypes[codes.data.dtype].bits as 4 | 8, rows, blocks, block, q: codes, scales: stored(scales), ...(zeros && { zeros: stored(zeros) }) };
+  return {
+    bits: dtypes[codes.data.dtype].bits as 4 | 8,
+    rows,
+    blocks,
+    block,
+    q: codes,
+    scales: stored(scales),
+    ...(zeros && { zeros: stored(zeros) }),
+  };
 }
 
 /** One view of each kind, so that what is shared stays shared. */
@@ -43,14 +69,20 @@ export function changed({ name, data }: Stored, kind: string, make: (data: Tenso
 
 /** Codes or zero points without a sign: flipping the top bit adds half the range to both, so differences stay. */
 export function unsigned(stored: Stored): Stored {
-  if (stored.data.dtype === 'i8') return changed(stored, 'unsigned', (data) => mappedBytes(data, 'u8', (byte) => byte ^ 0x80));
-  return stored.data.dtype === 'i4' ? changed(stored, 'unsigned', (data) => mappedBytes(data, 'u4', (byte) => byte ^ 0x88)) : stored;
+  if (stored.data.dtype === 'i8')
+    return changed(stored, 'unsigned', (data) => mappedBytes(data, 'u8', (byte) => byte ^ 0x80));
+  return stored.data.dtype === 'i4'
+    ? changed(stored, 'unsigned', (data) => mappedBytes(data, 'u4', (byte) => byte ^ 0x88))
+    : stored;
 }
 
 /** The other way: codes around 0 need no zero point. */
 export function signed(stored: Stored): Stored {
-  if (stored.data.dtype === 'u8') return changed(stored, 'signed', (data) => mappedBytes(data, 'i8', (byte) => byte ^ 0x80));
-  return stored.data.dtype === 'u4' ? changed(stored, 'signed', (data) => mappedBytes(data, 'i4', (byte) => byte ^ 0x88)) : stored;
+  if (stored.data.dtype === 'u8')
+    return changed(stored, 'signed', (data) => mappedBytes(data, 'i8', (byte) => byte ^ 0x80));
+  return stored.data.dtype === 'u4'
+    ? changed(stored, 'signed', (data) => mappedBytes(data, 'i4', (byte) => byte ^ 0x88))
+    : stored;
 }
 
 /** The zero point of unsigned codes that come without. */

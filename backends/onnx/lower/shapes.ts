@@ -6,8 +6,8 @@ import type { LoweringContext } from './context.ts';
 const END = 0x7fffffffffffffffn;
 
 /**
- * Reshape's own signs are used while they say all: 0 copies the operand's size at that axis, one -1 takes the rest (beside it
- * a copied size must not be 0). Otherwise the sizes are computed from the shapes of inputs, and 0 means 0.
+ * Reshape's own signs are used while they say all: 0 copies the operand's size at that axis, one -1 takes the rest
+ * (beside it a copied size must not be 0). Otherwise the sizes are computed from the shapes of inputs, and 0 means 0.
  */
 export function lowerReshape(context: LoweringContext, node: NodeOf<'reshape'>): void {
   const from = node.inputs[0]!.type.shape;
@@ -34,7 +34,12 @@ export function lowerTranspose(context: LoweringContext, node: NodeOf<'transpose
 }
 
 export function lowerConcat(context: LoweringContext, node: NodeOf<'concat'>): void {
-  context.emit('Concat', node.inputs.map((value) => context.tensor(value)), node.outputs[0]!, { axis: node.attrs.axis });
+  context.emit(
+    'Concat',
+    node.inputs.map((value) => context.tensor(value)),
+    node.outputs[0]!,
+    { axis: node.attrs.axis },
+  );
 }
 
 export function lowerSlice(context: LoweringContext, node: NodeOf<'slice'>): void {
@@ -46,7 +51,11 @@ export function lowerSlice(context: LoweringContext, node: NodeOf<'slice'>): voi
 export function lowerTakeLast(context: LoweringContext, node: NodeOf<'take_last'>): void {
   const [x, count] = node.inputs as readonly [Value, Value];
   const result = node.outputs[0]!;
-  const start = context.step('Neg', [context.step('Reshape', [context.tensor(count), context.ints(1)], `${result.name}.count`)], `${result.name}.start`);
+  const start = context.step(
+    'Neg',
+    [context.step('Reshape', [context.tensor(count), context.ints(1)], `${result.name}.count`)],
+    `${result.name}.start`,
+  );
   sliceAxis(context, x, start, context.ints(END), node.attrs.axis, result);
 }
 

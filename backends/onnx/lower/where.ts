@@ -8,6 +8,10 @@ export function lowerWhere(context: LoweringContext, node: NodeOf<'where'>): voi
   if (result.type.dtype !== 'bool') return context.emit('Where', [condition, a, b], result);
   const not = (tensor: string, hint: string) => context.step('Not', [tensor], `${result.name}.${hint}`);
   const and = (x: string, y: string, hint: string) => context.step('And', [x, y], `${result.name}.${hint}`);
-  const neither = and(not(and(condition, a, 'a'), 'not_a'), not(and(not(condition, 'not'), b, 'b'), 'not_b'), 'neither');
+  const neither = and(
+    not(and(condition, a, 'a'), 'not_a'),
+    not(and(not(condition, 'not'), b, 'b'), 'not_b'),
+    'neither',
+  );
   context.emit('Not', [neither], result);
 }

@@ -11,12 +11,18 @@ export async function fileBytes(artifact: Artifact, path: string): Promise<Uint8
   const pieces: Uint8Array[] = [];
   for await (const { bytes } of file.chunks()) pieces.push(bytes);
   const all = Buffer.concat(pieces);
-  if (all.byteLength !== file.byteLength) throw new Error(`${path} states ${file.byteLength} bytes and has ${all.byteLength}`);
+  if (all.byteLength !== file.byteLength)
+    throw new Error(`${path} states ${file.byteLength} bytes and has ${all.byteLength}`);
   return all;
 }
 
 /** A program's bundle in a temporary folder, which goes away with `await using`. */
-export async function emittedBundle(program: Program, precision = 'fp32', dataFileBytes?: number, options: Omit<OnnxOptions, 'precision'> = {}): Promise<{ readonly dir: string; readonly artifact: Artifact } & AsyncDisposable> {
+export async function emittedBundle(
+  program: Program,
+  precision = 'fp32',
+  dataFileBytes?: number,
+  options: Omit<OnnxOptions, 'precision'> = {},
+): Promise<{ readonly dir: string; readonly artifact: Artifact } & AsyncDisposable> {
   const artifact = emit(program, { precision, ...options }, dataFileBytes);
   return { artifact, ...(await writtenArtifact(artifact)) };
 }

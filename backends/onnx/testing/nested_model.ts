@@ -1,6 +1,9 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
-/** A model whose graph has a node whose attribute is a graph whose node … `depth` times: model.graph 7, graph.node 1, node.attribute 5, attribute.g 6. */
+/**
+ * A model whose graph has a node whose attribute is a graph whose node … `depth` times: model.graph 7, graph.node 1,
+ * node.attribute 5, attribute.g 6.
+ */
 export function nestedModel(depth: number): Uint8Array {
   const headers: Uint8Array[] = []; // innermost first
   let byteLength = 0;

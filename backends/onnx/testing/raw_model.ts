@@ -9,10 +9,30 @@ import { createSession, type Device } from '../session.ts';
 import { modelFile } from '../model_file.ts';
 import type { OnnxNode } from '../lower/model.ts';
 
-/** Nodes as they are written here, run once: for what this backend does not emit. @throws BackendError as the runtime refuses. */
-export async function runNodes(nodes: readonly OnnxNode[], inputs: Readonly<Record<string, Tensor>>, output: Value, device: Device): Promise<Tensor> {
+/**
+ * Nodes as they are written here, run once: for what this backend does not emit.
+ * @throws BackendError as the runtime refuses.
+ */
+export async function runNodes(
+  nodes: readonly OnnxNode[],
+  inputs: Readonly<Record<string, Tensor>>,
+  output: Value,
+  device: Device,
+): Promise<Tensor> {
   const values = Object.entries(inputs).map(([name, { dtype, shape }]): Value => ({ name, type: { dtype, shape } }));
-  const file = modelFile('model.onnx', { name: 'raw', inputs: values, outputs: [{ name: output.name, value: output }], nodes, initializers: [], stages: [] }, [], []);
+  const file = modelFile(
+    'model.onnx',
+    {
+      name: 'raw',
+      inputs: values,
+      outputs: [{ name: output.name, value: output }],
+      nodes,
+      initializers: [],
+      stages: [],
+    },
+    [],
+    [],
+  );
   const dir = await mkdtemp(join(tmpdir(), 'pgconv-raw-'));
   try {
     const pieces: Uint8Array[] = [];
@@ -22,7 +42,8 @@ export async function runNodes(nodes: readonly OnnxNode[], inputs: Readonly<Reco
     const session = await createSession(runtime, join(dir, file.path), device);
     try {
       const feeds: Record<string, OrtTensor> = {};
-      for (const port of session.inputMetadata) if (port.isTensor) feeds[port.name] = toOrt(runtime, port.name, inputs[port.name]!, dtypeOf(port.type));
+      for (const port of session.inputMetadata)
+        if (port.isTensor) feeds[port.name] = toOrt(runtime, port.name, inputs[port.name]!, dtypeOf(port.type));
       return fromOrt((await session.run(feeds))[output.name]!);
     } finally {
       await session.release();

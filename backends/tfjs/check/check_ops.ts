@@ -6,11 +6,15 @@ import { kernelTable, type KernelTable, type TfBackend } from './kernel_table.ts
 import { opKernels, refusedTypes } from './op_kernels.ts';
 
 /** Backends that a bundle must run on: the packed op has a kernel on three. */
-const BACKENDS: Readonly<Record<Profile, readonly TfBackend[]>> = { std: ['cpu', 'wasm', 'webgl', 'webgpu'], packed: ['cpu', 'wasm', 'webgpu'] };
+const BACKENDS: Readonly<Record<Profile, readonly TfBackend[]>> = {
+  std: ['cpu', 'wasm', 'webgl', 'webgpu'],
+  packed: ['cpu', 'wasm', 'webgpu'],
+};
 
 /**
- * Every node of a graph against what the converter's executor and the backends have: tfjs itself loads a graph with an unknown op, or
- * one without a kernel, and fails when it is run. @throws BackendError `unsupported` with the node, its op, its types and the backend
+ * Every node of a graph against what the converter's executor and the backends have: tfjs itself loads a graph with an
+ * unknown op, or one without a kernel, and fails when it is run. @throws BackendError `unsupported` with the node, its
+ * op, its types and the backend
  */
 export function checkOps(graph: TfGraph, profile: Profile, table: KernelTable = kernelTable): void {
   const ops = new Set(table.ops);
@@ -22,7 +26,8 @@ export function checkOps(graph: TfGraph, profile: Profile, table: KernelTable = 
     if (!needed) throw refused(graph, node, 'it is not known which kernels it runs');
     for (const [backend, own] of kernels) {
       const missing = needed.find((kernel) => !own.has(kernel));
-      if (missing) throw refused(graph, node, `the ${backend} backend of tfjs ${table.version} has no kernel ${missing}`);
+      if (missing)
+        throw refused(graph, node, `the ${backend} backend of tfjs ${table.version} has no kernel ${missing}`);
     }
     const reason = refusedTypes(node);
     if (reason) throw refused(graph, node, `it ${reason}`);
@@ -31,5 +36,9 @@ export function checkOps(graph: TfGraph, profile: Profile, table: KernelTable = 
 
 function refused({ name: graph }: TfGraph, { name, op, inputTypes }: TfNode, reason: string): BackendError {
   const types = inputTypes.map(({ dtype, rank }) => `${dtype} of ${rank} axes`).join(', ');
-  return new BackendError('unsupported', `graph ${graph}, node ${name}: ${op}(${types}) would fail when it is run: ${reason}`, { tensor: name });
+  return new BackendError(
+    'unsupported',
+    `graph ${graph}, node ${name}: ${op}(${types}) would fail when it is run: ${reason}`,
+    { tensor: name },
+  );
 }

@@ -39,7 +39,18 @@ export const opKernels: Readonly<Record<string, readonly string[]>> = {
   Transpose: ['Transpose'],
 };
 
-const FLOATS = new Set(['_FusedMatMul', 'BatchMatMulV2', 'Conv2D', 'Erf', 'MatMul', 'Mean', 'RealDiv', 'Softmax', 'Sqrt', 'Tanh']);
+const FLOATS = new Set([
+  '_FusedMatMul',
+  'BatchMatMulV2',
+  'Conv2D',
+  'Erf',
+  'MatMul',
+  'Mean',
+  'RealDiv',
+  'Softmax',
+  'Sqrt',
+  'Tanh',
+]);
 const BOOLS = new Set(['LogicalAnd', 'LogicalNot', 'LogicalOr']);
 /** Of these the last axis or shape operands alone are integers. */
 const RANKS: Readonly<Record<string, number>> = { Conv2D: 4, Transpose: 6, BroadcastTo: 6 };
@@ -51,8 +62,10 @@ export function refusedTypes({ op, inputTypes, output }: TfNode): string | undef
   const wrong = BOOLS.has(op) ? inputTypes.find(({ dtype }) => dtype !== 'bool') : undefined;
   if (wrong) return `takes bool, not ${wrong.dtype}`;
   if (op === 'SelectV2' && x?.dtype !== 'bool') return `takes a condition of bool, not ${x?.dtype}`;
-  if (op === 'GatherV2' && inputTypes[1]?.dtype !== 'int32') return `takes indices of int32, not ${inputTypes[1]?.dtype}`;
-  if (op === 'TensorScatterUpdate' && (inputTypes[1]?.dtype !== 'int32' || x?.dtype !== inputTypes[2]?.dtype)) return 'takes int32 indices and updates of the tensor’s dtype';
+  if (op === 'GatherV2' && inputTypes[1]?.dtype !== 'int32')
+    return `takes indices of int32, not ${inputTypes[1]?.dtype}`;
+  if (op === 'TensorScatterUpdate' && (inputTypes[1]?.dtype !== 'int32' || x?.dtype !== inputTypes[2]?.dtype))
+    return 'takes int32 indices and updates of the tensor’s dtype';
   const most = RANKS[op];
   const rank = Math.max(output.rank, x?.rank ?? 0);
   return most !== undefined && rank > most ? `has no more than ${most} axes, not ${rank}` : undefined;

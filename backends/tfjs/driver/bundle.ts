@@ -1,7 +1,16 @@
 import * as z from 'zod/mini';
 import { RuntimeError } from '../../client/errors.ts';
 import { readJson, type BundleSource } from '../../client/sources/source.ts';
-import { parsePlan, PLAN_PATH, PlanError, weightGroup, type GraphPlan, type TfjsPlan, type WeightGroup, type WeightSpec } from '../plan.ts';
+import {
+  parsePlan,
+  PLAN_PATH,
+  PlanError,
+  weightGroup,
+  type GraphPlan,
+  type TfjsPlan,
+  type WeightGroup,
+  type WeightSpec,
+} from '../plan.ts';
 import { KNOWN_OPS } from '../known_ops.ts';
 
 /** A weight and where its bytes lie. */
@@ -15,7 +24,9 @@ export interface PlacedWeight {
 
 /** What is read of a model.json here; the rest is for tfjs. */
 const modelFile = z.looseObject({
-  modelTopology: z.looseObject({ node: z.array(z.looseObject({ name: z.string(), op: z.string(), input: z.optional(z.array(z.string())) })) }),
+  modelTopology: z.looseObject({
+    node: z.array(z.looseObject({ name: z.string(), op: z.string(), input: z.optional(z.array(z.string())) })),
+  }),
   weightsManifest: z.array(weightGroup),
   userDefinedMetadata: z.optional(z.looseObject({ stages: z.optional(z.record(z.string(), z.string())) })),
 });
@@ -61,21 +72,37 @@ export async function readBundle(source: BundleSource, signal?: AbortSignal): Pr
 }
 
 /** Whether every part gets what it takes from the graph's inputs and the parts before it. */
-function checkConnections(source: BundleSource, { name: graph, inputs, outputs, parts, joins, caches, tables }: GraphPlan): void {
+function checkConnections(
+  source: BundleSource,
+  { name: graph, inputs, outputs, parts, joins, caches, tables }: GraphPlan,
+): void {
   const known = new Set([...inputs.map(({ name }) => name), ...tables.map(({ input }) => input)]);
   const check = (user: string, names: readonly string[]) => {
     const missing = names.find((name) => !known.has(name));
-    if (missing !== undefined) throw damaged(source, `${PLAN_PATH}: ${user} needs "${missing}", which nothing before it makes`);
+    if (missing !== undefined)
+      throw damaged(source, `${PLAN_PATH}: ${user} needs "${missing}", which nothing before it makes`);
   };
-  check(graph, tables.map(({ ids }) => ids));
+  check(
+    graph,
+    tables.map(({ ids }) => ids),
+  );
   for (const part of parts) {
     check(part.folder, part.inputs);
     for (const output of part.outputs) known.add(output);
   }
   const joined = new Set(joins.map(({ output }) => output));
-  check(graph, outputs.flatMap(({ name }) => (joined.has(name) ? [] : [name])));
-  check(graph, joins.flatMap(({ pieces }) => pieces.flatMap((piece) => [piece, `${piece}.best`, `${piece}.max`])));
-  check(graph, caches.flatMap(({ past, present }) => [past, present]));
+  check(
+    graph,
+    outputs.flatMap(({ name }) => (joined.has(name) ? [] : [name])),
+  );
+  check(
+    graph,
+    joins.flatMap(({ pieces }) => pieces.flatMap((piece) => [piece, `${piece}.best`, `${piece}.max`])),
+  );
+  check(
+    graph,
+    caches.flatMap(({ past, present }) => [past, present]),
+  );
 }
 
 async function planOf(source: BundleSource, signal?: AbortSignal): Promise<TfjsPlan> {
@@ -84,11 +111,21 @@ async function planOf(source: BundleSource, signal?: AbortSignal): Promise<TfjsP
     return parsePlan(new TextDecoder().decode(bytes));
   } catch (cause) {
     if (!(cause instanceof PlanError)) throw cause;
-    throw new RuntimeError(cause.code === 'newer' ? 'newer_version' : 'damaged', `${source.name}: ${cause.message}`, undefined, { cause });
+    throw new RuntimeError(
+      cause.code === 'newer' ? 'newer_version' : 'damaged',
+      `${source.name}: ${cause.message}`,
+      undefined,
+      { cause },
+    );
   }
 }
 
-async function readPart(source: BundleSource, { folder, inputs, outputs }: GraphPlan['parts'][number], sizes: ReadonlyMap<string, number>, signal?: AbortSignal): Promise<PartFiles> {
+async function readPart(
+  source: BundleSource,
+  { folder, inputs, outputs }: GraphPlan['parts'][number],
+  sizes: ReadonlyMap<string, number>,
+  signal?: AbortSignal,
+): Promise<PartFiles> {
   const path = `${folder}/model.json`;
   const parsed = modelFile.safeParse(await readJson(source, path, signal));
   if (!parsed.success) throw damaged(source, `${path} is no graph model: ${z.prettifyError(parsed.error)}`);
@@ -100,7 +137,8 @@ async function readPart(source: BundleSource, { folder, inputs, outputs }: Graph
   for (const { name, op, input = [] } of nodes.values()) {
     if (!KNOWN_OPS.has(op)) throw damaged(source, `${path}: node ${name} is an unknown op, ${op}`);
     if (op === 'Const' && !stored.has(name)) throw damaged(source, `${path}: the weight ${name} is in no file`);
-    if (op === 'Placeholder' && !inputs.includes(name)) throw damaged(source, `${path} needs "${name}", which ${PLAN_PATH} does not give it`);
+    if (op === 'Placeholder' && !inputs.includes(name))
+      throw damaged(source, `${path} needs "${name}", which ${PLAN_PATH} does not give it`);
     const missing = input.find((other) => !nodes.has(other));
     if (missing !== undefined) throw damaged(source, `${path}: node ${name} needs ${missing}, which is not there`);
   }
@@ -110,11 +148,17 @@ async function readPart(source: BundleSource, { folder, inputs, outputs }: Graph
 }
 
 /** Where each weight of groups lies. @throws RuntimeError `damaged` when shapes and the bytes of files do not agree */
-export function placeWeights(source: BundleSource, folder: string, groups: readonly WeightGroup[], sizes: ReadonlyMap<string, number>): readonly PlacedWeight[] {
+export function placeWeights(
+  source: BundleSource,
+  folder: string,
+  groups: readonly WeightGroup[],
+  sizes: ReadonlyMap<string, number>,
+): readonly PlacedWeight[] {
   return groups.flatMap(({ paths, weights }) => {
     const [path, ...more] = paths;
     const file = `${folder}${path}`;
-    if (more.length > 0) throw damaged(source, `${file}: weights in pieces of several files, which pgconv does not write`);
+    if (more.length > 0)
+      throw damaged(source, `${file}: weights in pieces of several files, which pgconv does not write`);
     const bytes = sizes.get(file);
     if (bytes === undefined) throw damaged(source, `${file} is not in the list of files of ${PLAN_PATH}`);
     let offset = 0;
@@ -123,7 +167,14 @@ export function placeWeights(source: BundleSource, folder: string, groups: reado
       offset += byteLength;
       return { spec, file, offset: offset - byteLength, byteLength };
     });
-    if (offset !== bytes) throw damaged(source, `${file} has ${bytes} bytes, and its weights (${weights.map(({ name, shape }) => `${name} [${shape.join(', ')}]`).slice(0, 3).join(', ')}${weights.length > 3 ? ', …' : ''}) need ${offset}`);
+    if (offset !== bytes)
+      throw damaged(
+        source,
+        `${file} has ${bytes} bytes, and its weights (${weights
+          .map(({ name, shape }) => `${name} [${shape.join(', ')}]`)
+          .slice(0, 3)
+          .join(', ')}${weights.length > 3 ? ', …' : ''}) need ${offset}`,
+      );
     return placed;
   });
 }

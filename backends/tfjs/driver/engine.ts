@@ -26,7 +26,12 @@ export class Engine {
   readonly #tables: ReadonlyMap<TablePlan, TableRows>;
   #disposed = false;
 
-  private constructor(tf: Tfjs, bundle: TfjsBundle, graphs: ReadonlyMap<string, PartedGraph>, tables: ReadonlyMap<TablePlan, TableRows>) {
+  private constructor(
+    tf: Tfjs,
+    bundle: TfjsBundle,
+    graphs: ReadonlyMap<string, PartedGraph>,
+    tables: ReadonlyMap<TablePlan, TableRows>,
+  ) {
     this.tf = tf;
     this.bundle = bundle;
     this.#graphs = graphs;
@@ -37,10 +42,16 @@ export class Engine {
   static async load(tf: Tfjs, source: BundleSource, { signal, onProgress }: EngineOptions = {}): Promise<Engine> {
     const bundle = await readBundle(source, signal);
     const models = new Map<string, PartModel>();
-    const tables = new Map(bundle.plan.graphs.flatMap((graph) => graph.tables).map((table) => [table, new TableRows(tf, bundle, table, models)] as const));
+    const tables = new Map(
+      bundle.plan.graphs
+        .flatMap((graph) => graph.tables)
+        .map((table) => [table, new TableRows(tf, bundle, table, models)] as const),
+    );
     if (bundle.plan.profile === 'packed') registerPackedOp(tf);
     if (tf.getBackend() === 'webgpu') tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', KERNELS_A_SUBMIT);
-    const total = [...bundle.parts.values()].flatMap(({ weights }) => weights).reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const total = [...bundle.parts.values()]
+      .flatMap(({ weights }) => weights)
+      .reduce((sum, { byteLength }) => sum + byteLength, 0);
     let loaded = 0;
     const loading = { signal, onBytes: (bytes: number) => onProgress?.({ loaded: (loaded += bytes), total }) };
     try {
@@ -49,7 +60,16 @@ export class Engine {
       for (const model of models.values()) model.dispose();
       throw error;
     }
-    const graphs = bundle.plan.graphs.map((graph) => [graph.name, new PartedGraph(graph, graph.parts.map(({ folder }) => models.get(folder)!))] as const);
+    const graphs = bundle.plan.graphs.map(
+      (graph) =>
+        [
+          graph.name,
+          new PartedGraph(
+            graph,
+            graph.parts.map(({ folder }) => models.get(folder)!),
+          ),
+        ] as const,
+    );
     return new Engine(tf, bundle, new Map(graphs), tables);
   }
 

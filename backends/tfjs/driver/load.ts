@@ -5,7 +5,9 @@ import { Model } from './model.ts';
 import type { Tfjs } from './tfjs.ts';
 
 export interface LoadOptions extends EngineOptions {
-  /** tfjs with the backend in use that is to compute: the package `@tensorflow/tfjs`, or `{ ...core, ...converter }`. */
+  /**
+   * tfjs with the backend in use that is to compute: the package `@tensorflow/tfjs`, or `{ ...core, ...converter }`.
+   */
   readonly tf: Tfjs;
 }
 

@@ -52,7 +52,10 @@ export interface GenerateOptions extends Omit<DecodeOptions, 'maxTokens'> {
 
 const DEFAULT_ROOM = 256;
 const DEFAULT_NEW_TOKENS = 100;
-/** Capacities of caches are multiples of it: prompts of similar length then use tensors of one size, and shaders and buffers of one. */
+/**
+ * Capacities of caches are multiples of it: prompts of similar length then use tensors of one size, and shaders and
+ * buffers of one.
+ */
 const CAPACITY_STEP = 64;
 
 /** What a prompt has left in the caches. */
@@ -99,7 +102,9 @@ export class Model {
     return this.#alone(async () => {
       const input = this.#tf.tensor(pixels, [1, 3, imageSize, imageSize], 'float32');
       try {
-        const { image_features: features } = await this.#run('vision_encoder', { pixel_values: input }, ['image_features']);
+        const { image_features: features } = await this.#run('vision_encoder', { pixel_values: input }, [
+          'image_features',
+        ]);
         const flat = this.#tf.reshape(features!, [imageTokens, hiddenSize]);
         features!.dispose();
         return new ImageFeatures(flat);
@@ -119,7 +124,10 @@ export class Model {
     return (await this.#tokenizer()).decode(ids);
   }
 
-  /** Reads rows of ids, which replace what was read before. @throws RuntimeError `bad_input` when they do not fit the model */
+  /**
+   * Reads rows of ids, which replace what was read before.
+   * @throws RuntimeError `bad_input` when they do not fit the model
+   */
   async prefill({ rows, images = [], maxNewTokens }: PrefillInput): Promise<void> {
     const { facts } = this;
     const padded = padLeft(rows, facts.padTokenId);
@@ -128,23 +136,39 @@ export class Model {
     if (wrong !== undefined) throw new RuntimeError('bad_input', `a token ${wrong}`, `ids are 0 to ${highest}`);
     // the last token needs no position: nothing reads it
     const left = facts.maxPositions - padded.length + 1;
-    if (left < 1) throw new RuntimeError('bad_input', `${padded.length} tokens`, `the model has ${facts.maxPositions} positions`);
+    if (left < 1)
+      throw new RuntimeError('bad_input', `${padded.length} tokens`, `the model has ${facts.maxPositions} positions`);
     const tokens = imageRuns(padded, facts).reduce((sum, run) => sum + run.count, 0);
-    if (tokens !== images.length * facts.imageTokens) throw new RuntimeError('bad_input', `${tokens} image tokens for ${images.length} pictures of ${facts.imageTokens}`, 'put the image tokens of every picture before its prompt');
+    if (tokens !== images.length * facts.imageTokens)
+      throw new RuntimeError(
+        'bad_input',
+        `${tokens} image tokens for ${images.length} pictures of ${facts.imageTokens}`,
+        'put the image tokens of every picture before its prompt',
+      );
     const room = Math.min(maxNewTokens ?? DEFAULT_ROOM, left);
     await this.#alone(async () => {
       this.#forget();
       const capacity = Math.ceil((padded.length + room) / CAPACITY_STEP) * CAPACITY_STEP;
       const embedded = await this.#embed(padded.inputIds, padded.rows, padded.length);
       const embeds = this.#withImages(embedded, padded, images);
-      const caches = Object.fromEntries(this.#decoder().caches.map(({ past }) => [past, this.#emptyCache(past, padded.rows, capacity)]));
+      const caches = Object.fromEntries(
+        this.#decoder().caches.map(({ past }) => [past, this.#emptyCache(past, padded.rows, capacity)]),
+      );
       const read: Read = { padded, room, capacity, caches, head: {} };
       this.#read = read;
-      await this.#forward(read, embeds, { past: 0, positions: padded.positionIds, length: padded.length, mask: padded.attentionMask });
+      await this.#forward(read, embeds, {
+        past: 0,
+        positions: padded.positionIds,
+        length: padded.length,
+        mask: padded.attentionMask,
+      });
     });
   }
 
-  /** f32 [rows, vocabulary], row after row: of the last position read. @throws RuntimeError `bad_input` before prefill */
+  /**
+   * f32 [rows, vocabulary], row after row: of the last position read.
+   * @throws RuntimeError `bad_input` before prefill
+   */
   async logits(): Promise<{ readonly shape: readonly [number, number]; readonly data: Float32Array }> {
     return this.#alone(async () => {
       const read = this.#given();
@@ -154,11 +178,14 @@ export class Model {
   }
 
   /**
-   * Tokens after what prefill read, step by step: one of every row, undefined for rows that have ended. Ends when all have, or after
-   * `maxTokens`. Greedy tokens are found in tfjs: a few bytes a token come back. Call prefill again before decoding again.
+   * Tokens after what prefill read, step by step: one of every row, undefined for rows that have ended. Ends when all
+   * have, or after `maxTokens`. Greedy tokens are found in tfjs: a few bytes a token come back. Call prefill again
+   * before decoding again.
    * @throws RuntimeError; the signal's reason
    */
-  async *decode({ maxTokens, stopTokenIds, signal, seed = 0, ...sampling }: DecodeOptions = {}): AsyncGenerator<readonly (number | undefined)[]> {
+  async *decode({ maxTokens, stopTokenIds, signal, seed = 0, ...sampling }: DecodeOptions = {}): AsyncGenerator<
+    readonly (number | undefined)[]
+  > {
     const read = this.#given();
     if (this.#busy) throw busy();
     this.#busy = true;
@@ -178,8 +205,12 @@ export class Model {
         signal?.throwIfAborted();
         const past = length + step;
         const mask = new Int32Array(rows * (past + 1)).fill(1);
-        for (let row = 0; row < rows; row++) mask.set(attentionMask.subarray(row * length, (row + 1) * length), row * (past + 1));
-        const positions = Int32Array.from({ length: rows }, (_, row) => positionIds[(row + 1) * length - 1]! + step + 1);
+        for (let row = 0; row < rows; row++)
+          mask.set(attentionMask.subarray(row * length, (row + 1) * length), row * (past + 1));
+        const positions = Int32Array.from(
+          { length: rows },
+          (_, row) => positionIds[(row + 1) * length - 1]! + step + 1,
+        );
         const embeds = await this.#embed(Int32Array.from(tokens), rows, 1);
         await this.#forward(read, embeds, { past, positions, length: 1, mask });
       }
@@ -190,7 +221,12 @@ export class Model {
   }
 
   /** The answer to a picture and a prompt, as pieces of text. @throws RuntimeError; the signal's reason */
-  async *generate({ image = [], prompt, maxNewTokens = DEFAULT_NEW_TOKENS, ...options }: GenerateOptions): AsyncGenerator<string> {
+  async *generate({
+    image = [],
+    prompt,
+    maxNewTokens = DEFAULT_NEW_TOKENS,
+    ...options
+  }: GenerateOptions): AsyncGenerator<string> {
     const text = await this.#tokenizer();
     const given = isList(image) ? image : [image];
     const own: ImageFeatures[] = [];
@@ -244,9 +280,13 @@ export class Model {
   async #embed(ids: Int32Array, rows: number, length: number): Promise<Tensor> {
     const { tables } = this.#engine.graph('embed_tokens')!.plan;
     const [table] = tables;
-    const input = table ? this.#tf.tensor(await this.#engine.rows(table, ids), [rows, length, table.columns], 'float32') : this.#tf.tensor(ids, [rows, length], 'int32');
+    const input = table
+      ? this.#tf.tensor(await this.#engine.rows(table, ids), [rows, length, table.columns], 'float32')
+      : this.#tf.tensor(ids, [rows, length], 'int32');
     try {
-      return (await this.#run('embed_tokens', { [table?.input ?? 'input_ids']: input }, ['inputs_embeds']))['inputs_embeds']!;
+      return (await this.#run('embed_tokens', { [table?.input ?? 'input_ids']: input }, ['inputs_embeds']))[
+        'inputs_embeds'
+      ]!;
     } finally {
       input.dispose();
     }
@@ -263,7 +303,7 @@ export class Model {
       let [at, feature] = [0, 0];
       for (const { start, count } of imageRuns(padded, this.facts)) {
         if (start > at) pieces.push(tf.slice(flat, [at, 0], [start - at, hiddenSize]));
-        for (let done = 0; done < count; ) {
+        for (let done = 0; done < count;) {
           const row = feature % imageTokens;
           const taken = Math.min(count - done, imageTokens - row);
           pieces.push(tf.slice(images[Math.floor(feature / imageTokens)]!.tensor, [row, 0], [taken, hiddenSize]));
@@ -272,7 +312,8 @@ export class Model {
         }
         at = start + count;
       }
-      if (at < padded.rows * padded.length) pieces.push(tf.slice(flat, [at, 0], [padded.rows * padded.length - at, hiddenSize]));
+      if (at < padded.rows * padded.length)
+        pieces.push(tf.slice(flat, [at, 0], [padded.rows * padded.length - at, hiddenSize]));
       return tf.reshape(tf.concat(pieces, 0), [padded.rows, padded.length, hiddenSize]);
     });
     embedded.dispose();
@@ -281,15 +322,30 @@ export class Model {
 
   #emptyCache(name: string, rows: number, capacity: number): Tensor {
     const { shape } = this.#decoder().inputs.find((input) => input.name === name)!;
-    return this.#tf.zeros(shape.map((size) => (typeof size === 'number' ? size : size === 'capacity' ? capacity : rows)), 'float32');
+    return this.#tf.zeros(
+      shape.map((size) => (typeof size === 'number' ? size : size === 'capacity' ? capacity : rows)),
+      'float32',
+    );
   }
 
-  /** New positions through the decoder: caches and what the last position says are replaced. Disposes the embeddings. */
-  async #forward(read: Read, embeds: Tensor, { past, positions, length, mask }: { readonly past: number; readonly positions: Int32Array; readonly length: number; readonly mask: Int32Array }): Promise<void> {
+  /**
+   * New positions through the decoder: caches and what the last position says are replaced. Disposes the embeddings.
+   */
+  async #forward(
+    read: Read,
+    embeds: Tensor,
+    {
+      past,
+      positions,
+      length,
+      mask,
+    }: { readonly past: number; readonly positions: Int32Array; readonly length: number; readonly mask: Int32Array },
+  ): Promise<void> {
     const { rows } = read.padded;
     const { caches, joins } = this.#decoder();
     const full = new Int32Array(rows * read.capacity);
-    for (let row = 0; row < rows; row++) full.set(mask.subarray(row * (past + length), (row + 1) * (past + length)), row * read.capacity);
+    for (let row = 0; row < rows; row++)
+      full.set(mask.subarray(row * (past + length), (row + 1) * (past + length)), row * read.capacity);
     const tf = this.#tf;
     const own: Record<string, Tensor> = {
       inputs_embeds: embeds,
@@ -299,8 +355,13 @@ export class Model {
       past: tf.scalar(past, 'int32'),
     };
     try {
-      const heads = joins.flatMap(({ output, pieces }) => (output === 'logits' ? pieces.flatMap((piece) => [piece, `${piece}.best`, `${piece}.max`]) : []));
-      const results = await this.#run('decoder', { ...own, ...read.caches }, [...heads, ...caches.map(({ present }) => present)]);
+      const heads = joins.flatMap(({ output, pieces }) =>
+        output === 'logits' ? pieces.flatMap((piece) => [piece, `${piece}.best`, `${piece}.max`]) : [],
+      );
+      const results = await this.#run('decoder', { ...own, ...read.caches }, [
+        ...heads,
+        ...caches.map(({ present }) => present),
+      ]);
       for (const { past: name, present } of caches) {
         read.caches[name]!.dispose();
         read.caches[name] = results[present]!;
@@ -319,7 +380,10 @@ export class Model {
     return this.#decoder().joins.find(({ output }) => output === 'logits')!;
   }
 
-  /** The largest logit of each row: of the shards' largest, whose few bytes come to the host; the earliest of equal ones. */
+  /**
+   * The largest logit of each row: of the shards' largest, whose few bytes come to the host; the earliest of equal
+   * ones.
+   */
   async #best({ head, padded }: Read): Promise<readonly number[]> {
     const { pieces, rows: sizes } = this.#join();
     const read = (suffix: string) => Promise.all(pieces.map((piece) => head[`${piece}.${suffix}`]!.data<'float32'>()));
@@ -350,7 +414,9 @@ export class Model {
   async #sampled(read: Read, options: SamplingOptions, random: () => number): Promise<readonly number[]> {
     const logits = await this.#logitsOf(read);
     const width = logits.length / read.padded.rows;
-    return Array.from({ length: read.padded.rows }, (_, row) => sampleToken(logits.subarray(row * width, (row + 1) * width), options, random()));
+    return Array.from({ length: read.padded.rows }, (_, row) =>
+      sampleToken(logits.subarray(row * width, (row + 1) * width), options, random()),
+    );
   }
 
   #processor(): Promise<PixelMode> {
@@ -362,10 +428,19 @@ export class Model {
   }
 
   #tokenizer(): Promise<Text> {
-    this.#text ??= this.#processor().then((mode) => openText(this.#engine.bundle.source, this.facts, mode)).catch((error: unknown) => {
-      this.#text = undefined;
-      throw error instanceof RuntimeError && error.code === 'not_found' ? new RuntimeError('not_found', 'this bundle has no tokenizer', 'give ids to prefill, or convert again with --tokenizer', { cause: error }) : error;
-    });
+    this.#text ??= this.#processor()
+      .then((mode) => openText(this.#engine.bundle.source, this.facts, mode))
+      .catch((error: unknown) => {
+        this.#text = undefined;
+        throw error instanceof RuntimeError && error.code === 'not_found'
+          ? new RuntimeError(
+              'not_found',
+              'this bundle has no tokenizer',
+              'give ids to prefill, or convert again with --tokenizer',
+              { cause: error },
+            )
+          : error;
+      });
     return this.#text;
   }
 

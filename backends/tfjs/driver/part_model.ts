@@ -20,8 +20,9 @@ export class PartModel {
   }
 
   /**
-   * By tfjs's own loader, which forgets the tensors it has made when a weight does not come: after a failure it gets zeros for the
-   * rest of the part, and the whole model is disposed. @throws RuntimeError; the signal's reason. Nothing stays then.
+   * By tfjs's own loader, which forgets the tensors it has made when a weight does not come: after a failure it gets
+   * zeros for the rest of the part, and the whole model is disposed. @throws RuntimeError; the signal's reason. Nothing
+   * stays then.
    */
   static async load(tf: Tfjs, { source }: TfjsBundle, files: PartFiles, loading: PartLoading = {}): Promise<PartModel> {
     loading.signal?.throwIfAborted();
@@ -41,8 +42,18 @@ export class PartModel {
     };
     let at = 0;
     const getWeightStream = () =>
-      new ReadableStream<Uint8Array>({ pull: async (controller) => (at < files.weights.length ? controller.enqueue(await next(files.weights[at++]!.byteLength)) : controller.close()) }, { highWaterMark: 0 });
-    const handler = { load: async () => ({ ...artifacts, weightSpecs: files.weights.map(({ spec }) => spec), getWeightStream }) };
+      new ReadableStream<Uint8Array>(
+        {
+          pull: async (controller) =>
+            at < files.weights.length
+              ? controller.enqueue(await next(files.weights[at++]!.byteLength))
+              : controller.close(),
+        },
+        { highWaterMark: 0 },
+      );
+    const handler = {
+      load: async () => ({ ...artifacts, weightSpecs: files.weights.map(({ spec }) => spec), getWeightStream }),
+    };
     const model = await tf.loadGraphModel(handler as unknown as Parameters<Tfjs['loadGraphModel']>[0]);
     // a file that is longer says so behind its last weight
     if (!('error' in failure)) await chunks.next().catch((error: unknown) => (failure.error = error));

@@ -14,8 +14,9 @@ export class PartedGraph {
   }
 
   /**
-   * Outputs of parts, and stages, by name. `inputs` stay the caller's, and what is returned becomes it; what only crosses from part to
-   * part is disposed after its last use, everything after an error. @throws RuntimeError `bad_input` for an input that is missing; what tfjs throws
+   * Outputs of parts, and stages, by name. `inputs` stay the caller's, and what is returned becomes it; what only
+   * crosses from part to part is disposed after its last use, everything after an error. @throws RuntimeError
+   * `bad_input` for an input that is missing; what tfjs throws
    */
   run(inputs: NamedTensorMap, wanted: readonly string[]): Record<string, Tensor> {
     const known = new Map<string, Tensor>(Object.entries(inputs));

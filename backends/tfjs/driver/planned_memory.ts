@@ -8,10 +8,18 @@ export interface PlannedMemory {
   readonly loaded: number;
   /** The most while they are loaded: what is there already, and what the largest weight has on its way. */
   readonly peak: number;
-  readonly parts: readonly { readonly folder: string; readonly stored: number; readonly loaded: number; readonly largest: number }[];
+  readonly parts: readonly {
+    readonly folder: string;
+    readonly stored: number;
+    readonly loaded: number;
+    readonly largest: number;
+  }[];
 }
 
-/** Copies of a weight's stored bytes that exist at a time: the chunk, tfjs's copies of it when it is read and when it is cut out (tfjs-core, io_utils.ts). */
+/**
+ * Copies of a weight's stored bytes that exist at a time: the chunk, tfjs's copies of it when it is read and when it is
+ * cut out (tfjs-core, io_utils.ts).
+ */
 const COPIES_ON_THE_WAY = 3;
 
 export function plannedMemory({ parts }: Pick<TfjsBundle, 'parts'>): PlannedMemory {
@@ -32,5 +40,8 @@ export function plannedMemory({ parts }: Pick<TfjsBundle, 'parts'>): PlannedMemo
 }
 
 function weightsOf({ weights }: PartFiles): readonly { readonly byteLength: number; readonly bytes: number }[] {
-  return weights.map(({ spec: { shape, dtype }, byteLength }) => ({ byteLength, bytes: shape.reduce((product, size) => product * size, 1) * (dtype === 'bool' ? 1 : 4) }));
+  return weights.map(({ spec: { shape, dtype }, byteLength }) => ({
+    byteLength,
+    bytes: shape.reduce((product, size) => product * size, 1) * (dtype === 'bool' ? 1 : 4),
+  }));
 }

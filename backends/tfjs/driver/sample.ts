@@ -15,10 +15,15 @@ export function isGreedy({ temperature = 0 }: SamplingOptions): boolean {
 }
 
 /**
- * A token by its probability softmax(logits / temperature), within top-k and then top-p (nucleus sampling, arXiv:1904.09751).
+ * A token by its probability softmax(logits / temperature), within top-k and then top-p (nucleus sampling,
+ * arXiv:1904.09751).
  * @param uniform a random number in [0, 1)
  */
-export function sampleToken(logits: Float32Array, { temperature = 0, topK = 0, topP = 1 }: SamplingOptions, uniform: number): number {
+export function sampleToken(
+  logits: Float32Array,
+  { temperature = 0, topK = 0, topP = 1 }: SamplingOptions,
+  uniform: number,
+): number {
   const order = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);
   if (temperature === 0) return order[0]!;
   const most = logits[order[0]!]!;

@@ -6,7 +6,10 @@ import { pageSize } from '../../testing/page_size.ts';
 const MOST_BYTES = 25 * 1024;
 
 test('the driver for browsers: at most 25 KB gzipped, with nothing of tfjs or Node in it', async () => {
-  const { gzipped, plain, imports } = await pageSize(join(import.meta.dirname, 'index.ts'), ['@huggingface/tokenizers', /^@tensorflow/]);
+  const { gzipped, plain, imports } = await pageSize(join(import.meta.dirname, 'index.ts'), [
+    '@huggingface/tokenizers',
+    /^@tensorflow/,
+  ]);
   console.log(`pgconv/tfjs: ${gzipped} bytes gzipped, ${plain} as they are`);
   expect(gzipped).toBeLessThanOrEqual(MOST_BYTES);
   expect(imports).toEqual(['@huggingface/tokenizers']);

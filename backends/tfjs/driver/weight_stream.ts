@@ -3,10 +3,18 @@ import { RuntimeError } from '../../client/errors.ts';
 import type { PlacedWeight } from './bundle.ts';
 
 /**
- * The bytes of weights, one chunk a weight: tfjs copies all that it has for every chunk it gets, so that a weight in many pieces
- * takes time that grows with the square of its size. @throws RuntimeError `damaged` for a file that is short or long
+ * The bytes of weights, one chunk a weight: tfjs copies all that it has for every chunk it gets, so that a weight in
+ * many pieces takes time that grows with the square of its size. @throws RuntimeError `damaged` for a file that is
+ * short or long
  */
-export async function* weightChunks(source: BundleSource, weights: readonly PlacedWeight[], { signal, onBytes }: { readonly signal?: AbortSignal | undefined; readonly onBytes?: ((bytes: number) => void) | undefined } = {}): AsyncGenerator<Uint8Array> {
+export async function* weightChunks(
+  source: BundleSource,
+  weights: readonly PlacedWeight[],
+  {
+    signal,
+    onBytes,
+  }: { readonly signal?: AbortSignal | undefined; readonly onBytes?: ((bytes: number) => void) | undefined } = {},
+): AsyncGenerator<Uint8Array> {
   const files = grouped(weights);
   for (const [file, own] of files) {
     const total = own.reduce((sum, { byteLength }) => sum + byteLength, 0);
@@ -15,7 +23,7 @@ export async function* weightChunks(source: BundleSource, weights: readonly Plac
     try {
       for (const { byteLength, spec } of own) {
         const chunk = new Uint8Array(byteLength);
-        for (let at = 0; at < byteLength; ) {
+        for (let at = 0; at < byteLength;) {
           if (rest.length === 0) {
             const { done, value } = await bytes.next();
             signal?.throwIfAborted();
@@ -48,5 +56,9 @@ function grouped(weights: readonly PlacedWeight[]): ReadonlyMap<string, readonly
 }
 
 function wrong(source: BundleSource, file: string, total: number, what: string): RuntimeError {
-  return new RuntimeError('damaged', `${source.name}: ${file} should have ${total} bytes: ${what}`, 'copy or convert the bundle again');
+  return new RuntimeError(
+    'damaged',
+    `${source.name}: ${file} should have ${total} bytes: ${what}`,
+    'copy or convert the bundle again',
+  );
 }

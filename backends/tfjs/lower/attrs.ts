@@ -2,7 +2,9 @@ import type { TfAttr, TfDType } from '../graph.ts';
 import type { Operand } from './operand.ts';
 
 /** `T` of ops over one element type. */
-export const typed = ({ dtype }: { readonly dtype: TfDType }): Readonly<Record<string, TfAttr>> => ({ T: { type: dtype } });
+export const typed = ({ dtype }: { readonly dtype: TfDType }): Readonly<Record<string, TfAttr>> => ({
+  T: { type: dtype },
+});
 
 /** Indices and sizes. */
 export const INT32: TfAttr = { type: 'int32' };

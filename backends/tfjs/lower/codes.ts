@@ -25,8 +25,8 @@ function make(data: TensorData): ByteCodes {
 const words = new WeakMap<TensorData, TensorData>();
 
 /**
- * Codes of rows [N, blocks, block] as the packed op reads them: int32 words of unsigned codes, lowest bits first, every row filled up to
- * whole words. Bytes are those of the IR but for the sign.
+ * Codes of rows [N, blocks, block] as the packed op reads them: int32 words of unsigned codes, lowest bits first, every
+ * row filled up to whole words. Bytes are those of the IR but for the sign.
  */
 export function packedRows(data: TensorData): TensorData {
   const known = words.get(data) ?? packRows(data);
@@ -38,7 +38,9 @@ function packRows(data: TensorData): TensorData {
   const rows = data.shape[0]!;
   const rowBits = (data.byteLength * 8) / rows;
   if (rowBits % 32 !== 0) throw new RangeError(`rows of ${rowBits} bits are no whole words`);
-  const unsigned = isSigned(data.dtype) ? flipped(data, data.dtype === 'i4' ? 'u4' : 'u8', data.dtype === 'i4' ? 0x88 : 0x80) : data;
+  const unsigned = isSigned(data.dtype)
+    ? flipped(data, data.dtype === 'i4' ? 'u4' : 'u8', data.dtype === 'i4' ? 0x88 : 0x80)
+    : data;
   return { ...unsigned, dtype: 'i32', shape: [rows, rowBits / 32] };
 }
 
@@ -48,7 +50,8 @@ export async function packedZeros(data: TensorData): Promise<Int32Array> {
   const { data: values } = await readTensor(data);
   const out = new Uint32Array(Math.ceil((values.length * bits) / 32));
   const offset = isSigned(data.dtype) ? 2 ** (bits - 1) : 0;
-  for (let i = 0; i < values.length; i++) out[Math.floor((i * bits) / 32)]! |= (values[i]! + offset) << ((i * bits) % 32);
+  for (let i = 0; i < values.length; i++)
+    out[Math.floor((i * bits) / 32)]! |= (values[i]! + offset) << ((i * bits) % 32);
   return new Int32Array(out.buffer);
 }
 

@@ -36,7 +36,10 @@ export class LoweringContext {
   readonly #stored: TfWeight[] = [];
   readonly #inputs: TfPort[];
 
-  constructor(graph: Graph, { packed = false, rowsFirst = false }: { readonly packed?: boolean; readonly rowsFirst?: boolean } = {}) {
+  constructor(
+    graph: Graph,
+    { packed = false, rowsFirst = false }: { readonly packed?: boolean; readonly rowsFirst?: boolean } = {},
+  ) {
     this.#graph = graph;
     this.packed = packed;
     this.rowsFirst = rowsFirst;
@@ -45,7 +48,12 @@ export class LoweringContext {
     this.sizes = new Sizes(this);
     this.#inputs = graph.inputs.map((value) => {
       this.#names.set(value, value.name);
-      return { name: value.name, tensor: value.name, dtype: tfDType(value.type.dtype), shape: portShape(value.type.shape) };
+      return {
+        name: value.name,
+        tensor: value.name,
+        dtype: tfDType(value.type.dtype),
+        shape: portShape(value.type.shape),
+      };
     });
     this.sizes.learn(graph.inputs);
   }
@@ -54,7 +62,10 @@ export class LoweringContext {
   tensor(given: Value): Operand {
     const value = this.#behind(given);
     const constant = this.#constants.get(value);
-    if (constant) return constant.kind === 'weight' ? this.floatWeight(constant.data, value.name) : this.#literalTensor(constant.tensor, value.name);
+    if (constant)
+      return constant.kind === 'weight'
+        ? this.floatWeight(constant.data, value.name)
+        : this.#literalTensor(constant.tensor, value.name);
     const name = this.#names.get(value);
     if (name === undefined) throw new Error(`%${value.name} is used before it is made`);
     return { name, ...typeOf(value) };
@@ -66,7 +77,10 @@ export class LoweringContext {
     return constant?.kind === 'weight' ? constant.data : undefined;
   }
 
-  /** One value is another, as behind a cast that changes nothing: a weight is not stored before somebody says in which form. */
+  /**
+   * One value is another, as behind a cast that changes nothing: a weight is not stored before somebody says in which
+   * form.
+   */
   equate(value: Value, other: Value): void {
     this.#same.set(value, this.#behind(other));
   }
@@ -86,7 +100,13 @@ export class LoweringContext {
   }
 
   /** Adds a node on the way to a result. */
-  step(op: string, inputs: readonly Operand[], hint: string, output: TfType, attrs: Readonly<Record<string, TfAttr>> = {}): Operand {
+  step(
+    op: string,
+    inputs: readonly Operand[],
+    hint: string,
+    output: TfType,
+    attrs: Readonly<Record<string, TfAttr>> = {},
+  ): Operand {
     return this.#push(op, inputs, this.#fresh(hint), output, attrs);
   }
 
@@ -97,11 +117,18 @@ export class LoweringContext {
     return known;
   }
 
-  /** A weight in the form that a rule wants it; the same data is stored once. Floats come as f32, stored as they are. */
+  /**
+   * A weight in the form that a rule wants it; the same data is stored once. Floats come as f32, stored as they are.
+   */
   floatWeight(data: TensorData, hint: string): Operand {
     const dtype = tfDType(data.dtype);
     const wide = data.dtype === 'i64' ? castData(data, 'i32') : data;
-    return this.weight(data, hint, { shape: data.shape, dtype, data: wide, ...(data.dtype === 'f16' && { quantization: { dtype: 'float16' } }) });
+    return this.weight(data, hint, {
+      shape: data.shape,
+      dtype,
+      data: wide,
+      ...(data.dtype === 'f16' && { quantization: { dtype: 'float16' } }),
+    });
   }
 
   /** Scales, whose values were chosen among those of f16: stored so, whatever they were widened to since. */
@@ -109,7 +136,10 @@ export class LoweringContext {
     return this.weight(data, hint, { shape: data.shape, dtype: 'float32', ...storedFloats(data) }, source);
   }
 
-  /** The same under any storage. `key` is what makes two of them the same: data in this form; `source` is what it was made of. */
+  /**
+   * The same under any storage. `key` is what makes two of them the same: data in this form; `source` is what it was
+   * made of.
+   */
   weight(key: TensorData, hint: string, stored: Omit<TfWeight, 'name'>, source = key): Operand {
     const known = this.#weights.get(key);
     if (known) return known;
@@ -125,9 +155,16 @@ export class LoweringContext {
     return this.#literalTensor(tensorOf(dtype, shape, values), hint);
   }
 
-  /** An int32 vector that the host reads, for shapes, axes and bounds: no kernel may take it, since WebGPU moves to the device what one takes. */
+  /**
+   * An int32 vector that the host reads, for shapes, axes and bounds: no kernel may take it, since WebGPU moves to the
+   * device what one takes.
+   */
   ints(...values: readonly number[]): Operand {
-    return this.#literalTensor(tensorOf('i32', [values.length], values), `ints_${values.join('_').replaceAll('-', 'm')}`, 'host');
+    return this.#literalTensor(
+      tensorOf('i32', [values.length], values),
+      `ints_${values.join('_').replaceAll('-', 'm')}`,
+      'host',
+    );
   }
 
   /** An int32 scalar that the host reads: see `ints`. */
@@ -142,7 +179,12 @@ export class LoweringContext {
 
   /** Gives outputs their names and closes the graph. */
   finish(): TfGraph {
-    const port = (name: string, value: Value, tensor: string): TfPort => ({ name, tensor, dtype: tfDType(value.type.dtype), shape: portShape(value.type.shape) });
+    const port = (name: string, value: Value, tensor: string): TfPort => ({
+      name,
+      tensor,
+      dtype: tfDType(value.type.dtype),
+      shape: portShape(value.type.shape),
+    });
     const outputs = this.#graph.outputs.map(({ name, value }) => {
       const made = this.tensor(value);
       if (made.name !== name) this.#push('Identity', [made], name, made, { T: { type: made.dtype } });
@@ -156,8 +198,21 @@ export class LoweringContext {
     return this.#same.get(value) ?? value;
   }
 
-  #push(op: string, inputs: readonly Operand[], name: string, { dtype, rank }: TfType, attrs: Readonly<Record<string, TfAttr>>): Operand {
-    this.#nodes.push({ name, op, inputs: inputs.map((input) => input.name), attrs, inputTypes: inputs.map((input) => ({ dtype: input.dtype, rank: input.rank })), output: { dtype, rank } });
+  #push(
+    op: string,
+    inputs: readonly Operand[],
+    name: string,
+    { dtype, rank }: TfType,
+    attrs: Readonly<Record<string, TfAttr>>,
+  ): Operand {
+    this.#nodes.push({
+      name,
+      op,
+      inputs: inputs.map((input) => input.name),
+      attrs,
+      inputTypes: inputs.map((input) => ({ dtype: input.dtype, rank: input.rank })),
+      output: { dtype, rank },
+    });
     return { name, dtype, rank };
   }
 

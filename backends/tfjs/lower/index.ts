@@ -3,7 +3,16 @@ import type { LoweringContext } from './context.ts';
 import { lowerCast, lowerReduceMean, lowerSoftmax, lowerWhere, same } from './elementwise.ts';
 import { lowerConv2d, lowerGather, lowerLinear, lowerMatmul } from './products.ts';
 import { lowerDequantize, lowerQuantizedGather, lowerQuantizedLinear } from './quantized.ts';
-import { lowerConcat, lowerDimValue, lowerExpand, lowerIota, lowerReshape, lowerSlice, lowerTakeLast, lowerTranspose } from './shapes.ts';
+import {
+  lowerConcat,
+  lowerDimValue,
+  lowerExpand,
+  lowerIota,
+  lowerReshape,
+  lowerSlice,
+  lowerTakeLast,
+  lowerTranspose,
+} from './shapes.ts';
 import { lowerUpdateCache } from './update_cache.ts';
 
 /** How each op is written for tfjs: by ops that every one of its backends has a kernel for (check/). */

@@ -25,12 +25,13 @@ export interface Matrix {
 }
 
 /**
- * As [K, N]: the only form that the wasm backend multiplies by XNNPACK, and no kernel is slower with it. Where rows are also looked up by
- * the host, it stays [N, K].
+ * As [K, N]: the only form that the wasm backend multiplies by XNNPACK, and no kernel is slower with it. Where rows are
+ * also looked up by the host, it stays [N, K].
  */
 function matrixOf(context: LoweringContext, weight: Value): Matrix {
   const data = context.weightOf(weight);
-  if (!data) return { operand: transposed(context, context.tensor(weight), [1, 0], `${weight.name}.transposed`), isRows: false };
+  if (!data)
+    return { operand: transposed(context, context.tensor(weight), [1, 0], `${weight.name}.transposed`), isRows: false };
   if (context.rowsFirst) return { operand: context.floatWeight(data, weight.name), isRows: true };
   return { operand: context.floatWeight(transposeOf(data), `${weight.name}.transposed`), isRows: false };
 }
@@ -44,7 +45,12 @@ export function lowerLinear(context: LoweringContext, node: NodeOf<'linear'>): v
   const product = { ...typed(rows), transpose_a: { bool: false }, transpose_b: { bool: isRows } };
   inColumns(context, result, (hint) =>
     bias
-      ? { op: '_FusedMatMul', inputs, attrs: { ...product, num_args: { int: 1 }, fused_ops: { texts: ['BiasAdd'] }, epsilon: { float: 0 } }, hint }
+      ? {
+          op: '_FusedMatMul',
+          inputs,
+          attrs: { ...product, num_args: { int: 1 }, fused_ops: { texts: ['BiasAdd'] }, epsilon: { float: 0 } },
+          hint,
+        }
       : { op: 'MatMul', inputs, attrs: product, hint },
   );
 }
@@ -63,14 +69,19 @@ export function inColumns(context: LoweringContext, result: Value, product: (hin
   const { op, inputs, attrs } = product(result.name);
   if (isMatrix) return context.emit(op, inputs, result, attrs);
   const made = context.step(op, inputs, `${result.name}.rows`, { dtype: 'float32', rank: 2 }, attrs);
-  context.emit('Reshape', [made, context.sizes.shape(shape, { mayInfer: true })], result, { ...typed(made), Tshape: INT32 });
+  context.emit('Reshape', [made, context.sizes.shape(shape, { mayInfer: true })], result, {
+    ...typed(made),
+    Tshape: INT32,
+  });
 }
 
 /** x[..., K] as [rows, K]. */
 export function rowsOf(context: LoweringContext, x: Value): Operand {
   const tensor = context.tensor(x);
   if (tensor.rank === 2) return tensor;
-  return context.shared(`rows of ${tensor.name}`, () => reshaped(context, tensor, context.ints(-1, x.type.shape.at(-1) as number), 2, `${x.name}.rows`));
+  return context.shared(`rows of ${tensor.name}`, () =>
+    reshaped(context, tensor, context.ints(-1, x.type.shape.at(-1) as number), 2, `${x.name}.rows`),
+  );
 }
 
 /** tfjs broadcasts one matrix over all of the other's, and nothing between: then the operand is repeated before. */
@@ -81,9 +92,19 @@ export function lowerMatmul(context: LoweringContext, node: NodeOf<'matmul'>): v
     const tensor = context.tensor(value);
     const isWhole = own.length === leading.length && own.every((dim, i) => sameDim(dim, leading[i]!));
     if (isWhole || own.every((dim) => dim === 1)) return tensor;
-    return context.step('BroadcastTo', [tensor, context.sizes.shape([...leading, ...value.type.shape.slice(-2)], { mayInfer: false })], `${value.name}.repeated`, { dtype: 'float32', rank: leading.length + 2 }, { ...typed(tensor), Tidx: INT32 });
+    return context.step(
+      'BroadcastTo',
+      [tensor, context.sizes.shape([...leading, ...value.type.shape.slice(-2)], { mayInfer: false })],
+      `${value.name}.repeated`,
+      { dtype: 'float32', rank: leading.length + 2 },
+      { ...typed(tensor), Tidx: INT32 },
+    );
   });
-  context.emit('BatchMatMulV2', inputs, node.outputs[0]!, { ...typed(inputs[0]!), adj_x: { bool: false }, adj_y: { bool: false } });
+  context.emit('BatchMatMulV2', inputs, node.outputs[0]!, {
+    ...typed(inputs[0]!),
+    adj_x: { bool: false },
+    adj_y: { bool: false },
+  });
 }
 
 /** tfjs has channels last, the IR first. */
@@ -91,15 +112,28 @@ export function lowerConv2d(context: LoweringContext, node: NodeOf<'conv2d'>): v
   const [x, weight, bias] = node.inputs as readonly [Value, Value, Value];
   const result = node.outputs[0]!;
   const data = context.weightOf(weight);
-  const filter = data ? context.floatWeight(transposeData(data, [2, 3, 1, 0]), `${weight.name}.transposed`) : transposed(context, context.tensor(weight), [2, 3, 1, 0], `${weight.name}.transposed`);
+  const filter = data
+    ? context.floatWeight(transposeData(data, [2, 3, 1, 0]), `${weight.name}.transposed`)
+    : transposed(context, context.tensor(weight), [2, 3, 1, 0], `${weight.name}.transposed`);
   const pixels = transposed(context, context.tensor(x), [0, 2, 3, 1], `${result.name}.channels_last`);
   const [down, right] = node.attrs.strides as readonly [number, number];
-  const product = context.step('Conv2D', [pixels, filter], `${result.name}.product`, pixels, { ...typed(pixels), strides: { ints: [1, down, right, 1] }, padding: { text: 'VALID' }, data_format: { text: 'NHWC' }, dilations: { ints: [1, 1, 1, 1] } });
+  const product = context.step('Conv2D', [pixels, filter], `${result.name}.product`, pixels, {
+    ...typed(pixels),
+    strides: { ints: [1, down, right, 1] },
+    padding: { text: 'VALID' },
+    data_format: { text: 'NHWC' },
+    dilations: { ints: [1, 1, 1, 1] },
+  });
   const sum = context.step('AddV2', [product, context.tensor(bias)], `${result.name}.sum`, product, typed(product));
   context.emit('Transpose', [sum, context.ints(0, 3, 1, 2)], result, { ...typed(sum), Tperm: INT32 });
 }
 
 export function lowerGather(context: LoweringContext, node: NodeOf<'gather'>): void {
   const inputs = node.inputs.map((value) => context.tensor(value));
-  context.emit('GatherV2', [...inputs, context.int(0)], node.outputs[0]!, { batch_dims: { int: 0 }, Tindices: INT32, Tparams: { type: inputs[0]!.dtype }, Taxis: INT32 });
+  context.emit('GatherV2', [...inputs, context.int(0)], node.outputs[0]!, {
+    batch_dims: { int: 0 },
+    Tindices: INT32,
+    Tparams: { type: inputs[0]!.dtype },
+    Taxis: INT32,
+  });
 }

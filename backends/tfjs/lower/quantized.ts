@@ -25,17 +25,26 @@ function blocksOf(context: LoweringContext, [q, scales, zeros]: readonly [Value,
     if (!data) throw new BackendError('unsupported', `codes that are computed`, { tensor: value.name });
     return data;
   };
-  return { q: weight(q), scales: weight(scales), zeros: zeros && weight(zeros), name: q.name.replace(/\.codes(?=\.\d+$|$)/, '') };
+  return {
+    q: weight(q),
+    scales: weight(scales),
+    zeros: zeros && weight(zeros),
+    name: q.name.replace(/\.codes(?=\.\d+$|$)/, ''),
+  };
 }
 
 /** Whether the packed op reads these codes as they lie: a row is whole words, and scales have one dtype with x. */
 function isPackable({ q, zeros }: Blocks): boolean {
   const [rows, , block] = q.shape as readonly [number, number, number];
   const perWord = 32 / dtypes[q.dtype].bits;
-  return ((q.byteLength * 8) / rows) % 32 === 0 && block % perWord === 0 && (zeros === undefined || zeros.dtype === q.dtype);
+  return (
+    ((q.byteLength * 8) / rows) % 32 === 0 && block % perWord === 0 && (zeros === undefined || zeros.dtype === q.dtype)
+  );
 }
 
-/** Packed weights stay so; else one scale a row is applied to the product, and other codes are dequantized in the graph. */
+/**
+ * Packed weights stay so; else one scale a row is applied to the product, and other codes are dequantized in the graph.
+ */
 export function lowerQuantizedLinear(context: LoweringContext, node: NodeOf<'quantized_linear'>): void {
   const [x, ...operands] = node.inputs as readonly [Value, Value, Value, Value?];
   const blocks = blocksOf(context, operands);
@@ -43,26 +52,60 @@ export function lowerQuantizedLinear(context: LoweringContext, node: NodeOf<'qua
   const { columns } = node.attrs;
   if (context.packed && isPackable(blocks)) return packedLinear(context, x, blocks, columns, result);
   const rows = rowsOf(context, x);
-  const isPerRow = blocks.q.shape[1] === 1 && blocks.q.shape[2] === columns && blocks.zeros === undefined && dtypes[blocks.q.dtype].bits === 8;
+  const isPerRow =
+    blocks.q.shape[1] === 1 &&
+    blocks.q.shape[2] === columns &&
+    blocks.zeros === undefined &&
+    dtypes[blocks.q.dtype].bits === 8;
   const isRows = isPerRow && context.rowsFirst;
   const attrs = { ...typed(rows), transpose_a: { bool: false }, transpose_b: { bool: isRows } };
-  if (!isPerRow) return inColumns(context, result, () => ({ op: 'MatMul', inputs: [rows, dequantizedColumns(context, blocks, columns)], attrs, hint: result.name }));
+  if (!isPerRow)
+    return inColumns(context, result, () => ({
+      op: 'MatMul',
+      inputs: [rows, dequantizedColumns(context, blocks, columns)],
+      attrs,
+      hint: result.name,
+    }));
   const bytes = asMatrix(byteCodes(blocks.q).data);
   const matrix = isRows ? bytes : transposeOf(bytes);
   // codes from their zero point on: symmetric
-  const codes = context.weight(matrix, `${blocks.name}.codes`, { shape: matrix.shape, dtype: 'float32', data: matrix, quantization: { dtype: 'uint8', scale: 1, min: -128 } }, blocks.q);
+  const codes = context.weight(
+    matrix,
+    `${blocks.name}.codes`,
+    { shape: matrix.shape, dtype: 'float32', data: matrix, quantization: { dtype: 'uint8', scale: 1, min: -128 } },
+    blocks.q,
+  );
   const scales = context.scaleWeight(flat(blocks.scales), `${blocks.name}.scales`, blocks.scales);
-  inColumns(context, result, (hint) => ({ op: 'Mul', inputs: [context.step('MatMul', [rows, codes], `${hint}.codes`, { dtype: 'float32', rank: 2 }, attrs), scales], attrs: typed(rows), hint }));
+  inColumns(context, result, (hint) => ({
+    op: 'Mul',
+    inputs: [context.step('MatMul', [rows, codes], `${hint}.codes`, { dtype: 'float32', rank: 2 }, attrs), scales],
+    attrs: typed(rows),
+    hint,
+  }));
 }
 
-function packedLinear(context: LoweringContext, x: Value, { q, scales, zeros, name }: Blocks, columns: number, result: Value): void {
+function packedLinear(
+  context: LoweringContext,
+  x: Value,
+  { q, scales, zeros, name }: Blocks,
+  columns: number,
+  result: Value,
+): void {
   const codes = packedRows(q);
-  const inputs = [context.tensor(x), context.weight(codes, `${name}.codes`, { shape: codes.shape, dtype: 'int32', data: codes }, q), context.scaleWeight(scales, `${name}.scales`)];
+  const inputs = [
+    context.tensor(x),
+    context.weight(codes, `${name}.codes`, { shape: codes.shape, dtype: 'int32', data: codes }, q),
+    context.scaleWeight(scales, `${name}.scales`),
+  ];
   if (zeros) {
     const words = packedZerosData(zeros);
     inputs.push(context.weight(words, `${name}.zeros`, { shape: words.shape, dtype: 'int32', data: words }, zeros));
   }
-  context.emit(PACKED_OP, inputs, result, { bits: { int: dtypes[q.dtype].bits }, group: { int: q.shape[2]! }, columns: { int: columns } });
+  context.emit(PACKED_OP, inputs, result, {
+    bits: { int: dtypes[q.dtype].bits },
+    group: { int: q.shape[2]! },
+    columns: { int: columns },
+  });
 }
 
 const matrices = new WeakMap<TensorData, TensorData>();
@@ -85,23 +128,41 @@ function flat(data: TensorData): TensorData {
 /** Codes, a byte each, as the floats that they count. */
 function codesOf(context: LoweringContext, q: TensorData, name: string): Operand {
   const { data, min } = byteCodes(q);
-  return context.weight(q, name, { shape: q.shape, dtype: 'float32', data, quantization: { dtype: 'uint8', scale: 1, min } });
+  return context.weight(q, name, {
+    shape: q.shape,
+    dtype: 'float32',
+    data,
+    quantization: { dtype: 'uint8', scale: 1, min },
+  });
 }
 
 /** (q − zero) · scale as [N, columns], then as [columns, N]. */
 function dequantizedColumns(context: LoweringContext, blocks: Blocks, columns: number): Operand {
   const { q, scales, name } = blocks;
   return context.shared(`dequantized ${name}`, () => {
-    const operands = { q: codesOf(context, q, `${name}.codes`), scales: context.scaleWeight(scales, `${name}.scales`), zeros: zeroOperand(context, blocks) };
+    const operands = {
+      q: codesOf(context, q, `${name}.codes`),
+      scales: context.scaleWeight(scales, `${name}.scales`),
+      zeros: zeroOperand(context, blocks),
+    };
     const table = dequantized(context, operands, { rank: 3, shape: q.shape, columns, name });
-    return context.step('Transpose', [table, context.ints(1, 0)], `${name}.columns_first`, { dtype: 'float32', rank: 2 }, { ...typed(table), Tperm: INT32 });
+    return context.step(
+      'Transpose',
+      [table, context.ints(1, 0)],
+      `${name}.columns_first`,
+      { dtype: 'float32', rank: 2 },
+      { ...typed(table), Tperm: INT32 },
+    );
   });
 }
 
 /** Zero points as floats; where there are none, the one of the dtype. */
 function zeroOperand(context: LoweringContext, { q, zeros, name }: Blocks): Operand {
-  if (!zeros) return context.literal('f32', [], [q.dtype.startsWith('u') ? 2 ** (dtypes[q.dtype].bits - 1) : 0], 'zero');
-  return zeros.dtype.startsWith('f') ? context.floatWeight(zeros, `${name}.zeros`) : codesOf(context, zeros, `${name}.zeros`);
+  if (!zeros)
+    return context.literal('f32', [], [q.dtype.startsWith('u') ? 2 ** (dtypes[q.dtype].bits - 1) : 0], 'zero');
+  return zeros.dtype.startsWith('f')
+    ? context.floatWeight(zeros, `${name}.zeros`)
+    : codesOf(context, zeros, `${name}.zeros`);
 }
 
 interface Codes {
@@ -110,24 +171,62 @@ interface Codes {
   readonly zeros: Operand;
 }
 
-/** q[..., blocks, block] with scales and zeros [..., blocks] to [..., columns]; `shape` is q's, -1 for what is not known. */
-function dequantized(context: LoweringContext, { q, scales, zeros }: Codes, { rank, shape, columns, name }: { readonly rank: number; readonly shape: readonly number[]; readonly columns: number; readonly name: string }): Operand {
+/**
+ * q[..., blocks, block] with scales and zeros [..., blocks] to [..., columns]; `shape` is q's, -1 for what is not
+ * known.
+ */
+function dequantized(
+  context: LoweringContext,
+  { q, scales, zeros }: Codes,
+  {
+    rank,
+    shape,
+    columns,
+    name,
+  }: { readonly rank: number; readonly shape: readonly number[]; readonly columns: number; readonly name: string },
+): Operand {
   const float = { dtype: 'float32', rank } as const;
-  const perBlock = (operand: Operand): Operand => (operand.rank === 0 ? operand : context.step('ExpandDims', [operand, context.int(-1)], `${operand.name}.per_block`, float, { ...typed(operand), Tdim: INT32 }));
+  const perBlock = (operand: Operand): Operand =>
+    operand.rank === 0
+      ? operand
+      : context.step('ExpandDims', [operand, context.int(-1)], `${operand.name}.per_block`, float, {
+          ...typed(operand),
+          Tdim: INT32,
+        });
   const centred = context.step('Sub', [q, perBlock(zeros)], `${name}.centred`, float, typed(q));
   const values = context.step('Mul', [centred, perBlock(scales)], `${name}.values`, float, typed(q));
   const [blocks, block] = shape.slice(-2) as [number, number];
-  const whole = reshaped(context, values, context.ints(...shape.slice(0, -2), blocks * block), rank - 1, `${name}.joined`);
+  const whole = reshaped(
+    context,
+    values,
+    context.ints(...shape.slice(0, -2), blocks * block),
+    rank - 1,
+    `${name}.joined`,
+  );
   if (columns === blocks * block) return whole;
-  const at = (last: number, rest: number) => context.ints(...Array.from({ length: rank - 1 }, (_, i) => (i === rank - 2 ? last : rest)));
-  return context.step('Slice', [whole, at(0, 0), at(columns, -1)], `${name}.columns`, { dtype: 'float32', rank: rank - 1 }, { ...typed(whole), Index: INT32 });
+  const at = (last: number, rest: number) =>
+    context.ints(...Array.from({ length: rank - 1 }, (_, i) => (i === rank - 2 ? last : rest)));
+  return context.step(
+    'Slice',
+    [whole, at(0, 0), at(columns, -1)],
+    `${name}.columns`,
+    { dtype: 'float32', rank: rank - 1 },
+    { ...typed(whole), Index: INT32 },
+  );
 }
 
 export function lowerDequantize(context: LoweringContext, node: NodeOf<'dequantize'>): void {
   const blocks = blocksOf(context, node.inputs as readonly [Value, Value, Value?]);
   const { q, scales, name } = blocks;
-  const operands = { q: codesOf(context, q, `${name}.codes`), scales: context.scaleWeight(scales, `${name}.scales`), zeros: zeroOperand(context, blocks) };
-  context.alias(node.outputs[0]!, dequantized(context, operands, { rank: q.shape.length, shape: q.shape, columns: node.attrs.columns, name }));
+  const operands = {
+    q: codesOf(context, q, `${name}.codes`),
+    scales: context.scaleWeight(scales, `${name}.scales`),
+    zeros: zeroOperand(context, blocks),
+  };
+  context.alias(
+    node.outputs[0]!,
+    dequantized(context, operands, { rank: q.shape.length, shape: q.shape, columns: node.attrs.columns, name }),
+  );
 }
 
 /** Rows first, so that only they are dequantized. */
@@ -137,8 +236,29 @@ export function lowerQuantizedGather(context: LoweringContext, node: NodeOf<'qua
   const result = node.outputs[0]!;
   const indices = context.tensor(ids);
   const flatIds = indices.rank === 1 ? indices : reshaped(context, indices, context.ints(-1), 1, `${result.name}.ids`);
-  const rows = (table: Operand): Operand => (table.rank === 0 ? table : context.step('GatherV2', [table, flatIds, context.int(0)], `${result.name}.rows`, { dtype: 'float32', rank: table.rank }, { batch_dims: { int: 0 }, Tindices: INT32, Tparams: { type: 'float32' }, Taxis: INT32 }));
-  const operands = { q: rows(codesOf(context, blocks.q, `${blocks.name}.codes`)), scales: rows(context.scaleWeight(blocks.scales, `${blocks.name}.scales`)), zeros: rows(zeroOperand(context, blocks)) };
-  const made = dequantized(context, operands, { rank: 3, shape: [-1, ...blocks.q.shape.slice(1)], columns: node.attrs.columns, name: result.name });
-  context.emit('Reshape', [made, context.sizes.shape(result.type.shape, { mayInfer: true })], result, { ...typed(made), Tshape: INT32 });
+  const rows = (table: Operand): Operand =>
+    table.rank === 0
+      ? table
+      : context.step(
+          'GatherV2',
+          [table, flatIds, context.int(0)],
+          `${result.name}.rows`,
+          { dtype: 'float32', rank: table.rank },
+          { batch_dims: { int: 0 }, Tindices: INT32, Tparams: { type: 'float32' }, Taxis: INT32 },
+        );
+  const operands = {
+    q: rows(codesOf(context, blocks.q, `${blocks.name}.codes`)),
+    scales: rows(context.scaleWeight(blocks.scales, `${blocks.name}.scales`)),
+    zeros: rows(zeroOperand(context, blocks)),
+  };
+  const made = dequantized(context, operands, {
+    rank: 3,
+    shape: [-1, ...blocks.q.shape.slice(1)],
+    columns: node.attrs.columns,
+    name: result.name,
+  });
+  context.emit('Reshape', [made, context.sizes.shape(result.type.shape, { mayInfer: true })], result, {
+    ...typed(made),
+    Tshape: INT32,
+  });
 }

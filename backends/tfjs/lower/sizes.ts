@@ -9,7 +9,13 @@ interface SizeWriter {
   tensor(value: Value): Operand;
   int(value: number): Operand;
   ints(...values: readonly number[]): Operand;
-  step(op: string, inputs: readonly Operand[], hint: string, output: TfType, attrs?: Readonly<Record<string, TfAttr>>): Operand;
+  step(
+    op: string,
+    inputs: readonly Operand[],
+    hint: string,
+    output: TfType,
+    attrs?: Readonly<Record<string, TfAttr>>,
+  ): Operand;
 }
 
 /** An axis of a tensor that has a size, or tells one when the others in `dim` are known. */
@@ -24,9 +30,10 @@ const VECTOR: TfType = { dtype: 'int32', rank: 1 };
 const INT32: TfAttr = { type: 'int32' };
 
 /**
- * Sizes that are known at run time only, as int32 tensors read from shapes: each is computed once. They are for ops that read them on the
- * host (Reshape, BroadcastTo, Range, StridedSlice). No kernel of a device may take them: WebGPU reads nothing back at once, so they must
- * stay where they were made, on the CPU (tfjs's WEBGPU_CPU_FORWARD). A size that is computed with is made anew: `fresh`.
+ * Sizes that are known at run time only, as int32 tensors read from shapes: each is computed once. They are for ops
+ * that read them on the host (Reshape, BroadcastTo, Range, StridedSlice). No kernel of a device may take them: WebGPU
+ * reads nothing back at once, so they must stay where they were made, on the CPU (tfjs's WEBGPU_CPU_FORWARD). A size
+ * that is computed with is made anew: `fresh`.
  */
 export class Sizes {
   readonly #writer: SizeWriter;
@@ -69,9 +76,18 @@ export class Sizes {
   shape(dims: readonly Dim[], { mayInfer }: { readonly mayInfer: boolean }): Operand {
     const unknown = dims.filter((dim) => typeof dim !== 'number').length;
     // beside a size of 0, the rest cannot be told
-    if (unknown === 0 || (mayInfer && unknown === 1 && !dims.includes(0))) return this.#writer.ints(...dims.map((dim) => (typeof dim === 'number' ? dim : -1)));
+    if (unknown === 0 || (mayInfer && unknown === 1 && !dims.includes(0)))
+      return this.#writer.ints(...dims.map((dim) => (typeof dim === 'number' ? dim : -1)));
     const key = `[${dims.map(printDim).join()}]`;
-    const known = this.#known.get(key) ?? this.#writer.step('Pack', dims.map((dim) => this.scalar(dim)), `shape.${nameOf(dims)}`, VECTOR, { N: { int: dims.length }, axis: { int: 0 }, T: INT32 });
+    const known =
+      this.#known.get(key) ??
+      this.#writer.step(
+        'Pack',
+        dims.map((dim) => this.scalar(dim)),
+        `shape.${nameOf(dims)}`,
+        VECTOR,
+        { N: { int: dims.length }, axis: { int: 0 }, T: INT32 },
+      );
     this.#known.set(key, known);
     return known;
   }
@@ -79,10 +95,25 @@ export class Sizes {
   #read({ value, axis, dim }: Site): Operand {
     const writer = this.#writer;
     const tensor = writer.tensor(value);
-    const shape = writer.step('Shape', [tensor], `shape_of.${value.name}`, VECTOR, { T: { type: tensor.dtype }, out_type: INT32 });
-    return writer.step('StridedSlice', [shape, writer.ints(axis), writer.ints(axis + 1), writer.ints(1)], `size.${nameOf([dim])}`, SCALAR, {
-      T: INT32, Index: INT32, begin_mask: { int: 0 }, end_mask: { int: 0 }, ellipsis_mask: { int: 0 }, new_axis_mask: { int: 0 }, shrink_axis_mask: { int: 1 },
+    const shape = writer.step('Shape', [tensor], `shape_of.${value.name}`, VECTOR, {
+      T: { type: tensor.dtype },
+      out_type: INT32,
     });
+    return writer.step(
+      'StridedSlice',
+      [shape, writer.ints(axis), writer.ints(axis + 1), writer.ints(1)],
+      `size.${nameOf([dim])}`,
+      SCALAR,
+      {
+        T: INT32,
+        Index: INT32,
+        begin_mask: { int: 0 },
+        end_mask: { int: 0 },
+        ellipsis_mask: { int: 0 },
+        new_axis_mask: { int: 0 },
+        shrink_axis_mask: { int: 1 },
+      },
+    );
   }
 
   #sum(dim: Exclude<Dim, number>): Operand {
@@ -100,12 +131,21 @@ export class Sizes {
   #solved(symbol: string): Operand {
     const site = this.#partial.find(({ dim }) => {
       const rest = subDims(dim, { terms: [[symbol, 1]], offset: 0 });
-      return symbolsOf(dim).includes(symbol) && !symbolsOf(rest).includes(symbol) && symbolsOf(rest).every((other) => this.#sites.has(other));
+      return (
+        symbolsOf(dim).includes(symbol) &&
+        !symbolsOf(rest).includes(symbol) &&
+        symbolsOf(rest).every((other) => this.#sites.has(other))
+      );
     });
-    if (!site) throw new BackendError('unsupported', `no tensor of the graph tells the size "${symbol}"`, { hint: `give an input an axis of size ${symbol}` });
+    if (!site)
+      throw new BackendError('unsupported', `no tensor of the graph tells the size "${symbol}"`, {
+        hint: `give an input an axis of size ${symbol}`,
+      });
     const rest = subDims(site.dim, { terms: [[symbol, 1]], offset: 0 });
     const whole = this.#read(site);
-    return sameDim(rest, 0) ? whole : this.#combine('Sub', whole, this.fresh(rest), { terms: [[symbol, 1]], offset: 0 });
+    return sameDim(rest, 0)
+      ? whole
+      : this.#combine('Sub', whole, this.fresh(rest), { terms: [[symbol, 1]], offset: 0 });
   }
 
   #combine(op: string, a: Operand, b: Operand, dim: Dim): Operand {

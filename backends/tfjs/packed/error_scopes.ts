@@ -11,8 +11,9 @@ interface WebgpuBackend {
 }
 
 /**
- * The result of `work`, after WebGPU has said that it took all of it. tfjs itself looks at no error: a shader that does not compile, or a
- * buffer that there is no room for, would leave zeros or garbage in results. On other backends just the work.
+ * The result of `work`, after WebGPU has said that it took all of it. tfjs itself looks at no error: a shader that does
+ * not compile, or a buffer that there is no room for, would leave zeros or garbage in results. On other backends just
+ * the work.
  * @throws RuntimeError `bad_shader`, `out_of_memory`; what `work` throws
  */
 export async function withErrorScopes<T>(tf: Tfjs, work: () => T): Promise<T> {
@@ -34,7 +35,11 @@ export async function withErrorScopes<T>(tf: Tfjs, work: () => T): Promise<T> {
   const error = errors.find((found) => found !== null);
   if (!error) return outcome.result;
   const isMemory = typeof GPUOutOfMemoryError !== 'undefined' && error instanceof GPUOutOfMemoryError;
-  throw new RuntimeError(isMemory ? 'out_of_memory' : 'bad_shader', `WebGPU refused a kernel of tfjs: ${error.message}`, isMemory ? 'free other models, or convert with a smaller dtype' : undefined);
+  throw new RuntimeError(
+    isMemory ? 'out_of_memory' : 'bad_shader',
+    `WebGPU refused a kernel of tfjs: ${error.message}`,
+    isMemory ? 'free other models, or convert with a smaller dtype' : undefined,
+  );
 }
 
 function attempt<T>(work: () => T): { readonly result: T } | { readonly error: unknown } {

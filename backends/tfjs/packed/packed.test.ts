@@ -40,11 +40,22 @@ function makeCase({ leading, outputs, columns, group, bits, zeros }: Sizes) {
     let sum = 0;
     for (let k = 0; k < columns; k++) {
       const block = n * blocks + Math.floor(k / group);
-      sum += x[row * columns + k]! * (codes[n * blocks * group + k]! - (zeros ? points[block]! : 2 ** (bits - 1))) * scales[block]!;
+      sum +=
+        x[row * columns + k]! *
+        (codes[n * blocks * group + k]! - (zeros ? points[block]! : 2 ** (bits - 1))) *
+        scales[block]!;
     }
     return sum;
   });
-  return { x, codes: pack(codes), scales, zeros: zeros ? pack(points) : undefined, blocks, words: (blocks * group * bits) / 32, expected };
+  return {
+    x,
+    codes: pack(codes),
+    scales,
+    zeros: zeros ? pack(points) : undefined,
+    blocks,
+    words: (blocks * group * bits) / 32,
+    expected,
+  };
 }
 
 async function expectProduct(device: TfDevice, sizes: Sizes): Promise<void> {
@@ -93,22 +104,40 @@ describe('on webgpu', () => {
     const backend = tf.backend() as unknown as ProgramBackend;
     const shape: PackedShape = { rows: 1, columns: 8, outputs: 4, bits: 4, group: 8, words: 1, blocks: 1 };
     const inputs = [tf.zeros([1, 8]), tf.zeros([4, 1], 'int32'), tf.zeros([4, 1])];
-    const program: WebgpuProgram = { ...packedProgram(shape, false), shaderKey: 'planted fault', getUserCode: () => 'fn main() { result[0] = nobody; }' };
-    await expect(withErrorScopes(tf, () => backend.runWebGPUProgram(program, inputs, 'float32', []))).rejects.toThrow(expect.objectContaining({ name: 'RuntimeError', code: 'bad_shader', message: expect.stringContaining('nobody') }));
+    const program: WebgpuProgram = {
+      ...packedProgram(shape, false),
+      shaderKey: 'planted fault',
+      getUserCode: () => 'fn main() { result[0] = nobody; }',
+    };
+    await expect(withErrorScopes(tf, () => backend.runWebGPUProgram(program, inputs, 'float32', []))).rejects.toThrow(
+      expect.objectContaining({ name: 'RuntimeError', code: 'bad_shader', message: expect.stringContaining('nobody') }),
+    );
     for (const tensor of inputs) tensor.dispose();
     await expectProduct('webgpu', CASES[0]!);
   });
 
   itOnGpu('what work throws itself comes through, and scopes are balanced', async () => {
     const tf = await nodeTfjs('webgpu');
-    await expect(withErrorScopes(tf, () => { throw new Error('mine'); })).rejects.toThrow('mine');
+    await expect(
+      withErrorScopes(tf, () => {
+        throw new Error('mine');
+      }),
+    ).rejects.toThrow('mine');
     await expect((tf.backend() as unknown as { device: GPUDevice }).device.popErrorScope()).rejects.toThrow(/scope/i);
   });
 });
 
 test('operands that do not fit are refused before memory is read', () => {
   const attrs = { bits: 4, group: 32, columns: 64 };
-  expect(packedShape([2, 3, 64], [5, 8], [5, 2], [2], attrs)).toEqual({ rows: 6, columns: 64, outputs: 5, bits: 4, group: 32, words: 8, blocks: 2 });
+  expect(packedShape([2, 3, 64], [5, 8], [5, 2], [2], attrs)).toEqual({
+    rows: 6,
+    columns: 64,
+    outputs: 5,
+    bits: 4,
+    group: 32,
+    words: 8,
+    blocks: 2,
+  });
   for (const [x, codes, scales, zeros, changed] of [
     [[1, 63], [5, 8], [5, 2], undefined, {}],
     [[1, 64], [5, 7], [5, 2], undefined, {}],
@@ -116,5 +145,6 @@ test('operands that do not fit are refused before memory is read', () => {
     [[1, 64], [5, 8], [5, 2], [3], {}],
     [[1, 64], [5, 8], [5, 2], undefined, { bits: 3 }],
     [[1, 64], [5, 8], [5, 2], undefined, { group: 12 }],
-  ] as const) expect(() => packedShape(x, codes, scales, zeros, { ...attrs, ...changed })).toThrow(/^PgQMatMul of x/);
+  ] as const)
+    expect(() => packedShape(x, codes, scales, zeros, { ...attrs, ...changed })).toThrow(/^PgQMatMul of x/);
 });

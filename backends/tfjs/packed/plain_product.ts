@@ -7,8 +7,13 @@ export interface PackedOperands {
   readonly zeros?: Int32Array | undefined;
 }
 
-/** x[rows, K] · ((code − zero) · scale)[N, K]ᵀ as f32[rows, N], one row of the matrix in numbers at a time; sums in f64. */
-export function plainProduct({ x, codes, scales, zeros }: PackedOperands, { rows, columns, outputs, bits, group, words, blocks }: PackedShape): Float32Array {
+/**
+ * x[rows, K] · ((code − zero) · scale)[N, K]ᵀ as f32[rows, N], one row of the matrix in numbers at a time; sums in f64.
+ */
+export function plainProduct(
+  { x, codes, scales, zeros }: PackedOperands,
+  { rows, columns, outputs, bits, group, words, blocks }: PackedShape,
+): Float32Array {
   const out = new Float32Array(rows * outputs);
   const row = new Float32Array(words * (32 / bits));
   const mask = 2 ** bits - 1;
@@ -18,7 +23,9 @@ export function plainProduct({ x, codes, scales, zeros }: PackedOperands, { rows
     for (let block = 0, at = 0; block < blocks; block++) {
       const scale = scales[n * blocks + block]!;
       const index = n * blocks + block;
-      const zero = zeros ? (zeros[Math.floor(index / perWord)]! >>> (bits * (index % perWord))) & mask : 2 ** (bits - 1);
+      const zero = zeros
+        ? (zeros[Math.floor(index / perWord)]! >>> (bits * (index % perWord))) & mask
+        : 2 ** (bits - 1);
       for (let w = 0; w < wordsPerGroup; w++, at += perWord) {
         const word = codes[n * words + block * wordsPerGroup + w]!;
         if (bits === 4) unpackFours(word, zero, scale, row, at);
@@ -39,7 +46,12 @@ export function plainProduct({ x, codes, scales, zeros }: PackedOperands, { rows
 }
 
 /** Products of four rows of x: sums that do not wait for one another. */
-function fourProducts(x: Float32Array, start: number, columns: number, row: Float32Array): readonly [number, number, number, number] {
+function fourProducts(
+  x: Float32Array,
+  start: number,
+  columns: number,
+  row: Float32Array,
+): readonly [number, number, number, number] {
   let [s0, s1, s2, s3] = [0, 0, 0, 0];
   const [second, third, fourth] = [start + columns, start + 2 * columns, start + 3 * columns];
   for (let k = 0; k < columns; k++) {

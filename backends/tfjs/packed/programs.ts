@@ -21,7 +21,12 @@ export interface Uniform {
 
 /** What programs need of tfjs's webgpu backend, which has it public but does not type it for others. */
 export interface ProgramBackend {
-  runWebGPUProgram(program: WebgpuProgram, inputs: readonly TensorInfo[], dtype: 'float32' | 'int32', uniforms: readonly Uniform[]): TensorInfo;
+  runWebGPUProgram(
+    program: WebgpuProgram,
+    inputs: readonly TensorInfo[],
+    dtype: 'float32' | 'int32',
+    uniforms: readonly Uniform[],
+  ): TensorInfo;
 }
 
 /** Numbers as uniforms, in order. */
@@ -29,7 +34,9 @@ export function uniforms(...values: readonly number[]): Uniform[] {
   return values.map((value) => ({ type: 'int32', data: [value] }));
 }
 
-/** Numbers of the shape that shaders read: they must read `uniforms`, or WebGPU drops the binding that tfjs gives them. */
+/**
+ * Numbers of the shape that shaders read: they must read `uniforms`, or WebGPU drops the binding that tfjs gives them.
+ */
 const UNIFORMS = 'columns : i32, outputs : i32, rows : i32, group : i32, words : i32, blocks : i32,';
 
 /** Values of UNIFORMS, in order. */
@@ -73,8 +80,8 @@ const VECTOR_OUTPUTS = 4;
 const LANES = 64;
 
 /**
- * One row of x: the lanes of a workgroup share four rows of the matrix, each lane every 64th word of them, so that neighbours read
- * neighbouring words; sums meet in workgroup memory. Σ (code − zero) · x is Σ code · x − zero · Σ x.
+ * One row of x: the lanes of a workgroup share four rows of the matrix, each lane every 64th word of them, so that
+ * neighbours read neighbouring words; sums meet in workgroup memory. Σ (code − zero) · x is Σ code · x − zero · Σ x.
  */
 function matvec(shape: PackedShape, hasZeros: boolean): WebgpuProgram {
   const { bits, rows, outputs } = shape;

@@ -26,7 +26,10 @@ interface Operands {
 
 type Kernel<B> = (operands: Operands, shape: PackedShape, backend: B) => TensorInfo;
 
-/** Makes the packed op known to tfjs: its kernel on every backend that has one, and the op that graph models name. Calling it again changes nothing. */
+/**
+ * Makes the packed op known to tfjs: its kernel on every backend that has one, and the op that graph models name.
+ * Calling it again changes nothing.
+ */
 export function registerPackedOp(tf: Tfjs): void {
   register(tf, 'cpu', onCpu);
   register(tf, 'wasm', onWasm);
@@ -65,7 +68,9 @@ const onWasm: Kernel<WasmBackend> = (operands, shape, backend) => {
     const { memoryOffset } = backend.dataIdMap.get(dataId);
     const length = sizes.reduce((product, size) => product * size, 1);
     if (memoryOffset === null) return backend.readSync(dataId);
-    return dtype === 'int32' ? new Int32Array(buffer, memoryOffset, length) : new Float32Array(buffer, memoryOffset, length);
+    return dtype === 'int32'
+      ? new Int32Array(buffer, memoryOffset, length)
+      : new Float32Array(buffer, memoryOffset, length);
   };
   const { memoryOffset } = backend.dataIdMap.get(result.dataId);
   new Float32Array(buffer, memoryOffset!, shape.rows * shape.outputs).set(plainProduct(allOf(operands, read), shape));
@@ -74,9 +79,22 @@ const onWasm: Kernel<WasmBackend> = (operands, shape, backend) => {
 
 const onWebgpu: Kernel<ProgramBackend> = ({ x, codes, scales, zeros }, shape, backend) => {
   const rows: TensorInfo = { ...x, dataId: x.dataId, dtype: x.dtype, shape: [shape.rows, shape.columns] };
-  return backend.runWebGPUProgram(packedProgram(shape, zeros !== undefined), [rows, codes, scales, ...(zeros ? [zeros] : [])], 'float32', uniformsOf(shape));
+  return backend.runWebGPUProgram(
+    packedProgram(shape, zeros !== undefined),
+    [rows, codes, scales, ...(zeros ? [zeros] : [])],
+    'float32',
+    uniformsOf(shape),
+  );
 };
 
-function allOf({ x, codes, scales, zeros }: Operands, read: (tensor: TensorInfo) => Float32Array | Int32Array): PackedOperands {
-  return { x: read(x) as Float32Array, codes: read(codes) as Int32Array, scales: read(scales) as Float32Array, zeros: zeros && (read(zeros) as Int32Array) };
+function allOf(
+  { x, codes, scales, zeros }: Operands,
+  read: (tensor: TensorInfo) => Float32Array | Int32Array,
+): PackedOperands {
+  return {
+    x: read(x) as Float32Array,
+    codes: read(codes) as Int32Array,
+    scales: read(scales) as Float32Array,
+    zeros: zeros && (read(zeros) as Int32Array),
+  };
 }

@@ -23,7 +23,13 @@ export interface PackedAttrs {
 }
 
 /** @throws Error when the operands are none of the packed op: kernels read memory by these numbers */
-export function packedShape(x: readonly number[], codes: readonly number[], scales: readonly number[], zeros: readonly number[] | undefined, { bits, group, columns }: PackedAttrs): PackedShape {
+export function packedShape(
+  x: readonly number[],
+  codes: readonly number[],
+  scales: readonly number[],
+  zeros: readonly number[] | undefined,
+  { bits, group, columns }: PackedAttrs,
+): PackedShape {
   const [outputs, words] = codes as readonly [number, number];
   const blocks = Math.ceil(columns / group);
   const perWord = 32 / bits;
@@ -36,6 +42,17 @@ export function packedShape(x: readonly number[], codes: readonly number[], scal
     words === (blocks * group) / perWord &&
     scales.join() === `${outputs},${blocks}` &&
     (zeros === undefined || zeros.join() === String(Math.ceil((outputs * blocks * bits) / 32)));
-  if (!fits) throw new Error(`PgQMatMul of x[${x.join(', ')}] by codes[${codes.join(', ')}], scales[${scales.join(', ')}]${zeros ? `, zeros[${zeros.join(', ')}]` : ''} in groups of ${group} with ${bits} bits and ${columns} columns`);
-  return { rows: x.slice(0, -1).reduce((product, size) => product * size, 1), columns, outputs, bits: bits, group, words, blocks };
+  if (!fits)
+    throw new Error(
+      `PgQMatMul of x[${x.join(', ')}] by codes[${codes.join(', ')}], scales[${scales.join(', ')}]${zeros ? `, zeros[${zeros.join(', ')}]` : ''} in groups of ${group} with ${bits} bits and ${columns} columns`,
+    );
+  return {
+    rows: x.slice(0, -1).reduce((product, size) => product * size, 1),
+    columns,
+    outputs,
+    bits: bits,
+    group,
+    words,
+    blocks,
+  };
 }

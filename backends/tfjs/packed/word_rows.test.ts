@@ -5,7 +5,12 @@ import { withErrorScopes } from './error_scopes.ts';
 import { wordRows } from './word_rows.ts';
 
 /** Words of all bits, in a tensor that is too large for tfjs to answer from the host. */
-async function expectExact(device: TfDevice, shape: readonly [number, ...number[]], first: number, count: number): Promise<void> {
+async function expectExact(
+  device: TfDevice,
+  shape: readonly [number, ...number[]],
+  first: number,
+  count: number,
+): Promise<void> {
   const tf = await nodeTfjs(device);
   const width = shape.slice(1).reduce((product, size) => product * size, 1);
   const words = Int32Array.from({ length: shape[0] * width }, (_, i) => Math.imul(i + 1, 0x9e3779b1));
@@ -31,5 +36,8 @@ describe.each(['cpu', 'wasm'] as const)('words of rows on %s', (device) => {
 });
 
 describe('words of rows on webgpu', () => {
-  for (const [shape, first, count] of CASES) itOnGpu(`${JSON.stringify(shape)} from ${first} on, ${count} of them`, () => expectExact('webgpu', shape, first, count));
+  for (const [shape, first, count] of CASES)
+    itOnGpu(`${JSON.stringify(shape)} from ${first} on, ${count} of them`, () =>
+      expectExact('webgpu', shape, first, count),
+    );
 });

@@ -4,15 +4,20 @@ import { uniforms, type ProgramBackend, type WebgpuProgram } from './programs.ts
 const LANES = 64;
 
 /**
- * int32 [count, …] of an int32 tensor: entries of its first axis from `first` on, bit by bit. Kernels of tfjs's webgpu backend move
- * integers through f32 (webgpu_program.ts, setOutputAtIndex), which loses the low bits of a word of codes.
+ * int32 [count, …] of an int32 tensor: entries of its first axis from `first` on, bit by bit. Kernels of tfjs's webgpu
+ * backend move integers through f32 (webgpu_program.ts, setOutputAtIndex), which loses the low bits of a word of codes.
  */
 export function wordRows(tf: Tfjs, tensor: Tensor, first: number, count: number): Tensor {
   const rest = tensor.shape.slice(1);
   const shape = [count, ...rest];
   if (tf.getBackend() !== 'webgpu') return tf.slice(tensor, [first, ...rest.map(() => 0)], shape);
   const width = rest.reduce((product, size) => product * size, 1);
-  const made = (tf.backend() as unknown as ProgramBackend).runWebGPUProgram(copy(shape, count * width), [tensor], 'int32', uniforms(first * width, count * width));
+  const made = (tf.backend() as unknown as ProgramBackend).runWebGPUProgram(
+    copy(shape, count * width),
+    [tensor],
+    'int32',
+    uniforms(first * width, count * width),
+  );
   return tf.engine().makeTensorFromTensorInfo(made);
 }
 

@@ -10,34 +10,67 @@ export interface HostTable {
   readonly ids: string;
   readonly rows: number;
   readonly columns: number;
-  readonly storage: { readonly kind: 'float'; readonly data: TensorData } | { readonly kind: 'codes'; readonly q: TensorData; readonly scales: TensorData; readonly zeros: TensorData | undefined };
+  readonly storage:
+    | { readonly kind: 'float'; readonly data: TensorData }
+    | {
+        readonly kind: 'codes';
+        readonly q: TensorData;
+        readonly scales: TensorData;
+        readonly zeros: TensorData | undefined;
+      };
 }
 
 /**
- * A graph that looks ids up in one table and has no other weight gets the rows as an input in place of the ids: a table of a large
- * vocabulary would fill the device for a few rows. Undefined for other graphs.
+ * A graph that looks ids up in one table and has no other weight gets the rows as an input in place of the ids: a table
+ * of a large vocabulary would fill the device for a few rows. Undefined for other graphs.
  */
 export function hostTable(graph: Graph): { readonly graph: Graph; readonly table: HostTable } | undefined {
   const weights = graph.constants.flatMap((constant) => (constant.kind === 'weight' ? [constant] : []));
-  const lookups = graph.nodes.filter((node): node is NodeOf<'gather'> | NodeOf<'quantized_gather'> => node.op === 'gather' || node.op === 'quantized_gather');
+  const lookups = graph.nodes.filter(
+    (node): node is NodeOf<'gather'> | NodeOf<'quantized_gather'> =>
+      node.op === 'gather' || node.op === 'quantized_gather',
+  );
   const [lookup, ...others] = lookups;
   if (!lookup || others.length > 0) return undefined;
   const dataOf = weightData(graph, weights);
   const [table, ids, scales, zeros] = lookup.inputs as readonly [Value, Value, Value?, Value?];
   const operands = [table, scales, zeros].flatMap((value) => (value ? [dataOf(value)] : []));
-  if (!graph.inputs.includes(ids) || operands.some((data) => data === undefined) || operands.length !== weights.length) return undefined;
+  if (!graph.inputs.includes(ids) || operands.some((data) => data === undefined) || operands.length !== weights.length)
+    return undefined;
   const [data] = operands as [TensorData];
   const result = lookup.outputs[0]!;
   const rows: Value = { name: result.name, type: { dtype: 'f32', shape: result.type.shape } };
   const swap = (value: Value) => (value === result ? rows : value);
-  const nodes = graph.nodes.filter((node) => node !== lookup).map((node) => ({ ...node, inputs: node.inputs.map(swap) }));
-  const rest: Graph = { ...graph, inputs: [...graph.inputs.filter((input) => input !== ids), rows], nodes, outputs: graph.outputs.map(({ name, value }) => ({ name, value: swap(value) })), stages: graph.stages.map(({ name, value }) => ({ name, value: swap(value) })) };
-  const storage = scales ? { kind: 'codes' as const, q: data, scales: operands[1]!, zeros: operands[2] } : { kind: 'float' as const, data };
-  return { graph: eliminateDeadCode.run(rest), table: { input: rows.name, ids: ids.name, rows: data.shape[0]!, columns: result.type.shape.at(-1) as number, storage } };
+  const nodes = graph.nodes
+    .filter((node) => node !== lookup)
+    .map((node) => ({ ...node, inputs: node.inputs.map(swap) }));
+  const rest: Graph = {
+    ...graph,
+    inputs: [...graph.inputs.filter((input) => input !== ids), rows],
+    nodes,
+    outputs: graph.outputs.map(({ name, value }) => ({ name, value: swap(value) })),
+    stages: graph.stages.map(({ name, value }) => ({ name, value: swap(value) })),
+  };
+  const storage = scales
+    ? { kind: 'codes' as const, q: data, scales: operands[1]!, zeros: operands[2] }
+    : { kind: 'float' as const, data };
+  return {
+    graph: eliminateDeadCode.run(rest),
+    table: {
+      input: rows.name,
+      ids: ids.name,
+      rows: data.shape[0]!,
+      columns: result.type.shape.at(-1) as number,
+      storage,
+    },
+  };
 }
 
 /** The data of a weight, as it is stored or widened after. */
-function weightData(graph: Graph, weights: readonly Extract<Constant, { kind: 'weight' }>[]): (value: Value) => TensorData | undefined {
+function weightData(
+  graph: Graph,
+  weights: readonly Extract<Constant, { kind: 'weight' }>[],
+): (value: Value) => TensorData | undefined {
   const stored = new Map(weights.map(({ value, data }) => [value, data]));
   return (value) => {
     const cast = graph.nodes.find((node) => node.op === 'cast' && node.outputs[0] === value);

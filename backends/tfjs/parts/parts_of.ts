@@ -44,11 +44,23 @@ export function partsOf(program: Program, options: PartOptions = {}): readonly P
 
 function planGraph(graph: Graph, options: PartOptions): PlannedGraph {
   const found = hostTable(graph);
-  // what layers share, as rows of the tables of angles, is one value before the cut: it is handed on, and its tables are in one part
-  const prepared = runPasses(found?.graph ?? graph, [fuseAppendCache, fixedCache, splitLargeWeights(MAX_TENSOR_BYTES), ...beforeLowering]);
+  // what layers share, as rows of the tables of angles, is one value before the cut: it is handed on, and its tables
+  // are in one part
+  const prepared = runPasses(found?.graph ?? graph, [
+    fuseAppendCache,
+    fixedCache,
+    splitLargeWeights(MAX_TENSOR_BYTES),
+    ...beforeLowering,
+  ]);
   const caches = cachesOf(prepared);
   const base = { name: graph.name, whole: prepared, tables: found ? [found.table] : [] };
-  if (caches.length === 0) return { ...base, parts: [{ folder: folderOf(graph.name), graph: prepared, largestOf: [], isHead: false }], joins: [], caches };
+  if (caches.length === 0)
+    return {
+      ...base,
+      parts: [{ folder: folderOf(graph.name), graph: prepared, largestOf: [], isHead: false }],
+      joins: [],
+      caches,
+    };
   const { graph: sharded, joins, heads } = shardOutputs(prepared);
   const body = layerPieces(sharded, new Set(heads.flatMap((nodes) => [...nodes])), options);
   const bodies = Math.max(...body.values()) + 1;
@@ -58,7 +70,12 @@ function planGraph(graph: Graph, options: PartOptions): PlannedGraph {
   });
   const name = (piece: number) => (piece < bodies ? `${graph.name}_${pad(piece)}` : `head_${pad(piece - bodies)}`);
   const largest = new Set(joins.flatMap(({ pieces }) => pieces));
-  const parts = partition(sharded, pieceOf, name).map((piece, i): PlannedPart => ({ folder: name(i), graph: piece, largestOf: piece.outputs.flatMap((port) => (largest.has(port.name) ? [port.name] : [])), isHead: i >= bodies }));
+  const parts = partition(sharded, pieceOf, name).map((piece, i): PlannedPart => ({
+    folder: name(i),
+    graph: piece,
+    largestOf: piece.outputs.flatMap((port) => (largest.has(port.name) ? [port.name] : [])),
+    isHead: i >= bodies,
+  }));
   return { ...base, parts, joins, caches };
 }
 
@@ -79,14 +96,26 @@ function cachesOf({ nodes, outputs }: Graph): readonly { readonly past: string; 
 }
 
 /** Cuts behind stages, which are where one layer ends and the next begins. */
-function layerPieces(graph: Graph, heads: ReadonlySet<Node>, { layersPerGraph }: PartOptions): ReadonlyMap<Node, number> {
+function layerPieces(
+  graph: Graph,
+  heads: ReadonlySet<Node>,
+  { layersPerGraph }: PartOptions,
+): ReadonlyMap<Node, number> {
   const ends = new Set(graph.stages.map(({ value }) => value));
   const weights = new Map(graph.constants.flatMap((c) => (c.kind === 'weight' ? [[c.value, c.data] as const] : [])));
   const pieces = new Map<Node, number>();
   let [piece, layers, bytes] = [0, 0, 0];
   const seen = new Set<TensorData>();
   const nodes = graph.nodes.filter((node) => !heads.has(node));
-  const bytesOf = (node: Node) => node.inputs.reduce((sum, value) => sum + (weights.has(value) && !seen.has(weights.get(value)!) ? (seen.add(weights.get(value)!), weights.get(value)!.byteLength) : 0), 0);
+  const bytesOf = (node: Node) =>
+    node.inputs.reduce(
+      (sum, value) =>
+        sum +
+        (weights.has(value) && !seen.has(weights.get(value)!)
+          ? (seen.add(weights.get(value)!), weights.get(value)!.byteLength)
+          : 0),
+      0,
+    );
   const lastWithWeights = nodes.findLastIndex((node) => node.inputs.some((value) => weights.has(value)));
   for (const [i, node] of nodes.entries()) {
     pieces.set(node, piece);

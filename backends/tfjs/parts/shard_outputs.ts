@@ -15,20 +15,36 @@ export interface Join {
 export interface ShardedOutputs {
   readonly graph: Graph;
   readonly joins: readonly Join[];
-  /** For each piece, in order, the nodes that make it from what all share: products with a matrix and what is done to each element of them. */
+  /**
+   * For each piece, in order, the nodes that make it from what all share: products with a matrix and what is done to
+   * each element of them.
+   */
   readonly heads: readonly ReadonlySet<Node>[];
 }
 
 /** Ops that treat every element alike, given scalars beside it. */
-const ELEMENTWISE: ReadonlySet<OpName> = new Set<OpName>(['add', 'sub', 'mul', 'div', 'tanh', 'erf', 'sqrt', 'gelu_tanh', 'gelu_erf']);
+const ELEMENTWISE: ReadonlySet<OpName> = new Set<OpName>([
+  'add',
+  'sub',
+  'mul',
+  'div',
+  'tanh',
+  'erf',
+  'sqrt',
+  'gelu_tanh',
+  'gelu_erf',
+]);
 
 /**
- * Outputs that are products with a large matrix, as the logits of a language model are, become one output for each shard of rows that
- * the matrix was cut into: `logits.0`, `logits.1`, … What is done to each element (a softcap) is done to each shard.
+ * Outputs that are products with a large matrix, as the logits of a language model are, become one output for each
+ * shard of rows that the matrix was cut into: `logits.0`, `logits.1`, … What is done to each element (a softcap) is
+ * done to each shard.
  */
 export function shardOutputs(graph: Graph): ShardedOutputs {
   const spread = eliminateDeadCode.run(spreadOverConcat(graph));
-  const makers = new Map<Value, Node>(spread.nodes.flatMap((node) => node.outputs.map((value) => [value, node] as const)));
+  const makers = new Map<Value, Node>(
+    spread.nodes.flatMap((node) => node.outputs.map((value) => [value, node] as const)),
+  );
   const joins: Join[] = [];
   const heads: ReadonlySet<Node>[] = [];
   const outputs = spread.outputs.flatMap((port) => {
@@ -43,8 +59,18 @@ export function shardOutputs(graph: Graph): ShardedOutputs {
     return shards.map((value, i) => ({ name: pieces[i]!, value }));
   });
   if (joins.length === 0) return { graph, joins, heads };
-  const names = new Set(spread.outputs.filter((port) => joins.some(({ output }) => output === port.name)).map(({ value }) => value));
-  return { graph: eliminateDeadCode.run({ ...spread, outputs, stages: spread.stages.filter(({ value }) => !names.has(value)) }), joins, heads };
+  const names = new Set(
+    spread.outputs.filter((port) => joins.some(({ output }) => output === port.name)).map(({ value }) => value),
+  );
+  return {
+    graph: eliminateDeadCode.run({
+      ...spread,
+      outputs,
+      stages: spread.stages.filter(({ value }) => !names.has(value)),
+    }),
+    joins,
+    heads,
+  };
 }
 
 /** f(concat(a, b)) as concat(f(a), f(b)). */
@@ -54,7 +80,13 @@ function spreadOverConcat(graph: Graph): Graph {
     const joined = inputs.findIndex((value) => value.type.shape.length > 0);
     if (inputs.some((value, i) => i !== joined && value.type.shape.length > 0)) return undefined;
     const definition = joined < 0 ? undefined : definitionOf(inputs[joined]!);
-    if (!definition || !('op' in definition) || definition.op !== 'concat' || definition.attrs.axis !== definition.outputs[0]!.type.shape.length - 1) return undefined;
+    if (
+      !definition ||
+      !('op' in definition) ||
+      definition.op !== 'concat' ||
+      definition.attrs.axis !== definition.outputs[0]!.type.shape.length - 1
+    )
+      return undefined;
     const parts = definition.inputs.map((part) => emitNode(builder, node, inputs.with(joined, part))[0]!);
     return emitNode(builder, definition, parts);
   });
@@ -63,7 +95,7 @@ function spreadOverConcat(graph: Graph): Graph {
 /** The nodes from a product with a matrix on; undefined for what is no such product. */
 function headOf(value: Value, makers: ReadonlyMap<Value, Node>): ReadonlySet<Node> | undefined {
   const nodes = new Set<Node>();
-  for (let at = value; ; ) {
+  for (let at = value; ;) {
     const node = makers.get(at);
     if (!node) return undefined;
     nodes.add(node);

@@ -19,13 +19,20 @@ export function layOutWeights(folder: string, weights: readonly TfWeight[], file
   for (const weight of weights) {
     const size = weight.data.byteLength;
     let current = files.at(-1);
-    if (!current || current.byteLength + size > fileBytes) files.push((current = { path: `weights_${String(files.length).padStart(2, '0')}.bin`, byteLength: 0, weights: [] }));
+    if (!current || current.byteLength + size > fileBytes)
+      files.push(
+        (current = { path: `weights_${String(files.length).padStart(2, '0')}.bin`, byteLength: 0, weights: [] }),
+      );
     current.weights.push(weight);
     current.byteLength += size;
   }
   return {
     groups: files.map(({ path, weights: own }) => ({ paths: [path], weights: own.map(specOf) })),
-    files: files.map(({ path, byteLength, weights: own }) => ({ path: `${folder}/${path}`, byteLength, chunks: () => chunksOf(`${folder}/${path}`, own) })),
+    files: files.map(({ path, byteLength, weights: own }) => ({
+      path: `${folder}/${path}`,
+      byteLength,
+      chunks: () => chunksOf(`${folder}/${path}`, own),
+    })),
   };
 }
 
@@ -40,7 +47,17 @@ async function* chunksOf(file: string, weights: readonly TfWeight[]): AsyncGener
       if (written > data.byteLength) break;
       yield { bytes, tensor };
     }
-    if (written !== data.byteLength) throw new BackendError('bad-input', `tensor ${name} gave ${written} bytes where its shape needs ${data.byteLength}`, { file, tensor: name, offset, hint: `check the source${data.from ? ` ${data.from.file} (${data.from.key})` : ''}: it changed or is cut off` });
+    if (written !== data.byteLength)
+      throw new BackendError(
+        'bad-input',
+        `tensor ${name} gave ${written} bytes where its shape needs ${data.byteLength}`,
+        {
+          file,
+          tensor: name,
+          offset,
+          hint: `check the source${data.from ? ` ${data.from.file} (${data.from.key})` : ''}: it changed or is cut off`,
+        },
+      );
     offset += written;
   }
 }

@@ -17,10 +17,13 @@ export interface WrittenHead {
 }
 
 /**
- * Where the rows of a table lie. A head whose matrix is the table (a tied embedding) has them already, shard by shard; else the
- * table gets weights of its own.
+ * Where the rows of a table lie. A head whose matrix is the table (a tied embedding) has them already, shard by shard;
+ * else the table gets weights of its own.
  */
-export function tableRuns(table: HostTable, heads: readonly WrittenHead[]): { readonly runs: readonly TableRun[]; readonly weights: readonly TfWeight[] } {
+export function tableRuns(
+  table: HostTable,
+  heads: readonly WrittenHead[],
+): { readonly runs: readonly TableRun[]; readonly weights: readonly TfWeight[] } {
   const tied = tiedRuns(table, heads);
   if (tied) return { runs: tied, weights: [] };
   const { storage } = table;
@@ -30,7 +33,13 @@ export function tableRuns(table: HostTable, heads: readonly WrittenHead[]): { re
   const first = (data: TensorData) => (rows === data.shape[0] ? data : sliceRows(data, 0, rows));
   if (storage.kind === 'float') {
     const data = first(storage.data);
-    const weight: TfWeight = { name, shape: data.shape, dtype: 'float32', data, ...(data.dtype === 'f16' && { quantization: { dtype: 'float16' } }) };
+    const weight: TfWeight = {
+      name,
+      shape: data.shape,
+      dtype: 'float32',
+      data,
+      ...(data.dtype === 'f16' && { quantization: { dtype: 'float16' } }),
+    };
     return { runs: [{ firstRow: 0, rows, storage: { kind: 'float', weight: name } }], weights: [weight] };
   }
   const words = packedRows(first(storage.q));
@@ -42,7 +51,23 @@ export function tableRuns(table: HostTable, heads: readonly WrittenHead[]): { re
     ...(zeros ? [{ name: `${name}.zeros`, shape: zeros.shape, dtype: 'int32' as const, data: zeros }] : []),
   ];
   const [, , block] = storage.q.shape as readonly [number, number, number];
-  return { runs: [{ firstRow: 0, rows, storage: { kind: 'codes', bits: bitsOf(storage.q), block, codes: `${name}.codes`, scales: `${name}.scales`, ...(zeros && { zeros: `${name}.zeros` }) } }], weights };
+  return {
+    runs: [
+      {
+        firstRow: 0,
+        rows,
+        storage: {
+          kind: 'codes',
+          bits: bitsOf(storage.q),
+          block,
+          codes: `${name}.codes`,
+          scales: `${name}.scales`,
+          ...(zeros && { zeros: `${name}.zeros` }),
+        },
+      },
+    ],
+    weights,
+  };
 }
 
 function bitsOf({ dtype }: TensorData): 4 | 8 {
@@ -55,25 +80,55 @@ function tiedRuns({ storage }: HostTable, heads: readonly WrittenHead[]): readon
   let firstRow = 0;
   for (const { part, stored } of heads) {
     const shard = matrixOf(part.graph);
-    const pairs = storage.kind === 'float' ? [[storage.data, shard?.[0]]] : [[storage.q, shard?.[0]], [storage.scales, shard?.[1]], [storage.zeros, shard?.[2]]];
+    const pairs =
+      storage.kind === 'float'
+        ? [[storage.data, shard?.[0]]]
+        : [
+            [storage.q, shard?.[0]],
+            [storage.scales, shard?.[1]],
+            [storage.zeros, shard?.[2]],
+          ];
     const rows = shard?.[0]?.shape[0] ?? 0;
-    const same = (table: TensorData | undefined, own: TensorData | undefined) => (table === undefined || own === undefined ? table === own : firstRow + rows <= table.shape[0]! && contentKey(sliceRows(table, firstRow, firstRow + rows)) === contentKey(own));
+    const same = (table: TensorData | undefined, own: TensorData | undefined) =>
+      table === undefined || own === undefined
+        ? table === own
+        : firstRow + rows <= table.shape[0]! &&
+          contentKey(sliceRows(table, firstRow, firstRow + rows)) === contentKey(own);
     if (!shard || !pairs.every(([table, own]) => same(table, own))) return undefined;
     const [codes, scales, zeros] = shard.map((data) => data && stored.get(data));
     if (codes === undefined) return undefined;
-    if (storage.kind === 'float') runs.push({ firstRow, rows, folder: part.folder, storage: { kind: 'float', weight: codes } });
+    if (storage.kind === 'float')
+      runs.push({ firstRow, rows, folder: part.folder, storage: { kind: 'float', weight: codes } });
     else if (scales === undefined) return undefined;
-    else runs.push({ firstRow, rows, folder: part.folder, storage: { kind: 'codes', bits: bitsOf(storage.q), block: storage.q.shape[2]!, codes, scales, ...(zeros !== undefined && { zeros }) } });
+    else
+      runs.push({
+        firstRow,
+        rows,
+        folder: part.folder,
+        storage: {
+          kind: 'codes',
+          bits: bitsOf(storage.q),
+          block: storage.q.shape[2]!,
+          codes,
+          scales,
+          ...(zeros !== undefined && { zeros }),
+        },
+      });
     firstRow += rows;
   }
   // rows beyond are zeros that fill the table up, or there are rows that no head has
   const filled = rowsOfFirstRun(storage.kind === 'float' ? storage.data : storage.q);
-  return heads.length > 0 && firstRow >= Math.min(filled, storage.kind === 'float' ? storage.data.shape[0]! : storage.q.shape[0]!) ? runs : undefined;
+  return heads.length > 0 &&
+    firstRow >= Math.min(filled, storage.kind === 'float' ? storage.data.shape[0]! : storage.q.shape[0]!)
+    ? runs
+    : undefined;
 }
 
 /** The matrix of a head's product: floats, or codes with scales and zero points. */
 function matrixOf(graph: Graph): readonly (TensorData | undefined)[] | undefined {
-  const weights = new Map(graph.constants.flatMap((c: Constant) => (c.kind === 'weight' ? [[c.value, c.data] as const] : [])));
+  const weights = new Map(
+    graph.constants.flatMap((c: Constant) => (c.kind === 'weight' ? [[c.value, c.data] as const] : [])),
+  );
   const product = graph.nodes.find((node) => node.op === 'linear' || node.op === 'quantized_linear');
   if (!product) return undefined;
   return product.inputs.slice(1).map((value) => {

@@ -8,12 +8,22 @@ import { bytesOf, CONTENTS, writtenFiles } from './testing/contents.ts';
 describe('a bundle', () => {
   it('comes back from its manifest as it was written, with where its weights lie and the hashes of its files', async () => {
     const files = await writtenFiles(2000);
-    expect([...files.keys()]).toEqual(['weights/000.bin', 'weights/001.bin', 'shaders/plain.wgsl', 'shaders/subgroups.wgsl', MANIFEST_PATH]);
+    expect([...files.keys()]).toEqual([
+      'weights/000.bin',
+      'weights/001.bin',
+      'shaders/plain.wgsl',
+      'shaders/subgroups.wgsl',
+      MANIFEST_PATH,
+    ]);
     const { precision, model, plan } = await readManifest(files.get(MANIFEST_PATH)!);
     expect({ precision, model }).toEqual({ precision: CONTENTS.precision, model: CONTENTS.model });
     const { weights, shards, shaders, ...rest } = plan;
     expect(rest).toEqual(CONTENTS.plan);
-    expect(weights.map(({ shard, offset, byteLength }) => [shard, offset, byteLength])).toEqual([[0, 0, 12], [0, 256, 280], [1, 0, 2000]]);
+    expect(weights.map(({ shard, offset, byteLength }) => [shard, offset, byteLength])).toEqual([
+      [0, 0, 12],
+      [0, 256, 280],
+      [1, 0, 2000],
+    ]);
     for (const { path, byteLength, sha256 } of [...shards, ...shaders]) {
       expect(sha256).toBe(createHash('sha256').update(files.get(path)!).digest('hex'));
       expect(byteLength).toBe(files.get(path)!.byteLength);
@@ -21,12 +31,15 @@ describe('a bundle', () => {
     for (const [i, { shard, offset, byteLength }] of weights.entries()) {
       const parts: Uint8Array[] = [];
       for await (const bytes of CONTENTS.weights[i]!.data.chunks()) parts.push(bytes);
-      expect(files.get(shards[shard]!.path)!.slice(offset, offset + byteLength)).toEqual(new Uint8Array(Buffer.concat(parts)));
+      expect(files.get(shards[shard]!.path)!.slice(offset, offset + byteLength)).toEqual(
+        new Uint8Array(Buffer.concat(parts)),
+      );
     }
   });
 
   it('has as many bytes in each file as that says before it is written', async () => {
-    for (const file of bundleFiles(CONTENTS, 2000)) expect([file.path, (await bytesOf(file)).byteLength]).toEqual([file.path, file.byteLength]);
+    for (const file of bundleFiles(CONTENTS, 2000))
+      expect([file.path, (await bytesOf(file)).byteLength]).toEqual([file.path, file.byteLength]);
   });
 
   it('keeps a width of retrieval vectors, where there is one', async () => {

@@ -18,10 +18,13 @@ export interface BundleContents {
 const NO_HASH = '0'.repeat(64);
 
 /**
- * The files of a bundle: shards, shaders, and last the manifest, which is made when every shard has been read once and its hash is
- * known. @throws Error from the manifest's chunks when a shard was not read before
+ * The files of a bundle: shards, shaders, and last the manifest, which is made when every shard has been read once and
+ * its hash is known. @throws Error from the manifest's chunks when a shard was not read before
  */
-export function bundleFiles({ precision, model, plan, weights, shaders }: BundleContents, shardBytes?: number): readonly ArtifactFile[] {
+export function bundleFiles(
+  { precision, model, plan, weights, shaders }: BundleContents,
+  shardBytes?: number,
+): readonly ArtifactFile[] {
   const layout = layOutShards(weights, shardBytes);
   const hashes = new Map<string, string>();
   const texts = shaders.map(({ path, text }) => ({ path, bytes: new TextEncoder().encode(text) }));
@@ -32,7 +35,11 @@ export function bundleFiles({ precision, model, plan, weights, shaders }: Bundle
       ...plan,
       weights: layout.ranges,
       shards: layout.shards.map(({ path, byteLength }) => ({ path, byteLength, sha256: hashOf(path) })),
-      shaders: texts.map(({ path, bytes }) => ({ path, byteLength: bytes.byteLength, sha256: createHash('sha256').update(bytes).digest('hex') })),
+      shaders: texts.map(({ path, bytes }) => ({
+        path,
+        byteLength: bytes.byteLength,
+        sha256: createHash('sha256').update(bytes).digest('hex'),
+      })),
     },
   });
   const known = (path: string): string => {
@@ -41,7 +48,11 @@ export function bundleFiles({ precision, model, plan, weights, shaders }: Bundle
     return hash;
   };
   return [
-    ...layout.shards.map((shard) => ({ path: shard.path, byteLength: shard.byteLength, chunks: () => shardChunks(shard, (hash) => hashes.set(shard.path, hash)) })),
+    ...layout.shards.map((shard) => ({
+      path: shard.path,
+      byteLength: shard.byteLength,
+      chunks: () => shardChunks(shard, (hash) => hashes.set(shard.path, hash)),
+    })),
     ...texts.map(({ path, bytes }) => bytesFile(path, bytes.byteLength, () => bytes.slice())),
     bytesFile(MANIFEST_PATH, manifestByteLength(manifest(() => NO_HASH)), () => manifestBytes(manifest(known))),
   ];

@@ -3,17 +3,30 @@ import { ManifestError } from './manifest_error.ts';
 import { CAPACITY, type Extent, type Phase, type Plan, type PlannedValue, type Size, type Step } from './plan.ts';
 
 /**
- * Every index in range, every range within its shard, every path within the bundle, no step that WebGPU would refuse for what it binds.
+ * Every index in range, every range within its shard, every path within the bundle, no step that WebGPU would refuse
+ * for what it binds.
  * @throws ManifestError `damaged`
  */
 export function checkPlan(plan: Plan): void {
   const { symbols, shards, weights, shaders, pipelines, buffers, phases } = plan;
   unique('size', symbols);
-  unique('file', [...shards, ...shaders].map((file) => file.path));
-  unique('weight', weights.map((weight) => weight.name));
-  unique('phase', phases.map((phase) => phase.name));
+  unique(
+    'file',
+    [...shards, ...shaders].map((file) => file.path),
+  );
+  unique(
+    'weight',
+    weights.map((weight) => weight.name),
+  );
+  unique(
+    'phase',
+    phases.map((phase) => phase.name),
+  );
   for (const { path, byteLength } of [...shards, ...shaders]) {
-    expect(path.split('/').every((part) => /^[\w-][\w.-]*$/.test(part)), `"${path}" is no path within a bundle`);
+    expect(
+      path.split('/').every((part) => /^[\w-][\w.-]*$/.test(part)),
+      `"${path}" is no path within a bundle`,
+    );
     expect(byteLength > 0 && byteLength <= SHARD_BYTES, `${path} has ${byteLength} bytes`);
   }
   checkWeights(plan);
@@ -29,10 +42,15 @@ export function checkPlan(plan: Plan): void {
 /** Ranges are aligned, lie within their shard, and apart from each other. */
 function checkWeights({ shards, weights }: Plan): void {
   const ends = new Map<number, number>();
-  for (const { name, shard, offset, byteLength } of weights.toSorted((a, b) => a.shard - b.shard || a.offset - b.offset)) {
+  for (const { name, shard, offset, byteLength } of weights.toSorted(
+    (a, b) => a.shard - b.shard || a.offset - b.offset,
+  )) {
     index('shard', shard, shards);
     expect(offset % WEIGHT_ALIGNMENT === 0, `weight ${name} begins at ${offset}, no multiple of ${WEIGHT_ALIGNMENT}`);
-    expect(byteLength > 0 && offset + byteLength <= shards[shard]!.byteLength, `weight ${name} does not lie in its shard`);
+    expect(
+      byteLength > 0 && offset + byteLength <= shards[shard]!.byteLength,
+      `weight ${name} does not lie in its shard`,
+    );
     expect(offset >= (ends.get(shard) ?? 0), `weight ${name} lies over another`);
     ends.set(shard, offset + byteLength);
   }
@@ -56,11 +74,20 @@ function checkPhase(phase: Phase, plan: Plan): void {
   }
   for (const list of [phase.inputs, phase.outputs, phase.stages]) {
     values(list);
-    unique(`port of ${phase.name}`, list.map((value) => value.name));
+    unique(
+      `port of ${phase.name}`,
+      list.map((value) => value.name),
+    );
   }
   for (const { input, output } of phase.inPlace) {
-    const [from, to] = [phase.inputs.find(({ name }) => name === input), phase.outputs.find(({ name }) => name === output)];
-    expect(from !== undefined && from.buffer === to?.buffer, `${input} and ${output} of ${phase.name} are not one buffer`);
+    const [from, to] = [
+      phase.inputs.find(({ name }) => name === input),
+      phase.outputs.find(({ name }) => name === output),
+    ];
+    expect(
+      from !== undefined && from.buffer === to?.buffer,
+      `${input} and ${output} of ${phase.name} are not one buffer`,
+    );
   }
   for (const step of phase.steps) {
     index('pipeline', step.pipeline, pipelines);
@@ -78,7 +105,10 @@ function checkBindings({ label, pipeline, bindings }: Step, { pipelines, buffers
     index(kind, at, kind === 'buffer' ? buffers : weights);
     if (access[i] === 'read') continue;
     expect(kind === 'buffer', `step ${label} writes to a weight`);
-    expect(bindings.every((other, k) => k === i || other.kind !== kind || other.index !== at), `step ${label} writes to buffer ${at} and binds it twice`);
+    expect(
+      bindings.every((other, k) => k === i || other.kind !== kind || other.index !== at),
+      `step ${label} writes to buffer ${at} and binds it twice`,
+    );
   }
 }
 
@@ -96,7 +126,10 @@ function index(what: string, at: number, list: readonly unknown[]): void {
 }
 
 function unique(what: string, names: readonly string[]): void {
-  expect(new Set(names).size === names.length, `two are called alike: ${what} ${names.find((name, i) => names.indexOf(name) !== i)}`);
+  expect(
+    new Set(names).size === names.length,
+    `two are called alike: ${what} ${names.find((name, i) => names.indexOf(name) !== i)}`,
+  );
 }
 
 function expect(holds: boolean, otherwise: string): asserts holds {

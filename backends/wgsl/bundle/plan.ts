@@ -1,9 +1,11 @@
 /**
- * A compiled program as plain data: what `manifest.pgw` holds and the runtime executes. Nothing here knows the IR, so that the
- * runtime is small. References are indices into the lists of the plan.
+ * A compiled program as plain data: what `manifest.pgw` holds and the runtime executes. Nothing here knows the IR, so
+ * that the runtime is small. References are indices into the lists of the plan.
  */
 export interface Plan {
-  /** Names of the sizes that are known when the model runs. Each is a u32 of the uniform block `dims`, in this order. */
+  /**
+   * Names of the sizes that are known when the model runs. Each is a u32 of the uniform block `dims`, in this order.
+   */
   readonly symbols: readonly string[];
   readonly shards: readonly Shard[];
   readonly weights: readonly WeightRange[];
@@ -66,7 +68,9 @@ export interface PlannedBuffer {
   readonly label: string;
   /** Bytes: the largest of these products of sizes with `bytes`. */
   readonly sizes: readonly { readonly factors: readonly Size[]; readonly bytes: number }[];
-  /** Port buffers hold what goes between phases or outlives them (KV cache, logits); scratch is shared by all phases. */
+  /**
+   * Port buffers hold what goes between phases or outlives them (KV cache, logits); scratch is shared by all phases.
+   */
   readonly role: 'port' | 'scratch';
 }
 
@@ -84,7 +88,9 @@ export interface PlannedValue {
   readonly buffer: number;
 }
 
-export type Binding = { readonly kind: 'buffer'; readonly index: number } | { readonly kind: 'weight'; readonly index: number };
+export type Binding =
+  | { readonly kind: 'buffer'; readonly index: number }
+  | { readonly kind: 'weight'; readonly index: number };
 
 /** One dispatch. */
 export interface Step {
@@ -92,7 +98,10 @@ export interface Step {
   readonly label: string;
   readonly pipeline: number;
   readonly bindings: readonly Binding[];
-  /** Workgroups in x, y, z. An x beyond 65535 is folded into y by the runtime: kernels with such an x compute a flat index. */
+  /**
+   * Workgroups in x, y, z. An x beyond 65535 is folded into y by the runtime: kernels with such an x compute a flat
+   * index.
+   */
   readonly grid: readonly [Extent, Extent, Extent];
   /** Values that are there after this step, for dumps. */
   readonly produces: readonly PlannedValue[];

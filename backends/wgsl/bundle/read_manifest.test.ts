@@ -24,7 +24,11 @@ describe('a manifest', () => {
     throw new Error('contents are not the last of the file');
   }
 
-  const flips = (first: number) => fc.array(fc.tuple(fc.integer({ min: first, max: good.byteLength - 1 }), fc.integer({ min: 1, max: 255 })), { minLength: 1, maxLength: 8 });
+  const flips = (first: number) =>
+    fc.array(fc.tuple(fc.integer({ min: first, max: good.byteLength - 1 }), fc.integer({ min: 1, max: 255 })), {
+      minLength: 1,
+      maxLength: 8,
+    });
 
   it('of a later version says which one this runtime reads, and what to do', async () => {
     const later = good.slice();
@@ -32,17 +36,26 @@ describe('a manifest', () => {
     const root = view.getUint32(0, true);
     const field = view.getUint16(root - view.getInt32(root, true) + 4, true);
     view.setUint32(root + field, FORMAT_VERSION + 1, true);
-    await expect(readManifest(later)).rejects.toMatchObject({ code: 'newer', message: expect.stringMatching(new RegExp(`version ${FORMAT_VERSION + 1}.*up to ${FORMAT_VERSION}.*update`)) as unknown });
+    await expect(readManifest(later)).rejects.toMatchObject({
+      code: 'newer',
+      message: expect.stringMatching(
+        new RegExp(`version ${FORMAT_VERSION + 1}.*up to ${FORMAT_VERSION}.*update`),
+      ) as unknown,
+    });
   });
 
   it('of another kind of file is none', async () => {
     const other = good.slice();
     other[4]! ^= 1;
-    await expect(readManifest(other)).rejects.toMatchObject({ code: 'damaged', message: expect.stringContaining('no manifest of a WGSL bundle') as unknown });
+    await expect(readManifest(other)).rejects.toMatchObject({
+      code: 'damaged',
+      message: expect.stringContaining('no manifest of a WGSL bundle') as unknown,
+    });
   });
 
   it('that is cut short anywhere is an error', async () => {
-    for (let length = 0; length < good.byteLength; length += 1 + Math.floor(length / 40)) await expect(readManifest(good.slice(0, length)), String(length)).rejects.toBeInstanceOf(ManifestError);
+    for (let length = 0; length < good.byteLength; length += 1 + Math.floor(length / 40))
+      await expect(readManifest(good.slice(0, length)), String(length)).rejects.toBeInstanceOf(ManifestError);
   });
 
   it('with any bytes changed is an error or the same manifest', async () => {
@@ -90,8 +103,14 @@ describe('a manifest', () => {
   });
 
   it('whose lists share their elements is an error at once when they are too many together', async () => {
-    const bytes = await manifestBytes({ ...same, plan: { ...same.plan, symbols: Array.from({ length: 4000 }, () => 'x'.repeat(2000)) } });
+    const bytes = await manifestBytes({
+      ...same,
+      plan: { ...same.plan, symbols: Array.from({ length: 4000 }, () => 'x'.repeat(2000)) },
+    });
     expect(bytes.byteLength).toBeLessThan(32 * 1024);
-    await expect(readManifest(bytes)).rejects.toMatchObject({ code: 'damaged', message: expect.stringContaining('more elements') as unknown });
+    await expect(readManifest(bytes)).rejects.toMatchObject({
+      code: 'damaged',
+      message: expect.stringContaining('more elements') as unknown,
+    });
   });
 });

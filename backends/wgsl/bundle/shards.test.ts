@@ -5,7 +5,8 @@ import { randomTensor } from '../../../ir/testing/random.ts';
 import { WEIGHT_ALIGNMENT } from './manifest.ts';
 import { layOutShards, shardChunks, type NamedData } from './shards.ts';
 
-const weightsOf = (counts: readonly number[]): NamedData[] => counts.map((count, i) => ({ name: `w${i}`, data: tensorData(randomTensor('f32', [count], i)) }));
+const weightsOf = (counts: readonly number[]): NamedData[] =>
+  counts.map((count, i) => ({ name: `w${i}`, data: tensorData(randomTensor('f32', [count], i)) }));
 
 describe('shards', () => {
   it('hold every range whole, aligned, apart from the others, with at most one shard not half full', () => {
@@ -13,7 +14,9 @@ describe('shards', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: most / 4 }), { minLength: 1, maxLength: 30 }), (counts) => {
         const { shards, ranges } = layOutShards(weightsOf(counts), most);
-        expect(ranges.map(({ name, byteLength }) => [name, byteLength])).toEqual(counts.map((count, i) => [`w${i}`, 4 * count]));
+        expect(ranges.map(({ name, byteLength }) => [name, byteLength])).toEqual(
+          counts.map((count, i) => [`w${i}`, 4 * count]),
+        );
         for (const [i, { byteLength }] of shards.entries()) {
           expect(byteLength).toBeLessThanOrEqual(most);
           let end = 0;
@@ -25,14 +28,20 @@ describe('shards', () => {
           expect(byteLength - end).toBeLessThan(16);
         }
         // a multiple of the alignment: two such shards would fit into one
-        expect(shards.filter(({ byteLength }) => byteLength <= most / 2 - WEIGHT_ALIGNMENT).length).toBeLessThanOrEqual(1);
+        expect(shards.filter(({ byteLength }) => byteLength <= most / 2 - WEIGHT_ALIGNMENT).length).toBeLessThanOrEqual(
+          1,
+        );
       }),
       { numRuns: 60 },
     );
   });
 
   it('fill a gap that an earlier shard has left', () => {
-    expect(layOutShards(weightsOf([100, 500, 3]), 2000).ranges.map(({ shard, offset }) => [shard, offset])).toEqual([[0, 0], [1, 0], [0, 512]]);
+    expect(layOutShards(weightsOf([100, 500, 3]), 2000).ranges.map(({ shard, offset }) => [shard, offset])).toEqual([
+      [0, 0],
+      [1, 0],
+      [0, 512],
+    ]);
   });
 
   it('refuse what none can hold', () => {
@@ -42,7 +51,13 @@ describe('shards', () => {
   it('name the tensor of each piece, and nothing for the space between', async () => {
     const { shards } = layOutShards(weightsOf([3, 70]));
     const pieces: [string | undefined, string | undefined, number][] = [];
-    for await (const { tensor, bytes } of shardChunks(shards[0]!, () => {})) pieces.push([tensor?.name, tensor?.dtype, bytes.byteLength]);
-    expect(pieces).toEqual([['w0', 'f32', 12], [undefined, undefined, 244], ['w1', 'f32', 280], [undefined, undefined, 8]]);
+    for await (const { tensor, bytes } of shardChunks(shards[0]!, () => {}))
+      pieces.push([tensor?.name, tensor?.dtype, bytes.byteLength]);
+    expect(pieces).toEqual([
+      ['w0', 'f32', 12],
+      [undefined, undefined, 244],
+      ['w1', 'f32', 280],
+      [undefined, undefined, 8],
+    ]);
   });
 });

@@ -24,15 +24,16 @@ export interface WeightLayout {
 }
 
 /**
- * Ranges one behind the other, aligned, each in the first shard that has room for it, so that at most one shard is not even half full
- * and that requests are few; none is cut.
+ * Ranges one behind the other, aligned, each in the first shard that has room for it, so that at most one shard is not
+ * even half full and that requests are few; none is cut.
  * @throws RangeError for data that is larger than a shard: the compiler cuts those
  */
 export function layOutShards(weights: readonly NamedData[], shardBytes = SHARD_BYTES): WeightLayout {
   const shards: { byteLength: number; parts: { offset: number; source: NamedData }[] }[] = [];
   const ranges = weights.map((source): WeightRange => {
     const { byteLength } = source.data;
-    if (byteLength > shardBytes) throw new RangeError(`${source.name} has ${byteLength} bytes: a shard has at most ${shardBytes}`);
+    if (byteLength > shardBytes)
+      throw new RangeError(`${source.name} has ${byteLength} bytes: a shard has at most ${shardBytes}`);
     const free = shards.findIndex((candidate) => align(candidate.byteLength) + byteLength <= shardBytes);
     const index = free < 0 ? shards.push({ byteLength: 0, parts: [] }) - 1 : free;
     const shard = shards[index]!;
@@ -43,7 +44,14 @@ export function layOutShards(weights: readonly NamedData[], shardBytes = SHARD_B
   });
   const digits = Math.max(3, String(shards.length - 1).length);
   // whole vectors of 16 bytes, as kernels read them
-  return { shards: shards.map(({ byteLength, parts }, i) => ({ path: `weights/${String(i).padStart(digits, '0')}.bin`, byteLength: Math.ceil(byteLength / 16) * 16, parts })), ranges };
+  return {
+    shards: shards.map(({ byteLength, parts }, i) => ({
+      path: `weights/${String(i).padStart(digits, '0')}.bin`,
+      byteLength: Math.ceil(byteLength / 16) * 16,
+      parts,
+    })),
+    ranges,
+  };
 }
 
 function align(offset: number): number {
@@ -51,7 +59,10 @@ function align(offset: number): number {
 }
 
 /** The bytes of a shard, hashed as they go by; `onHash` hears the digits when the last has gone. */
-export async function* shardChunks({ byteLength, parts }: ShardLayout, onHash: (sha256: string) => void): AsyncGenerator<ArtifactChunk> {
+export async function* shardChunks(
+  { byteLength, parts }: ShardLayout,
+  onHash: (sha256: string) => void,
+): AsyncGenerator<ArtifactChunk> {
   const hash = createHash('sha256');
   let at = 0;
   const fill = function* (end: number): Generator<ArtifactChunk> {

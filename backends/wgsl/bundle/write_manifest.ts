@@ -59,7 +59,12 @@ class Tables {
   }
 
   sizes(sizes: readonly Size[]): Offset {
-    return this.once('sizes', sizes, () => FbExtent.createFactorsVector(this.b, sizes.map((size) => this.size(size))));
+    return this.once('sizes', sizes, () =>
+      FbExtent.createFactorsVector(
+        this.b,
+        sizes.map((size) => this.size(size)),
+      ),
+    );
   }
 
   extent(extent: Extent): Offset {
@@ -69,12 +74,24 @@ class Tables {
   value(value: PlannedValue): Offset {
     return this.once('value', value, () => {
       const [name, shape] = [this.text(value.name), this.sizes(value.shape)];
-      return Value.createValue(this.b, name, ELEMENT_TYPES.indexOf(value.type), shape, value.growing ?? -1, value.buffer);
+      return Value.createValue(
+        this.b,
+        name,
+        ELEMENT_TYPES.indexOf(value.type),
+        shape,
+        value.growing ?? -1,
+        value.buffer,
+      );
     });
   }
 
   values(values: readonly PlannedValue[]): Offset {
-    return this.once('values', values, () => FbPhase.createInputsVector(this.b, values.map((value) => this.value(value))));
+    return this.once('values', values, () =>
+      FbPhase.createInputsVector(
+        this.b,
+        values.map((value) => this.value(value)),
+      ),
+    );
   }
 
   once(kind: string, value: unknown, make: () => Offset): Offset {
@@ -89,26 +106,72 @@ function contentsBytes({ precision, model, plan }: WgslManifest): Uint8Array<Arr
   const t = new Tables();
   const { b } = t;
   const facts = modelTable(t, model);
-  const symbols = Contents.createSymbolsVector(b, plan.symbols.map((name) => t.text(name)));
-  const file = ({ path, sha256 }: { path: string; sha256: string }) => [t.text(path), Shard.createSha256Vector(b, bytesOfHash(sha256))] as const;
-  const shards = Contents.createShardsVector(b, plan.shards.map((shard) => {
-    const [path, hash] = file(shard);
-    return Shard.createShard(b, path, shard.byteLength, hash);
-  }));
-  const weights = Contents.createWeightsVector(b, plan.weights.map(({ name, shard, offset, byteLength }) => WeightRange.createWeightRange(b, t.text(name), shard, offset, byteLength)));
-  const shaders = Contents.createShadersVector(b, plan.shaders.map((shader) => {
-    const [path, hash] = file(shader);
-    return ShaderFile.createShaderFile(b, path, shader.byteLength, hash);
-  }));
-  const pipelines = Contents.createPipelinesVector(b, plan.pipelines.map(({ variants, access }) => {
-    const list = Pipeline.createVariantsVector(b, variants.map(({ shader, features }) => Variant.createVariant(b, shader, Variant.createFeaturesVector(b, features.map((feature) => t.text(feature))))));
-    return Pipeline.createPipeline(b, list, Pipeline.createAccessVector(b, access.map((kind) => ACCESS.indexOf(kind))));
-  }));
-  const buffers = Contents.createBuffersVector(b, plan.buffers.map(({ label, role, sizes }) => {
-    const products = FbBuffer.createSizesVector(b, sizes.map(({ factors, bytes }) => Product.createProduct(b, t.sizes(factors), bytes)));
-    return FbBuffer.createBuffer(b, t.text(label), ROLES.indexOf(role), products);
-  }));
-  const phases = Contents.createPhasesVector(b, plan.phases.map((phase) => phaseTable(t, phase)));
+  const symbols = Contents.createSymbolsVector(
+    b,
+    plan.symbols.map((name) => t.text(name)),
+  );
+  const file = ({ path, sha256 }: { path: string; sha256: string }) =>
+    [t.text(path), Shard.createSha256Vector(b, bytesOfHash(sha256))] as const;
+  const shards = Contents.createShardsVector(
+    b,
+    plan.shards.map((shard) => {
+      const [path, hash] = file(shard);
+      return Shard.createShard(b, path, shard.byteLength, hash);
+    }),
+  );
+  const weights = Contents.createWeightsVector(
+    b,
+    plan.weights.map(({ name, shard, offset, byteLength }) =>
+      WeightRange.createWeightRange(b, t.text(name), shard, offset, byteLength),
+    ),
+  );
+  const shaders = Contents.createShadersVector(
+    b,
+    plan.shaders.map((shader) => {
+      const [path, hash] = file(shader);
+      return ShaderFile.createShaderFile(b, path, shader.byteLength, hash);
+    }),
+  );
+  const pipelines = Contents.createPipelinesVector(
+    b,
+    plan.pipelines.map(({ variants, access }) => {
+      const list = Pipeline.createVariantsVector(
+        b,
+        variants.map(({ shader, features }) =>
+          Variant.createVariant(
+            b,
+            shader,
+            Variant.createFeaturesVector(
+              b,
+              features.map((feature) => t.text(feature)),
+            ),
+          ),
+        ),
+      );
+      return Pipeline.createPipeline(
+        b,
+        list,
+        Pipeline.createAccessVector(
+          b,
+          access.map((kind) => ACCESS.indexOf(kind)),
+        ),
+      );
+    }),
+  );
+  const buffers = Contents.createBuffersVector(
+    b,
+    plan.buffers.map(({ label, role, sizes }) => {
+      const products = FbBuffer.createSizesVector(
+        b,
+        sizes.map(({ factors, bytes }) => Product.createProduct(b, t.sizes(factors), bytes)),
+      );
+      return FbBuffer.createBuffer(b, t.text(label), ROLES.indexOf(role), products);
+    }),
+  );
+  const phases = Contents.createPhasesVector(
+    b,
+    plan.phases.map((phase) => phaseTable(t, phase)),
+  );
   const text = t.text(precision);
   Contents.startContents(b);
   Contents.addPrecision(b, text);
@@ -127,8 +190,22 @@ function contentsBytes({ precision, model, plan }: WgslManifest): Uint8Array<Arr
 function modelTable(t: Tables, m: WgslManifest['model']): Offset {
   const [family, variant] = [t.text(m.family), t.text(m.variant)];
   return Model.createModel(
-    t.b, family, variant, m.imageSize, m.imageTokens, m.imageTokenId, m.vocabSize, m.layers, m.kvHeads, m.headDim, m.hiddenSize,
-    m.bosTokenId, m.eosTokenId, m.padTokenId, m.maxPositions, m.retrievalWidth ?? 0,
+    t.b,
+    family,
+    variant,
+    m.imageSize,
+    m.imageTokens,
+    m.imageTokenId,
+    m.vocabSize,
+    m.layers,
+    m.kvHeads,
+    m.headDim,
+    m.hiddenSize,
+    m.bosTokenId,
+    m.eosTokenId,
+    m.padTokenId,
+    m.maxPositions,
+    m.retrievalWidth ?? 0,
   );
 }
 
@@ -138,26 +215,52 @@ function phaseTable(t: Tables, phase: Phase): Offset {
   FbPhase.startFixedVector(b, phase.fixed.length);
   for (const { symbol, value } of phase.fixed.toReversed()) FixedSize.createFixedSize(b, symbol, value);
   const fixed = b.endVector();
-  const scalars = FbPhase.createScalarsVector(b, phase.scalars.map(({ symbol, input, whenZero }) => {
-    const [text, size] = [t.text(input), t.size(whenZero)];
-    ScalarSymbol.startScalarSymbol(b);
-    ScalarSymbol.addSymbol(b, symbol);
-    ScalarSymbol.addInput(b, text);
-    ScalarSymbol.addWhenZero(b, size);
-    return ScalarSymbol.endScalarSymbol(b);
-  }));
-  const inPlace = FbPhase.createInPlaceVector(b, phase.inPlace.map(({ input, output }) => InPlace.createInPlace(b, t.text(input), t.text(output))));
-  const steps = FbPhase.createStepsVector(b, phase.steps.map((step) => stepTable(t, step)));
-  return FbPhase.createPhase(b, name, graph, fixed, scalars, t.values(phase.inputs), t.values(phase.outputs), inPlace, t.values(phase.stages), steps);
+  const scalars = FbPhase.createScalarsVector(
+    b,
+    phase.scalars.map(({ symbol, input, whenZero }) => {
+      const [text, size] = [t.text(input), t.size(whenZero)];
+      ScalarSymbol.startScalarSymbol(b);
+      ScalarSymbol.addSymbol(b, symbol);
+      ScalarSymbol.addInput(b, text);
+      ScalarSymbol.addWhenZero(b, size);
+      return ScalarSymbol.endScalarSymbol(b);
+    }),
+  );
+  const inPlace = FbPhase.createInPlaceVector(
+    b,
+    phase.inPlace.map(({ input, output }) => InPlace.createInPlace(b, t.text(input), t.text(output))),
+  );
+  const steps = FbPhase.createStepsVector(
+    b,
+    phase.steps.map((step) => stepTable(t, step)),
+  );
+  return FbPhase.createPhase(
+    b,
+    name,
+    graph,
+    fixed,
+    scalars,
+    t.values(phase.inputs),
+    t.values(phase.outputs),
+    inPlace,
+    t.values(phase.stages),
+    steps,
+  );
 }
 
 function stepTable(t: Tables, step: Step): Offset {
   const { b } = t;
   const label = t.text(step.label);
   FbStep.startBindingsVector(b, step.bindings.length);
-  for (const { kind, index } of step.bindings.toReversed()) Binding.createBinding(b, BINDING_KINDS.indexOf(kind), index);
+  for (const { kind, index } of step.bindings.toReversed())
+    Binding.createBinding(b, BINDING_KINDS.indexOf(kind), index);
   const bindings = b.endVector();
-  const grid = t.once('grid', step.grid, () => FbStep.createGridVector(b, step.grid.map((extent) => t.extent(extent))));
+  const grid = t.once('grid', step.grid, () =>
+    FbStep.createGridVector(
+      b,
+      step.grid.map((extent) => t.extent(extent)),
+    ),
+  );
   return FbStep.createStep(b, label, step.pipeline, bindings, grid, t.values(step.produces));
 }
 

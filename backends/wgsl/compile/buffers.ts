@@ -26,12 +26,15 @@ export interface Memory {
   readonly places: readonly ReadonlyMap<Value | Scratch, number>[];
 }
 
-/** Sizes by which buffers are compared: one prompt with a picture. They decide which buffers are shared and nothing else. */
+/**
+ * Sizes by which buffers are compared: one prompt with a picture. They decide which buffers are shared and nothing
+ * else.
+ */
 const TYPICAL: Readonly<Record<string, number>> = { seq: 1024, past: 1024, [CAPACITY]: 2048 };
 
 /**
- * Ports by name, shared by the phases; a cache and what it grows to are one. Everything else lies in scratch buffers that values
- * share when one is done with before the other begins, within a phase and across phases.
+ * Ports by name, shared by the phases; a cache and what it grows to are one. Everything else lies in scratch buffers
+ * that values share when one is done with before the other begins, within a phase and across phases.
  */
 export function planMemory(phases: readonly LoweredPhase[]): Memory {
   const allocator = new Allocator();
@@ -47,21 +50,31 @@ export function inPlacePorts({ graph }: PhaseGraph): readonly { readonly input: 
   });
 }
 
-function placesOf({ phase, dispatches, rootOf }: LoweredPhase, allocator: Allocator): ReadonlyMap<Value | Scratch, number> {
+function placesOf(
+  { phase, dispatches, rootOf }: LoweredPhase,
+  allocator: Allocator,
+): ReadonlyMap<Value | Scratch, number> {
   const { graph } = phase;
   const places = new Map<Value | Scratch, number>();
   for (const input of graph.inputs) places.set(input, allocator.port(input.name, storedShape(input.type.shape)));
-  for (const node of graph.nodes) if (node.op === 'append_cache') places.set(node.outputs[0]!, allocator.port(node.inputs[0]!.name, storedShape(node.outputs[0]!.type.shape)));
-  for (const { name, value } of graph.outputs) if (!places.has(rootOf(value))) places.set(rootOf(value), allocator.port(name, storedShape(value.type.shape)));
+  for (const node of graph.nodes)
+    if (node.op === 'append_cache')
+      places.set(node.outputs[0]!, allocator.port(node.inputs[0]!.name, storedShape(node.outputs[0]!.type.shape)));
+  for (const { name, value } of graph.outputs)
+    if (!places.has(rootOf(value))) places.set(rootOf(value), allocator.port(name, storedShape(value.type.shape)));
   const last = new Map<Value | Scratch, number>();
   dispatches.forEach((dispatch, i) => {
-    for (const access of ['read', 'read_write'] as const) for (const memory of memoryOf(dispatch, access)) last.set(memory, i);
+    for (const access of ['read', 'read_write'] as const)
+      for (const memory of memoryOf(dispatch, access)) last.set(memory, i);
   });
   const held: { readonly memory: Value | Scratch; readonly buffer: number }[] = [];
   dispatches.forEach((dispatch, i) => {
     for (const memory of memoryOf(dispatch, 'read_write')) {
       if (places.has(memory)) continue;
-      const buffer = 'type' in memory ? allocator.take(storedShape(memory.type.shape), memory.name) : allocator.take(memory.sizes, memory.label);
+      const buffer =
+        'type' in memory
+          ? allocator.take(storedShape(memory.type.shape), memory.name)
+          : allocator.take(memory.sizes, memory.label);
       places.set(memory, buffer);
       held.push({ memory, buffer });
     }
@@ -90,7 +103,8 @@ class Allocator {
   take(size: readonly Dim[], label: string): number {
     const wanted = typicalCount(size);
     const bySize = this.#free.toSorted((a, b) => this.#typical(a) - this.#typical(b));
-    const chosen = bySize.find((index) => this.#typical(index) >= wanted) ?? bySize.at(-1) ?? this.#add(label, 'scratch');
+    const chosen =
+      bySize.find((index) => this.#typical(index) >= wanted) ?? bySize.at(-1) ?? this.#add(label, 'scratch');
     this.#free = this.#free.filter((index) => index !== chosen);
     this.#hold(chosen, size);
     return chosen;
@@ -115,5 +129,8 @@ class Allocator {
 }
 
 function typicalCount(size: readonly Dim[]): number {
-  return size.reduce<number>((product, dim) => product * evaluateDim(dim, new Map(symbolsOf(dim).map((name) => [name, TYPICAL[name] ?? 1]))), 1);
+  return size.reduce<number>(
+    (product, dim) => product * evaluateDim(dim, new Map(symbolsOf(dim).map((name) => [name, TYPICAL[name] ?? 1]))),
+    1,
+  );
 }

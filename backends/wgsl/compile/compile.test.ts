@@ -6,16 +6,30 @@ import { compile, type CompiledProgram } from './compile.ts';
 
 /** Shaders of the steps of a phase, in order, without sizes. */
 function steps({ plan, shaders }: CompiledProgram, phase: string): readonly string[] {
-  return plan.phases.find(({ name }) => name === phase)!.steps.map(({ pipeline }) => shaders[plan.pipelines[pipeline]!.variants.at(-1)!.shader]!.path.replace('shaders/', '').replace('.wgsl', ''));
+  return plan.phases
+    .find(({ name }) => name === phase)!
+    .steps.map(({ pipeline }) =>
+      shaders[plan.pipelines[pipeline]!.variants.at(-1)!.shader]!.path.replace('shaders/', '').replace('.wgsl', ''),
+    );
 }
 
-const labels = ({ plan }: CompiledProgram, phase: string) => plan.phases.find(({ name }) => name === phase)!.steps.map(({ label }) => label);
+const labels = ({ plan }: CompiledProgram, phase: string) =>
+  plan.phases.find(({ name }) => name === phase)!.steps.map(({ label }) => label);
 
 describe('one new token', () => {
   test('Gemma 1: norm and heads, attention in two, o, gated, down: and around the layers embedding, mask, last norm and head', () => {
     const compiled = compile(tinyGemma({ ...GEMMA_1, layers: 3 }));
     expect(steps(compiled, 'embed_tokens.step')).toHaveLength(1);
-    expect(labels(compiled, 'decoder.step').slice(0, 8)).toEqual(['where', 'lm.0.mul + lm.0.concat + lm.0.concat_1', 'lm.0.attention.split', 'lm.0.attention', 'lm.0.add', 'lm.0.mul_1', 'lm.0.add_1', 'lm.1.mul + lm.1.concat + lm.1.concat_1']);
+    expect(labels(compiled, 'decoder.step').slice(0, 8)).toEqual([
+      'where',
+      'lm.0.mul + lm.0.concat + lm.0.concat_1',
+      'lm.0.attention.split',
+      'lm.0.attention',
+      'lm.0.add',
+      'lm.0.mul_1',
+      'lm.0.add_1',
+      'lm.1.mul + lm.1.concat + lm.1.concat_1',
+    ]);
     expect(steps(compiled, 'decoder.step')).toHaveLength(1 + 3 * 6 + 2);
   });
 
@@ -27,12 +41,23 @@ describe('one new token', () => {
 describe('weights', () => {
   test('the table and the head are one range, heads of a layer another, gate and up a third', () => {
     const { weights } = compile(tinyGemma({ ...GEMMA_1, layers: 1 }));
-    expect(weights.map(({ name }) => name)).toEqual(['lm.embed', 'lm.0.norm_attn_in', 'lm.0.q+lm.0.k+lm.0.v', 'rope.cos', 'lm.0.o', 'lm.0.norm_mlp_in', 'lm.0.gate+lm.0.up', 'lm.0.down', 'lm.norm']);
+    expect(weights.map(({ name }) => name)).toEqual([
+      'lm.embed',
+      'lm.0.norm_attn_in',
+      'lm.0.q+lm.0.k+lm.0.v',
+      'rope.cos',
+      'lm.0.o',
+      'lm.0.norm_mlp_in',
+      'lm.0.gate+lm.0.up',
+      'lm.0.down',
+      'lm.norm',
+    ]);
   });
 
   test('f16 weights lie as they are stored', () => {
     const stored = runPassesOnProgram(tinyGemma(GEMMA_1), [storeWeights('f16')]);
-    const bytes = (program: typeof stored) => compile(program).weights.reduce((sum, { data }) => sum + data.byteLength, 0);
+    const bytes = (program: typeof stored) =>
+      compile(program).weights.reduce((sum, { data }) => sum + data.byteLength, 0);
     expect(bytes(stored) / bytes(tinyGemma(GEMMA_1))).toBeLessThan(0.6);
   });
 
@@ -50,7 +75,8 @@ test('every graph compiles, and every weight and buffer of a step is there', () 
       for (const { bindings, pipeline } of steps) {
         expect(bindings).toHaveLength(plan.pipelines[pipeline]!.access.length);
         expect(bindings.length).toBeLessThanOrEqual(8);
-        for (const { kind, index } of bindings) expect(index).toBeLessThan(kind === 'weight' ? weights.length : plan.buffers.length);
+        for (const { kind, index } of bindings)
+          expect(index).toBeLessThan(kind === 'weight' ? weights.length : plan.buffers.length);
       }
   }
 });
@@ -60,8 +86,12 @@ test('no step reads and writes one buffer', () => {
   for (const { steps } of plan.phases)
     for (const { bindings, pipeline, label } of steps) {
       const { access } = plan.pipelines[pipeline]!;
-      const buffers = (wanted: string) => bindings.flatMap(({ kind, index }, i) => (kind === 'buffer' && access[i] === wanted ? [index] : []));
-      expect(buffers('read').filter((index) => buffers('read_write').includes(index)), label).toEqual([]);
+      const buffers = (wanted: string) =>
+        bindings.flatMap(({ kind, index }, i) => (kind === 'buffer' && access[i] === wanted ? [index] : []));
+      expect(
+        buffers('read').filter((index) => buffers('read_write').includes(index)),
+        label,
+      ).toEqual([]);
     }
 });
 

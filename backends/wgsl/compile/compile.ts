@@ -12,7 +12,9 @@ import { WeightStore, type StoredRange } from './weight_store.ts';
 export interface CompileOptions {
   /** Bytes that a kernel may bind: no weight range is larger. Default 128 MiB, which every WebGPU device has. */
   readonly bindingLimit?: number;
-  /** Whether products of few rows by codes may round activations to bytes, where a device multiplies those; default no. */
+  /**
+   * Whether products of few rows by codes may round activations to bytes, where a device multiplies those; default no.
+   */
   readonly mayRound?: boolean;
 }
 
@@ -32,13 +34,22 @@ export const native = nativeComposites(lowering);
 const BINDING_LIMIT = 128 * 1024 * 1024;
 
 /**
- * Every graph as kernels, buffers and steps, for any sizes and, where it takes a sequence, for one new token. Pure: no weight is
- * read. @throws BackendError for what no kernel computes
+ * Every graph as kernels, buffers and steps, for any sizes and, where it takes a sequence, for one new token. Pure: no
+ * weight is read. @throws BackendError for what no kernel computes
  */
-export function compile(program: Program, { bindingLimit = BINDING_LIMIT, mayRound = false }: CompileOptions = {}): CompiledProgram {
+export function compile(
+  program: Program,
+  { bindingLimit = BINDING_LIMIT, mayRound = false }: CompileOptions = {},
+): CompiledProgram {
   const store = new WeightStore(bindingLimit);
   const phases = phaseGraphs(program, native);
-  const symbols = [...new Set([...phases.flatMap(({ graph }) => [...symbolsIn(graph)]), ...program.graphs.flatMap((graph) => [...symbolsIn(graph)]), CAPACITY])].sort();
+  const symbols = [
+    ...new Set([
+      ...phases.flatMap(({ graph }) => [...symbolsIn(graph)]),
+      ...program.graphs.flatMap((graph) => [...symbolsIn(graph)]),
+      CAPACITY,
+    ]),
+  ].sort();
   const symbol = (name: string): number => {
     const index = symbols.indexOf(name);
     if (index < 0) throw new Error(`no size is called ${name}`);
@@ -47,16 +58,33 @@ export function compile(program: Program, { bindingLimit = BINDING_LIMIT, mayRou
   const shaders = new ShaderFiles(symbols);
   // how kernels of steps want weights to lie decides how they lie; readers of the plan find what serves all sizes first
   const steps = phases.filter(isStep).map((phase) => lowerPhase(phase, store, mayRound));
-  const lowered = [...phases.filter((phase) => !isStep(phase)).map((phase) => lowerPhase(phase, store, mayRound)), ...steps];
+  const lowered = [
+    ...phases.filter((phase) => !isStep(phase)).map((phase) => lowerPhase(phase, store, mayRound)),
+    ...steps,
+  ];
   const memory = planMemory(lowered);
   const ranges = usedRanges(lowered);
-  const planned = lowered.map((phase, i) => planPhase(phase, memory.places[i]!, { symbol, shaders, range: (index) => ranges.indexOf(index) }));
-  const buffers = memory.buffers.map(({ label, role, sizes }) => ({ label, role, sizes: sizes.map((factors) => ({ factors: factors.map((dim) => sizeBy(dim, symbol)), bytes: 4 })) }));
-  return { plan: { symbols, pipelines: shaders.pipelines, buffers, phases: planned }, weights: ranges.map((index) => store.ranges[index]!), shaders: shaders.shaders };
+  const planned = lowered.map((phase, i) =>
+    planPhase(phase, memory.places[i]!, { symbol, shaders, range: (index) => ranges.indexOf(index) }),
+  );
+  const buffers = memory.buffers.map(({ label, role, sizes }) => ({
+    label,
+    role,
+    sizes: sizes.map((factors) => ({ factors: factors.map((dim) => sizeBy(dim, symbol)), bytes: 4 })),
+  }));
+  return {
+    plan: { symbols, pipelines: shaders.pipelines, buffers, phases: planned },
+    weights: ranges.map((index) => store.ranges[index]!),
+    shaders: shaders.shaders,
+  };
 }
 
 /** Ranges that kernels read, in the order in which they first do. */
 function usedRanges(phases: readonly LoweredPhase[]): readonly number[] {
-  const all = phases.flatMap(({ dispatches }) => dispatches.flatMap(({ operands }) => operands.flatMap((operand) => (operand.kind === 'range' ? [operand.range] : []))));
+  const all = phases.flatMap(({ dispatches }) =>
+    dispatches.flatMap(({ operands }) =>
+      operands.flatMap((operand) => (operand.kind === 'range' ? [operand.range] : [])),
+    ),
+  );
   return [...new Set(all)];
 }

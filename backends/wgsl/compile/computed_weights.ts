@@ -4,7 +4,10 @@ import type { Pass } from '../../../ir/passes/index.ts';
 import { rewriteGraph } from '../../../ir/rewrite.ts';
 import { constantsOf } from './constants.ts';
 
-/** Kernels of linear layers read weights as the bundle has them; by a computed matrix, a layer is a product as any other. */
+/**
+ * Kernels of linear layers read weights as the bundle has them; by a computed matrix, a layer is a product as any
+ * other.
+ */
 export const productsOfComputed: Pass = {
   name: 'products_of_computed',
   doc: 'linear by a computed weight becomes matmul by its transpose, and add.',

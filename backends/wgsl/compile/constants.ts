@@ -30,12 +30,19 @@ export function constantsOf({ constants, nodes }: Graph): ReadonlyMap<Value, Con
     const shape = type.shape as readonly number[];
     if (node.op === 'cast') {
       const data = castData(x.data, node.attrs.to);
-      known.set(node.outputs[0]!, { data, stored: node.attrs.to === 'f32' && x.data.dtype === 'f16' ? x.stored : data, ...(x.scalar !== undefined && { scalar: dtypes[node.attrs.to].round(x.scalar) }) });
+      known.set(node.outputs[0]!, {
+        data,
+        stored: node.attrs.to === 'f32' && x.data.dtype === 'f16' ? x.stored : data,
+        ...(x.scalar !== undefined && { scalar: dtypes[node.attrs.to].round(x.scalar) }),
+      });
     } else if (node.op === 'reshape' && type.shape.every((dim) => typeof dim === 'number') && elementCount(shape) > 0) {
       known.set(node.outputs[0]!, { ...x, data: reshapeData(x.data, shape), stored: reshapeData(x.stored, shape) });
     } else if (node.op === 'dequantize') {
       const [q, scales, zeros] = operands;
-      const data = dequantizedData({ q: q!.data, scales: scales!.data, ...(zeros && { zeros: zeros.data }) }, node.attrs.columns);
+      const data = dequantizedData(
+        { q: q!.data, scales: scales!.data, ...(zeros && { zeros: zeros.data }) },
+        node.attrs.columns,
+      );
       known.set(node.outputs[0]!, { data, stored: data });
     }
   }

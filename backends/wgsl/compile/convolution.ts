@@ -19,5 +19,9 @@ export function convMatrix(context: PhaseContext, { inputs: [, weight] }: NodeOf
   if (!constant) return undefined;
   const [outputs, channels, height, width] = weight!.type.shape as readonly [number, number, number, number];
   const shape = [outputs, channels * height * width] as const;
-  return floatMatrix(weight!.name, { data: reshapeData(constant.data, shape), stored: reshapeData(constant.stored, shape) }, shape);
+  return floatMatrix(
+    weight!.name,
+    { data: reshapeData(constant.data, shape), stored: reshapeData(constant.stored, shape) },
+    shape,
+  );
 }

@@ -9,8 +9,14 @@ export interface Scratch {
   readonly sizes: readonly Dim[];
 }
 
-/** What a binding of a kernel is: a value that is stored (never an alias of another), a range of the weight store, or scratch memory. */
-export type Operand = { readonly kind: 'value'; readonly value: Value } | { readonly kind: 'range'; readonly range: number } | { readonly kind: 'scratch'; readonly scratch: Scratch };
+/**
+ * What a binding of a kernel is: a value that is stored (never an alias of another), a range of the weight store, or
+ * scratch memory.
+ */
+export type Operand =
+  | { readonly kind: 'value'; readonly value: Value }
+  | { readonly kind: 'range'; readonly range: number }
+  | { readonly kind: 'scratch'; readonly scratch: Scratch };
 
 /** One kernel with what it is bound to, in the order of its bindings. */
 export interface Dispatch {

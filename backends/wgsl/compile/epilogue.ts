@@ -24,7 +24,9 @@ export class EpilogueBuilder {
     const operands = operandsOf(tail);
     const values = [...new Set(operands.map(({ value }) => value))];
     const names = new Map(values.map((value) => [value, `e${this.#values.push(value) - 1}`]));
-    const { text, functions } = expressionOf(expression(tail, (operand) => `${names.get(operand.value)}[${indexText(operand.by, columns)}]`));
+    const { text, functions } = expressionOf(
+      expression(tail, (operand) => `${names.get(operand.value)}[${indexText(operand.by, columns)}]`),
+    );
     return { text, operands: [...names.values()].map((name) => ({ name, type: 'array<f32>' })), functions };
   }
 }

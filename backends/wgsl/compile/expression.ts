@@ -19,7 +19,10 @@ export function isExpression(node: Node): boolean {
   return nodeExpression(node, []) !== undefined;
 }
 
-/** A value as an expression over stored values, as far back as nobody else reads what is between; `depth` 1: of its own node only. */
+/**
+ * A value as an expression over stored values, as far back as nobody else reads what is between; `depth` 1: of its own
+ * node only.
+ */
 export function expressionFor(context: PhaseContext, root: Value, depth = Infinity): BuiltExpression {
   const builder = new Builder(context);
   return { expression: builder.node(root, depth), operands: builder.operands };
@@ -42,17 +45,33 @@ class Builder {
 
   #make(value: Value, depth: number): ValueExpression {
     const constant = this.#context.constantOf(value);
-    if (constant?.scalar !== undefined) return { kind: 'literal', value: constant.scalar, type: typeOf(value), shape: value.type.shape };
+    if (constant?.scalar !== undefined)
+      return { kind: 'literal', value: constant.scalar, type: typeOf(value), shape: value.type.shape };
     const node = this.#context.definitionOf(value);
-    const isInner = node !== undefined && depth > 0 && !constant && isExpression(node) && !isPatches(this.#context, value) && !this.#context.isDone(value);
-    return isInner && (this.#context.absorbable(value) || this.#isCheap(value)) ? this.node(value, depth) : this.#operand(value);
+    const isInner =
+      node !== undefined &&
+      depth > 0 &&
+      !constant &&
+      isExpression(node) &&
+      !isPatches(this.#context, value) &&
+      !this.#context.isDone(value);
+    return isInner && (this.#context.absorbable(value) || this.#isCheap(value))
+      ? this.node(value, depth)
+      : this.#operand(value);
   }
 
   /** One binding for whatever is seen in the same memory. */
   #operand(value: Value): ValueExpression {
     const root = this.#context.rootOf(value);
-    const known = this.operands.findIndex((operand) => this.#context.rootOf(operand) === root && typeOf(operand) === typeOf(value));
-    return { kind: 'operand', index: known >= 0 ? known : this.operands.push(value) - 1, type: typeOf(value), shape: value.type.shape };
+    const known = this.operands.findIndex(
+      (operand) => this.#context.rootOf(operand) === root && typeOf(operand) === typeOf(value),
+    );
+    return {
+      kind: 'operand',
+      index: known >= 0 ? known : this.operands.push(value) - 1,
+      type: typeOf(value),
+      shape: value.type.shape,
+    };
   }
 
   /** What the node of a value computes. */
@@ -61,7 +80,10 @@ class Builder {
     if (value.type.dtype === 'f16' && node.op === 'cast') return unsupported(value, 'values rounded to f16');
     // take_last reads no count: its size is known when it runs
     const inputs = node.op === 'take_last' ? node.inputs.slice(0, 1) : node.inputs;
-    const expression = nodeExpression(node, inputs.map((input) => this.#value(input, node.op === 'reshape' ? depth : depth - 1)));
+    const expression = nodeExpression(
+      node,
+      inputs.map((input) => this.#value(input, node.op === 'reshape' ? depth : depth - 1)),
+    );
     return expression ?? unsupported(value, `${node.op} of ${value.type.dtype}`);
   }
 

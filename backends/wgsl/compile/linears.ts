@@ -8,7 +8,9 @@ export type LinearNode = NodeOf<'linear'> | NodeOf<'quantized_linear'>;
 
 /** The matrix of a linear layer whose weight is known; undefined for other nodes. */
 export function linearMatrix(context: PhaseContext, node: Node): MatrixSource | undefined {
-  return node.op === 'linear' || node.op === 'quantized_linear' ? matrixOf(node, (value) => context.constantOf(value)) : undefined;
+  return node.op === 'linear' || node.op === 'quantized_linear'
+    ? matrixOf(node, (value) => context.constantOf(value))
+    : undefined;
 }
 
 export function isLinear(context: PhaseContext, node: Node): node is LinearNode {
@@ -27,20 +29,33 @@ export interface LinearInput {
 }
 
 /**
- * A norm whose result only linear layers of few rows read costs less made again by each of their workgroups than stored. The norm
- * of a sum with a norm behind its branch is the other kernel's.
+ * A norm whose result only linear layers of few rows read costs less made again by each of their workgroups than
+ * stored. The norm of a sum with a norm behind its branch is the other kernel's.
  */
 export function inputOf(context: PhaseContext, x: Value): LinearInput {
   const node = context.definitionOf(x);
-  if (node?.op !== 'rms_norm' || !context.isStep || context.isPort(x) || context.isDone(x) || context.isWanted(x) || isNormOfPostNorm(context, node)) return { x };
+  if (
+    node?.op !== 'rms_norm' ||
+    !context.isStep ||
+    context.isPort(x) ||
+    context.isDone(x) ||
+    context.isWanted(x) ||
+    isNormOfPostNorm(context, node)
+  )
+    return { x };
   const readers = context.usersOf(x);
-  return readers.length === linearsOf(context, x).length ? { x: node.inputs[0]!, norm: { scale: node.inputs[1]!, epsilon: node.attrs.epsilon } } : { x };
+  return readers.length === linearsOf(context, x).length
+    ? { x: node.inputs[0]!, norm: { scale: node.inputs[1]!, epsilon: node.attrs.epsilon } }
+    : { x };
 }
 
 /** rms_norm(x + rms_norm(y)): how a layer with post norms goes on. */
 export function isNormOfPostNorm(context: PhaseContext, norm: NodeOf<'rms_norm'>): boolean {
   const sum = context.definitionOf(norm.inputs[0]!);
-  return sum?.op === 'add' && sum.inputs.some((input) => context.definitionOf(input)?.op === 'rms_norm' && context.onlyUserOf(input) === sum);
+  return (
+    sum?.op === 'add' &&
+    sum.inputs.some((input) => context.definitionOf(input)?.op === 'rms_norm' && context.onlyUserOf(input) === sum)
+  );
 }
 
 /** Sizes whose product is the rows of x. */
@@ -50,5 +65,8 @@ export function rowsOfInput({ type }: Value): readonly Dim[] {
 
 /** Whether a product has few rows: one for each sequence, or those that logits are asked for. */
 export function hasFewRows(context: PhaseContext, x: Value): boolean {
-  return context.isStep || rowsOfInput(x).some((dim) => typeof dim !== 'number' && dim.terms.some(([name]) => context.keptSymbols.has(name)));
+  return (
+    context.isStep ||
+    rowsOfInput(x).some((dim) => typeof dim !== 'number' && dim.terms.some(([name]) => context.keptSymbols.has(name)))
+  );
 }

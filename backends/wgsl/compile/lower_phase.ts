@@ -9,8 +9,9 @@ import { scheduled } from './schedule.ts';
 import type { WeightStore } from './weight_store.ts';
 
 /**
- * The kernels of a phase. Nodes are taken from the last to the first: a region covers its node and all before it that only the
- * region reads, and says what it reads. What nobody has asked for when its turn comes is part of a region already.
+ * The kernels of a phase. Nodes are taken from the last to the first: a region covers its node and all before it that
+ * only the region reads, and says what it reads. What nobody has asked for when its turn comes is part of a region
+ * already.
  * @param mayRound whether kernels may round activations to bytes before products by codes
  * @throws BackendError for what no kernel computes
  */

@@ -18,8 +18,17 @@ export const lowering: Lowering<PhaseContext> = {
   add_rms_norm(context, node) {
     const [x, y, scale] = node.inputs as readonly [Value, Value, Value];
     const [normed, sum] = node.outputs as readonly [Value, Value];
-    const kernel = rmsNormKernel({ shape: x.type.shape, residual: true, norm: { epsilon: node.attrs.epsilon }, storeSum: true });
-    context.put({ label: normed.name, kernel, operands: [context.read(x), context.read(y), context.read(scale), context.write(sum), context.write(normed)] });
+    const kernel = rmsNormKernel({
+      shape: x.type.shape,
+      residual: true,
+      norm: { epsilon: node.attrs.epsilon },
+      storeSum: true,
+    });
+    context.put({
+      label: normed.name,
+      kernel,
+      operands: [context.read(x), context.read(y), context.read(scale), context.write(sum), context.write(normed)],
+    });
   },
   and: refuse,
   append_cache(context, node) {
@@ -33,20 +42,36 @@ export const lowering: Lowering<PhaseContext> = {
   concat: refuse,
   conv2d(context, node) {
     const matrix = convMatrix(context, node);
-    if (!matrix || !context.store.fits(matrix)) return unsupported(node.outputs[0]!, 'conv2d by computed or very large weights');
+    if (!matrix || !context.store.fits(matrix))
+      return unsupported(node.outputs[0]!, 'conv2d by computed or very large weights');
     const [placement] = context.store.place(matrix);
     const [x, , bias] = node.inputs as readonly [Value, Value, Value];
     const kernel = conv2dKernel(convSpec(node), matrix.form, matrix.rows);
-    context.put({ label: node.outputs[0]!.name, kernel, operands: [context.read(x), { kind: 'range', range: placement!.range }, context.read(bias), context.write(node.outputs[0]!)] });
+    context.put({
+      label: node.outputs[0]!.name,
+      kernel,
+      operands: [
+        context.read(x),
+        { kind: 'range', range: placement!.range },
+        context.read(bias),
+        context.write(node.outputs[0]!),
+      ],
+    });
   },
   dequantize(context, node) {
     const data = node.inputs.map((input) => context.constantOf(input)?.data);
     const [q] = node.inputs as readonly [Value];
-    if (q.type.shape.length !== 3 || data.some((operand) => operand === undefined)) return unsupported(node.outputs[0]!, `dequantize of computed codes`);
+    if (q.type.shape.length !== 3 || data.some((operand) => operand === undefined))
+      return unsupported(node.outputs[0]!, `dequantize of computed codes`);
     const matrix = codedMatrix(q.name, data, node.attrs.columns);
-    if (!context.store.fits(matrix)) return unsupported(node.outputs[0]!, 'dequantize of a matrix that no kernel can bind');
+    if (!context.store.fits(matrix))
+      return unsupported(node.outputs[0]!, 'dequantize of a matrix that no kernel can bind');
     const [placement] = context.store.place(matrix);
-    context.put({ label: node.outputs[0]!.name, kernel: dequantizeKernel(matrix.form, matrix.rows, matrix.columns), operands: [{ kind: 'range', range: placement!.range }, context.write(node.outputs[0]!)] });
+    context.put({
+      label: node.outputs[0]!.name,
+      kernel: dequantizeKernel(matrix.form, matrix.rows, matrix.columns),
+      operands: [{ kind: 'range', range: placement!.range }, context.write(node.outputs[0]!)],
+    });
   },
   dim_value: refuse,
   div: refuse,
@@ -57,10 +82,12 @@ export const lowering: Lowering<PhaseContext> = {
   gelu_erf: refuse,
   gelu_tanh: refuse,
   iota: refuse,
-  layer_norm: (context, node) => whole(context, node, layerNormKernel({ shape: node.inputs[0]!.type.shape, epsilon: node.attrs.epsilon })),
+  layer_norm: (context, node) =>
+    whole(context, node, layerNormKernel({ shape: node.inputs[0]!.type.shape, epsilon: node.attrs.epsilon })),
   less_equal: refuse,
   linear: refuse,
-  matmul: (context, node) => whole(context, node, matmulKernel({ a: node.inputs[0]!.type.shape, b: node.inputs[1]!.type.shape })),
+  matmul: (context, node) =>
+    whole(context, node, matmulKernel({ a: node.inputs[0]!.type.shape, b: node.inputs[1]!.type.shape })),
   mul: refuse,
   not: refuse,
   or: refuse,
@@ -68,7 +95,17 @@ export const lowering: Lowering<PhaseContext> = {
   quantized_linear: refuse,
   reduce_mean: (context, node) => whole(context, node, reduceMeanKernel(node.inputs[0]!.type.shape)),
   reshape: refuse,
-  rms_norm: (context, node) => whole(context, node, rmsNormKernel({ shape: node.inputs[0]!.type.shape, residual: false, norm: { epsilon: node.attrs.epsilon }, storeSum: false })),
+  rms_norm: (context, node) =>
+    whole(
+      context,
+      node,
+      rmsNormKernel({
+        shape: node.inputs[0]!.type.shape,
+        residual: false,
+        norm: { epsilon: node.attrs.epsilon },
+        storeSum: false,
+      }),
+    ),
   rope: refuse,
   slice: refuse,
   softmax: (context, node) => whole(context, node, softmaxKernel(node.inputs[0]!.type.shape)),
@@ -81,10 +118,21 @@ export const lowering: Lowering<PhaseContext> = {
 };
 
 /** A kernel that binds all operands in order, then the result. */
-function whole(context: PhaseContext, node: NodeOf<'layer_norm' | 'matmul' | 'reduce_mean' | 'rms_norm' | 'softmax'>, kernel: Kernel): void {
-  context.put({ label: node.outputs[0]!.name, kernel, operands: [...node.inputs.map((input) => context.read(input)), context.write(node.outputs[0]!)] });
+function whole(
+  context: PhaseContext,
+  node: NodeOf<'layer_norm' | 'matmul' | 'reduce_mean' | 'rms_norm' | 'softmax'>,
+  kernel: Kernel,
+): void {
+  context.put({
+    label: node.outputs[0]!.name,
+    kernel,
+    operands: [...node.inputs.map((input) => context.read(input)), context.write(node.outputs[0]!)],
+  });
 }
 
 function refuse(_: PhaseContext, node: Node): never {
-  return unsupported(node.outputs[0]!, `${node.op} of ${node.inputs.map((input) => `${input.type.dtype}[${input.type.shape.length} axes]`).join(', ')} as it stands here`);
+  return unsupported(
+    node.outputs[0]!,
+    `${node.op} of ${node.inputs.map((input) => `${input.type.dtype}[${input.type.shape.length} axes]`).join(', ')} as it stands here`,
+  );
 }

@@ -20,13 +20,27 @@ export interface MatrixSource {
 }
 
 /** The operand of a linear layer or a table of rows: f16 as it is, every other dtype as f32. */
-export function floatMatrix(name: string, { data, stored }: ConstantValue, shape: readonly [number, number]): MatrixSource {
+export function floatMatrix(
+  name: string,
+  { data, stored }: ConstantValue,
+  shape: readonly [number, number],
+): MatrixSource {
   const isHalf = stored.dtype === 'f16';
-  return source(name, isHalf ? { kind: 'f16' } : { kind: 'f32' }, shape, { kind: 'float', data: isHalf ? stored : castData(data, 'f32') });
+  return source(name, isHalf ? { kind: 'f16' } : { kind: 'f32' }, shape, {
+    kind: 'float',
+    data: isHalf ? stored : castData(data, 'f32'),
+  });
 }
 
-/** Codes in blocks of a multiple of 32 columns, or of one block a row; what no kernel reads is dequantized when it is written. */
-export function codedMatrix(name: string, [q, scales, zeros]: readonly (TensorData | undefined)[], columns: number): MatrixSource {
+/**
+ * Codes in blocks of a multiple of 32 columns, or of one block a row; what no kernel reads is dequantized when it is
+ * written.
+ */
+export function codedMatrix(
+  name: string,
+  [q, scales, zeros]: readonly (TensorData | undefined)[],
+  columns: number,
+): MatrixSource {
   const [rows] = q!.shape as readonly [number];
   const form = formOf(q!, scales!, zeros);
   if (!form) {
@@ -39,7 +53,10 @@ export function codedMatrix(name: string, [q, scales, zeros]: readonly (TensorDa
 /** Rows [first, first + count) of a matrix. */
 export function rowsOf({ name, form, columns, parts }: MatrixSource, first: number, count: number): MatrixSource {
   const cut = (data: TensorData) => sliceRows(data, first, first + count);
-  const rows = parts.kind === 'float' ? { ...parts, data: cut(parts.data) } : { ...parts, q: cut(parts.q), scales: cut(parts.scales), ...(parts.zeros && { zeros: cut(parts.zeros) }) };
+  const rows =
+    parts.kind === 'float'
+      ? { ...parts, data: cut(parts.data) }
+      : { ...parts, q: cut(parts.q), scales: cut(parts.scales), ...(parts.zeros && { zeros: cut(parts.zeros) }) };
   return source(name, form, [count, columns], rows);
 }
 
@@ -54,7 +71,10 @@ export function sameForm(a: MatrixForm, b: MatrixForm): boolean {
 }
 
 /** What a node takes a matrix from, when all of it is constant. */
-export function matrixOf(node: Extract<Node, { readonly op: 'linear' | 'gather' | 'quantized_linear' | 'quantized_gather' }>, constantOf: (value: Value) => ConstantValue | undefined): MatrixSource | undefined {
+export function matrixOf(
+  node: Extract<Node, { readonly op: 'linear' | 'gather' | 'quantized_linear' | 'quantized_gather' }>,
+  constantOf: (value: Value) => ConstantValue | undefined,
+): MatrixSource | undefined {
   const operand = node.op === 'linear' || node.op === 'quantized_linear' ? 1 : 0;
   const value = node.inputs[operand]!;
   const constant = constantOf(value);
@@ -64,10 +84,24 @@ export function matrixOf(node: Extract<Node, { readonly op: 'linear' | 'gather' 
     if (!scales || (node.inputs.length > 3 && !zeros)) return undefined;
     return codedMatrix(value.name, [constant.data, scales, zeros], node.attrs.columns);
   }
-  return value.type.shape.length === 2 ? floatMatrix(value.name, constant, value.type.shape as [number, number]) : undefined;
+  return value.type.shape.length === 2
+    ? floatMatrix(value.name, constant, value.type.shape as [number, number])
+    : undefined;
 }
 
-function source(name: string, form: MatrixForm, [rows, columns]: readonly [number, number], parts: MatrixParts): MatrixSource {
+function source(
+  name: string,
+  form: MatrixForm,
+  [rows, columns]: readonly [number, number],
+  parts: MatrixParts,
+): MatrixSource {
   const data = parts.kind === 'float' ? [parts.data] : [parts.q, parts.scales, ...(parts.zeros ? [parts.zeros] : [])];
-  return { name, form, rows, columns, parts, key: `${JSON.stringify(form)} ${columns} ${data.map(contentKey).join(' ')}` };
+  return {
+    name,
+    form,
+    rows,
+    columns,
+    parts,
+    key: `${JSON.stringify(form)} ${columns} ${data.map(contentKey).join(' ')}`,
+  };
 }

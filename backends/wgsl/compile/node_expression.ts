@@ -10,7 +10,10 @@ export function elementTypeOf(dtype: DType): ElementType | undefined {
   return dtype === 'bool' ? 'bool' : undefined;
 }
 
-/** The result of a node as an expression over its inputs; undefined for ops that are no elementwise function or movement. */
+/**
+ * The result of a node as an expression over its inputs; undefined for ops that are no elementwise function or
+ * movement.
+ */
 export function nodeExpression(node: Node, inputs: readonly ValueExpression[]): ValueExpression | undefined {
   const { dtype, shape } = node.outputs[0]!.type;
   const type = elementTypeOf(dtype);

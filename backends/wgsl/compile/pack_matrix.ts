@@ -1,11 +1,21 @@
 import { dtypes } from '../../../ir/dtypes/index.ts';
-import { CHUNK_BYTES, elementCount, readBytes, readRange, readTensor, type ReadOptions, type TensorData } from '../../../ir/tensor.ts';
+import {
+  CHUNK_BYTES,
+  elementCount,
+  readBytes,
+  readRange,
+  readTensor,
+  type ReadOptions,
+  type TensorData,
+} from '../../../ir/tensor.ts';
 import { castData } from '../../../ir/views/cast.ts';
 import { viewBehind } from '../../../ir/views/view.ts';
 import { windowOf } from '../../../ir/views/window.ts';
 import { matrixVectors, scaleWordsPerRow, vectorsPerRow, type MatrixForm } from '../kernels/matrix_form.ts';
 
-/** Rows of a matrix as the IR has them: floats [N, K], or codes q[N, blocks, block] with scales and zeros [N, blocks]. */
+/**
+ * Rows of a matrix as the IR has them: floats [N, K], or codes q[N, blocks, block] with scales and zeros [N, blocks].
+ */
 export type MatrixParts =
   | { readonly kind: 'float'; readonly data: TensorData }
   | { readonly kind: 'codes'; readonly q: TensorData; readonly scales: TensorData; readonly zeros?: TensorData };
@@ -20,7 +30,12 @@ export function formOf(q: TensorData, scales: TensorData, zeros?: TensorData): C
   // a zero point of signed codes moves with them, and a half that is no integer may have no bits left for that
   const isMoved = zeros !== undefined && q.dtype.startsWith('i') && dtypes[zeros.dtype].kind === 'float';
   const wide = !fitsHalf(scales) || (zeros !== undefined && !fitsHalf(zeros)) || isMoved;
-  return { kind: q.dtype.endsWith('4') ? 'q4' : 'q8', block: Math.ceil(block / 32) * 32, zeros: zeros !== undefined, wide };
+  return {
+    kind: q.dtype.endsWith('4') ? 'q4' : 'q8',
+    block: Math.ceil(block / 32) * 32,
+    zeros: zeros !== undefined,
+    wide,
+  };
 }
 
 /** Whether f16 represents every element: known of what was f16, and of codes. */
@@ -29,20 +44,29 @@ function fitsHalf(data: TensorData): boolean {
 }
 
 /**
- * The bytes of the matrix [Σ N, columns] of all parts, rows after rows, as `MatrixForm` says, made as they are read. Floats, with what fills
- * them up, keep their dtype, so that whoever writes them finds what is not finite; codes with their scales are u8[bytes].
- * Codes of a form without zeros have none. 4-bit zero points are read from pairs of rows on.
+ * The bytes of the matrix [Σ N, columns] of all parts, rows after rows, as `MatrixForm` says, made as they are read.
+ * Floats, with what fills them up, keep their dtype, so that whoever writes them finds what is not finite; codes with
+ * their scales are u8[bytes]. Codes of a form without zeros have none. 4-bit zero points are read from pairs of rows
+ * on.
  */
 export function packMatrix(form: MatrixForm, columns: number, parts: readonly MatrixParts[]): TensorData {
   const rowsOf = (part: MatrixParts) => (part.kind === 'float' ? part.data : part.q).shape[0]!;
   const rows = parts.reduce((sum, part) => sum + rowsOf(part), 0);
   const regions = [
     ...parts.map((part) => elementRegion(form, columns, part)),
-    ...(form.kind === 'f32' || form.kind === 'f16' ? [] : parts.map((part) => scaleRegion(form, columns, part as Codes))),
+    ...(form.kind === 'f32' || form.kind === 'f16'
+      ? []
+      : parts.map((part) => scaleRegion(form, columns, part as Codes))),
   ];
   const packed = 16 * matrixVectors(form, rows, columns);
   const missing = packed - regions.reduce((sum, region) => sum + region.byteLength, 0);
-  if (missing > 0) regions.push({ byteLength: missing, read: async function* ({ begin, end }) { yield new Uint8Array(end - begin); } });
+  if (missing > 0)
+    regions.push({
+      byteLength: missing,
+      read: async function* ({ begin, end }) {
+        yield new Uint8Array(end - begin);
+      },
+    });
   const dtype = form.kind === 'f32' || form.kind === 'f16' ? form.kind : 'u8';
   return {
     dtype,
@@ -67,7 +91,10 @@ interface Region {
   read(range: Required<ReadOptions>): AsyncIterable<Uint8Array>;
 }
 
-/** Rows of elements: those of the source, each filled up to whole vectors or cut where its last block is larger than them. */
+/**
+ * Rows of elements: those of the source, each filled up to whole vectors or cut where its last block is larger than
+ * them.
+ */
 function elementRegion(form: MatrixForm, columns: number, part: MatrixParts): Region {
   const source = part.kind === 'float' ? castData(part.data, form.kind === 'f16' ? 'f16' : 'f32') : part.q;
   const rows = source.shape[0]!;
@@ -75,14 +102,16 @@ function elementRegion(form: MatrixForm, columns: number, part: MatrixParts): Re
   const rowBytes = 16 * vectorsPerRow(form, columns);
   // a signed code has 2^(bits-1) less than the unsigned one in its place: its sign bit is the other way round
   const flip = { i8: 0x80, i4: 0x88 }[source.dtype as string] ?? 0;
-  if (sourceBytes === rowBytes && flip === 0 && dtypes[source.dtype].bits <= 8) return { byteLength: source.byteLength, read: (range) => source.chunks(range) };
+  if (sourceBytes === rowBytes && flip === 0 && dtypes[source.dtype].bits <= 8)
+    return { byteLength: source.byteLength, read: (range) => source.chunks(range) };
   return rowRegion(rows, rowBytes, async (first, count) => {
     const bytes = await readBytes(source, { begin: first * sourceBytes, end: (first + count) * sourceBytes });
     if (flip !== 0) for (let i = 0; i < bytes.byteLength; i++) bytes[i]! ^= flip;
     if (sourceBytes === rowBytes) return bytes;
     const filled = new Uint8Array(count * rowBytes);
     const copied = Math.min(sourceBytes, rowBytes);
-    for (let row = 0; row < count; row++) filled.set(bytes.subarray(row * sourceBytes, row * sourceBytes + copied), row * rowBytes);
+    for (let row = 0; row < count; row++)
+      filled.set(bytes.subarray(row * sourceBytes, row * sourceBytes + copied), row * rowBytes);
     return filled;
   });
 }
@@ -96,7 +125,8 @@ function scaleRegion(form: CodeForm, columns: number, { q, scales, zeros }: Code
   const codec = form.wide ? dtypes.f32 : dtypes.f16;
   const perRow = form.wide ? words : 2 * words;
   return rowRegion(rows, 4 * words, async (first, count) => {
-    const read = (data: TensorData) => readTensor(windowOf(data, first * elementCount(data.shape.slice(1)), [count, blocks]));
+    const read = (data: TensorData) =>
+      readTensor(windowOf(data, first * elementCount(data.shape.slice(1)), [count, blocks]));
     const [scale, zero] = [await read(scales), zeros && (await read(zeros))];
     const values = new Float32Array(count * perRow);
     for (let row = 0; row < count; row++)
@@ -112,7 +142,11 @@ function scaleRegion(form: CodeForm, columns: number, { q, scales, zeros }: Code
 }
 
 /** Rows that are made a few at a time. An even row to begin with: a row of 4-bit zero points may end within a byte. */
-function rowRegion(rows: number, rowBytes: number, make: (first: number, count: number) => Promise<Uint8Array>): Region {
+function rowRegion(
+  rows: number,
+  rowBytes: number,
+  make: (first: number, count: number) => Promise<Uint8Array>,
+): Region {
   const step = Math.max(2, Math.floor(CHUNK_BYTES / 4 / rowBytes / 2) * 2);
   return {
     byteLength: rows * rowBytes,

@@ -2,8 +2,8 @@ import type { NodeOf, Value } from '../../../ir/graph.ts';
 import type { PhaseContext } from './phase_context.ts';
 
 /**
- * The convolution behind transpose(reshape(conv2d(x))) as [B, positions, outputs], as a picture becomes a sequence of patches: a
- * product of its windows gives just that. Undefined for other values.
+ * The convolution behind transpose(reshape(conv2d(x))) as [B, positions, outputs], as a picture becomes a sequence of
+ * patches: a product of its windows gives just that. Undefined for other values.
  */
 export function patchesOf(context: PhaseContext, value: Value): NodeOf<'conv2d'> | undefined {
   const transpose = context.definitionOf(value);

@@ -29,7 +29,9 @@ export class PhaseContext {
     this.phase = phase;
     this.store = store;
     this.mayRound = mayRound;
-    this.keptSymbols = new Set(phase.graph.nodes.flatMap((node) => (node.op === 'take_last' ? symbolsOf(node.attrs.kept) : [])));
+    this.keptSymbols = new Set(
+      phase.graph.nodes.flatMap((node) => (node.op === 'take_last' ? symbolsOf(node.attrs.kept) : [])),
+    );
     const { nodes, outputs, stages } = phase.graph;
     this.#constants = constantsOf(phase.graph);
     this.#ports = new Set([...outputs, ...stages].map((port) => port.value));
@@ -92,7 +94,9 @@ export class PhaseContext {
     this.#wanted.add(this.rootOf(value));
   }
 
-  /** The value whose memory another one is seen in: reshapes that move nothing, and casts between dtypes that lie alike. */
+  /**
+   * The value whose memory another one is seen in: reshapes that move nothing, and casts between dtypes that lie alike.
+   */
   rootOf(value: Value): Value {
     const node = this.definitionOf(value);
     return node && isAlias(node) && !this.constantOf(value) ? this.rootOf(node.inputs[0]!) : value;
@@ -101,7 +105,13 @@ export class PhaseContext {
   /** A binding for a value that a kernel reads: constants become ranges of weights, others are wanted. */
   read(value: Value): Operand {
     const constant = this.constantOf(value);
-    if (constant) return { kind: 'range', range: isFloatType(value) ? this.store.vector(value.name, constant.data) : this.store.integers(value.name, constant.data) };
+    if (constant)
+      return {
+        kind: 'range',
+        range: isFloatType(value)
+          ? this.store.vector(value.name, constant.data)
+          : this.store.integers(value.name, constant.data),
+      };
     this.want(value);
     return { kind: 'value', value: this.rootOf(value) };
   }
@@ -113,7 +123,10 @@ export class PhaseContext {
   }
 
   put(dispatch: Dispatch): void {
-    if (dispatch.kernel.bindings.length !== dispatch.operands.length) throw new Error(`${dispatch.kernel.name} has ${dispatch.kernel.bindings.length} bindings for ${dispatch.operands.length} operands of %${dispatch.label}`);
+    if (dispatch.kernel.bindings.length !== dispatch.operands.length)
+      throw new Error(
+        `${dispatch.kernel.name} has ${dispatch.kernel.bindings.length} bindings for ${dispatch.operands.length} operands of %${dispatch.label}`,
+      );
     this.#dispatches.push(dispatch);
   }
 }
@@ -127,7 +140,14 @@ function isAlias(node: Node): boolean {
   const [x] = node.inputs;
   const { type } = node.outputs[0]!;
   if (node.op === 'reshape') return liesAlike(x!.type.shape, type.shape);
-  return node.op === 'cast' && (isIndex(x!) ? isIndex(node.outputs[0]!) : x!.type.dtype === 'f16' ? type.dtype === 'f32' : x!.type.dtype === type.dtype);
+  return (
+    node.op === 'cast' &&
+    (isIndex(x!)
+      ? isIndex(node.outputs[0]!)
+      : x!.type.dtype === 'f16'
+        ? type.dtype === 'f32'
+        : x!.type.dtype === type.dtype)
+  );
 }
 
 function isIndex({ type }: Value): boolean {
@@ -138,7 +158,13 @@ function isIndex({ type }: Value): boolean {
 function liesAlike(a: readonly Dim[], b: readonly Dim[]): boolean {
   const [i, j] = [growingAxis(a), growingAxis(b)];
   if (i === undefined || j === undefined) return i === j;
-  return sameShape([a[i]!], [b[j]!]) && sameShape(a.slice(i + 1).filter((dim) => dim !== 1), b.slice(j + 1).filter((dim) => dim !== 1));
+  return (
+    sameShape([a[i]!], [b[j]!]) &&
+    sameShape(
+      a.slice(i + 1).filter((dim) => dim !== 1),
+      b.slice(j + 1).filter((dim) => dim !== 1),
+    )
+  );
 }
 
 /** @throws BackendError always: for what no kernel computes */

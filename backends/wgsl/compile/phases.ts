@@ -1,7 +1,15 @@
 import { symbolsOf } from '../../../ir/dim.ts';
 import type { Graph, Node, Program } from '../../../ir/graph.ts';
 import type { CompositeName } from '../../../ir/ops/index.ts';
-import { bindDims, decompose, eliminateCommonSubexpressions, eliminateDeadCode, fuseAppendCache, runPasses, type Pass } from '../../../ir/passes/index.ts';
+import {
+  bindDims,
+  decompose,
+  eliminateCommonSubexpressions,
+  eliminateDeadCode,
+  fuseAppendCache,
+  runPasses,
+  type Pass,
+} from '../../../ir/passes/index.ts';
 import { growingAxis } from '../kernels/wgsl_text.ts';
 import { productsOfComputed } from './computed_weights.ts';
 
@@ -37,9 +45,18 @@ export function isStep({ fixed }: PhaseGraph): boolean {
 }
 
 function prepared(graph: Graph, native: ReadonlySet<CompositeName>, first: readonly Pass[]): Graph {
-  const passes = (composites: ReadonlySet<CompositeName>) => [...first, fuseAppendCache, decompose(composites, hasKnownHeads), productsOfComputed, eliminateCommonSubexpressions, eliminateDeadCode];
+  const passes = (composites: ReadonlySet<CompositeName>) => [
+    ...first,
+    fuseAppendCache,
+    decompose(composites, hasKnownHeads),
+    productsOfComputed,
+    eliminateCommonSubexpressions,
+    eliminateDeadCode,
+  ];
   const fused = runPasses(graph, passes(native));
-  return growsInPlace(fused) ? fused : runPasses(graph, passes(new Set([...native].filter((name) => name !== 'append_cache'))));
+  return growsInPlace(fused)
+    ? fused
+    : runPasses(graph, passes(new Set([...native].filter((name) => name !== 'append_cache'))));
 }
 
 /** Kernels of heads are written for their number and size. */
@@ -52,7 +69,13 @@ function growsInPlace({ nodes, outputs }: Graph): boolean {
   const appends = nodes.filter((node) => node.op === 'append_cache');
   const ports = new Set(outputs.map((port) => port.value));
   const caches = new Set(appends.map((node) => node.inputs[0]!));
-  return caches.size === appends.length && appends.every(({ inputs, outputs: [grown] }) => ports.has(grown!) && growingAxis(grown!.type.shape) === 2 && growingAxis(inputs[0]!.type.shape) === 2);
+  return (
+    caches.size === appends.length &&
+    appends.every(
+      ({ inputs, outputs: [grown] }) =>
+        ports.has(grown!) && growingAxis(grown!.type.shape) === 2 && growingAxis(inputs[0]!.type.shape) === 2,
+    )
+  );
 }
 
 /** Names of the sizes in the types of a graph. */

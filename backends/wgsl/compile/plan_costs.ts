@@ -17,7 +17,9 @@ export function phaseNamed({ phases }: Pick<Plan, 'phases'>, name: string): Phas
   return phase;
 }
 
-/** Kernels that run for a further token of every row, without those that choose it: names of their shaders, in order. */
+/**
+ * Kernels that run for a further token of every row, without those that choose it: names of their shaders, in order.
+ */
 export function stepKernels(plan: Pick<Plan, 'phases' | 'pipelines' | 'shaders'>): readonly string[] {
   return STEP_PHASES.flatMap((name) => phaseNamed(plan, name).steps.map((step) => kernelOf(plan, step.pipeline)));
 }
@@ -28,16 +30,24 @@ export function kernelOf({ pipelines, shaders }: Pick<Plan, 'pipelines' | 'shade
 }
 
 /**
- * Bytes of the ranges of weights that a further token binds, each counted once: all that it reads, and the rows of tables that it does
- * not read.
+ * Bytes of the ranges of weights that a further token binds, each counted once: all that it reads, and the rows of
+ * tables that it does not read.
  * @param isTable leaves out ranges of which a kernel reads single rows
  */
 export function stepWeightBytes(plan: Pick<Plan, 'phases' | 'weights'>, isTable: (name: string) => boolean): number {
   const bound = new Set(STEP_PHASES.flatMap((name) => boundWeights(phaseNamed(plan, name))));
-  return sumOf([...bound].map((index) => plan.weights[index]!).filter(({ name }) => !isTable(name)).map(({ byteLength }) => byteLength));
+  return sumOf(
+    [...bound]
+      .map((index) => plan.weights[index]!)
+      .filter(({ name }) => !isTable(name))
+      .map(({ byteLength }) => byteLength),
+  );
 }
 
-/** Bytes of the ranges that kernels of the decoder's step bind a second time, and so on: read twice, unless each reads a part. */
+/**
+ * Bytes of the ranges that kernels of the decoder's step bind a second time, and so on: read twice, unless each reads a
+ * part.
+ */
 export function repeatedBytes(plan: Pick<Plan, 'phases' | 'weights'>, isTable: (name: string) => boolean): number {
   const bound = boundWeights(phaseNamed(plan, 'decoder.step'));
   const again = bound.filter((index, i) => bound.indexOf(index) !== i).map((index) => plan.weights[index]!);
@@ -54,15 +64,24 @@ export interface PhaseRun {
   readonly sizes: Readonly<Record<string, number>>;
 }
 
-/** Bytes of each buffer after these runs in this order: as large as any run that touches it needs. As the executor allocates. */
-export function bufferBytes({ symbols, buffers, phases }: Pick<Plan, 'symbols' | 'phases' | 'buffers'>, runs: readonly PhaseRun[]): readonly number[] {
+/**
+ * Bytes of each buffer after these runs in this order: as large as any run that touches it needs. As the executor
+ * allocates.
+ */
+export function bufferBytes(
+  { symbols, buffers, phases }: Pick<Plan, 'symbols' | 'phases' | 'buffers'>,
+  runs: readonly PhaseRun[],
+): readonly number[] {
   const sizes = symbols.map(() => 1);
   const bytes = buffers.map(() => 0);
   for (const run of runs) {
     for (const [name, value] of Object.entries(run.sizes)) sizes[symbols.indexOf(name)] = value;
     const { inputs, outputs, stages, steps } = phaseNamed({ phases }, run.phase);
-    const bound = steps.flatMap(({ bindings }) => bindings.flatMap(({ kind, index }) => (kind === 'buffer' ? [index] : [])));
-    for (const index of new Set([...inputs, ...outputs, ...stages].map(({ buffer }) => buffer).concat(bound))) bytes[index] = Math.max(bytes[index]!, Math.ceil(bytesOf(buffers[index]!, sizes) / 16) * 16);
+    const bound = steps.flatMap(({ bindings }) =>
+      bindings.flatMap(({ kind, index }) => (kind === 'buffer' ? [index] : [])),
+    );
+    for (const index of new Set([...inputs, ...outputs, ...stages].map(({ buffer }) => buffer).concat(bound)))
+      bytes[index] = Math.max(bytes[index]!, Math.ceil(bytesOf(buffers[index]!, sizes) / 16) * 16);
   }
   return bytes;
 }
@@ -80,8 +99,9 @@ export function answerRuns(tokens: number, newTokens: number): readonly PhaseRun
 }
 
 /**
- * The fewest bytes of weights that a further token can read: every weight of the decoder once, as many bits as its scheme has. Scales
- * and float zero points that f16 represents have 16. Of tables that are read by rows, one row counts.
+ * The fewest bytes of weights that a further token can read: every weight of the decoder once, as many bits as its
+ * scheme has. Scales and float zero points that f16 represents have 16. Of tables that are read by rows, one row
+ * counts.
  */
 export function fewestStepBytes({ graphs }: Program): number {
   const graph = graphs.find(({ name }) => name === 'decoder')!;

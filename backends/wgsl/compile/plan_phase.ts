@@ -20,17 +20,28 @@ export interface PlanTables {
 }
 
 /** A phase as data: sizes, bindings and grids by index. */
-export function planPhase({ phase, dispatches, rootOf }: LoweredPhase, places: ReadonlyMap<Value | Scratch, number>, { symbol, shaders, range }: PlanTables): Phase {
+export function planPhase(
+  { phase, dispatches, rootOf }: LoweredPhase,
+  places: ReadonlyMap<Value | Scratch, number>,
+  { symbol, shaders, range }: PlanTables,
+): Phase {
   const { graph } = phase;
   const sizeOf = (dim: Dim): Size => sizeBy(dim, symbol);
   const place = (memory: Value | Scratch): number => {
     const index = places.get(memory);
-    if (index === undefined) throw new Error(`%${'name' in memory ? memory.name : memory.label} has no buffer in ${phase.name}`);
+    if (index === undefined)
+      throw new Error(`%${'name' in memory ? memory.name : memory.label} has no buffer in ${phase.name}`);
     return index;
   };
   const valueOf = (name: string, value: Value): PlannedValue => {
     const growing = growingAxis(value.type.shape);
-    return { name, type: typeOf(value), shape: value.type.shape.map(sizeOf), ...(growing !== undefined && { growing }), buffer: place(rootOf(value)) };
+    return {
+      name,
+      type: typeOf(value),
+      shape: value.type.shape.map(sizeOf),
+      ...(growing !== undefined && { growing }),
+      buffer: place(rootOf(value)),
+    };
   };
   const extent = ({ factors, divide }: GridAxis): Extent => ({ factors: factors.map(sizeOf), divide });
   const named = [...graph.stages, ...graph.outputs];
@@ -43,7 +54,9 @@ export function planPhase({ phase, dispatches, rootOf }: LoweredPhase, places: R
       return { kind: 'buffer', index: place(operand.kind === 'value' ? operand.value : operand.scratch) };
     }),
     grid: dispatch.kernel.grid.map(extent) as unknown as Step['grid'],
-    produces: produces[i]!.flatMap((value) => namesOf(value, named, rootOf).map((port) => valueOf(port.name, port.value))),
+    produces: produces[i]!.flatMap((value) =>
+      namesOf(value, named, rootOf).map((port) => valueOf(port.name, port.value)),
+    ),
   });
   return {
     name: phase.name,
@@ -53,7 +66,13 @@ export function planPhase({ phase, dispatches, rootOf }: LoweredPhase, places: R
       if (node.op !== 'take_last') return [];
       const [x, count] = node.inputs as readonly [Value, Value];
       if (!graph.inputs.includes(count)) return unsupported(node.outputs[0]!, 'take_last by a count that is no input');
-      return [{ symbol: symbol(symbolsOf(node.attrs.kept)[0]!), input: count.name, whenZero: sizeOf(x.type.shape[node.attrs.axis]!) }];
+      return [
+        {
+          symbol: symbol(symbolsOf(node.attrs.kept)[0]!),
+          input: count.name,
+          whenZero: sizeOf(x.type.shape[node.attrs.axis]!),
+        },
+      ];
     }),
     inputs: graph.inputs.map((input) => valueOf(input.name, input)),
     outputs: graph.outputs.map(({ name, value }) => valueOf(name, value)),
@@ -79,6 +98,8 @@ function lastWrites(dispatches: readonly Dispatch[]): readonly (readonly Value[]
 
 /** The names by which the outside knows what a value's memory holds; its own name where there are none. */
 function namesOf(value: Value, ports: readonly Port[], rootOf: (value: Value) => Value): readonly Port[] {
-  const known = ports.filter((port, i) => rootOf(port.value) === value && ports.findIndex(({ name }) => name === port.name) === i);
+  const known = ports.filter(
+    (port, i) => rootOf(port.value) === value && ports.findIndex(({ name }) => name === port.name) === i,
+  );
   return known.length > 0 ? known : [{ name: value.name, value }];
 }

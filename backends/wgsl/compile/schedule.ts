@@ -2,12 +2,14 @@ import type { Value } from '../../../ir/graph.ts';
 import type { Dispatch, Scratch } from './dispatch.ts';
 
 /**
- * Dispatches in an order in which everything is written before it is read, as near as possible to the order given. A value that
- * several dispatches write, each its part, is there after the last.
+ * Dispatches in an order in which everything is written before it is read, as near as possible to the order given. A
+ * value that several dispatches write, each its part, is there after the last.
  */
 export function scheduled(dispatches: readonly Dispatch[]): readonly Dispatch[] {
   const writers = new Map<Value | Scratch, Dispatch[]>();
-  for (const dispatch of dispatches) for (const memory of memoryOf(dispatch, 'read_write')) writers.set(memory, [...(writers.get(memory) ?? []), dispatch]);
+  for (const dispatch of dispatches)
+    for (const memory of memoryOf(dispatch, 'read_write'))
+      writers.set(memory, [...(writers.get(memory) ?? []), dispatch]);
   const order = new Set<Dispatch>();
   const open = new Set<Dispatch>();
   const visit = (dispatch: Dispatch) => {

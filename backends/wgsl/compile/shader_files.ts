@@ -29,7 +29,10 @@ export class ShaderFiles {
   /** The index of the kernel's pipeline. */
   pipeline(kernel: Kernel): number {
     const variants = [...(kernel.variants ?? []), { features: [], body: kernel.body }].map(({ features, body }) => ({
-      shader: this.#shader([kernel.name, ...features.map((feature) => feature.replaceAll('-', '_'))].join('_'), shaderText(kernel, body, this.#symbols, features)),
+      shader: this.#shader(
+        [kernel.name, ...features.map((feature) => feature.replaceAll('-', '_'))].join('_'),
+        shaderText(kernel, body, this.#symbols, features),
+      ),
       features,
     }));
     const access = kernel.bindings.map((binding) => binding.access);

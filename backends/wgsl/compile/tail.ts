@@ -6,7 +6,17 @@ import type { PhaseContext } from './phase_context.ts';
 
 /** Ops over floats that a kernel applies to a result while it is in a register. */
 export type TailOp = 'add' | 'sub' | 'mul' | 'div' | 'tanh' | 'erf' | 'sqrt' | 'gelu_tanh' | 'gelu_erf';
-const TAIL_OPS: ReadonlySet<string> = new Set<TailOp>(['add', 'sub', 'mul', 'div', 'tanh', 'erf', 'sqrt', 'gelu_tanh', 'gelu_erf']);
+const TAIL_OPS: ReadonlySet<string> = new Set<TailOp>([
+  'add',
+  'sub',
+  'mul',
+  'div',
+  'tanh',
+  'erf',
+  'sqrt',
+  'gelu_tanh',
+  'gelu_erf',
+]);
 
 /** An expression over results of rows of equal width, [rows, columns]. */
 export type Tail =
@@ -33,7 +43,11 @@ export interface Cores<N extends Node> {
 }
 
 /** The value with all that can be computed with it, from cores on; undefined when it is none of their tails. */
-export function matchTail<N extends Node>(context: PhaseContext, root: Value, cores: Cores<N>): TailMatch<N> | undefined {
+export function matchTail<N extends Node>(
+  context: PhaseContext,
+  root: Value,
+  cores: Cores<N>,
+): TailMatch<N> | undefined {
   if (growingAxis(root.type.shape) !== undefined) return undefined;
   const found = new Set<N>();
   new Walk(context, cores, (node) => (found.add(node), found.size - 1)).at(root, true);
@@ -42,7 +56,12 @@ export function matchTail<N extends Node>(context: PhaseContext, root: Value, co
   const results = [first, ...rest] as const;
   const columns = first.outputs[0]!.type.shape.at(-1)!;
   if (!results.every(({ outputs: [output] }) => sameDim(output!.type.shape.at(-1)!, columns))) return undefined;
-  const tail = new Walk(context, cores, (node) => (results.includes(node) ? results.indexOf(node) : undefined), columns).at(root, true);
+  const tail = new Walk(
+    context,
+    cores,
+    (node) => (results.includes(node) ? results.indexOf(node) : undefined),
+    columns,
+  ).at(root, true);
   return tail && uses(tail) ? { root, results, tail } : undefined;
 }
 
@@ -51,7 +70,9 @@ export function operandsOf(tail: Tail): readonly Extract<Tail, { kind: 'operand'
   if (tail.kind === 'operand') return [tail];
   if (tail.kind !== 'op') return [];
   const all = tail.operands.flatMap(operandsOf);
-  return all.filter((operand, i) => all.findIndex((other) => other.value === operand.value && other.by === operand.by) === i);
+  return all.filter(
+    (operand, i) => all.findIndex((other) => other.value === operand.value && other.by === operand.by) === i,
+  );
 }
 
 function uses(tail: Tail): boolean {
@@ -80,7 +101,9 @@ class Walk<N extends Node> {
     if (this.#cores.isCore(node)) return this.#core(node);
     if (!TAIL_OPS.has(node.op) || value.type.dtype !== 'f32') return undefined;
     const operands = node.inputs.map((input) => this.#operand(input, value.type.shape));
-    return operands.every((operand) => operand !== undefined) ? { kind: 'op', op: node.op as TailOp, operands } : undefined;
+    return operands.every((operand) => operand !== undefined)
+      ? { kind: 'op', op: node.op as TailOp, operands }
+      : undefined;
   }
 
   #core(node: N): Tail | undefined {
@@ -88,7 +111,9 @@ class Walk<N extends Node> {
     if (index === undefined) return undefined;
     const result: Tail = { kind: 'result', index };
     const bias = this.#cores.biasOf?.(node);
-    return bias ? { kind: 'op', op: 'add', operands: [result, { kind: 'operand', value: bias, by: 'column' }] } : result;
+    return bias
+      ? { kind: 'op', op: 'add', operands: [result, { kind: 'operand', value: bias, by: 'column' }] }
+      : result;
   }
 
   #operand(value: Value, shape: readonly Dim[]): Tail | undefined {
@@ -100,7 +125,10 @@ class Walk<N extends Node> {
     if (isWhole) return { kind: 'operand', value, by: 'element' };
     if (value.type.shape.every((dim) => dim === 1)) return { kind: 'operand', value, by: 'single' };
     const { shape: own } = value.type;
-    const isRow = sameDim(own.at(-1)!, shape.at(-1)!) && own.slice(0, -1).every((dim) => dim === 1) && (this.#columns === undefined || sameDim(shape.at(-1)!, this.#columns));
+    const isRow =
+      sameDim(own.at(-1)!, shape.at(-1)!) &&
+      own.slice(0, -1).every((dim) => dim === 1) &&
+      (this.#columns === undefined || sameDim(shape.at(-1)!, this.#columns));
     return isRow ? { kind: 'operand', value, by: 'column' } : undefined;
   }
 }

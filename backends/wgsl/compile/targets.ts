@@ -5,12 +5,33 @@ import { matchTail, type Cores, type Tail } from './tail.ts';
 
 /** What a kernel makes of its products: a value of the graph with all that stands between. */
 export type Target =
-  | { readonly kind: 'plain'; readonly root: Value; readonly linears: readonly [LinearNode, ...LinearNode[]]; readonly tail: Tail }
-  | { readonly kind: 'rope'; readonly root: Value; readonly linears: readonly [LinearNode]; readonly rope: NodeOf<'rope'>; readonly scale: number }
-  | { readonly kind: 'append'; readonly root: Value; readonly linears: readonly [LinearNode]; readonly rope?: NodeOf<'rope'>; readonly append: NodeOf<'append_cache'> };
+  | {
+      readonly kind: 'plain';
+      readonly root: Value;
+      readonly linears: readonly [LinearNode, ...LinearNode[]];
+      readonly tail: Tail;
+    }
+  | {
+      readonly kind: 'rope';
+      readonly root: Value;
+      readonly linears: readonly [LinearNode];
+      readonly rope: NodeOf<'rope'>;
+      readonly scale: number;
+    }
+  | {
+      readonly kind: 'append';
+      readonly root: Value;
+      readonly linears: readonly [LinearNode];
+      readonly rope?: NodeOf<'rope'>;
+      readonly append: NodeOf<'append_cache'>;
+    };
 
 /** A tail of linear layers. */
-export function plainTarget(context: PhaseContext, root: Value, cores: Omit<Cores<LinearNode>, 'isCore' | 'biasOf'>): Target | undefined {
+export function plainTarget(
+  context: PhaseContext,
+  root: Value,
+  cores: Omit<Cores<LinearNode>, 'isCore' | 'biasOf'>,
+): Target | undefined {
   const match = matchTail(context, root, {
     ...cores,
     isCore: (node): node is LinearNode => isLinear(context, node),
@@ -53,8 +74,17 @@ function ropeTarget(context: PhaseContext, root: Value, rope: NodeOf<'rope'>, sc
   return linear && { kind: 'rope', root, linears: [linear], rope, scale };
 }
 
-function ropeOf(context: PhaseContext, node: ReturnType<PhaseContext['definitionOf']>, value: Value): NodeOf<'rope'> | undefined {
-  return node?.op === 'rope' && node.outputs[0] === value && context.constantOf(node.inputs[2]!) && context.constantOf(node.inputs[3]!) ? node : undefined;
+function ropeOf(
+  context: PhaseContext,
+  node: ReturnType<PhaseContext['definitionOf']>,
+  value: Value,
+): NodeOf<'rope'> | undefined {
+  return node?.op === 'rope' &&
+    node.outputs[0] === value &&
+    context.constantOf(node.inputs[2]!) &&
+    context.constantOf(node.inputs[3]!)
+    ? node
+    : undefined;
 }
 
 /** The layer without bias whose rows [B, S, K·H] are seen as heads [B, S, K, H]. */
@@ -63,12 +93,18 @@ function linearOfHeads(context: PhaseContext, heads: Value): LinearNode | undefi
   if (reshape?.op !== 'reshape' || context.rootOf(heads) === heads) return undefined;
   const [flat] = reshape.inputs as readonly [Value];
   const linear = context.absorbable(flat);
-  const isRow = flat.type.shape.length === 3 && flat.type.shape[2] === (heads.type.shape[2] as number) * (heads.type.shape[3] as number);
-  return linear && isRow && isLinear(context, linear) && !(linear.op === 'linear' && linear.inputs[2]) ? linear : undefined;
+  const isRow =
+    flat.type.shape.length === 3 &&
+    flat.type.shape[2] === (heads.type.shape[2] as number) * (heads.type.shape[3] as number);
+  return linear && isRow && isLinear(context, linear) && !(linear.op === 'linear' && linear.inputs[2])
+    ? linear
+    : undefined;
 }
 
 /** A value and what its only users make of it, one after the other. */
 function chainFrom(context: PhaseContext, value: Value): readonly Value[] {
   const user = context.onlyUserOf(value);
-  return user && ['reshape', 'rope', 'mul', 'append_cache'].includes(user.op) ? [value, ...chainFrom(context, user.outputs[0]!)] : [value];
+  return user && ['reshape', 'rope', 'mul', 'append_cache'].includes(user.op)
+    ? [value, ...chainFrom(context, user.outputs[0]!)]
+    : [value];
 }

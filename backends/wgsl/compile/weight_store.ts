@@ -27,7 +27,10 @@ export interface Placement {
 /** Rows of a shard begin at multiples of this, and 4-bit zero points at whole bytes. */
 const ROW_ALIGNMENT = 64;
 
-/** What lies in the shards: equal weights once, whichever graphs read them. No range is larger than what a kernel may bind. */
+/**
+ * What lies in the shards: equal weights once, whichever graphs read them. No range is larger than what a kernel may
+ * bind.
+ */
 export class WeightStore {
   readonly #limit: number;
   readonly #ranges: StoredRange[] = [];
@@ -60,8 +63,8 @@ export class WeightStore {
   }
 
   /**
-   * Lets matrices that read one vector lie behind each other, so that one binding holds them all. Those of other forms, those that
-   * lie elsewhere already and what would be too large stay apart.
+   * Lets matrices that read one vector lie behind each other, so that one binding holds them all. Those of other forms,
+   * those that lie elsewhere already and what would be too large stay apart.
    */
   join(matrices: readonly MatrixSource[]): void {
     const left = matrices.filter((matrix) => !this.#matrices.has(matrix.key));
@@ -70,7 +73,10 @@ export class WeightStore {
       const joined: MatrixSource[] = [];
       let rows = 0;
       for (const matrix of [...left]) {
-        const fits = sameForm(matrix.form, first.form) && matrix.columns === first.columns && bytesOf(first.form, rows + matrix.rows, first.columns) <= this.#limit;
+        const fits =
+          sameForm(matrix.form, first.form) &&
+          matrix.columns === first.columns &&
+          bytesOf(first.form, rows + matrix.rows, first.columns) <= this.#limit;
         if (!fits || joined.some((other) => other.key === matrix.key)) continue;
         joined.push(matrix);
         rows += matrix.rows;
@@ -95,7 +101,14 @@ export class WeightStore {
 
   #placeJoined(matrices: readonly MatrixSource[], outputs: number): void {
     const [{ form, columns }] = matrices as [MatrixSource];
-    const range = this.#add(matrices.map((matrix) => matrix.name).join('+'), packMatrix(form, columns, matrices.map((matrix) => matrix.parts)));
+    const range = this.#add(
+      matrices.map((matrix) => matrix.name).join('+'),
+      packMatrix(
+        form,
+        columns,
+        matrices.map((matrix) => matrix.parts),
+      ),
+    );
     let first = 0;
     for (const { key, rows: count } of matrices) {
       this.#matrices.set(key, [{ range, form, columns, outputs, first, count }]);
@@ -110,7 +123,10 @@ export class WeightStore {
     return Array.from({ length: Math.ceil(rows / step) }, (_, i) => {
       const count = Math.min(step, rows - i * step);
       const part = shards === 1 ? matrix : rowsOf(matrix, i * step, count);
-      const range = this.#add(shards === 1 ? matrix.name : `${matrix.name}.${i}`, packMatrix(form, columns, [part.parts]));
+      const range = this.#add(
+        shards === 1 ? matrix.name : `${matrix.name}.${i}`,
+        packMatrix(form, columns, [part.parts]),
+      );
       return { range, form, columns, outputs: count, first: 0, count };
     });
   }

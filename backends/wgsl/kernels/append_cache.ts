@@ -11,7 +11,10 @@ export interface AppendCacheSpec {
   readonly past: Dim;
 }
 
-/** x[batch, seq, heads, headDim] into cache[batch, heads, past + seq, headDim] behind its `past` rows, in place: bindings x, cache. */
+/**
+ * x[batch, seq, heads, headDim] into cache[batch, heads, past + seq, headDim] behind its `past` rows, in place:
+ * bindings x, cache.
+ */
 export function appendCacheKernel({ batch, seq, heads, headDim, past }: AppendCacheSpec): Kernel {
   const shape = [batch, seq, heads, headDim];
   const statements = [

@@ -22,8 +22,19 @@ for (const sizes of CASES)
   });
 
 itOnGpu('attention of sizes that are known, packed', async () => {
-  const [q, k, v] = [1, 2, 3].map((seed) => randomTensor('f32', seed === 1 ? [1, 34, 2, 20] : [1, 2, 34, 20], seed)) as [Tensor, Tensor, Tensor];
+  const [q, k, v] = [1, 2, 3].map((seed) =>
+    randomTensor('f32', seed === 1 ? [1, 34, 2, 20] : [1, 2, 34, 20], seed),
+  ) as [Tensor, Tensor, Tensor];
   const results = [{ tensor: await runOp(ops.attention, [q, k, v], { softcap: 0 }) }];
-  const kernel = attentionKernel({ batch: 1, seq: 34, total: 34, heads: 2, kvHeads: 2, headDim: 20, softcap: 0, bias: false });
+  const kernel = attentionKernel({
+    batch: 1,
+    seq: 34,
+    total: 34,
+    heads: 2,
+    kvHeads: 2,
+    headDim: 20,
+    softcap: 0,
+    bias: false,
+  });
   expect(await differenceOf({ kernel, inputs: [q, k, v].map((tensor) => ({ tensor })), results })).toBeLessThan(3e-6);
 });

@@ -1,11 +1,25 @@
 import type { AttentionSpec } from './attention_spec.ts';
-import { attentionFormula, attentionInputs, attentionName, EXP_BELOW, fourReader, foursOf, fourWriter, headsBinding, keyRoom, LOWEST, scoreFunctions } from './attention_text.ts';
+import {
+  attentionFormula,
+  attentionInputs,
+  attentionName,
+  EXP_BELOW,
+  fourReader,
+  foursOf,
+  fourWriter,
+  headsBinding,
+  keyRoom,
+  LOWEST,
+  scoreFunctions,
+} from './attention_text.ts';
 import { fixedAxis, type Kernel } from './kernel.ts';
 import { dimText, productText } from './wgsl_text.ts';
 
 /** Queries and keys of a tile. Query heads that share a KV head are rows of one tile: (s, head within the group). */
 const ROWS = 32;
-/** Groups of four of a head that lie in workgroup memory at once: 32 rows of them, a ninth apart so that banks differ. */
+/**
+ * Groups of four of a head that lie in workgroup memory at once: 32 rows of them, a ninth apart so that banks differ.
+ */
 const CHUNK = 8;
 
 const MEMORY = `\
@@ -95,13 +109,22 @@ fn score_row(product: vec4<f32>, b: u32, row: u32, first_key: u32) -> vec4<f32> 
   return result;
 }`;
 
-/** For many queries, keys and values in tiles, with the softmax of what was seen so far: bindings q, k, v, [bias], out. */
+/**
+ * For many queries, keys and values in tiles, with the softmax of what was seen so far: bindings q, k, v, [bias], out.
+ */
 export function attentionKernel(spec: AttentionSpec): Kernel {
   const { batch, seq, total, heads, kvHeads, headDim } = spec;
   const group = heads / kvHeads;
   const fours = foursOf(headDim);
-  const chunks = Array.from({ length: Math.ceil(fours / CHUNK) }, (_, chunk) => ({ chunk, width: Math.min(CHUNK, fours - chunk * CHUNK) }));
-  const each = (lines: (chunk: number, width: number) => readonly string[], indent: string) => chunks.flatMap(({ chunk, width }) => lines(chunk, width)).map((line) => indent + line).join('\n');
+  const chunks = Array.from({ length: Math.ceil(fours / CHUNK) }, (_, chunk) => ({
+    chunk,
+    width: Math.min(CHUNK, fours - chunk * CHUNK),
+  }));
+  const each = (lines: (chunk: number, width: number) => readonly string[], indent: string) =>
+    chunks
+      .flatMap(({ chunk, width }) => lines(chunk, width))
+      .map((line) => indent + line)
+      .join('\n');
   const main = `\
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {

@@ -5,7 +5,10 @@ export interface AttentionSpec {
   readonly batch: Dim;
   /** Queries: q and the result are packed [batch, seq, heads, headDim]. */
   readonly seq: Dim;
-  /** Keys: k and v are [batch, kvHeads, total, headDim], the bias [batch, 1, seq, total]; a total with `past` lies at capacity. */
+  /**
+   * Keys: k and v are [batch, kvHeads, total, headDim], the bias [batch, 1, seq, total]; a total with `past` lies at
+   * capacity.
+   */
   readonly total: Dim;
   readonly heads: number;
   readonly kvHeads: number;

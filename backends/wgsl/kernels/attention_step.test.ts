@@ -21,11 +21,20 @@ for (const given of CASES)
     const { spec, sizes, inputs, result } = await attentionCase(given);
     const { split, join, scratch } = attentionStepKernels({ ...spec, seq: 1 });
     const bindings = new Map(Object.entries(sizes));
-    const elements = (dims: readonly Dim[]) => new Float32Array(dims.reduce<number>((product, dim) => product * evaluateDim(dim, bindings), 1)).fill(12345);
+    const elements = (dims: readonly Dim[]) =>
+      new Float32Array(dims.reduce<number>((product, dim) => product * evaluateDim(dim, bindings), 1)).fill(12345);
     const device = await testDevice();
     const memory = inputs.map(({ tensor, shape }) => toStored(tensor, shape, sizes));
-    const after = await runKernel(device, { kernel: split, sizes, buffers: [...memory, elements(scratch.partial), elements(scratch.stats)] });
+    const after = await runKernel(device, {
+      kernel: split,
+      sizes,
+      buffers: [...memory, elements(scratch.partial), elements(scratch.stats)],
+    });
     const [partial, stats] = after.slice(-2).map((buffer) => new Float32Array(buffer)) as [Float32Array, Float32Array];
-    const [, , out] = await runKernel(device, { kernel: join, sizes, buffers: [partial, stats, elements(result.shape)] });
+    const [, , out] = await runKernel(device, {
+      kernel: join,
+      sizes,
+      buffers: [partial, stats, elements(result.shape)],
+    });
     expect(worst(fromStored(out!, 'f32', result.shape, sizes), result.tensor.data)).toBeLessThan(3e-6);
   });

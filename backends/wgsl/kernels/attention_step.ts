@@ -1,7 +1,19 @@
 import { sym, type Dim } from '../../../ir/dim.ts';
 import { CAPACITY } from '../bundle/plan.ts';
 import type { AttentionSpec } from './attention_spec.ts';
-import { attentionFormula, attentionInputs, attentionName, EXP_BELOW, fourReader, foursOf, fourWriter, headsBinding, keyRoom, LOWEST, scoreFunctions } from './attention_text.ts';
+import {
+  attentionFormula,
+  attentionInputs,
+  attentionName,
+  EXP_BELOW,
+  fourReader,
+  foursOf,
+  fourWriter,
+  headsBinding,
+  keyRoom,
+  LOWEST,
+  scoreFunctions,
+} from './attention_text.ts';
 import { fixedAxis, ONE, type Kernel } from './kernel.ts';
 import { dimText, growingAxis } from './wgsl_text.ts';
 
@@ -10,7 +22,10 @@ export interface AttentionSplits {
   readonly split: Kernel;
   /** Bindings partial, stats, out. */
   readonly join: Kernel;
-  /** Sizes whose products are the f32 of the scratch buffers `partial` and `stats`, already with `capacity` in place of what grows. */
+  /**
+   * Sizes whose products are the f32 of the scratch buffers `partial` and `stats`, already with `capacity` in place of
+   * what grows.
+   */
   readonly scratch: { readonly partial: readonly Dim[]; readonly stats: readonly Dim[] };
 }
 
@@ -22,11 +37,15 @@ const LANES = 8;
 /** Query heads of a workgroup at most: 32 keys of each are a score an invocation. */
 const MOST_HEADS = THREADS / KEYS;
 
-/** For one query a sequence (spec.seq is 1). Each workgroup reads 32 rows of one KV head once, for all query heads that share it. */
+/**
+ * For one query a sequence (spec.seq is 1). Each workgroup reads 32 rows of one KV head once, for all query heads that
+ * share it.
+ */
 export function attentionStepKernels(spec: AttentionSpec): AttentionSplits {
   const { batch, heads, headDim, total } = spec;
   const room: Dim = growingAxis([total]) === undefined ? total : sym(CAPACITY);
-  const splits: Dim = typeof room === 'number' ? Math.ceil(room / KEYS) : { terms: room.terms, offset: room.offset + KEYS - 1 };
+  const splits: Dim =
+    typeof room === 'number' ? Math.ceil(room / KEYS) : { terms: room.terms, offset: room.offset + KEYS - 1 };
   return {
     split: splitKernel(spec),
     join: joinKernel(spec),
@@ -53,9 +72,13 @@ function splitKernel(spec: AttentionSpec): Kernel {
   const columns = Math.min(fours, THREADS);
   const lanes = Math.min(8, Math.floor(THREADS / columns));
   const headFours = Math.ceil(together / 4);
-  const each = (line: (head: number) => string, indent = '  ') => Array.from({ length: together }, (_, head) => indent + line(head)).join('\n');
+  const each = (line: (head: number) => string, indent = '  ') =>
+    Array.from({ length: together }, (_, head) => indent + line(head)).join('\n');
   /** The heads' products as vec4s, what fills the last up is 0. */
-  const dots = Array.from({ length: headFours }, (_, v) => `vec4<f32>(${[0, 1, 2, 3].map((i) => (4 * v + i < together ? `dot${4 * v + i}` : '0.0')).join(', ')})`);
+  const dots = Array.from(
+    { length: headFours },
+    (_, v) => `vec4<f32>(${[0, 1, 2, 3].map((i) => (4 * v + i < together ? `dot${4 * v + i}` : '0.0')).join(', ')})`,
+  );
   const body = `\
 /** Queries; then parts of products; then parts of what is mixed. */
 var<workgroup> shared_fours: array<vec4<f32>, ${Math.max(together * fours, KEYS * (LANES + 1) * headFours, together * columns)}>;
@@ -129,9 +152,9 @@ ${each((i) => `mixed${i} += weights[${i * KEYS}u + i] * v_part;`, '        ')}
       }
     }
 ${
-    lanes === 1
-      ? ''
-      : `    for (var other = 1u; other < ${lanes}u; other++) {
+  lanes === 1
+    ? ''
+    : `    for (var other = 1u; other < ${lanes}u; other++) {
       workgroupBarrier();
       if (is_mine && first == other) {
 ${each((i) => `shared_fours[${i * columns}u + local % ${columns}u] = mixed${i};`, '        ')}
@@ -142,7 +165,7 @@ ${each((i) => `mixed${i} += shared_fours[${i * columns}u + local % ${columns}u];
       }
     }
 `
-  }    if (is_mine && first == 0u) {
+}    if (is_mine && first == 0u) {
 ${each((i) => `store_four((b * ${heads}u + first_head + ${i}u) * (${splitCount(spec)}) + split, column, mixed${i});`, '      ')}
     }
   }
@@ -150,8 +173,20 @@ ${each((i) => `store_four((b * ${heads}u + first_head + ${i}u) * (${splitCount(s
   return {
     name: `attention_step_${attentionName(spec)}`,
     doc: `${attentionFormula(spec)}, for one query a sequence: a workgroup mixes ${KEYS} keys' values for ${together} of the heads that share them, weighed by exp(score - most). stats: most, and the sum of the weights.`,
-    bindings: [...attentionInputs(spec), headsBinding('partial', headDim, 'read_write'), { name: 'stats', type: 'array<vec2<f32>>', access: 'read_write' }],
-    body: [...['q', 'k', 'v'].map((name) => fourReader(name, headDim)), fourWriter('partial', headDim), ...scoreFunctions(spec), EXP_BELOW, body].join('\n\n').replaceAll(/\/\*\* (.*) \*\//g, '// $1'),
+    bindings: [
+      ...attentionInputs(spec),
+      headsBinding('partial', headDim, 'read_write'),
+      { name: 'stats', type: 'array<vec2<f32>>', access: 'read_write' },
+    ],
+    body: [
+      ...['q', 'k', 'v'].map((name) => fourReader(name, headDim)),
+      fourWriter('partial', headDim),
+      ...scoreFunctions(spec),
+      EXP_BELOW,
+      body,
+    ]
+      .join('\n\n')
+      .replaceAll(/\/\*\* (.*) \*\//g, '// $1'),
     grid: [{ factors: [total], divide: KEYS }, fixedAxis(heads / together), { factors: [batch], divide: 1 }],
   };
 }
@@ -208,7 +243,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) wo
   return {
     name: `attention_join_${headDim}`,
     doc: `What workgroups mixed of ${KEYS} keys each, of ${heads} heads of ${headDim}, joined by their sums of weights: a workgroup a head.`,
-    bindings: [headsBinding('partial', headDim, 'read'), { name: 'stats', type: 'array<vec2<f32>>', access: 'read' }, headsBinding('out', headDim, 'read_write')],
+    bindings: [
+      headsBinding('partial', headDim, 'read'),
+      { name: 'stats', type: 'array<vec2<f32>>', access: 'read' },
+      headsBinding('out', headDim, 'read_write'),
+    ],
     body: [fourReader('partial', headDim), fourWriter('out', headDim), EXP_BELOW, body].join('\n\n'),
     grid: [{ factors: [batch, heads], divide: 1 }, ONE, ONE],
   };

@@ -41,13 +41,18 @@ export function keyRoom({ total }: AttentionSpec): string {
   return dimText(storedShape([total])[0]!);
 }
 
-/** `fn score_of(product: f32, b: u32, s: u32, key: u32) -> f32`: the product, capped, with the bias; and what it calls. */
+/**
+ * `fn score_of(product: f32, b: u32, s: u32, key: u32) -> f32`: the product, capped, with the bias; and what it calls.
+ */
 export function scoreFunctions(spec: AttentionSpec): readonly string[] {
   const { softcap, bias, seq } = spec;
   const { text, functions } = scalarText('tanh', [`product / ${softcap}f`], 'f32');
   const capped = softcap === 0 ? 'product' : `${softcap}f * ${text}`;
   const biased = bias ? `${capped} + bias[(b * ${dimText(seq)} + s) * ${keyRoom(spec)} + key]` : capped;
-  return [...(softcap === 0 ? [] : functions), `fn score_of(product: f32, b: u32, s: u32, key: u32) -> f32 {\n  return ${biased};\n}`];
+  return [
+    ...(softcap === 0 ? [] : functions),
+    `fn score_of(product: f32, b: u32, s: u32, key: u32) -> f32 {\n  return ${biased};\n}`,
+  ];
 }
 
 /** exp of what is at most 0. Far below, nearly 0 rather than whatever a driver makes of exp(-1e38). */
@@ -61,7 +66,12 @@ export const LOWEST = '-3.4e38';
 
 /** `256_mqa8_cap_bias`: of file names. */
 export function attentionName({ headDim, heads, kvHeads, softcap, bias }: AttentionSpec): string {
-  return [headDim, ...(heads === kvHeads ? [] : [`group${heads / kvHeads}`]), ...(softcap === 0 ? [] : ['cap']), ...(bias ? ['bias'] : [])].join('_');
+  return [
+    headDim,
+    ...(heads === kvHeads ? [] : [`group${heads / kvHeads}`]),
+    ...(softcap === 0 ? [] : ['cap']),
+    ...(bias ? ['bias'] : []),
+  ].join('_');
 }
 
 /** For the comment at the head of a kernel. */

@@ -27,19 +27,43 @@ for (const { outputs, ...given } of CASES) {
     for (const kind of ['f32', 'f16'] as const) {
       const { words, tensor } = randomMatrix({ kind }, outputs, elements, 2);
       const bias = randomTensor('f32', [outputs], 3);
-      const results = [{ tensor: await runOp(ops.conv2d, [x, tensorOf('f32', [outputs, channels, ...window], tensor.data), bias], { strides }) }];
-      expect(await differenceOf({ kernel: conv2dKernel(spec, { kind }, outputs), sizes, inputs: [{ tensor: x }, words, { tensor: bias }], results })).toBeLessThan(1e-5);
+      const results = [
+        {
+          tensor: await runOp(ops.conv2d, [x, tensorOf('f32', [outputs, channels, ...window], tensor.data), bias], {
+            strides,
+          }),
+        },
+      ];
+      expect(
+        await differenceOf({
+          kernel: conv2dKernel(spec, { kind }, outputs),
+          sizes,
+          inputs: [{ tensor: x }, words, { tensor: bias }],
+          results,
+        }),
+      ).toBeLessThan(1e-5);
     }
   });
 
   if (elements > 20) continue;
-  itOnGpu(`its windows as rows are what a linear layer needs: ${window.join(' × ')}, strides ${strides.join(', ')}`, async () => {
-    // A convolution by an identity gives each element of its window as a channel.
-    const identity = tensorOf('f32', [elements, channels, ...window], Array.from({ length: elements * elements }, (_, i) => (i % (elements + 1) === 0 ? 1 : 0)));
-    const byChannel = await runOp(ops.conv2d, [x, identity, tensorOf('f32', [elements], new Array<number>(elements).fill(0))], { strides });
-    const [, , rows, columns] = byChannel.shape as [number, number, number, number];
-    const flat = { ...byChannel, shape: [2, elements, rows * columns] };
-    const results = [{ tensor: await runOp(ops.transpose, [flat], { perm: [0, 2, 1] }) }];
-    expect(await differenceOf({ kernel: windowsKernel(spec), sizes, inputs: [{ tensor: x }], results })).toBe(0);
-  });
+  itOnGpu(
+    `its windows as rows are what a linear layer needs: ${window.join(' × ')}, strides ${strides.join(', ')}`,
+    async () => {
+      // A convolution by an identity gives each element of its window as a channel.
+      const identity = tensorOf(
+        'f32',
+        [elements, channels, ...window],
+        Array.from({ length: elements * elements }, (_, i) => (i % (elements + 1) === 0 ? 1 : 0)),
+      );
+      const byChannel = await runOp(
+        ops.conv2d,
+        [x, identity, tensorOf('f32', [elements], new Array<number>(elements).fill(0))],
+        { strides },
+      );
+      const [, , rows, columns] = byChannel.shape as [number, number, number, number];
+      const flat = { ...byChannel, shape: [2, elements, rows * columns] };
+      const results = [{ tensor: await runOp(ops.transpose, [flat], { perm: [0, 2, 1] }) }];
+      expect(await differenceOf({ kernel: windowsKernel(spec), sizes, inputs: [{ tensor: x }], results })).toBe(0);
+    },
+  );
 }

@@ -14,7 +14,10 @@ export interface Conv2dSpec {
   readonly strides: readonly [number, number];
 }
 
-/** Bindings x[batch, channels, height, width], w ([outputs, channels · kh · kw] in a form), bias (f32), out[batch, outputs, rows, columns]. */
+/**
+ * Bindings x[batch, channels, height, width], w ([outputs, channels · kh · kw] in a form), bias (f32), out[batch,
+ * outputs, rows, columns].
+ */
 export function conv2dKernel(spec: Conv2dSpec, form: MatrixForm, outputs: number): Kernel {
   const [rows, columns] = positions(spec);
   const elements = spec.channels * spec.window[0] * spec.window[1];
@@ -37,16 +40,26 @@ export function conv2dKernel(spec: Conv2dSpec, form: MatrixForm, outputs: number
       { name: 'bias', type: 'array<f32>', access: 'read' },
       { name: 'out', type: 'array<f32>', access: 'read_write' },
     ],
-    body: [fourFunction({ name: 'w', form, outputs, columns: elements }), perElement(productText(shape), statements)].join('\n\n'),
+    body: [
+      fourFunction({ name: 'w', form, outputs, columns: elements }),
+      perElement(productText(shape), statements),
+    ].join('\n\n'),
     grid: [{ factors: shape, divide: ELEMENTS }, ONE, ONE],
   };
 }
 
-/** The windows as rows, so that the convolution is a linear layer: bindings x, out[batch, rows · columns, channels · kh · kw]. */
+/**
+ * The windows as rows, so that the convolution is a linear layer: bindings x, out[batch, rows · columns, channels · kh
+ * · kw].
+ */
 export function windowsKernel(spec: Conv2dSpec): Kernel {
   const [rows, columns] = positions(spec);
   const shape = [spec.batch, rows, columns, spec.channels * spec.window[0] * spec.window[1]];
-  const statements = [...coordinateTexts('index', shape).map((text, axis) => `let ${['b', 'row', 'column', 'element'][axis]} = ${text};`), pixelText(spec), 'out[index] = pixel;'];
+  const statements = [
+    ...coordinateTexts('index', shape).map((text, axis) => `let ${['b', 'row', 'column', 'element'][axis]} = ${text};`),
+    pixelText(spec),
+    'out[index] = pixel;',
+  ];
   return {
     name: 'windows',
     doc: `Windows of ${spec.window.join(' × ')} of x[batch, ${spec.channels}, ${spec.size.join(', ')}], strides ${spec.strides.join(', ')}, as rows: an invocation an element.`,

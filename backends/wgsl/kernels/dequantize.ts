@@ -16,7 +16,9 @@ export function dequantizeKernel(form: MatrixForm, rows: number, columns: number
     name: `dequantize_${formName(form)}`,
     doc: `A matrix [${rows}, ${columns}] (${formName(form)}) as f32: an invocation four neighbours.`,
     bindings: [matrixBinding('w'), { name: 'out', type: 'array<f32>', access: 'read_write' }],
-    body: [fourFunction({ name: 'w', form, outputs: rows, columns }), perElement(`${rows * fours}u`, statements)].join('\n\n'),
+    body: [fourFunction({ name: 'w', form, outputs: rows, columns }), perElement(`${rows * fours}u`, statements)].join(
+      '\n\n',
+    ),
     grid: [{ factors: [rows, fours], divide: ELEMENTS }, ONE, ONE],
   };
 }

@@ -5,7 +5,10 @@ import { scalarText } from './scalar_ops.ts';
 import type { ValueExpression } from './value_expression.ts';
 import { dimText } from './wgsl_text.ts';
 
-/** An element of a tensor, by its coordinates, by its number in C order, or both: the other is computed when it is asked for. */
+/**
+ * An element of a tensor, by its coordinates, by its number in C order, or both: the other is computed when it is asked
+ * for.
+ */
 interface Place {
   readonly shape: readonly Dim[];
   readonly coordinates?: readonly string[];
@@ -59,7 +62,10 @@ export class ExpressionWriter {
       case 'transpose':
       case 'slice':
       case 'take_last':
-        return this.#at(expression.input, { shape: expression.input.shape, coordinates: this.#moved(expression, this.#coordinatesOf(place)) });
+        return this.#at(expression.input, {
+          shape: expression.input.shape,
+          coordinates: this.#moved(expression, this.#coordinatesOf(place)),
+        });
       case 'concat':
         return this.#concat(expression, place);
       case 'gather':
@@ -68,7 +74,8 @@ export class ExpressionWriter {
   }
 
   #operand({ index, type, shape }: Node<'operand'>, place: Place): string {
-    const offset = place.flat !== undefined && isPacked(shape) ? place.flat : offsetText(this.#coordinatesOf(place), shape);
+    const offset =
+      place.flat !== undefined && isPacked(shape) ? place.flat : offsetText(this.#coordinatesOf(place), shape);
     const element = `x${index}[${offset}]`;
     return this.#let('v', type === 'bool' ? `${element} != 0u` : element);
   }
@@ -82,8 +89,17 @@ export class ExpressionWriter {
 
   #moved(node: Node<'transpose' | 'slice' | 'take_last'>, coordinates: readonly string[]): readonly string[] {
     if (node.kind === 'transpose') return node.input.shape.map((_, axis) => coordinates[node.perm.indexOf(axis)]!);
-    const first = node.kind === 'slice' ? `${node.begin}u` : `${dimText(node.input.shape[node.axis]!)} - ${dimText(node.shape[node.axis]!)}`;
-    return coordinates.map((c, axis) => (axis !== node.axis || first === '0u' ? c : c === '0u' ? this.#let('i', first) : this.#let('i', `${wrapped(c)} + ${first}`)));
+    const first =
+      node.kind === 'slice'
+        ? `${node.begin}u`
+        : `${dimText(node.input.shape[node.axis]!)} - ${dimText(node.shape[node.axis]!)}`;
+    return coordinates.map((c, axis) =>
+      axis !== node.axis || first === '0u'
+        ? c
+        : c === '0u'
+          ? this.#let('i', first)
+          : this.#let('i', `${wrapped(c)} + ${first}`),
+    );
   }
 
   /** Both sides are read at coordinates within them, and one is taken. */
@@ -96,10 +112,15 @@ export class ExpressionWriter {
       const size = dimText(input.shape[axis]!);
       const isLast = i === inputs.length - 1;
       const own = isLast ? rest : this.#let('i', `min(${rest}, ${size} - 1u)`);
-      const value = this.#at(input, { shape: input.shape, coordinates: coordinates.map((c, j) => (j === axis ? own : c)) });
+      const value = this.#at(input, {
+        shape: input.shape,
+        coordinates: coordinates.map((c, j) => (j === axis ? own : c)),
+      });
       chosen = chosen === undefined ? value : this.#let('v', `select(${chosen}, ${value}, ${conditions.at(-1)})`);
       if (isLast) break;
-      conditions.push(this.#let('is_behind', `${conditions.length > 0 ? `${conditions.at(-1)} && ` : ''}${rest} >= ${size}`));
+      conditions.push(
+        this.#let('is_behind', `${conditions.length > 0 ? `${conditions.at(-1)} && ` : ''}${rest} >= ${size}`),
+      );
       rest = this.#let('i', `select(0u, ${rest} - ${size}, ${conditions.at(-1)})`);
     }
     if (chosen === undefined) throw new BackendError('unsupported', `concat of nothing as ${type}`);
@@ -109,7 +130,10 @@ export class ExpressionWriter {
   #gather({ table, indices }: Node<'gather'>, place: Place): string {
     const coordinates = this.#coordinatesOf(place);
     const rank = indices.shape.length;
-    const row = this.#let('row', `u32(${this.#at(indices, { shape: indices.shape, coordinates: coordinates.slice(0, rank) })})`);
+    const row = this.#let(
+      'row',
+      `u32(${this.#at(indices, { shape: indices.shape, coordinates: coordinates.slice(0, rank) })})`,
+    );
     return this.#at(table, { shape: table.shape, coordinates: [row, ...coordinates.slice(rank)] });
   }
 
@@ -147,11 +171,15 @@ export class ExpressionWriter {
   }
 }
 
-/** A number of a type as WGSL. Infinities are the largest finite numbers, which a mask means as well. @throws BackendError for NaN and integers beyond i32 */
+/**
+ * A number of a type as WGSL. Infinities are the largest finite numbers, which a mask means as well.
+ * @throws BackendError for NaN and integers beyond i32
+ */
 export function literalText({ type, value }: Pick<Node<'literal'>, 'type' | 'value'>): string {
   if (type === 'bool') return value === 0 ? 'false' : 'true';
   if (type === 'i32') {
-    if (!Number.isInteger(value) || value < -(2 ** 31) || value >= 2 ** 31) throw new BackendError('unsupported', `the WGSL backend has integers of 32 bits, not ${value}`);
+    if (!Number.isInteger(value) || value < -(2 ** 31) || value >= 2 ** 31)
+      throw new BackendError('unsupported', `the WGSL backend has integers of 32 bits, not ${value}`);
     return value === -(2 ** 31) ? 'i32(-2147483648)' : value < 0 ? `(${value})` : `${value}i`;
   }
   if (Number.isNaN(value)) throw new BackendError('unsupported', 'WGSL has no NaN');
@@ -163,7 +191,9 @@ export function literalText({ type, value }: Pick<Node<'literal'>, 'type' | 'val
 /** A size as i32: here, unlike where memory is counted, terms may be subtracted. */
 function signedText(dim: Dim): string {
   if (typeof dim === 'number') return literalText({ type: 'i32', value: dim });
-  const terms = dim.terms.map(([name, factor]) => (factor === 1 ? `i32(dims.${name})` : `${literalText({ type: 'i32', value: factor })} * i32(dims.${name})`));
+  const terms = dim.terms.map(([name, factor]) =>
+    factor === 1 ? `i32(dims.${name})` : `${literalText({ type: 'i32', value: factor })} * i32(dims.${name})`,
+  );
   return `(${[...terms, ...(dim.offset === 0 ? [] : [literalText({ type: 'i32', value: dim.offset })])].join(' + ')})`;
 }
 

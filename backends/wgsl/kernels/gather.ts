@@ -11,7 +11,10 @@ export interface GatherSpec {
   readonly rows: readonly Dim[];
   readonly columns: number;
   readonly form: MatrixForm;
-  /** Rows [first, first + count) of the table, a binding each: w0, w1, … Ids that lie in none are left as they are, for another kernel. */
+  /**
+   * Rows [first, first + count) of the table, a binding each: w0, w1, … Ids that lie in none are left as they are, for
+   * another kernel.
+   */
   readonly parts: readonly { readonly first: number; readonly count: number }[];
   /** Of y0, row, column. */
   readonly epilogue: Epilogue;
@@ -22,7 +25,9 @@ export function gatherKernel({ rows, columns, form, parts, epilogue }: GatherSpe
   const fours = Math.ceil(columns / 4);
   const reads = parts.map(({ first, count }, i) => {
     const condition = first === 0 ? `id < ${count}u` : `id - ${first}u < ${count}u`;
-    return [`${i === 0 ? '' : 'else '}if (${condition}) { four = w${i}_four(${first === 0 ? 'id' : `id - ${first}u`}, first_column); }`];
+    return [
+      `${i === 0 ? '' : 'else '}if (${condition}) { four = w${i}_four(${first === 0 ? 'id' : `id - ${first}u`}, first_column); }`,
+    ];
   });
   const statements = [
     `let row = index / ${fours}u;`,

@@ -14,13 +14,24 @@ const SEQ = sym('seq');
 const TOLERANCE = 1e-6;
 
 function product(rows: LinearSpec['rows'], columns: number, outputs: number): LinearSpec {
-  return { rows, columns, matrices: [{ form: F16, outputs }], results: [{ kind: 'plain', parts: [{ matrix: 0, first: 0, count: outputs }], epilogue: PLAIN }] };
+  return {
+    rows,
+    columns,
+    matrices: [{ form: F16, outputs }],
+    results: [{ kind: 'plain', parts: [{ matrix: 0, first: 0, count: outputs }], epilogue: PLAIN }],
+  };
 }
 
-async function both(test: LinearCase, change: (kernel: Kernel) => Kernel = (kernel) => kernel): Promise<readonly [LinearOutcome, LinearOutcome]> {
+async function both(
+  test: LinearCase,
+  change: (kernel: Kernel) => Kernel = (kernel) => kernel,
+): Promise<readonly [LinearOutcome, LinearOutcome]> {
   const device = await testDevice(['shader-f16']);
   const kernel = change(gemmKernel(test.spec));
-  return [await runLinear(device, kernel, test), await runLinear(device, kernel, { ...test, features: ['shader-f16'] })];
+  return [
+    await runLinear(device, kernel, test),
+    await runLinear(device, kernel, { ...test, features: ['shader-f16'] }),
+  ];
 }
 
 /** The same numbers are multiplied and added in the same order: the variants agree to the bit. */
@@ -39,12 +50,21 @@ describe('gemm with shader-f16', () => {
 
   itOnF16Gpu('two parts in one expression', () => {
     const epilogue: Epilogue = { text: 'y0 * y1', operands: [], functions: [] };
-    const parts = [{ matrix: 0, first: 1, count: 20 }, { matrix: 0, first: 21, count: 20 }];
-    return expectSame({ spec: { ...product([20], 48, 41), results: [{ kind: 'plain', parts, epilogue }] }, epilogue: (_, [a, b]) => a! * b! });
+    const parts = [
+      { matrix: 0, first: 1, count: 20 },
+      { matrix: 0, first: 21, count: 20 },
+    ];
+    return expectSame({
+      spec: { ...product([20], 48, 41), results: [{ kind: 'plain', parts, epilogue }] },
+      epilogue: (_, [a, b]) => a! * b!,
+    });
   });
 
   itOnF16Gpu('shows when the other half of a vector is read', async () => {
-    const swapped = (kernel: Kernel) => ({ ...kernel, variants: kernel.variants!.map((v) => ({ ...v, body: v.body.replace('column % 8u == 4u', 'column % 8u == 0u') })) });
+    const swapped = (kernel: Kernel) => ({
+      ...kernel,
+      variants: kernel.variants!.map((v) => ({ ...v, body: v.body.replace('column % 8u == 4u', 'column % 8u == 0u') })),
+    });
     const [plain, halves] = await both({ spec: product([5], 33, 20) }, swapped);
     expect(plain.error).toBeLessThan(TOLERANCE);
     expect(halves.error).toBeGreaterThan(1e-2);

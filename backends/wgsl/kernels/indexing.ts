@@ -34,11 +34,16 @@ export function offsetText(coordinates: readonly string[], shape: readonly Dim[]
 
 /** The number of an element in C order. */
 export function flatText(coordinates: readonly string[], shape: readonly Dim[]): string {
-  return sumText(coordinates, shape.map((_, axis) => productText(shape.slice(axis + 1))));
+  return sumText(
+    coordinates,
+    shape.map((_, axis) => productText(shape.slice(axis + 1))),
+  );
 }
 
 function sumText(coordinates: readonly string[], strides: readonly string[]): string {
-  const terms = coordinates.flatMap((c, axis) => (c === '0u' ? [] : [strides[axis] === '1u' ? c : `${wrapped(c)} * ${strides[axis]}`]));
+  const terms = coordinates.flatMap((c, axis) =>
+    c === '0u' ? [] : [strides[axis] === '1u' ? c : `${wrapped(c)} * ${strides[axis]}`],
+  );
   return terms.length === 0 ? '0u' : terms.join(' + ');
 }
 

@@ -28,7 +28,10 @@ export interface Kernel {
   /** WGSL without the header: constants, workgroup memory, functions, `main`. Sizes by `dimText`. */
   readonly body: string;
   readonly grid: readonly [GridAxis, GridAxis, GridAxis];
-  /** Variants with features, of the device or of its WGSL, best first, with the same bindings and grid as the plain body. */
+  /**
+   * Variants with features, of the device or of its WGSL, best first, with the same bindings and grid as the plain
+   * body.
+   */
   readonly variants?: readonly { readonly features: readonly string[]; readonly body: string }[];
 }
 

@@ -1,7 +1,10 @@
 import { partsOf, type LinearResult, type LinearSpec } from './linear.ts';
 import { dimText, productText } from './wgsl_text.ts';
 
-/** Results of the matrices that `store` takes for one column: those of its parts, or both halves of a pair that is rotated. */
+/**
+ * Results of the matrices that `store` takes for one column: those of its parts, or both halves of a pair that is
+ * rotated.
+ */
 export function valuesOf(result: LinearResult): number {
   if (result.kind === 'plain') return result.parts.length;
   return result.kind === 'rope' || result.rotated ? 2 : 1;
@@ -21,7 +24,11 @@ export function epilogueFunctions({ results }: LinearSpec): readonly string[] {
 /** WGSL `fn store<i>(row: u32, column: u32, y0: f32, …)`, which puts a result where it belongs. */
 export function storeFunction(result: LinearResult, i: number): string {
   const values = Array.from({ length: valuesOf(result) }, (_, p) => `y${p}: f32`).join(', ');
-  return [`fn store${i}(row: u32, column: u32, ${values}) {`, ...statements(result, i).map((line) => `  ${line}`), '}'].join('\n');
+  return [
+    `fn store${i}(row: u32, column: u32, ${values}) {`,
+    ...statements(result, i).map((line) => `  ${line}`),
+    '}',
+  ].join('\n');
 }
 
 function statements(result: LinearResult, i: number): readonly string[] {
@@ -37,7 +44,10 @@ function statements(result: LinearResult, i: number): readonly string[] {
   const place = [`let head = column / ${width}u;`, `let i = column % ${width}u;`];
   const at = `let at = ${placeText(result)} * ${headDim}u + i;`;
   if (!isPair) return [...place, at, `out${i}[at] = y0;`];
-  const scaled = result.kind === 'rope' && result.scale !== 1 ? (text: string) => `(${text}) * ${result.scale}f` : (text: string) => text;
+  const scaled =
+    result.kind === 'rope' && result.scale !== 1
+      ? (text: string) => `(${text}) * ${result.scale}f`
+      : (text: string) => text;
   return [
     ...place,
     `let angle = u32(positions[row]) * ${headDim}u + i;`,
@@ -52,18 +62,25 @@ function statements(result: LinearResult, i: number): readonly string[] {
 /** The number of a head's row in memory. */
 function placeText(result: Exclude<LinearResult, { kind: 'plain' }>): string {
   if (result.kind === 'rope') return `(row * ${result.heads}u + head)`;
-  const [batch, position] = result.seq === 1 ? ['row', 'dims.past'] : [`row / ${dimText(result.seq)}`, `dims.past + row % ${dimText(result.seq)}`];
+  const [batch, position] =
+    result.seq === 1
+      ? ['row', 'dims.past']
+      : [`row / ${dimText(result.seq)}`, `dims.past + row % ${dimText(result.seq)}`];
   return `((${batch} * ${result.heads}u + head) * dims.capacity + ${position})`;
 }
 
 /** `x[batch_size * seq, 2048]` as comments say it. */
 export function inputDoc({ rows, columns }: LinearSpec): string {
-  return `x[${productText(rows).replaceAll('dims.', '').replace(/\b(\d+)u\b/g, '$1')}, ${columns}]`;
+  return `x[${productText(rows)
+    .replaceAll('dims.', '')
+    .replace(/\b(\d+)u\b/g, '$1')}, ${columns}]`;
 }
 
 /** What becomes of a result, for the comment of a kernel. */
 export function resultDoc(result: LinearResult, i: number): string {
-  const rows = partsOf(result).map(({ matrix, first, count }) => `w${matrix}[${first}..${first + count}]`).join(', ');
+  const rows = partsOf(result)
+    .map(({ matrix, first, count }) => `w${matrix}[${first}..${first + count}]`)
+    .join(', ');
   if (result.kind === 'plain') return `out${i}: of rows ${rows}`;
   const heads = `${result.heads} heads of ${result.headDim}`;
   if (result.kind === 'rope') return `out${i}: of rows ${rows}, ${heads}, rotated`;

@@ -34,7 +34,9 @@ var<workgroup> b_tile: array<array<f32, ${TILE + 1}>, ${TILE}>;
 
 @compute @workgroup_size(${TILE}, ${TILE})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
-${coordinateTexts('workgroup.z', lead).map((text, axis) => `  let lead${axis} = ${text};`).join('\n')}
+${coordinateTexts('workgroup.z', lead)
+  .map((text, axis) => `  let lead${axis} = ${text};`)
+  .join('\n')}
   let row = workgroup.y * ${TILE}u + local.y;
   let column = workgroup.x * ${TILE}u + local.x;
   let rows = ${dimText(m)};
@@ -47,13 +49,13 @@ ${coordinateTexts('workgroup.z', lead).map((text, axis) => `  let lead${axis} = 
     a_tile[local.y][local.x] = a_value;
     var b_value = 0.0;
 ${
-    transposedB
-      ? `    let b_column = workgroup.x * ${TILE}u + local.y;
+  transposedB
+    ? `    let b_column = workgroup.x * ${TILE}u + local.y;
     if (b_column < columns && first + local.x < inner) { b_value = b[${at(b, 'b_column', '(first + local.x)')}]; }
     b_tile[local.x][local.y] = b_value;`
-      : `    if (column < columns && first + local.y < inner) { b_value = b[${at(b, '(first + local.y)', 'column')}]; }
+    : `    if (column < columns && first + local.y < inner) { b_value = b[${at(b, '(first + local.y)', 'column')}]; }
     b_tile[local.y][local.x] = b_value;`
-  }
+}
     workgroupBarrier();
     for (var i = 0u; i < ${TILE}u; i++) { sum += a_tile[local.y][i] * b_tile[i][local.x]; }
     workgroupBarrier();

@@ -1,26 +1,35 @@
 import type { KernelBinding } from './kernel.ts';
 
 /**
- * How a matrix [N, K] lies on the device: one `array<vec4<u32>>`, the elements of all rows first, then their scales. Every row of
- * elements begins at a multiple of 16 bytes:
+ * How a matrix [N, K] lies on the device: one `array<vec4<u32>>`, the elements of all rows first, then their scales.
+ * Every row of elements begins at a multiple of 16 bytes:
  * - f32: K padded to a multiple of 4, as `vec4<u32>` of 4 bit patterns;
  * - f16: K padded to a multiple of 8, as `vec4<u32>` of 8 halves, the earlier one in the low bits (`unpack2x16float`);
  * - q8: K padded to a multiple of 32 columns, a byte a code, `vec4<u32>` holds 16, first code in the lowest bits;
  * - q4: the same with 4 bits a code, `vec4<u32>` holds 32.
- * Codes are unsigned: (code − zero) · scale, zero 2^(bits−1) where the form has no zeros. What fills a row up is 0 bits: never read it.
- * Scales are u32, row after row, from word N · vectorsPerRow · 4 on, the last vec4 filled up with 0:
- * - without zeros: two f16 scales of neighbouring blocks in a u32 (earlier one low), an odd count of blocks filled up with 0;
+ * Codes are unsigned: (code − zero) · scale, zero 2^(bits−1) where the form has no zeros. What fills a row up is 0
+ * bits: never read it. Scales are u32, row after row, from word N · vectorsPerRow · 4 on, the last vec4 filled up with
+ * 0:
+ * - without zeros: two f16 scales of neighbouring blocks in a u32 (earlier one low), an odd count of blocks filled up
+ *   with 0;
  * - with zeros: a u32 a block: f16 scale low, f16 zero high;
  * - `wide` (scales or zeros that f16 does not represent): two u32 a block: bits of the f32 scale, bits of the f32 zero.
  */
 export type MatrixForm =
   | { readonly kind: 'f32' }
   | { readonly kind: 'f16' }
-  | { readonly kind: 'q8' | 'q4'; /** Columns that share a scale: a multiple of 32. */ readonly block: number; readonly zeros: boolean; readonly wide: boolean };
+  | {
+      readonly kind: 'q8' | 'q4';
+      /** Columns that share a scale: a multiple of 32. */ readonly block: number;
+      readonly zeros: boolean;
+      readonly wide: boolean;
+    };
 
 /** Name in file names: `f16`, `q4z`. */
 export function formName(form: MatrixForm): string {
-  return form.kind === 'f32' || form.kind === 'f16' ? form.kind : `${form.kind}${form.zeros ? 'z' : ''}${form.wide ? 'w' : ''}${form.block === 32 ? '' : `_b${form.block}`}`;
+  return form.kind === 'f32' || form.kind === 'f16'
+    ? form.kind
+    : `${form.kind}${form.zeros ? 'z' : ''}${form.wide ? 'w' : ''}${form.block === 32 ? '' : `_b${form.block}`}`;
 }
 
 /** Columns of a row in memory. */

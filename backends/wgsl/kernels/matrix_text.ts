@@ -9,8 +9,8 @@ export interface MatrixText {
 }
 
 /**
- * WGSL that reads a matrix: `fn <name>_four(row: u32, column: u32) -> vec4<f32>`, four neighbours from a column that is a multiple
- * of 4. Columns beyond K that share a vector with K are undefined numbers.
+ * WGSL that reads a matrix: `fn <name>_four(row: u32, column: u32) -> vec4<f32>`, four neighbours from a column that is
+ * a multiple of 4. Columns beyond K that share a vector with K are undefined numbers.
  */
 export function fourFunction(matrix: MatrixText): string {
   const { name, form, columns } = matrix;
@@ -20,20 +20,40 @@ export function fourFunction(matrix: MatrixText): string {
   const head = `fn ${name}_four(row: u32, column: u32) -> vec4<f32> {`;
   if (form.kind === 'f32') return `${head}\n  ${at};\n  return bitcast<vec4<f32>>(bits);\n}`;
   if (form.kind === 'f16') {
-    const word = (offset: string) => `unpack2x16float(${name}[row * ${vectors}u + column / 8u][(column / 2u) % 4u${offset}])`;
+    const word = (offset: string) =>
+      `unpack2x16float(${name}[row * ${vectors}u + column / 8u][(column / 2u) % 4u${offset}])`;
     return `${head}\n  return vec4<f32>(${word('')}, ${word(' + 1u')});\n}`;
   }
   const codes =
     form.kind === 'q8'
-      ? [`  ${at}[(column / 4u) % 4u];`, '  let codes = vec4<f32>((vec4<u32>(bits) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u));']
-      : [`  ${at}[(column / 8u) % 4u] >> (4u * (column % 8u));`, '  let codes = vec4<f32>((vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u));'];
-  return [scaleFunction(matrix), '', head, ...codes, `  let scale = ${name}_scale(row, column / ${form.block}u);`, '  return (codes - scale.y) * scale.x;', '}'].join('\n');
+      ? [
+          `  ${at}[(column / 4u) % 4u];`,
+          '  let codes = vec4<f32>((vec4<u32>(bits) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u));',
+        ]
+      : [
+          `  ${at}[(column / 8u) % 4u] >> (4u * (column % 8u));`,
+          '  let codes = vec4<f32>((vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u));',
+        ];
+  return [
+    scaleFunction(matrix),
+    '',
+    head,
+    ...codes,
+    `  let scale = ${name}_scale(row, column / ${form.block}u);`,
+    '  return (codes - scale.y) * scale.x;',
+    '}',
+  ].join('\n');
 }
 
 /** The same of a matrix of f16 as it is stored, `-> vec4<f16>`: for shaders with `enable f16;`. */
 export function halvesFunction({ name, form, columns }: MatrixText): string {
   const at = `${name}[row * ${vectorsPerRow(form, columns)}u + column / 8u]`;
-  return [`fn ${name}_four(row: u32, column: u32) -> vec4<f16> {`, `  let bits = ${at};`, '  return bitcast<vec4<f16>>(select(bits.xy, bits.zw, column % 8u == 4u));', '}'].join('\n');
+  return [
+    `fn ${name}_four(row: u32, column: u32) -> vec4<f16> {`,
+    `  let bits = ${at};`,
+    '  return bitcast<vec4<f16>>(select(bits.xy, bits.zw, column % 8u == 4u));',
+    '}',
+  ].join('\n');
 }
 
 /** WGSL `fn <name>_scale(row: u32, block: u32) -> vec2<f32>`: scale and zero point of a block. Only of codes. */
@@ -43,8 +63,24 @@ export function scaleFunction({ name, form, outputs, columns }: MatrixText): str
   const base = outputs * vectorsPerRow(form, columns) * 4;
   const head = `fn ${name}_scale(row: u32, block: u32) -> vec2<f32> {`;
   if (form.wide)
-    return [head, `  let at = ${base}u + row * ${words}u + 2u * block;`, `  return bitcast<vec2<f32>>(vec2<u32>(${name}[at / 4u][at % 4u], ${name}[at / 4u][at % 4u + 1u]));`, '}'].join('\n');
-  if (form.zeros) return [head, `  let at = ${base}u + row * ${words}u + block;`, `  return unpack2x16float(${name}[at / 4u][at % 4u]);`, '}'].join('\n');
+    return [
+      head,
+      `  let at = ${base}u + row * ${words}u + 2u * block;`,
+      `  return bitcast<vec2<f32>>(vec2<u32>(${name}[at / 4u][at % 4u], ${name}[at / 4u][at % 4u + 1u]));`,
+      '}',
+    ].join('\n');
+  if (form.zeros)
+    return [
+      head,
+      `  let at = ${base}u + row * ${words}u + block;`,
+      `  return unpack2x16float(${name}[at / 4u][at % 4u]);`,
+      '}',
+    ].join('\n');
   const zero = form.kind === 'q8' ? '128.0' : '8.0';
-  return [head, `  let at = ${base}u + row * ${words}u + block / 2u;`, `  return vec2<f32>(unpack2x16float(${name}[at / 4u][at % 4u])[block % 2u], ${zero});`, '}'].join('\n');
+  return [
+    head,
+    `  let at = ${base}u + row * ${words}u + block / 2u;`,
+    `  return vec2<f32>(unpack2x16float(${name}[at / 4u][at % 4u])[block % 2u], ${zero});`,
+    '}',
+  ].join('\n');
 }

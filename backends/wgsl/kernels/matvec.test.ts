@@ -22,7 +22,13 @@ const BATCH = sym('batch_size');
 const SEQ = sym('seq');
 
 function plain(form: MatrixForm, columns: number, outputs: number, rest: Partial<LinearSpec> = {}): LinearSpec {
-  return { rows: [1], columns, matrices: [{ form, outputs }], results: [{ kind: 'plain', parts: [{ matrix: 0, first: 0, count: outputs }], epilogue: PLAIN }], ...rest };
+  return {
+    rows: [1],
+    columns,
+    matrices: [{ form, outputs }],
+    results: [{ kind: 'plain', parts: [{ matrix: 0, first: 0, count: outputs }], epilogue: PLAIN }],
+    ...rest,
+  };
 }
 
 async function expectClose(test: LinearCase, tuning?: MatvecTuning): Promise<void> {
@@ -47,12 +53,38 @@ function heads(form: MatrixForm, rows: LinearSpec['rows'], headDim: number): Lin
 /** gate and up, both of `matrix`, or of a matrix each. */
 function gated(form: MatrixForm, matrices: 1 | 2): LinearCase {
   const outputs = 45;
-  const epilogue: Epilogue = { text: 'shaped(y0) * y1 + e0[row * 45u + column] + e1[column]', operands: ['e0', 'e1'].map((name) => ({ name, type: 'array<f32>' })), functions: ['fn shaped(x: f32) -> f32 { return x / (1.0 + abs(x)); }'] };
-  const parts = matrices === 1 ? [{ matrix: 0, first: 3, count: outputs }, { matrix: 0, first: 3 + outputs, count: outputs }] : [{ matrix: 0, first: 0, count: outputs }, { matrix: 1, first: 2, count: outputs }];
+  const epilogue: Epilogue = {
+    text: 'shaped(y0) * y1 + e0[row * 45u + column] + e1[column]',
+    operands: ['e0', 'e1'].map((name) => ({ name, type: 'array<f32>' })),
+    functions: ['fn shaped(x: f32) -> f32 { return x / (1.0 + abs(x)); }'],
+  };
+  const parts =
+    matrices === 1
+      ? [
+          { matrix: 0, first: 3, count: outputs },
+          { matrix: 0, first: 3 + outputs, count: outputs },
+        ]
+      : [
+          { matrix: 0, first: 0, count: outputs },
+          { matrix: 1, first: 2, count: outputs },
+        ];
   return {
-    spec: { rows: [2], columns: 132, norm: NORM, matrices: matrices === 1 ? [{ form, outputs: 2 * outputs + 3 }] : [{ form, outputs }, { form, outputs: outputs + 2 }], results: [{ kind: 'plain', parts, epilogue }] },
+    spec: {
+      rows: [2],
+      columns: 132,
+      norm: NORM,
+      matrices:
+        matrices === 1
+          ? [{ form, outputs: 2 * outputs + 3 }]
+          : [
+              { form, outputs },
+              { form, outputs: outputs + 2 },
+            ],
+      results: [{ kind: 'plain', parts, epilogue }],
+    },
     operands: { e0: 2 * outputs, e1: outputs },
-    epilogue: (_, [gate, up], { row, column, operands }) => (gate! / (1 + Math.abs(gate!))) * up! + operands['e0']![row * outputs + column]! + operands['e1']![column]!,
+    epilogue: (_, [gate, up], { row, column, operands }) =>
+      (gate! / (1 + Math.abs(gate!))) * up! + operands['e0']![row * outputs + column]! + operands['e1']![column]!,
   };
 }
 
@@ -65,20 +97,40 @@ describe('matvec', () => {
   }
 
   for (const form of [{ kind: 'f32' }, { kind: 'f16' }, Q8, Q4] as const) {
-    itOnGpu(`${formName(form)}: more columns than workgroup memory holds`, () => expectClose({ spec: plain(form, 4304 + 1, 3, { norm: NORM }) }));
+    itOnGpu(`${formName(form)}: more columns than workgroup memory holds`, () =>
+      expectClose({ spec: plain(form, 4304 + 1, 3, { norm: NORM }) }),
+    );
     itOnGpu(`${formName(form)}: two parts of a joined matrix in one expression`, () => expectClose(gated(form, 1)));
     itOnGpu(`${formName(form)}: heads are rotated and go where the cache grows`, () =>
-      expectClose({ spec: heads(form, [BATCH, 1], 20), sizes: { batch_size: 2, past: 7, capacity: 11 } }));
+      expectClose({ spec: heads(form, [BATCH, 1], 20), sizes: { batch_size: 2, past: 7, capacity: 11 } }),
+    );
   }
 
-  itOnGpu('one scale for a whole row', () => expectClose({ spec: plain({ kind: 'q8', block: 608, zeros: false, wide: true }, 600, 21) }));
+  itOnGpu('one scale for a whole row', () =>
+    expectClose({ spec: plain({ kind: 'q8', block: 608, zeros: false, wide: true }, 600, 21) }),
+  );
   itOnGpu('parts of two matrices in one expression', () => expectClose(gated(Q4, 2)));
   itOnGpu('several positions of a sequence go into the cache', () =>
-    expectClose({ spec: heads(Q4, [BATCH, SEQ], 8), sizes: { batch_size: 2, seq: 3, past: 2, capacity: 9 } }));
+    expectClose({ spec: heads(Q4, [BATCH, SEQ], 8), sizes: { batch_size: 2, seq: 3, past: 2, capacity: 9 } }),
+  );
 
   itOnGpu('results of matrices of their own forms', () => {
-    const results = [0, 1].map((matrix): LinearResult => ({ kind: 'plain', parts: [{ matrix, first: 0, count: 23 }], epilogue: PLAIN }));
-    return expectClose({ spec: { rows: [1], columns: 96, matrices: [{ form: Q4, outputs: 23 }, { form: Q8, outputs: 23 }], results } });
+    const results = [0, 1].map((matrix): LinearResult => ({
+      kind: 'plain',
+      parts: [{ matrix, first: 0, count: 23 }],
+      epilogue: PLAIN,
+    }));
+    return expectClose({
+      spec: {
+        rows: [1],
+        columns: 96,
+        matrices: [
+          { form: Q4, outputs: 23 },
+          { form: Q8, outputs: 23 },
+        ],
+        results,
+      },
+    });
   });
 
   itOnGpu('three parts, into columns of wider rows', () => {
@@ -88,8 +140,17 @@ describe('matvec', () => {
     return expectClose({ spec, epilogue: (_, y) => y[0]! + 2 * y[1]! - y[2]! });
   });
 
-  for (const [invocations, lanes, slots] of [[64, 4, 2], [128, 128, 4], [256, 64, 2]] as const)
-    itOnGpu(`${invocations} invocations, ${lanes} for ${slots} rows`, () => expectClose({ spec: heads(Q4, [BATCH, 1], 16), sizes: { batch_size: 1, past: 0, capacity: 4 } }, { invocations, lanes, slots }));
+  for (const [invocations, lanes, slots] of [
+    [64, 4, 2],
+    [128, 128, 4],
+    [256, 64, 2],
+  ] as const)
+    itOnGpu(`${invocations} invocations, ${lanes} for ${slots} rows`, () =>
+      expectClose(
+        { spec: heads(Q4, [BATCH, 1], 16), sizes: { batch_size: 1, past: 0, capacity: 4 } },
+        { invocations, lanes, slots },
+      ),
+    );
 
   itOnGpu('sums in subgroups', async () => {
     const features = ['subgroups'];
@@ -103,7 +164,8 @@ describe('matvec', () => {
   });
 
   it('spreads few long rows over enough workgroups', () => {
-    const workgroups = (columns: number, outputs: number) => matvecKernel(plain(Q4, columns, outputs)).grid[0].factors[0];
+    const workgroups = (columns: number, outputs: number) =>
+      matvecKernel(plain(Q4, columns, outputs)).grid[0].factors[0];
     expect(workgroups(2048, 2048)).toBeGreaterThanOrEqual(256);
     expect(workgroups(16384, 2048)).toBeGreaterThanOrEqual(256);
     expect(workgroups(2048, 65536)).toBeLessThan(65536);
@@ -125,7 +187,14 @@ describe('matvec', () => {
 
   it('refuses rows that a matrix does not have, and forms that want x in two orders', () => {
     const part = (matrix: number, first: number) => ({ matrix, first, count: 8 });
-    const spec = (parts: Extract<LinearResult, { kind: 'plain' }>['parts']) => plain(Q4, 32, 8, { matrices: [{ form: Q4, outputs: 8 }, { form: Q8, outputs: 8 }], results: [{ kind: 'plain', parts, epilogue: PLAIN }] });
+    const spec = (parts: Extract<LinearResult, { kind: 'plain' }>['parts']) =>
+      plain(Q4, 32, 8, {
+        matrices: [
+          { form: Q4, outputs: 8 },
+          { form: Q8, outputs: 8 },
+        ],
+        results: [{ kind: 'plain', parts, epilogue: PLAIN }],
+      });
     expect(() => matvecKernel(spec([part(0, 1)]))).toThrow('rows 1..9 of matrix 0');
     expect(() => matvecKernel(spec([part(0, 0), part(1, 0)]))).toThrow('q4 and q8');
   });

@@ -1,9 +1,34 @@
 import { fixedAxis, ONE, type Kernel } from './kernel.ts';
-import { checkSpec, isRotated, linearBindings, partsOf, specName, type LinearResult, type LinearSpec } from './linear.ts';
+import {
+  checkSpec,
+  isRotated,
+  linearBindings,
+  partsOf,
+  specName,
+  type LinearResult,
+  type LinearSpec,
+} from './linear.ts';
 import { columnsOf, epilogueFunctions, inputDoc, resultDoc, storeFunction, valuesOf } from './linear_store.ts';
 import { formName } from './matrix_form.ts';
-import { BYTES_OF, COMPONENTS, elementFunction, productFunction, productsFunction, productsName, stagingOf, type Slots, type Staging } from './matvec_products.ts';
-import { BYTE_PRODUCTS, isRoundable, roundedMemory, roundedProductFunction, roundedProductsFunction, roundedStaging } from './matvec_rounded.ts';
+import {
+  BYTES_OF,
+  COMPONENTS,
+  elementFunction,
+  productFunction,
+  productsFunction,
+  productsName,
+  stagingOf,
+  type Slots,
+  type Staging,
+} from './matvec_products.ts';
+import {
+  BYTE_PRODUCTS,
+  isRoundable,
+  roundedMemory,
+  roundedProductFunction,
+  roundedProductsFunction,
+  roundedStaging,
+} from './matvec_rounded.ts';
 import { tuningOf, type MatvecTuning } from './matvec_tuning.ts';
 
 /** A result, and which workgroups make it. */
@@ -25,22 +50,27 @@ interface Way {
 }
 
 /**
- * Products of few rows with matrices, of which every byte is read once for each row. A group of lanes has 2 or 4 rows of the
- * matrices and each lane every so many vectors of them; x goes through workgroup memory. Rows of x are workgroups in z. The norm's
- * sum of squares is made beside the products by every workgroup. The variant with `subgroups` adds lanes up without memory; there
- * invocations are taken to lie in subgroups in order. Where x may be rounded, products of bytes come before those of floats, each with
- * and without subgroups.
+ * Products of few rows with matrices, of which every byte is read once for each row. A group of lanes has 2 or 4 rows
+ * of the matrices and each lane every so many vectors of them; x goes through workgroup memory. Rows of x are
+ * workgroups in z. The norm's sum of squares is made beside the products by every workgroup. The variant with
+ * `subgroups` adds lanes up without memory; there invocations are taken to lie in subgroups in order. Where x may be
+ * rounded, products of bytes come before those of floats, each with and without subgroups.
  * @throws BackendError when the spec is not consistent
  */
 export function matvecKernel(spec: LinearSpec, tuning: MatvecTuning = tuningOf(spec)): Kernel {
   checkSpec(spec);
   const shares = sharesOf(spec, tuning);
-  const forms = spec.matrices.map(({ form, outputs }, i) => `w${i}[${outputs}, ${spec.columns}] ${formName(form)}`).join(', ');
+  const forms = spec.matrices
+    .map(({ form, outputs }, i) => `w${i}[${outputs}, ${spec.columns}] ${formName(form)}`)
+    .join(', ');
   const body = (way: Way) => bodyText(spec, shares, tuning, way);
   const isRounded = spec.mayRound === true && isRoundable(spec);
   return {
     name: `matvec_${specName(spec)}`,
-    doc: [`${inputDoc(spec)}${spec.norm ? ', RMS-normalised,' : ''} times the transposed ${forms}.`, ...spec.results.map(resultDoc)].join('\n'),
+    doc: [
+      `${inputDoc(spec)}${spec.norm ? ', RMS-normalised,' : ''} times the transposed ${forms}.`,
+      ...spec.results.map(resultDoc),
+    ].join('\n'),
     bindings: linearBindings(spec),
     body: body({}),
     grid: [fixedAxis(workgroupsOf(shares)), ONE, { factors: spec.rows, divide: 1 }],
@@ -67,7 +97,10 @@ function sharesOf(spec: LinearSpec, { invocations, lanes, slots }: MatvecTuning)
     const values = valuesOf(result);
     const columns = Math.floor(slots / values);
     const parts = partsOf(result);
-    const matrices = Array.from({ length: columns * values }, (_, slot) => (result.kind === 'plain' ? parts[slot % values]! : parts[0]).matrix);
+    const matrices = Array.from(
+      { length: columns * values },
+      (_, slot) => (result.kind === 'plain' ? parts[slot % values]! : parts[0]).matrix,
+    );
     const workgroups = Math.ceil(columnsOf(result) / columns / groups);
     const share: Share = { result, slots: matrices as unknown as Slots, columns, firstWorkgroup, workgroups };
     firstWorkgroup += workgroups;
@@ -75,18 +108,32 @@ function sharesOf(spec: LinearSpec, { invocations, lanes, slots }: MatvecTuning)
   });
 }
 
-function bodyText(spec: LinearSpec, shares: readonly Share[], tuning: MatvecTuning, { subgroups = false, rounded = false }: Way): string {
+function bodyText(
+  spec: LinearSpec,
+  shares: readonly Share[],
+  tuning: MatvecTuning,
+  { subgroups = false, rounded = false }: Way,
+): string {
   const signatures = [...new Map(shares.map(({ slots }) => [slots.join(), slots])).values()];
   const used = [...new Set(signatures.flat())];
   const isCoded = used.some((matrix) => ['q8', 'q4'].includes(spec.matrices[matrix]!.form.kind));
   return [
-    ...(rounded ? roundedMemory(signatures.map((slots) => roundedStaging(spec, slots, tuning)), tuning) : [floatMemory(signatures.map((slots) => stagingOf(spec, slots, tuning)))]),
+    ...(rounded
+      ? roundedMemory(
+          signatures.map((slots) => roundedStaging(spec, slots, tuning)),
+          tuning,
+        )
+      : [floatMemory(signatures.map((slots) => stagingOf(spec, slots, tuning)))]),
     `var<workgroup> sums: array<vec${tuning.slots}<f32>, ${tuning.invocations}>;`,
     ...(spec.norm ? [`var<workgroup> squares: array<f32, ${tuning.invocations}>;`] : []),
     elementFunction(spec),
     ...(isCoded && !rounded ? [BYTES_OF] : []),
     ...used.map((matrix) => (rounded ? roundedProductFunction(spec, matrix) : productFunction(spec, matrix))),
-    ...signatures.map((slots) => (rounded ? roundedProductsFunction(productsName(slots), roundedStaging(spec, slots, tuning), spec, slots, tuning) : productsFunction(spec, slots, tuning))),
+    ...signatures.map((slots) =>
+      rounded
+        ? roundedProductsFunction(productsName(slots), roundedStaging(spec, slots, tuning), spec, slots, tuning)
+        : productsFunction(spec, slots, tuning),
+    ),
     ...(spec.results.some(isRotated) ? [ROW_OF_PAIR] : []),
     ...epilogueFunctions(spec),
     ...shares.map(({ result }, i) => storeFunction(result, i)),
@@ -104,7 +151,12 @@ function mainText(spec: LinearSpec, shares: readonly Share[], tuning: MatvecTuni
   const type = `vec${slots}`;
   const isOneLoop = new Set(shares.map((share) => share.slots.join())).size === 1;
   const call = (share: Share) => `${productsName(share.slots)}(row * ${spec.columns}u, rows, lane, local)`;
-  const builtins = ['workgroup_id) workgroup_id: vec3<u32>', 'num_workgroups) workgroups: vec3<u32>', 'local_invocation_index) local: u32', ...(isSubgroups ? ['subgroup_size) subgroup: u32'] : [])];
+  const builtins = [
+    'workgroup_id) workgroup_id: vec3<u32>',
+    'num_workgroups) workgroups: vec3<u32>',
+    'local_invocation_index) local: u32',
+    ...(isSubgroups ? ['subgroup_size) subgroup: u32'] : []),
+  ];
   return [
     `@compute @workgroup_size(${invocations})${isSubgroups ? ' @diagnostic(off, subgroup_uniformity)' : ''}`,
     'fn main(',
@@ -126,12 +178,20 @@ function mainText(spec: LinearSpec, shares: readonly Share[], tuning: MatvecTuni
 }
 
 /** Statements by which result a workgroup makes. */
-function choice(shares: readonly Share[], statements: (share: Share, i: number) => readonly string[]): readonly string[] {
+function choice(
+  shares: readonly Share[],
+  statements: (share: Share, i: number) => readonly string[],
+): readonly string[] {
   if (shares.length === 1) return statements(shares[0]!, 0).map((line) => `  ${line}`);
   return [
     ...shares.flatMap((share, i) => {
       const end = share.firstWorkgroup + share.workgroups;
-      const head = i === 0 ? `if (workgroup < ${end}u) {` : i < shares.length - 1 ? `} else if (workgroup < ${end}u) {` : '} else {';
+      const head =
+        i === 0
+          ? `if (workgroup < ${end}u) {`
+          : i < shares.length - 1
+            ? `} else if (workgroup < ${end}u) {`
+            : '} else {';
       return [`  ${head}`, ...statements(share, i).map((line) => `    ${line}`)];
     }),
     '  }',
@@ -153,9 +213,14 @@ function rowsText(share: Share, groups: number): readonly string[] {
     const value = slot % values;
     if (result.kind === 'plain') return `${result.parts[value]!.first}u + ${column}`;
     const half = result.headDim / 2;
-    return values === 1 ? `${result.part.first}u + ${column}` : `${result.part.first + value * half}u + row_of_pair(${column}, ${half}u)`;
+    return values === 1
+      ? `${result.part.first}u + ${column}`
+      : `${result.part.first + value * half}u + row_of_pair(${column}, ${half}u)`;
   };
-  return [`let first = ${firstColumn(share, groups, 'group')};`, ...share.slots.map((_, slot) => `rows.${COMPONENTS[slot]} = ${rowOf(slot)};`)];
+  return [
+    `let first = ${firstColumn(share, groups, 'group')};`,
+    ...share.slots.map((_, slot) => `rows.${COMPONENTS[slot]} = ${rowOf(slot)};`),
+  ];
 }
 
 /** WGSL: the row of the first half of a pair, in heads of twice `half` rows. */
@@ -172,7 +237,10 @@ function reduction({ invocations, lanes }: MatvecTuning, isNormed: boolean): rea
     '  workgroupBarrier();',
     `  for (var half = ${(isNormed ? invocations : lanes) / 2}u; half > 0u; half /= 2u) {`,
     ...(isNormed
-      ? [`    if (half < ${lanes}u && lane < half) { sums[local] += sums[local + half]; }`, '    if (local < half) { squares[local] += squares[local + half]; }']
+      ? [
+          `    if (half < ${lanes}u && lane < half) { sums[local] += sums[local + half]; }`,
+          '    if (local < half) { squares[local] += squares[local + half]; }',
+        ]
       : ['    if (lane < half) { sums[local] += sums[local + half]; }']),
     '    workgroupBarrier();',
     '  }',
@@ -190,21 +258,37 @@ function subgroupReduction({ lanes }: MatvecTuning, isNormed: boolean): readonly
   ];
 }
 
-function storeText(spec: LinearSpec, share: Share, i: number, tuning: MatvecTuning, isSubgroups: boolean): readonly string[] {
+function storeText(
+  spec: LinearSpec,
+  share: Share,
+  i: number,
+  tuning: MatvecTuning,
+  isSubgroups: boolean,
+): readonly string[] {
   const { result, columns } = share;
   const { invocations, lanes, slots } = tuning;
   const groups = invocations / lanes;
   const values = valuesOf(result);
   const sum = isSubgroups
-    ? [`var y = vec${slots}<f32>();`, `for (var at = 0u; at < ${lanes}u; at += together) { y += sums[group * ${lanes}u + at]; }`]
+    ? [
+        `var y = vec${slots}<f32>();`,
+        `for (var at = 0u; at < ${lanes}u; at += together) { y += sums[group * ${lanes}u + at]; }`,
+      ]
     : [`${spec.norm ? 'var' : 'let'} y = sums[group * ${lanes}u];`];
   const norm = !spec.norm
     ? []
     : isSubgroups
-      ? ['var squared = 0.0;', `for (var at = 0u; at < ${invocations}u; at += subgroup) { squared += squares[at]; }`, `y *= inverseSqrt(squared / ${spec.columns}.0 + ${spec.norm.epsilon}f);`]
+      ? [
+          'var squared = 0.0;',
+          `for (var at = 0u; at < ${invocations}u; at += subgroup) { squared += squares[at]; }`,
+          `y *= inverseSqrt(squared / ${spec.columns}.0 + ${spec.norm.epsilon}f);`,
+        ]
       : [`y *= inverseSqrt(squares[0] / ${spec.columns}.0 + ${spec.norm.epsilon}f);`];
   const at = columns === 1 ? '0u' : `local % ${columns}u`;
-  const value = (p: number) => (columns === 1 ? `y.${COMPONENTS[p]}` : `y[${values === 1 ? at : `${values}u * (${at})${p === 0 ? '' : ` + ${p}u`}`}]`);
+  const value = (p: number) =>
+    columns === 1
+      ? `y.${COMPONENTS[p]}`
+      : `y[${values === 1 ? at : `${values}u * (${at})${p === 0 ? '' : ` + ${p}u`}`}]`;
   return [
     `if (local < ${groups * columns}u) {`,
     ...[

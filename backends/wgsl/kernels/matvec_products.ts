@@ -9,7 +9,10 @@ export type Slots = readonly [number, ...number[]];
 
 export const COMPONENTS = ['x', 'y', 'z', 'w'] as const;
 
-/** How x lies in workgroup memory while a part of it is multiplied: every 4 elements that a step takes together are a vec4. */
+/**
+ * How x lies in workgroup memory while a part of it is multiplied: every 4 elements that a step takes together are a
+ * vec4.
+ */
 export interface Staging {
   readonly form: MatrixForm;
   /** vec4 of x for a vector of the matrix. */
@@ -36,17 +39,31 @@ export function stagingOf(spec: LinearSpec, slots: Slots, { invocations, lanes }
 /** What the rows of a group of lanes have in common. @throws BackendError when they need different orders of x */
 export function formOf(spec: LinearSpec, slots: Slots): MatrixForm {
   const [form, ...others] = slots.map((matrix) => spec.matrices[matrix]!.form) as [MatrixForm, ...MatrixForm[]];
-  if (others.some((other) => other.kind !== form.kind)) throw new BackendError('unsupported', `one result of matrices of ${form.kind} and ${others.map(({ kind }) => kind).join(', ')}`);
+  if (others.some((other) => other.kind !== form.kind))
+    throw new BackendError(
+      'unsupported',
+      `one result of matrices of ${form.kind} and ${others.map(({ kind }) => kind).join(', ')}`,
+    );
   return form;
 }
 
-/** WGSL of the four elements of x that a product takes together: the first one's column, by `first`, `vector` and `four`, and all, by `column`. */
+/**
+ * WGSL of the four elements of x that a product takes together: the first one's column, by `first`, `vector` and
+ * `four`, and all, by `column`.
+ */
 export function elementsOf(form: MatrixForm): { readonly column: string; readonly elements: readonly string[] } {
   const per = columnsPerVector(form);
   // codes of 4 bits come as the low halves of 4 bytes, then the high ones
   const isHalves = form.kind === 'q4';
-  const column = isHalves ? `(first + vector) * ${per}u + 8u * (four / 2u) + four % 2u` : `(first + vector) * ${per}u + 4u * four`;
-  return { column, elements: (isHalves ? [0, 2, 4, 6] : [0, 1, 2, 3]).map((step) => `element(start, column${step === 0 ? '' : ` + ${step}u`})`) };
+  const column = isHalves
+    ? `(first + vector) * ${per}u + 8u * (four / 2u) + four % 2u`
+    : `(first + vector) * ${per}u + 4u * four`;
+  return {
+    column,
+    elements: (isHalves ? [0, 2, 4, 6] : [0, 1, 2, 3]).map(
+      (step) => `element(start, column${step === 0 ? '' : ` + ${step}u`})`,
+    ),
+  };
 }
 
 /** `products_w0`, `products_w0_w1` */
@@ -62,7 +79,9 @@ export function productFunction({ matrices, columns }: LinearSpec, matrix: numbe
   const inputs = Array.from({ length: fours }, (_, i) => `  x${i}: vec4<f32>,`);
   const add = (four: string, i: number) => `  total += ${four} * x${i};`;
   const read = `  let bits = ${name}[row * ${vectorsPerRow(form, columns)}u + vector];`;
-  const head = [`fn ${name}_product(`, '  row: u32,', '  vector: u32,', ...inputs, '  sum: f32,', ') -> f32 {'].join('\n');
+  const head = [`fn ${name}_product(`, '  row: u32,', '  vector: u32,', ...inputs, '  sum: f32,', ') -> f32 {'].join(
+    '\n',
+  );
   const fourTexts = {
     f32: ['bitcast<vec4<f32>>(bits)'],
     f16: ['x', 'z'].map((c, i) => `vec4<f32>(unpack2x16float(bits.${c}), unpack2x16float(bits.${['y', 'w'][i]}))`),
@@ -70,7 +89,8 @@ export function productFunction({ matrices, columns }: LinearSpec, matrix: numbe
     q4: COMPONENTS.flatMap((c) => [`bytes_of(bits.${c} & 0x0f0f0f0fu)`, `bytes_of((bits.${c} >> 4u) & 0x0f0f0f0fu)`]),
   }[form.kind];
   const lines = [read, '  var total = vec4<f32>();', ...fourTexts.map(add)];
-  if (form.kind === 'f32' || form.kind === 'f16') return [head, ...lines, '  return dot(total, vec4<f32>(1.0));', '}'].join('\n');
+  if (form.kind === 'f32' || form.kind === 'f16')
+    return [head, ...lines, '  return dot(total, vec4<f32>(1.0));', '}'].join('\n');
   const vectorsPerBlock = form.block / columnsPerVector(form);
   return [
     scaleFunction({ name, form, outputs, columns }),
@@ -89,10 +109,14 @@ fn bytes_of(word: u32) -> vec4<f32> {
   return vec4<f32>((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u));
 }`;
 
-/** WGSL `fn element(start: u32, column: u32) -> f32`: of x, normalised but for the root of its mean square, whose sum it keeps; 0 beyond K. */
+/**
+ * WGSL `fn element(start: u32, column: u32) -> f32`: of x, normalised but for the root of its mean square, whose sum it
+ * keeps; 0 beyond K.
+ */
 export function elementFunction({ columns, norm }: LinearSpec): string {
   const zero = `  if (column >= ${columns}u) { return 0.0; }`;
-  if (!norm) return ['fn element(start: u32, column: u32) -> f32 {', zero, '  return x[start + column];', '}'].join('\n');
+  if (!norm)
+    return ['fn element(start: u32, column: u32) -> f32 {', zero, '  return x[start + column];', '}'].join('\n');
   return [
     '// Of the elements of x that this invocation reads: the sum of their squares.',
     'var<private> square: f32;',
@@ -107,8 +131,8 @@ export function elementFunction({ columns, norm }: LinearSpec): string {
 }
 
 /**
- * WGSL `fn products_…(start, rows, lane, local) -> vec4<f32>`: this lane's share of the products of rows with x, which begins at
- * `start`. x goes through workgroup memory, in parts; unused components stay 0. In uniform control flow only.
+ * WGSL `fn products_…(start, rows, lane, local) -> vec4<f32>`: this lane's share of the products of rows with x, which
+ * begins at `start`. x goes through workgroup memory, in parts; unused components stay 0. In uniform control flow only.
  */
 export function productsFunction(spec: LinearSpec, slots: Slots, tuning: MatvecTuning): string {
   const { form, fours, vectors, total, stride } = stagingOf(spec, slots, tuning);
@@ -128,14 +152,19 @@ export function productsFunction(spec: LinearSpec, slots: Slots, tuning: MatvecT
     `for (var vector = lane; vector < ${total % vectors === 0 ? `${vectors}u` : `min(${vectors}u, ${total}u - first)`}; vector += ${tuning.lanes}u) {`,
     ...xs.map((x, i) => `  let ${x} = staged[${i === 0 ? '' : `${i * stride}u + `}vector];`),
     `  let sum = ${form.kind === 'f32' || form.kind === 'f16' ? '0.0' : `dot(${xs.join(' + ')}, vec4<f32>(1.0))`};`,
-    ...slots.map((matrix, slot) => `  total.${COMPONENTS[slot]} += w${matrix}_product(rows.${COMPONENTS[slot]}, first + vector, ${xs.join(', ')}, sum);`),
+    ...slots.map(
+      (matrix, slot) =>
+        `  total.${COMPONENTS[slot]} += w${matrix}_product(rows.${COMPONENTS[slot]}, first + vector, ${xs.join(', ')}, sum);`,
+    ),
     '}',
   ];
   const indent = (lines: readonly string[], by: string) => lines.map((line) => by + line);
   return [
     `fn ${productsName(slots)}(start: u32, rows: ${type}<u32>, lane: u32, local: u32) -> ${type}<f32> {`,
     `  var total = ${type}<f32>();`,
-    ...(rounds > 1 ? [`  for (var first = 0u; first < ${total}u; first += ${vectors}u) {`, ...indent(body, '    '), '  }'] : ['  let first = 0u;', ...indent(body, '  ')]),
+    ...(rounds > 1
+      ? [`  for (var first = 0u; first < ${total}u; first += ${vectors}u) {`, ...indent(body, '    '), '  }']
+      : ['  let first = 0u;', ...indent(body, '  ')]),
     '  return total;',
     '}',
   ].join('\n');

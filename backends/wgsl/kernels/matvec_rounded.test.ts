@@ -15,8 +15,8 @@ import { shaderText } from './wgsl_text.ts';
 /** As matvec.test.ts has it: products of bytes are exact, and only their sums over blocks round. */
 const TOLERANCE = 1e-6;
 /**
- * From sums of x as it is, of Σ|x·w| = 1: an element of x errs by half a step, 1/254 of the largest of its block, at most. Here that is 1 and
- * elements 1/2 on average, so that all of them at their worst make 1/127.
+ * From sums of x as it is, of Σ|x·w| = 1: an element of x errs by half a step, 1/254 of the largest of its block, at
+ * most. Here that is 1 and elements 1/2 on average, so that all of them at their worst make 1/127.
  */
 const WORST = 1 / 127;
 
@@ -27,13 +27,24 @@ const NORM = { epsilon: 1e-6 };
 const BATCH = sym('batch_size');
 
 function plain(form: MatrixForm, columns: number, outputs: number, rest: Partial<LinearSpec> = {}): LinearSpec {
-  return { rows: [1], columns, matrices: [{ form, outputs }], results: [{ kind: 'plain', parts: [{ matrix: 0, first: 0, count: outputs }], epilogue: PLAIN }], mayRound: true, ...rest };
+  return {
+    rows: [1],
+    columns,
+    matrices: [{ form, outputs }],
+    results: [{ kind: 'plain', parts: [{ matrix: 0, first: 0, count: outputs }], epilogue: PLAIN }],
+    mayRound: true,
+    ...rest,
+  };
 }
 
 async function errorOf(test: LinearCase, change: (kernel: Kernel) => Kernel = (kernel) => kernel): Promise<number> {
   const features = test.features ?? [BYTE_PRODUCTS];
   const device = await testDevice(features.filter((feature) => feature !== BYTE_PRODUCTS) as GPUFeatureName[]);
-  const { error, count } = await runLinear(device, change(matvecKernel(test.spec)), { rounded: true, ...test, features });
+  const { error, count } = await runLinear(device, change(matvecKernel(test.spec)), {
+    rounded: true,
+    ...test,
+    features,
+  });
   expect(count).toBeGreaterThan(0);
   return error;
 }
@@ -49,7 +60,17 @@ function heads(form: MatrixForm, headDim: number): LinearCase {
     { ...cache, part: { matrix: 0, first: q, count: kv }, rotated: true },
     { ...cache, part: { matrix: 0, first: q + kv, count: kv }, rotated: false },
   ];
-  return { spec: { rows: [BATCH, 1], columns: 100, norm: NORM, matrices: [{ form, outputs: q + 2 * kv }], results, mayRound: true }, sizes: { batch_size: 2, past: 7, capacity: 11 } };
+  return {
+    spec: {
+      rows: [BATCH, 1],
+      columns: 100,
+      norm: NORM,
+      matrices: [{ form, outputs: q + 2 * kv }],
+      results,
+      mayRound: true,
+    },
+    sizes: { batch_size: 2, past: 7, capacity: 11 },
+  };
 }
 
 describe('matvec of x rounded to bytes', () => {
@@ -60,20 +81,39 @@ describe('matvec of x rounded to bytes', () => {
     });
 
   for (const form of [Q8, Q4]) {
-    itOnGpu(`${formName(form)}: more columns than workgroup memory holds`, () => expectClose({ spec: plain(form, 16384 + 33, 3, { norm: NORM }) }));
+    itOnGpu(`${formName(form)}: more columns than workgroup memory holds`, () =>
+      expectClose({ spec: plain(form, 16384 + 33, 3, { norm: NORM }) }),
+    );
     itOnGpu(`${formName(form)}: heads are rotated and go where the cache grows`, () => expectClose(heads(form, 20)));
-    itOnGpu(`${formName(form)}: sums in subgroups`, () => expectClose({ ...heads(form, 16), features: [BYTE_PRODUCTS, 'subgroups'] }));
+    itOnGpu(`${formName(form)}: sums in subgroups`, () =>
+      expectClose({ ...heads(form, 16), features: [BYTE_PRODUCTS, 'subgroups'] }),
+    );
   }
 
   itOnGpu('two parts in one expression', () => {
     const parts = [0, 1].map((i) => ({ matrix: 0, first: 21 * i, count: 21 }));
     const epilogue: Epilogue = { text: 'y0 * y1', operands: [], functions: [] };
-    return expectClose({ spec: plain(Q4, 132, 42, { results: [{ kind: 'plain', parts, epilogue }] }), epilogue: (_, [a, b]) => a! * b! });
+    return expectClose({
+      spec: plain(Q4, 132, 42, { results: [{ kind: 'plain', parts, epilogue }] }),
+      epilogue: (_, [a, b]) => a! * b!,
+    });
   });
 
   itOnGpu('results of matrices of their own forms, which want x in their own orders', () => {
-    const results = [0, 1].map((matrix): LinearResult => ({ kind: 'plain', parts: [{ matrix, first: 0, count: 23 }], epilogue: PLAIN }));
-    return expectClose({ spec: plain(Q4, 96, 23, { matrices: [{ form: Q4, outputs: 23 }, { form: Q8, outputs: 23 }], results }) });
+    const results = [0, 1].map((matrix): LinearResult => ({
+      kind: 'plain',
+      parts: [{ matrix, first: 0, count: 23 }],
+      epilogue: PLAIN,
+    }));
+    return expectClose({
+      spec: plain(Q4, 96, 23, {
+        matrices: [
+          { form: Q4, outputs: 23 },
+          { form: Q8, outputs: 23 },
+        ],
+        results,
+      }),
+    });
   });
 
   for (const form of [Q8, Q4])

@@ -18,7 +18,8 @@ export function isRoundable({ matrices }: LinearSpec): boolean {
 }
 
 /**
- * How x lies in workgroup memory as bytes: a u32 has four elements that a product takes together, and every block has a scale.
+ * How x lies in workgroup memory as bytes: a u32 has four elements that a product takes together, and every block has a
+ * scale.
  * @throws BackendError when the forms need different orders of x
  */
 export function roundedStaging(spec: LinearSpec, slots: Slots, { invocations, lanes }: MatvecTuning): Staging {
@@ -43,21 +44,31 @@ export function roundedMemory(stagings: readonly Staging[], { invocations }: Mat
 }
 
 /**
- * WGSL that multiplies one vector of a row with bytes of x: `fn w0_product(row, vector, x0, x1, …, sum)`, in their steps, and what it
- * calls; `sum` is that of the bytes. Codes of 4 bits are bytes as they are, those of 8 are signed ones when 128 is taken off.
+ * WGSL that multiplies one vector of a row with bytes of x: `fn w0_product(row, vector, x0, x1, …, sum)`, in their
+ * steps, and what it calls; `sum` is that of the bytes. Codes of 4 bits are bytes as they are, those of 8 are signed
+ * ones when 128 is taken off.
  */
 export function roundedProductFunction({ matrices, columns }: LinearSpec, matrix: number): string {
   const { form, outputs } = matrices[matrix]!;
   const name = `w${matrix}`;
   const per = columnsPerVector(form);
   const bytes =
-    form.kind === 'q8' ? COMPONENTS.map((c) => `bits.${c} ^ 0x80808080u`) : COMPONENTS.flatMap((c) => [`bits.${c} & 0x0f0f0f0fu`, `(bits.${c} >> 4u) & 0x0f0f0f0fu`]);
+    form.kind === 'q8'
+      ? COMPONENTS.map((c) => `bits.${c} ^ 0x80808080u`)
+      : COMPONENTS.flatMap((c) => [`bits.${c} & 0x0f0f0f0fu`, `(bits.${c} >> 4u) & 0x0f0f0f0fu`]);
   const vectorsPerBlock = (form.kind === 'q8' || form.kind === 'q4' ? form.block : per) / per;
   const zero = form.kind === 'q8' ? '(scale.y - 128.0)' : 'scale.y';
   return [
     scaleFunction({ name, form, outputs, columns }),
     '',
-    [`fn ${name}_product(`, '  row: u32,', '  vector: u32,', ...bytes.map((_, i) => `  x${i}: u32,`), '  sum: i32,', ') -> f32 {'].join('\n'),
+    [
+      `fn ${name}_product(`,
+      '  row: u32,',
+      '  vector: u32,',
+      ...bytes.map((_, i) => `  x${i}: u32,`),
+      '  sum: i32,',
+      ') -> f32 {',
+    ].join('\n'),
     `  let bits = ${name}[row * ${vectorsPerRow(form, columns)}u + vector];`,
     '  var total = 0;',
     ...bytes.map((word, i) => `  total += dot4I8Packed(${word}, x${i});`),
@@ -73,11 +84,17 @@ function needsSum(form: MatrixForm): boolean {
 }
 
 /**
- * WGSL `fn products_…(start, rows, lane, local)`, as `productsFunction` has it, of x rounded to bytes: 127 is the largest magnitude of a block.
- * Eight invocations round a block together; they tell each other their largest elements through memory, in two halves by turns, so
- * that one barrier a round is enough.
+ * WGSL `fn products_…(start, rows, lane, local)`, as `productsFunction` has it, of x rounded to bytes: 127 is the
+ * largest magnitude of a block. Eight invocations round a block together; they tell each other their largest elements
+ * through memory, in two halves by turns, so that one barrier a round is enough.
  */
-export function roundedProductsFunction(name: string, staging: Staging, spec: LinearSpec, slots: Slots, { invocations, lanes, slots: count }: MatvecTuning): string {
+export function roundedProductsFunction(
+  name: string,
+  staging: Staging,
+  spec: LinearSpec,
+  slots: Slots,
+  { invocations, lanes, slots: count }: MatvecTuning,
+): string {
   const { form, fours, vectors, total, stride } = staging;
   const rounds = Math.ceil(total / vectors);
   const { column, elements } = elementsOf(form);
@@ -115,14 +132,19 @@ export function roundedProductsFunction(name: string, staging: Staging, spec: Li
     '  var sum = 0;',
     ...(isSummed ? xs.map((x) => `  sum += dot4I8Packed(${x}, 0x01010101u);`) : []),
     `  let step = steps[vector${vectorsPerStep === 1 ? '' : ` / ${vectorsPerStep}u`}];`,
-    ...slots.map((matrix, slot) => `  total.${COMPONENTS[slot]} += step * w${matrix}_product(rows.${COMPONENTS[slot]}, first + vector, ${xs.join(', ')}, sum);`),
+    ...slots.map(
+      (matrix, slot) =>
+        `  total.${COMPONENTS[slot]} += step * w${matrix}_product(rows.${COMPONENTS[slot]}, first + vector, ${xs.join(', ')}, sum);`,
+    ),
     '}',
   ];
   const indent = (lines: readonly string[], by: string) => lines.map((line) => by + line);
   return [
     `fn ${name}(start: u32, rows: ${type}<u32>, lane: u32, local: u32) -> ${type}<f32> {`,
     `  var total = ${type}<f32>();`,
-    ...(rounds > 1 ? [`  for (var first = 0u; first < ${total}u; first += ${vectors}u) {`, ...indent(body, '    '), '  }'] : ['  let first = 0u;', ...indent(body, '  ')]),
+    ...(rounds > 1
+      ? [`  for (var first = 0u; first < ${total}u; first += ${vectors}u) {`, ...indent(body, '    '), '  }']
+      : ['  let first = 0u;', ...indent(body, '  ')]),
     '  return total;',
     '}',
   ].join('\n');

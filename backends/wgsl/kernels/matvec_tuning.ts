@@ -37,6 +37,7 @@ export function tuningOf(spec: LinearSpec): MatvecTuning {
   let lanes = 4;
   while (lanes < 32 && 2 * lanes <= room) lanes *= 2;
   // a lane that has one vector alone costs more in sums than it saves
-  while (2 * lanes <= room && 4 * lanes <= vectors && (rows * lanes) / (slots * invocations) < ENOUGH_WORKGROUPS) lanes *= 2;
+  while (2 * lanes <= room && 4 * lanes <= vectors && (rows * lanes) / (slots * invocations) < ENOUGH_WORKGROUPS)
+    lanes *= 2;
   return { invocations, lanes, slots };
 }

@@ -21,7 +21,14 @@ for (const width of [5, 72, 700])
 
     itOnGpu('layer_norm', async () => {
       const results = [{ tensor: await runOp(ops.layer_norm, [x, scale, other], { epsilon }) }];
-      expect(await differenceOf({ kernel: layerNormKernel({ shape: dims, epsilon }), sizes, inputs: inputsOf(x, scale, other), results })).toBeLessThan(2e-6);
+      expect(
+        await differenceOf({
+          kernel: layerNormKernel({ shape: dims, epsilon }),
+          sizes,
+          inputs: inputsOf(x, scale, other),
+          results,
+        }),
+      ).toBeLessThan(2e-6);
     });
     itOnGpu('rms_norm', async () => {
       const results = [{ tensor: await runOp(ops.rms_norm, [x, scale], { epsilon }) }];
@@ -39,8 +46,17 @@ for (const width of [5, 72, 700])
       const out = { tensor: await runOp(ops.rms_norm, [sum, scale], { epsilon }) };
       const spec = { shape: dims, post: { epsilon: 0.5 }, residual: true, norm: { epsilon } };
       const inputs = inputsOf(x, other, y, scale);
-      expect(await differenceOf({ kernel: rmsNormKernel({ ...spec, storeSum: true }), sizes, inputs, results: [{ tensor: sum }, out] })).toBeLessThan(2e-6);
-      expect(await differenceOf({ kernel: rmsNormKernel({ ...spec, storeSum: false }), sizes, inputs, results: [out] })).toBeLessThan(2e-6);
+      expect(
+        await differenceOf({
+          kernel: rmsNormKernel({ ...spec, storeSum: true }),
+          sizes,
+          inputs,
+          results: [{ tensor: sum }, out],
+        }),
+      ).toBeLessThan(2e-6);
+      expect(
+        await differenceOf({ kernel: rmsNormKernel({ ...spec, storeSum: false }), sizes, inputs, results: [out] }),
+      ).toBeLessThan(2e-6);
     });
     itOnGpu('what is normalised and added, at the end', async () => {
       const results = [{ tensor: await runOp(ops.add, [y, await runOp(ops.rms_norm, [x, other], { epsilon })], {}) }];

@@ -35,7 +35,10 @@ export function layerNormKernel({ shape, epsilon }: LayerNormSpec): Kernel {
   };
 }
 
-/** h = residual + (post ? rms_norm(x) · post_scale : x), or without residual just what would be added; n = rms_norm(h) · scale. */
+/**
+ * h = residual + (post ? rms_norm(x) · post_scale : x), or without residual just what would be added; n = rms_norm(h) ·
+ * scale.
+ */
 export interface RmsNormSpec {
   readonly shape: readonly Dim[];
   /** x is normalised before it is added. */
@@ -48,8 +51,9 @@ export interface RmsNormSpec {
 }
 
 /**
- * Bindings x, [post_scale], [residual], [scale: with norm], [sum: with storeSum], [out: with norm]. The IR's rms_norm is
- * {residual: false, norm, storeSum: false}; add_rms_norm(x, y) is {residual: true, norm, storeSum: true}, whose results are out, sum.
+ * Bindings x, [post_scale], [residual], [scale: with norm], [sum: with storeSum], [out: with norm]. The IR's rms_norm
+ * is {residual: false, norm, storeSum: false}; add_rms_norm(x, y) is {residual: true, norm, storeSum: true}, whose
+ * results are out, sum.
  */
 export function rmsNormKernel({ shape, post, residual, norm, storeSum }: RmsNormSpec): Kernel {
   const threads = rowThreads(shape.at(-1)!);
@@ -58,16 +62,35 @@ export function rmsNormKernel({ shape, post, residual, norm, storeSum }: RmsNorm
   const added = post ? 'x[start + i] * post_inverse * post_scale[i]' : 'x[start + i]';
   const h = residual ? `residual[start + i] + ${added}` : added;
   const statements = [
-    ...(post ? ['  var post_squares = 0.0;', loop('    post_squares += x[start + i] * x[start + i];'), `  let post_inverse = ${inverse('post_squares', post.epsilon)};`] : []),
+    ...(post
+      ? [
+          '  var post_squares = 0.0;',
+          loop('    post_squares += x[start + i] * x[start + i];'),
+          `  let post_inverse = ${inverse('post_squares', post.epsilon)};`,
+        ]
+      : []),
     '  var squares = 0.0;',
-    loop([`    let h = ${h};`, ...(storeSum ? ['    sum_out[start + i] = h;'] : []), '    squares += h * h;'].join('\n')),
-    ...(norm ? [`  let inverse = ${inverse('squares', norm.epsilon)};`, loop(`    out[start + i] = (${storeSum ? 'sum_out[start + i]' : h}) * inverse * scale[i];`)] : []),
+    loop(
+      [`    let h = ${h};`, ...(storeSum ? ['    sum_out[start + i] = h;'] : []), '    squares += h * h;'].join('\n'),
+    ),
+    ...(norm
+      ? [
+          `  let inverse = ${inverse('squares', norm.epsilon)};`,
+          loop(`    out[start + i] = (${storeSum ? 'sum_out[start + i]' : h}) * inverse * scale[i];`),
+        ]
+      : []),
   ].join('\n');
   const branch = post ? `rms_norm(x, ${post.epsilon}) * post_scale` : 'x';
   const formula = residual ? `residual + ${branch}` : branch;
   return {
-    name: [residual ? 'add' : '', post ? 'post_norm' : '', norm ? 'rms_norm' : ''].filter((part) => part !== '').join('_'),
-    doc: [`h = ${formula}`, ...(norm ? [`out = rms_norm(h, ${norm.epsilon}) * scale`] : []), `over the last axis of ${shapeText(shape)}: a workgroup a row.`].join('; '),
+    name: [residual ? 'add' : '', post ? 'post_norm' : '', norm ? 'rms_norm' : '']
+      .filter((part) => part !== '')
+      .join('_'),
+    doc: [
+      `h = ${formula}`,
+      ...(norm ? [`out = rms_norm(h, ${norm.epsilon}) * scale`] : []),
+      `over the last axis of ${shapeText(shape)}: a workgroup a row.`,
+    ].join('; '),
     bindings: [
       floats('x'),
       ...(post ? [floats('post_scale')] : []),

@@ -10,11 +10,17 @@ export interface RopeSpec {
   readonly headDim: number;
   /** Factor of the result; 1: none. */
   readonly scale: number;
-  /** The result goes into a cache [batch, heads, past + seq, headDim] behind its `past` rows, rather than to [batch, seq, heads, headDim]. */
+  /**
+   * The result goes into a cache [batch, heads, past + seq, headDim] behind its `past` rows, rather than to [batch,
+   * seq, heads, headDim].
+   */
   readonly append?: { readonly past: Dim };
 }
 
-/** x[batch, seq, heads, headDim] rotated: bindings x, positions (i32 [batch, seq]), rope ([P, headDim]: cosines, then sines), out. */
+/**
+ * x[batch, seq, heads, headDim] rotated: bindings x, positions (i32 [batch, seq]), rope ([P, headDim]: cosines, then
+ * sines), out.
+ */
 export function ropeKernel({ batch, seq, heads, headDim, scale, append }: RopeSpec): Kernel {
   const half = headDim / 2;
   const pairs = [batch, seq, heads, half];

@@ -9,8 +9,8 @@ export function rowThreads(width: Dim): number {
 }
 
 /**
- * Workgroup memory and `fn <name>(value: f32) -> f32`, the reduction of a value of each of `threads` invocations, which all get it.
- * Every invocation must call it.
+ * Workgroup memory and `fn <name>(value: f32) -> f32`, the reduction of a value of each of `threads` invocations, which
+ * all get it. Every invocation must call it.
  */
 function reduction(name: string, threads: number, combine: (a: string, b: string) => string): string {
   return `\
@@ -30,7 +30,10 @@ fn ${name}(value: f32, local: u32) -> f32 {
 export const sumOver = (threads: number): string => reduction('sum', threads, (a, b) => `${a} + ${b}`);
 export const largestOf = (threads: number): string => reduction('largest', threads, (a, b) => `max(${a}, ${b})`);
 
-/** `main` of one workgroup a row of the last axis; the statements see `row`, `start` (where it lies in memory), `width` and `local`. */
+/**
+ * `main` of one workgroup a row of the last axis; the statements see `row`, `start` (where it lies in memory), `width`
+ * and `local`.
+ */
 export function perRow(shape: readonly Dim[], threads: number, statements: string): string {
   const rows = shape.slice(0, -1);
   return `\

@@ -12,9 +12,18 @@ const total = addDims(sym('past'), sym('seq'));
 const sizes = { batch: 2, past: 4, seq: 3, capacity: 10 };
 /** The last axis grows, one before it does, none does. */
 const SHAPES: readonly (readonly [readonly Dim[], readonly number[]])[] = [
-  [[sym('batch'), 5, total], [2, 5, 7]],
-  [[sym('batch'), total, 5], [2, 7, 5]],
-  [[sym('batch'), 300], [2, 300]],
+  [
+    [sym('batch'), 5, total],
+    [2, 5, 7],
+  ],
+  [
+    [sym('batch'), total, 5],
+    [2, 7, 5],
+  ],
+  [
+    [sym('batch'), 300],
+    [2, 300],
+  ],
   [[7], [7]],
 ];
 
@@ -22,11 +31,15 @@ for (const [shape, numbers] of SHAPES) {
   const x = randomTensor('f32', numbers, 1);
   itOnGpu(`softmax of [${numbers.join(', ')}]`, async () => {
     const results = [{ tensor: await runOp(ops.softmax, [x], {}), shape }];
-    expect(await differenceOf({ kernel: softmaxKernel(shape), sizes, inputs: [{ tensor: x, shape }], results })).toBeLessThan(1e-6);
+    expect(
+      await differenceOf({ kernel: softmaxKernel(shape), sizes, inputs: [{ tensor: x, shape }], results }),
+    ).toBeLessThan(1e-6);
   });
   itOnGpu(`reduce_mean of [${numbers.join(', ')}]`, async () => {
     const results = [{ tensor: await runOp(ops.reduce_mean, [x], {}), shape: [...shape.slice(0, -1), 1] }];
-    expect(await differenceOf({ kernel: reduceMeanKernel(shape), sizes, inputs: [{ tensor: x, shape }], results })).toBeLessThan(1e-6);
+    expect(
+      await differenceOf({ kernel: reduceMeanKernel(shape), sizes, inputs: [{ tensor: x, shape }], results }),
+    ).toBeLessThan(1e-6);
   });
 }
 

@@ -32,7 +32,12 @@ export function softmaxKernel(shape: readonly Dim[]): Kernel {
 export function reduceMeanKernel(shape: readonly Dim[]): Kernel {
   const threads = rowThreads(shape.at(-1)!);
   const result = [...shape.slice(0, -1), 1];
-  const at = isPacked(result) ? 'row' : offsetText(coordinateTexts('row', result).map((text) => `(${text})`), result);
+  const at = isPacked(result)
+    ? 'row'
+    : offsetText(
+        coordinateTexts('row', result).map((text) => `(${text})`),
+        result,
+      );
   const statements = `\
   var total = 0.0;
   for (var i = local; i < width; i += ${threads}u) { total += x[start + i]; }

@@ -13,6 +13,10 @@ export function expressionOf(expression: ScalarExpression): ScalarText {
   if ('text' in expression) return { text: expression.text, functions: [] };
   if ('value' in expression) return { text: literalText({ type: 'f32', value: expression.value }), functions: [] };
   const inputs = expression.inputs.map(expressionOf);
-  const { text, functions } = scalarText(expression.op, inputs.map((input) => input.text), 'f32');
+  const { text, functions } = scalarText(
+    expression.op,
+    inputs.map((input) => input.text),
+    'f32',
+  );
   return { text, functions: [...new Set([...inputs.flatMap((input) => input.functions), ...functions])] };
 }

@@ -1,7 +1,23 @@
 import type { ElementType } from '../bundle/plan.ts';
 
 /** Ops of the IR that make an element of elements. `cast` makes the type of its result of that of its operand. */
-export type ScalarOp = 'add' | 'and' | 'cast' | 'div' | 'equal' | 'erf' | 'gelu_erf' | 'gelu_tanh' | 'less_equal' | 'mul' | 'not' | 'or' | 'sqrt' | 'sub' | 'tanh' | 'where';
+export type ScalarOp =
+  | 'add'
+  | 'and'
+  | 'cast'
+  | 'div'
+  | 'equal'
+  | 'erf'
+  | 'gelu_erf'
+  | 'gelu_tanh'
+  | 'less_equal'
+  | 'mul'
+  | 'not'
+  | 'or'
+  | 'sqrt'
+  | 'sub'
+  | 'tanh'
+  | 'where';
 
 /** WGSL of one op. */
 export interface ScalarText {
@@ -10,7 +26,10 @@ export interface ScalarText {
   readonly functions: readonly string[];
 }
 
-/** By exp where it is exact, by its series near 0. Drivers' own may be NaN for large arguments, and on some are good to 3 digits only. */
+/**
+ * By exp where it is exact, by its series near 0. Drivers' own may be NaN for large arguments, and on some are good to
+ * 3 digits only.
+ */
 const TANH = `\
 fn tanh_of(x: f32) -> f32 {
   let s = x * x;
@@ -45,8 +64,12 @@ fn gelu_tanh(x: f32) -> f32 {
   return max(x, -20.0) / (1.0 + exp(clamp(-2.0 * u, -80.0, 80.0)));
 }`;
 
-const call = (name: string, functions: readonly string[]) => ([x]: readonly string[]): ScalarText => ({ text: `${name}(${x})`, functions });
-const infix = (operator: string) => ([a, b]: readonly string[]): ScalarText => ({ text: `(${a} ${operator} ${b})`, functions: [] });
+const call =
+  (name: string, functions: readonly string[]) =>
+  ([x]: readonly string[]): ScalarText => ({ text: `${name}(${x})`, functions });
+const infix =
+  (operator: string) =>
+  ([a, b]: readonly string[]): ScalarText => ({ text: `(${a} ${operator} ${b})`, functions: [] });
 
 const TEXTS: { readonly [Op in Exclude<ScalarOp, 'cast'>]: (operands: readonly string[]) => ScalarText } = {
   add: infix('+'),
@@ -70,4 +93,3 @@ const TEXTS: { readonly [Op in Exclude<ScalarOp, 'cast'>]: (operands: readonly s
 export function scalarText(op: ScalarOp, operands: readonly string[], type: ElementType): ScalarText {
   return op === 'cast' ? { text: `${type}(${operands[0]})`, functions: [] } : TEXTS[op](operands);
 }
-

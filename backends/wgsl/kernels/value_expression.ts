@@ -3,8 +3,8 @@ import type { ElementType } from '../bundle/plan.ts';
 import type { ScalarOp } from './scalar_ops.ts';
 
 /**
- * A tensor as what its elements are made of, so that one kernel makes it from what is stored, whatever is reshaped, broadcast or
- * moved in between. Nodes may be shared: what is the same object at the same coordinates is computed once.
+ * A tensor as what its elements are made of, so that one kernel makes it from what is stored, whatever is reshaped,
+ * broadcast or moved in between. Nodes may be shared: what is the same object at the same coordinates is computed once.
  */
 export type ValueExpression = ValueNode & { readonly type: ElementType; readonly shape: readonly Dim[] };
 

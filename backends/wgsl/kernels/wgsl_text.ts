@@ -5,9 +5,14 @@ import type { Kernel } from './kernel.ts';
 /** A size as WGSL of type u32: `dims.past + dims.seq`, `72u`. */
 export function dimText(dim: Dim): string {
   if (typeof dim === 'number') return `${dim}u`;
-  const parts = [...dim.terms.map(([name, factor]) => ({ factor, name: `dims.${name}` })), ...(dim.offset === 0 ? [] : [{ factor: dim.offset, name: undefined }])];
+  const parts = [
+    ...dim.terms.map(([name, factor]) => ({ factor, name: `dims.${name}` })),
+    ...(dim.offset === 0 ? [] : [{ factor: dim.offset, name: undefined }]),
+  ];
   const ordered = [...parts.filter(({ factor }) => factor > 0), ...parts.filter(({ factor }) => factor < 0)]; // u32: what is subtracted comes last
-  const text = ordered.map(({ factor, name }, i) => `${i === 0 ? '' : factor < 0 ? ' - ' : ' + '}${termText(Math.abs(factor), name)}`).join('');
+  const text = ordered
+    .map(({ factor, name }, i) => `${i === 0 ? '' : factor < 0 ? ' - ' : ' + '}${termText(Math.abs(factor), name)}`)
+    .join('');
   return parts.length > 1 ? `(${text})` : text;
 }
 
@@ -42,15 +47,29 @@ export function strideTexts(shape: readonly Dim[]): readonly string[] {
 }
 
 /** A whole shader: comment, the block of sizes, bindings, body. */
-export function shaderText({ doc, bindings }: Pick<Kernel, 'doc' | 'bindings'>, body: string, symbols: readonly string[], features: readonly string[] = []): string {
-  const enables = features.flatMap((feature) => ({ 'shader-f16': ['enable f16;'], subgroups: ['enable subgroups;'], packed_4x8_integer_dot_product: ['requires packed_4x8_integer_dot_product;'] })[feature] ?? []);
+export function shaderText(
+  { doc, bindings }: Pick<Kernel, 'doc' | 'bindings'>,
+  body: string,
+  symbols: readonly string[],
+  features: readonly string[] = [],
+): string {
+  const enables = features.flatMap(
+    (feature) =>
+      ({
+        'shader-f16': ['enable f16;'],
+        subgroups: ['enable subgroups;'],
+        packed_4x8_integer_dot_product: ['requires packed_4x8_integer_dot_product;'],
+      })[feature] ?? [],
+  );
   return [
     ...doc.split('\n').map((line) => `// ${line}`),
     ...enables,
     '',
     `struct Dims { ${symbols.map((name) => `${name}: u32`).join(', ')} }`,
     '@group(0) @binding(0) var<uniform> dims: Dims;',
-    ...bindings.map(({ name, type, access }, i) => `@group(0) @binding(${i + 1}) var<storage, ${access}> ${name}: ${type};`),
+    ...bindings.map(
+      ({ name, type, access }, i) => `@group(0) @binding(${i + 1}) var<storage, ${access}> ${name}: ${type};`,
+    ),
     '',
     body.trim(),
     '',

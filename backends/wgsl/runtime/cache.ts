@@ -1,6 +1,9 @@
 import type { Hasher } from './hash.ts';
 
-/** What this module uses of a FileSystemDirectoryHandle: the browser's own file system (OPFS), or a folder that the user opened. */
+/**
+ * What this module uses of a FileSystemDirectoryHandle: the browser's own file system (OPFS), or a folder that the user
+ * opened.
+ */
 export interface CacheDirectory {
   getDirectoryHandle(name: string, options: { readonly create: boolean }): Promise<CacheDirectory>;
   getFileHandle(name: string, options?: { readonly create: boolean }): Promise<CacheFile>;
@@ -38,12 +41,15 @@ export class ShardCache {
   }
 
   /**
-   * The bytes of a shard; undefined when they are not here as they should be. They are read twice, since a device that has got wrong
-   * ones could not be given others: once for `hasher`, which is as fast as a disk, and once more.
+   * The bytes of a shard; undefined when they are not here as they should be. They are read twice, since a device that
+   * has got wrong ones could not be given others: once for `hasher`, which is as fast as a disk, and once more.
    */
   async read(sha256: string, byteLength: number, hasher: Hasher): Promise<AsyncIterable<Uint8Array> | undefined> {
     const folder = await this.#folder;
-    const file = await folder?.getFileHandle(sha256).then((handle) => handle.getFile()).catch(() => undefined);
+    const file = await folder
+      ?.getFileHandle(sha256)
+      .then((handle) => handle.getFile())
+      .catch(() => undefined);
     if (file?.size !== byteLength || (await hashOf(file, hasher)) !== sha256) return undefined;
     this.report.hits++;
     return pieces(file);
@@ -101,7 +107,9 @@ export class ShardCache {
 }
 
 function browserStorage(): Promise<CacheDirectory> {
-  const { storage } = (globalThis as { readonly navigator?: { readonly storage?: { getDirectory?(): Promise<CacheDirectory> } } }).navigator ?? {};
+  const { storage } =
+    (globalThis as { readonly navigator?: { readonly storage?: { getDirectory?(): Promise<CacheDirectory> } } })
+      .navigator ?? {};
   if (!storage?.getDirectory) throw new Error('there is no file system of the browser (OPFS) here');
   return storage.getDirectory();
 }
@@ -117,5 +125,6 @@ async function hashOf(file: Blob, hasher: Hasher): Promise<string | undefined> {
 }
 
 async function* pieces(blob: Blob): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < blob.size; at += CHUNK_BYTES) yield new Uint8Array(await blob.slice(at, at + CHUNK_BYTES).arrayBuffer());
+  for (let at = 0; at < blob.size; at += CHUNK_BYTES)
+    yield new Uint8Array(await blob.slice(at, at + CHUNK_BYTES).arrayBuffer());
 }

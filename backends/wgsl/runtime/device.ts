@@ -24,13 +24,21 @@ export async function openDevice(plan: Plan, gpu?: GpuProvider): Promise<OpenedD
   const from = gpu ?? (await provider());
   const language = languageOf(from);
   const adapter = await from.requestAdapter({ powerPreference: 'high-performance' });
-  if (!adapter) throw new RuntimeError('no_webgpu', 'WebGPU finds no GPU here', 'use a machine with a GPU and its driver, or a browser that allows it');
+  if (!adapter)
+    throw new RuntimeError(
+      'no_webgpu',
+      'WebGPU finds no GPU here',
+      'use a machine with a GPU and its driver, or a browser that allows it',
+    );
   const needed = neededLimits(plan);
   checkLimits(adapter.limits, needed);
   checkFeatures(new Set([...adapter.features, ...language]), plan);
   // what a prompt needs is not known yet: of sizes, all that the adapter has
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
-  const wanted = new Set(['timestamp-query', ...plan.pipelines.flatMap(({ variants }) => variants.flatMap(({ features }) => features))]);
+  const wanted = new Set([
+    'timestamp-query',
+    ...plan.pipelines.flatMap(({ variants }) => variants.flatMap(({ features }) => features)),
+  ]);
   const device = await adapter.requestDevice({
     requiredFeatures: [...wanted].filter((feature) => adapter.features.has(feature)) as GPUFeatureName[],
     requiredLimits: { ...needed, maxBufferSize, maxStorageBufferBindingSize },
@@ -39,8 +47,8 @@ export async function openDevice(plan: Plan, gpu?: GpuProvider): Promise<OpenedD
 }
 
 /**
- * A device that was given, when it will do. What its WGSL has is what that of its `gpu` has, if that is given, and of a browser's
- * otherwise. @throws RuntimeError `missing_feature`, `small_limit`
+ * A device that was given, when it will do. What its WGSL has is what that of its `gpu` has, if that is given, and of a
+ * browser's otherwise. @throws RuntimeError `missing_feature`, `small_limit`
  */
 export function givenDevice(device: GPUDevice, plan: Plan, gpu: GpuProvider | undefined = browserGpu()): OpenedDevice {
   const language = languageOf(gpu);
@@ -61,9 +69,19 @@ async function provider(): Promise<GpuProvider> {
   const browser = browserGpu();
   if (browser) return browser;
   if (dawn) return dawn;
-  if (!('process' in globalThis)) throw new RuntimeError('no_webgpu', 'this browser has no WebGPU, or the page is not served by https', 'use a recent Chrome, Edge, Safari or Firefox');
+  if (!('process' in globalThis))
+    throw new RuntimeError(
+      'no_webgpu',
+      'this browser has no WebGPU, or the page is not served by https',
+      'use a recent Chrome, Edge, Safari or Firefox',
+    );
   const { create, globals } = await nodePackage('webgpu').catch((cause: unknown) => {
-    throw new RuntimeError('no_webgpu', 'the package webgpu, which brings WebGPU to Node, is not installed', 'npm install webgpu', { cause });
+    throw new RuntimeError(
+      'no_webgpu',
+      'the package webgpu, which brings WebGPU to Node, is not installed',
+      'npm install webgpu',
+      { cause },
+    );
   });
   Object.assign(globalThis, globals);
   return (dawn = create([]));
@@ -82,7 +100,12 @@ function neededLimits({ shards, weights, pipelines }: Plan): Record<string, numb
 function checkLimits(limits: GPUSupportedLimits, needed: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(needed)) {
     const offered = limits[name as keyof GPUSupportedLimits] as number;
-    if (offered < value) throw new RuntimeError('small_limit', `this model needs ${name} of ${value}, this device offers ${offered}`, 'update the browser or the driver, or use another device');
+    if (offered < value)
+      throw new RuntimeError(
+        'small_limit',
+        `this model needs ${name} of ${value}, this device offers ${offered}`,
+        'update the browser or the driver, or use another device',
+      );
   }
 }
 
@@ -90,7 +113,11 @@ function checkFeatures(features: ReadonlySet<string>, { pipelines, shaders }: Pl
   for (const { variants } of pipelines) {
     if (variants.some((variant) => variant.features.every((feature) => features.has(feature)))) continue;
     const lacking = new Set(variants.at(-1)?.features.filter((feature) => !features.has(feature)));
-    throw new RuntimeError('missing_feature', `${shaders[variants.at(-1)?.shader ?? 0]?.path} needs ${[...lacking].join(' and ')}, which this device does not have`, 'use another device');
+    throw new RuntimeError(
+      'missing_feature',
+      `${shaders[variants.at(-1)?.shader ?? 0]?.path} needs ${[...lacking].join(' and ')}, which this device does not have`,
+      'use another device',
+    );
   }
 }
 

@@ -39,7 +39,10 @@ describe('Executor', () => {
     expect([...mask.data]).toEqual([1, 1, 1, 0, 1, 1]);
     const logits = await executor.read('logits');
     expect(logits.shape).toEqual([2, 1, TOY.columns]);
-    const hidden = [3, 4, 5].map(row).flat().reduce((sum, x, i) => sum + x * ((i % 4) + 1), 15);
+    const hidden = [3, 4, 5]
+      .map(row)
+      .flat()
+      .reduce((sum, x, i) => sum + x * ((i % 4) + 1), 15);
     expect(logits.data[2]).toBe((hidden * 5 + 4) % 11);
     executor.dispose();
   });
@@ -92,11 +95,20 @@ describe('Executor', () => {
 
   itOnGpu('shards that are short or long, shaders that do not compile', async () => {
     const device = await testDevice();
-    const shard = (bytes: number) => ({ ...reading(), async *readShard() { yield new Uint8Array(bytes); } });
+    const shard = (bytes: number) => ({
+      ...reading(),
+      async *readShard() {
+        yield new Uint8Array(bytes);
+      },
+    });
     await expect(Executor.create(device, plan, shard(255))).rejects.toMatchObject({ code: 'damaged' });
     await expect(Executor.create(device, plan, shard(261))).rejects.toMatchObject({ code: 'damaged' });
-    await expect(Executor.create(device, plan, { ...reading(), readShader: async () => 'fn main( {' })).rejects.toMatchObject({ code: 'bad_shader', message: expect.stringMatching(/shaders\/.*line 1/) });
+    await expect(
+      Executor.create(device, plan, { ...reading(), readShader: async () => 'fn main( {' }),
+    ).rejects.toMatchObject({ code: 'bad_shader', message: expect.stringMatching(/shaders\/.*line 1/) });
     const variants = [{ shader: 0, features: ['shader-f16', 'a-feature'] }];
-    await expect(Executor.create(device, { ...plan, pipelines: [{ variants, access: [] }] }, reading())).rejects.toMatchObject({ code: 'missing_feature', message: expect.stringContaining('a-feature') });
+    await expect(
+      Executor.create(device, { ...plan, pipelines: [{ variants, access: [] }] }, reading()),
+    ).rejects.toMatchObject({ code: 'missing_feature', message: expect.stringContaining('a-feature') });
   });
 });

@@ -50,13 +50,20 @@ interface Loaded {
 }
 
 /**
- * A plan on a device: weights, memory and pipelines. Bind groups are made when a step is first encoded and stay until memory has to
- * grow. Not for two runs at once.
+ * A plan on a device: weights, memory and pipelines. Bind groups are made when a step is first encoded and stay until
+ * memory has to grow. Not for two runs at once.
  */
 export class Executor {
   readonly device: GPUDevice;
   readonly plan: Plan;
-  readonly counters: Counters = { dispatches: 0, submits: 0, passes: 0, bindGroups: 0, readbackBytes: 0, uploadedBytes: 0 };
+  readonly counters: Counters = {
+    dispatches: 0,
+    submits: 0,
+    passes: 0,
+    bindGroups: 0,
+    readbackBytes: 0,
+    uploadedBytes: 0,
+  };
   /** All buffers of this model. */
   readonly memory: DeviceMemory;
   /** For each pipeline the variant that runs, and why. */
@@ -72,7 +79,12 @@ export class Executor {
   #groups = new Map<Step, GPUBindGroup>();
   #disposed = false;
 
-  private constructor(memory: DeviceMemory, health: DeviceHealth, plan: Plan, { pipelines, choices, shards, loading }: Loaded) {
+  private constructor(
+    memory: DeviceMemory,
+    health: DeviceHealth,
+    plan: Plan,
+    { pipelines, choices, shards, loading }: Loaded,
+  ) {
     this.memory = memory;
     this.device = memory.device;
     this.#health = health;
@@ -83,10 +95,17 @@ export class Executor {
     this.#shards = shards;
     this.#buffers = plan.buffers.map(() => undefined);
     this.#sizes = plan.symbols.map(() => 1);
-    this.dims = memory.create({ label: 'dims', size: Math.ceil((4 * plan.symbols.length) / 16) * 16, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC });
+    this.dims = memory.create({
+      label: 'dims',
+      size: Math.ceil((4 * plan.symbols.length) / 16) * 16,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
+    });
   }
 
-  /** Uploads the weights while the pipelines compile. @throws RuntimeError; the signal's reason when it is aborted. Nothing stays on the device then. */
+  /**
+   * Uploads the weights while the pipelines compile.
+   * @throws RuntimeError; the signal's reason when it is aborted. Nothing stays on the device then.
+   */
   static async create(device: GPUDevice, plan: Plan, options: ExecutorOptions): Promise<Executor> {
     const memory = new DeviceMemory(device);
     const health = new DeviceHealth(device);
@@ -108,7 +127,12 @@ export class Executor {
       options.signal?.throwIfAborted();
       await device.queue.onSubmittedWorkDone();
       health.check();
-      const executor = new Executor(memory, health, plan, { pipelines, choices, shards, loading: { ...times, compile } });
+      const executor = new Executor(memory, health, plan, {
+        pipelines,
+        choices,
+        shards,
+        loading: { ...times, compile },
+      });
       executor.counters.uploadedBytes = plan.shards.reduce((sum, shard) => sum + shard.byteLength, 0);
       return executor;
     } catch (error) {
@@ -122,7 +146,12 @@ export class Executor {
   /** @throws RuntimeError `bad_input` when the plan has no such phase */
   phase(name: string): Phase {
     const phase = this.plan.phases.find((p) => p.name === name);
-    if (!phase) throw new RuntimeError('bad_input', `there is no phase "${name}"`, `there are ${this.plan.phases.map((p) => p.name).join(', ')}`);
+    if (!phase)
+      throw new RuntimeError(
+        'bad_input',
+        `there is no phase "${name}"`,
+        `there are ${this.plan.phases.map((p) => p.name).join(', ')}`,
+      );
     return phase;
   }
 
@@ -146,7 +175,8 @@ export class Executor {
   reserve(phase: Phase): void {
     this.#alive();
     const used = new Set([...phase.inputs, ...phase.outputs, ...phase.stages].map((value) => value.buffer));
-    for (const step of phase.steps) for (const binding of step.bindings) if (binding.kind === 'buffer') used.add(binding.index);
+    for (const step of phase.steps)
+      for (const binding of step.bindings) if (binding.kind === 'buffer') used.add(binding.index);
     for (const index of used) this.#grow(index);
   }
 
@@ -160,7 +190,12 @@ export class Executor {
     const value = this.#value(name);
     const runs = runsOf(value, this.#sizes, this.#capacity());
     const expected = runs.shape.reduce((a, b) => a * b, 1);
-    if (data.length !== expected) throw new RuntimeError('bad_input', `"${name}" has ${data.length} elements`, `[${runs.shape.join(', ')}] are ${expected}`);
+    if (data.length !== expected)
+      throw new RuntimeError(
+        'bad_input',
+        `"${name}" has ${data.length} elements`,
+        `[${runs.shape.join(', ')}] are ${expected}`,
+      );
     const buffer = this.#grow(value.buffer);
     for (const { offset, piece } of storedPieces(data, runs)) this.device.queue.writeBuffer(buffer, 4 * offset, piece);
   }
@@ -180,7 +215,10 @@ export class Executor {
   }
 
   /** Runs a phase. `stages` are copied behind their steps, since their memory is used again: `read` gives those. */
-  async run(name: string, { stages = [] }: { readonly stages?: readonly string[] } = {}): Promise<ReadonlyMap<string, ReadTensor>> {
+  async run(
+    name: string,
+    { stages = [] }: { readonly stages?: readonly string[] } = {},
+  ): Promise<ReadonlyMap<string, ReadTensor>> {
     const phase = this.phase(name);
     this.reserve(phase);
     const copies: { readonly value: PlannedValue; readonly buffer: GPUBuffer }[] = [];
@@ -219,12 +257,19 @@ export class Executor {
 
   /** A buffer to be mapped that gets what `source` holds then. */
   stage(encoder: GPUCommandEncoder, source: GPUBuffer, size = source.size, offset = 0): GPUBuffer {
-    const buffer = this.memory.create({ label: `read ${source.label}`, size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const buffer = this.memory.create({
+      label: `read ${source.label}`,
+      size,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
     encoder.copyBufferToBuffer(source, offset, buffer, 0, size);
     return buffer;
   }
 
-  /** The bytes of a staged buffer, which is then gone. @throws RuntimeError `device_lost`, `out_of_memory`, `disposed` */
+  /**
+   * The bytes of a staged buffer, which is then gone.
+   * @throws RuntimeError `device_lost`, `out_of_memory`, `disposed`
+   */
   async take(buffer: GPUBuffer, byteLength = buffer.size): Promise<ArrayBuffer> {
     try {
       const mapped = Math.min(buffer.size, Math.max(16, Math.ceil(byteLength / 4) * 4));
@@ -245,7 +290,10 @@ export class Executor {
     this.counters.submits++;
   }
 
-  /** The packed elements of a port as they are after what was submitted. One phase may leave an output where its input lies: that is asked for as the phase has it. */
+  /**
+   * The packed elements of a port as they are after what was submitted. One phase may leave an output where its input
+   * lies: that is asked for as the phase has it.
+   */
   async read(port: string | PlannedValue): Promise<ReadTensor> {
     this.#alive();
     const value = typeof port === 'string' ? this.#value(port) : port;
@@ -268,7 +316,12 @@ export class Executor {
   async #take(value: PlannedValue, buffer: GPUBuffer): Promise<ReadTensor> {
     const runs = runsOf(value, this.#sizes, this.#capacity());
     const bytes = await this.take(buffer, 4 * runs.storedLength);
-    const stored = value.type === 'f32' ? new Float32Array(bytes) : value.type === 'i32' ? new Int32Array(bytes) : new Uint32Array(bytes);
+    const stored =
+      value.type === 'f32'
+        ? new Float32Array(bytes)
+        : value.type === 'i32'
+          ? new Int32Array(bytes)
+          : new Uint32Array(bytes);
     return { type: value.type, shape: runs.shape, data: packed(stored, runs) };
   }
 
@@ -280,7 +333,11 @@ export class Executor {
       const { shard, offset, byteLength } = this.plan.weights[index]!;
       return { buffer: this.#shards[shard]!, offset, size: Math.ceil(byteLength / 16) * 16 };
     });
-    const group = this.device.createBindGroup({ label: step.label, layout: this.#pipelines[step.pipeline]!.layout, entries: [{ buffer: this.dims }, ...resources].map((resource, binding) => ({ binding, resource })) });
+    const group = this.device.createBindGroup({
+      label: step.label,
+      layout: this.#pipelines[step.pipeline]!.layout,
+      entries: [{ buffer: this.dims }, ...resources].map((resource, binding) => ({ binding, resource })),
+    });
     this.#groups.set(step, group);
     this.counters.bindGroups++;
     return group;
@@ -294,9 +351,18 @@ export class Executor {
     if (known && known.size >= size) return known;
     const { maxStorageBufferBindingSize, maxBufferSize } = this.device.limits;
     const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-    if (size > most) throw new RuntimeError('small_limit', `${planned.label} needs ${size} bytes in one buffer, this device allows ${most}`, 'use fewer tokens, a smaller batch or smaller pictures');
+    if (size > most)
+      throw new RuntimeError(
+        'small_limit',
+        `${planned.label} needs ${size} bytes in one buffer, this device allows ${most}`,
+        'use fewer tokens, a smaller batch or smaller pictures',
+      );
     if (known) this.memory.destroy(known);
-    const buffer = this.memory.create({ label: planned.label, size, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
+    const buffer = this.memory.create({
+      label: planned.label,
+      size,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    });
     this.#buffers[index] = buffer;
     this.#groups = new Map();
     return buffer;
@@ -310,7 +376,8 @@ export class Executor {
 
   #symbol(name: string): number {
     const index = this.plan.symbols.indexOf(name);
-    if (index < 0) throw new RuntimeError('bad_input', `the plan has no size "${name}"`, `it has ${this.plan.symbols.join(', ')}`);
+    if (index < 0)
+      throw new RuntimeError('bad_input', `the plan has no size "${name}"`, `it has ${this.plan.symbols.join(', ')}`);
     return index;
   }
 

@@ -5,7 +5,11 @@ import { hashing, sha256 } from './hash.ts';
 const bytes = (length: number, seed: number) => new Uint8Array(length).map((_, i) => (i * seed) >> 3);
 const expected = (data: Uint8Array) => createHash('sha256').update(data).digest('hex');
 
-async function hashed(newHasher: ReturnType<typeof hashing>, data: Uint8Array, byteLength = data.length): Promise<string> {
+async function hashed(
+  newHasher: ReturnType<typeof hashing>,
+  data: Uint8Array,
+  byteLength = data.length,
+): Promise<string> {
   const hasher = newHasher(byteLength);
   for (let at = 0; at < data.length; at += 300) hasher.update(data.subarray(at, at + 300));
   return hasher.digest();
@@ -17,7 +21,13 @@ describe.each(['Node', 'a browser'])('in %s', (where) => {
   test('files one after the other, the larger first and last', async () => {
     if (where === 'a browser') vi.spyOn(process, 'getBuiltinModule').mockReturnValue(undefined);
     const newHasher = hashing();
-    for (const [length, seed] of [[1000, 7], [10, 11], [0, 1], [5000, 13]] as const) expect(await hashed(newHasher, bytes(length, seed))).toBe(expected(bytes(length, seed)));
+    for (const [length, seed] of [
+      [1000, 7],
+      [10, 11],
+      [0, 1],
+      [5000, 13],
+    ] as const)
+      expect(await hashed(newHasher, bytes(length, seed))).toBe(expected(bytes(length, seed)));
   });
 
   test('bytes that are too many or too few are not what was asked for', async () => {

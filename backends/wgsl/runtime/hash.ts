@@ -7,8 +7,8 @@ export interface Hasher {
 }
 
 /**
- * Makes hashers, one at a time. Node hashes as the bytes come. Browsers hash whole buffers only: the bytes of a file are held in
- * one that the next file uses again, which is several times as fast as hashing them in JavaScript.
+ * Makes hashers, one at a time. Node hashes as the bytes come. Browsers hash whole buffers only: the bytes of a file
+ * are held in one that the next file uses again, which is several times as fast as hashing them in JavaScript.
  */
 export function hashing(): (byteLength: number) => Hasher {
   const crypto = nodeModule('node:crypto');

@@ -20,7 +20,12 @@ export class DeviceHealth {
     if (this.#lost) throw lost(this.#lost);
     if (!this.#error) return;
     const { message } = this.#error;
-    if (this.#error instanceof GPUOutOfMemoryError) throw new RuntimeError('out_of_memory', `the device has no room: ${message}`, 'use fewer tokens or a smaller batch, and load again');
+    if (this.#error instanceof GPUOutOfMemoryError)
+      throw new RuntimeError(
+        'out_of_memory',
+        `the device has no room: ${message}`,
+        'use fewer tokens or a smaller batch, and load again',
+      );
     throw new RuntimeError('refused', `the device refused a command: ${message}`, 'report it with this bundle');
   }
 
@@ -35,10 +40,18 @@ const PATIENCE_MS = 200;
 /** The error that says that the device is lost, where that is why a call failed; else what it failed with. */
 export async function lossOf(device: GPUDevice, error: unknown): Promise<unknown> {
   if (error instanceof RuntimeError) return error;
-  const info = await Promise.race([device.lost, new Promise<undefined>((resolve) => void setTimeout(resolve, PATIENCE_MS, undefined))]);
+  const info = await Promise.race([
+    device.lost,
+    new Promise<undefined>((resolve) => void setTimeout(resolve, PATIENCE_MS, undefined)),
+  ]);
   return info ? lost(info, error) : error;
 }
 
 function lost({ reason, message }: GPUDeviceLostInfo, cause?: unknown): RuntimeError {
-  return new RuntimeError('device_lost', `the device is gone (${reason}${message && `: ${message.trim()}`})`, 'call recover(), or load again', { cause });
+  return new RuntimeError(
+    'device_lost',
+    `the device is gone (${reason}${message && `: ${message.trim()}`})`,
+    'call recover(), or load again',
+    { cause },
+  );
 }

@@ -18,14 +18,30 @@ interface Runs {
 export function runsOf({ shape, growing }: PlannedValue, sizes: Sizes, capacity: number): Runs {
   const numbers = shape.map((size) => sizeOf(size, sizes));
   const product = (values: readonly number[]) => values.reduce((a, b) => a * b, 1);
-  if (growing === undefined) return { shape: numbers, count: 1, length: product(numbers), stride: product(numbers), storedLength: product(numbers) };
+  if (growing === undefined)
+    return {
+      shape: numbers,
+      count: 1,
+      length: product(numbers),
+      stride: product(numbers),
+      storedLength: product(numbers),
+    };
   const inner = product(numbers.slice(growing + 1));
   const count = product(numbers.slice(0, growing));
-  return { shape: numbers, count, length: numbers[growing]! * inner, stride: capacity * inner, storedLength: count * capacity * inner };
+  return {
+    shape: numbers,
+    count,
+    length: numbers[growing]! * inner,
+    stride: capacity * inner,
+    storedLength: count * capacity * inner,
+  };
 }
 
 /** Packed elements as they lie in the buffer, piece by piece. */
-export function* storedPieces(data: Elements, { count, length, stride }: Runs): Generator<{ readonly offset: number; readonly piece: Elements }> {
+export function* storedPieces(
+  data: Elements,
+  { count, length, stride }: Runs,
+): Generator<{ readonly offset: number; readonly piece: Elements }> {
   if (length === 0) return;
   for (let i = 0; i < count; i++) yield { offset: i * stride, piece: data.subarray(i * length, (i + 1) * length) };
 }

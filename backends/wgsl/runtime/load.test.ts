@@ -63,7 +63,8 @@ async function expectRefusal(location: BundleLocation, error: object, options: L
   expect(gpu.live()).toEqual([]);
 }
 
-const spoilt = (path: string, change: (data: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>) => asBlobs(new Map([...files, [path, change(files.get(path)!.slice())]]));
+const spoilt = (path: string, change: (data: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>) =>
+  asBlobs(new Map([...files, [path, change(files.get(path)!.slice())]]));
 const flipped = (data: Uint8Array<ArrayBuffer>) => {
   data[data.length >> 1]! ^= 4;
   return data;
@@ -74,7 +75,9 @@ describe('load', () => {
     await expectWorks(folder);
     await expectWorks(pathToFileURL(folder));
     await expectWorks(asBlobs(files));
-    const picked = [...files].map(([path, data]) => Object.assign(new File([data], path.split('/').at(-1)!), { webkitRelativePath: `bundles/toy/${path}` }));
+    const picked = [...files].map(([path, data]) =>
+      Object.assign(new File([data], path.split('/').at(-1)!), { webkitRelativePath: `bundles/toy/${path}` }),
+    );
     await expectWorks([new File(['x'], 'other.txt'), ...picked]);
   });
 
@@ -82,24 +85,45 @@ describe('load', () => {
     const { url, requests } = await served();
     const heard: number[] = [];
     const total = 256 + 1001;
-    await expectWorks(`${url}/`, { onProgress: (progress) => (expect(progress.total).toBe(total), heard.push(progress.loaded)) });
+    await expectWorks(`${url}/`, {
+      onProgress: (progress) => (expect(progress.total).toBe(total), heard.push(progress.loaded)),
+    });
     expect(heard.at(-1)).toBe(total);
     expect(requests).toContain('weights/0.bin bytes=0-255');
   });
 
   itOnGpu('says what it chose, and why', async () => {
-    const both = await toyBundle((plan) => ({ ...plan, pipelines: plan.pipelines.map((pipeline, i) => (i === 0 ? { ...pipeline, variants: [{ shader: 1, features: ['shader-f16'] }, ...pipeline.variants] } : pipeline)) }));
+    const both = await toyBundle((plan) => ({
+      ...plan,
+      pipelines: plan.pipelines.map((pipeline, i) =>
+        i === 0 ? { ...pipeline, variants: [{ shader: 1, features: ['shader-f16'] }, ...pipeline.variants] } : pipeline,
+      ),
+    }));
     const gpu = countedGpu({ features: ['shader-f16'] });
     const model = await load(asBlobs(both), { gpu });
     expect(model.info).toMatchObject({ precision: 'fp32', adapter: expect.stringMatching(/./), cache: { hits: 0 } });
-    expect(model.info.choices[0]).toEqual({ shader: 'shaders/see.wgsl', features: [], reason: 'this device has no shader-f16' });
+    expect(model.info.choices[0]).toEqual({
+      shader: 'shaders/see.wgsl',
+      features: [],
+      reason: 'this device has no shader-f16',
+    });
     expect(model.info.choices[1]).toEqual({ shader: 'shaders/embed.wgsl', features: [], reason: '' });
     await model.dispose();
   });
 
   itOnGpu('chooses by what WGSL has, not only the device', async () => {
     const feature = 'packed_4x8_integer_dot_product';
-    const both = await toyBundle((plan) => ({ ...plan, pipelines: plan.pipelines.map((pipeline, i) => (i === 0 ? { ...pipeline, variants: [{ shader: pipeline.variants[0]!.shader, features: [feature] }, ...pipeline.variants] } : pipeline)) }));
+    const both = await toyBundle((plan) => ({
+      ...plan,
+      pipelines: plan.pipelines.map((pipeline, i) =>
+        i === 0
+          ? {
+              ...pipeline,
+              variants: [{ shader: pipeline.variants[0]!.shader, features: [feature] }, ...pipeline.variants],
+            }
+          : pipeline,
+      ),
+    }));
     const chosen = async (options: LoadOptions) => {
       const model = await load(asBlobs(both), options);
       const [choice] = model.info.choices;
@@ -108,7 +132,11 @@ describe('load', () => {
     };
     const shader = 'shaders/see.wgsl';
     expect(await chosen({ gpu: countedGpu() })).toEqual({ shader, features: [feature], reason: '' });
-    expect(await chosen({ gpu: countedGpu({ features: [feature] }) })).toEqual({ shader, features: [], reason: `this device has no ${feature}` });
+    expect(await chosen({ gpu: countedGpu({ features: [feature] }) })).toEqual({
+      shader,
+      features: [],
+      reason: `this device has no ${feature}`,
+    });
     const device = await (await countedGpu().requestAdapter())!.requestDevice();
     expect(await chosen({ device, gpu: countedGpu() })).toMatchObject({ features: [feature] });
     // nothing says where it comes from
@@ -137,7 +165,9 @@ describe('a server', () => {
       },
     });
     await expectWorks(url);
-    expect(requests.filter((request) => request.startsWith('weights/1'))).toEqual([0, 300, 600].map((start) => `weights/1.bin bytes=${start}-1000`));
+    expect(requests.filter((request) => request.startsWith('weights/1'))).toEqual(
+      [0, 300, 600].map((start) => `weights/1.bin bytes=${start}-1000`),
+    );
   });
 
   itOnGpu('without ranges begins again', async () => {
@@ -157,16 +187,24 @@ describe('a server', () => {
 
   itOnGpu('that is busy is asked again; that has nothing, or is not there, is an error', async () => {
     let busy = 0;
-    const { url } = await served({ meddle: (path, response) => path === 'weights/0.bin' && busy++ < 2 && (response.writeHead(503).end(), true) });
+    const { url } = await served({
+      meddle: (path, response) => path === 'weights/0.bin' && busy++ < 2 && (response.writeHead(503).end(), true),
+    });
     await expectWorks(url);
     await expectRefusal(url.replace('bundle', 'other'), { code: 'not_found', message: expect.stringContaining('404') });
     await expectRefusal('http://127.0.0.1:9/bundle', { code: 'network' });
   });
 
   itOnGpu('with files that are cut short', async () => {
-    const { url } = await served({}, new Map([...files, ['weights/1.bin', files.get('weights/1.bin')!.subarray(0, 400)]]));
+    const { url } = await served(
+      {},
+      new Map([...files, ['weights/1.bin', files.get('weights/1.bin')!.subarray(0, 400)]]),
+    );
     await expectRefusal(url, { code: 'damaged', message: expect.stringContaining('weights/1.bin') });
-    const plain = await served({ ranges: false }, new Map([...files, ['weights/1.bin', files.get('weights/1.bin')!.subarray(0, 400)]]));
+    const plain = await served(
+      { ranges: false },
+      new Map([...files, ['weights/1.bin', files.get('weights/1.bin')!.subarray(0, 400)]]),
+    );
     await expectRefusal(plain.url, { code: 'damaged', message: expect.stringContaining('weights/1.bin') });
   });
 });
@@ -198,17 +236,33 @@ describe('what is kept', () => {
   itOnGpu('nothing where there is no room or no such file system: it says so and goes on', async () => {
     const cache = new MemoryDirectory();
     cache.quota = 500;
-    expect((await expectWorks(folder, { cache })).info.cache).toEqual({ hits: 0, stored: 1, problem: 'QuotaExceededError' });
+    expect((await expectWorks(folder, { cache })).info.cache).toEqual({
+      hits: 0,
+      stored: 1,
+      problem: 'QuotaExceededError',
+    });
     expect((await expectWorks(folder, { cache: true })).info.cache.problem).toMatch(/OPFS/);
   });
 });
 
 describe('faults', () => {
   itOnGpu('a shard cut short, with a byte too many, with a flipped bit; a shader with one', async () => {
-    await expectRefusal(spoilt('weights/1.bin', (data) => data.slice(0, -5)), { code: 'damaged', message: expect.stringContaining('weights/1.bin') });
-    await expectRefusal(spoilt('weights/0.bin', (data) => new Uint8Array([...data, 0])), { code: 'damaged', message: expect.stringContaining('weights/0.bin') });
-    await expectRefusal(spoilt('weights/0.bin', flipped), { code: 'damaged', message: expect.stringContaining('weights/0.bin') });
-    await expectRefusal(spoilt('shaders/say.wgsl', flipped), { code: 'damaged', message: expect.stringContaining('shaders/say.wgsl') });
+    await expectRefusal(
+      spoilt('weights/1.bin', (data) => data.slice(0, -5)),
+      { code: 'damaged', message: expect.stringContaining('weights/1.bin') },
+    );
+    await expectRefusal(
+      spoilt('weights/0.bin', (data) => new Uint8Array([...data, 0])),
+      { code: 'damaged', message: expect.stringContaining('weights/0.bin') },
+    );
+    await expectRefusal(spoilt('weights/0.bin', flipped), {
+      code: 'damaged',
+      message: expect.stringContaining('weights/0.bin'),
+    });
+    await expectRefusal(spoilt('shaders/say.wgsl', flipped), {
+      code: 'damaged',
+      message: expect.stringContaining('shaders/say.wgsl'),
+    });
     const cut = await mkdtemp(join(tmpdir(), 'pgconv-runtime-'));
     for (const [path, data] of files) {
       await mkdir(dirname(join(cut, path)), { recursive: true });
@@ -229,17 +283,41 @@ describe('faults', () => {
       view.setUint32(root + view.getUint16(root - view.getInt32(root, true) + 4, true), 99, true);
       return data;
     };
-    await expectRefusal(spoilt(MANIFEST_PATH, later), { code: 'newer_version', message: expect.stringContaining('99') });
+    await expectRefusal(spoilt(MANIFEST_PATH, later), {
+      code: 'newer_version',
+      message: expect.stringContaining('99'),
+    });
     await expectRefusal(spoilt(MANIFEST_PATH, flipped), { code: 'damaged' });
     await expectRefusal([new File(['x'], 'x.txt')], { code: 'bad_input' });
     await expectRefusal(new Map(), { code: 'not_found' });
   });
 
   itOnGpu('a device that lacks a feature, one whose limits are too small, none', async () => {
-    const only = await toyBundle((plan) => ({ ...plan, pipelines: plan.pipelines.map((pipeline) => ({ ...pipeline, variants: [{ shader: pipeline.variants[0]!.shader, features: ['subgroups'] }] })) }));
-    await expectRefusal(asBlobs(only), { code: expect.stringMatching(/missing_feature|damaged/) }, { gpu: countedGpu({ features: ['subgroups'] }) });
-    await expectRefusal(folder, { code: 'small_limit', message: expect.stringContaining('maxStorageBuffersPerShaderStage of 4, this device offers 3') }, { gpu: countedGpu({ limits: { maxStorageBuffersPerShaderStage: 3 } }) });
-    await expectRefusal(folder, { code: 'small_limit', message: expect.stringContaining('maxBufferSize') }, { gpu: countedGpu({ limits: { maxBufferSize: 1000 } }) });
+    const only = await toyBundle((plan) => ({
+      ...plan,
+      pipelines: plan.pipelines.map((pipeline) => ({
+        ...pipeline,
+        variants: [{ shader: pipeline.variants[0]!.shader, features: ['subgroups'] }],
+      })),
+    }));
+    await expectRefusal(
+      asBlobs(only),
+      { code: expect.stringMatching(/missing_feature|damaged/) },
+      { gpu: countedGpu({ features: ['subgroups'] }) },
+    );
+    await expectRefusal(
+      folder,
+      {
+        code: 'small_limit',
+        message: expect.stringContaining('maxStorageBuffersPerShaderStage of 4, this device offers 3'),
+      },
+      { gpu: countedGpu({ limits: { maxStorageBuffersPerShaderStage: 3 } }) },
+    );
+    await expectRefusal(
+      folder,
+      { code: 'small_limit', message: expect.stringContaining('maxBufferSize') },
+      { gpu: countedGpu({ limits: { maxBufferSize: 1000 } }) },
+    );
     await expectRefusal(folder, { code: 'no_webgpu' }, { gpu: { requestAdapter: async () => null } });
   });
 
@@ -255,7 +333,9 @@ describe('faults', () => {
     })();
     await expect(rest).rejects.toMatchObject({ code: 'device_lost' });
     await expect(model.prefill({ rows: [PROMPT] })).rejects.toMatchObject({ code: 'device_lost' });
-    await expect(model.encodeImage({ width: 1, height: 1, data: new Uint8Array(3) })).rejects.toMatchObject({ code: 'device_lost' });
+    await expect(model.encodeImage({ width: 1, height: 1, data: new Uint8Array(3) })).rejects.toMatchObject({
+      code: 'device_lost',
+    });
     await model.recover();
     expect(await tokensOf(model)).toEqual(toyTokens([PROMPT], [], 4)[0]);
     await model.dispose();
@@ -266,14 +346,25 @@ describe('faults', () => {
   itOnGpu('a shader that does not compile ends a download that is under way', async () => {
     const text = new TextEncoder().encode('fn main( {');
     const sha256 = createHash('sha256').update(text).digest('hex');
-    const broken = await toyBundle((plan) => ({ ...plan, shaders: plan.shaders.map((shader, i) => (i === 4 ? { ...shader, byteLength: text.length, sha256 } : shader)) }));
-    const { url } = await served({ meddle: (path, response, body) => path === 'weights/1.bin' && (response.writeHead(206, { 'content-length': body.length }).write('x'), true) }, new Map([...broken, ['shaders/say.wgsl', text]]));
+    const broken = await toyBundle((plan) => ({
+      ...plan,
+      shaders: plan.shaders.map((shader, i) => (i === 4 ? { ...shader, byteLength: text.length, sha256 } : shader)),
+    }));
+    const { url } = await served(
+      {
+        meddle: (path, response, body) =>
+          path === 'weights/1.bin' && (response.writeHead(206, { 'content-length': body.length }).write('x'), true),
+      },
+      new Map([...broken, ['shaders/say.wgsl', text]]),
+    );
     await expectRefusal(url, { code: 'bad_shader', message: expect.stringContaining('say.wgsl') });
   });
 
   itOnGpu('a device lost while loading', async () => {
     const gpu = countedGpu();
-    await expect(load(folder, { gpu, onProgress: () => gpu.devices[0]!.destroy() })).rejects.toMatchObject({ code: 'device_lost' });
+    await expect(load(folder, { gpu, onProgress: () => gpu.devices[0]!.destroy() })).rejects.toMatchObject({
+      code: 'device_lost',
+    });
     expect(gpu.live()).toEqual([]);
   });
 
@@ -294,24 +385,34 @@ describe('faults', () => {
     await expectRefusal(url, reason, { signal: later.signal });
   });
 
-  itOnGpu('an abort, and a damaged shard, while shaders compile: nobody waits for the compiler, and no more shaders begin', async () => {
-    const [AT_ONCE, PIPELINES] = [8, 50];
-    let begun = 0;
-    const gpu = countedGpu();
-    const device = await (await gpu.requestAdapter())!.requestDevice();
-    const stop = new AbortController();
-    const reason = new Error('no more');
-    // a compiler that never ends
-    device.createComputePipelineAsync = () => {
-      if (++begun === AT_ONCE) setTimeout(() => stop.abort(reason), 0);
-      return new Promise(() => {});
-    };
-    const many = await toyBundle((plan) => ({ ...plan, pipelines: Array.from({ length: PIPELINES }, (_, i) => plan.pipelines[i % plan.pipelines.length]!) }));
-    await expectRefusal(asBlobs(many), reason, { device, signal: stop.signal });
-    expect(begun).toBe(AT_ONCE);
-    await expectRefusal(asBlobs(new Map([...many, ['weights/1.bin', flipped(files.get('weights/1.bin')!.slice())]])), { code: 'damaged' }, { device });
-    expect(begun).toBeLessThanOrEqual(2 * AT_ONCE);
-    device.destroy();
-    expect(gpu.live()).toEqual([]);
-  });
+  itOnGpu(
+    'an abort, and a damaged shard, while shaders compile: nobody waits for the compiler, and no more shaders begin',
+    async () => {
+      const [AT_ONCE, PIPELINES] = [8, 50];
+      let begun = 0;
+      const gpu = countedGpu();
+      const device = await (await gpu.requestAdapter())!.requestDevice();
+      const stop = new AbortController();
+      const reason = new Error('no more');
+      // a compiler that never ends
+      device.createComputePipelineAsync = () => {
+        if (++begun === AT_ONCE) setTimeout(() => stop.abort(reason), 0);
+        return new Promise(() => {});
+      };
+      const many = await toyBundle((plan) => ({
+        ...plan,
+        pipelines: Array.from({ length: PIPELINES }, (_, i) => plan.pipelines[i % plan.pipelines.length]!),
+      }));
+      await expectRefusal(asBlobs(many), reason, { device, signal: stop.signal });
+      expect(begun).toBe(AT_ONCE);
+      await expectRefusal(
+        asBlobs(new Map([...many, ['weights/1.bin', flipped(files.get('weights/1.bin')!.slice())]])),
+        { code: 'damaged' },
+        { device },
+      );
+      expect(begun).toBeLessThanOrEqual(2 * AT_ONCE);
+      device.destroy();
+      expect(gpu.live()).toEqual([]);
+    },
+  );
 });

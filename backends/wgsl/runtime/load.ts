@@ -14,8 +14,9 @@ import { Model } from './loaded_model.ts';
 import type { BundleSource } from '../../client/sources/source.ts';
 
 /**
- * A bundle from a URL, a folder (in Node) or files, ready to run: weights go to the device as they come, while shaders compile.
- * Every file is checked against the manifest. @throws RuntimeError, see `code`; the signal's reason. Nothing is held then.
+ * A bundle from a URL, a folder (in Node) or files, ready to run: weights go to the device as they come, while shaders
+ * compile. Every file is checked against the manifest. @throws RuntimeError, see `code`; the signal's reason. Nothing
+ * is held then.
  */
 export async function load(location: BundleLocation, options: LoadOptions = {}): Promise<Model> {
   options.signal?.throwIfAborted();
@@ -35,11 +36,20 @@ async function manifestOf(source: BundleSource, signal: AbortSignal | undefined)
   const bytes = await source.read(MANIFEST_PATH, signal);
   return readManifest(bytes).catch((cause: unknown) => {
     if (!(cause instanceof ManifestError)) throw cause;
-    throw new RuntimeError(cause.code === 'newer' ? 'newer_version' : 'damaged', `${source.name}: ${cause.message}`, undefined, { cause });
+    throw new RuntimeError(
+      cause.code === 'newer' ? 'newer_version' : 'damaged',
+      `${source.name}: ${cause.message}`,
+      undefined,
+      { cause },
+    );
   });
 }
 
-async function startModel(source: BundleSource, { plan, model, precision }: WgslManifest, options: LoadOptions): Promise<Started> {
+async function startModel(
+  source: BundleSource,
+  { plan, model, precision }: WgslManifest,
+  options: LoadOptions,
+): Promise<Started> {
   const { device: given, gpu, onProgress, signal, cache = source.isRemote } = options;
   const { device, adapter, language } = given ? givenDevice(given, plan, gpu) : await openDevice(plan, gpu);
   const shards = new ShardCache(cache);
@@ -59,7 +69,14 @@ async function startModel(source: BundleSource, { plan, model, precision }: Wgsl
     });
     return {
       model: new DeviceModel(executor, model),
-      info: { precision, adapter, features: [...device.features].sort(), choices: executor.choices, cache: shards.report, milliseconds: executor.loading },
+      info: {
+        precision,
+        adapter,
+        features: [...device.features].sort(),
+        choices: executor.choices,
+        cache: shards.report,
+        milliseconds: executor.loading,
+      },
       dispose() {
         executor.dispose();
         if (!given) device.destroy();
@@ -78,7 +95,11 @@ interface ShardReading {
 }
 
 /** A shard from where it is nearest. What the cache holds and is not as it should be is fetched and kept again. */
-async function* shardBytes(source: BundleSource, shard: Shard, { shards, newHasher, signal }: ShardReading): AsyncGenerator<Uint8Array> {
+async function* shardBytes(
+  source: BundleSource,
+  shard: Shard,
+  { shards, newHasher, signal }: ShardReading,
+): AsyncGenerator<Uint8Array> {
   const { path, byteLength, sha256: hash } = shard;
   const cached = await shards.read(hash, byteLength, newHasher(byteLength));
   if (cached) return yield* cached;
@@ -86,17 +107,31 @@ async function* shardBytes(source: BundleSource, shard: Shard, { shards, newHash
 }
 
 /** The same bytes. @throws RuntimeError `damaged` at their end when they are others than the manifest says */
-async function* verified(source: BundleSource, { path, byteLength, sha256: hash }: Shard, chunks: AsyncIterable<Uint8Array>, hasher: Hasher): AsyncGenerator<Uint8Array> {
+async function* verified(
+  source: BundleSource,
+  { path, byteLength, sha256: hash }: Shard,
+  chunks: AsyncIterable<Uint8Array>,
+  hasher: Hasher,
+): AsyncGenerator<Uint8Array> {
   let length = 0;
   for await (const chunk of chunks) {
     hasher.update(chunk);
     length += chunk.length;
     yield chunk;
   }
-  if (length < byteLength) throw new RuntimeError('damaged', `${source.name}: ${path} ends after ${length} of ${byteLength} bytes`, 'copy or convert the bundle again');
+  if (length < byteLength)
+    throw new RuntimeError(
+      'damaged',
+      `${source.name}: ${path} ends after ${length} of ${byteLength} bytes`,
+      'copy or convert the bundle again',
+    );
   if ((await hasher.digest()) !== hash) throw damaged(source, path);
 }
 
 function damaged(source: BundleSource, path: string): RuntimeError {
-  return new RuntimeError('damaged', `${source.name}: ${path} is not what the manifest says`, 'copy or convert the bundle again');
+  return new RuntimeError(
+    'damaged',
+    `${source.name}: ${path} is not what the manifest says`,
+    'copy or convert the bundle again',
+  );
 }

@@ -13,7 +13,10 @@ export interface LoadOptions {
   readonly onProgress?: (progress: { readonly loaded: number; readonly total: number }) => void;
   /** Ends loading: its reason is thrown, and nothing stays. */
   readonly signal?: AbortSignal;
-  /** Where weights from a URL are kept: `true` (default) in the browser's own file system, `false` nowhere, or a folder of it. */
+  /**
+   * Where weights from a URL are kept: `true` (default) in the browser's own file system, `false` nowhere, or a folder
+   * of it.
+   */
   readonly cache?: boolean | CacheDirectory;
 }
 

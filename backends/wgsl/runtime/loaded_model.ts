@@ -33,7 +33,12 @@ export class Model {
   #mode: Promise<PixelMode> | undefined;
 
   /** Made by `load`. */
-  constructor(source: BundleSource, { model }: WgslManifest, started: Started, restart: (changes: LoadOptions) => Promise<Started>) {
+  constructor(
+    source: BundleSource,
+    { model }: WgslManifest,
+    started: Started,
+    restart: (changes: LoadOptions) => Promise<Started>,
+  ) {
     this.facts = model;
     this.#source = source;
     this.#started = started;
@@ -56,7 +61,10 @@ export class Model {
     return { bytes, peak };
   }
 
-  /** A picture through the image tower: its features stay on the device until they are destroyed. @throws RuntimeError */
+  /**
+   * A picture through the image tower: its features stay on the device until they are destroyed.
+   * @throws RuntimeError
+   */
   async encodeImage(picture: PictureSource): Promise<ImageFeatures> {
     return this.#started.model.encodePixels(await pixelValues(picture, this.facts.imageSize, await this.#processor()));
   }
@@ -76,7 +84,10 @@ export class Model {
     return (await this.#tokenizer()).decode(ids);
   }
 
-  /** Reads rows of ids, which replace what was read before. @throws RuntimeError `bad_input` when they do not fit the model */
+  /**
+   * Reads rows of ids, which replace what was read before.
+   * @throws RuntimeError `bad_input` when they do not fit the model
+   */
   async prefill(input: PrefillInput): Promise<void> {
     await this.#started.model.prefill(input);
   }
@@ -87,15 +98,20 @@ export class Model {
   }
 
   /**
-   * Tokens after what prefill read, step by step: one of every row, undefined for rows that have ended. Call prefill before calling
-   * it again. @throws RuntimeError; the signal's reason
+   * Tokens after what prefill read, step by step: one of every row, undefined for rows that have ended. Call prefill
+   * before calling it again. @throws RuntimeError; the signal's reason
    */
   decode(options: DecodeOptions = {}): AsyncGenerator<readonly (number | undefined)[]> {
     return this.#started.model.decode(options);
   }
 
   /** The answer to a picture and a prompt, as pieces of text. @throws RuntimeError; the signal's reason */
-  async *generate({ image = [], prompt, maxNewTokens = DEFAULT_NEW_TOKENS, ...options }: GenerateOptions): AsyncGenerator<string> {
+  async *generate({
+    image = [],
+    prompt,
+    maxNewTokens = DEFAULT_NEW_TOKENS,
+    ...options
+  }: GenerateOptions): AsyncGenerator<string> {
     const text = await this.#tokenizer();
     const given = isList(image) ? image : [image];
     const own: ImageFeatures[] = [];
@@ -120,17 +136,27 @@ export class Model {
     }
   }
 
-  /** How long each kernel of a phase takes; default one step of decoding after what was read. Call prefill again before decoding. @throws RuntimeError `missing_feature` */
+  /**
+   * How long each kernel of a phase takes; default one step of decoding after what was read. Call prefill again before
+   * decoding.
+   * @throws RuntimeError `missing_feature`
+   */
   async profile(phase = 'decoder.step'): Promise<readonly StepTime[]> {
     return this.#started.model.profile(phase);
   }
 
-  /** The elements of a stage or port, by running its graph on what its inputs hold now. @throws RuntimeError `bad_input` when there is none */
+  /**
+   * The elements of a stage or port, by running its graph on what its inputs hold now.
+   * @throws RuntimeError `bad_input` when there is none
+   */
   async dumpTensor(name: string): Promise<ReadTensor> {
     return this.#started.model.dumpTensor(name);
   }
 
-  /** After the device was lost: loads everything again. What was read, and features of pictures, are gone. @throws as `load` does */
+  /**
+   * After the device was lost: loads everything again. What was read, and features of pictures, are gone.
+   * @throws as `load` does
+   */
   async recover(changes: Pick<LoadOptions, 'device' | 'onProgress' | 'signal'> = {}): Promise<void> {
     this.#started.dispose();
     this.#started = await this.#restart(changes);
@@ -150,10 +176,19 @@ export class Model {
   }
 
   #tokenizer(): Promise<Text> {
-    this.#text ??= this.#processor().then((mode) => openText(this.#source, this.facts, mode)).catch((error: unknown) => {
-      this.#text = undefined;
-      throw error instanceof RuntimeError && error.code === 'not_found' ? new RuntimeError('not_found', 'this bundle has no tokenizer', 'give ids to prefill, or convert again with --tokenizer', { cause: error }) : error;
-    });
+    this.#text ??= this.#processor()
+      .then((mode) => openText(this.#source, this.facts, mode))
+      .catch((error: unknown) => {
+        this.#text = undefined;
+        throw error instanceof RuntimeError && error.code === 'not_found'
+          ? new RuntimeError(
+              'not_found',
+              'this bundle has no tokenizer',
+              'give ids to prefill, or convert again with --tokenizer',
+              { cause: error },
+            )
+          : error;
+      });
     return this.#text;
   }
 }

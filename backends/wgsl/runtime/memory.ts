@@ -45,7 +45,12 @@ export class DeviceMemory {
     this.device.pushErrorScope('out-of-memory');
     const made = make();
     const error = await this.device.popErrorScope();
-    if (error) throw new RuntimeError('out_of_memory', `the device has no room for ${what}: it holds ${this.#bytes} bytes for this model`, 'free other models, or convert with a smaller dtype');
+    if (error)
+      throw new RuntimeError(
+        'out_of_memory',
+        `the device has no room for ${what}: it holds ${this.#bytes} bytes for this model`,
+        'free other models, or convert with a smaller dtype',
+      );
     return made;
   }
 }

@@ -15,10 +15,23 @@ const opened = (): Promise<Model> => (model ??= toyBundle().then((files) => load
 afterAll(async () => (await model)?.dispose());
 
 /** Values that the toy rounds; what the picture library makes of pixels is tested with it. */
-const picture = (seed: number) => ({ width: 2, height: 2, data: Uint8Array.from({ length: 12 }, (_, i) => (i * 37 * seed + 11) % 256) });
-const seen = ({ data }: { readonly data: Uint8Array }) => toyFeatures(Float32Array.from({ length: 12 }, (_, i) => Math.fround((Math.fround(data[(i % 4) * 3 + Math.floor(i / 4)]! * (1 / 255)) - 0.5) / 0.5)));
+const picture = (seed: number) => ({
+  width: 2,
+  height: 2,
+  data: Uint8Array.from({ length: 12 }, (_, i) => (i * 37 * seed + 11) % 256),
+});
+const seen = ({ data }: { readonly data: Uint8Array }) =>
+  toyFeatures(
+    Float32Array.from({ length: 12 }, (_, i) =>
+      Math.fround((Math.fround(data[(i % 4) * 3 + Math.floor(i / 4)]! * (1 / 255)) - 0.5) / 0.5),
+    ),
+  );
 
-async function decoded(rows: readonly (readonly number[])[], images: readonly ImageFeatures[], options: DecodeOptions & { readonly maxTokens: number }) {
+async function decoded(
+  rows: readonly (readonly number[])[],
+  images: readonly ImageFeatures[],
+  options: DecodeOptions & { readonly maxTokens: number },
+) {
   const toy = await opened();
   await toy.prefill({ rows, images, maxNewTokens: options.maxTokens });
   const steps: (readonly (number | undefined)[])[] = [];
@@ -31,7 +44,9 @@ describe('decode, against what the toy computes', () => {
 
   for (const ahead of [1, 2, 3, 8])
     itOnGpu(`rows of different length, ${ahead} tokens ahead`, async () => {
-      expect(await decoded(rows, [], { maxTokens: 12, ahead, stopTokenIds: [] })).toEqual(rows.map((row) => neverEnding(row, 12)));
+      expect(await decoded(rows, [], { maxTokens: 12, ahead, stopTokenIds: [] })).toEqual(
+        rows.map((row) => neverEnding(row, 12)),
+      );
     });
 
   itOnGpu('each row ends by itself', async () => {
@@ -45,10 +60,15 @@ describe('decode, against what the toy computes', () => {
     const pictures = [picture(1), picture(2), picture(3)];
     const images: ImageFeatures[] = [];
     for (const next of pictures) images.push(await toy.encodeImage(next));
-    const prompts = [[IMAGE, IMAGE, 2, 5], [IMAGE, IMAGE, IMAGE, IMAGE, 2, 9, 4]];
+    const prompts = [
+      [IMAGE, IMAGE, 2, 5],
+      [IMAGE, IMAGE, IMAGE, IMAGE, 2, 9, 4],
+    ];
     expect(await decoded(prompts, images, { maxTokens: 6 })).toEqual(toyTokens(prompts, pictures.flatMap(seen), 6));
     // features are the caller's, and may be read again
-    expect(await decoded([[IMAGE, IMAGE, 3]], [images[2]!], { maxTokens: 4 })).toEqual(toyTokens([[IMAGE, IMAGE, 3]], seen(pictures[2]!), 4));
+    expect(await decoded([[IMAGE, IMAGE, 3]], [images[2]!], { maxTokens: 4 })).toEqual(
+      toyTokens([[IMAGE, IMAGE, 3]], seen(pictures[2]!), 4),
+    );
     for (const features of images) features.destroy();
   });
 
@@ -64,7 +84,8 @@ describe('decode, against what the toy computes', () => {
   });
 
   itOnGpu('temperature and seeds', async () => {
-    const sampled = (seed: number) => decoded([[2, 5, 9]], [], { maxTokens: 10, temperature: 4, seed, stopTokenIds: [] });
+    const sampled = (seed: number) =>
+      decoded([[2, 5, 9]], [], { maxTokens: 10, temperature: 4, seed, stopTokenIds: [] });
     expect(await sampled(1)).toEqual(await sampled(1));
     expect(await sampled(1)).not.toEqual(await sampled(2));
     expect((await sampled(3))[0]!.every((token) => token < TOY.vocabSize)).toBe(true);
@@ -86,33 +107,42 @@ describe('what a token costs', () => {
     for await (const _ of toy.decode({ maxTokens: 24, ahead: 8, stopTokenIds: [] }));
     const spent = (name: keyof typeof before) => toy.counters[name] - before[name];
     // 23 steps of 1 + 3 kernels, 24 tokens of 2; the sampler has two bind groups
-    expect([spent('dispatches'), spent('submits'), spent('passes'), spent('readbackBytes'), spent('bindGroups')]).toEqual([23 * 4 + 24 * 2, 3, 3, 4 * 24, 2]);
+    expect([
+      spent('dispatches'),
+      spent('submits'),
+      spent('passes'),
+      spent('readbackBytes'),
+      spent('bindGroups'),
+    ]).toEqual([23 * 4 + 24 * 2, 3, 3, 4 * 24, 2]);
     expect(toy.memory.bytes).toBe(held);
   });
 });
 
 describe('calls that do not fit', () => {
-  itOnGpu('decode before prefill, two at once, images and tokens that differ, prompts that are too long or empty', async () => {
-    const toy = await opened();
-    const bad = { code: 'bad_input' };
-    await decoded([[2]], [], { maxTokens: 1 });
-    await expect(toy.decode().next()).rejects.toMatchObject(bad);
-    await toy.prefill({ rows: [[2]] });
-    const running = toy.decode({ maxTokens: 5, stopTokenIds: [] });
-    await running.next();
-    await expect(toy.prefill({ rows: [[2]] })).rejects.toMatchObject(bad);
-    await running.return(undefined);
-    await expect(toy.prefill({ rows: [[IMAGE, IMAGE, 2]] })).rejects.toMatchObject(bad);
-    await expect(toy.prefill({ rows: [Array<number>(65).fill(2)] })).rejects.toMatchObject(bad);
-    await expect(toy.prefill({ rows: [[]] })).rejects.toMatchObject(bad);
-    await expect(toy.prefill({ rows: [[1000]] })).rejects.toMatchObject(bad);
-    await expect(toy.encodeImage({ width: 2, height: 2, data: new Uint8Array(5) })).rejects.toMatchObject(bad);
-    await toy.prefill({ rows: [Array<number>(60).fill(2)], maxNewTokens: 50 });
-    let count = 0;
-    for await (const _ of toy.decode({ stopTokenIds: [] })) count++;
-    // as many as the model has positions, and one that is not read
-    expect(count).toBe(5);
-  });
+  itOnGpu(
+    'decode before prefill, two at once, images and tokens that differ, prompts that are too long or empty',
+    async () => {
+      const toy = await opened();
+      const bad = { code: 'bad_input' };
+      await decoded([[2]], [], { maxTokens: 1 });
+      await expect(toy.decode().next()).rejects.toMatchObject(bad);
+      await toy.prefill({ rows: [[2]] });
+      const running = toy.decode({ maxTokens: 5, stopTokenIds: [] });
+      await running.next();
+      await expect(toy.prefill({ rows: [[2]] })).rejects.toMatchObject(bad);
+      await running.return(undefined);
+      await expect(toy.prefill({ rows: [[IMAGE, IMAGE, 2]] })).rejects.toMatchObject(bad);
+      await expect(toy.prefill({ rows: [Array<number>(65).fill(2)] })).rejects.toMatchObject(bad);
+      await expect(toy.prefill({ rows: [[]] })).rejects.toMatchObject(bad);
+      await expect(toy.prefill({ rows: [[1000]] })).rejects.toMatchObject(bad);
+      await expect(toy.encodeImage({ width: 2, height: 2, data: new Uint8Array(5) })).rejects.toMatchObject(bad);
+      await toy.prefill({ rows: [Array<number>(60).fill(2)], maxNewTokens: 50 });
+      let count = 0;
+      for await (const _ of toy.decode({ stopTokenIds: [] })) count++;
+      // as many as the model has positions, and one that is not read
+      expect(count).toBe(5);
+    },
+  );
 
   itOnGpu('an abort ends decoding with its reason', async () => {
     const toy = await opened();
@@ -145,9 +175,14 @@ describe('for comparisons', () => {
   itOnGpu('time by kernel, or a named refusal', async () => {
     const toy = await opened();
     await toy.prefill({ rows: [[2, 5]] });
-    if (!toy.info.features.includes('timestamp-query')) return expect(toy.profile()).rejects.toMatchObject({ code: 'missing_feature' });
+    if (!toy.info.features.includes('timestamp-query'))
+      return expect(toy.profile()).rejects.toMatchObject({ code: 'missing_feature' });
     const times = await toy.profile();
-    expect(times.map(({ label, shader }) => [label, shader])).toEqual([['present.0.key', 'shaders/append.wgsl'], ['hidden', 'shaders/read.wgsl'], ['logits', 'shaders/say.wgsl']]);
+    expect(times.map(({ label, shader }) => [label, shader])).toEqual([
+      ['present.0.key', 'shaders/append.wgsl'],
+      ['hidden', 'shaders/read.wgsl'],
+      ['logits', 'shaders/say.wgsl'],
+    ]);
     expect(times.every(({ microseconds }) => microseconds >= 0)).toBe(true);
   });
 });
@@ -155,10 +190,17 @@ describe('for comparisons', () => {
 describe('prompts', () => {
   it('padding on the left, positions from 1', () => {
     const { inputIds, attentionMask, positionIds } = padLeft([[7, 8, 9], [5]], 3);
-    expect([[...inputIds], [...attentionMask], [...positionIds]]).toEqual([[7, 8, 9, 3, 3, 5], [1, 1, 1, 0, 0, 1], [1, 2, 3, 1, 1, 1]]);
+    expect([[...inputIds], [...attentionMask], [...positionIds]]).toEqual([
+      [7, 8, 9, 3, 3, 5],
+      [1, 1, 1, 0, 0, 1],
+      [1, 2, 3, 1, 1, 1],
+    ]);
   });
 
   it('runs of image tokens, but not padding', () => {
-    expect(imageRuns(padLeft([[IMAGE, IMAGE, 2], [IMAGE]], IMAGE), { imageTokenId: IMAGE })).toEqual([{ start: 0, count: 2 }, { start: 5, count: 1 }]);
+    expect(imageRuns(padLeft([[IMAGE, IMAGE, 2], [IMAGE]], IMAGE), { imageTokenId: IMAGE })).toEqual([
+      { start: 0, count: 2 },
+      { start: 5, count: 1 },
+    ]);
   });
 });

@@ -46,7 +46,9 @@ export interface DecodeOptions extends SamplingOptions {
 const DEFAULT_NEW_TOKENS = 256;
 const DEFAULT_AHEAD = 8;
 
-/** A vision-language model on a device: what it has read is in its KV cache until the next prefill. One call at a time. */
+/**
+ * A vision-language model on a device: what it has read is in its KV cache until the next prefill. One call at a time.
+ */
 export class DeviceModel {
   readonly facts: ModelFacts;
   readonly executor: Executor;
@@ -70,7 +72,11 @@ export class DeviceModel {
       executor.setSizes({ images: 1 });
       executor.write('pixel_values', pixels);
       await executor.run('vision_encoder');
-      const buffer = executor.memory.create({ label: 'image features', size: 4 * imageTokens * hiddenSize, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
+      const buffer = executor.memory.create({
+        label: 'image features',
+        size: 4 * imageTokens * hiddenSize,
+        usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      });
       const encoder = executor.device.createCommandEncoder();
       encoder.copyBufferToBuffer(executor.bufferOf('image_features'), 0, buffer, 0, buffer.size);
       executor.submit(encoder);
@@ -78,7 +84,10 @@ export class DeviceModel {
     });
   }
 
-  /** Reads a whole prompt: afterwards logits of the last position are there. @throws RuntimeError `bad_input` when it does not fit the model */
+  /**
+   * Reads a whole prompt: afterwards logits of the last position are there.
+   * @throws RuntimeError `bad_input` when it does not fit the model
+   */
   async prefill({ rows, images = [], maxNewTokens }: PrefillInput): Promise<void> {
     const { facts, executor } = this;
     const padded = padLeft(rows, facts.padTokenId);
@@ -87,14 +96,26 @@ export class DeviceModel {
     if (wrong !== undefined) throw new RuntimeError('bad_input', `a token ${wrong}`, `ids are 0 to ${highest}`);
     // the last token needs no position: nothing reads it
     const left = facts.maxPositions - padded.length + 1;
-    if (left < 1) throw new RuntimeError('bad_input', `${padded.length} tokens`, `the model has ${facts.maxPositions} positions`);
+    if (left < 1)
+      throw new RuntimeError('bad_input', `${padded.length} tokens`, `the model has ${facts.maxPositions} positions`);
     const room = Math.min(maxNewTokens ?? DEFAULT_NEW_TOKENS, left);
     const runs = imageRuns(padded, facts);
     const tokens = runs.reduce((sum, run) => sum + run.count, 0);
-    if (tokens !== images.length * facts.imageTokens) throw new RuntimeError('bad_input', `${tokens} image tokens for ${images.length} pictures of ${facts.imageTokens}`, 'put the image tokens of every picture before its text');
+    if (tokens !== images.length * facts.imageTokens)
+      throw new RuntimeError(
+        'bad_input',
+        `${tokens} image tokens for ${images.length} pictures of ${facts.imageTokens}`,
+        'put the image tokens of every picture before its text',
+      );
     await this.#alone(async () => {
       this.#read = undefined;
-      executor.setSizes({ batch_size: padded.rows, seq: padded.length, past: 0, kept: 1, [CAPACITY]: Math.max(executor.size(CAPACITY), padded.length + room) });
+      executor.setSizes({
+        batch_size: padded.rows,
+        seq: padded.length,
+        past: 0,
+        kept: 1,
+        [CAPACITY]: Math.max(executor.size(CAPACITY), padded.length + room),
+      });
       executor.write('input_ids', padded.inputIds);
       await executor.run('embed_tokens');
       this.#placeImages(runs, images);
@@ -112,10 +133,16 @@ export class DeviceModel {
   }
 
   /**
-   * Tokens after the prompt, step by step: one of every row, undefined for rows that have ended. Ends when all have, or after
-   * `maxTokens`. Nothing but the tokens comes back from the device. Call prefill again before decoding again.
+   * Tokens after the prompt, step by step: one of every row, undefined for rows that have ended. Ends when all have, or
+   * after `maxTokens`. Nothing but the tokens comes back from the device. Call prefill again before decoding again.
    */
-  async *decode({ maxTokens, ahead = DEFAULT_AHEAD, stopTokenIds, signal, ...sampling }: DecodeOptions = {}): AsyncGenerator<readonly (number | undefined)[]> {
+  async *decode({
+    maxTokens,
+    ahead = DEFAULT_AHEAD,
+    stopTokenIds,
+    signal,
+    ...sampling
+  }: DecodeOptions = {}): AsyncGenerator<readonly (number | undefined)[]> {
     const read = this.#read;
     if (!read) throw new RuntimeError('bad_input', 'there is nothing to go on from', 'call prefill first');
     if (this.#busy) throw new RuntimeError('bad_input', 'the model is at work', 'wait for the call before');
@@ -131,7 +158,7 @@ export class DeviceModel {
       this.#startSteps(read.padded);
       sampler = await this.#sampler(read.padded, { ring: 2 * ahead, stops, sampling });
       const ended = Array<boolean>(rows).fill(false);
-      for (let encoded = 0, given = 0; given < steps && !ended.every(Boolean); ) {
+      for (let encoded = 0, given = 0; given < steps && !ended.every(Boolean);) {
         // one chunk ahead of the one whose tokens are awaited
         while (encoded < steps && chunks.length < 2) {
           const count = Math.min(ahead, steps - encoded);
@@ -155,17 +182,27 @@ export class DeviceModel {
     }
   }
 
-  /** The packed elements of a stage or a port of a graph, by a run of that graph on what its inputs hold now. For comparisons. */
+  /**
+   * The packed elements of a stage or a port of a graph, by a run of that graph on what its inputs hold now. For
+   * comparisons.
+   */
   async dumpTensor(name: string): Promise<ReadTensor> {
     return this.#alone(async () => {
-      const phase = this.executor.plan.phases.find(({ stages, steps }) => stages.some((stage) => stage.name === name) || steps.some(({ produces }) => produces.some((value) => value.name === name)));
+      const phase = this.executor.plan.phases.find(
+        ({ stages, steps }) =>
+          stages.some((stage) => stage.name === name) ||
+          steps.some(({ produces }) => produces.some((value) => value.name === name)),
+      );
       if (!phase) return this.executor.read(name);
       const found = await this.executor.run(phase.name, { stages: [name] });
       return found.get(name) ?? this.executor.read(name);
     });
   }
 
-  /** How long each step of a phase takes, in a run of that phase alone. Call prefill again before decoding. @throws RuntimeError `missing_feature` */
+  /**
+   * How long each step of a phase takes, in a run of that phase alone. Call prefill again before decoding.
+   * @throws RuntimeError `missing_feature`
+   */
   async profile(phase: string): Promise<readonly StepTime[]> {
     return this.#alone(async () => {
       const { fixed } = this.executor.phase(phase);
@@ -187,10 +224,16 @@ export class DeviceModel {
     const [encoder, target] = [this.executor.device.createCommandEncoder(), this.executor.bufferOf('inputs_embeds')];
     let feature = 0;
     for (const { start, count } of runs)
-      for (let done = 0; done < count; ) {
+      for (let done = 0; done < count;) {
         const [image, row] = [images[Math.floor(feature / imageTokens)]!, feature % imageTokens];
         const rows = Math.min(count - done, imageTokens - row);
-        encoder.copyBufferToBuffer(image.buffer, 4 * row * hiddenSize, target, 4 * (start + done) * hiddenSize, 4 * rows * hiddenSize);
+        encoder.copyBufferToBuffer(
+          image.buffer,
+          4 * row * hiddenSize,
+          target,
+          4 * (start + done) * hiddenSize,
+          4 * rows * hiddenSize,
+        );
         done += rows;
         feature += rows;
       }
@@ -202,20 +245,62 @@ export class DeviceModel {
     const { executor } = this;
     executor.setSizes({ seq: 1, kept: 1, past: length });
     for (const name of ['embed_tokens.step', 'decoder.step']) executor.reserve(executor.phase(name));
-    executor.write('position_ids', Int32Array.from({ length: rows }, (_, row) => positionIds[(row + 1) * length - 1]!));
+    executor.write(
+      'position_ids',
+      Int32Array.from({ length: rows }, (_, row) => positionIds[(row + 1) * length - 1]!),
+    );
     executor.setSizes({ past: length - 1 });
     executor.noteSizes({ past: length });
   }
 
-  #sampler({ rows }: PaddedRows, { ring, stops, sampling }: { readonly ring: number; readonly stops: readonly number[]; readonly sampling: SamplingOptions }): Promise<Sampler> {
+  #sampler(
+    { rows }: PaddedRows,
+    {
+      ring,
+      stops,
+      sampling,
+    }: { readonly ring: number; readonly stops: readonly number[]; readonly sampling: SamplingOptions },
+  ): Promise<Sampler> {
     const { executor, facts } = this;
-    const buffers = { logits: executor.bufferOf('logits'), inputIds: executor.bufferOf('input_ids'), positionIds: executor.bufferOf('position_ids'), attentionMask: executor.bufferOf('attention_mask'), dims: executor.dims };
-    const shape = { rows, columns: lastAxis(executor, 'logits'), vocab: facts.vocabSize, pad: facts.padTokenId, stops, ring, capacity: executor.size(CAPACITY) };
-    return Sampler.create(executor.memory, shape, buffers, executor.plan.symbols.indexOf('past'), sampling, executor.counters);
+    const buffers = {
+      logits: executor.bufferOf('logits'),
+      inputIds: executor.bufferOf('input_ids'),
+      positionIds: executor.bufferOf('position_ids'),
+      attentionMask: executor.bufferOf('attention_mask'),
+      dims: executor.dims,
+    };
+    const shape = {
+      rows,
+      columns: lastAxis(executor, 'logits'),
+      vocab: facts.vocabSize,
+      pad: facts.padTokenId,
+      stops,
+      ring,
+      capacity: executor.size(CAPACITY),
+    };
+    return Sampler.create(
+      executor.memory,
+      shape,
+      buffers,
+      executor.plan.symbols.indexOf('past'),
+      sampling,
+      executor.counters,
+    );
   }
 
-  /** `count` tokens a row: the first comes of the logits that are there, each further one of a step. One pass, one submit. */
-  async #steps(sampler: Sampler, { first, count, ring, rows }: { readonly first: number; readonly count: number; readonly ring: number; readonly rows: number }): Promise<Uint32Array> {
+  /**
+   * `count` tokens a row: the first comes of the logits that are there, each further one of a step. One pass, one
+   * submit.
+   */
+  async #steps(
+    sampler: Sampler,
+    {
+      first,
+      count,
+      ring,
+      rows,
+    }: { readonly first: number; readonly count: number; readonly ring: number; readonly rows: number },
+  ): Promise<Uint32Array> {
     const { executor } = this;
     const [embed, decoder] = [executor.phase('embed_tokens.step'), executor.phase('decoder.step')];
     const encoder = executor.device.createCommandEncoder({ label: 'decode' });
@@ -249,6 +334,8 @@ export class DeviceModel {
 
 /** Elements of the last axis of a port, which no symbol changes. */
 function lastAxis({ plan }: Executor, name: string): number {
-  const value = plan.phases.flatMap((phase): readonly PlannedValue[] => phase.outputs).find((output) => output.name === name);
+  const value = plan.phases
+    .flatMap((phase): readonly PlannedValue[] => phase.outputs)
+    .find((output) => output.name === name);
   return value!.shape.at(-1)!.constant;
 }

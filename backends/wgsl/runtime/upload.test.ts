@@ -28,7 +28,8 @@ function slowDevice() {
   return { memory: new DeviceMemory(device as unknown as GPUDevice), seen };
 }
 
-const planOf = (...sizes: readonly number[]) => ({ shards: sizes.map((byteLength, i) => ({ path: `weights/${i}.bin`, byteLength, sha256: '' })) }) as unknown as Plan;
+const planOf = (...sizes: readonly number[]) =>
+  ({ shards: sizes.map((byteLength, i) => ({ path: `weights/${i}.bin`, byteLength, sha256: '' })) }) as unknown as Plan;
 
 async function* zeros(byteLength: number, chunk: number): AsyncGenerator<Uint8Array> {
   const bytes = new Uint8Array(chunk);
@@ -40,7 +41,10 @@ describe('weights on their way', () => {
     const { memory, seen } = slowDevice();
     const sizes = [100 * MIB, 128 * MIB, 37 * MIB + 3];
     const total = sizes.reduce((sum, size) => sum + size, 0);
-    const { times } = await uploadShards(memory, planOf(...sizes), { readShard: (i) => zeros(sizes[i]!, 16 * MIB), signal: new AbortController().signal });
+    const { times } = await uploadShards(memory, planOf(...sizes), {
+      readShard: (i) => zeros(sizes[i]!, 16 * MIB),
+      signal: new AbortController().signal,
+    });
     expect(seen.written).toBe(Math.ceil(total / 4) * 4);
     // design/wgsl.md: at most 256 MiB on the host
     expect(seen.most).toBeLessThanOrEqual(64 * MIB + 4 * MIB);
@@ -56,7 +60,10 @@ describe('weights on their way', () => {
       }
     }
     const { memory } = slowDevice();
-    const { times } = await uploadShards(memory, planOf(256), { readShard: slow, signal: new AbortController().signal });
+    const { times } = await uploadShards(memory, planOf(256), {
+      readShard: slow,
+      signal: new AbortController().signal,
+    });
     expect(times.fetch).toBeGreaterThan(4 * 15);
   });
 });

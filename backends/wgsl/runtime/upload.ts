@@ -12,14 +12,24 @@ export interface UploadOptions {
 const IN_FLIGHT_BYTES = 64 * 1024 * 1024;
 const PIECE_BYTES = 4 * 1024 * 1024;
 
-/** Wall times in milliseconds: `fetch` is what the host waited for bytes, `upload` what it waited for the device and spent on copies. */
+/**
+ * Wall times in milliseconds: `fetch` is what the host waited for bytes, `upload` what it waited for the device and
+ * spent on copies.
+ */
 export interface UploadTimes {
   readonly fetch: number;
   readonly upload: number;
 }
 
-/** Every shard as one buffer. @throws RuntimeError when a shard is short or long; whatever readShard throws. What was made is still `memory`'s. */
-export async function uploadShards(memory: DeviceMemory, { shards }: Plan, { readShard, signal, onProgress }: UploadOptions): Promise<{ buffers: GPUBuffer[]; times: UploadTimes }> {
+/**
+ * Every shard as one buffer.
+ * @throws RuntimeError when a shard is short or long; whatever readShard throws. What was made is still `memory`'s.
+ */
+export async function uploadShards(
+  memory: DeviceMemory,
+  { shards }: Plan,
+  { readShard, signal, onProgress }: UploadOptions,
+): Promise<{ buffers: GPUBuffer[]; times: UploadTimes }> {
   const { queue } = memory.device;
   const started = performance.now();
   const waited = { fetch: 0 };
@@ -29,7 +39,9 @@ export async function uploadShards(memory: DeviceMemory, { shards }: Plan, { rea
   for (const [index, { path, byteLength }] of shards.entries()) {
     signal.throwIfAborted();
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
-    const buffer = await memory.checked(path, () => memory.create({ label: path, size: Math.ceil(byteLength / 16) * 16, usage }));
+    const buffer = await memory.checked(path, () =>
+      memory.create({ label: path, size: Math.ceil(byteLength / 16) * 16, usage }),
+    );
     buffers.push(buffer);
     let at = 0;
     for await (const chunk of inPieces(timed(readShard(index, signal), waited))) {
@@ -62,15 +74,22 @@ async function* timed(chunks: AsyncIterable<Uint8Array>, waited: { fetch: number
 }
 
 function damaged(path: string, byteLength: number, what: string): RuntimeError {
-  return new RuntimeError('damaged', `${path} should have ${byteLength} bytes: ${what}`, 'fetch or convert the bundle again');
+  return new RuntimeError(
+    'damaged',
+    `${path} should have ${byteLength} bytes: ${what}`,
+    'fetch or convert the bundle again',
+  );
 }
 
-/** The same bytes in pieces of a few MiB, and of multiples of 4 as `writeBuffer` takes them: one array that is filled again and again. */
+/**
+ * The same bytes in pieces of a few MiB, and of multiples of 4 as `writeBuffer` takes them: one array that is filled
+ * again and again.
+ */
 async function* inPieces(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const piece = new Uint8Array(PIECE_BYTES);
   let filled = 0;
   for await (const chunk of chunks)
-    for (let at = 0; at < chunk.length; ) {
+    for (let at = 0; at < chunk.length;) {
       const count = Math.min(chunk.length - at, PIECE_BYTES - filled);
       piece.set(chunk.subarray(at, at + count), filled);
       at += count;

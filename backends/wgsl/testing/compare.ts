@@ -24,7 +24,13 @@ export interface Comparison {
 export async function differenceOf({ kernel, sizes = {}, inputs, results }: Comparison): Promise<number> {
   const memory = ({ tensor, shape = tensor.shape }: Placed) => toStored(tensor, shape, sizes);
   const read = inputs.map((input) => (input instanceof Uint32Array ? input : memory(input)));
-  const rooms = results.map(({ tensor, shape = tensor.shape, before }) => (before ? memory(before) : room(shape, sizes)));
+  const rooms = results.map(({ tensor, shape = tensor.shape, before }) =>
+    before ? memory(before) : room(shape, sizes),
+  );
   const buffers = await runKernel(await testDevice(), { kernel, sizes, buffers: [...read, ...rooms] });
-  return Math.max(...results.map(({ tensor, shape = tensor.shape }, i) => worst(fromStored(buffers[read.length + i]!, 'f32', shape, sizes), tensor.data)));
+  return Math.max(
+    ...results.map(({ tensor, shape = tensor.shape }, i) =>
+      worst(fromStored(buffers[read.length + i]!, 'f32', shape, sizes), tensor.data),
+    ),
+  );
 }

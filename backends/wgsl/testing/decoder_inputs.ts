@@ -14,15 +14,25 @@ export interface DecoderCall {
 }
 
 /** Inputs of a decoder graph, random where they are activations. */
-export function decoderInputs({ inputs }: Graph, { batch, seq, padding, keep, before, seed }: DecoderCall): Record<string, Tensor> {
+export function decoderInputs(
+  { inputs }: Graph,
+  { batch, seq, padding, keep, before, seed }: DecoderCall,
+): Record<string, Tensor> {
   const shapeOf = (name: string) => inputs.find((input) => input.name === name)!.type.shape as readonly number[];
   const past = before ? before['present.0.key']!.shape[2]! : 0;
-  const positions = Array.from({ length: batch * seq }, (_, i) => Math.max(0, past + (i % seq) - (i < seq ? padding : 0)));
+  const positions = Array.from({ length: batch * seq }, (_, i) =>
+    Math.max(0, past + (i % seq) - (i < seq ? padding : 0)),
+  );
   const mask = Array.from({ length: batch * (past + seq) }, (_, i) => (i < padding ? 0 : 1));
-  const caches = inputs.filter(({ name }) => name.startsWith('past_key_values.')).map(({ name, type }): [string, Tensor] => {
-    const [, heads, , size] = type.shape as readonly [unknown, number, unknown, number];
-    return [name, before?.[name.replace('past_key_values', 'present')] ?? tensorOf('f32', [batch, heads, 0, size], [])];
-  });
+  const caches = inputs
+    .filter(({ name }) => name.startsWith('past_key_values.'))
+    .map(({ name, type }): [string, Tensor] => {
+      const [, heads, , size] = type.shape as readonly [unknown, number, unknown, number];
+      return [
+        name,
+        before?.[name.replace('past_key_values', 'present')] ?? tensorOf('f32', [batch, heads, 0, size], []),
+      ];
+    });
   return {
     inputs_embeds: randomTensor('f32', [batch, seq, shapeOf('inputs_embeds')[2]!], seed),
     attention_mask: tensorOf('i64', [batch, past + seq], mask),

@@ -4,6 +4,10 @@ import type { CompileOptions } from '../compile/compile.ts';
 import { emit } from '../emit.ts';
 
 /** A program's bundle in a temporary folder, which goes away with `await using`. */
-export function emittedBundle(program: Program, options: CompileOptions = {}, precision = 'fp32'): ReturnType<typeof writtenArtifact> {
+export function emittedBundle(
+  program: Program,
+  options: CompileOptions = {},
+  precision = 'fp32',
+): ReturnType<typeof writtenArtifact> {
   return writtenArtifact(emit(program, { precision }, options));
 }

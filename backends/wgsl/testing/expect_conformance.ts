@@ -9,12 +9,31 @@ import type { DeviceCase } from './op_cases.ts';
 
 /** Moves, comparisons, casts, and what IEEE 754 and WGSL round correctly. */
 const EXACT: Tolerance = { absolute: 0, relative: 0 };
-/** GPUs divide and take roots to a few units in the last place (WGSL 1.0, 15.7.4), contract a·b + c, and add hundreds of products in another order. */
+/**
+ * GPUs divide and take roots to a few units in the last place (WGSL 1.0, 15.7.4), contract a·b + c, and add hundreds of
+ * products in another order.
+ */
 const CLOSE: Tolerance = { absolute: 1e-5, relative: 1e-5 };
 /** What the evaluator rounds to f16 is f32 here: a few units of 2^-11 of values up to about 4. */
 const HALF: Tolerance = { absolute: 4e-3, relative: 4e-3 };
 const moves: ReadonlySet<OpName> = new Set<OpName>([
-  'and', 'append_cache', 'cast', 'concat', 'dim_value', 'equal', 'expand', 'gather', 'iota', 'less_equal', 'not', 'or', 'reshape', 'slice', 'take_last', 'transpose', 'where',
+  'and',
+  'append_cache',
+  'cast',
+  'concat',
+  'dim_value',
+  'equal',
+  'expand',
+  'gather',
+  'iota',
+  'less_equal',
+  'not',
+  'or',
+  'reshape',
+  'slice',
+  'take_last',
+  'transpose',
+  'where',
 ]);
 const rounded: ReadonlySet<OpName> = new Set<OpName>(['add', 'mul', 'sub']);
 
@@ -22,12 +41,21 @@ const rounded: ReadonlySet<OpName> = new Set<OpName>(['add', 'mul', 'sub']);
 const HELD: { readonly [D in DType]?: DType } = { f16: 'f32', i32: 'i64' };
 
 /** Runs a case with each of its sizes and fails where the evaluator says something else. */
-export async function expectConformance(runner: Runner, { op, title, holding, opCase, graph }: DeviceCase): Promise<void> {
+export async function expectConformance(
+  runner: Runner,
+  { op, title, holding, opCase, graph }: DeviceCase,
+): Promise<void> {
   const reference = evaluatorRunner(programOf(graph));
   const tolerance = moves.has(op) || (holding !== 'f16' && rounded.has(op)) ? EXACT : holding === 'f16' ? HALF : CLOSE;
   for (const [seed, sizes] of opCase.sizes.entries()) {
     const inputs = opInputs(graph, sizes, 100 * seed);
     const [actual, expected] = [await runner.run(graph.name, inputs), await reference.run(graph.name, inputs)];
-    for (const [port, tensor] of Object.entries(expected)) expectClose(`${op}, ${title}, ${JSON.stringify(sizes)}: ${port}`, actual[port], { ...tensor, dtype: HELD[tensor.dtype] ?? tensor.dtype }, tolerance);
+    for (const [port, tensor] of Object.entries(expected))
+      expectClose(
+        `${op}, ${title}, ${JSON.stringify(sizes)}: ${port}`,
+        actual[port],
+        { ...tensor, dtype: HELD[tensor.dtype] ?? tensor.dtype },
+        tolerance,
+      );
   }
 }

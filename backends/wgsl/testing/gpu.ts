@@ -2,7 +2,10 @@
 let gpu: GPU | undefined;
 const devices = new Map<string, Promise<GPUDevice>>();
 
-/** A device of the software GPU (or the machine's own), with default limits and the features asked for. Shared by the tests of a file. */
+/**
+ * A device of the software GPU (or the machine's own), with default limits and the features asked for. Shared by the
+ * tests of a file.
+ */
 export function testDevice(features: readonly GPUFeatureName[] = []): Promise<GPUDevice> {
   const key = features.join(',');
   const device = devices.get(key) ?? openDevice(features);

@@ -10,7 +10,11 @@ export interface LinearCase {
   readonly spec: LinearSpec;
   readonly sizes?: Readonly<Record<string, number>>;
   /** The epilogues, as functions: of result i. */
-  readonly epilogue?: (result: number, y: readonly number[], at: { readonly row: number; readonly column: number; readonly operands: Operands }) => number;
+  readonly epilogue?: (
+    result: number,
+    y: readonly number[],
+    at: { readonly row: number; readonly column: number; readonly operands: Operands },
+  ) => number;
   /** Elements of the epilogues' operands by name. */
   readonly operands?: Readonly<Record<string, number>>;
   readonly features?: readonly string[];
@@ -34,7 +38,11 @@ export interface LinearOutcome {
 }
 
 /** Runs a linear kernel on random numbers, and computes the same in f64. */
-export async function runLinear(device: GPUDevice, kernel: Kernel, { spec, sizes = {}, epilogue, operands: counts = {}, features = [], rounded = false }: LinearCase): Promise<LinearOutcome> {
+export async function runLinear(
+  device: GPUDevice,
+  kernel: Kernel,
+  { spec, sizes = {}, epilogue, operands: counts = {}, features = [], rounded = false }: LinearCase,
+): Promise<LinearOutcome> {
   const bindings: Bindings = new Map(Object.entries(sizes));
   const rows = spec.rows.reduce<number>((product, dim) => product * evaluateDim(dim, bindings), 1);
   const next = randomSource(7);
@@ -60,7 +68,10 @@ export async function runLinear(device: GPUDevice, kernel: Kernel, { spec, sizes
   const found = await runKernel(device, { kernel, sizes, buffers, features });
 
   const inputs = Array.from({ length: rows }, (_, row) => {
-    const values = Array.from({ length: spec.columns }, (_unused, k) => x[row * spec.columns + k]! * (spec.norm ? norm[k]! : 1));
+    const values = Array.from(
+      { length: spec.columns },
+      (_unused, k) => x[row * spec.columns + k]! * (spec.norm ? norm[k]! : 1),
+    );
     return rounded ? roundedBlocks(values) : values;
   });
   let magnitude = 1;
@@ -95,14 +106,19 @@ export async function runLinear(device: GPUDevice, kernel: Kernel, { spec, sizes
         if (result.kind === 'rope' || result.rotated) {
           const other = product(parts[0].matrix, parts[0].first + column + (h < half ? half : -half), row);
           const angle = positions[row]! * result.headDim + (h % half);
-          value = h < half ? value * rope[angle]! - other * rope[angle + half]! : value * rope[angle]! + other * rope[angle + half]!;
+          value =
+            h < half
+              ? value * rope[angle]! - other * rope[angle + half]!
+              : value * rope[angle]! + other * rope[angle + half]!;
         }
         const head = Math.floor(column / result.headDim);
-        if (result.kind === 'rope') expected[i]![(row * result.heads + head) * result.headDim + h] = value * result.scale;
+        if (result.kind === 'rope')
+          expected[i]![(row * result.heads + head) * result.headDim + h] = value * result.scale;
         else {
           const seq = evaluateDim(result.seq, bindings);
           const [batch, s] = [Math.floor(row / seq), row % seq];
-          expected[i]![((batch * result.heads + head) * sizes['capacity']! + sizes['past']! + s) * result.headDim + h] = value;
+          expected[i]![((batch * result.heads + head) * sizes['capacity']! + sizes['past']! + s) * result.headDim + h] =
+            value;
         }
       }
   });

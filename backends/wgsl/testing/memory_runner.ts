@@ -8,7 +8,11 @@ import { Executor } from '../runtime/executor.ts';
 import { testDevice, testLanguage } from './gpu.ts';
 
 /** A program on the device of the tests, without files. @param edit changes shaders before they are compiled */
-export async function memoryRunner(program: Program, options: CompileOptions = {}, edit: (shaders: readonly ShaderSource[]) => readonly ShaderSource[] = (shaders) => shaders): Promise<WgslRunner> {
+export async function memoryRunner(
+  program: Program,
+  options: CompileOptions = {},
+  edit: (shaders: readonly ShaderSource[]) => readonly ShaderSource[] = (shaders) => shaders,
+): Promise<WgslRunner> {
   const { plan, weights, shaders: compiled } = compile(program, options);
   const shaders = edit(compiled);
   const layout = layOutShards(weights);

@@ -16,7 +16,10 @@ function bitsOf(dtype: DType, value: number): number {
   return new DataView(bytes.buffer).getUint32(0, true);
 }
 
-/** A matrix written down from the description of its form, element by element: what packs matrices is not asked. What fills rows up is garbage. */
+/**
+ * A matrix written down from the description of its form, element by element: what packs matrices is not asked. What
+ * fills rows up is garbage.
+ */
 export function randomMatrix(form: MatrixForm, rows: number, columns: number, seed: number): RandomMatrix {
   const next = randomSource(seed);
   const words = new Uint32Array(4 * matrixVectors(form, rows, columns)).fill(0x35353535);

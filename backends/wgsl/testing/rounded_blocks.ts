@@ -1,6 +1,9 @@
 const BLOCK = 32;
 
-/** What numbers become as signed bytes with a scale for 32 of them, in f32, halves to even: written down once more, for tests. */
+/**
+ * What numbers become as signed bytes with a scale for 32 of them, in f32, halves to even: written down once more, for
+ * tests.
+ */
 export function roundedBlocks(values: readonly number[]): number[] {
   return values.map((_, i) => {
     const begin = i - (i % BLOCK);

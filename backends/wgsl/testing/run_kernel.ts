@@ -13,7 +13,10 @@ export interface KernelRun {
 }
 
 /** Runs one kernel and returns all its buffers afterwards, as raw bytes. @throws Error with the compiler's message */
-export async function runKernel(device: GPUDevice, { kernel, sizes, buffers, features = [] }: KernelRun): Promise<ArrayBuffer[]> {
+export async function runKernel(
+  device: GPUDevice,
+  { kernel, sizes, buffers, features = [] }: KernelRun,
+): Promise<ArrayBuffer[]> {
   const symbols = Object.keys(sizes).length > 0 ? Object.keys(sizes) : ['none'];
   const variant = kernel.variants?.find((v) => v.features.join() === features.join());
   if (features.length > 0 && !variant) throw new Error(`${kernel.name} has no variant with ${features.join()}`);
@@ -22,24 +25,51 @@ export async function runKernel(device: GPUDevice, { kernel, sizes, buffers, fea
   const module = device.createShaderModule({ code });
   const { messages } = await module.getCompilationInfo();
   const errors = messages.filter((m) => m.type === 'error').map((m) => `${m.lineNum}: ${m.message}`);
-  if (errors.length > 0) throw new Error(`${kernel.name}\n${errors.join('\n')}\n${code.split('\n').map((line, i) => `${i + 1} ${line}`).join('\n')}`);
+  if (errors.length > 0)
+    throw new Error(
+      `${kernel.name}\n${errors.join('\n')}\n${code
+        .split('\n')
+        .map((line, i) => `${i + 1} ${line}`)
+        .join('\n')}`,
+    );
   const layout = device.createBindGroupLayout({
     entries: [
       { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } },
-      ...kernel.bindings.map(({ access }, i): GPUBindGroupLayoutEntry => ({ binding: i + 1, visibility: GPUShaderStage.COMPUTE, buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' } })),
+      ...kernel.bindings.map(({ access }, i): GPUBindGroupLayoutEntry => ({
+        binding: i + 1,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
+      })),
     ],
   });
-  const pipeline = device.createComputePipeline({ layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }), compute: { module, entryPoint: 'main' } });
-  const uniform = device.createBuffer({ size: Math.ceil((4 * symbols.length) / 16) * 16, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
-  device.queue.writeBuffer(uniform, 0, Uint32Array.from(symbols, (name) => sizes[name] ?? 0));
+  const pipeline = device.createComputePipeline({
+    layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+    compute: { module, entryPoint: 'main' },
+  });
+  const uniform = device.createBuffer({
+    size: Math.ceil((4 * symbols.length) / 16) * 16,
+    usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+  });
+  device.queue.writeBuffer(
+    uniform,
+    0,
+    Uint32Array.from(symbols, (name) => sizes[name] ?? 0),
+  );
   const storage = buffers.map((data) => {
-    const buffer = device.createBuffer({ size: Math.max(16, Math.ceil(data.byteLength / 4) * 4), usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC });
+    const buffer = device.createBuffer({
+      size: Math.max(16, Math.ceil(data.byteLength / 4) * 4),
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
+    });
     device.queue.writeBuffer(buffer, 0, data);
     return buffer;
   });
-  const group = device.createBindGroup({ layout, entries: [uniform, ...storage].map((buffer, binding) => ({ binding, resource: { buffer } })) });
+  const group = device.createBindGroup({
+    layout,
+    entries: [uniform, ...storage].map((buffer, binding) => ({ binding, resource: { buffer } })),
+  });
   const bindings: Bindings = new Map(Object.entries(sizes));
-  const count = ({ factors, divide }: GridAxis) => Math.ceil(factors.reduce<number>((product, dim) => product * evaluateDim(dim, bindings), 1) / divide);
+  const count = ({ factors, divide }: GridAxis) =>
+    Math.ceil(factors.reduce<number>((product, dim) => product * evaluateDim(dim, bindings), 1) / divide);
   const [x, y, z] = kernel.grid.map(count) as [number, number, number];
   const encoder = device.createCommandEncoder();
   const pass = encoder.beginComputePass();
@@ -48,7 +78,9 @@ export async function runKernel(device: GPUDevice, { kernel, sizes, buffers, fea
   const folded = Math.ceil(x / 65535);
   pass.dispatchWorkgroups(Math.min(x, 65535), y * folded, z);
   pass.end();
-  const reads = storage.map((buffer) => device.createBuffer({ size: buffer.size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST }));
+  const reads = storage.map((buffer) =>
+    device.createBuffer({ size: buffer.size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST }),
+  );
   storage.forEach((buffer, i) => encoder.copyBufferToBuffer(buffer, 0, reads[i]!, 0, buffer.size));
   device.queue.submit([encoder.finish()]);
   const error = await device.popErrorScope();

@@ -9,7 +9,10 @@ const GAP = 12345;
 
 function sizesOf(shape: readonly Dim[], sizes: Sizes): { packed: number[]; stored: number[] } {
   const bindings = new Map(Object.entries(sizes));
-  return { packed: shape.map((dim) => evaluateDim(dim, bindings)), stored: storedShape(shape).map((dim) => evaluateDim(dim, bindings)) };
+  return {
+    packed: shape.map((dim) => evaluateDim(dim, bindings)),
+    stored: storedShape(shape).map((dim) => evaluateDim(dim, bindings)),
+  };
 }
 
 /** For each element in C order, where it lies. */

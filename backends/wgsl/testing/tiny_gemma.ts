@@ -42,10 +42,13 @@ function decoder({ layers, kvHeads, postNorms, softcap }: TinyGemma): Graph {
   const positions = b.input('position_ids', { dtype: 'i64', shape: [batch, seq] });
   const keep = b.input('num_logits_to_keep', { dtype: 'i64', shape: [] });
   const caches = Array.from({ length: layers }, (_, i) =>
-    ['key', 'value'].map((kind) => b.input(`past_key_values.${i}.${kind}`, { dtype: 'f32', shape: [batch, kvHeads, past, HEAD_DIM] })),
+    ['key', 'value'].map((kind) =>
+      b.input(`past_key_values.${i}.${kind}`, { dtype: 'f32', shape: [batch, kvHeads, past, HEAD_DIM] }),
+    ),
   );
   const weight = (name: string, ...shape: number[]) => b.weight(name, randomWeight(name, shape, 0.3));
-  const linear = (v: Value, name: string, out: number, columns: number) => b.op(ops.linear, [v, weight(name, out, columns)], {});
+  const linear = (v: Value, name: string, out: number, columns: number) =>
+    b.op(ops.linear, [v, weight(name, out, columns)], {});
   const norm = (v: Value, name: string) => b.op(ops.rms_norm, [v, weight(name, WIDTH)], { epsilon: 1e-6 });
   const tables = [weight('rope.cos', POSITIONS, HEAD_DIM / 2), weight('rope.sin', POSITIONS, HEAD_DIM / 2)];
   const rotate = (v: Value) => b.op(ops.rope, [v, positions, ...tables], {});
@@ -54,14 +57,23 @@ function decoder({ layers, kvHeads, postNorms, softcap }: TinyGemma): Graph {
   const presents = caches.map(([pastKey, pastValue], i) =>
     b.within(`lm.${i}`, () => {
       const normed = norm(x, `lm.${i}.norm_attn_in`);
-      const heads = (name: string, count: number) => b.op(ops.reshape, [linear(normed, `lm.${i}.${name}`, count * HEAD_DIM, WIDTH)], { shape: [batch, seq, count, HEAD_DIM] });
-      const append = (cache: Value, v: Value) => b.op(ops.concat, [cache, b.op(ops.transpose, [v], { perm: [0, 2, 1, 3] })], { axis: 2 });
+      const heads = (name: string, count: number) =>
+        b.op(ops.reshape, [linear(normed, `lm.${i}.${name}`, count * HEAD_DIM, WIDTH)], {
+          shape: [batch, seq, count, HEAD_DIM],
+        });
+      const append = (cache: Value, v: Value) =>
+        b.op(ops.concat, [cache, b.op(ops.transpose, [v], { perm: [0, 2, 1, 3] })], { axis: 2 });
       const query = b.op(ops.mul, [rotate(heads('q', HEADS)), b.literal('f32', [], [HEAD_DIM ** -0.5])], {});
       const key = append(pastKey!, rotate(heads('k', kvHeads)));
       const value = append(pastValue!, heads('v', kvHeads));
       const mixed = b.op(ops.attention, [query, key, value, bias], { softcap });
       const behind = (v: Value, name: string) => (postNorms ? norm(v, `lm.${i}.${name}`) : v);
-      const attended = linear(b.op(ops.reshape, [mixed], { shape: [batch, seq, HEADS * HEAD_DIM] }), `lm.${i}.o`, WIDTH, HEADS * HEAD_DIM);
+      const attended = linear(
+        b.op(ops.reshape, [mixed], { shape: [batch, seq, HEADS * HEAD_DIM] }),
+        `lm.${i}.o`,
+        WIDTH,
+        HEADS * HEAD_DIM,
+      );
       x = b.op(ops.add, [x, behind(attended, 'norm_attn_out')], {});
       const inner = norm(x, `lm.${i}.norm_mlp_in`);
       const gate = b.op(ops.gelu_tanh, [linear(inner, `lm.${i}.gate`, INNER, WIDTH)], {});
@@ -82,15 +94,28 @@ function decoder({ layers, kvHeads, postNorms, softcap }: TinyGemma): Graph {
   return b.build();
 }
 
-/** 0 or -2.38e38 [B, 1, S, past + S]: all of a prompt sees all of it, new tokens see what is before them, nothing sees padding. */
+/**
+ * 0 or -2.38e38 [B, 1, S, past + S]: all of a prompt sees all of it, new tokens see what is before them, nothing sees
+ * padding.
+ */
 function prefixMask(b: GraphBuilder, mask: Value): Value {
   const [batch, seq, past] = [sym('batch_size'), sym('seq'), sym('past')];
   const total = addDims(past, seq);
   const zero = b.literal('i64', [], [0]);
   const known = b.op(ops.dim_value, [], { dim: past });
   const columns = b.op(ops.reshape, [b.op(ops.iota, [], { length: total })], { shape: [1, 1, 1, total] });
-  const rows = b.op(ops.reshape, [b.op(ops.add, [b.op(ops.iota, [], { length: seq }), known], {})], { shape: [1, 1, seq, 1] });
+  const rows = b.op(ops.reshape, [b.op(ops.add, [b.op(ops.iota, [], { length: seq }), known], {})], {
+    shape: [1, 1, seq, 1],
+  });
   const visible = b.op(ops.or, [b.op(ops.less_equal, [columns, rows], {}), b.op(ops.equal, [known, zero], {})], {});
-  const real = b.op(ops.not, [b.op(ops.equal, [b.op(ops.reshape, [mask], { shape: [batch, 1, 1, total] }), zero], {})], {});
-  return b.op(ops.where, [b.op(ops.and, [visible, real], {}), b.literal('f32', [], [0]), b.literal('f32', [], [-2.3819763e38])], {});
+  const real = b.op(
+    ops.not,
+    [b.op(ops.equal, [b.op(ops.reshape, [mask], { shape: [batch, 1, 1, total] }), zero], {})],
+    {},
+  );
+  return b.op(
+    ops.where,
+    [b.op(ops.and, [visible, real], {}), b.literal('f32', [], [0]), b.literal('f32', [], [-2.3819763e38])],
+    {},
+  );
 }

@@ -21,11 +21,16 @@ export interface SideTimes {
 }
 
 /**
- * Times of all sides by turns, stage by stage, in an order that turns round from run to run: the speed of a machine that drifts is the
- * same for all. A stage of one begins when that of another has ended.
+ * Times of all sides by turns, stage by stage, in an order that turns round from run to run: the speed of a machine
+ * that drifts is the same for all. A stage of one begins when that of another has ended.
  */
-export async function compareSides(sides: readonly Side[], { pixels, tokens, steps, warmUps, runs }: CompareOptions): Promise<readonly SideTimes[]> {
-  const times = new Map(sides.map((side) => [side, { encode: [] as number[], prefill: [] as number[], decode: [] as number[] }]));
+export async function compareSides(
+  sides: readonly Side[],
+  { pixels, tokens, steps, warmUps, runs }: CompareOptions,
+): Promise<readonly SideTimes[]> {
+  const times = new Map(
+    sides.map((side) => [side, { encode: [] as number[], prefill: [] as number[], decode: [] as number[] }]),
+  );
   const made = new Map<Side, readonly number[]>();
   const stages: Readonly<Record<Stage, (side: Side) => Promise<void>>> = {
     encode: (side) => side.encode(pixels),

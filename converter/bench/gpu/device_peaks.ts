@@ -55,25 +55,45 @@ ${Array.from({ length: CHAINS }, (_, i) => `    sum${i} = fma(sum${i}, factor, t
 
 /** Best of some takes, each of one submit that is long enough for its start not to count. */
 export async function measurePeaks(device: GPUDevice, { copyBytes, milliseconds }: PeakOptions): Promise<DevicePeaks> {
-  const buffer = (size: number) => device.createBuffer({ size, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
+  const buffer = (size: number) =>
+    device.createBuffer({ size, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST });
   const [from, to] = [buffer(copyBytes), buffer(copyBytes)];
   const factors = buffer(2 * VECTOR_BYTES);
-  device.queue.writeBuffer(factors, 0, Float32Array.from([...Array<number>(4).fill(0.999), ...Array<number>(4).fill(0.001)]));
+  device.queue.writeBuffer(
+    factors,
+    0,
+    Float32Array.from([...Array<number>(4).fill(0.999), ...Array<number>(4).fill(0.001)]),
+  );
   try {
     const copies = copyBytes / VECTOR_BYTES / INVOCATIONS / EACH;
     const copySeconds = await secondsOf(device, COPY, [from, to], copies, milliseconds);
     const workgroups = Math.min(4096, copyBytes / VECTOR_BYTES / INVOCATIONS);
     const fmaSeconds = await secondsOf(device, FMA, [factors, to], workgroups, milliseconds);
-    return { copyBandwidth: (2 * copyBytes) / copySeconds, fmaPeak: (workgroups * INVOCATIONS * ROUNDS * CHAINS * 4 * 2) / fmaSeconds };
+    return {
+      copyBandwidth: (2 * copyBytes) / copySeconds,
+      fmaPeak: (workgroups * INVOCATIONS * ROUNDS * CHAINS * 4 * 2) / fmaSeconds,
+    };
   } finally {
     for (const one of [from, to, factors]) one.destroy();
   }
 }
 
 /** Of one dispatch. */
-async function secondsOf(device: GPUDevice, code: string, resources: readonly GPUBuffer[], workgroups: number, milliseconds: number): Promise<number> {
-  const pipeline = await device.createComputePipelineAsync({ layout: 'auto', compute: { module: device.createShaderModule({ code }), entryPoint: 'main' } });
-  const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries: resources.map((resource, binding) => ({ binding, resource: { buffer: resource } })) });
+async function secondsOf(
+  device: GPUDevice,
+  code: string,
+  resources: readonly GPUBuffer[],
+  workgroups: number,
+  milliseconds: number,
+): Promise<number> {
+  const pipeline = await device.createComputePipelineAsync({
+    layout: 'auto',
+    compute: { module: device.createShaderModule({ code }), entryPoint: 'main' },
+  });
+  const group = device.createBindGroup({
+    layout: pipeline.getBindGroupLayout(0),
+    entries: resources.map((resource, binding) => ({ binding, resource: { buffer: resource } })),
+  });
   const rows = Math.ceil(workgroups / 65535);
   const run = (times: number) =>
     timedSubmit(device, (pass) => {
@@ -84,7 +104,7 @@ async function secondsOf(device: GPUDevice, code: string, resources: readonly GP
   await run(1);
   let times = 1;
   let best = Infinity;
-  for (let taken = 0; taken < TAKES; ) {
+  for (let taken = 0; taken < TAKES;) {
     const took = await run(times);
     if (took < milliseconds) {
       times *= 2;

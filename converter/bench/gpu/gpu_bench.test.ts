@@ -24,20 +24,49 @@ import type { Side } from './side.ts';
 const config: PaliGemmaConfig = {
   vision: { layers: 1, width: 32, mlpWidth: 64, heads: 2, headDim: 16, patchSize: 14, imageSize: 28, epsilon: 1e-6 },
   text: {
-    layers: 1, width: 32, mlpWidth: 64, heads: 2, kvHeads: 1, headDim: 16, queryScale: 0.25, postNorms: false, attentionSoftcap: 0, finalSoftcap: 0, slidingWindow: 0, slidingLayers: [],
-    epsilon: 1e-6, ropeTheta: 10000, maxPositions: 64,
+    layers: 1,
+    width: 32,
+    mlpWidth: 64,
+    heads: 2,
+    kvHeads: 1,
+    headDim: 16,
+    queryScale: 0.25,
+    postNorms: false,
+    attentionSoftcap: 0,
+    finalSoftcap: 0,
+    slidingWindow: 0,
+    slidingLayers: [],
+    epsilon: 1e-6,
+    ropeTheta: 10000,
+    maxPositions: 64,
   },
-  vocabSize: 100, tableRows: 128, imageTokenId: 100, retrievalWidth: 0, bosTokenId: 2, eosTokenId: 1, padTokenId: 0,
+  vocabSize: 100,
+  tableRows: 128,
+  imageTokenId: 100,
+  retrievalWidth: 0,
+  bosTokenId: 2,
+  eosTokenId: 1,
+  padTokenId: 0,
 };
 
 function fakeSide(name: string, log: string[]): Side {
   const note = async (what: string) => void log.push(`${name} ${what}`);
-  return { name, does: '', encode: () => note('encode'), prefill: () => note('prefill'), decode: (steps) => note('decode').then(() => Array<number>(steps + 1).fill(7)), close: () => note('close') };
+  return {
+    name,
+    does: '',
+    encode: () => note('encode'),
+    prefill: () => note('prefill'),
+    decode: (steps) => note('decode').then(() => Array<number>(steps + 1).fill(7)),
+    close: () => note('close'),
+  };
 }
 
 test('sides run by turns, the other one first in every second run, and warm-ups are not counted', async () => {
   const log: string[] = [];
-  const times = await compareSides(['a', 'b'].map((name) => fakeSide(name, log)), { pixels: new Float32Array(0), tokens: [1], steps: 3, warmUps: 1, runs: 2 });
+  const times = await compareSides(
+    ['a', 'b'].map((name) => fakeSide(name, log)),
+    { pixels: new Float32Array(0), tokens: [1], steps: 3, warmUps: 1, runs: 2 },
+  );
   const stages = ['encode', 'prefill', 'decode'];
   const turn = (...sides: string[]) => stages.flatMap((stage) => sides.map((side) => `${side} ${stage}`));
   expect(log).toEqual([...turn('b', 'a'), ...turn('a', 'b'), ...turn('b', 'a')]);
@@ -58,7 +87,10 @@ test('operations of products and attention are two a product', () => {
   const x = b.input('x', { dtype: 'f32', shape: [1, sym('seq'), 8] });
   const y = b.op(ops.linear, [x, b.weight('w', randomTensor('f32', [6, 8], { mean: 0, std: 1 }, 1))], {});
   const cache = b.input('k', { dtype: 'f32', shape: [1, 1, 5, 3] });
-  b.output('z', b.op(ops.attention, [b.op(ops.reshape, [y], { shape: [1, sym('seq'), 2, 3] }), cache, cache], { softcap: 0 }));
+  b.output(
+    'z',
+    b.op(ops.attention, [b.op(ops.reshape, [y], { shape: [1, sym('seq'), 2, 3] }), cache, cache], { softcap: 0 }),
+  );
   const seq = 4;
   expect(flopsOf(b.build(), new Map([['seq', seq]]))).toBe(2 * seq * 6 * 8 + 2 * (2 * seq * 2 * 5 * 3));
 });
@@ -87,17 +119,39 @@ itOnGpu('bandwidth and FMA peak are measured', async () => {
   expect(fmaPeak).toBeGreaterThan(1e6);
 });
 
-itOnGpu('both runtimes run one model, and the report names them, the device, and what did not run', async () => {
-  const root = await mkdtemp(join(tmpdir(), 'pgconv-bench-'));
-  const options = { program: syntheticProgram(config), quantize: randomCodes, dir: join(root, 'onnx'), promptTokens: 3, steps: 2, warmUps: 0, runs: 1, peaks: () => ({ copyBytes: 2 ** 20, milliseconds: 1 }), log: () => {} };
-  const measured = await measure({ ...options, precision: 'int4' });
-  expect(await readdir(root)).toEqual([]);
-  await rm(root, { recursive: true });
-  const [own, other] = measured.times;
-  expect([own!.side, other!.side]).toEqual(['pgconv int4', 'onnxruntime int4']);
-  expect(other!.tokens, 'two runtimes, one model').toEqual(own!.tokens);
-  expect(Object.keys(measured.notRun), 'the software GPU has no f16').toEqual(['onnxruntime q4f16']);
-  for (const { milliseconds } of measured.times) for (const values of Object.values(milliseconds)) expect(Math.min(...values)).toBeGreaterThan(0);
-  const report = speedReport([measured], 'a title');
-  for (const text of ['a title', measured.adapter, 'a software GPU', 'onnxruntime q4f16: not run: ', 'the same 3 tokens']) expect(report).toContain(text);
-}, 600_000);
+itOnGpu(
+  'both runtimes run one model, and the report names them, the device, and what did not run',
+  async () => {
+    const root = await mkdtemp(join(tmpdir(), 'pgconv-bench-'));
+    const options = {
+      program: syntheticProgram(config),
+      quantize: randomCodes,
+      dir: join(root, 'onnx'),
+      promptTokens: 3,
+      steps: 2,
+      warmUps: 0,
+      runs: 1,
+      peaks: () => ({ copyBytes: 2 ** 20, milliseconds: 1 }),
+      log: () => {},
+    };
+    const measured = await measure({ ...options, precision: 'int4' });
+    expect(await readdir(root)).toEqual([]);
+    await rm(root, { recursive: true });
+    const [own, other] = measured.times;
+    expect([own!.side, other!.side]).toEqual(['pgconv int4', 'onnxruntime int4']);
+    expect(other!.tokens, 'two runtimes, one model').toEqual(own!.tokens);
+    expect(Object.keys(measured.notRun), 'the software GPU has no f16').toEqual(['onnxruntime q4f16']);
+    for (const { milliseconds } of measured.times)
+      for (const values of Object.values(milliseconds)) expect(Math.min(...values)).toBeGreaterThan(0);
+    const report = speedReport([measured], 'a title');
+    for (const text of [
+      'a title',
+      measured.adapter,
+      'a software GPU',
+      'onnxruntime q4f16: not run: ',
+      'the same 3 tokens',
+    ])
+      expect(report).toContain(text);
+  },
+  600_000,
+);

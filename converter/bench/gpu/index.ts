@@ -38,7 +38,11 @@ const program = new Command('npm run bench:gpu --')
       'and what that is of the copy bandwidth and the FMA peak of the device, measured in WGSL in the same run. Nothing else should run meanwhile.',
   )
   .option('--checkpoint <path>', 'checkpoint to convert', 'fixtures/shapes/hf')
-  .addOption(new Option('--variant <name>', 'sizes of a published model with seeded weights, in place of a checkpoint').choices(Object.keys(VARIANTS)))
+  .addOption(
+    new Option('--variant <name>', 'sizes of a published model with seeded weights, in place of a checkpoint').choices(
+      Object.keys(VARIANTS),
+    ),
+  )
   .option('--layers <n>', 'layers of decoder and tower of --variant (default: all)', wholeNumber(1))
   .option('--dtypes <name,...>', 'precisions', (text) => text.split(',').map(knownPrecision), ['fp16', 'int8', 'int4'])
   .option('--prompt-tokens <n>', 'tokens of text behind those of the picture', wholeNumber(1), 16)
@@ -56,7 +60,18 @@ else await run(flags);
 // threads of Dawn and of onnxruntime may still be at work on nothing
 process.exit(0);
 
-async function run({ checkpoint, variant, layers, dtypes, promptTokens, steps, warmUps, runs, dir, json }: Flags): Promise<void> {
+async function run({
+  checkpoint,
+  variant,
+  layers,
+  dtypes,
+  promptTokens,
+  steps,
+  warmUps,
+  runs,
+  dir,
+  json,
+}: Flags): Promise<void> {
   const opened = variant === undefined ? await openModel({ checkpoint }) : undefined;
   const own: Program = opened?.model.program ?? syntheticProgram(withLayers(VARIANTS[variant!]!, layers));
   const measured: Measured[] = [];
@@ -72,12 +87,18 @@ async function run({ checkpoint, variant, layers, dtypes, promptTokens, steps, w
         steps,
         warmUps,
         runs,
-        peaks: ({ isSoftware }) => (isSoftware ? { copyBytes: COPY_BYTES.software, milliseconds: 200 } : { copyBytes: COPY_BYTES.real, milliseconds: 50 }),
+        peaks: ({ isSoftware }) =>
+          isSoftware
+            ? { copyBytes: COPY_BYTES.software, milliseconds: 200 }
+            : { copyBytes: COPY_BYTES.real, milliseconds: 50 },
         log: (line) => void process.stderr.write(`${line}\n`),
       }),
     );
   await opened?.close();
-  const model = variant === undefined ? checkpoint : `${variant}, seeded weights${layers === undefined ? '' : `, ${layers} layers`}`;
+  const model =
+    variant === undefined
+      ? checkpoint
+      : `${variant}, seeded weights${layers === undefined ? '' : `, ${layers} layers`}`;
   console.log(speedReport(measured, `${model}; ${warmUps} warm-ups, ${runs} runs, interleaved`));
   if (json !== undefined) await writeFile(json, `${JSON.stringify(measured, undefined, 1)}\n`);
 }
@@ -87,7 +108,8 @@ async function plans({ variant, layers, dtypes }: Flags): Promise<Parameters<typ
   const rows: { variant: string; precision: string; counters: ReturnType<typeof countPlan> }[] = [];
   for (const name of variants) {
     const own = syntheticProgram(withLayers(VARIANTS[name]!, layers));
-    for (const precision of dtypes) rows.push({ variant: name, precision, counters: countPlan(await programIn(own, precision, wgsl), precision) });
+    for (const precision of dtypes)
+      rows.push({ variant: name, precision, counters: countPlan(await programIn(own, precision, wgsl), precision) });
   }
   return rows;
 }
@@ -96,7 +118,11 @@ function withLayers({ vision, text, ...rest }: PaliGemmaConfig, layers = Infinit
   return {
     ...rest,
     vision: { ...vision, layers: Math.min(vision.layers, layers) },
-    text: { ...text, layers: Math.min(text.layers, layers), slidingLayers: text.slidingLayers.filter((layer) => layer < layers) },
+    text: {
+      ...text,
+      layers: Math.min(text.layers, layers),
+      slidingLayers: text.slidingLayers.filter((layer) => layer < layers),
+    },
   };
 }
 

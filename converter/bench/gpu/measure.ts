@@ -51,7 +51,10 @@ export interface Measured {
   readonly notRun: Readonly<Record<string, string>>;
 }
 
-/** What onnxruntime has for the same weights: 4 bits with activations in f32, as ours, and in f16, which is faster where there are such shaders. */
+/**
+ * What onnxruntime has for the same weights: 4 bits with activations in f32, as ours, and in f16, which is faster where
+ * there are such shaders.
+ */
 const ORT_PRECISIONS: Readonly<Partial<Record<Precision, readonly Precision[]>>> = { int4: ['int4', 'q4f16'] };
 
 /** SwiftShader, Mesa's llvmpipe, and Windows' WARP. */
@@ -59,8 +62,22 @@ export function isSoftware(adapter: string): boolean {
   return /swiftshader|llvmpipe|software|basic render/i.test(adapter);
 }
 
-/** One precision: peaks of the device, then both runtimes by turns. @throws what pgconv's side throws: a side that onnxruntime cannot open is in `notRun` */
-export async function measure({ program, precision, quantize, dir, promptTokens, steps, warmUps, runs, peaks, log }: MeasureOptions): Promise<Measured> {
+/**
+ * One precision: peaks of the device, then both runtimes by turns.
+ * @throws what pgconv's side throws: a side that onnxruntime cannot open is in `notRun`
+ */
+export async function measure({
+  program,
+  precision,
+  quantize,
+  dir,
+  promptTokens,
+  steps,
+  warmUps,
+  runs,
+  peaks,
+  log,
+}: MeasureOptions): Promise<Measured> {
   const programs = quantize ? { quantize } : {};
   const own = await programIn(program, precision, wgsl, programs);
   const opened = await openShaderModel(own);
@@ -73,7 +90,12 @@ export async function measure({ program, precision, quantize, dir, promptTokens,
     for (const other of ORT_PRECISIONS[precision] ?? [precision]) {
       const name = `onnxruntime ${other}`;
       try {
-        const side = await openOrtSide(name, await programIn(program, other, onnx, { ...programs, target: 'webgpu' }), other, join(dir, other));
+        const side = await openOrtSide(
+          name,
+          await programIn(program, other, onnx, { ...programs, target: 'webgpu' }),
+          other,
+          join(dir, other),
+        );
         sides.push(side);
         // what a device cannot do is said by the first run
         await side.encode(pixels);
@@ -94,7 +116,10 @@ export async function measure({ program, precision, quantize, dir, promptTokens,
       peaks: measuredPeaks,
       matvecBandwidth: await matvecBandwidth(opened),
       fewestStepBytes: fewestStepBytes(own),
-      prefillFlops: flopsOf(graphNamed(own, 'decoder'), new Map(Object.entries({ batch_size: 1, seq: tokens.length, past: 0, kept: 1 }))),
+      prefillFlops: flopsOf(
+        graphNamed(own, 'decoder'),
+        new Map(Object.entries({ batch_size: 1, seq: tokens.length, past: 0, kept: 1 })),
+      ),
       prompt: tokens.length,
       steps,
       times,

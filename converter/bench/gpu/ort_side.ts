@@ -10,16 +10,26 @@ import type { Side } from './side.ts';
 type Sessions = Readonly<Record<'vision_encoder' | 'embed_tokens' | 'decoder', InferenceSession>>;
 
 /**
- * A program for `--target webgpu` in onnxruntime-node, its decoder and tower on `device`. The KV cache stays in GPU buffers. Embeddings are
- * looked up by the CPU provider, which costs microseconds, since a picture's features replace some on the host and a look-up on the GPU
- * would have to be waited for in every step.
+ * A program for `--target webgpu` in onnxruntime-node, its decoder and tower on `device`. The KV cache stays in GPU
+ * buffers. Embeddings are looked up by the CPU provider, which costs microseconds, since a picture's features replace
+ * some on the host and a look-up on the GPU would have to be waited for in every step.
  * @throws BackendError with the runtime's message
  */
-export async function openOrtSide(name: string, program: Program, precision: string, dir: string, device: Device = 'webgpu'): Promise<Side> {
+export async function openOrtSide(
+  name: string,
+  program: Program,
+  precision: string,
+  dir: string,
+  device: Device = 'webgpu',
+): Promise<Side> {
   const runtime = await loadRuntime();
   await writeFiles(onnx.emit(program, { precision, target: 'webgpu' }).files, dir);
   const path = (graph: string) => modelPath(dir, graph);
-  const caches = Object.fromEntries(Array.from({ length: program.metadata.layers }, (_, i) => ['key', 'value'].map((kind) => [`present.${i}.${kind}`, 'gpu-buffer'] as const)).flat());
+  const caches = Object.fromEntries(
+    Array.from({ length: program.metadata.layers }, (_, i) =>
+      ['key', 'value'].map((kind) => [`present.${i}.${kind}`, 'gpu-buffer'] as const),
+    ).flat(),
+  );
   const opened: InferenceSession[] = [];
   const open = async (graph: string, on: Device, options: InferenceSession.SessionOptions = {}) => {
     const session = await createSession(runtime, await path(graph), on, undefined, options);
@@ -61,7 +71,9 @@ class OrtSide implements Side {
   async encode(pixels: Float32Array): Promise<void> {
     const { imageSize } = this.#facts;
     const { vision_encoder: session } = this.#sessions;
-    const { image_features: features } = await session.run({ pixel_values: this.#floats(session, 'pixel_values', pixels, [1, 3, imageSize, imageSize]) });
+    const { image_features: features } = await session.run({
+      pixel_values: this.#floats(session, 'pixel_values', pixels, [1, 3, imageSize, imageSize]),
+    });
     this.#features = features!;
   }
 
@@ -72,7 +84,10 @@ class OrtSide implements Side {
     const { imageTokens, hiddenSize } = this.#facts;
     const [rows, features] = [embedded.data as Float32Array, this.#features!.data as Float32Array];
     rows.set(features.subarray(0, imageTokens * hiddenSize)); // typed alike: both graphs have the floats of one precision
-    await this.#run(embedded, Array.from(tokens, (_, i) => i + 1));
+    await this.#run(
+      embedded,
+      Array.from(tokens, (_, i) => i + 1),
+    );
   }
 
   async decode(steps: number): Promise<readonly number[]> {
@@ -91,7 +106,9 @@ class OrtSide implements Side {
   }
 
   async #embed(tokens: readonly number[]): Promise<OrtTensor> {
-    const { inputs_embeds: rows } = await this.#sessions.embed_tokens.run({ input_ids: this.#integers(tokens, [1, tokens.length]) });
+    const { inputs_embeds: rows } = await this.#sessions.embed_tokens.run({
+      input_ids: this.#integers(tokens, [1, tokens.length]),
+    });
     return rows!;
   }
 
@@ -105,7 +122,8 @@ class OrtSide implements Side {
       ...this.#pasts(),
     });
     this.#forget();
-    for (const [name, tensor] of Object.entries(results)) if (name.startsWith('present.')) this.#cache[name.replace('present', 'past_key_values')] = tensor;
+    for (const [name, tensor] of Object.entries(results))
+      if (name.startsWith('present.')) this.#cache[name.replace('present', 'past_key_values')] = tensor;
     this.#next = largestOf(results['logits']!, this.#facts.vocabSize);
   }
 
@@ -114,7 +132,11 @@ class OrtSide implements Side {
     if (Object.keys(this.#cache).length > 0) return this.#cache;
     const { kvHeads, headDim } = this.#facts;
     const { decoder } = this.#sessions;
-    return Object.fromEntries(decoder.inputNames.filter((name) => name.startsWith('past_key_values')).map((name) => [name, this.#floats(decoder, name, new Float32Array(0), [1, kvHeads, 0, headDim])]));
+    return Object.fromEntries(
+      decoder.inputNames
+        .filter((name) => name.startsWith('past_key_values'))
+        .map((name) => [name, this.#floats(decoder, name, new Float32Array(0), [1, kvHeads, 0, headDim])]),
+    );
   }
 
   #forget(): void {
@@ -122,7 +144,12 @@ class OrtSide implements Side {
     this.#cache = {};
   }
 
-  #floats({ inputMetadata }: InferenceSession, name: string, values: Float32Array, shape: readonly number[]): OrtTensor {
+  #floats(
+    { inputMetadata }: InferenceSession,
+    name: string,
+    values: Float32Array,
+    shape: readonly number[],
+  ): OrtTensor {
     const port = inputMetadata.find((input) => input.name === name)!;
     if (!port.isTensor || port.type === 'float32') return new this.#runtime.Tensor('float32', values, shape);
     if (values.length > 0) throw new Error(`${name} is ${port.type}`);

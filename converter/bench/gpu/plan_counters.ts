@@ -3,7 +3,14 @@ import { manifestByteLength } from '../../../backends/wgsl/bundle/write_manifest
 import type { Plan } from '../../../backends/wgsl/bundle/plan.ts';
 import { layOutShards } from '../../../backends/wgsl/bundle/shards.ts';
 import { compile } from '../../../backends/wgsl/compile/compile.ts';
-import { answerRuns, bufferBytes, fewestStepBytes, repeatedBytes, stepKernels, stepWeightBytes } from '../../../backends/wgsl/compile/plan_costs.ts';
+import {
+  answerRuns,
+  bufferBytes,
+  fewestStepBytes,
+  repeatedBytes,
+  stepKernels,
+  stepWeightBytes,
+} from '../../../backends/wgsl/compile/plan_costs.ts';
 
 /** Of a program in one precision: what its plan says before anything runs. Bytes, unless a name says otherwise. */
 export interface PlanCounters {

@@ -14,7 +14,10 @@ import type { Precision } from '../../../verify/tolerances.ts';
 /** The program of a published model, or of any sizes, with seeded weights that are made when they are read. */
 export function syntheticProgram(config: PaliGemmaConfig): Program {
   const shapes = [...canonicalShapes(config, config.tableRows)];
-  return buildProgram(config, new Map(shapes.map(([name, shape], i) => [name, randomTensor('f16', shape, distributionOf(name), i)] as const)));
+  return buildProgram(
+    config,
+    new Map(shapes.map(([name, shape], i) => [name, randomTensor('f16', shape, distributionOf(name), i)] as const)),
+  );
 }
 
 export interface ProgramOptions {
@@ -24,9 +27,28 @@ export interface ProgramOptions {
   readonly quantize?: NonNullable<QuantizeWeightsOptions['quantize']>;
 }
 
-/** As `pgconv convert --dtype` prepares a program for a backend, without calibration. No weight is read. @throws UsageError for a precision that the backend refuses */
-export async function programIn(program: Program, precision: Precision, backend: Backend, { target = backend.defaultTarget?.(precision) ?? backend.targets[0], quantize }: ProgramOptions = {}): Promise<Program> {
+/**
+ * As `pgconv convert --dtype` prepares a program for a backend, without calibration. No weight is read.
+ * @throws UsageError for a precision that the backend refuses
+ */
+export async function programIn(
+  program: Program,
+  precision: Precision,
+  backend: Backend,
+  { target = backend.defaultTarget?.(precision) ?? backend.targets[0], quantize }: ProgramOptions = {},
+): Promise<Program> {
   const narrowing = narrowingFor(precision, backend, target);
-  const storageOf = await chooseStorage({ precision, mixed: usualMixed(backend, target), program, roleOf: weightRoles(program) });
-  return programsFor(program, precision, { storageOf, backend, target, ...(narrowing && { narrowing }), ...(quantize && { quantize }) }).bundle;
+  const storageOf = await chooseStorage({
+    precision,
+    mixed: usualMixed(backend, target),
+    program,
+    roleOf: weightRoles(program),
+  });
+  return programsFor(program, precision, {
+    storageOf,
+    backend,
+    target,
+    ...(narrowing && { narrowing }),
+    ...(quantize && { quantize }),
+  }).bundle;
 }

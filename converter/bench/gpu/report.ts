@@ -5,13 +5,29 @@ import { p95Of } from './compare.ts';
 import type { Measured } from './measure.ts';
 import type { PlanCounters } from './plan_counters.ts';
 
-/** Medians and 95th percentiles, what they are of the device's best, and the ratio to onnxruntime: above 1 pgconv is faster. */
+/**
+ * Medians and 95th percentiles, what they are of the device's best, and the ratio to onnxruntime: above 1 pgconv is
+ * faster.
+ */
 export function speedReport(measured: readonly Measured[], title: string): string {
   const [first] = measured as [Measured];
-  const notes = new Set(measured.flatMap(({ does }) => Object.entries(does).map(([side, text]) => `${side.split(' ')[0]!}: ${text}`)));
+  const notes = new Set(
+    measured.flatMap(({ does }) => Object.entries(does).map(([side, text]) => `${side.split(' ')[0]!}: ${text}`)),
+  );
   return [
     `${title}\nDevice: ${first.adapter}${first.isSoftware ? ', a software GPU: these figures say nothing about a real one' : ''}`,
-    table(['bundle', 'copy bandwidth', 'FMA peak', 'matvec kernels ÷ bandwidth', 'decode ÷ bandwidth', 'prefill ÷ FMA peak'], measured.map(peaksRow), [1, 2, 3, 4, 5]),
+    table(
+      [
+        'bundle',
+        'copy bandwidth',
+        'FMA peak',
+        'matvec kernels ÷ bandwidth',
+        'decode ÷ bandwidth',
+        'prefill ÷ FMA peak',
+      ],
+      measured.map(peaksRow),
+      [1, 2, 3, 4, 5],
+    ),
     table(['stage', 'side', 'median', 'p95', '', 'pgconv is faster by'], measured.flatMap(stageRows), [2, 3, 4, 5]),
     ...measured.map(firstToken),
     ...measured.flatMap(({ notRun }) => Object.entries(notRun).map(([side, reason]) => `${side}: not run: ${reason}`)),
@@ -20,16 +36,35 @@ export function speedReport(measured: readonly Measured[], title: string): strin
   ].join('\n');
 }
 
-function peaksRow({ precision, peaks, matvecBandwidth, fewestStepBytes, prefillFlops, steps, times }: Measured): string[] {
+function peaksRow({
+  precision,
+  peaks,
+  matvecBandwidth,
+  fewestStepBytes,
+  prefillFlops,
+  steps,
+  times,
+}: Measured): string[] {
   const own = times[0]!.milliseconds;
   const decode = (fewestStepBytes * steps) / (medianOf(own.decode) / 1000);
   const prefill = prefillFlops / (medianOf(own.prefill) / 1000);
   const fraction = (value: number, of: number) => (value / of).toFixed(3);
-  return [precision, `${(peaks.copyBandwidth / 1e9).toFixed(1)} GB/s`, `${(peaks.fmaPeak / 1e9).toFixed(1)} GFLOP/s`, fraction(matvecBandwidth, peaks.copyBandwidth), fraction(decode, peaks.copyBandwidth), fraction(prefill, peaks.fmaPeak)];
+  return [
+    precision,
+    `${(peaks.copyBandwidth / 1e9).toFixed(1)} GB/s`,
+    `${(peaks.fmaPeak / 1e9).toFixed(1)} GFLOP/s`,
+    fraction(matvecBandwidth, peaks.copyBandwidth),
+    fraction(decode, peaks.copyBandwidth),
+    fraction(prefill, peaks.fmaPeak),
+  ];
 }
 
 function stageRows({ times, prompt, steps }: Measured): string[][] {
-  const names = { encode: 'encode a picture', prefill: `prefill ${prompt} tokens`, decode: `decode ${steps} steps` } as const;
+  const names = {
+    encode: 'encode a picture',
+    prefill: `prefill ${prompt} tokens`,
+    decode: `decode ${steps} steps`,
+  } as const;
   const milliseconds = (value: number) => `${value.toFixed(2)} ms`;
   return (['encode', 'prefill', 'decode'] as const).flatMap((stage) => {
     const own = times[0]!.milliseconds[stage];
@@ -43,11 +78,22 @@ function stageRows({ times, prompt, steps }: Measured): string[][] {
   });
 }
 
-/** What the time to the first token of pgconv is made of. Fetching includes what makes the weights, here; shaders compile meanwhile. */
+/**
+ * What the time to the first token of pgconv is made of. Fetching includes what makes the weights, here; shaders
+ * compile meanwhile.
+ */
 function firstToken({ precision, loading, times }: Measured): string {
   const own = times[0]!.milliseconds;
-  const parts = { fetch: loading.fetch, upload: loading.upload, compile: loading.compile, encode: medianOf(own.encode), 'prefill and readback': medianOf(own.prefill) };
-  return `pgconv ${precision}, first token: ${Object.entries(parts).map(([name, value]) => `${name} ${value.toFixed(0)} ms`).join(', ')}`;
+  const parts = {
+    fetch: loading.fetch,
+    upload: loading.upload,
+    compile: loading.compile,
+    encode: medianOf(own.encode),
+    'prefill and readback': medianOf(own.prefill),
+  };
+  return `pgconv ${precision}, first token: ${Object.entries(parts)
+    .map(([name, value]) => `${name} ${value.toFixed(0)} ms`)
+    .join(', ')}`;
 }
 
 /** Weights are random, so that ties are near: a difference is told, and is none of speed. */
@@ -60,11 +106,42 @@ function agreement({ times }: Measured): string[] {
 }
 
 /** Counters of plans, one row a model and precision. */
-export function planReport(rows: readonly { readonly variant: string; readonly precision: string; readonly counters: PlanCounters }[]): string {
-  const head = ['model', 'dtype', 'kernels a token', 'a layer', 'bytes a token', '÷ least', 'weights', 'files', 'largest binding', 'shaders', 'their bytes', 'pipelines', 'manifest.pgw', 'buffers', 'of it KV cache'];
+export function planReport(
+  rows: readonly { readonly variant: string; readonly precision: string; readonly counters: PlanCounters }[],
+): string {
+  const head = [
+    'model',
+    'dtype',
+    'kernels a token',
+    'a layer',
+    'bytes a token',
+    '÷ least',
+    'weights',
+    'files',
+    'largest binding',
+    'shaders',
+    'their bytes',
+    'pipelines',
+    'manifest.pgw',
+    'buffers',
+    'of it KV cache',
+  ];
   const text = rows.map(({ variant, precision, counters: c }) => [
-    variant, precision, c.kernels.length, (c.kernels.length / c.layers).toFixed(1), bytesText(c.stepWeights), (c.stepWeights / c.fewestStepWeights).toFixed(4), bytesText(c.weights), c.shards, bytesText(c.largestRange),
-    c.shaders, bytesText(c.shaderBytes), c.pipelines, bytesText(c.manifestBytes), bytesText(c.buffers), bytesText(c.cache),
+    variant,
+    precision,
+    c.kernels.length,
+    (c.kernels.length / c.layers).toFixed(1),
+    bytesText(c.stepWeights),
+    (c.stepWeights / c.fewestStepWeights).toFixed(4),
+    bytesText(c.weights),
+    c.shards,
+    bytesText(c.largestRange),
+    c.shaders,
+    bytesText(c.shaderBytes),
+    c.pipelines,
+    bytesText(c.manifestBytes),
+    bytesText(c.buffers),
+    bytesText(c.cache),
   ]);
   return table(head, text, head.map((_, i) => i).slice(2));
 }

@@ -15,8 +15,9 @@ export interface ShaderModel {
 }
 
 /**
- * A program compiled and on a device, without files in between: weights go there as they are made. `device` belongs to the caller; without
- * one the machine's own is opened, which `device.destroy()` gives back. @throws BackendError, RuntimeError
+ * A program compiled and on a device, without files in between: weights go there as they are made. `device` belongs to
+ * the caller; without one the machine's own is opened, which `device.destroy()` gives back. @throws BackendError,
+ * RuntimeError
  */
 export async function openShaderModel(program: Program, given?: GPUDevice): Promise<ShaderModel> {
   const { plan: compiled, weights, shaders } = compile(program);

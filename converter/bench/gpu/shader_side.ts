@@ -22,7 +22,8 @@ export function shaderSide(name: string, { model, device }: ShaderModel, maxStep
     },
     async decode(steps) {
       const tokens: number[] = [];
-      for await (const [token] of model.decode({ maxTokens: steps + 1, ahead: AHEAD, stopTokenIds: [] })) tokens.push(token!);
+      for await (const [token] of model.decode({ maxTokens: steps + 1, ahead: AHEAD, stopTokenIds: [] }))
+        tokens.push(token!);
       return tokens;
     },
     async close() {

@@ -10,13 +10,19 @@ export interface Side {
   encode(pixels: Float32Array): Promise<void>;
   /** A prompt that begins with that picture, up to the logits of its last token on the host. */
   prefill(tokens: readonly number[]): Promise<void>;
-  /** Greedy tokens: one from the logits that are there, and one for each of `steps` further ones. To be called after `prefill`. */
+  /**
+   * Greedy tokens: one from the logits that are there, and one for each of `steps` further ones. To be called after
+   * `prefill`.
+   */
   decode(steps: number): Promise<readonly number[]>;
   close(): Promise<void>;
 }
 
 /** The same for all sides: a picture of a slow wave, its tokens, and `text` further ones. */
-export function benchPrompt({ imageSize, imageTokens, imageTokenId, bosTokenId, vocabSize }: ProgramMetadata, text: number): { readonly pixels: Float32Array; readonly tokens: readonly number[] } {
+export function benchPrompt(
+  { imageSize, imageTokens, imageTokenId, bosTokenId, vocabSize }: ProgramMetadata,
+  text: number,
+): { readonly pixels: Float32Array; readonly tokens: readonly number[] } {
   const pixels = Float32Array.from({ length: 3 * imageSize ** 2 }, (_, i) => Math.sin(i / 50));
   const words = Array.from({ length: text - 1 }, (_, i) => 3 + ((17 * i) % (vocabSize - 3)));
   return { pixels, tokens: [...Array<number>(imageTokens).fill(imageTokenId), bosTokenId, ...words] };

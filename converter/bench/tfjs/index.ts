@@ -50,13 +50,26 @@ const flags = new Command('npm run bench:tfjs --')
   .option('--warm-ups <n>', 'runs before any is timed', wholeNumber(0), 2)
   .option('--runs <n>', 'timed runs', wholeNumber(1), 9)
   .option('--dir <dir>', 'folder for the files, which go in the end', 'tmp/bench-tfjs')
-  .addOption(new Option('--tower <variant>', 'the image tower of a published model, with seeded weights, in the first of --dtypes').choices(Object.keys(VARIANTS)))
+  .addOption(
+    new Option(
+      '--tower <variant>',
+      'the image tower of a published model, with seeded weights, in the first of --dtypes',
+    ).choices(Object.keys(VARIANTS)),
+  )
   .option('--bundle <dir>', 'a bundle of any size, as `pgconv convert --to tfjs` writes it')
   .parse()
   .opts<Flags>();
 
 if (flags.bundle !== undefined) await measureFolder(flags.bundle, flags, (line) => console.log(line));
-else if (flags.tower !== undefined) console.log(await measureTower(await programIn(syntheticProgram(VARIANTS[flags.tower]!), flags.dtypes[0]!, tfjs), flags.dtypes[0]!, resolve(flags.dir), flags.device));
+else if (flags.tower !== undefined)
+  console.log(
+    await measureTower(
+      await programIn(syntheticProgram(VARIANTS[flags.tower]!), flags.dtypes[0]!, tfjs),
+      flags.dtypes[0]!,
+      resolve(flags.dir),
+      flags.device,
+    ),
+  );
 else await compare(flags);
 // threads of Dawn and of onnxruntime may still be at work on nothing
 process.exit(0);
@@ -82,17 +95,45 @@ async function compare({ checkpoint, dtypes, device, promptTokens, steps, warmUp
     }
   }
   await opened.close();
-  console.log([`${checkpoint}; ${warmUps} warm-ups, ${runs} runs, interleaved; ${process.env['PGCONV_GPU'] === 'system' ? 'the GPU that Dawn finds' : 'WebGPU as the environment has it'}`, table(['dtype', 'stage', 'side', 'median', 'p95', '÷ tfjs'], rows, [3, 4, 5]), ...notes].join('\n'));
+  console.log(
+    [
+      `${checkpoint}; ${warmUps} warm-ups, ${runs} runs, interleaved; ${process.env['PGCONV_GPU'] === 'system' ? 'the GPU that Dawn finds' : 'WebGPU as the environment has it'}`,
+      table(['dtype', 'stage', 'side', 'median', 'p95', '÷ tfjs'], rows, [3, 4, 5]),
+      ...notes,
+    ].join('\n'),
+  );
 }
 
 /** tfjs first: the others are compared with it. */
-async function openSides(program: Program, precision: Precision, device: TfDevice, dir: string): Promise<readonly Side[]> {
-  const sides = [await openTfjsSide(`tfjs ${device}`, await programIn(program, precision, tfjs), precision, join(dir, 'tfjs'), device)];
+async function openSides(
+  program: Program,
+  precision: Precision,
+  device: TfDevice,
+  dir: string,
+): Promise<readonly Side[]> {
+  const sides = [
+    await openTfjsSide(
+      `tfjs ${device}`,
+      await programIn(program, precision, tfjs),
+      precision,
+      join(dir, 'tfjs'),
+      device,
+    ),
+  ];
   const onGpu = device === 'webgpu';
-  if (onGpu) sides.push(shaderSide('shaders webgpu', await openShaderModel(await programIn(program, precision, wgsl)), 64));
+  if (onGpu)
+    sides.push(shaderSide('shaders webgpu', await openShaderModel(await programIn(program, precision, wgsl)), 64));
   // onnxruntime has no f16 on a GPU without shader-f16
   const floats: Precision = precision === 'fp16' && onGpu ? 'fp32' : precision;
-  sides.push(await openOrtSide(`onnxruntime ${floats} ${onGpu ? 'webgpu' : 'cpu'}`, await programIn(program, floats, onnx, { target: 'webgpu' }), floats, join(dir, 'onnx'), onGpu ? 'webgpu' : 'cpu'));
+  sides.push(
+    await openOrtSide(
+      `onnxruntime ${floats} ${onGpu ? 'webgpu' : 'cpu'}`,
+      await programIn(program, floats, onnx, { target: 'webgpu' }),
+      floats,
+      join(dir, 'onnx'),
+      onGpu ? 'webgpu' : 'cpu',
+    ),
+  );
   return sides;
 }
 
@@ -102,7 +143,14 @@ function rowsOf(times: readonly SideTimes[], precision: string, steps: number): 
     times.map(({ side, milliseconds }) => {
       const values = milliseconds[stage].map((value) => (stage === 'decode' ? value / steps : value));
       const ratios = milliseconds[stage].map((value, run) => value / own.milliseconds[stage][run]!);
-      return [precision, stage === 'decode' ? 'a token' : stage, side, `${medianOf(values).toFixed(2)} ms`, `${p95Of(values).toFixed(2)} ms`, medianOf(ratios).toFixed(2)];
+      return [
+        precision,
+        stage === 'decode' ? 'a token' : stage,
+        side,
+        `${medianOf(values).toFixed(2)} ms`,
+        `${p95Of(values).toFixed(2)} ms`,
+        medianOf(ratios).toFixed(2),
+      ];
     }),
   );
 }

@@ -15,12 +15,27 @@ export interface FolderRun {
   readonly steps: number;
 }
 
-/** What a bundle of any size takes: its files, what loading it needs beside what was planned, and one run with a picture. Stages are told as they end. */
-export async function measureFolder(dir: string, { device, promptTokens, steps }: FolderRun, tell: (line: string) => void): Promise<void> {
+/**
+ * What a bundle of any size takes: its files, what loading it needs beside what was planned, and one run with a
+ * picture. Stages are told as they end.
+ */
+export async function measureFolder(
+  dir: string,
+  { device, promptTokens, steps }: FolderRun,
+  tell: (line: string) => void,
+): Promise<void> {
   const { plan, sizes, ...bundle } = await readBundle(openSource(dir, PLAN_PATH));
   const { stored, loaded, peak } = plannedMemory(bundle);
-  tell(table(['file', 'size'], [...sizes].map(([path, bytes]) => [path, bytesText(bytes)]), [1]));
-  tell(`${plan.model.variant}, ${plan.precision}, profile ${plan.profile}: ${sizes.size} files, ${bytesText([...sizes.values()].reduce((sum, bytes) => sum + bytes, 0))}; weights ${bytesText(stored)}, ${bytesText(loaded)} in tfjs; planned peak ${bytesText(peak)}`);
+  tell(
+    table(
+      ['file', 'size'],
+      [...sizes].map(([path, bytes]) => [path, bytesText(bytes)]),
+      [1],
+    ),
+  );
+  tell(
+    `${plan.model.variant}, ${plan.precision}, profile ${plan.profile}: ${sizes.size} files, ${bytesText([...sizes.values()].reduce((sum, bytes) => sum + bytes, 0))}; weights ${bytesText(stored)}, ${bytesText(loaded)} in tfjs; planned peak ${bytesText(peak)}`,
+  );
   const tf = await nodeTfjs(device);
   const before = process.memoryUsage.rss();
   const grown = () => bytesText(process.resourceUsage().maxRSS * 1024 - before);

@@ -6,7 +6,13 @@ import type { Side } from '../gpu/side.ts';
 import { writeFiles } from '../write_program.ts';
 
 /** A program in tfjs, by pgconv/tfjs. Its files are written to `dir`. */
-export async function openTfjsSide(name: string, program: Program, precision: string, dir: string, device: TfDevice): Promise<Side> {
+export async function openTfjsSide(
+  name: string,
+  program: Program,
+  precision: string,
+  dir: string,
+  device: TfDevice,
+): Promise<Side> {
   await writeFiles(tfjs.emit(program, { precision, target: tfjs.defaultTarget!(precision) }).files, dir);
   const tf = await nodeTfjs(device);
   return tfjsSide(name, tf, await load(dir, { tf }));

@@ -9,11 +9,24 @@ import { graphNamed, type Program } from '../../../ir/graph.ts';
 import { bytesText } from '../../progress/units.ts';
 import { writeFiles } from '../write_program.ts';
 
-/** An image tower in tfjs: how long it takes to load and to run once, and how much memory the process has had at most. */
-export async function measureTower(program: Program, precision: string, dir: string, device: TfDevice): Promise<string> {
+/**
+ * An image tower in tfjs: how long it takes to load and to run once, and how much memory the process has had at most.
+ */
+export async function measureTower(
+  program: Program,
+  precision: string,
+  dir: string,
+  device: TfDevice,
+): Promise<string> {
   const { metadata } = program;
   try {
-    await writeFiles(tfjs.emit({ graphs: [graphNamed(program, 'vision_encoder')], metadata }, { precision, target: tfjs.defaultTarget!(precision) }).files, dir);
+    await writeFiles(
+      tfjs.emit(
+        { graphs: [graphNamed(program, 'vision_encoder')], metadata },
+        { precision, target: tfjs.defaultTarget!(precision) },
+      ).files,
+      dir,
+    );
     const tf = await nodeTfjs(device);
     const before = process.memoryUsage.rss();
     const started = performance.now();
@@ -22,9 +35,15 @@ export async function measureTower(program: Program, precision: string, dir: str
     const { stored, loaded: planned, peak } = plannedMemory(engine.bundle);
     const most = process.resourceUsage().maxRSS * 1024 - before;
     const { imageSize } = metadata;
-    const pixels = tf.tensor(Float32Array.from({ length: 3 * imageSize ** 2 }, (_, i) => Math.sin(i / 50)), [1, 3, imageSize, imageSize], 'float32');
+    const pixels = tf.tensor(
+      Float32Array.from({ length: 3 * imageSize ** 2 }, (_, i) => Math.sin(i / 50)),
+      [1, 3, imageSize, imageSize],
+      'float32',
+    );
     const begun = performance.now();
-    const { image_features: features } = await engine.run(engine.graph('vision_encoder')!, { pixel_values: pixels }, ['image_features']);
+    const { image_features: features } = await engine.run(engine.graph('vision_encoder')!, { pixel_values: pixels }, [
+      'image_features',
+    ]);
     const values = await features!.data<'float32'>();
     const ran = performance.now() - begun;
     if (!values.every(Number.isFinite)) throw new Error('features are not finite');

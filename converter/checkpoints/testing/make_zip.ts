@@ -56,7 +56,8 @@ export function zipLocalHeader(stated: Omit<Stated, 'localOffset'>, zip64: boole
 
 export function zipCentralHeader(stated: Stated, zip64: MemberSpec['centralZip64'], comment = ''): Buffer {
   const name = Buffer.from(stated.name);
-  const extra = zip64 === 'with extra' ? extra64(stated.size, stated.compressedSize, stated.localOffset) : Buffer.alloc(0);
+  const extra =
+    zip64 === 'with extra' ? extra64(stated.size, stated.compressedSize, stated.localOffset) : Buffer.alloc(0);
   const header = Buffer.alloc(46);
   header.writeUInt32LE(0x02014b50, 0);
   header.writeUInt16LE(45, 4);
@@ -99,13 +100,24 @@ export function zipEnd(count: number, size: number, offset: number, zip64 = fals
   return Buffer.concat(parts);
 }
 
-export function makeZip(members: readonly MemberSpec[], options: { zip64?: boolean; count?: number; comment?: string } = {}): Buffer {
+export function makeZip(
+  members: readonly MemberSpec[],
+  options: { zip64?: boolean; count?: number; comment?: string } = {},
+): Buffer {
   const parts: Buffer[] = [];
   const central: Buffer[] = [];
   let at = 0;
   for (const member of members) {
     const bytes = Buffer.from(member.compressed ?? (member.deflate ? deflateRawSync(member.data) : member.data));
-    const truth = { name: member.name, flags: 0, method: member.deflate ? 8 : 0, crc: crc32(member.data), size: member.data.byteLength, compressedSize: bytes.byteLength, localOffset: at };
+    const truth = {
+      name: member.name,
+      flags: 0,
+      method: member.deflate ? 8 : 0,
+      crc: crc32(member.data),
+      size: member.data.byteLength,
+      compressedSize: bytes.byteLength,
+      localOffset: at,
+    };
     const stated = { ...truth, ...member.stated };
     const local = zipLocalHeader({ ...stated, ...member.local }, member.localZip64 ?? false);
     central.push(zipCentralHeader(stated, member.centralZip64, member.comment));
@@ -113,7 +125,11 @@ export function makeZip(members: readonly MemberSpec[], options: { zip64?: boole
     at += local.byteLength + bytes.byteLength;
   }
   const directory = Buffer.concat(central);
-  return Buffer.concat([...parts, directory, zipEnd(options.count ?? members.length, directory.byteLength, at, options.zip64, options.comment)]);
+  return Buffer.concat([
+    ...parts,
+    directory,
+    zipEnd(options.count ?? members.length, directory.byteLength, at, options.zip64, options.comment),
+  ]);
 }
 
 /** A .npy array: `header` is the literal, padded as numpy pads it. */

@@ -9,8 +9,8 @@ export interface Behaviour {
   /** Hugging Face lets Gemma 2's even layers slide past the prompt; big_vision has no window (spec A.6). */
   readonly slidingWindow: boolean;
   /**
-   * big_vision computes √D times an embedding and 1 + w of a norm in the dtype of the checkpoint; Hugging Face, loaded in
-   * f32, in f32 (spec A.4, H.2).
+   * big_vision computes √D times an embedding and 1 + w of a norm in the dtype of the checkpoint; Hugging Face, loaded
+   * in f32, in f32 (spec A.4, H.2).
    */
   readonly roundsLikeStorage: boolean;
 }
@@ -24,15 +24,36 @@ const BEHAVIOURS: Readonly<Record<Reference, Behaviour>> = { huggingface: HUGGIN
 const SPELLED: Readonly<Record<Reference, string>> = { huggingface: 'Hugging Face', bigvision: 'big_vision' };
 
 /** @throws UsageError when something is switched on that the model does not have. */
-export function chooseBehaviour({ reference = 'huggingface', finalSoftcap = 'auto', slidingWindow = 'auto' }: ModelOptions, { text }: PaliGemmaConfig): { behaviour: Behaviour; inferences: readonly Inference[] } {
+export function chooseBehaviour(
+  { reference = 'huggingface', finalSoftcap = 'auto', slidingWindow = 'auto' }: ModelOptions,
+  { text }: PaliGemmaConfig,
+): { behaviour: Behaviour; inferences: readonly Inference[] } {
   const own = BEHAVIOURS[reference];
-  const decide = (flag: string, choice: 'auto' | 'on' | 'off', field: string, auto: boolean, has: number): { on: boolean; inferences: readonly Inference[] } => {
-    if (choice === 'on' && has === 0) throw new UsageError('no_such_feature', `${flag} on: the checkpoint is of a model that has none`, { hint: `leave ${flag} out: only PaliGemma 2 has it` });
+  const decide = (
+    flag: string,
+    choice: 'auto' | 'on' | 'off',
+    field: string,
+    auto: boolean,
+    has: number,
+  ): { on: boolean; inferences: readonly Inference[] } => {
+    if (choice === 'on' && has === 0)
+      throw new UsageError('no_such_feature', `${flag} on: the checkpoint is of a model that has none`, {
+        hint: `leave ${flag} out: only PaliGemma 2 has it`,
+      });
     const on = has > 0 && (choice === 'auto' ? auto : choice === 'on');
     const from = choice === 'auto' ? `${flag} auto: as ${SPELLED[reference]} computes` : `${flag} ${choice}`;
     return { on, inferences: has > 0 ? [{ field, value: on ? has : 'off', from }] : [] };
   };
   const cap = decide('--final-softcap', finalSoftcap, 'logits softcap', own.finalSoftcap, text.finalSoftcap);
-  const window = decide('--sliding-window', slidingWindow, 'sliding window', own.slidingWindow, text.slidingLayers.length > 0 ? text.slidingWindow : 0);
-  return { behaviour: { ...own, finalSoftcap: cap.on, slidingWindow: window.on }, inferences: [...cap.inferences, ...window.inferences] };
+  const window = decide(
+    '--sliding-window',
+    slidingWindow,
+    'sliding window',
+    own.slidingWindow,
+    text.slidingLayers.length > 0 ? text.slidingWindow : 0,
+  );
+  return {
+    behaviour: { ...own, finalSoftcap: cap.on, slidingWindow: window.on },
+    inferences: [...cap.inferences, ...window.inferences],
+  };
 }

@@ -31,14 +31,30 @@ export function bigVisionArrays(config: PaliGemmaConfig): readonly ArrayLayout[]
   const [v, d] = [vision.width, text.width];
   const block = 'img/Transformer/encoderblock';
   const attention = `${block}/MultiHeadDotProductAttention_0`;
-  const visionLayers = (key: string, shape: readonly number[], parts: ArrayLayout['parts']): ArrayLayout => ({ key, shape: [vision.layers, ...shape], parts, layers: vision.layers });
-  const textLayers = (key: string, shape: readonly number[], parts: ArrayLayout['parts']): ArrayLayout => ({ key, shape: [text.layers, ...shape], parts, layers: text.layers });
+  const visionLayers = (key: string, shape: readonly number[], parts: ArrayLayout['parts']): ArrayLayout => ({
+    key,
+    shape: [vision.layers, ...shape],
+    parts,
+    layers: vision.layers,
+  });
+  const textLayers = (key: string, shape: readonly number[], parts: ArrayLayout['parts']): ArrayLayout => ({
+    key,
+    shape: [text.layers, ...shape],
+    parts,
+    layers: text.layers,
+  });
   const inputs = (['query', 'key', 'value'] as const).flatMap((name) => [
-    visionLayers(`${attention}/${name}/kernel`, [v, vision.heads, vision.headDim], { [`vit.*.${name[0]}.w`]: projection(v) }),
+    visionLayers(`${attention}/${name}/kernel`, [v, vision.heads, vision.headDim], {
+      [`vit.*.${name[0]}.w`]: projection(v),
+    }),
     visionLayers(`${attention}/${name}/bias`, [vision.heads, vision.headDim], { [`vit.*.${name[0]}.b`]: flat }),
   ]);
   return [
-    { key: 'img/embedding/kernel', shape: [vision.patchSize, vision.patchSize, 3, v], parts: { 'vit.patch.w': (x) => transposeData(x, [3, 2, 0, 1]) } },
+    {
+      key: 'img/embedding/kernel',
+      shape: [vision.patchSize, vision.patchSize, 3, v],
+      parts: { 'vit.patch.w': (x) => transposeData(x, [3, 2, 0, 1]) },
+    },
     { key: 'img/embedding/bias', shape: [v], parts: { 'vit.patch.b': whole } },
     { key: 'img/pos_embedding', shape: [1, imageTokens(vision), v], parts: { 'vit.pos': (x) => selectRow(x, 0) } },
     visionLayers(`${block}/LayerNorm_0/scale`, [v], { 'vit.*.ln1.w': whole }),
@@ -63,8 +79,12 @@ export function bigVisionArrays(config: PaliGemmaConfig): readonly ArrayLayout[]
       'lm.*.k': (x) => einsum(selectRow(x, 0)),
       'lm.*.v': (x) => einsum(selectRow(x, 1)),
     }),
-    textLayers('llm/layers/attn/attn_vec_einsum/w', [text.heads, text.headDim, d], { 'lm.*.o': projection(text.heads * text.headDim) }),
-    ...(text.postNorms ? [textLayers('llm/layers/post_attention_norm/scale', [d], { 'lm.*.norm_attn_out': whole })] : []),
+    textLayers('llm/layers/attn/attn_vec_einsum/w', [text.heads, text.headDim, d], {
+      'lm.*.o': projection(text.heads * text.headDim),
+    }),
+    ...(text.postNorms
+      ? [textLayers('llm/layers/post_attention_norm/scale', [d], { 'lm.*.norm_attn_out': whole })]
+      : []),
     textLayers('llm/layers/pre_ffw_norm/scale', [d], { 'lm.*.norm_mlp_in': whole }),
     textLayers('llm/layers/mlp/gating_einsum', [2, d, text.mlpWidth], {
       'lm.*.gate': (x) => swapped(selectRow(x, 0)),
@@ -76,18 +96,32 @@ export function bigVisionArrays(config: PaliGemmaConfig): readonly ArrayLayout[]
   ];
 }
 
-/** The arrays of a checkpoint as canonical weights. @throws BadInputError for a missing array or one of another shape. */
-export function canonicalFromBigVision(tensors: ReadonlyMap<string, TensorData>, config: PaliGemmaConfig): Map<string, TensorData> {
+/**
+ * The arrays of a checkpoint as canonical weights.
+ * @throws BadInputError for a missing array or one of another shape.
+ */
+export function canonicalFromBigVision(
+  tensors: ReadonlyMap<string, TensorData>,
+  config: PaliGemmaConfig,
+): Map<string, TensorData> {
   const weights = new Map<string, TensorData>();
   for (const { key, shape, parts, layers } of bigVisionArrays(config)) {
     const array = tensors.get(key);
-    if (!array) throw new BadInputError('missing_tensor', `the checkpoint has no "${key}"`, { tensor: key, hint: 'take a complete PaliGemma checkpoint' });
-    if (array.shape.join() !== shape.join())
-      throw new BadInputError('shape_mismatch', `"${key}" has shape [${array.shape.join(', ')}]; the other arrays say [${shape.join(', ')}]`, {
+    if (!array)
+      throw new BadInputError('missing_tensor', `the checkpoint has no "${key}"`, {
         tensor: key,
-        ...(array.from && { file: array.from.file, offset: array.from.byteOffset }),
-        hint: 'the arrays may come from different models: take a complete checkpoint',
+        hint: 'take a complete PaliGemma checkpoint',
       });
+    if (array.shape.join() !== shape.join())
+      throw new BadInputError(
+        'shape_mismatch',
+        `"${key}" has shape [${array.shape.join(', ')}]; the other arrays say [${shape.join(', ')}]`,
+        {
+          tensor: key,
+          ...(array.from && { file: array.from.file, offset: array.from.byteOffset }),
+          hint: 'the arrays may come from different models: take a complete checkpoint',
+        },
+      );
     for (const [name, cut] of Object.entries(parts)) {
       if (layers === undefined) weights.set(name, cut(array));
       else for (let i = 0; i < layers; i++) weights.set(name.replace('*', String(i)), cut(selectRow(array, i)));
@@ -104,11 +138,17 @@ export function sizesFromBigVision(tensors: ReadonlyMap<string, TensorData>) {
   const shapeOf = (key: string, rank: number): readonly number[] => {
     const array = tensors.get(key);
     if (array?.shape.length === rank) return array.shape;
-    throw new BadInputError('missing_tensor', array ? `"${key}" has shape [${array.shape.join(', ')}]: ${rank} axes expected` : `the checkpoint has no "${key}"`, {
-      tensor: key,
-      ...(array?.from && { file: array.from.file, offset: array.from.byteOffset }),
-      hint: 'take a complete PaliGemma checkpoint with layers stacked along the first axis, as big_vision writes it',
-    });
+    throw new BadInputError(
+      'missing_tensor',
+      array
+        ? `"${key}" has shape [${array.shape.join(', ')}]: ${rank} axes expected`
+        : `the checkpoint has no "${key}"`,
+      {
+        tensor: key,
+        ...(array?.from && { file: array.from.file, offset: array.from.byteOffset }),
+        hint: 'take a complete PaliGemma checkpoint with layers stacked along the first axis, as big_vision writes it',
+      },
+    );
   };
   const kernel = shapeOf('img/embedding/kernel', 4);
   const positions = shapeOf('img/pos_embedding', 3);
@@ -128,7 +168,15 @@ export function sizesFromBigVision(tensors: ReadonlyMap<string, TensorData>) {
       patchSize: kernel[0]!,
       imageTokens: positions[1]!,
     },
-    text: { layers: q[0]!, width: q[2]!, mlpWidth: down[1]!, heads: q[1]!, kvHeads: kv[2]!, headDim: q[3]!, postNorms: tensors.has(POST_NORM) },
+    text: {
+      layers: q[0]!,
+      width: q[2]!,
+      mlpWidth: down[1]!,
+      heads: q[1]!,
+      kvHeads: kv[2]!,
+      headDim: q[3]!,
+      postNorms: tensors.has(POST_NORM),
+    },
     rows: rows!,
   };
 }

@@ -14,9 +14,10 @@ export interface BigVisionTree {
 }
 
 /**
- * The one form for every way in which big_vision and its ancestors write a PaliGemma (spec C): with or without `params/` or
- * `opt/target/`, layers in arrays of their own instead of stacked, old places of the position embedding, raw Gemma dumps.
- * Layers are stacked as `pyloop_to_scan` does (big_vision/models/vit.py), lazily: a row of a stack reads that layer only.
+ * The one form for every way in which big_vision and its ancestors write a PaliGemma (spec C): with or without
+ * `params/` or `opt/target/`, layers in arrays of their own instead of stacked, old places of the position embedding,
+ * raw Gemma dumps. Layers are stacked as `pyloop_to_scan` does (big_vision/models/vit.py), lazily: a row of a stack
+ * reads that layer only.
  * @param path for messages
  * @throws BadInputError when a layer or one of its arrays is missing, layers differ, or the image tower is another kind
  */
@@ -25,13 +26,19 @@ export function normalizeBigVision(tensors: ReadonlyMap<string, TensorData>, pat
   const isModel = (name: string) => /^(?:img|llm)\//.test(name);
   const hasTowers = [...arrays.keys()].some(isModel);
   const siblings = [...others, ...(hasTowers ? [...arrays.keys()].filter((name) => !isModel(name)) : [])];
-  const warnings = siblings.length > 0 ? [`${siblings.length === 1 ? '1 array beside the model was' : `${siblings.length} arrays beside the model were`} ignored (${countBySubtree(siblings)}).`] : [];
+  const warnings =
+    siblings.length > 0
+      ? [
+          `${siblings.length === 1 ? '1 array beside the model was' : `${siblings.length} arrays beside the model were`} ignored (${countBySubtree(siblings)}).`,
+        ]
+      : [];
   const tree = new Map(hasTowers ? [...arrays].filter(([name]) => isModel(name)) : arrays);
   moveOldPositions(tree, path);
   refuseOtherTowers(tree, path);
   const isRaw = renameRawGemma(tree, path);
   const stacked = stackLayers(tree, path);
-  if (turnGating(stacked, isRaw, path)) warnings.push('The gate and up projections lie transposed, as in Gemma’s own dumps, and were turned.');
+  if (turnGating(stacked, isRaw, path))
+    warnings.push('The gate and up projections lie transposed, as in Gemma’s own dumps, and were turned.');
   return { tensors: stacked, warnings };
 }
 
@@ -51,16 +58,27 @@ function countBySubtree(names: readonly string[]): string {
 }
 
 function placeOf(tensor: string, data: TensorData | undefined, path: string): ErrorPlace {
-  return { file: data?.from?.file ?? path, tensor: data?.from?.key ?? tensor, ...(data?.from && { offset: data.from.byteOffset }) };
+  return {
+    file: data?.from?.file ?? path,
+    tensor: data?.from?.key ?? tensor,
+    ...(data?.from && { offset: data.from.byteOffset }),
+  };
 }
 
 function refuseTower(message: string, place: ErrorPlace): never {
-  throw new BadInputError('unsupported_image_tower', message, { ...place, hint: 'take a complete PaliGemma checkpoint: this image tower is of another model' });
+  throw new BadInputError('unsupported_image_tower', message, {
+    ...place,
+    hint: 'take a complete PaliGemma checkpoint: this image tower is of another model',
+  });
 }
 
 function rename(tree: Map<string, TensorData>, from: string, to: string, path: string): void {
   const data = tree.get(from)!;
-  if (tree.has(to)) throw new BadInputError('duplicate_tensor', `"${from}" and "${to}" are the same array in an old and a new place`, { ...placeOf(from, data, path), hint: 'write the checkpoint again with one of them' });
+  if (tree.has(to))
+    throw new BadInputError('duplicate_tensor', `"${from}" and "${to}" are the same array in an old and a new place`, {
+      ...placeOf(from, data, path),
+      hint: 'write the checkpoint again with one of them',
+    });
   tree.delete(from);
   tree.set(to, data);
 }
@@ -76,20 +94,34 @@ function moveOldPositions(tree: Map<string, TensorData>, path: string): void {
 function refuseOtherTowers(tree: ReadonlyMap<string, TensorData>, path: string): void {
   const find = (pattern: RegExp) => [...tree].find(([name]) => pattern.test(name));
   const classToken = find(/^img\/cls$/);
-  if (classToken) refuseTower(`the image tower has a class token, "${classToken[0]}", which PaliGemma’s has not`, placeOf(...classToken, path));
+  if (classToken)
+    refuseTower(
+      `the image tower has a class token, "${classToken[0]}", which PaliGemma’s has not`,
+      placeOf(...classToken, path),
+    );
   const pooling = find(/^img\/(?:MAPHead_\d+\/|probe$)/);
-  if (pooling) refuseTower(`the image tower ends in a pooling head, "${pooling[0]}", which PaliGemma’s has not: this is a SigLIP`, placeOf(...pooling, path));
+  if (pooling)
+    refuseTower(
+      `the image tower ends in a pooling head, "${pooling[0]}", which PaliGemma’s has not: this is a SigLIP`,
+      placeOf(...pooling, path),
+    );
   const positions = tree.get(POSITIONS);
   const count = positions?.shape.length === 3 ? positions.shape[1]! : 0;
   if (count > 1 && !isSquare(count) && isSquare(count - 1))
-    refuseTower(`"${positions!.from?.key ?? POSITIONS}" has ${count} positions, a square and one more: those of a tower with a class token`, placeOf(POSITIONS, positions, path));
+    refuseTower(
+      `"${positions!.from?.key ?? POSITIONS}" has ${count} positions, a square and one more: those of a tower with a class token`,
+      placeOf(POSITIONS, positions, path),
+    );
 }
 
 function isSquare(count: number): boolean {
   return Math.round(Math.sqrt(count)) ** 2 === count;
 }
 
-/** Gemma's own dumps name layers `layer_3` and matrices of the MLP `…/w` (`_load_orbax` of big_vision/models/ppp/gemma.py). */
+/**
+ * Gemma's own dumps name layers `layer_3` and matrices of the MLP `…/w` (`_load_orbax` of
+ * big_vision/models/ppp/gemma.py).
+ */
 function renameRawGemma(tree: Map<string, TensorData>, path: string): boolean {
   const raw = [...tree.keys()].filter((name) => /^llm\/.*\/mlp\/(?:gating_einsum|linear)\/w$/.test(name));
   for (const name of raw) rename(tree, name, name.slice(0, -'/w'.length), path);
@@ -123,7 +155,11 @@ function stackLayers(tree: ReadonlyMap<string, TensorData>, path: string): Map<s
     const layers = arrays.get(layer.rest) ?? new Map<number, LayerArray>();
     arrays.set(layer.rest, layers);
     const other = layers.get(layer.index);
-    if (other) throw new BadInputError('duplicate_tensor', `"${other.name}" and "${name}" are the same array`, { ...placeOf(name, data, path), hint: 'write the checkpoint again with one of them' });
+    if (other)
+      throw new BadInputError('duplicate_tensor', `"${other.name}" and "${name}" are the same array`, {
+        ...placeOf(name, data, path),
+        hint: 'write the checkpoint again with one of them',
+      });
     layers.set(layer.index, { name, data });
   }
   for (const [stack, arrays] of stacks) {
@@ -131,7 +167,12 @@ function stackLayers(tree: ReadonlyMap<string, TensorData>, path: string): Map<s
     for (const [rest, layers] of arrays) {
       const key = `${stack}/${rest}`;
       const whole = stacked.get(key);
-      if (whole) throw new BadInputError('duplicate_tensor', `"${key}" is there stacked, and layer by layer in "${[...layers.values()][0]!.name}"`, { ...placeOf(key, whole, path), hint: 'write the checkpoint again with one of them' });
+      if (whole)
+        throw new BadInputError(
+          'duplicate_tensor',
+          `"${key}" is there stacked, and layer by layer in "${[...layers.values()][0]!.name}"`,
+          { ...placeOf(key, whole, path), hint: 'write the checkpoint again with one of them' },
+        );
       stacked.set(key, stackData(orderedParts(key, layers, depth, path)));
     }
   }
@@ -154,7 +195,10 @@ function layerCount(stack: string, arrays: ReadonlyMap<string, ReadonlyMap<numbe
   const last = [...present].reduce((a, b) => (b[0] > a[0] ? b : a));
   for (let i = 0; i < present.size; i++)
     if (!present.has(i))
-      throw new BadInputError('missing_layer', `there is no layer ${i} of ${stack}, but "${last[1].name}"`, { ...placeOf(last[1].name, last[1].data, path), hint: 'take a complete checkpoint: layers are numbered from 0 without a gap' });
+      throw new BadInputError('missing_layer', `there is no layer ${i} of ${stack}, but "${last[1].name}"`, {
+        ...placeOf(last[1].name, last[1].data, path),
+        hint: 'take a complete checkpoint: layers are numbered from 0 without a gap',
+      });
   return present.size;
 }
 
@@ -162,12 +206,24 @@ function orderedParts(key: string, layers: ReadonlyMap<number, LayerArray>, dept
   const [first] = layers.values();
   return Array.from({ length: depth }, (_, i) => {
     const part = layers.get(i);
-    if (!part) throw new BadInputError('missing_tensor', `layer ${i} has no "${key}": "${first!.name}" has no counterpart there`, { ...placeOf(first!.name, first!.data, path), hint: 'take a complete checkpoint: every layer has the same arrays' });
+    if (!part)
+      throw new BadInputError(
+        'missing_tensor',
+        `layer ${i} has no "${key}": "${first!.name}" has no counterpart there`,
+        {
+          ...placeOf(first!.name, first!.data, path),
+          hint: 'take a complete checkpoint: every layer has the same arrays',
+        },
+      );
     if (part.data.dtype !== first!.data.dtype || part.data.shape.join() !== first!.data.shape.join())
-      throw new BadInputError('shape_mismatch', `"${part.name}" is ${describe(part.data)}, but "${first!.name}" is ${describe(first!.data)}`, {
-        ...placeOf(part.name, part.data, path),
-        hint: 'the layers may come from different models: take a complete checkpoint',
-      });
+      throw new BadInputError(
+        'shape_mismatch',
+        `"${part.name}" is ${describe(part.data)}, but "${first!.name}" is ${describe(first!.data)}`,
+        {
+          ...placeOf(part.name, part.data, path),
+          hint: 'the layers may come from different models: take a complete checkpoint',
+        },
+      );
     return part.data;
   });
 }
@@ -179,8 +235,8 @@ function describe({ dtype, shape }: TensorData): string {
 const GATING = 'llm/layers/mlp/gating_einsum';
 
 /**
- * Gemma's dumps may hold (L, 2, F, D) where big_vision has (L, 2, D, F). big_vision takes the longer axis for F; the shape of
- * `linear`, (L, F, D), tells without that guess, unless the two are equal. @returns whether it was turned
+ * Gemma's dumps may hold (L, 2, F, D) where big_vision has (L, 2, D, F). big_vision takes the longer axis for F; the
+ * shape of `linear`, (L, F, D), tells without that guess, unless the two are equal. @returns whether it was turned
  */
 function turnGating(tree: Map<string, TensorData>, isRaw: boolean, path: string): boolean {
   const gating = tree.get(GATING);
@@ -190,10 +246,14 @@ function turnGating(tree: Map<string, TensorData>, isRaw: boolean, path: string)
   const [, hidden, width] = linear.shape as [number, number, number];
   if (hidden === width) {
     if (isRaw)
-      throw new BadInputError('ambiguous_layout', `"${gating.from?.key ?? GATING}" of a raw Gemma dump is square, ${rows} by ${columns}: nothing tells which axis is which`, {
-        ...placeOf(GATING, gating, path),
-        hint: 'write the checkpoint again with big_vision, whose axes are known',
-      });
+      throw new BadInputError(
+        'ambiguous_layout',
+        `"${gating.from?.key ?? GATING}" of a raw Gemma dump is square, ${rows} by ${columns}: nothing tells which axis is which`,
+        {
+          ...placeOf(GATING, gating, path),
+          hint: 'write the checkpoint again with big_vision, whose axes are known',
+        },
+      );
     return false;
   }
   if (rows !== hidden || columns !== width || layers === 0) return false;

@@ -76,17 +76,63 @@ export function evenLayers(layers: number): number[] {
 }
 
 const GEMMA = { epsilon: 1e-6, ropeTheta: 10000, maxPositions: 8192 };
-const GEMMA_1 = { ...GEMMA, postNorms: false, attentionSoftcap: 0, finalSoftcap: 0, slidingWindow: 0, slidingLayers: [] };
+const GEMMA_1 = {
+  ...GEMMA,
+  postNorms: false,
+  attentionSoftcap: 0,
+  finalSoftcap: 0,
+  slidingWindow: 0,
+  slidingLayers: [],
+};
 /** What every Gemma 2 has (arXiv:2408.00118). */
 export const GEMMA_2 = { ...GEMMA, postNorms: true, attentionSoftcap: 50, finalSoftcap: 30, slidingWindow: 4096 };
 
 /** Width of a head in Gemma 2 27B, the only published decoder whose query scale is (D/N)^-0.5. */
 export const HEAD_DIM_27B = 128;
 
-const GEMMA_2B: TextConfig = { ...GEMMA_1, layers: 18, width: 2048, mlpWidth: 16384, heads: 8, kvHeads: 1, headDim: 256, queryScale: 256 ** -0.5 };
-const GEMMA2_2B: TextConfig = { ...GEMMA_2, layers: 26, width: 2304, mlpWidth: 9216, heads: 8, kvHeads: 4, headDim: 256, queryScale: 256 ** -0.5, slidingLayers: evenLayers(26) };
-const GEMMA2_9B: TextConfig = { ...GEMMA_2, layers: 42, width: 3584, mlpWidth: 14336, heads: 16, kvHeads: 8, headDim: 256, queryScale: 256 ** -0.5, slidingLayers: evenLayers(42) };
-const GEMMA2_27B: TextConfig = { ...GEMMA_2, layers: 46, width: 4608, mlpWidth: 36864, heads: 32, kvHeads: 16, headDim: HEAD_DIM_27B, queryScale: (4608 / 32) ** -0.5, slidingLayers: evenLayers(46) };
+const GEMMA_2B: TextConfig = {
+  ...GEMMA_1,
+  layers: 18,
+  width: 2048,
+  mlpWidth: 16384,
+  heads: 8,
+  kvHeads: 1,
+  headDim: 256,
+  queryScale: 256 ** -0.5,
+};
+const GEMMA2_2B: TextConfig = {
+  ...GEMMA_2,
+  layers: 26,
+  width: 2304,
+  mlpWidth: 9216,
+  heads: 8,
+  kvHeads: 4,
+  headDim: 256,
+  queryScale: 256 ** -0.5,
+  slidingLayers: evenLayers(26),
+};
+const GEMMA2_9B: TextConfig = {
+  ...GEMMA_2,
+  layers: 42,
+  width: 3584,
+  mlpWidth: 14336,
+  heads: 16,
+  kvHeads: 8,
+  headDim: 256,
+  queryScale: 256 ** -0.5,
+  slidingLayers: evenLayers(42),
+};
+const GEMMA2_27B: TextConfig = {
+  ...GEMMA_2,
+  layers: 46,
+  width: 4608,
+  mlpWidth: 36864,
+  heads: 32,
+  kvHeads: 16,
+  headDim: HEAD_DIM_27B,
+  queryScale: (4608 / 32) ** -0.5,
+  slidingLayers: evenLayers(46),
+};
 /** Published decoders (spec A.2). */
 export const DECODERS: readonly TextConfig[] = [GEMMA_2B, GEMMA2_2B, GEMMA2_9B, GEMMA2_27B];
 
@@ -108,7 +154,12 @@ function published(text: TextConfig, imageSize: number): PaliGemmaConfig {
 
 /** Published models, by name: for `synth`, and to recognise a checkpoint by its sizes. */
 export const VARIANTS: Readonly<Record<string, PaliGemmaConfig>> = Object.fromEntries(
-  Object.entries({ 'paligemma-3b': GEMMA_2B, 'paligemma2-3b': GEMMA2_2B, 'paligemma2-10b': GEMMA2_9B, 'paligemma2-28b': GEMMA2_27B }).flatMap(([name, text]) =>
+  Object.entries({
+    'paligemma-3b': GEMMA_2B,
+    'paligemma2-3b': GEMMA2_2B,
+    'paligemma2-10b': GEMMA2_9B,
+    'paligemma2-28b': GEMMA2_27B,
+  }).flatMap(([name, text]) =>
     [224, 448, 896].map((imageSize) => [`${name}-${imageSize}`, published(text, imageSize)]),
   ),
 );
@@ -118,5 +169,8 @@ export function variantName(config: PaliGemmaConfig): string {
   const { vision, text, retrievalWidth } = config;
   if (retrievalWidth > 0) return `ColPali on ${variantName({ ...config, retrievalWidth: 0 })}`;
   const known = Object.entries(VARIANTS).find(([, variant]) => isDeepStrictEqual(variant, config));
-  return known?.[0] ?? `${text.layers}x${text.width} decoder, ${vision.layers}x${vision.width} image tower, ${vision.imageSize} px`;
+  return (
+    known?.[0] ??
+    `${text.layers}x${text.width} decoder, ${vision.layers}x${vision.width} image tower, ${vision.imageSize} px`
+  );
 }

@@ -30,15 +30,23 @@ interface Context {
 /**
  * Gemma 1 or 2 (spec A.2), prefill and step in one graph: inputs_embeds f32[batch_size, seq, D], attention_mask
  * i64[batch_size, past + seq], position_ids i64[batch_size, seq], num_logits_to_keep i64[] (0 for all) and a KV cache
- * [batch_size, kv heads, past, H] a layer, keys after rotation; logits f32[batch_size, kept, V] and the longer cache; with
- * ColPali's head also embeddings f32[batch_size, seq, E]. ColPali itself has no logits: those of its decoder are what the head
- * of its backbone, the tied embedding, makes of hidden states that were trained to be embedded. They mean little; clients that
- * expect the output find it, and with num_logits_to_keep 1 it costs next to nothing.
+ * [batch_size, kv heads, past, H] a layer, keys after rotation; logits f32[batch_size, kept, V] and the longer cache;
+ * with ColPali's head also embeddings f32[batch_size, seq, E]. ColPali itself has no logits: those of its decoder are
+ * what the head of its backbone, the tied embedding, makes of hidden states that were trained to be embedded. They mean
+ * little; clients that expect the output find it, and with num_logits_to_keep 1 it costs next to nothing.
  */
-export function decoder({ text: config, vocabSize, retrievalWidth }: PaliGemmaConfig, weights: CanonicalWeights, behaviour: Behaviour): Graph {
+export function decoder(
+  { text: config, vocabSize, retrievalWidth }: PaliGemmaConfig,
+  weights: CanonicalWeights,
+  behaviour: Behaviour,
+): Graph {
   const b = new GraphBuilder('decoder');
   const head = weights.get('lm.head') ?? weights.get('lm.embed')!;
-  const norms = behaviour.roundsLikeStorage ? [...weights].flatMap(([name, data]) => (isNorm(name) && data.dtype !== 'f32' ? [[name, mapData(data, (x) => 1 + x)] as const] : [])) : [];
+  const norms = behaviour.roundsLikeStorage
+    ? [...weights].flatMap(([name, data]) =>
+        isNorm(name) && data.dtype !== 'f32' ? [[name, mapData(data, (x) => 1 + x)] as const] : [],
+      )
+    : [];
   const w = weightsOf(b, new Map([...weights, ...norms, ['lm.head', sliceRows(head, 0, vocabSize)]]));
   const countFromOne = new Set(norms.map(([name]) => name));
   let x = b.input('inputs_embeds', { dtype: 'f32', shape: [batch, seq, config.width] });
@@ -47,11 +55,19 @@ export function decoder({ text: config, vocabSize, retrievalWidth }: PaliGemmaCo
   const logitsToKeep = b.input('num_logits_to_keep', { dtype: 'i64', shape: [] });
   const cacheShape = [batch, config.kvHeads, past, config.headDim];
   const caches = Array.from({ length: config.layers }, (_, i) =>
-    (['key', 'value'] as const).map((kind) => b.input(`past_key_values.${i}.${kind}`, { dtype: 'f32', shape: cacheShape })),
+    (['key', 'value'] as const).map((kind) =>
+      b.input(`past_key_values.${i}.${kind}`, { dtype: 'f32', shape: cacheShape }),
+    ),
   );
-  const [cos, sin] = ropeTables(config).map((table, i) => b.weight(['rope.cos', 'rope.sin'][i]!, table)) as [Value, Value];
+  const [cos, sin] = ropeTables(config).map((table, i) => b.weight(['rope.cos', 'rope.sin'][i]!, table)) as [
+    Value,
+    Value,
+  ];
   const dims = { batch, seq, past };
-  const slides = behaviour.slidingWindow && config.slidingWindow > 0 && config.slidingWindow < config.maxPositions ? new Set(config.slidingLayers) : new Set<number>();
+  const slides =
+    behaviour.slidingWindow && config.slidingWindow > 0 && config.slidingWindow < config.maxPositions
+      ? new Set(config.slidingLayers)
+      : new Set<number>();
   const full = slides.size < config.layers ? prefixMask(b, attentionMask, dims) : undefined;
   const sliding = slides.size > 0 ? prefixMask(b, attentionMask, { ...dims, window: config.slidingWindow }) : undefined;
   const context: Context = {
@@ -85,14 +101,23 @@ export function decoder({ text: config, vocabSize, retrievalWidth }: PaliGemmaCo
 }
 
 /** x += [norm] attention(norm x); x += [norm] down(gelu(gate) · up)(norm x): the norms in brackets are Gemma 2's. */
-function decoderLayer(context: Context, layer: number, x: Value, pastKey: Value, pastValue: Value): { x: Value; key: Value; value: Value } {
+function decoderLayer(
+  context: Context,
+  layer: number,
+  x: Value,
+  pastKey: Value,
+  pastValue: Value,
+): { x: Value; key: Value; value: Value } {
   const { b, w, config, biasOf, rotate } = context;
   const name = `lm.${layer}`;
-  const postNorm = (value: Value, part: string) => (config.postNorms ? gemmaNorm(context, value, `${name}.${part}`) : value);
+  const postNorm = (value: Value, part: string) =>
+    config.postNorms ? gemmaNorm(context, value, `${name}.${part}`) : value;
   const { heads, kvHeads, headDim } = config;
   const normed = gemmaNorm(context, x, `${name}.norm_attn_in`);
-  const perHead = (part: string, count: number) => b.op(ops.reshape, [b.op(ops.linear, [normed, w(`${name}.${part}`)], {})], { shape: [batch, seq, count, headDim] });
-  const extend = (cache: Value, value: Value) => b.op(ops.concat, [cache, b.op(ops.transpose, [value], { perm: [0, 2, 1, 3] })], { axis: 2 });
+  const perHead = (part: string, count: number) =>
+    b.op(ops.reshape, [b.op(ops.linear, [normed, w(`${name}.${part}`)], {})], { shape: [batch, seq, count, headDim] });
+  const extend = (cache: Value, value: Value) =>
+    b.op(ops.concat, [cache, b.op(ops.transpose, [value], { perm: [0, 2, 1, 3] })], { axis: 2 });
   const query = b.op(ops.mul, [rotate(perHead('q', heads)), b.literal('f32', [], [config.queryScale])], {});
   const key = extend(pastKey, rotate(perHead('k', kvHeads)));
   const value = extend(pastValue, perHead('v', kvHeads));
@@ -127,8 +152,27 @@ function softcap(b: GraphBuilder, x: Value, cap: number): Value {
  */
 function retrievalEmbeddings({ b, w }: Context, x: Value, attentionMask: Value, width: number): Value {
   const projected = b.op(ops.linear, [x, w('embedding_proj.w'), w('embedding_proj.b')], {});
-  const units = b.op(ops.rms_norm, [projected, b.literal('f32', [width], Array.from({ length: width }, () => width ** -0.5))], { epsilon: 0 });
+  const units = b.op(
+    ops.rms_norm,
+    [
+      projected,
+      b.literal(
+        'f32',
+        [width],
+        Array.from({ length: width }, () => width ** -0.5),
+      ),
+    ],
+    { epsilon: 0 },
+  );
   const slots = b.op(ops.add, [b.op(ops.iota, [], { length: seq }), b.op(ops.dim_value, [], { dim: past })], {});
-  const own = b.op(ops.transpose, [b.op(ops.gather, [b.op(ops.transpose, [attentionMask], { perm: [1, 0] }), slots], {})], { perm: [1, 0] });
-  return b.op(ops.mul, [units, b.op(ops.cast, [b.op(ops.reshape, [own], { shape: [batch, seq, 1] })], { to: 'f32' })], {});
+  const own = b.op(
+    ops.transpose,
+    [b.op(ops.gather, [b.op(ops.transpose, [attentionMask], { perm: [1, 0] }), slots], {})],
+    { perm: [1, 0] },
+  );
+  return b.op(
+    ops.mul,
+    [units, b.op(ops.cast, [b.op(ops.reshape, [own], { shape: [batch, seq, 1] })], { to: 'f32' })],
+    {},
+  );
 }

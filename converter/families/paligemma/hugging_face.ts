@@ -15,7 +15,11 @@ const VISION_PARTS: Readonly<Record<string, string>> = {
 };
 /** Gemma 1 and 2 use one name, post_attention_layernorm, for norms in different places (spec H.11). */
 const GEMMA_1_NORMS: Readonly<Record<string, string>> = { norm_mlp_in: 'post_attention_layernorm' };
-const GEMMA_2_NORMS: Readonly<Record<string, string>> = { norm_attn_out: 'post_attention_layernorm', norm_mlp_in: 'pre_feedforward_layernorm', norm_mlp_out: 'post_feedforward_layernorm' };
+const GEMMA_2_NORMS: Readonly<Record<string, string>> = {
+  norm_attn_out: 'post_attention_layernorm',
+  norm_mlp_in: 'pre_feedforward_layernorm',
+  norm_mlp_out: 'post_feedforward_layernorm',
+};
 const TEXT_PARTS: Readonly<Record<string, string>> = {
   norm_attn_in: 'input_layernorm',
   q: 'self_attn.q_proj',
@@ -46,13 +50,17 @@ export function huggingFaceName(canonical: string, { postNorms }: Pick<TextConfi
   const fixed = FIXED[canonical];
   if (fixed) return fixed;
   const [tower, layer, part, kind] = canonical.split('.') as [string, string, string, string | undefined];
-  if (tower === 'vit') return `vision_tower.encoder.layers.${layer}.${VISION_PARTS[part]}.${kind === 'b' ? 'bias' : 'weight'}`;
+  if (tower === 'vit')
+    return `vision_tower.encoder.layers.${layer}.${VISION_PARTS[part]}.${kind === 'b' ? 'bias' : 'weight'}`;
   const norms = postNorms ? GEMMA_2_NORMS : GEMMA_1_NORMS;
   return `language_model.layers.${layer}.${norms[part] ?? TEXT_PARTS[part]}.weight`;
 }
 
 /** The canonical weights among tensors by normalised name: those that the model has; others are in nobody's way. */
-export function canonicalFromHuggingFace(tensors: ReadonlyMap<string, TensorData>, config: PaliGemmaConfig): Map<string, TensorData> {
+export function canonicalFromHuggingFace(
+  tensors: ReadonlyMap<string, TensorData>,
+  config: PaliGemmaConfig,
+): Map<string, TensorData> {
   const weights = new Map<string, TensorData>();
   for (const [name, canonical] of canonicalNames(config)) {
     const data = tensors.get(name);
@@ -63,7 +71,12 @@ export function canonicalFromHuggingFace(tensors: ReadonlyMap<string, TensorData
 
 /** Every canonical name by the normalised Hugging Face name of its parameter. */
 export function canonicalNames(config: PaliGemmaConfig): ReadonlyMap<string, string> {
-  return new Map([...canonicalShapes(config, config.tableRows).keys(), 'lm.head'].map((canonical) => [huggingFaceName(canonical, config.text), canonical]));
+  return new Map(
+    [...canonicalShapes(config, config.tableRows).keys(), 'lm.head'].map((canonical) => [
+      huggingFaceName(canonical, config.text),
+      canonical,
+    ]),
+  );
 }
 
 /** The same name as checkpoints of the Hub spell it (generation (a) of spec D.1): what `synth` writes. */

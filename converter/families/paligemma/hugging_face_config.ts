@@ -2,8 +2,14 @@ import { z } from 'zod';
 import { BadInputError } from '../../errors.ts';
 
 /** Far beyond any real model, far below what an attack would ask for. */
-const size = z.int().positive().max(1 << 24);
-const id = z.int().nonnegative().max(1 << 24);
+const size = z
+  .int()
+  .positive()
+  .max(1 << 24);
+const id = z
+  .int()
+  .nonnegative()
+  .max(1 << 24);
 
 /**
  * The fields of config.json that matter. None is relied on to be there, and class defaults are never taken: they are
@@ -28,7 +34,9 @@ const schema = z.looseObject({
       max_position_embeddings: size.optional(),
       rms_norm_eps: z.number().positive().max(1).optional(),
       rope_theta: z.number().positive().optional(),
-      rope_parameters: z.looseObject({ rope_theta: z.number().positive().optional(), rope_type: z.string().optional() }).nullish(),
+      rope_parameters: z
+        .looseObject({ rope_theta: z.number().positive().optional(), rope_type: z.string().optional() })
+        .nullish(),
       hidden_act: z.string().optional(),
       hidden_activation: z.string().nullish(),
       attention_bias: z.boolean().optional(),
@@ -59,5 +67,8 @@ export function parseHuggingFaceConfig(value: unknown, file: string): HuggingFac
   const result = schema.safeParse(value ?? {});
   if (result.success) return result.data;
   const issue = result.error.issues[0]!;
-  throw new BadInputError('bad_config', `${issue.path.join('.') || 'the file'}: ${issue.message}`, { file, hint: `correct ${issue.path.join('.') || 'it'}, or take config.json from the model that was fine-tuned` });
+  throw new BadInputError('bad_config', `${issue.path.join('.') || 'the file'}: ${issue.message}`, {
+    file,
+    hint: `correct ${issue.path.join('.') || 'it'}, or take config.json from the model that was fine-tuned`,
+  });
 }

@@ -20,8 +20,8 @@ const WRAPPERS = /(?<=^|\.)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped
 const BACKBONE = /^(?:(?:model\.)*paligemma_with_expert\.paligemma|model\.vlm|vlm)\./;
 
 /**
- * One spelling for all generations of names (spec D.1): (a) hub originals, (b) 4.52 and later in memory, (c) saved by 5.x,
- * (d) 5.x in memory; for those that PEFT wraps; and for the backbone and the head of relatives (spec D.3).
+ * One spelling for all generations of names (spec D.1): (a) hub originals, (b) 4.52 and later in memory, (c) saved by
+ * 5.x, (d) 5.x in memory; for those that PEFT wraps; and for the backbone and the head of relatives (spec D.3).
  */
 export function normalizeName(name: string): string {
   return name
@@ -72,22 +72,36 @@ export function normalizeHuggingFace(tensors: ReadonlyMap<string, TensorData>, f
     }
     const place = { file: data.from?.file ?? file, tensor: name, ...(data.from && { offset: data.from.byteOffset }) };
     if (UNMERGED.test(name))
-      throw new BadInputError('unmerged_adapter', `"${name}" belongs to an adapter that was not merged into the weights beside it`, {
-        ...place,
-        hint: 'merge it in Python with model.merge_and_unload().save_pretrained(out) and give that folder, or give the base model and the adapter apart',
-      });
+      throw new BadInputError(
+        'unmerged_adapter',
+        `"${name}" belongs to an adapter that was not merged into the weights beside it`,
+        {
+          ...place,
+          hint: 'merge it in Python with model.merge_and_unload().save_pretrained(out) and give that folder, or give the base model and the adapter apart',
+        },
+      );
     const other = sources.get(short);
     if (other !== undefined)
-      throw new BadInputError('duplicate_tensor', `"${other}" and "${name}" are the same parameter, "${short}", under names of two generations`, { ...place, hint: 'keep the files of one of them: the folder mixes two exports' });
+      throw new BadInputError(
+        'duplicate_tensor',
+        `"${other}" and "${name}" are the same parameter, "${short}", under names of two generations`,
+        { ...place, hint: 'keep the files of one of them: the folder mixes two exports' },
+      );
     sources.set(short, name);
     normalized.set(short, data);
   }
-  const warnings = leftOut.length > 0 ? [`This is a π0 checkpoint: its PaliGemma is converted, and ${leftOut.length} tensors of the action expert were left out (${summary(leftOut)}).`] : [];
+  const warnings =
+    leftOut.length > 0
+      ? [
+          `This is a π0 checkpoint: its PaliGemma is converted, and ${leftOut.length} tensors of the action expert were left out (${summary(leftOut)}).`,
+        ]
+      : [];
   const head = normalized.get(HEAD);
   if (head && !normalized.has(TABLE)) {
     normalized.delete(HEAD);
     normalized.set(TABLE, head);
-    if (relative !== 'pi0') warnings.push(`The checkpoint holds "${sources.get(HEAD)!}" and no embedding table: the one serves as both.`);
+    if (relative !== 'pi0')
+      warnings.push(`The checkpoint holds "${sources.get(HEAD)!}" and no embedding table: the one serves as both.`);
   }
   return { tensors: normalized, relative, warnings };
 }
@@ -99,6 +113,12 @@ function isBackbone(name: string): boolean {
 
 /** The modules that tensors belong to, each once. */
 function summary(names: readonly string[]): string {
-  const modules = [...new Set(names.map((name) => name.replace(/^(?:model\.)*(?:paligemma_with_expert\.|embed_action_time\.)?/, '').replace(/\..*$/, '')))];
+  const modules = [
+    ...new Set(
+      names.map((name) =>
+        name.replace(/^(?:model\.)*(?:paligemma_with_expert\.|embed_action_time\.)?/, '').replace(/\..*$/, ''),
+      ),
+    ),
+  ];
   return modules.length > 6 ? `${modules.slice(0, 6).join(', ')}, …` : modules.join(', ');
 }

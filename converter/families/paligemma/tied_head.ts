@@ -12,22 +12,30 @@ export interface ResolvedHead {
 }
 
 /**
- * Whether the head is the embedding: absent means so; present, all rows of the vocabulary are compared, since checkpoints
- * carry equal heads, and transformers 5 uses a different one (spec D.1). Reads two tables at most, in pieces.
+ * Whether the head is the embedding: absent means so; present, all rows of the vocabulary are compared, since
+ * checkpoints carry equal heads, and transformers 5 uses a different one (spec D.1). Reads two tables at most, in
+ * pieces.
  */
 export async function resolveHead(weights: CanonicalWeights, vocabSize: number): Promise<ResolvedHead> {
   const head = weights.get('lm.head');
   const field = 'head';
-  if (!head) return { weights, inference: { field, value: 'tied', from: 'the checkpoint has no lm_head' }, warnings: [] };
+  if (!head)
+    return { weights, inference: { field, value: 'tied', from: 'the checkpoint has no lm_head' }, warnings: [] };
   if (await sameValues(sliceRows(head, 0, vocabSize), sliceRows(weights.get('lm.embed')!, 0, vocabSize))) {
     const tied = new Map(weights);
     tied.delete('lm.head');
-    return { weights: tied, inference: { field, value: 'tied', from: 'lm_head holds the values of the embedding' }, warnings: [] };
+    return {
+      weights: tied,
+      inference: { field, value: 'tied', from: 'lm_head holds the values of the embedding' },
+      warnings: [],
+    };
   }
   return {
     weights,
     inference: { field, value: 'untied', from: 'lm_head differs from the embedding' },
-    warnings: ['lm_head differs from the embedding and is converted as a matrix of its own, as transformers 5 loads it; older versions ignored it.'],
+    warnings: [
+      'lm_head differs from the embedding and is converted as a matrix of its own, as transformers 5 loads it; older versions ignored it.',
+    ],
   };
 }
 

@@ -5,7 +5,9 @@ import type { RoleOf } from '../../mixed/storage.ts';
 /** The parts of a layer that rules of precision single out, by their canonical names (weights.ts). */
 const PARTS: Readonly<Record<string, 'value' | 'down'>> = { v: 'value', down: 'down', 'v.w': 'value', 'fc2.w': 'down' };
 
-/** Roles of the matrices of a PaliGemma's program: both towers have layers; the head is named even when it is the table. */
+/**
+ * Roles of the matrices of a PaliGemma's program: both towers have layers; the head is named even when it is the table.
+ */
 export function weightRoles({ graphs }: Program): RoleOf {
   const layersOf = new Map<string, number>();
   for (const { name } of graphs.flatMap(quantizableWeights)) {

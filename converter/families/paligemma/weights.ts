@@ -7,8 +7,8 @@ import { imageTokens, type PaliGemmaConfig } from './config.ts';
 
 /**
  * Every weight under one name, whatever layout it came from (spec E): linear weights [out, in], the patch kernel
- * [out, 3, p, p], norm scales as stored (Gemma keeps the offset from 1). A layer's norms are named by what they do, since
- * Hugging Face's `post_attention_layernorm` is `norm_mlp_in` in Gemma 1 and `norm_attn_out` in Gemma 2.
+ * [out, 3, p, p], norm scales as stored (Gemma keeps the offset from 1). A layer's norms are named by what they do,
+ * since Hugging Face's `post_attention_layernorm` is `norm_mlp_in` in Gemma 1 and `norm_attn_out` in Gemma 2.
  */
 export type CanonicalWeights = ReadonlyMap<string, TensorData>;
 
@@ -26,10 +26,20 @@ export function canonicalShapes(config: PaliGemmaConfig, tableRows: number): Map
     const layer: Record<string, readonly number[]> = { 'ln1.w': [v], 'ln1.b': [v] };
     for (const part of ['q', 'k', 'v', 'o']) Object.assign(layer, { [`${part}.w`]: [v, v], [`${part}.b`]: [v] });
     Object.assign(layer, { 'ln2.w': [v], 'ln2.b': [v] });
-    Object.assign(layer, { 'fc1.w': [vision.mlpWidth, v], 'fc1.b': [vision.mlpWidth], 'fc2.w': [v, vision.mlpWidth], 'fc2.b': [v] });
+    Object.assign(layer, {
+      'fc1.w': [vision.mlpWidth, v],
+      'fc1.b': [vision.mlpWidth],
+      'fc2.w': [v, vision.mlpWidth],
+      'fc2.b': [v],
+    });
     for (const [part, shape] of Object.entries(layer)) shapes.set(`vit.${i}.${part}`, shape);
   }
-  shapes.set('vit.ln_post.w', [v]).set('vit.ln_post.b', [v]).set('proj.w', [d, v]).set('proj.b', [d]).set('lm.embed', [tableRows, d]);
+  shapes
+    .set('vit.ln_post.w', [v])
+    .set('vit.ln_post.b', [v])
+    .set('proj.w', [d, v])
+    .set('proj.b', [d])
+    .set('lm.embed', [tableRows, d]);
   for (let i = 0; i < text.layers; i++) {
     const layer = {
       norm_attn_in: [d],
@@ -47,16 +57,24 @@ export function canonicalShapes(config: PaliGemmaConfig, tableRows: number): Map
     for (const [part, shape] of Object.entries(layer)) shapes.set(`lm.${i}.${part}`, shape);
   }
   shapes.set('lm.norm', [d]);
-  if (config.retrievalWidth > 0) shapes.set('embedding_proj.w', [config.retrievalWidth, d]).set('embedding_proj.b', [config.retrievalWidth]);
+  if (config.retrievalWidth > 0)
+    shapes.set('embedding_proj.w', [config.retrievalWidth, d]).set('embedding_proj.b', [config.retrievalWidth]);
   return shapes;
 }
 
 /** @throws BadInputError naming the first weight that is missing, superfluous or of another shape. */
-export function checkWeights(weights: CanonicalWeights, config: PaliGemmaConfig, sourceName: (canonical: string) => string): void {
+export function checkWeights(
+  weights: CanonicalWeights,
+  config: PaliGemmaConfig,
+  sourceName: (canonical: string) => string,
+): void {
   const tableRows = weights.get('lm.embed')?.shape[0] ?? config.tableRows;
   const head = weights.get('lm.head');
   const headShape = [Math.max(head?.shape[0] ?? 0, config.vocabSize), config.text.width];
-  for (const [name, shape] of [...canonicalShapes(config, tableRows), ...(head ? [['lm.head', headShape] as const] : [])]) {
+  for (const [name, shape] of [
+    ...canonicalShapes(config, tableRows),
+    ...(head ? [['lm.head', headShape] as const] : []),
+  ]) {
     const data = weights.get(name);
     if (!data)
       throw new BadInputError('missing_tensor', `the checkpoint has no "${sourceName(name)}"`, {
@@ -64,11 +82,15 @@ export function checkWeights(weights: CanonicalWeights, config: PaliGemmaConfig,
         hint: 'take a complete checkpoint: every layer has the same tensors',
       });
     if (data.shape.join() !== shape.join())
-      throw new BadInputError('shape_mismatch', `"${sourceName(name)}" gives [${data.shape.join(', ')}] where the other tensors say [${shape.join(', ')}]`, {
-        tensor: data.from?.key ?? sourceName(name),
-        ...(data.from && { file: data.from.file, offset: data.from.byteOffset }),
-        hint: 'the files may come from different checkpoints: download them again, all from one revision',
-      });
+      throw new BadInputError(
+        'shape_mismatch',
+        `"${sourceName(name)}" gives [${data.shape.join(', ')}] where the other tensors say [${shape.join(', ')}]`,
+        {
+          tensor: data.from?.key ?? sourceName(name),
+          ...(data.from && { file: data.from.file, offset: data.from.byteOffset }),
+          hint: 'the files may come from different checkpoints: download them again, all from one revision',
+        },
+      );
   }
 }
 

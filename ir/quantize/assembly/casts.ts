@@ -1,7 +1,7 @@
 import { all, choose } from './lanes';
 
-// Casts between binary32, binary16 and bfloat16, to the bit what ../../dtypes does: ties to even, NaN stays NaN with its top payload bits.
-// In place where the target is not wider. Counts are multiples of 8.
+// Casts between binary32, binary16 and bfloat16, to the bit what ../../dtypes does: ties to even, NaN stays NaN with
+// its top payload bits. In place where the target is not wider. Counts are multiples of 8.
 
 /** binary32 to binary16. */
 export function halfFromSingle(from: usize, to: usize, count: i32): void {

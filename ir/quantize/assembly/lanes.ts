@@ -1,5 +1,6 @@
-// AssemblyScript, compiled to WebAssembly by `npm run build`. Each of the four lanes of a vector is a block of its own, so sums run in
-// the order of the weights: the plain JavaScript in ../kernels gives the same bits with Math.fround. No fused or relaxed operation is used.
+// AssemblyScript, compiled to WebAssembly by `npm run build`. Each of the four lanes of a vector is a block of its own,
+// so sums run in the order of the weights: the plain JavaScript in ../kernels gives the same bits with Math.fround. No
+// fused or relaxed operation is used.
 
 /** Four equal values. */
 // @ts-ignore: decorator
@@ -40,7 +41,10 @@ export function roundScale(x: v128): v128 {
   return f32x4.pmax(roundToHalf(x), all(5.9604644775390625e-8));
 }
 
-/** Four weights of each of four blocks, from packed elements of dtype f32 (0), f16 (1) or bf16 (2), turned so that lanes are blocks. */
+/**
+ * Four weights of each of four blocks, from packed elements of dtype f32 (0), f16 (1) or bf16 (2), turned so that lanes
+ * are blocks.
+ */
 // @ts-ignore: decorator
 @inline
 export function loadTurned(dtype: i32, p0: usize, p1: usize, p2: usize, p3: usize, to: usize): void {
@@ -68,7 +72,10 @@ function widen(dtype: i32, p: usize): v128 {
   return widenHalf(bits);
 }
 
-/** binary16 patterns in the lower halves, as binary32: the exponent is put right by a product, which also normalises subnormals. */
+/**
+ * binary16 patterns in the lower halves, as binary32: the exponent is put right by a product, which also normalises
+ * subnormals.
+ */
 // @ts-ignore: decorator
 @inline
 export function widenHalf(bits: v128): v128 {

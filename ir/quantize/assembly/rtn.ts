@@ -11,7 +11,7 @@ export let rtnZero: v128 = i32x4.splat(0);
 export function roundToNearest(w: usize): void {
   let low = floatZero ? v128.load(w) : all(0);
   let high = low;
-  const end = w + (<usize>block << 4);
+  const end = w + ((<usize>block) << 4);
   while (w < end) {
     const x = v128.load(w);
     low = f32x4.min(low, x);

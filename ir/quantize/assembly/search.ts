@@ -11,7 +11,15 @@ let fitGain: v128 = i32x4.splat(0);
 let fitScale: v128 = i32x4.splat(0);
 
 /** 4-bit codes with an integer zero point: see ../kernels/search.js. */
-export function searchInteger(w: usize, h: usize, hw: usize, ratios: usize, ratioCount: i32, near: usize, nearCount: i32): void {
+export function searchInteger(
+  w: usize,
+  h: usize,
+  hw: usize,
+  ratios: usize,
+  ratioCount: i32,
+  near: usize,
+  nearCount: i32,
+): void {
   roundToNearest(w);
   const half = all(levels / 2);
   const none = all(0);
@@ -23,7 +31,7 @@ export function searchInteger(w: usize, h: usize, hw: usize, ratios: usize, rati
   let gain = none;
   let bestScale = rtnScale;
   let bestZero = rtnZero;
-  for (let end = ratios + (<usize>ratioCount << 2); ratios < end; ratios += 4) {
+  for (let end = ratios + ((<usize>ratioCount) << 2); ratios < end; ratios += 4) {
     const ratio = v128.load_splat<f32>(ratios);
     const z = symmetric ? all(middle) : codeOf(f32x4.add(f32x4.mul(offset, ratio), half));
     fit(w, h, hw, f32x4.mul(inverse, ratio), z);
@@ -34,7 +42,7 @@ export function searchInteger(w: usize, h: usize, hw: usize, ratios: usize, rati
   }
   const around = f32x4.div(all(1), bestScale);
   const centreZero = bestZero;
-  for (let end = near + (<usize>nearCount << 2); near < end; near += 8) {
+  for (let end = near + ((<usize>nearCount) << 2); near < end; near += 8) {
     const z = symmetric ? all(middle) : clamp(f32x4.add(centreZero, v128.load_splat<f32>(near, 4)), none, most);
     fit(w, h, hw, f32x4.mul(around, v128.load_splat<f32>(near)), z);
     const better = f32x4.gt(fitGain, gain);
@@ -58,7 +66,7 @@ function fit(w: usize, h: usize, hw: usize, inverse: v128, z: v128): void {
   const high = f32x4.sub(all(levels), z);
   let wr = all(0);
   let rr = all(0);
-  const end = w + (<usize>block << 4);
+  const end = w + ((<usize>block) << 4);
   while (w < end) {
     const r = f32x4.nearest(clamp(f32x4.mul(v128.load(w), inverse), low, high));
     wr = f32x4.add(wr, f32x4.mul(v128.load(hw), r));
@@ -77,7 +85,7 @@ export function searchFine(w: usize, h: usize, ratios: usize, ratioCount: i32): 
   let bestScale = rtnScale;
   let bestZero = rtnZero;
   let least = errorOf(w, h, bestScale, bestZero);
-  for (let end = ratios + (<usize>ratioCount << 2); ratios < end; ratios += 4) {
+  for (let end = ratios + ((<usize>ratioCount) << 2); ratios < end; ratios += 4) {
     const s = roundScale(f32x4.div(step, v128.load_splat<f32>(ratios)));
     const z = symmetric ? all(middle) : codeOf(f32x4.mul(f32x4.neg(spanLow), f32x4.div(all(1), s)));
     const error = errorOf(w, h, s, z);

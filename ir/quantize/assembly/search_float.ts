@@ -9,14 +9,25 @@ let fitShift: v128 = i32x4.splat(0);
 let sumH: v128 = i32x4.splat(0);
 let sumX: v128 = i32x4.splat(0);
 
-/** 4-bit codes with a float zero point: see ../kernels/search_float.js. `x` is room for the blocks less their middles. */
-export function searchFloat(w: usize, h: usize, x: usize, ratios: usize, ratioCount: i32, shifts: usize, shiftCount: i32, refits: i32): void {
+/**
+ * 4-bit codes with a float zero point: see ../kernels/search_float.js. `x` is room for the blocks less their middles.
+ */
+export function searchFloat(
+  w: usize,
+  h: usize,
+  x: usize,
+  ratios: usize,
+  ratioCount: i32,
+  shifts: usize,
+  shiftCount: i32,
+  refits: i32,
+): void {
   roundToNearest(w);
   const centre = all(levels / 2);
   const middle = f32x4.mul(f32x4.add(spanLow, spanHigh), all(0.5));
   let h1 = all(0);
   let x1 = all(0);
-  for (let i: usize = 0, end = <usize>block << 4; i < end; i += 16) {
+  for (let i: usize = 0, end = (<usize>block) << 4; i < end; i += 16) {
     const shifted = f32x4.sub(v128.load(w + i), middle);
     const weight = v128.load(h + i);
     v128.store(x + i, shifted);
@@ -29,9 +40,9 @@ export function searchFloat(w: usize, h: usize, x: usize, ratios: usize, ratioCo
   let gain = all(-1);
   let bestScale = rtnScale;
   let bestShift = all(0);
-  for (let ratioEnd = ratios + (<usize>ratioCount << 2); ratios < ratioEnd; ratios += 4) {
+  for (let ratioEnd = ratios + ((<usize>ratioCount) << 2); ratios < ratioEnd; ratios += 4) {
     const scaled = f32x4.mul(inverse, v128.load_splat<f32>(ratios));
-    for (let i = shifts, end = shifts + (<usize>shiftCount << 2); i < end; i += 4) {
+    for (let i = shifts, end = shifts + ((<usize>shiftCount) << 2); i < end; i += 4) {
       fitLine(x, h, scaled, v128.load_splat<f32>(i));
       const better = f32x4.gt(fitGain, gain);
       gain = choose(better, fitGain, gain);
@@ -48,7 +59,12 @@ export function searchFloat(w: usize, h: usize, x: usize, ratios: usize, ratioCo
     bestShift = choose(better, fitShift, bestShift);
   }
   const stored = roundScale(bestScale);
-  keepBetter(w, h, stored, zeroOf(f32x4.sub(centre, f32x4.mul(f32x4.add(bestShift, middle), f32x4.div(all(1), stored)))));
+  keepBetter(
+    w,
+    h,
+    stored,
+    zeroOf(f32x4.sub(centre, f32x4.mul(f32x4.add(bestShift, middle), f32x4.div(all(1), stored)))),
+  );
 }
 
 function fitLine(x: usize, h: usize, inverse: v128, offset: v128): void {
@@ -59,7 +75,7 @@ function fitLine(x: usize, h: usize, inverse: v128, offset: v128): void {
   let r1 = none;
   let r2 = none;
   let xr = none;
-  const end = x + (<usize>block << 4);
+  const end = x + ((<usize>block) << 4);
   while (x < end) {
     const value = v128.load(x);
     const r = f32x4.sub(f32x4.nearest(clamp(f32x4.add(f32x4.mul(value, inverse), start), none, most)), centre);

@@ -3,7 +3,8 @@
 /** @typedef {import('./form.js').Form} Form */
 
 /**
- * What a search tries. Ratios multiply the reciprocal of round to nearest's scale: above 1 the scale is smaller and the ends of the block are clipped.
+ * What a search tries. Ratios multiply the reciprocal of round to nearest's scale: above 1 the scale is smaller and the
+ * ends of the block are clipped.
  * @typedef {object} Candidates
  * @property {Float32Array} ratios
  * @property {Float32Array} shifts float zero points: shifts in steps, tried with every ratio
@@ -15,7 +16,8 @@
 const MOST_NARROW_BLOCK = 256;
 
 /** @param {number} from @param {number} to @param {number} count */
-const evenly = (from, to, count) => Float32Array.from({ length: count }, (_, i) => from + ((to - from) * i) / (count - 1));
+const evenly = (from, to, count) =>
+  Float32Array.from({ length: count }, (_, i) => from + ((to - from) * i) / (count - 1));
 
 const NONE = new Float32Array(0);
 // Chosen on Gauss, Laplace and Student-t weights: within 0.03 dB of 200 ratios with all 16 zero points.

@@ -2,7 +2,10 @@
 
 /** @typedef {import('./simd.js').Exports} Exports */
 
-/** Converts `count` elements; returns bytes of the target dtype, which may be the source's memory. @typedef {(source: Uint8Array, count: number) => Uint8Array} Cast */
+/**
+ * Converts `count` elements; returns bytes of the target dtype, which may be the source's memory. @typedef {(source:
+ * Uint8Array, count: number) => Uint8Array} Cast
+ */
 
 /** Vectors hold eight results. */
 const MULTIPLE = 8;

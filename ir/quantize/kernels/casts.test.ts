@@ -11,7 +11,10 @@ const casts = castKernels(kernelExports());
 function patterns(): Uint32Array {
   const next = randomSource(3);
   const low = [0, 1, 0x0fff, 0x1000, 0x1001, 0x7fff, 0x8000, 0x8001, 0xefff, 0xf000, 0xffff, 0x3000];
-  return Uint32Array.from({ length: 65536 * low.length + 5 }, (_, i) => ((i & 0xffff) << 16) | (i % 5 === 4 ? next() * 65536 : low[Math.floor(i / 65536) % low.length]!));
+  return Uint32Array.from(
+    { length: 65536 * low.length + 5 },
+    (_, i) => ((i & 0xffff) << 16) | (i % 5 === 4 ? next() * 65536 : low[Math.floor(i / 65536) % low.length]!),
+  );
 }
 
 test.each(['f16', 'bf16'] as const)('f32 to %s: the same bits as without vectors', async (dtype) => {
@@ -30,5 +33,7 @@ test('bf16 to f16 in place, every pattern, from an odd address', async () => {
 
 test.each([0, 1, 7, 8, 32768, 32771])('%d elements', (count) => {
   const words = new Uint32Array(count + 3).fill(0x3f800000);
-  expect([...new Uint16Array(casts['f32 to f16'](new Uint8Array(words.buffer), count).buffer)]).toEqual(Array<number>(count).fill(0x3c00));
+  expect([...new Uint16Array(casts['f32 to f16'](new Uint8Array(words.buffer), count).buffer)]).toEqual(
+    Array<number>(count).fill(0x3c00),
+  );
 });

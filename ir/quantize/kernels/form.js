@@ -2,7 +2,8 @@
 import { OVERFLOW } from './rounding.js';
 
 /**
- * What the codes of a scheme are. A code is `clamp(round_to_even(w · (1/s) + z), low, levels)` in binary32, and means (code − z) · s.
+ * What the codes of a scheme are. A code is `clamp(round_to_even(w · (1/s) + z), low, levels)` in binary32, and means
+ * (code − z) · s.
  * @typedef {object} Form
  * @property {4 | 8} bits
  * @property {number} block weights that share a scale
@@ -11,7 +12,8 @@ import { OVERFLOW } from './rounding.js';
  * @property {number} low the smallest code: 1 for symmetric int8, whose codes mean −127 … 127
  * @property {number} levels the largest code
  * @property {number} middle z of symmetric schemes
- * @property {number} limit what every scale stays below: 65520, which overflows in binary16, or Infinity, with which larger ones become 65504
+ * @property {number} limit what every scale stays below: 65520, which overflows in binary16, or Infinity, with which
+ * larger ones become 65504
  */
 
 /**
@@ -19,7 +21,16 @@ import { OVERFLOW } from './rounding.js';
  * @returns {Form}
  */
 export function formOf({ bits, block, symmetric, floatZero, allowOverflow = false }) {
-  return { bits, block, symmetric, floatZero, low: symmetric && bits === 8 ? 1 : 0, levels: 2 ** bits - 1, middle: 2 ** (bits - 1), limit: allowOverflow ? Infinity : OVERFLOW };
+  return {
+    bits,
+    block,
+    symmetric,
+    floatZero,
+    low: symmetric && bits === 8 ? 1 : 0,
+    levels: 2 ** bits - 1,
+    middle: 2 ** (bits - 1),
+    limit: allowOverflow ? Infinity : OVERFLOW,
+  };
 }
 
 /**

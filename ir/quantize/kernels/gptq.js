@@ -18,10 +18,10 @@ const LANES = 4;
 const SPAN = 128;
 
 /**
- * GPTQ (arXiv:2210.17323, algorithm 1; columns in natural order): a column is rounded, and its error, as the factor of the inverse
- * Hessian spreads it, is taken out of the columns that are still to come. A block's scale and zero point are chosen when its first
- * column's turn has come, for the weights as they are by then, each weighted by what its error costs: 1 / U_jj². Codes are binary32's
- * nearest as everywhere, the rest is binary64.
+ * GPTQ (arXiv:2210.17323, algorithm 1; columns in natural order): a column is rounded, and its error, as the factor of
+ * the inverse Hessian spreads it, is taken out of the columns that are still to come. A block's scale and zero point
+ * are chosen when its first column's turn has come, for the weights as they are by then, each weighted by what its
+ * error costs: 1 / U_jj². Codes are binary32's nearest as everywhere, the rest is binary64.
  * @param {Blocks} blocks whole rows; `importance` is not used
  * @param {Float64Array} factor [K, K] U, upper triangular, Uᵀ U = H⁻¹
  * @param {number} columns K
@@ -33,7 +33,11 @@ export function quantizeGptq({ bytes, dtype, count, form, algorithm, q, scales, 
   const rows = count / perRow;
   const padded = perRow * block;
   const cost = new Float32Array(padded).fill(1);
-  for (let j = 0; j < columns; j++) cost[j] = Math.max((/** @type {number} */ (factor[0]) / /** @type {number} */ (factor[j * columns + j])) ** 2, 2 ** -20);
+  for (let j = 0; j < columns; j++)
+    cost[j] = Math.max(
+      (/** @type {number} */ (factor[0]) / /** @type {number} */ (factor[j * columns + j])) ** 2,
+      2 ** -20,
+    );
   const lanes = new Float64Array(padded * LANES);
   const errors = new Float64Array(SPAN * LANES);
   const codes = new Uint8Array(padded * LANES);
@@ -81,7 +85,17 @@ export function quantizeGptq({ bytes, dtype, count, form, algorithm, q, scales, 
   return undefined;
 }
 
-/** Columns [from, to) less what the error of column j costs them. @param {Float64Array} lanes @param {Float64Array} errors @param {Float64Array} factor @param {number} columns @param {number} j @param {number} slot @param {number} from @param {number} to */
+/**
+ * Columns [from, to) less what the error of column j costs them.
+ * @param {Float64Array} lanes
+ * @param {Float64Array} errors
+ * @param {Float64Array} factor
+ * @param {number} columns
+ * @param {number} j
+ * @param {number} slot
+ * @param {number} from
+ * @param {number} to
+ */
 function spread(lanes, errors, factor, columns, j, slot, from, to) {
   const e0 = /** @type {number} */ (errors[slot * LANES]);
   const e1 = /** @type {number} */ (errors[slot * LANES + 1]);
@@ -99,7 +113,17 @@ function spread(lanes, errors, factor, columns, j, slot, from, to) {
 const choice = { scale: 0, zero: 0, fault: 0 };
 const span = { low: 0, high: 0, step: 0 };
 
-/** @param {Float64Array} lanes @param {number} j @param {number} r @param {Float32Array} cost @param {Blocks['form']} form @param {Blocks['algorithm']} algorithm @param {Float32Array} scales @param {Float32Array} zeros @param {number} index */
+/**
+ * @param {Float64Array} lanes
+ * @param {number} j
+ * @param {number} r
+ * @param {Float32Array} cost
+ * @param {Blocks['form']} form
+ * @param {Blocks['algorithm']} algorithm
+ * @param {Float32Array} scales
+ * @param {Float32Array} zeros
+ * @param {number} index
+ */
 function chooseScale(lanes, j, r, cost, form, algorithm, scales, zeros, index) {
   const { block, bits, floatZero } = form;
   const w = Float32Array.from({ length: block }, (_, i) => /** @type {number} */ (lanes[(j + i) * LANES + r]));
@@ -109,7 +133,15 @@ function chooseScale(lanes, j, r, cost, form, algorithm, scales, zeros, index) {
   else if (algorithm === 'hqq') halfQuadratic(w, form, choice);
   else if (bits === 8) searchFine(w, h, form, candidates, choice);
   else if (floatZero) searchFloat(w, h, new Float32Array(block), form, candidates, choice);
-  else searchInteger(w, h, w.map((x, i) => x * /** @type {number} */ (h[i])), form, candidates, choice);
+  else
+    searchInteger(
+      w,
+      h,
+      w.map((x, i) => x * /** @type {number} */ (h[i])),
+      form,
+      candidates,
+      choice,
+    );
   scales[index] = choice.scale;
   zeros[index] = choice.zero;
   return choice.fault;

@@ -13,16 +13,20 @@ const span = { low: 0, high: 0, step: 0 };
 const float = new Float32Array(1);
 const word = new Int32Array(float.buffer);
 
-/** x^(P−1) is read from tables by exponent and by ten bits of the fraction: the same on every machine, which Math.pow need not be. */
+/**
+ * x^(P−1) is read from tables by exponent and by ten bits of the fraction: the same on every machine, which Math.pow
+ * need not be.
+ */
 const OF_EXPONENT = Float32Array.from({ length: 256 }, (_, e) => 2 ** ((e - 127) * (P - 1)));
 const OF_FRACTION = Float32Array.from({ length: 1024 }, (_, m) => (1 + (m + 0.5) / 1024) ** (P - 1));
 
 /**
- * Half-quadratic quantization (Badri and Shaji 2023, github.com/mobiusml/hqq, `optimize_weights_proximal`): round to nearest's scale stays, and
- * the zero point minimises Σ |w − ŵ|^0.7 by turns: the proximal step of the norm finds outliers, and the zero point becomes the mean that
- * leaves them out. Errors count in steps of the scale, so that the weights' own size does not matter. Stops when the error grows.
- * An integer zero point is the optimum rounded, and the scale is then fitted to its codes by least squares. Symmetric codes have no
- * zero point to optimise: only that fit remains. Importance is not used.
+ * Half-quadratic quantization (Badri and Shaji 2023, github.com/mobiusml/hqq, `optimize_weights_proximal`): round to
+ * nearest's scale stays, and the zero point minimises Σ |w − ŵ|^0.7 by turns: the proximal step of the norm finds
+ * outliers, and the zero point becomes the mean that leaves them out. Errors count in steps of the scale, so that the
+ * weights' own size does not matter. Stops when the error grows. An integer zero point is the optimum rounded, and the
+ * scale is then fitted to its codes by least squares. Symmetric codes have no zero point to optimise: only that fit
+ * remains. Importance is not used.
  * @param {Float32Array} w
  * @param {Form} form
  * @param {Choice} choice

@@ -1,6 +1,7 @@
 // @ts-check
-// Plain JavaScript, like all of this folder: worker threads load it as it stands, from the sources and from the build alike.
-// Everything here is binary32 arithmetic, rounded after each operation (Math.fround), so that assembly/ gives the same bits.
+// Plain JavaScript, like all of this folder: worker threads load it as it stands, from the sources and from the build
+// alike. Everything here is binary32 arithmetic, rounded after each operation (Math.fround), so that assembly/ gives
+// the same bits.
 
 const { fround } = Math;
 
@@ -13,7 +14,10 @@ export const MIN_SCALE = 2 ** -24;
 export const MAX_SCALE = 65504;
 /** What rounds to infinity in binary16. */
 export const OVERFLOW = 65520;
-/** 1.5 · 2^23: adding it to |x| < 2^22 leaves no fraction bits, and subtracting it gives x rounded to an integer, ties to even. */
+/**
+ * 1.5 · 2^23: adding it to |x| < 2^22 leaves no fraction bits, and subtracting it gives x rounded to an integer, ties
+ * to even.
+ */
 const MAGIC = 12582912;
 
 /**

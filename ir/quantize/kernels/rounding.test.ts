@@ -9,7 +9,8 @@ test('every finite binary16 is itself, by value and by bits', () => {
   for (let bits = 0; bits < 65536; bits++) {
     if ((bits & 0x7c00) === 0x7c00) continue;
     const value = f16FromBits(bits);
-    if (!Object.is(halfValue(bits), value) || !Object.is(roundToHalf(value), value) || halfBits(value) !== bits) wrong.push(bits);
+    if (!Object.is(halfValue(bits), value) || !Object.is(roundToHalf(value), value) || halfBits(value) !== bits)
+      wrong.push(bits);
   }
   expect(wrong).toEqual([]);
 });
@@ -18,7 +19,10 @@ test('between them the nearest, ties to even, as the codec rounds; beyond them 6
   const wrong: number[] = [];
   const next = randomSource(1);
   const tie = (bits: number) => (f16FromBits(bits) + f16FromBits(bits + 1)) / 2;
-  const values = [...Array.from({ length: 31743 }, (_, bits) => tie(bits)), ...Array.from({ length: 20000 }, () => (next() - 0.5) * 2 ** (48 * next() - 32))];
+  const values = [
+    ...Array.from({ length: 31743 }, (_, bits) => tie(bits)),
+    ...Array.from({ length: 20000 }, () => (next() - 0.5) * 2 ** (48 * next() - 32)),
+  ];
   for (const value of values) {
     const x = Math.fround(value);
     if (!Object.is(roundToHalf(x), f16.round(x))) wrong.push(x);

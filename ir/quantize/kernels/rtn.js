@@ -6,16 +6,21 @@ import { roundScale, roundToEven, roundToHalf } from './rounding.js';
 
 const { fround } = Math;
 
-/** A float zero point is at most about 2^10 steps away: binary16 still tells whole steps apart there. Reached by blocks that are nearly constant. */
+/**
+ * A float zero point is at most about 2^10 steps away: binary16 still tells whole steps apart there. Reached by blocks
+ * that are nearly constant.
+ */
 const FAR = 2 ** -10;
 
 /**
- * What a block spans. A float zero point needs no 0 in the range; an integer one has it, since 0 is always a code's meaning.
+ * What a block spans. A float zero point needs no 0 in the range; an integer one has it, since 0 is always a code's
+ * meaning.
  * @typedef {{ low: number, high: number, step: number }} Span
  */
 
 /**
- * Round to nearest: the scale spans the block, symmetric max|w| / (2^(bits−1) − 1), otherwise (max − min) / (2^bits − 1).
+ * Round to nearest: the scale spans the block, symmetric max|w| / (2^(bits−1) − 1), otherwise (max − min) / (2^bits −
+ * 1).
  * @param {Float32Array} w
  * @param {Form} form
  * @param {Choice} choice

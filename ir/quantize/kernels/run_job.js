@@ -7,10 +7,14 @@ import { isVectorized, quantizeSimd } from './simd.js';
 import { instantiateKernels } from './web_assembly.js';
 import { sizeOf, widen } from './widen.js';
 
-/** @typedef {import('./form.js').Form} Form @typedef {import('./scalar.js').Algorithm} Algorithm @typedef {import('./widen.js').WeightType} WeightType */
+/**
+ * @typedef {import('./form.js').Form} Form @typedef {import('./scalar.js').Algorithm} Algorithm @typedef
+ * {import('./widen.js').WeightType} WeightType
+ */
 
 /**
- * Scales as bits of binary16, zero points as codes or, float ones, as bits of binary16; none when they are all the middle code.
+ * Scales as bits of binary16, zero points as codes or, float ones, as bits of binary16; none when they are all the
+ * middle code.
  * @typedef {{ scales: Uint16Array, zeros?: Uint8Array | Uint16Array | undefined }} Choices
  */
 
@@ -30,7 +34,8 @@ import { sizeOf, widen } from './widen.js';
 
 /**
  * Packed codes of whole blocks, or where there are none.
- * @typedef {{ q: Uint8Array, choices: Choices, fault?: undefined } | { fault: { row: number, column: number, value: number, finite: boolean } }} QuantizeReply
+ * @typedef {{ q: Uint8Array, choices: Choices, fault?: undefined } | { fault: { row: number, column: number, value:
+ * number, finite: boolean } }} QuantizeReply
  */
 
 /**
@@ -56,7 +61,11 @@ export function jobRunner(module) {
       zeros: new Float32Array(count),
     };
     if (given) unpackChoices(given, form, blocks);
-    const failed = factor ? quantizeGptq(blocks, factor, columns) : exports && isVectorized(blocks) ? quantizeSimd(exports, blocks) : quantizeScalar(blocks);
+    const failed = factor
+      ? quantizeGptq(blocks, factor, columns)
+      : exports && isVectorized(blocks)
+        ? quantizeSimd(exports, blocks)
+        : quantizeScalar(blocks);
     if (failed) return { fault: locate(blocks, failed, perRow) };
     return { q: blocks.q, choices: given ?? packChoices(blocks) };
   };
@@ -70,7 +79,11 @@ function padRows(bytes, rows, rowBytes, paddedBytes) {
   return padded;
 }
 
-/** Padding is 0 whatever is chosen, so its importance decides nothing. @param {Float32Array} importance @param {number} length */
+/**
+ * Padding is 0 whatever is chosen, so its importance decides nothing.
+ * @param {Float32Array} importance
+ * @param {number} length
+ */
 function padImportance(importance, length) {
   const padded = new Float32Array(length).fill(1);
   padded.set(importance);
@@ -103,6 +116,8 @@ function locate({ bytes, dtype, form }, { block, fault }, perRow) {
   const w = new Float32Array(form.block);
   widen(bytes, dtype, block * form.block, w);
   const finite = fault !== FAULT_NON_FINITE;
-  const at = finite ? w.reduce((most, x, i) => (Math.abs(x) > Math.abs(w[most] ?? 0) ? i : most), 0) : w.findIndex((x) => !Number.isFinite(x));
+  const at = finite
+    ? w.reduce((most, x, i) => (Math.abs(x) > Math.abs(w[most] ?? 0) ? i : most), 0)
+    : w.findIndex((x) => !Number.isFinite(x));
   return { row: Math.floor(block / perRow), column: (block % perRow) * form.block + at, value: w[at] ?? 0, finite };
 }

@@ -9,11 +9,15 @@ import { widen } from './widen.js';
 
 /** @typedef {import('./form.js').Form} Form @typedef {import('./widen.js').WeightType} WeightType */
 
-/** How scales and zero points are found; 'given': they are there, and only codes are made. @typedef {'rtn' | 'search' | 'hqq' | 'given'} Algorithm */
+/**
+ * How scales and zero points are found; 'given': they are there, and only codes are made. @typedef {'rtn' | 'search' |
+ * 'hqq' | 'given'} Algorithm
+ */
 
 /**
- * Packed blocks, and what becomes of them. `scales` and `zeros` hold one binary32 for each block and are read when the algorithm is 'given',
- * otherwise written; `q` receives the packed codes. `importance` is a row of blocks, each > 0; undefined: all equal.
+ * Packed blocks, and what becomes of them. `scales` and `zeros` hold one binary32 for each block and are read when the
+ * algorithm is 'given', otherwise written; `q` receives the packed codes. `importance` is a row of blocks, each > 0;
+ * undefined: all equal.
  * @typedef {object} Blocks
  * @property {Uint8Array} bytes
  * @property {WeightType} dtype
@@ -29,7 +33,8 @@ import { widen } from './widen.js';
 /**
  * Quantizes blocks one by one. The vectors of simd.js give the same bytes.
  * @param {Blocks} blocks
- * @returns {{ block: number, fault: number } | undefined} the first block that has no scale: what follows it is not done
+ * @returns {{ block: number, fault: number } | undefined} the first block that has no scale: what follows it is not
+ * done
  */
 export function quantizeScalar({ bytes, dtype, count, form, algorithm, importance, q, scales, zeros }) {
   const { bits, block } = form;
@@ -76,5 +81,6 @@ export function quantizeScalar({ bytes, dtype, count, form, algorithm, importanc
  * @param {number} at
  */
 export function packNibbles(codes, out, at) {
-  for (let i = 0; i < codes.length; i += 2) out[at + (i >> 1)] = /** @type {number} */ (codes[i]) | (/** @type {number} */ (codes[i + 1]) << 4);
+  for (let i = 0; i < codes.length; i += 2)
+    out[at + (i >> 1)] = /** @type {number} */ (codes[i]) | (/** @type {number} */ (codes[i + 1]) << 4);
 }

@@ -3,7 +3,10 @@ import { errorOf } from './codes.js';
 import { roundToNearest, zeroOf } from './rtn.js';
 import { roundScale, roundToEven } from './rounding.js';
 
-/** @typedef {import('./form.js').Form} Form @typedef {import('./form.js').Choice} Choice @typedef {import('./candidates.js').Candidates} Candidates */
+/**
+ * @typedef {import('./form.js').Form} Form @typedef {import('./form.js').Choice} Choice @typedef
+ * {import('./candidates.js').Candidates} Candidates
+ */
 
 const { fround } = Math;
 
@@ -11,8 +14,9 @@ const span = { low: 0, high: 0, step: 0 };
 const line = { gain: 0, scale: 0, shift: 0 };
 
 /**
- * 4-bit codes with a float zero point: of many candidates for scale and zero point, the one after whose rounding the least-squares line
- * leaves the least Σ h (w − ŵ)² (llama.cpp, ggml-quants.c `make_qkx2_quants`), fitted again while that helps. Never worse than round to nearest.
+ * 4-bit codes with a float zero point: of many candidates for scale and zero point, the one after whose rounding the
+ * least-squares line leaves the least Σ h (w − ŵ)² (llama.cpp, ggml-quants.c `make_qkx2_quants`), fitted again while
+ * that helps. Never worse than round to nearest.
  * @param {Float32Array} w
  * @param {Float32Array} h importance of each weight, > 0
  * @param {Float32Array} x room for the block less its middle
@@ -37,7 +41,15 @@ export function searchFloat(w, h, x, form, { ratios, shifts, refits }, choice) {
   let shift = fround(0);
   for (let c = 0; c < ratios.length; c++) {
     for (let d = 0; d < shifts.length; d++) {
-      fitLine(x, h, fround(inverse * fround(/** @type {number} */ (ratios[c]))), fround(/** @type {number} */ (shifts[d])), centre, sumH, sumX);
+      fitLine(
+        x,
+        h,
+        fround(inverse * fround(/** @type {number} */ (ratios[c]))),
+        fround(/** @type {number} */ (shifts[d])),
+        centre,
+        sumH,
+        sumX,
+      );
       if (line.gain > gain) {
         gain = line.gain;
         scale = line.scale;
@@ -63,7 +75,8 @@ export function searchFloat(w, h, x, form, { ratios, shifts, refits }, choice) {
 }
 
 /**
- * With r = clamp(round(x · inverse + offset + centre)) − centre: the line x ≈ s r + shift of least Σ h (x − ŝ)², and what the slope removes.
+ * With r = clamp(round(x · inverse + offset + centre)) − centre: the line x ≈ s r + shift of least Σ h (x − ŝ)², and
+ * what the slope removes.
  * @param {Float32Array} x
  * @param {Float32Array} h
  * @param {number} inverse

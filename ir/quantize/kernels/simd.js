@@ -10,9 +10,11 @@ import { sizeOf, widen } from './widen.js';
  * What assembly/index.ts exports.
  * @typedef {object} Exports
  * @property {{ readonly buffer: ArrayBuffer, grow(pages: number): number }} memory
- * @property {(ratios: number, ratioCount: number, shifts: number, shiftCount: number, near: number, nearCount: number, refits: number) => void} setCandidates
- * @property {(input: number, dtype: number, count: number, block: number, bits: number, symmetric: number, floatZero: number, algorithm: number, limit: number,
- *   importance: number, perRow: number, room: number, q: number, scales: number, zeros: number) => number} quantize
+ * @property {(ratios: number, ratioCount: number, shifts: number, shiftCount: number, near: number, nearCount: number,
+ * refits: number) => void} setCandidates
+ * @property {(input: number, dtype: number, count: number, block: number, bits: number, symmetric: number, floatZero:
+ * number, algorithm: number, limit: number, importance: number, perRow: number, room: number, q: number, scales:
+ * number, zeros: number) => number} quantize
  * @property {(from: number, to: number, count: number) => void} halfFromSingle
  * @property {(from: number, to: number, count: number) => void} bfloatFromSingle
  * @property {(from: number, to: number, count: number) => void} halfFromBfloat
@@ -94,14 +96,38 @@ export function quantizeSimd(exports, { bytes, dtype, count, form, algorithm, im
   for (let first = 0; first < count; first += tile) {
     const size = Math.min(tile, count - first);
     memory.reset();
-    exports.setCandidates(memory.put(ratios), ratios.length, memory.put(shifts), shifts.length, memory.put(near), near.length, refits);
+    exports.setCandidates(
+      memory.put(ratios),
+      ratios.length,
+      memory.put(shifts),
+      shifts.length,
+      memory.put(near),
+      near.length,
+      refits,
+    );
     const importanceAt = importance ? memory.put(importance) : 0;
     const input = memory.put(bytes.subarray(first * blockBytes, (first + size) * blockBytes));
     const room = memory.take(48 * block);
     const qAt = memory.take(size * codeBytes);
     const scalesAt = memory.put(scales.subarray(first, first + size));
     const zerosAt = memory.put(zeros.subarray(first, first + size));
-    const failed = exports.quantize(input, DTYPES[dtype], size, block, bits, Number(symmetric), Number(floatZero), ALGORITHMS[algorithm], limit, importanceAt, perRow, room, qAt, scalesAt, zerosAt);
+    const failed = exports.quantize(
+      input,
+      DTYPES[dtype],
+      size,
+      block,
+      bits,
+      Number(symmetric),
+      Number(floatZero),
+      ALGORITHMS[algorithm],
+      limit,
+      importanceAt,
+      perRow,
+      room,
+      qAt,
+      scalesAt,
+      zerosAt,
+    );
     if (failed >= 0) return { block: first + failed, fault: faultOf(bytes, dtype, first + failed, form) };
     q.set(memory.bytes(qAt, size * codeBytes), first * codeBytes);
     scales.set(memory.floats(scalesAt, size), first);

@@ -27,8 +27,21 @@ interface Case {
 
 function blocksOf({ values, form, dtype = 'f32', algorithm, importance }: Case): Blocks {
   const count = values.length / form.block;
-  const bytes = dtype === 'f32' ? new Uint8Array(values.buffer) : new Uint8Array(Uint16Array.from(new Uint32Array(values.buffer), (x) => x >>> 16).buffer);
-  return { bytes, dtype, count, form, algorithm, importance, q: new Uint8Array((values.length * form.bits) / 8), scales: new Float32Array(count).fill(0.007), zeros: new Float32Array(count).fill(6) };
+  const bytes =
+    dtype === 'f32'
+      ? new Uint8Array(values.buffer)
+      : new Uint8Array(Uint16Array.from(new Uint32Array(values.buffer), (x) => x >>> 16).buffer);
+  return {
+    bytes,
+    dtype,
+    count,
+    form,
+    algorithm,
+    importance,
+    q: new Uint8Array((values.length * form.bits) / 8),
+    scales: new Float32Array(count).fill(0.007),
+    zeros: new Float32Array(count).fill(6),
+  };
 }
 
 /** Both on the same blocks: every byte, and the block that failed. */
@@ -48,18 +61,26 @@ function expectSameBytes(got: Blocks, expected: Blocks): void {
 }
 
 describe.each(FORMS)('%o', (shape) => {
-  test.each([8, 32, 600])('random weights of every size, blocks of %d, a number of blocks that is no multiple of four', (block) => {
-    const form = formOf({ ...shape, block });
-    const count = block > 64 ? 5 : 27;
-    const next = randomSource(block);
-    const values = sampleWeights('student_t5', block * count, block, 1).map((x) => x * 2 ** (40 * next() - 30));
-    const importance = sampleWeights('gauss', block, 3, 1).map((x) => Math.exp(x));
-    for (const algorithm of ['rtn', 'search', 'given'] as const) expectSame({ values, form, algorithm });
-    expectSame({ values, form, algorithm: 'search', importance });
-  });
+  test.each([8, 32, 600])(
+    'random weights of every size, blocks of %d, a number of blocks that is no multiple of four',
+    (block) => {
+      const form = formOf({ ...shape, block });
+      const count = block > 64 ? 5 : 27;
+      const next = randomSource(block);
+      const values = sampleWeights('student_t5', block * count, block, 1).map((x) => x * 2 ** (40 * next() - 30));
+      const importance = sampleWeights('gauss', block, 3, 1).map((x) => Math.exp(x));
+      for (const algorithm of ['rtn', 'search', 'given'] as const) expectSame({ values, form, algorithm });
+      expectSame({ values, form, algorithm: 'search', importance });
+    },
+  );
 
   test('bf16', () => {
-    expectSame({ values: sampleWeights('gauss', 32 * 9, 6), form: formOf({ ...shape, block: 32 }), dtype: 'bf16', algorithm: 'search' });
+    expectSame({
+      values: sampleWeights('gauss', 32 * 9, 6),
+      form: formOf({ ...shape, block: 32 }),
+      dtype: 'bf16',
+      algorithm: 'search',
+    });
   });
 
   test('blocks that are zero, constant, on ties, one-sided, with one outlier, below and among the subnormals of f16, up to its limit', () => {
@@ -85,13 +106,20 @@ describe.each(FORMS)('%o', (shape) => {
       fill((i) => (i % 2 ? 65504 : -65504) * 3.5),
     ];
     const values = Float32Array.from(blocks.flatMap((b) => [...b]));
-    for (const algorithm of ['rtn', 'search', 'given'] as const) expectSame({ values, form: formOf({ ...shape, block }), algorithm });
+    for (const algorithm of ['rtn', 'search', 'given'] as const)
+      expectSame({ values, form: formOf({ ...shape, block }), algorithm });
   });
 
   test('f16 weights, all finite patterns', () => {
     const form = formOf({ ...shape, block: 32, allowOverflow: true });
-    const patterns = Uint16Array.from({ length: 65536 }, (_, i) => (Math.imul(i, 40503) & 0xffff)).map((x) => ((x & 0x7c00) === 0x7c00 ? x & 0x83ff : x));
-    const make = (): Blocks => ({ ...blocksOf({ values: new Float32Array(65536), form, algorithm: 'rtn' }), bytes: new Uint8Array(patterns.buffer), dtype: 'f16' });
+    const patterns = Uint16Array.from({ length: 65536 }, (_, i) => Math.imul(i, 40503) & 0xffff).map((x) =>
+      (x & 0x7c00) === 0x7c00 ? x & 0x83ff : x,
+    );
+    const make = (): Blocks => ({
+      ...blocksOf({ values: new Float32Array(65536), form, algorithm: 'rtn' }),
+      bytes: new Uint8Array(patterns.buffer),
+      dtype: 'f16',
+    });
     const [plain, vectors] = [make(), make()];
     expect(quantizeSimd(exports, vectors)).toEqual(quantizeScalar(plain));
     expectSameBytes(vectors, plain);
@@ -106,14 +134,16 @@ describe.each(FORMS)('%o', (shape) => {
     values[6 * 32 + 5] = value;
     const form = formOf({ ...shape, block: 32 });
     for (const algorithm of ['rtn', 'search'] as const) {
-      for (const quantize of [quantizeScalar, (blocks: Blocks) => quantizeSimd(exports, blocks)]) expect(quantize(blocksOf({ values, form, algorithm }))).toEqual({ block: 6, fault });
+      for (const quantize of [quantizeScalar, (blocks: Blocks) => quantizeSimd(exports, blocks)])
+        expect(quantize(blocksOf({ values, form, algorithm }))).toEqual({ block: 6, fault });
     }
   });
 
   test('scales beyond f16 saturate where that is allowed, infinities never', () => {
     const values = sampleWeights('gauss', 32 * 3, 8, 1e7);
     const form = formOf({ ...shape, block: 32, allowOverflow: true });
-    for (const algorithm of ['rtn', 'search'] as const) expect(Math.max(...expectSame({ values, form, algorithm }).scales.map(Math.abs))).toBe(65504);
+    for (const algorithm of ['rtn', 'search'] as const)
+      expect(Math.max(...expectSame({ values, form, algorithm }).scales.map(Math.abs))).toBe(65504);
     values[40] = Infinity;
     expect(quantizeScalar(blocksOf({ values, form, algorithm: 'rtn' }))).toEqual({ block: 1, fault: FAULT_NON_FINITE });
   });

@@ -4,7 +4,13 @@ import type { ArtifactFile } from '../../../backend.ts';
 import { bundleFiles, type BundleContents } from '../bundle_files.ts';
 import type { Extent, PlannedValue, Size } from '../plan.ts';
 
-const seq: Size = { constant: 1, terms: [{ symbol: 1, factor: 2 }, { symbol: 0, factor: -1 }] };
+const seq: Size = {
+  constant: 1,
+  terms: [
+    { symbol: 1, factor: 2 },
+    { symbol: 0, factor: -1 },
+  ],
+};
 
 /** One workgroup. */
 export const ONE: Extent = { factors: [], divide: 1 };
@@ -18,26 +24,70 @@ export function growingValue(name: string, buffer: number): PlannedValue {
 export const CONTENTS: BundleContents = {
   precision: 'int4',
   model: {
-    family: 'paligemma', variant: 'tiny', imageSize: 56, imageTokens: 16, imageTokenId: 511, vocabSize: 500, layers: 2, kvHeads: 1, headDim: 16, hiddenSize: 32,
-    bosTokenId: 2, eosTokenId: 1, padTokenId: 0, maxPositions: 64,
+    family: 'paligemma',
+    variant: 'tiny',
+    imageSize: 56,
+    imageTokens: 16,
+    imageTokenId: 511,
+    vocabSize: 500,
+    layers: 2,
+    kvHeads: 1,
+    headDim: 16,
+    hiddenSize: 32,
+    bosTokenId: 2,
+    eosTokenId: 1,
+    padTokenId: 0,
+    maxPositions: 64,
   },
   plan: {
     symbols: ['past', 'seq', 'capacity'],
-    pipelines: [{ variants: [{ shader: 1, features: ['subgroups'] }, { shader: 0, features: [] }], access: ['read', 'read', 'read_write'] }],
-    buffers: [{ label: 'x', role: 'port', sizes: [{ factors: [seq], bytes: 4 }] }, { label: 'scratch', role: 'scratch', sizes: [] }],
+    pipelines: [
+      {
+        variants: [
+          { shader: 1, features: ['subgroups'] },
+          { shader: 0, features: [] },
+        ],
+        access: ['read', 'read', 'read_write'],
+      },
+    ],
+    buffers: [
+      { label: 'x', role: 'port', sizes: [{ factors: [seq], bytes: 4 }] },
+      { label: 'scratch', role: 'scratch', sizes: [] },
+    ],
     phases: [
       {
-        name: 'decoder.step', graph: 'decoder', fixed: [{ symbol: 1, value: 1 }, { symbol: 0, value: 7 }], scalars: [{ symbol: 1, input: 'kept', whenZero: seq }],
-        inputs: [growingValue('x', 0)], outputs: [growingValue('y', 0)], inPlace: [{ input: 'x', output: 'y' }], stages: [growingValue('s', 1)],
-        steps: [{
-          label: 'y', pipeline: 0, bindings: [{ kind: 'buffer', index: 1 }, { kind: 'weight', index: 2 }, { kind: 'buffer', index: 0 }],
-          grid: [{ factors: [seq, seq], divide: 64 }, ONE, ONE], produces: [{ name: 'y', type: 'i32', shape: [], buffer: 1 }],
-        }],
+        name: 'decoder.step',
+        graph: 'decoder',
+        fixed: [
+          { symbol: 1, value: 1 },
+          { symbol: 0, value: 7 },
+        ],
+        scalars: [{ symbol: 1, input: 'kept', whenZero: seq }],
+        inputs: [growingValue('x', 0)],
+        outputs: [growingValue('y', 0)],
+        inPlace: [{ input: 'x', output: 'y' }],
+        stages: [growingValue('s', 1)],
+        steps: [
+          {
+            label: 'y',
+            pipeline: 0,
+            bindings: [
+              { kind: 'buffer', index: 1 },
+              { kind: 'weight', index: 2 },
+              { kind: 'buffer', index: 0 },
+            ],
+            grid: [{ factors: [seq, seq], divide: 64 }, ONE, ONE],
+            produces: [{ name: 'y', type: 'i32', shape: [], buffer: 1 }],
+          },
+        ],
       },
     ],
   },
   weights: [3, 70, 500].map((count, i) => ({ name: `w${i}`, data: tensorData(randomTensor('f32', [count], i)) })),
-  shaders: [{ path: 'shaders/plain.wgsl', text: '// plain' }, { path: 'shaders/subgroups.wgsl', text: '// subgroups' }],
+  shaders: [
+    { path: 'shaders/plain.wgsl', text: '// plain' },
+    { path: 'shaders/subgroups.wgsl', text: '// subgroups' },
+  ],
 };
 
 /** What a file is written with. */

@@ -13,14 +13,26 @@ export function attentionRegion(context: PhaseContext, node: Node): boolean {
   const out = node.outputs[0]!;
   const [batch, seq, heads, headDim] = q!.type.shape as readonly [Dim, Dim, number, number];
   const [, kvHeads, total] = k!.type.shape as readonly [Dim, number, Dim, Dim];
-  const spec: AttentionSpec = { batch, seq, total, heads, kvHeads, headDim, softcap: node.attrs.softcap, bias: bias !== undefined };
+  const spec: AttentionSpec = {
+    batch,
+    seq,
+    total,
+    heads,
+    kvHeads,
+    headDim,
+    softcap: node.attrs.softcap,
+    bias: bias !== undefined,
+  };
   const inputs = node.inputs.map((input) => context.read(input));
   if (seq !== 1) {
     context.put({ label: out.name, kernel: attentionKernel(spec), operands: [...inputs, context.write(out)] });
     return true;
   }
   const { split, join, scratch } = attentionStepKernels(spec);
-  const memory = (label: string, sizes: readonly Dim[]): Operand => ({ kind: 'scratch', scratch: { label: `${out.name}.${label}`, sizes } });
+  const memory = (label: string, sizes: readonly Dim[]): Operand => ({
+    kind: 'scratch',
+    scratch: { label: `${out.name}.${label}`, sizes },
+  });
   const partial = memory('partial', scratch.partial);
   const stats = memory('stats', scratch.stats);
   // regions are put in from the last to the first, and so are the kernels of one

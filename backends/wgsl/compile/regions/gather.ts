@@ -11,7 +11,10 @@ type GatherNode = NodeOf<'gather'> | NodeOf<'quantized_gather'>;
 /** Rows of a table that is known, dequantized, with what is done to them: an embedding and its scale. */
 export function gatherRegion(context: PhaseContext, node: Node): boolean {
   const root = node.outputs[0]!;
-  const match = matchTail(context, root, { isCore: (core): core is GatherNode => tableOf(context, core) !== undefined, choose: (found) => found.slice(-1) });
+  const match = matchTail(context, root, {
+    isCore: (core): core is GatherNode => tableOf(context, core) !== undefined,
+    choose: (found) => found.slice(-1),
+  });
   if (!match) return false;
   const [gather] = match.results as [GatherNode];
   const table = tableOf(context, gather)!;
@@ -28,7 +31,16 @@ export function gatherRegion(context: PhaseContext, node: Node): boolean {
     const group = placements.slice(i, i + most);
     const parts = group.map(({ count }, j) => ({ first: starts[i + j]!, count }));
     const kernel = gatherKernel({ rows: ids.type.shape, columns: table.columns, form: table.form, parts, epilogue });
-    context.put({ label: root.name, kernel, operands: [context.read(ids), ...group.map(({ range }) => ({ kind: 'range' as const, range })), ...operands, context.write(root)] });
+    context.put({
+      label: root.name,
+      kernel,
+      operands: [
+        context.read(ids),
+        ...group.map(({ range }) => ({ kind: 'range' as const, range })),
+        ...operands,
+        context.write(root),
+      ],
+    });
   }
   return true;
 }

@@ -11,7 +11,10 @@ import type { PhaseContext } from '../phase_context.ts';
 import { headsBeside, headsTarget, plainTarget, type Target } from '../targets.ts';
 import type { Placement } from '../weight_store.ts';
 
-/** Linear layers with all that can be done with their results in registers. For few rows one kernel computes all heads that read one vector. */
+/**
+ * Linear layers with all that can be done with their results in registers. For few rows one kernel computes all heads
+ * that read one vector.
+ */
 export function linearRegion(context: PhaseContext, node: Node): boolean {
   const root = node.outputs[0]!;
   const heads = context.isStep ? headsTarget(context, root) : undefined;
@@ -22,7 +25,9 @@ export function linearRegion(context: PhaseContext, node: Node): boolean {
     for (const group of fitting(context, targets)) putKernel(context, group);
     return true;
   }
-  const target = plainTarget(context, root, { choose: (found) => choose(context, found) }) ?? plainTarget(context, root, { choose: (found) => found.slice(-1) });
+  const target =
+    plainTarget(context, root, { choose: (found) => choose(context, found) }) ??
+    plainTarget(context, root, { choose: (found) => found.slice(-1) });
   if (!target) return false;
   joinMatrices(context, [target]);
   if (target.linears.length === 1 && placementsOf(context, target.linears[0]).length > 1) {
@@ -34,13 +39,19 @@ export function linearRegion(context: PhaseContext, node: Node): boolean {
   return true;
 }
 
-/** Of layers in one expression: for few rows those that read one vector, which share its norm; else the last, whose kernel has one matrix. */
+/**
+ * Of layers in one expression: for few rows those that read one vector, which share its norm; else the last, whose
+ * kernel has one matrix.
+ */
 function choose(context: PhaseContext, found: readonly LinearNode[]): readonly LinearNode[] {
   const last = found.at(-1);
   if (!last || !hasFewRows(context, last.inputs[0]!)) return last ? [last] : [];
   const together = found.filter((node) => node.inputs[0] === last.inputs[0]);
   const matrices = together.map((node) => linearMatrix(context, node)!);
-  return together.length <= 2 && matrices.every((matrix) => context.store.fits(matrix) && sameForm(matrix.form, matrices[0]!.form)) ? together : [last];
+  return together.length <= 2 &&
+    matrices.every((matrix) => context.store.fits(matrix) && sameForm(matrix.form, matrices[0]!.form))
+    ? together
+    : [last];
 }
 
 /** Heads do not end where a matrix is cut. */
@@ -98,7 +109,11 @@ function specOf(context: PhaseContext, targets: readonly Target[], shard: number
   const partOf = (linear: LinearNode) => {
     const placement = placementsOf(context, linear)[shard]!;
     const known = matrices.findIndex((other) => other.range === placement.range);
-    return { matrix: known >= 0 ? known : matrices.push(placement) - 1, first: placement.first, count: placement.count };
+    return {
+      matrix: known >= 0 ? known : matrices.push(placement) - 1,
+      first: placement.first,
+      count: placement.count,
+    };
   };
   const results = targets.map((target): LinearResult => {
     const parts = target.linears.map(partOf);
@@ -108,20 +123,43 @@ function specOf(context: PhaseContext, targets: readonly Target[], shard: number
       const [heads, headDim] = target.root.type.shape.slice(2) as [number, number];
       return { kind: 'rope', part, heads, headDim, scale: target.scale };
     }
-    const [batch, seq, heads, headDim] = target.append.inputs[1]!.type.shape as readonly [LinearSpec['rows'][0], LinearSpec['rows'][0], number, number];
+    const [batch, seq, heads, headDim] = target.append.inputs[1]!.type.shape as readonly [
+      LinearSpec['rows'][0],
+      LinearSpec['rows'][0],
+      number,
+      number,
+    ];
     return { kind: 'append', part, heads, headDim, rotated: target.rope !== undefined, batch, seq };
   });
   const [{ columns }] = matrices as [Placement];
-  const spec = { rows: rowsOfInput(x), columns, ...(input.norm && { norm: { epsilon: input.norm.epsilon } }), matrices: matrices.map(({ form, outputs }) => ({ form, outputs })), results, mayRound: context.mayRound };
+  const spec = {
+    rows: rowsOfInput(x),
+    columns,
+    ...(input.norm && { norm: { epsilon: input.norm.epsilon } }),
+    matrices: matrices.map(({ form, outputs }) => ({ form, outputs })),
+    results,
+    mayRound: context.mayRound,
+  };
   return { spec, input, matrices, epilogues };
 }
 
-function plainResult(context: PhaseContext, { linears, tail }: Extract<Target, { kind: 'plain' }>, parts: Extract<LinearResult, { kind: 'plain' }>['parts'], shard: number, epilogues: EpilogueBuilder): LinearResult {
+function plainResult(
+  context: PhaseContext,
+  { linears, tail }: Extract<Target, { kind: 'plain' }>,
+  parts: Extract<LinearResult, { kind: 'plain' }>['parts'],
+  shard: number,
+  epilogues: EpilogueBuilder,
+): LinearResult {
   const all = placementsOf(context, linears[0]);
   const stride = linears[0].outputs[0]!.type.shape.at(-1) as number;
   const offset = all.slice(0, shard).reduce((sum, { count }) => sum + count, 0);
   const isWhole = all.length === 1;
-  return { kind: 'plain', parts, epilogue: epilogues.build(tail, { columns: stride, offset }), ...(!isWhole && { stride, offset }) };
+  return {
+    kind: 'plain',
+    parts,
+    epilogue: epilogues.build(tail, { columns: stride, offset }),
+    ...(!isWhole && { stride, offset }),
+  };
 }
 
 function putKernel(context: PhaseContext, targets: readonly Target[], shard = 0): void {
@@ -136,7 +174,11 @@ function putKernel(context: PhaseContext, targets: readonly Target[], shard = 0)
     ...epilogues.values.map((value) => context.read(value)),
     ...targets.map(({ root }) => context.write(root)),
   ];
-  context.put({ label: targets.map(({ root }) => root.name).join(' + '), kernel: isFew ? matvecKernel(spec) : gemmKernel(spec), operands });
+  context.put({
+    label: targets.map(({ root }) => root.name).join(' + '),
+    kernel: isFew ? matvecKernel(spec) : gemmKernel(spec),
+    operands,
+  });
 }
 
 /** Positions, and the table of angles. */

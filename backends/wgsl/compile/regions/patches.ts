@@ -17,16 +17,37 @@ export function patchesRegion(context: PhaseContext, node: Node): boolean {
   const [x, , bias] = conv.inputs as readonly [Value, Value, Value];
   const [batch, positions, outputs] = root.type.shape as readonly [Dim, Dim, number];
   const [placement] = context.store.place(matrix) as [ReturnType<typeof context.store.place>[0]];
-  const windows: Operand = { kind: 'scratch', scratch: { label: `${root.name}.windows`, sizes: [batch, positions, matrix.columns] } };
+  const windows: Operand = {
+    kind: 'scratch',
+    scratch: { label: `${root.name}.windows`, sizes: [batch, positions, matrix.columns] },
+  };
   const epilogues = new EpilogueBuilder();
-  const epilogue = epilogues.build({ kind: 'op', op: 'add', operands: [{ kind: 'result', index: 0 }, { kind: 'operand', value: bias, by: 'column' }] }, { columns: outputs, offset: 0 });
+  const epilogue = epilogues.build(
+    {
+      kind: 'op',
+      op: 'add',
+      operands: [
+        { kind: 'result', index: 0 },
+        { kind: 'operand', value: bias, by: 'column' },
+      ],
+    },
+    { columns: outputs, offset: 0 },
+  );
   const product = gemmKernel({
     rows: [batch, positions],
     columns: matrix.columns,
     matrices: [{ form: matrix.form, outputs: placement.outputs }],
     results: [{ kind: 'plain', parts: [{ matrix: 0, first: placement.first, count: placement.count }], epilogue }],
   });
-  context.put({ label: root.name, kernel: product, operands: [windows, { kind: 'range', range: placement.range }, context.read(bias), context.write(root)] });
-  context.put({ label: `${root.name}.windows`, kernel: windowsKernel(convSpec(conv)), operands: [context.read(x), windows] });
+  context.put({
+    label: root.name,
+    kernel: product,
+    operands: [windows, { kind: 'range', range: placement.range }, context.read(bias), context.write(root)],
+  });
+  context.put({
+    label: `${root.name}.windows`,
+    kernel: windowsKernel(convSpec(conv)),
+    operands: [context.read(x), windows],
+  });
   return true;
 }

@@ -10,7 +10,10 @@ interface Residual {
   readonly post: NodeOf<'rms_norm'>;
 }
 
-/** The sum of a residual stream and a normalised branch, and the norm that reads it next: one reading of the stream for both. */
+/**
+ * The sum of a residual stream and a normalised branch, and the norm that reads it next: one reading of the stream for
+ * both.
+ */
 export function residualNormRegion(context: PhaseContext, node: Node): boolean {
   const norm = node.op === 'rms_norm' ? node : undefined;
   const sum = norm ? norm.inputs[0]! : node.outputs[0]!;
@@ -43,7 +46,8 @@ function residualOf(context: PhaseContext, sum: Value): Residual | undefined {
   for (const [i, input] of add.inputs.entries()) {
     const post = context.absorbable(input);
     const residual = add.inputs[1 - i]!;
-    if (post?.op === 'rms_norm' && sameType(residual.type, sum.type) && sameType(input.type, sum.type)) return { sum, residual, post };
+    if (post?.op === 'rms_norm' && sameType(residual.type, sum.type) && sameType(input.type, sum.type))
+      return { sum, residual, post };
   }
   return undefined;
 }

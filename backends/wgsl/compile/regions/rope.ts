@@ -16,11 +16,18 @@ export function ropeRegion(context: PhaseContext, node: Node): boolean {
   const table: Operand = { kind: 'range', range: context.store.rope(cos.name, cosines.data, sines.data) };
   const out = node.outputs[0]!;
   const kernel = ropeKernel({ batch, seq, heads, headDim, scale, ...(past !== undefined && { append: { past } }) });
-  context.put({ label: out.name, kernel, operands: [context.read(x), context.read(positions), table, context.write(out)] });
+  context.put({
+    label: out.name,
+    kernel,
+    operands: [context.read(x), context.read(positions), table, context.write(out)],
+  });
   return true;
 }
 
-function ropeIn(context: PhaseContext, node: Node): { readonly rope: NodeOf<'rope'>; readonly scale: number; readonly past?: Dim } | undefined {
+function ropeIn(
+  context: PhaseContext,
+  node: Node,
+): { readonly rope: NodeOf<'rope'>; readonly scale: number; readonly past?: Dim } | undefined {
   if (node.op === 'rope') return { rope: node, scale: 1 };
   const [a, b] = node.inputs as readonly [Value, Value];
   if (node.op === 'append_cache') {

@@ -32,10 +32,10 @@ fn ordered(x: f32) -> u32 {
 `;
 
 /**
- * Reading the levels of a selection: `levels[row][i]` is what is known before level i (the high bits of the key looked for, and how
- * much is still wanted of keys that begin with them), `histograms[row][i]` what keys with these bits have in their next 8 bits.
- * Levels 0 to 3 are of top-k, which counts, 4 to 7 of top-p, which adds up probability in units of 2^-30: integers, so that the
- * order of adding does not matter.
+ * Reading the levels of a selection: `levels[row][i]` is what is known before level i (the high bits of the key looked
+ * for, and how much is still wanted of keys that begin with them), `histograms[row][i]` what keys with these bits have
+ * in their next 8 bits. Levels 0 to 3 are of top-k, which counts, 4 to 7 of top-p, which adds up probability in units
+ * of 2^-30: integers, so that the order of adding does not matter.
  */
 export const LEVELS = `const LEVELS = 8u;
 var<workgroup> suffix: array<u32, 256>;

@@ -15,7 +15,14 @@ interface Case extends SamplingOptions {
   readonly stops?: readonly number[];
 }
 
-const counters = (): Counters => ({ dispatches: 0, submits: 0, passes: 0, bindGroups: 0, readbackBytes: 0, uploadedBytes: 0 });
+const counters = (): Counters => ({
+  dispatches: 0,
+  submits: 0,
+  passes: 0,
+  bindGroups: 0,
+  readbackBytes: 0,
+  uploadedBytes: 0,
+});
 const CAPACITY = 50;
 
 /** [steps][rows] tokens and the buffers for the next step; columns beyond the vocabulary would win. */
@@ -24,27 +31,56 @@ async function sample({ logits, rows, steps, stops = [], ...options }: Case) {
   const { device } = memory;
   const columns = logits.length + 3;
   const filled = (data: Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>) => {
-    const buffer = memory.create({ size: Math.max(16, data.byteLength), usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC });
+    const buffer = memory.create({
+      size: Math.max(16, data.byteLength),
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
+    });
     device.queue.writeBuffer(buffer, 0, data);
     return buffer;
   };
   const rowsOf = Float32Array.from({ length: rows * columns }, (_, i) => logits[i % columns] ?? 1e9);
-  const buffers = { logits: filled(rowsOf), inputIds: filled(new Int32Array(rows)), positionIds: filled(new Int32Array(rows).fill(9)), attentionMask: filled(new Int32Array(rows * CAPACITY)), dims: filled(Int32Array.of(7, 4, 5)) };
+  const buffers = {
+    logits: filled(rowsOf),
+    inputIds: filled(new Int32Array(rows)),
+    positionIds: filled(new Int32Array(rows).fill(9)),
+    attentionMask: filled(new Int32Array(rows * CAPACITY)),
+    dims: filled(Int32Array.of(7, 4, 5)),
+  };
   const counted = counters();
-  const sampler = await Sampler.create(memory, { rows, columns, vocab: logits.length, pad: 77, stops, ring: steps, capacity: CAPACITY }, buffers, 1, options, counted);
+  const sampler = await Sampler.create(
+    memory,
+    { rows, columns, vocab: logits.length, pad: 77, stops, ring: steps, capacity: CAPACITY },
+    buffers,
+    1,
+    options,
+    counted,
+  );
   const encoder = device.createCommandEncoder();
   const pass = encoder.beginComputePass();
   for (let i = 0; i < steps; i++) sampler.encode(pass, counted);
   pass.end();
-  const read = [sampler.tokens, buffers.inputIds, buffers.positionIds, buffers.attentionMask, buffers.dims].map((buffer) => {
-    const copy = memory.create({ size: buffer.size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
-    encoder.copyBufferToBuffer(buffer, 0, copy, 0, buffer.size);
-    return copy;
-  });
+  const read = [sampler.tokens, buffers.inputIds, buffers.positionIds, buffers.attentionMask, buffers.dims].map(
+    (buffer) => {
+      const copy = memory.create({ size: buffer.size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+      encoder.copyBufferToBuffer(buffer, 0, copy, 0, buffer.size);
+      return copy;
+    },
+  );
   device.queue.submit([encoder.finish()]);
-  const [tokens, ids, positions, mask, dims] = await Promise.all(read.map(async (copy) => (await copy.mapAsync(GPUMapMode.READ), [...new Int32Array(copy.getMappedRange().slice(0))])));
+  const [tokens, ids, positions, mask, dims] = await Promise.all(
+    read.map(
+      async (copy) => (await copy.mapAsync(GPUMapMode.READ), [...new Int32Array(copy.getMappedRange().slice(0))]),
+    ),
+  );
   memory.dispose();
-  return { tokens: Array.from({ length: steps }, (_, i) => tokens!.slice(i * rows, (i + 1) * rows)), ids: ids!.slice(0, rows), positions: positions!.slice(0, rows), mask: mask!, dims: dims!.slice(0, 3), counted };
+  return {
+    tokens: Array.from({ length: steps }, (_, i) => tokens!.slice(i * rows, (i + 1) * rows)),
+    ids: ids!.slice(0, rows),
+    positions: positions!.slice(0, rows),
+    mask: mask!,
+    dims: dims!.slice(0, 3),
+    counted,
+  };
 }
 
 function expectAsReference(found: readonly (readonly number[])[], { logits, ...options }: Case): void {
@@ -66,9 +102,22 @@ describe('greedy', () => {
   });
 
   itOnGpu('what the next step reads; rows that have ended read padding', async () => {
-    const { tokens, ids, positions, mask, dims, counted } = await sample({ logits: [0, 1, 5, 2], rows: 2, steps: 3, stops: [9, 2] });
-    expect(tokens).toEqual([[2, 2], [77, 77], [77, 77]]);
-    expect([ids, positions, dims]).toEqual([[77, 77], [12, 12], [7, 7, 5]]);
+    const { tokens, ids, positions, mask, dims, counted } = await sample({
+      logits: [0, 1, 5, 2],
+      rows: 2,
+      steps: 3,
+      stops: [9, 2],
+    });
+    expect(tokens).toEqual([
+      [2, 2],
+      [77, 77],
+      [77, 77],
+    ]);
+    expect([ids, positions, dims]).toEqual([
+      [77, 77],
+      [12, 12],
+      [7, 7, 5],
+    ]);
     expect(mask.flatMap((x, i) => (x === 1 ? [i] : []))).toEqual([5, 6, 7, CAPACITY + 5, CAPACITY + 6, CAPACITY + 7]);
     expect([counted.dispatches, counted.bindGroups]).toEqual([6, 2]);
   });
@@ -89,7 +138,10 @@ describe('sampling, against the definition with the same random numbers', () => 
     ['both of many', { ...large, temperature: 4, topK: 100, topP: 0.8 }],
     ['top-k of all', { ...small, temperature: 1, topK: 5 }],
     ['a top-p below the first', { ...small, temperature: 1, topP: 0.1 }],
-    ['negative, zero and equal logits', { logits: [0, -0, -1, 2, 2, -1e30, 1e-30], rows: 4, steps: 4, temperature: 3, topK: 3 }],
+    [
+      'negative, zero and equal logits',
+      { logits: [0, -0, -1, 2, 2, -1e30, 1e-30], rows: 4, steps: 4, temperature: 3, topK: 3 },
+    ],
   ];
   for (const [name, options] of cases)
     itOnGpu(name, async () => {
@@ -101,7 +153,12 @@ describe('sampling, against the definition with the same random numbers', () => 
     const draws = tokens.flat();
     const counts = small.logits.map((_, token) => draws.filter((x) => x === token).length);
     // χ² of 4 degrees of freedom is above 23.5 once in 10,000 times; the seed is fixed
-    const chi = counts.reduce((sum, count, token) => sum + (count - draws.length * Math.exp(small.logits[token]!)) ** 2 / (draws.length * Math.exp(small.logits[token]!)), 0);
+    const chi = counts.reduce(
+      (sum, count, token) =>
+        sum +
+        (count - draws.length * Math.exp(small.logits[token]!)) ** 2 / (draws.length * Math.exp(small.logits[token]!)),
+      0,
+    );
     expect(chi).toBeLessThan(23.5);
   });
 
@@ -113,15 +170,26 @@ describe('sampling, against the definition with the same random numbers', () => 
   });
 
   itOnGpu('the same seed gives the same tokens, another others', async () => {
-    const [a, b, c] = await Promise.all([1, 1, 2].map((seed) => sample({ ...large, temperature: 3, topP: 0.95, seed })));
+    const [a, b, c] = await Promise.all(
+      [1, 1, 2].map((seed) => sample({ ...large, temperature: 3, topP: 0.95, seed })),
+    );
     expect(a!.tokens).toEqual(b!.tokens);
     expect(a!.tokens).not.toEqual(c!.tokens);
   });
 });
 
 describe('options that mean nothing', () => {
-  for (const options of [{ temperature: -1 }, { temperature: Number.NaN }, { topK: 1.5 }, { topP: 0 }, { topP: 2 }, { stops: [1, 2, 3, 4, 5] }])
+  for (const options of [
+    { temperature: -1 },
+    { temperature: Number.NaN },
+    { topK: 1.5 },
+    { topP: 0 },
+    { topP: 2 },
+    { stops: [1, 2, 3, 4, 5] },
+  ])
     itOnGpu(JSON.stringify(options), async () => {
-      await expect(sample({ logits: [1, 2], rows: 1, steps: 1, ...options })).rejects.toMatchObject({ code: 'bad_input' });
+      await expect(sample({ logits: [1, 2], rows: 1, steps: 1, ...options })).rejects.toMatchObject({
+        code: 'bad_input',
+      });
     });
 });

@@ -10,7 +10,10 @@ export interface SamplingOptions {
   readonly temperature?: number;
   /** Tokens that may be taken; 0 (default) for all. Equals of the last one may be taken too. */
   readonly topK?: number;
-  /** Probability that the tokens which may be taken have together, of those that top-k leaves; default 1. Equals of the last one may be taken too. */
+  /**
+   * Probability that the tokens which may be taken have together, of those that top-k leaves; default 1. Equals of the
+   * last one may be taken too.
+   */
   readonly topP?: number;
   /** Equal seeds give equal tokens on one device. Default 0. */
   readonly seed?: number;
@@ -54,18 +57,41 @@ export class Sampler {
   /** u32[ring, rows] */
   readonly tokens: GPUBuffer;
   readonly #memory: DeviceMemory;
-  readonly #dispatches: readonly { readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup; readonly grid: readonly [number, number] }[];
+  readonly #dispatches: readonly {
+    readonly pipeline: GPUComputePipeline;
+    readonly group: GPUBindGroup;
+    readonly grid: readonly [number, number];
+  }[];
   readonly #owned: readonly GPUBuffer[];
 
-  private constructor(memory: DeviceMemory, tokens: GPUBuffer, dispatches: readonly { readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup; readonly grid: readonly [number, number] }[], owned: readonly GPUBuffer[]) {
+  private constructor(
+    memory: DeviceMemory,
+    tokens: GPUBuffer,
+    dispatches: readonly {
+      readonly pipeline: GPUComputePipeline;
+      readonly group: GPUBindGroup;
+      readonly grid: readonly [number, number];
+    }[],
+    owned: readonly GPUBuffer[],
+  ) {
     this.#memory = memory;
     this.tokens = tokens;
     this.#dispatches = dispatches;
     this.#owned = owned;
   }
 
-  /** @param past where the symbol `past` lies among the sizes @throws RuntimeError `bad_input` for options that mean nothing */
-  static async create(memory: DeviceMemory, shape: SamplerShape, buffers: SamplerBuffers, past: number, options: SamplingOptions, counters: Counters): Promise<Sampler> {
+  /**
+   * @param past where the symbol `past` lies among the sizes
+   * @throws RuntimeError `bad_input` for options that mean nothing
+   */
+  static async create(
+    memory: DeviceMemory,
+    shape: SamplerShape,
+    buffers: SamplerBuffers,
+    past: number,
+    options: SamplingOptions,
+    counters: Counters,
+  ): Promise<Sampler> {
     const { device } = memory;
     const { temperature = 0, topK = 0, topP = 1, seed = 0 } = options;
     check(temperature >= 0 && Number.isFinite(temperature), `a temperature of ${temperature}`, '0 or more');
@@ -75,7 +101,11 @@ export class Sampler {
     const { rows, columns, vocab, pad, stops, ring, capacity } = shape;
     const parts = Math.ceil(vocab / PART);
     const owned: GPUBuffer[] = [];
-    const buffer = (label: string, words: number, usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST) => {
+    const buffer = (
+      label: string,
+      words: number,
+      usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    ) => {
       const made = memory.create({ label, size: Math.max(16, 4 * words), usage });
       owned.push(made);
       return made;
@@ -83,27 +113,78 @@ export class Sampler {
     const control = buffer('control', 16, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
     const words = new ArrayBuffer(64);
     new Float32Array(words).set([temperature, topP]);
-    new Uint32Array(words).set([topK, seed >>> 0, vocab, pad, ring, stops.length, ...stops, ...Array<number>(MAX_STOPS - stops.length).fill(0), rows, columns, parts, capacity], 2);
+    new Uint32Array(words).set(
+      [
+        topK,
+        seed >>> 0,
+        vocab,
+        pad,
+        ring,
+        stops.length,
+        ...stops,
+        ...Array<number>(MAX_STOPS - stops.length).fill(0),
+        rows,
+        columns,
+        parts,
+        capacity,
+      ],
+      2,
+    );
     device.queue.writeBuffer(control, 0, words);
-    const [state, best, tokens] = [buffer('state', 1 + rows), buffer('best', 2 * rows * parts), buffer('tokens', ring * rows)];
-    const [levels, histograms, statistics] = [buffer('levels', 16 * rows), buffer('histograms', 8 * 256 * rows), buffer('statistics', 2 * rows * parts)];
+    const [state, best, tokens] = [
+      buffer('state', 1 + rows),
+      buffer('best', 2 * rows * parts),
+      buffer('tokens', ring * rows),
+    ];
+    const [levels, histograms, statistics] = [
+      buffer('levels', 16 * rows),
+      buffer('histograms', 8 * 256 * rows),
+      buffer('statistics', 2 * rows * parts),
+    ];
     const { logits, inputIds, positionIds, attentionMask, dims } = buffers;
     const byK = temperature > 0 && topK > 0 && topK < vocab;
     const byP = temperature > 0 && topP < 1;
     const afterK = { AFTER_TOP_K: byK ? 1 : 0 };
     const grid = [parts, rows] as const;
-    const select = (level: number): SamplerKernel => ({ code: SELECT, constants: { LEVEL: level, ...afterK }, resources: [logits, levels, histograms, statistics], grid });
+    const select = (level: number): SamplerKernel => ({
+      code: SELECT,
+      constants: { LEVEL: level, ...afterK },
+      resources: [logits, levels, histograms, statistics],
+      grid,
+    });
     const kernels: readonly SamplerKernel[] = [
       ...(byK ? [0, 1, 2, 3].map(select) : []),
-      ...(byP ? [{ code: STATISTICS, constants: afterK, resources: [logits, levels, histograms, statistics], grid }, ...[4, 5, 6, 7].map(select)] : []),
-      { code: BEST_OF_PART, constants: { LAST_LEVEL: byP ? 7 : byK ? 3 : 8 }, resources: [logits, levels, histograms, state, best], grid },
-      { code: FINISH, constants: { PAST: past }, resources: [best, state, tokens, inputIds, positionIds, attentionMask, dims], grid: [1, 1] },
+      ...(byP
+        ? [
+            { code: STATISTICS, constants: afterK, resources: [logits, levels, histograms, statistics], grid },
+            ...[4, 5, 6, 7].map(select),
+          ]
+        : []),
+      {
+        code: BEST_OF_PART,
+        constants: { LAST_LEVEL: byP ? 7 : byK ? 3 : 8 },
+        resources: [logits, levels, histograms, state, best],
+        grid,
+      },
+      {
+        code: FINISH,
+        constants: { PAST: past },
+        resources: [best, state, tokens, inputIds, positionIds, attentionMask, dims],
+        grid: [1, 1],
+      },
     ];
     const compiled = await Promise.all(kernels.map((kernel) => pipelineOf(device, kernel)));
     const dispatches = kernels.map(({ resources, grid }, i) => {
       const pipeline = compiled[i]!;
       counters.bindGroups++;
-      return { pipeline, group: device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries: [control, ...resources].map((resource, binding) => ({ binding, resource: { buffer: resource } })) }), grid };
+      return {
+        pipeline,
+        group: device.createBindGroup({
+          layout: pipeline.getBindGroupLayout(0),
+          entries: [control, ...resources].map((resource, binding) => ({ binding, resource: { buffer: resource } })),
+        }),
+        grid,
+      };
     });
     return new Sampler(memory, tokens, dispatches, owned);
   }
@@ -131,9 +212,19 @@ function pipelineOf(device: GPUDevice, { code, constants, resources }: SamplerKe
   const known = ofDevice.get(key);
   if (known) return known;
   const access = [...code.matchAll(/@binding\((\d+)\) var<storage, (\w+)>/g)];
-  const entries = [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' as const } }, ...resources.map((_, i) => ({ binding: i + 1, visibility: GPUShaderStage.COMPUTE, buffer: { type: access[i]![2] === 'read' ? ('read-only-storage' as const) : ('storage' as const) } }))];
+  const entries = [
+    { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' as const } },
+    ...resources.map((_, i) => ({
+      binding: i + 1,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: { type: access[i]![2] === 'read' ? ('read-only-storage' as const) : ('storage' as const) },
+    })),
+  ];
   const layout = device.createPipelineLayout({ bindGroupLayouts: [device.createBindGroupLayout({ entries })] });
-  const made = device.createComputePipelineAsync({ layout, compute: { module: device.createShaderModule({ code }), entryPoint: 'main', constants } });
+  const made = device.createComputePipelineAsync({
+    layout,
+    compute: { module: device.createShaderModule({ code }), entryPoint: 'main', constants },
+  });
   ofDevice.set(key, made);
   return made;
 }

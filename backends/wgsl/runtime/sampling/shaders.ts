@@ -1,6 +1,9 @@
 import { CONTROL, LEVELS, PART } from './control.ts';
 
-/** The best column of a part of a row; with a temperature, of logit / temperature + Gumbel noise, which samples the softmax (arXiv:1611.01144). */
+/**
+ * The best column of a part of a row; with a temperature, of logit / temperature + Gumbel noise, which samples the
+ * softmax (arXiv:1611.01144).
+ */
 export const BEST_OF_PART = `// best[row][part]: the best column of ${PART}, as score and column
 ${CONTROL}
 @group(0) @binding(1) var<storage, read> logits: array<f32>;

@@ -11,8 +11,13 @@ export interface CountedGpu extends GpuProvider {
   readonly devices: readonly GPUDevice[];
 }
 
-/** The software GPU, or the machine's, that counts what is made on it; `lacks` are features and limits that it does not have. */
-export function countedGpu(lacks: { readonly features?: readonly string[]; readonly limits?: Readonly<Record<string, number>> } = {}): CountedGpu {
+/**
+ * The software GPU, or the machine's, that counts what is made on it; `lacks` are features and limits that it does not
+ * have.
+ */
+export function countedGpu(
+  lacks: { readonly features?: readonly string[]; readonly limits?: Readonly<Record<string, number>> } = {},
+): CountedGpu {
   Object.assign(globalThis, globals);
   dawn ??= create([]);
   const gpu = dawn;
@@ -20,13 +25,17 @@ export function countedGpu(lacks: { readonly features?: readonly string[]; reado
   const devices: GPUDevice[] = [];
   return {
     devices,
-    wgslLanguageFeatures: new Set([...gpu.wgslLanguageFeatures].filter((feature) => !lacks.features?.includes(feature))),
+    wgslLanguageFeatures: new Set(
+      [...gpu.wgslLanguageFeatures].filter((feature) => !lacks.features?.includes(feature)),
+    ),
     live: () => Array.from(live, (buffer) => buffer.label),
     async requestAdapter(options) {
       const adapter = await gpu.requestAdapter(options);
       if (!adapter) return null;
       const features = new Set([...adapter.features].filter((feature) => !lacks.features?.includes(feature)));
-      const limits = new Proxy(adapter.limits, { get: (target, name) => lacks.limits?.[name as string] ?? (Reflect.get(target, name, target) as unknown) });
+      const limits = new Proxy(adapter.limits, {
+        get: (target, name) => lacks.limits?.[name as string] ?? (Reflect.get(target, name, target) as unknown),
+      });
       const requestDevice = async (descriptor: GPUDeviceDescriptor) => {
         const device = await adapter.requestDevice(descriptor);
         devices.push(device);

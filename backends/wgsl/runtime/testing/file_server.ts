@@ -16,7 +16,10 @@ export interface FileServerOptions {
 }
 
 /** Serves files by their path below `/bundle/`. */
-export async function serveFiles(files: ReadonlyMap<string, Uint8Array>, { ranges = true, meddle = () => false }: FileServerOptions = {}): Promise<FileServer> {
+export async function serveFiles(
+  files: ReadonlyMap<string, Uint8Array>,
+  { ranges = true, meddle = () => false }: FileServerOptions = {},
+): Promise<FileServer> {
   const requests: string[] = [];
   const server = createServer((request, response) => {
     const path = (request.url ?? '').replace('/bundle/', '');
@@ -28,7 +31,12 @@ export async function serveFiles(files: ReadonlyMap<string, Uint8Array>, { range
     if (range && start >= data.length) return void response.writeHead(416).end();
     const body = range ? data.subarray(start, Number(range[2]) + 1) : data;
     if (meddle(path, response, body)) return;
-    response.writeHead(range ? 206 : 200, { 'content-length': body.length, ...(range && { 'content-range': `bytes ${start}-${start + body.length - 1}/${data.length}` }) }).end(body);
+    response
+      .writeHead(range ? 206 : 200, {
+        'content-length': body.length,
+        ...(range && { 'content-range': `bytes ${start}-${start + body.length - 1}/${data.length}` }),
+      })
+      .end(body);
   });
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
   return {

@@ -1,9 +1,13 @@
 import type { SamplingOptions } from '../sampling/sampler.ts';
 
 /** Tokens that top-k, then top-p leave, by the definition. */
-export function keptTokens(logits: readonly number[], { temperature = 1, topK = 0, topP = 1 }: SamplingOptions): number[] {
+export function keptTokens(
+  logits: readonly number[],
+  { temperature = 1, topK = 0, topP = 1 }: SamplingOptions,
+): number[] {
   const order = logits.map((_, token) => token).toSorted((a, b) => logits[b]! - logits[a]!);
-  const byK = topK > 0 ? order.filter((token) => logits[token]! >= logits[order[Math.min(topK, order.length) - 1]!]!) : order;
+  const byK =
+    topK > 0 ? order.filter((token) => logits[token]! >= logits[order[Math.min(topK, order.length) - 1]!]!) : order;
   const weights = byK.map((token) => Math.exp((logits[token]! - logits[order[0]!]!) / temperature));
   const wanted = topP * weights.reduce((a, b) => a + b, 0);
   let sum = 0;
@@ -12,7 +16,12 @@ export function keptTokens(logits: readonly number[], { temperature = 1, topK = 
 
 /** The same numbers as the device's: pcg4d of seed, token, row and column. */
 function random(seed: number, made: number, row: number, column: number): number {
-  const v = [seed, made, row, column].map((x) => (Math.imul(x, 1664525) + 1013904223) >>> 0) as [number, number, number, number];
+  const v = [seed, made, row, column].map((x) => (Math.imul(x, 1664525) + 1013904223) >>> 0) as [
+    number,
+    number,
+    number,
+    number,
+  ];
   const mix = () => {
     v[0] = (v[0] + Math.imul(v[1], v[3])) >>> 0;
     v[1] = (v[1] + Math.imul(v[2], v[0])) >>> 0;
@@ -26,8 +35,16 @@ function random(seed: number, made: number, row: number, column: number): number
 }
 
 /** The token that a row gets as its `made`th, in double precision. */
-export function sampledToken(logits: readonly number[], { temperature = 0, seed = 0, ...rest }: SamplingOptions, made: number, row: number): number {
+export function sampledToken(
+  logits: readonly number[],
+  { temperature = 0, seed = 0, ...rest }: SamplingOptions,
+  made: number,
+  row: number,
+): number {
   if (temperature === 0) return logits.indexOf(Math.max(...logits));
-  const score = (token: number) => logits[token]! / temperature - Math.log(-Math.log1p(-random(seed, made, row, token)));
-  return keptTokens(logits, { temperature, ...rest }).reduce((best, token) => (score(token) > score(best) ? token : best));
+  const score = (token: number) =>
+    logits[token]! / temperature - Math.log(-Math.log1p(-random(seed, made, row, token)));
+  return keptTokens(logits, { temperature, ...rest }).reduce((best, token) =>
+    score(token) > score(best) ? token : best,
+  );
 }
