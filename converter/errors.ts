@@ -97,8 +97,8 @@ export class InterruptedError extends PgconvError {
 
 /** Control characters of hostile names never reach a terminal. */
 export function visible(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- finding control characters is the point
   return text.replaceAll(
+    // oxlint-disable-next-line no-control-regex -- finding control characters is the point
     /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );

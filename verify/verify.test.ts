@@ -7,7 +7,7 @@ import { countingMetadata as metadata, countingModel } from './testing/counting_
 import { verifyProgram, type VerifyOptions, type VerifyReport } from './verify.ts';
 
 // The counting model sees neither ahead nor images: its invariants are another test's subject
-// (converter/mutations.test.ts).
+// (converter/e2e/mutations.test.ts).
 const cases = syntheticCases(metadata);
 
 function verify(candidate: Runner, options: Partial<VerifyOptions> = {}): Promise<VerifyReport> {

@@ -7,9 +7,9 @@ import { GraphBuilder } from '../../ir/builder.ts';
 import { sym } from '../../ir/dim.ts';
 import type { Graph } from '../../ir/graph.ts';
 import { ops } from '../../ir/ops/index.ts';
-import { table } from '../commands/table.ts';
-import { VARIANTS, type TextConfig } from '../families/paligemma/config.ts';
-import { metadataOf } from '../families/paligemma.ts';
+import { table } from '../terminal/table.ts';
+import { VARIANTS, type TextConfig } from '../models/paligemma/config.ts';
+import { metadataOf } from '../models/paligemma.ts';
 import { medianOf } from './median.ts';
 import { writeProgram } from './write_program.ts';
 

@@ -1,4 +1,4 @@
-import { table } from '../commands/table.ts';
+import { table } from '../terminal/table.ts';
 import { FLAVOURS, type DecodingMeasurement } from './decode_speed.ts';
 import { medianOf } from './median.ts';
 

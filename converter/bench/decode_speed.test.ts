@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lowerGraph } from '../../backends/onnx/lower.ts';
-import type { PaliGemmaConfig } from '../families/paligemma/config.ts';
+import type { PaliGemmaConfig } from '../models/paligemma/config.ts';
 import { decodingReport } from './decode_report.ts';
 import { decoderProgram } from './decoder_program.ts';
 import { FLAVOURS, measureDecoding } from './decode_speed.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Target } from '../../backends/onnx/target.ts';
 import { loadRuntime, type InferenceSession, type OrtTensor, type Runtime } from '../../backends/onnx/runtime.ts';
 import { createSession } from '../../backends/onnx/session.ts';
-import type { PaliGemmaConfig } from '../families/paligemma/config.ts';
+import type { PaliGemmaConfig } from '../models/paligemma/config.ts';
 import { decoderProgram, type BenchWeights } from './decoder_program.ts';
 import { medianOf } from './median.ts';
 import { plainExport } from './plain_export.ts';

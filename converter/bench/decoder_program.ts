@@ -9,11 +9,11 @@ import {
   type Pass,
 } from '../../ir/passes/index.ts';
 import { INT4 } from '../../ir/quantize/scheme.ts';
-import { metadataOf } from '../families/paligemma.ts';
-import { HUGGING_FACE } from '../families/paligemma/behaviour.ts';
-import type { PaliGemmaConfig } from '../families/paligemma/config.ts';
-import { decoder } from '../families/paligemma/decoder.ts';
-import { canonicalShapes } from '../families/paligemma/weights.ts';
+import { metadataOf } from '../models/paligemma.ts';
+import { HUGGING_FACE } from '../models/paligemma/behaviour.ts';
+import type { PaliGemmaConfig } from '../models/paligemma/config.ts';
+import { decoder } from '../models/paligemma/decoder.ts';
+import { canonicalShapes } from '../models/paligemma/weights.ts';
 import { MAX_WEIGHT_BYTES } from '../../backends/onnx/targets.ts';
 import { randomTensor } from '../synth/random_tensor.ts';
 import { randomCodes } from './random_codes.ts';

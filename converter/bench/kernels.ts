@@ -1,5 +1,5 @@
 import { cpus, loadavg } from 'node:os';
-import { table } from '../commands/table.ts';
+import { table } from '../terminal/table.ts';
 import { formOf } from '../../ir/quantize/kernels/form.js';
 import { jobRunner, type QuantizeJob } from '../../ir/quantize/kernels/run_job.js';
 import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';

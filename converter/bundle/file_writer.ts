@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { ArtifactChunk } from '../../backends/backend.ts';
 import type { DType } from '../../ir/dtypes/index.ts';
-import { outputError } from './output_error.ts';
+import { outputError } from '../output_error.ts';
 
 export interface ChunkTensor {
   readonly name: string;

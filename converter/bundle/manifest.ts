@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { BadInputError } from '../errors.ts';
-import { REFERENCES, SWITCHES } from '../families/family.ts';
+import { REFERENCES, SWITCHES } from '../models/family.ts';
 import { unsafePathReason } from './bundle_path.ts';
 
 export const MANIFEST_NAME = 'manifest.json';

@@ -2,7 +2,7 @@ import { access, constants, lstat, open, readdir, realpath, rename, rm, stat, st
 import { basename, dirname, join, parse, resolve } from 'node:path';
 import { OutputError, PgconvError } from '../errors.ts';
 import { MANIFEST_NAME, readManifest } from './manifest.ts';
-import { outputError } from './output_error.ts';
+import { outputError } from '../output_error.ts';
 
 /** Where a bundle goes, and the names beside it that a run uses: all on one file system, so that renames are atomic. */
 export interface OutputFolder {

@@ -17,7 +17,7 @@ import {
 } from './manifest.ts';
 import { enforceNonFinite, withOverflow, type NonFinite, type NonFinitePolicy } from './nonfinite.ts';
 import { checkOutput, checkReplaceable, checkSpace, putInPlace, recover, syncFolder } from './output_folder.ts';
-import { outputError } from './output_error.ts';
+import { outputError } from '../output_error.ts';
 
 export interface PublishOptions extends Partial<NonFinitePolicy> {
   readonly artifactFiles: Iterable<ArtifactFile>;

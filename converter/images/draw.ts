@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import sharp from 'sharp';
-import { outputError } from '../bundle/output_error.ts';
+import { outputError } from '../output_error.ts';
 import { BadInputError } from '../errors.ts';
 import { boxOverlay } from './box_overlay.ts';
 import type { Box } from './boxes.ts';

@@ -1,4 +1,4 @@
-import { bytesText } from '../progress/units.ts';
+import { bytesText } from '../terminal/units.ts';
 import type { VariantResult } from './report.ts';
 import type { TargetMetric } from './targets.ts';
 

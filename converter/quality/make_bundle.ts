@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Manifest } from '../bundle/manifest.ts';
-import { convert, type ConvertOptions } from '../convert.ts';
-import type { Reporter } from '../progress/reporter.ts';
+import { convert, type ConvertOptions } from '../compile/convert.ts';
+import type { Reporter } from '../terminal/reporter.ts';
 import type { Variant } from './variant.ts';
 
 /** What is converted, whatever the variant. */

@@ -2,10 +2,10 @@ import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import type { ProgramMetadata } from '../../ir/graph.ts';
-import { openModel } from '../open_model.ts';
+import { openModel } from '../models/open_model.ts';
 import { tempFolders } from '../testing/bundle.ts';
-import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { checkpointTokenizer } from '../checkpoint_tokenizer.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import { builtInCases, casesOfFile } from './quality_cases.ts';
 import { nextTokens, textTokens } from './run_teacher_forced.ts';
 

@@ -2,14 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import type { Prompt } from '../../verify/prompt.ts';
-import { defaultSamples } from '../calibrate/default_samples.ts';
-import { promptOf } from '../calibrate/sample.ts';
+import { defaultSamples } from '../samples/default_samples.ts';
+import { promptOf } from '../samples/calibration_sample.ts';
 import { BadInputError, UsageError } from '../errors.ts';
 import { decodeImage } from '../images/decode.ts';
 import type { PixelMode } from '../../backends/client/images/pixels.ts';
-import { readSamples } from '../samples.ts';
-import { buildPrompt } from '../tokenizer/prompt.ts';
-import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { readSamples } from '../samples/samples.ts';
+import { buildPrompt } from '../text/prompt.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
 
 /** A picture and a prompt, with what is known of the answer. */
 export interface QualityCase {

@@ -2,7 +2,7 @@ import { evaluatorRunner } from '../../ir/evaluate.ts';
 import type { Model } from '../../verify/decode.ts';
 import { rowsOf } from '../../verify/rows.ts';
 import { TOLERANCES } from '../../verify/tolerances.ts';
-import { openBundle } from '../bundle_model.ts';
+import { openBundle } from '../bundle/open_bundle.ts';
 import { ParityError } from '../errors.ts';
 import type { ReferencePlan } from './choose_reference.ts';
 import { DistributionTally } from './distribution_tally.ts';

@@ -1,4 +1,4 @@
-import { table } from '../commands/table.ts';
+import { table } from '../terminal/table.ts';
 import { COLUMNS, misses } from './columns.ts';
 import { differingCases } from './differing_answers.ts';
 import type { QualityReport } from './report.ts';

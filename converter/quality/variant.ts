@@ -1,7 +1,7 @@
 import type { BackendName } from '../../backends/index.ts';
 import type { Precision } from '../../verify/tolerances.ts';
 import { UsageError } from '../errors.ts';
-import { isQuantized, PRECISIONS } from '../precision.ts';
+import { isQuantized, PRECISIONS } from '../precision/precision.ts';
 
 /** How codes are chosen, in the words of `pgconv convert`. */
 export const ALGORITHMS = ['rtn', 'search', 'hqq', 'gptq'] as const;

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { convert } from '../convert.ts';
-import { openModel } from '../open_model.ts';
-import { silentReporter } from '../progress/reporter.ts';
+import { convert } from '../compile/convert.ts';
+import { openModel } from '../models/open_model.ts';
+import { silentReporter } from '../terminal/reporter.ts';
 import { tempFolders } from '../testing/bundle.ts';
 import { parameterCount, weightBytes } from './weight_bytes.ts';
 

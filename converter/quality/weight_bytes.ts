@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { readOnnx } from '../../backends/onnx/read.ts';
 import type { BackendName } from '../../backends/index.ts';
 import { storedBytes } from '../../backends/tfjs/driver/bundle.ts';
-import { readShaderBundle } from '../shader_bundle.ts';
-import { readTfjsBundle } from '../tfjs_bundle.ts';
+import { readShaderBundle } from '../bundle/shader_bundle.ts';
+import { readTfjsBundle } from '../bundle/tfjs_bundle.ts';
 import type { Program } from '../../ir/graph.ts';
 import { elementCount, type TensorData } from '../../ir/tensor.ts';
 

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { outputError } from '../bundle/output_error.ts';
+import { outputError } from '../output_error.ts';
 import { plotsOf } from './plots.ts';
 import { renderSvg, standaloneSvg } from './render_svg.ts';
 import type { QualityReport } from './report.ts';

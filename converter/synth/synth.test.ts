@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { elementCount, readBytes, readTensor } from '../../ir/tensor.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
-import { loadModel } from '../families/index.ts';
+import { loadModel } from '../models/index.ts';
 import { tempFolders } from '../testing/bundle.ts';
 import { writeNpz } from './npz_writer.ts';
 import { randomTensor } from './random_tensor.ts';
 import { synthesize, syntheticTensors, writeSynthetic } from './synth.ts';
-import { convert } from '../convert.ts';
-import { VARIANTS, type PaliGemmaConfig } from '../families/paligemma/config.ts';
-import { silentReporter } from '../progress/reporter.ts';
+import { convert } from '../compile/convert.ts';
+import { VARIANTS, type PaliGemmaConfig } from '../models/paligemma/config.ts';
+import { silentReporter } from '../terminal/reporter.ts';
 
 const folder = tempFolders();
 

@@ -3,10 +3,10 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { TensorData } from '../../ir/tensor.ts';
 import { writeSafetensors } from '../checkpoints/safetensors_writer.ts';
 import { OutputError, PgconvError, UsageError } from '../errors.ts';
-import { bigVisionArrays } from '../families/paligemma/big_vision.ts';
-import { imageTokens, VARIANTS, type PaliGemmaConfig } from '../families/paligemma/config.ts';
-import { hubName } from '../families/paligemma/hugging_face.ts';
-import { canonicalShapes } from '../families/paligemma/weights.ts';
+import { bigVisionArrays } from '../models/paligemma/big_vision.ts';
+import { imageTokens, VARIANTS, type PaliGemmaConfig } from '../models/paligemma/config.ts';
+import { hubName } from '../models/paligemma/hugging_face.ts';
+import { canonicalShapes } from '../models/paligemma/weights.ts';
 import { writeNpz } from './npz_writer.ts';
 import { randomTensor, type Distribution } from './random_tensor.ts';
 

@@ -3,10 +3,10 @@ import type { Graph, Node, Program, Value } from '../../ir/graph.ts';
 import { ops } from '../../ir/ops/index.ts';
 import { rewriteGraph, type RewriteContext } from '../../ir/rewrite.ts';
 import { readTensor, tensorData, type Tensor, type TensorData } from '../../ir/tensor.ts';
-import { buildProgram } from '../families/paligemma.ts';
-import type { Behaviour } from '../families/paligemma/behaviour.ts';
-import type { PaliGemmaConfig, TextConfig } from '../families/paligemma/config.ts';
-import type { CanonicalWeights } from '../families/paligemma/weights.ts';
+import { buildProgram } from '../models/paligemma.ts';
+import type { Behaviour } from '../models/paligemma/behaviour.ts';
+import type { PaliGemmaConfig, TextConfig } from '../models/paligemma/config.ts';
+import type { CanonicalWeights } from '../models/paligemma/weights.ts';
 
 export interface Sound {
   readonly config: PaliGemmaConfig;

@@ -2,7 +2,7 @@ import type { GraphBuilder } from '../../ir/builder.ts';
 import { sym } from '../../ir/dim.ts';
 import type { Node, Value } from '../../ir/graph.ts';
 import { ops } from '../../ir/ops/index.ts';
-import { imageTokens } from '../families/paligemma/config.ts';
+import { imageTokens } from '../models/paligemma/config.ts';
 import {
   graphFault,
   isOp,

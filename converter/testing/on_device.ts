@@ -1,5 +1,5 @@
 import { verifyProgram, type VerifyReport } from '../../verify/verify.ts';
-import { openBundle } from '../bundle_model.ts';
+import { openBundle } from '../bundle/open_bundle.ts';
 import type { Recording } from './recording.ts';
 
 /**

@@ -28,6 +28,23 @@ const BACKENDS = [
   ]),
 ];
 
+/** The rooms of converter/, each with those that it may import; what lies at its root, all may. */
+const LOW = ['terminal', 'threads', 'checkpoints', 'text', 'images'];
+const COMPILE = [...LOW, 'samples', 'precision', 'models', 'sidecars', 'bundle'];
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  ...Object.fromEntries(LOW.map((room) => [room, []])),
+  samples: ['text', 'images'],
+  precision: ['samples', 'terminal', 'text'],
+  models: ['checkpoints', 'precision'],
+  sidecars: ['checkpoints', 'models', 'text'],
+  bundle: ['checkpoints', 'models', 'text'],
+  synth: ['checkpoints', 'models'],
+  compile: COMPILE,
+  quality: [...COMPILE, 'compile'],
+  cli: [...COMPILE, 'compile', 'quality', 'synth'],
+  bench: [...COMPILE, 'compile', 'quality', 'synth', 'cli'],
+};
+
 const LAYERING = 'eslint(no-restricted-imports)';
 
 /** One planted file: what the linter must say about it, or `undefined` where it must say nothing. */
@@ -38,7 +55,7 @@ interface Plant {
 }
 
 /** A static and a dynamic import, for either way around the direction of dependence. */
-const imports = (from: string, rule: string | undefined, targets: readonly string[]): Plant[] =>
+const plants = (from: string, rule: string | undefined, targets: readonly string[]): Plant[] =>
   targets.flatMap((target) => [
     {
       path: `${from}_static_${target.replaceAll(/\W/g, '_')}.ts`,
@@ -54,47 +71,58 @@ const imports = (from: string, rule: string | undefined, targets: readonly strin
   ]);
 
 const PLANTS: readonly Plant[] = [
-  ...imports('ir/in', LAYERING, ['../backends/backend.ts', '../verify/verify.ts', '../converter/errors.ts']),
-  ...imports('ir/passes/in', LAYERING, [
+  ...plants('ir/in', LAYERING, ['../backends/backend.ts', '../verify/verify.ts', '../converter/errors.ts']),
+  ...plants('ir/passes/in', LAYERING, [
     '../../backends/backend.ts',
     '../../verify/verify.ts',
     '../../converter/errors.ts',
   ]),
-  ...imports('backends/in', LAYERING, ['../verify/verify.ts', '../converter/errors.ts']),
-  ...imports('backends/in', undefined, ['../ir/graph.ts']),
+  ...plants('backends/in', LAYERING, ['../verify/verify.ts', '../converter/errors.ts']),
+  ...plants('backends/in', undefined, ['../ir/graph.ts']),
   ...BACKENDS.flatMap((own) => [
-    ...imports(`backends/${own}/in`, LAYERING, [
+    ...plants(`backends/${own}/in`, LAYERING, [
       '../../verify/verify.ts',
       '../../converter/errors.ts',
       ...BACKENDS.filter((other) => other !== own).map((other) => `../${other}/index.ts`),
     ]),
-    ...imports(
+    ...plants(
       `backends/${own}/lower/in`,
       LAYERING,
       BACKENDS.filter((other) => other !== own).map((other) => `../../${other}/index.ts`),
     ),
-    ...imports(`backends/${own}/in`, undefined, ['../backend.ts', '../../ir/graph.ts', `../${own}/index.ts`]),
+    ...plants(`backends/${own}/in`, undefined, ['../backend.ts', '../../ir/graph.ts', `../${own}/index.ts`]),
   ]),
-  ...imports('backends/wgsl/runtime/in', LAYERING, [
+  ...plants('backends/wgsl/runtime/in', LAYERING, [
     '../../../ir/graph.ts',
     '../compile/compile.ts',
     '../../onnx/index.ts',
     '../../../verify/verify.ts',
     '../../../converter/errors.ts',
   ]),
-  ...imports('backends/wgsl/runtime/in', undefined, ['../bundle/plan.ts']),
-  ...imports('verify/in', LAYERING, [
+  ...plants('backends/wgsl/runtime/in', undefined, ['../bundle/plan.ts']),
+  ...plants('verify/in', LAYERING, [
     '../converter/errors.ts',
     '../backends/lowering.ts',
     ...BACKENDS.map((backend) => `../backends/${backend}/index.ts`),
   ]),
-  ...imports('verify/in', undefined, ['../backends/backend.ts', '../backends/index.ts', '../ir/graph.ts']),
-  ...imports('converter/in', undefined, [
+  ...plants('verify/in', undefined, ['../backends/backend.ts', '../backends/index.ts', '../ir/graph.ts']),
+  ...plants('converter/in', undefined, [
     '../backends/backend.ts',
     '../backends/onnx/index.ts',
     '../verify/verify.ts',
     '../ir/graph.ts',
   ]),
+  ...Object.entries(ROOMS).flatMap(([room, allowed]) => {
+    const others = [...Object.keys(ROOMS), 'e2e', 'testing'].filter((other) => other !== room);
+    return [
+      ...plants(
+        `converter/${room}/in`,
+        LAYERING,
+        others.filter((other) => !allowed.includes(other)).map((other) => `../${other}/x.ts`),
+      ),
+      ...plants(`converter/${room}/in`, undefined, ['../errors.ts', ...allowed.map((other) => `../${other}/x.ts`)]),
+    ];
+  }),
   {
     path: 'ir/cycle_a.ts',
     text: `import { b } from './cycle_b.ts';\nexport const a = (): number => b();\n`,
@@ -158,6 +186,7 @@ beforeAll(async () => {
     'verify/verify.ts',
     'converter/errors.ts',
     ...BACKENDS.map((backend) => `backends/${backend}/index.ts`),
+    ...Object.keys(ROOMS).map((room) => `converter/${room}/x.ts`),
   ];
   for (const path of targets) write(path, 'export type T = 1;\nexport const value = 1;\n');
   for (const { path, text } of PLANTS) write(path, text);
@@ -195,6 +224,13 @@ describe('the linter', () => {
   it.each([...new Set(PLANTS.flatMap(({ rule }) => rule ?? []))])('reports every %s that is planted', (rule) => {
     const planted = PLANTS.filter((plant) => plant.rule === rule);
     expect(planted.filter((plant) => !reported(plant))).toEqual([]);
+  });
+
+  it('has an arrow for every room of converter/', () => {
+    const folders = readdirSync(join(ROOT, 'converter'), { withFileTypes: true });
+    expect(folders.flatMap((entry) => (entry.isDirectory() ? [entry.name] : [])).sort()).toEqual(
+      [...Object.keys(ROOMS), 'e2e', 'testing'].sort(),
+    );
   });
 
   it('lets the allowed directions pass', () => {

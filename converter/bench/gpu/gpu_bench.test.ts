@@ -9,7 +9,7 @@ import { INT4 } from '../../../ir/quantize/scheme.ts';
 import { bytesData, readBytes } from '../../../ir/tensor.ts';
 import { testDevice } from '../../../backends/wgsl/testing/gpu.ts';
 import { itOnGpu } from '../../../verify/environment/requirement.ts';
-import type { PaliGemmaConfig } from '../../families/paligemma/config.ts';
+import type { PaliGemmaConfig } from '../../models/paligemma/config.ts';
 import { randomTensor } from '../../synth/random_tensor.ts';
 import { compareSides, p95Of } from './compare.ts';
 import { measurePeaks } from './device_peaks.ts';

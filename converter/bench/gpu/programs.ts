@@ -1,12 +1,12 @@
 import type { Backend } from '../../../backends/backend.ts';
 import type { Program } from '../../../ir/graph.ts';
 import type { QuantizeWeightsOptions } from '../../../ir/passes/index.ts';
-import { buildProgram } from '../../families/paligemma.ts';
-import type { PaliGemmaConfig } from '../../families/paligemma/config.ts';
-import { weightRoles } from '../../families/paligemma/weight_roles.ts';
-import { canonicalShapes } from '../../families/paligemma/weights.ts';
-import { chooseStorage } from '../../mixed/index.ts';
-import { narrowingFor, programsFor, usualMixed } from '../../precision.ts';
+import { buildProgram } from '../../models/paligemma.ts';
+import type { PaliGemmaConfig } from '../../models/paligemma/config.ts';
+import { weightRoles } from '../../models/paligemma/weight_roles.ts';
+import { canonicalShapes } from '../../models/paligemma/weights.ts';
+import { chooseStorage } from '../../precision/bit_allocation/index.ts';
+import { narrowingFor, programsFor, usualMixed } from '../../precision/precision.ts';
 import { distributionOf } from '../../synth/synth.ts';
 import { randomTensor } from '../../synth/random_tensor.ts';
 import type { Precision } from '../../../verify/tolerances.ts';

@@ -1,5 +1,5 @@
-import { table } from '../../commands/table.ts';
-import { bytesText } from '../../progress/units.ts';
+import { table } from '../../terminal/table.ts';
+import { bytesText } from '../../terminal/units.ts';
 import { medianOf } from '../median.ts';
 import { p95Of } from './compare.ts';
 import type { Measured } from './measure.ts';

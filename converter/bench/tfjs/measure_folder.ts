@@ -4,8 +4,8 @@ import { load } from '../../../backends/tfjs/driver/index.ts';
 import { plannedMemory } from '../../../backends/tfjs/driver/planned_memory.ts';
 import { nodeTfjs, type TfDevice } from '../../../backends/tfjs/node_tfjs.ts';
 import { PLAN_PATH } from '../../../backends/tfjs/plan.ts';
-import { table } from '../../commands/table.ts';
-import { bytesText } from '../../progress/units.ts';
+import { table } from '../../terminal/table.ts';
+import { bytesText } from '../../terminal/units.ts';
 import { benchPrompt } from '../gpu/side.ts';
 import { tfjsSide } from './tfjs_side.ts';
 

@@ -1,0 +1,60 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ProgramMetadata } from '../../ir/graph.ts';
+import { backends, isBackendName } from '../../backends/index.ts';
+import type { Model } from '../../verify/decode.ts';
+import { readManifest, type Manifest } from './manifest.ts';
+import { BadInputError, UsageError } from '../errors.ts';
+import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+
+/** A bundle that is open in its runtime. */
+export interface BundleModel extends Model {
+  readonly manifest: Manifest;
+  dispose(): Promise<void>;
+}
+
+/**
+ * Opens a bundle on a device of its backend, `cpu` by default.
+ * @throws BadInputError when it is none; UsageError for a device that its backend does not have.
+ */
+export async function openBundle(dir: string, device?: string): Promise<BundleModel> {
+  return openStaged(dir, await readManifest(dir), device);
+}
+
+/** The same with a manifest that was read, or written, before. */
+export async function openStaged(dir: string, manifest: Manifest, device?: string): Promise<BundleModel> {
+  if (!isBackendName(manifest.backend))
+    throw new BadInputError('unknown_backend', `the bundle is for "${manifest.backend}"`, {
+      file: dir,
+      hint: `this version runs ${Object.keys(backends).join(', ')}: use a newer pgconv`,
+    });
+  const backend = await backends[manifest.backend]();
+  if (device !== undefined && !backend.devices.includes(device))
+    throw new UsageError('unknown_device', `${backend.name} has no device "${device}"`, {
+      hint: `choose one of ${backend.devices.join(', ')}`,
+    });
+  const runner = await backend.open(dir, device === undefined ? {} : { device });
+  const metadata: ProgramMetadata = manifest.program;
+  return { runner, metadata, manifest, dispose: () => runner.dispose() };
+}
+
+/** The tokenizer in a bundle; undefined when it has none. @throws BadInputError when it is damaged. */
+export async function bundleTokenizer(dir: string): Promise<Tokenizer | undefined> {
+  const read = async (name: string): Promise<object | undefined> => {
+    const file = join(dir, name);
+    const text = await readFile(file, 'utf8').catch(() => undefined);
+    if (text === undefined) return undefined;
+    try {
+      return JSON.parse(text) as object;
+    } catch (cause) {
+      throw new BadInputError(
+        'bad_tokenizer',
+        `not JSON: ${(cause as Error).message}`,
+        { file, hint: 'copy the bundle again, or convert the checkpoint again' },
+        { cause },
+      );
+    }
+  };
+  const tokenizer = await read('tokenizer.json');
+  return tokenizer && loadTokenizer(tokenizer, await read('tokenizer_config.json'), join(dir, 'tokenizer.json'));
+}

@@ -1,0 +1,99 @@
+import { Command, CommanderError } from 'commander';
+import { EXIT, InterruptedError } from '../errors.ts';
+import { VerificationFailed } from '../compile/verification_failed.ts';
+import { TOOL } from '../version.ts';
+import { convertCommand } from './convert.ts';
+import { failureOf } from './exit.ts';
+import { inspectCommand } from './inspect.ts';
+import { json, processIo, type Io } from './io.ts';
+import { qualityCommand } from './quality.ts';
+import { runCommand } from './run.ts';
+import { synthCommand } from './synth.ts';
+import { verifyCommand } from './verify.ts';
+
+/** Time for an interrupted run to remove what it staged; what it leaves is removed by the next run. */
+const GRACE_MS = 1500;
+
+const HELP = `
+Examples:
+  pgconv convert fixtures/shapes --to onnx --dtype fp16
+  pgconv convert fixtures/shapes --to wgsl --dtype int4
+  pgconv inspect paligemma-3b-pt-224
+  pgconv verify shapes-onnx-fp16 --against fixtures/shapes
+  pgconv run shapes-onnx-fp16 --image photo.jpg --prompt "detect cat" --draw boxes.png
+
+Exit codes:
+  0  done              3  bad input: damaged, unsupported or contradictory
+  1  parity failed     4  the output cannot be written
+  2  bad usage       130  interrupted (143: terminated)
+ 70  a bug of pgconv
+
+Every command takes --json: one JSON text on stdout, {"error": {...}} when it fails; all else goes to stderr.`;
+
+/** Runs the command line and returns its exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  const stop = interruption();
+  const io = processIo(stop.signal);
+  // Node would end with 1, which means that parity failed.
+  process.on('uncaughtException', (error) => process.exit(tell(error, args, io)));
+  try {
+    return await runCommandLine(args, io);
+  } finally {
+    stop.dispose();
+  }
+}
+
+/** The same with another place to write to. */
+export async function runCommandLine(args: readonly string[], io: Io): Promise<number> {
+  const result = { exitCode: EXIT.done as number };
+  const program = new Command(TOOL.name)
+    .description(
+      'Compiles PaliGemma checkpoints to bundles that run in browsers and on servers, and proves that each bundle computes what the original computed.',
+    )
+    .version(TOOL.version)
+    .addHelpText('after', HELP);
+  for (const make of [convertCommand, inspectCommand, verifyCommand, runCommand, qualityCommand, synthCommand])
+    program.addCommand(make(io, result));
+  for (const command of [program, ...program.commands])
+    command
+      .exitOverride()
+      .showHelpAfterError('(see --help)')
+      .configureOutput({ writeOut: (text) => io.out(text.trimEnd()), writeErr: (text) => io.err(text.trimEnd()) });
+  try {
+    if (args.length === 0) {
+      io.err(program.helpInformation());
+      throw new CommanderError(EXIT.usage, 'commander.missingCommand', 'no command was given');
+    }
+    await program.parseAsync([...args], { from: 'user' });
+    return result.exitCode;
+  } catch (error) {
+    return tell(error, args, io);
+  }
+}
+
+/** Tells what stopped a command, in the form that was asked for, and returns its exit code. */
+function tell(error: unknown, args: readonly string[], io: Io): number {
+  const failure = failureOf(io.signal.aborted && !(error instanceof InterruptedError) ? io.signal.reason : error);
+  if (!failure) return EXIT.done;
+  if (failure.text) io.err(failure.text);
+  if (args.includes('--json'))
+    io.out(json({ error: failure.report, ...(error instanceof VerificationFailed && { verification: error.report }) }));
+  return failure.exitCode;
+}
+
+/**
+ * The first Ctrl-C asks the command to stop and gives it a moment. Then the system's own handling is back, so the
+ * second ends the process at once, also while it computes.
+ */
+function interruption(): { signal: AbortSignal; dispose(): void } {
+  const controller = new AbortController();
+  const dispose = () => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  const onSignal = (name: 'SIGINT' | 'SIGTERM') => {
+    dispose();
+    const reason = new InterruptedError(name);
+    controller.abort(reason);
+    setTimeout(() => process.exit(reason.exitCode), GRACE_MS).unref();
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  return { signal: controller.signal, dispose };
+}

@@ -1,0 +1,200 @@
+import type { Backend } from '../../backends/backend.ts';
+import { planF16, type RangeFinding } from '../../ir/observe/f16_range.ts';
+import type { QuantizeWeightsOptions } from '../../ir/passes/index.ts';
+import { gptqMatrix } from '../../ir/quantize/gptq.ts';
+import { factorHessian, MAX_GPTQ_COLUMNS, type HessianFactor } from '../../ir/quantize/hessian.ts';
+import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
+import type { QuantizeAlgorithm } from '../../ir/quantize/scheme.ts';
+import type { Help, Precision } from '../../verify/tolerances.ts';
+import {
+  BUILT_IN,
+  chosenSet,
+  describeFinding,
+  enforceFindings,
+  NO_CALIBRATION,
+  runCalibration,
+  UNCALIBRATED,
+  type Calibration,
+} from '../precision/calibration/index.ts';
+import { UsageError } from '../errors.ts';
+import type { Model } from '../models/family.ts';
+import type { PixelMode } from '../../backends/client/images/pixels.ts';
+import { chooseStorage, type Mixed } from '../precision/bit_allocation/index.ts';
+import {
+  helpOf,
+  isGuided,
+  isQuantized,
+  narrowingFor,
+  programsFor,
+  roundsToF16,
+  usualMixed,
+  type PrecisionPrograms,
+} from '../precision/precision.ts';
+import type { Reporter } from '../terminal/reporter.ts';
+import { useKernels } from '../threads/kernels_module.ts';
+import { QuantizePool } from '../threads/quantize_pool.ts';
+import { threadCount } from '../threads/thread_count.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+
+/** How scales and zero points are chosen; `gptq` (arXiv:2210.17323) from calibration, for 4-bit codes. */
+export const ALGORITHMS = ['rtn', 'search', 'hqq', 'gptq'] as const satisfies readonly (QuantizeAlgorithm | 'gptq')[];
+export type Algorithm = (typeof ALGORITHMS)[number];
+
+/** What a user may decide about a precision. */
+export interface PrecisionChoices {
+  /** Which weights get more bits; default `auto`. */
+  readonly mixed?: Mixed;
+  /** Default `search`. */
+  readonly algorithm?: Algorithm;
+  /** One scale a row for int8; default one for each 32 columns. */
+  readonly perChannel?: boolean;
+  /**
+   * `default` for the built-in set, `none`, or a folder; when absent, the built-in set where it is cheap and f16 may
+   * overflow.
+   */
+  readonly calibrate?: string;
+  /** Which runtime the bundle is for: one of the backend's targets, default the first. */
+  readonly target?: string;
+}
+
+export interface PrepareOptions extends PrecisionChoices {
+  readonly model: Model;
+  readonly precision: Precision;
+  readonly backend: Backend;
+  /** Made when calibration needs it: a real one takes seconds. */
+  readonly tokenizer: () => Promise<Tokenizer | undefined>;
+  readonly mode: PixelMode;
+  readonly verify: boolean;
+  readonly strict: boolean;
+  readonly allowOverflow: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface PreparedPrograms extends PrecisionPrograms {
+  /** What the codes were chosen by. */
+  readonly help: Help;
+  /** What calibration found and what it did, one sentence each. */
+  readonly notes: readonly string[];
+  readonly findings: readonly RangeFinding[];
+  /** Ends the threads: when codes are no longer read. */
+  dispose(): Promise<void>;
+}
+
+/**
+ * A model's programs in a precision: calibrated as asked, quantized in threads while they are read.
+ * @throws UsageError for choices that mean nothing here; BadInputError for activations that do not fit and cannot be
+ * kept
+ */
+export async function preparePrograms(options: PrepareOptions, reporter: Reporter): Promise<PreparedPrograms> {
+  const {
+    model,
+    precision,
+    backend,
+    algorithm = 'search',
+    perChannel = false,
+    target = options.backend.targets[0],
+    allowOverflow,
+  } = options;
+  const mixed = options.mixed ?? usualMixed(backend, target);
+  const { program } = model;
+  refuseIdle(options);
+  const narrowing = narrowingFor(precision, backend, target);
+  const narrows = roundsToF16(precision) && narrowing === 'compute';
+  const storageOf = await chooseStorage({ precision, mixed, program, roleOf: model.roleOf });
+  const kernels = await useKernels();
+  const calibration = await calibrated(options, narrows, reporter);
+  const plan = narrows && calibration ? planF16(calibration.program.graphs, calibration.ranges) : undefined;
+  // What is not finite in f32 already is said last: a weight that is so has its own error, and names the place.
+  enforceFindings(plan?.findings ?? [], { allowOverflow, strict: false });
+  const pool = isQuantized(precision) ? new QuantizePool(threadCount(), kernels) : undefined;
+  const guided =
+    isQuantized(precision) && isGuided({ algorithm, calibrate: options.calibrate ?? '' }) ? calibration : undefined;
+  const quantize = quantizer(algorithm, guided, allowOverflow, pool);
+  return {
+    ...programsFor(program, precision, {
+      storageOf,
+      algorithm: algorithm === 'gptq' ? 'search' : algorithm,
+      perChannel,
+      quantize,
+      backend,
+      target,
+      ...(narrowing && { narrowing }),
+      ...(plan && { keep: plan.keep }),
+    }),
+    help: helpOf({ mixed, algorithm, calibrate: options.calibrate ?? '' }),
+    notes: [
+      ...(plan?.findings ?? []).map(describeFinding),
+      ...withoutRoom(guided),
+      ...(narrows && !calibration ? [`fp16: ${UNCALIBRATED}`] : []),
+    ],
+    findings: plan?.findings ?? [],
+    dispose: async () => pool?.dispose(),
+  };
+}
+
+/** Choices that only codes have mean nothing for floats: silence would let a user believe in them. */
+function refuseIdle({ precision, algorithm, perChannel, calibrate }: PrepareOptions): void {
+  const idle = isQuantized(precision)
+    ? []
+    : [...(algorithm === undefined ? [] : ['--algorithm']), ...(perChannel ? ['--per-channel'] : [])];
+  if (idle.length > 0)
+    throw new UsageError(
+      'no_codes',
+      `${idle.join(' and ')} choose how weights are quantized, and ${precision} quantizes none`,
+      { hint: 'choose int8, int4 or q4f16' },
+    );
+  if (algorithm === 'gptq' && calibrate === NO_CALIBRATION)
+    throw new UsageError('gptq_without_calibration', '--algorithm gptq needs what goes into each layer', {
+      hint: 'give --calibrate default, or a folder',
+    });
+}
+
+async function calibrated(
+  options: PrepareOptions,
+  narrows: boolean,
+  reporter: Reporter,
+): Promise<Calibration | undefined> {
+  const { model, algorithm, tokenizer, mode, verify, signal } = options;
+  const calibrate = options.calibrate ?? (algorithm === 'gptq' ? BUILT_IN : undefined);
+  if (chosenSet(model.program, { calibrate, narrows, verify }) === undefined) return undefined;
+  const moments = algorithm === 'gptq' ? { wantsProducts: () => true } : {};
+  return runCalibration(
+    model.program,
+    { calibrate, narrows, verify, tokenizer: await tokenizer(), mode, moments, ...(signal && { signal }) },
+    reporter,
+  );
+}
+
+function quantizer(
+  algorithm: Algorithm,
+  guided: Calibration | undefined,
+  allowOverflow: boolean,
+  executor: QuantizePool | undefined,
+): QuantizeWeightsOptions['quantize'] {
+  const factors = new WeakMap<Float64Array, HessianFactor>();
+  const factorOf = (products: Float64Array, columns: number) => {
+    const factor = factors.get(products) ?? factorHessian(products, columns);
+    factors.set(products, factor);
+    return factor;
+  };
+  const common = { allowOverflow, ...(executor && { executor }) };
+  return (data, scheme, name) => {
+    const columns = data.shape[1]!;
+    const products =
+      algorithm === 'gptq' && scheme.bits === 4 && columns <= MAX_GPTQ_COLUMNS
+        ? guided?.moments.productsOf(name)
+        : undefined;
+    if (products) return gptqMatrix(data, scheme, factorOf(products, columns), common);
+    const importance = guided?.moments.importanceOf(name);
+    return quantizeMatrix(data, scheme, { ...common, ...(importance && { importance }) });
+  };
+}
+
+function withoutRoom(guided: Calibration | undefined): string[] {
+  const names = guided?.moments.withoutRoom ?? [];
+  return names.length === 0
+    ? []
+    : [
+        `${names.length} matrices are too wide for GPTQ in the memory that it may have, and are quantized by the weighted search: ${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}.`,
+      ];
+}

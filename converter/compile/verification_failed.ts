@@ -1,0 +1,19 @@
+import type { VerifyReport } from '../../verify/verify.ts';
+import { ParityError } from '../errors.ts';
+
+/** The bundle does not compute what its reference computes; the report says where it differs. */
+export class VerificationFailed extends ParityError {
+  readonly report: VerifyReport;
+
+  constructor(report: VerifyReport) {
+    const stage = report.firstDivergingStage;
+    super(
+      'parity_failed',
+      `the bundle does not compute what the original computes${stage ? `; the first stage that differs is ${stage.stage}` : ''}`,
+      {
+        hint: 'convert again; if it fails again, the precision may not hold these weights (try --dtype fp32), or it is a fault of pgconv: please report it',
+      },
+    );
+    this.report = report;
+  }
+}

@@ -1,0 +1,157 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
+import { compareStages } from '../../verify/divergence.ts';
+import { itOnGpu } from '../../verify/environment/requirement.ts';
+import { generateAll } from '../../verify/generate.ts';
+import { reportText } from '../../verify/report.ts';
+import { runCase } from '../../verify/run_case.ts';
+import { TOLERANCES, type Precision } from '../../verify/tolerances.ts';
+import { verifyProgram } from '../../verify/verify.ts';
+import { openBundle, type BundleModel } from '../bundle/open_bundle.ts';
+import { convert, type ConvertOptions } from '../compile/convert.ts';
+import { silentReporter } from '../terminal/reporter.ts';
+import { verifyOnDevice } from '../testing/on_device.ts';
+import { readRecording, type Recording } from '../testing/recording.ts';
+import { expectWithinRounding } from '../testing/rounding.ts';
+import { verifyBundle } from '../compile/verify_bundle.ts';
+
+/*
+ * Bundles of shaders on the software GPU, held against what both original implementations recorded. A bundle is opened
+ * once: compiling its shaders takes longer than running them.
+ */
+
+/** Of the contract: fp32 bundles are within it of the goldens. */
+const LIMIT = 1e-4;
+const QUALITY = 'logits against the original';
+let root: string;
+let made = 0;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'pgconv-wgsl-'));
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+const make = async (checkpoint: string, precision: Precision, options: Partial<ConvertOptions> = {}) =>
+  (
+    await convert(
+      {
+        checkpoint: `fixtures/${checkpoint}`,
+        backend: 'wgsl',
+        precision,
+        out: join(root, `b${made++}`),
+        verify: false,
+        ...options,
+      },
+      silentReporter,
+    )
+  ).out;
+
+describe.each(['pg1-tiny', 'pg2-tiny'])('%s, fp32', (fixture) => {
+  let recording: Recording;
+  let opened: Promise<BundleModel> | undefined;
+  const open = () => (opened ??= make(`${fixture}/hf`, 'fp32').then((bundle) => openBundle(bundle)));
+
+  beforeAll(async () => {
+    recording = await readRecording(`fixtures/${fixture}`);
+  });
+  afterAll(async () => (await opened)?.dispose());
+
+  itOnGpu(
+    'computes what was recorded: image features, logits, a left-padded batch; alone as in the batch, at once as token by token',
+    async () => {
+      const { runner, metadata } = await open();
+      const report = await verifyProgram({ candidate: runner, ...recording, metadata, precision: 'fp32' });
+      expectWithinRounding(report, LIMIT);
+      for (const output of [
+        'suffix at once = token by token',
+        'row 0 in the batch = alone',
+        'suffix does not see ahead',
+        'prompt sees ahead',
+      ])
+        expect(report.checks.map((check) => check.output)).toContain(output);
+      expect(report.passed, reportText(report)).toBe(true);
+    },
+    600_000,
+  );
+
+  itOnGpu(
+    'agrees at every stage',
+    async () => {
+      const [verifyCase] = recording.cases;
+      const recorded = recording.reference.outcomes.get(verifyCase!.name)!.stages!;
+      const names = { vision_encoder: Object.keys(recorded.vision), decoder: Object.keys(recorded.prefill) };
+      const model = await open();
+      const outcome = await runCase(model, { ...verifyCase!, maxNewTokens: 0 }, { stages: names });
+      const compared = compareStages(verifyCase!, outcome.stages!, recorded, names, TOLERANCES.fp32(model.metadata));
+      expect(compared).toHaveLength(names.vision_encoder.length + 2 * names.decoder.length);
+      expect(compared.length).toBeGreaterThan(8);
+      for (const { phase, stage, relativeL2 } of compared) expect(relativeL2, `${phase} ${stage}`).toBeLessThan(1e-5);
+    },
+    600_000,
+  );
+
+  itOnGpu(
+    'says the recorded tokens, padded or not',
+    async () => {
+      for (const verifyCase of recording.cases) {
+        const { tokens } = recording.reference.outcomes.get(verifyCase.name)!.greedy!;
+        expect(
+          await generateAll(await open(), verifyCase, { maxNewTokens: verifyCase.maxNewTokens, stopTokenIds: [] }),
+        ).toEqual(tokens);
+      }
+    },
+    600_000,
+  );
+
+  itOnGpu(
+    'so does the bundle of the big_vision checkpoint',
+    async () => {
+      expectWithinRounding(
+        await verifyOnDevice(await make(`${fixture}/bv_f32.npz`, 'fp32'), 'webgpu', recording),
+        LIMIT,
+      );
+    },
+    600_000,
+  );
+});
+
+/** Random weights cannot keep the quality that trained ones do: that is the one check that may fail. */
+describe.each<Precision>(['fp16', 'int8', 'int4'])('pg1-tiny, %s', (precision) => {
+  itOnGpu(
+    'computes what its weights say, and is verified by what the manifest names',
+    async () => {
+      const report = await verifyBundle({ bundle: await make('pg1-tiny/hf', precision) }, silentReporter);
+      expect(report.checks.length).toBeGreaterThan(8);
+      expect(
+        report.checks.filter(({ passed, output }) => !passed && output !== QUALITY),
+        reportText(report),
+      ).toEqual([]);
+    },
+    600_000,
+  );
+});
+
+describe.each<Precision>(['int8', 'int4'])('pg1-tiny, %s, accuracy level 4', (precision) => {
+  itOnGpu(
+    'rounds activations of new tokens to bytes, is verified as that, and would not pass as anything else',
+    async () => {
+      const report = await verifyBundle(
+        { bundle: await make('pg1-tiny/hf', precision, { accuracyLevel: 4 }) },
+        silentReporter,
+      );
+      expect(
+        report.checks.filter(({ passed, output }) => !passed && output !== QUALITY),
+        reportText(report),
+      ).toEqual([]);
+      const found = (output: string) =>
+        report.checks.filter((check) => check.output === output).map(({ metrics }) => metrics.relativeL2!);
+      const exact = TOLERANCES[precision]({ layers: 3, hiddenSize: 64 }).logits.find(
+        ({ metric }) => metric === 'relativeL2',
+      )!.atMost!;
+      for (const error of found('image_features')) expect(error).toBeLessThan(exact);
+      for (const error of found('greedy logits')) expect(error).toBeGreaterThan(100 * exact);
+    },
+    600_000,
+  );
+});

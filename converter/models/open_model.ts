@@ -1,0 +1,83 @@
+import { openAdapter } from './adapters/index.ts';
+import type { Adapter } from './adapters/adapter.ts';
+import type { Checkpoint, SourceFile } from '../checkpoints/checkpoint.ts';
+import { openCheckpoint } from '../checkpoints/index.ts';
+import type { Model, ModelOptions } from './family.ts';
+import { loadModel } from './index.ts';
+
+/** An adapter's folder, and how strongly it is merged: 1 is as it was trained. */
+export interface AdapterSource {
+  readonly dir: string;
+  readonly scale: number;
+}
+
+/** What a model is made of. */
+export interface ModelSource extends Omit<ModelOptions, 'adapters'> {
+  /**
+   * A Hugging Face folder, a .safetensors file or a big_vision .npz, or a folder that holds one; or several .npz with
+   * selectors.
+   */
+  readonly checkpoint: string | readonly string[];
+  readonly adapters?: readonly AdapterSource[];
+}
+
+/** A model with the files behind it, which stay open: weights are read when they are asked for. */
+export interface OpenModel {
+  readonly checkpoint: Checkpoint;
+  readonly adapters: readonly Adapter[];
+  readonly model: Model;
+  /** All of checkpoint, adapters and model: one sentence each. */
+  readonly warnings: readonly string[];
+  /** @throws BadInputError when a file changed since it was opened. */
+  checkUnchanged(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens a checkpoint and its adapters, and builds the program. @throws BadInputError, UsageError */
+export async function openModel({
+  checkpoint: path,
+  adapters: sources = [],
+  ...options
+}: ModelSource): Promise<OpenModel> {
+  const opened: { close(): Promise<void> }[] = [];
+  const close = async () => {
+    for (const file of opened) await file.close();
+  };
+  try {
+    const checkpoint = await openCheckpoint(path);
+    opened.push(checkpoint);
+    const adapters: Adapter[] = [];
+    for (const { dir, scale } of sources) {
+      const adapter = await openAdapter(dir, { scale });
+      opened.push(adapter);
+      adapters.push(adapter);
+    }
+    const model = await loadModel(checkpoint, { ...options, adapters });
+    return {
+      checkpoint,
+      adapters,
+      model,
+      warnings: [checkpoint, ...adapters, model].flatMap(({ warnings }) => warnings),
+      checkUnchanged: async () => {
+        for (const file of [checkpoint, ...adapters]) await file.checkUnchanged();
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Every file that is read, under names that tell them apart. */
+export function sourceFiles({
+  checkpoint,
+  adapters,
+}: Pick<OpenModel, 'checkpoint' | 'adapters'>): readonly SourceFile[] {
+  return [
+    ...checkpoint.files,
+    ...adapters.flatMap((adapter, i) =>
+      adapter.files.map((file) => ({ ...file, name: `adapter-${i + 1}/${file.name}` })),
+    ),
+  ];
+}

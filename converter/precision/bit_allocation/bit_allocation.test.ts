@@ -1,0 +1,155 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Program } from '../../../ir/graph.ts';
+import { quantizableWeights } from '../../../ir/passes/index.ts';
+import { openCheckpoint } from '../../checkpoints/index.ts';
+import type { Checkpoint } from '../../checkpoints/checkpoint.ts';
+import { paligemma } from '../../models/paligemma.ts';
+import { weightRoles } from '../../models/paligemma/weight_roles.ts';
+import { tempFolders } from '../../testing/bundle.ts';
+import { deservesMoreBits } from './auto.ts';
+import { chooseStorage } from './index.ts';
+import { matchPatterns } from './allocation_file.ts';
+import { nearNames } from './near_names.ts';
+
+const folder = tempFolders();
+let checkpoint: Checkpoint;
+let program: Program;
+
+beforeAll(async () => {
+  checkpoint = await openCheckpoint('fixtures/shapes/hf');
+  ({ program } = await paligemma.load(checkpoint));
+});
+afterAll(() => checkpoint.close());
+
+const names = () => program.graphs.flatMap(quantizableWeights).map(({ name }) => name);
+
+async function mixedFile(content: unknown): Promise<string> {
+  const file = join(await folder(), 'mixed.json');
+  await writeFile(file, typeof content === 'string' ? content : JSON.stringify(content));
+  return file;
+}
+
+async function choose(mixed: string, precision: 'int4' | 'int8' | 'q4f16' | 'fp16' = 'int4') {
+  const storageOf = await chooseStorage({ precision, mixed, program, roleOf: weightRoles(program) });
+  return (name: string) => storageOf({ name, kind: 'linear', shape: [1, 1] });
+}
+
+describe('roles of PaliGemma’s matrices', () => {
+  test('towers have layers of their own; only what a rule singles out has a role', () => {
+    const roleOf = weightRoles(program);
+    expect(roleOf('lm.embed')).toEqual({ part: 'embedding' });
+    expect(roleOf('lm.head')).toEqual({ part: 'head' });
+    expect(roleOf('lm.3.v')).toEqual({ part: 'value', tower: 'lm', layer: 3, layers: 4 });
+    expect(roleOf('lm.0.down')).toEqual({ part: 'down', tower: 'lm', layer: 0, layers: 4 });
+    expect(roleOf('vit.2.fc2.w')).toMatchObject({ part: 'down', tower: 'vit', layer: 2 });
+    expect(roleOf('vit.0.v.w')).toMatchObject({ part: 'value', tower: 'vit' });
+    expect(['lm.0.q', 'vit.0.fc1.w', 'proj.w', 'rope.cos'].map(roleOf)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+
+  test('every matrix of the model is met, by the names that roles know', () => {
+    expect(names()).toEqual(
+      expect.arrayContaining(['lm.embed', 'lm.head', 'lm.0.v', 'lm.3.down', 'vit.0.v.w', 'vit.0.fc2.w', 'proj.w']),
+    );
+  });
+});
+
+describe('auto', () => {
+  const chosen = (layers: number) =>
+    Array.from({ length: layers }, (_, layer) => layer).filter((layer) =>
+      deservesMoreBits({ part: 'down', tower: 'lm', layer, layers }),
+    );
+
+  test.each([
+    [1, [0]],
+    [4, [0, 3]],
+    [18, [0, 1, 4, 7, 10, 13, 16, 17]],
+    [26, [0, 1, 2, 5, 8, 11, 14, 17, 20, 23, 24, 25]],
+  ] as const)('of %d layers, the first and last eighth and every third between', (layers, expected) => {
+    expect(chosen(layers)).toEqual(expected);
+  });
+
+  test('head and table get 8 bits; other parts stay', () => {
+    expect([
+      deservesMoreBits({ part: 'head' }),
+      deservesMoreBits({ part: 'embedding' }),
+      deservesMoreBits(undefined),
+    ]).toEqual([true, true, false]);
+  });
+
+  test('it is about 4 bits: int8 stays as it is', async () => {
+    expect(['lm.head', 'lm.1.q', 'lm.0.down'].map(await choose('auto'))).toEqual(['int8', 'int4', 'int8']);
+    expect(['lm.head', 'lm.1.q'].map(await choose('auto', 'int8'))).toEqual(['int8', 'int8']);
+    expect(['lm.head', 'lm.1.q'].map(await choose('none'))).toEqual(['int4', 'int4']);
+  });
+});
+
+describe('a file of patterns', () => {
+  test('* is a part, ** anything, and the last match counts', async () => {
+    const of = await choose(await mixedFile({ 'vit.**': 'fp16', 'lm.*.down': 'int8', 'lm.2.*': 'fp32' }));
+    expect(['vit.0.q.w', 'lm.1.down', 'lm.2.down', 'lm.2.q', 'lm.1.q', 'lm.head'].map(of)).toEqual([
+      'fp16',
+      'int8',
+      'fp32',
+      'fp32',
+      'int4',
+      'int4',
+    ]);
+  });
+
+  test('signs of regular expressions are letters', () => {
+    expect(() => matchPatterns(new Map([['lm.h.ad', 'int8']]), ['lm.head'], 'f')).toThrow(
+      '"lm.h.ad" matches no matrix',
+    );
+    expect(() => matchPatterns(new Map([['lm.(head|embed)', 'int8']]), ['lm.head'], 'f')).toThrow('matches no matrix');
+    expect([...matchPatterns(new Map([['a(b', 'int8']]), ['a(b', 'ab'], 'f').keys()]).toEqual(['a(b']);
+  });
+
+  test('a pattern that matches nothing is an error that lists near names', async () => {
+    const file = await mixedFile({ 'lm.haed': 'int8' });
+    await expect(choose(file)).rejects.toMatchObject({
+      code: 'unmatched_pattern',
+      exitCode: 2,
+      place: { file, hint: expect.stringContaining('lm.head') },
+    });
+    // norms are no matrices
+    await expect(choose(await mixedFile({ 'lm.*.norm_attn_in': 'int8' }))).rejects.toMatchObject({
+      code: 'unmatched_pattern',
+    });
+  });
+
+  test.each([
+    ['{', 'cannot read'],
+    [[1], 'expected record'],
+    [{ 'lm.head': 'int2' }, 'lm.head: '],
+    [{ '': 'int8' }, ''],
+  ])('%j is refused', async (content, message) => {
+    const file = await mixedFile(content);
+    await expect(choose(file)).rejects.toMatchObject({
+      code: 'bad_mixed_file',
+      exitCode: 2,
+      place: { file },
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test('a file that is not there, and a precision without codes', async () => {
+    await expect(choose('/nowhere.json')).rejects.toMatchObject({ code: 'bad_mixed_file' });
+    await expect(choose('/nowhere.json', 'fp16')).rejects.toMatchObject({ code: 'mixed_without_codes' });
+    await expect(choose('auto', 'fp16')).resolves.toBeDefined();
+  });
+});
+
+test('near names are those of the fewest edits', () => {
+  expect(nearNames('lm.0.dwon', ['lm.0.up', 'lm.0.down', 'lm.10.down', 'vit.0.q.w'], 2)).toEqual([
+    'lm.0.down',
+    'lm.10.down',
+  ]);
+  expect(nearNames('x', [])).toEqual([]);
+});

@@ -1,0 +1,153 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { linearKernel } from '../../../backends/onnx/linear_kernel.ts';
+import type { Program } from '../../../ir/graph.ts';
+import { openModel, type OpenModel } from '../../models/open_model.ts';
+import type { Reporter } from '../../terminal/reporter.ts';
+import { silentReporter } from '../../terminal/reporter.ts';
+import { calibrate, type Calibration } from './calibrate.ts';
+import { defaultSamples } from '../../samples/default_samples.ts';
+import { chosenSet, runCalibration } from './index.ts';
+
+let model: OpenModel;
+let program: Program;
+let calibration: Calibration;
+const progress: [number, number][] = [];
+const samples = () => defaultSamples(program.metadata, { mode: 'huggingface' }).slice(0, 2);
+
+beforeAll(async () => {
+  model = await openModel({ checkpoint: 'fixtures/pg1-tiny/hf' });
+  ({ program } = model.model);
+  calibration = await calibrate(program, {
+    samples: samples(),
+    wantsProducts: (weight) => weight === 'lm.0.down',
+    onProgress: (done, total) => progress.push([done, total]),
+  });
+});
+afterAll(() => model.close());
+
+/**
+ * Rows that the layers of a graph see: all of an image, or of image, text and new tokens; the head only text and new
+ * tokens.
+ */
+const rows = () => {
+  const { imageTokens } = program.metadata;
+  return { vision: 2 * imageTokens, decoder: 2 * (imageTokens + 8 + 2), head: 2 * (8 + 2) };
+};
+
+const visionWidth = () => program.graphs[0]!.stages[0]!.value.type.shape[2] as number;
+
+test('every value that a run computes has a range, over image, prompt and new tokens', () => {
+  const decoder = calibration.ranges.get('decoder')!;
+  const { hiddenSize } = program.metadata;
+  expect(decoder.get('lm.0.rms_norm')!.value.count).toBe(rows().decoder * hiddenSize);
+  expect(decoder.get(program.graphs[2]!.outputs[0]!.value.name)!.value).toMatchObject({
+    count: rows().head * program.metadata.vocabSize,
+    nonFinite: 0,
+  });
+  expect(decoder.get('lm.0.attention')!.products!.absMax).toBeGreaterThan(0);
+  expect(calibration.ranges.get('vision_encoder')!.get('vit.0.layer_norm')!.value.count).toBe(
+    rows().vision * visionWidth(),
+  );
+});
+
+test('every linear weight has second moments; products for those that were asked', () => {
+  const linears = calibration.program.graphs.flatMap(({ nodes }) =>
+    nodes.filter(({ op }) => op === 'linear').map(({ inputs }) => inputs[1]!),
+  );
+  expect(linears.length).toBeGreaterThan(20);
+  for (const { name, type } of linears) {
+    const importance = calibration.moments.importanceOf(name)!;
+    expect(importance, name).toHaveLength(type.shape[1] as number);
+    expect(importance.every((x) => x >= 0 && x < Infinity)).toBe(true);
+  }
+  const size = calibration.moments.importanceOf('lm.0.down')!.length;
+  const products = calibration.moments.productsOf('lm.0.down')!;
+  expect(products).toHaveLength(size * size);
+  calibration.moments.importanceOf('lm.0.down')!.forEach((x, k) => expect(products[k * size + k]).toBeCloseTo(x, 10));
+  expect(calibration.moments.productsOf('lm.1.down')).toBeUndefined();
+});
+
+test('progress counts every layer once, to the end', () => {
+  const [last] = progress.slice(-1);
+  expect(last![0]).toBe(last![1]);
+  expect(progress.map(([done]) => done)).toEqual(progress.map((_, i) => i + 1));
+});
+
+test('the same samples give the same numbers', async () => {
+  const again = await calibrate(program, { samples: samples() });
+  expect(again.ranges).toEqual(calibration.ranges);
+  expect(again.moments.importanceOf('lm.1.gate')).toEqual(calibration.moments.importanceOf('lm.1.gate'));
+});
+
+test('products by ONNX Runtime give the same to the precision of f32', async () => {
+  const fast = await calibrate(program, { samples: samples(), kernels: { linear: await linearKernel() } });
+  for (const [graph, values] of calibration.ranges)
+    for (const [name, { value }] of values) {
+      const other = fast.ranges.get(graph)!.get(name)!.value;
+      expect(Math.abs(other.absMax - value.absMax), `${graph}/${name}`).toBeLessThanOrEqual(1e-4 * value.absMax); // f32 sums, layer upon layer
+    }
+});
+
+test('a signal stops it between two nodes, with its reason', async () => {
+  const abort = new AbortController();
+  const reason = new Error('enough');
+  let heard = 0;
+  const run = calibrate(program, {
+    samples: samples(),
+    signal: abort.signal,
+    onProgress: () => {
+      if (++heard === 3) abort.abort(reason);
+    },
+  });
+  await expect(run).rejects.toBe(reason);
+  expect(heard).toBe(3);
+});
+
+describe('what is done when', () => {
+  const request = { calibrate: undefined, narrows: true, verify: false };
+
+  test('small models are calibrated where activations are narrowed; others when they are verified, or asked to', () => {
+    const large: Program = {
+      ...program,
+      graphs: [
+        {
+          ...program.graphs[0]!,
+          constants: program.graphs[0]!.constants.map((c) =>
+            c.kind === 'weight' ? { ...c, data: { ...c.data, byteLength: 2 ** 30 } } : c,
+          ),
+        },
+      ],
+    };
+    expect(chosenSet(program, request)).toBe('default');
+    expect(chosenSet(program, { ...request, narrows: false })).toBeUndefined();
+    expect(chosenSet(large, request)).toBeUndefined();
+    expect(chosenSet(large, { ...request, verify: true })).toBe('default');
+    expect(chosenSet(large, { ...request, calibrate: 'pictures' })).toBe('pictures');
+    expect(chosenSet(program, { ...request, calibrate: 'none' })).toBeUndefined();
+  });
+
+  test('a stage of progress, and nothing when nothing is done', async () => {
+    const stages: string[] = [];
+    const reporter: Reporter = {
+      ...silentReporter,
+      stage: (label, { total }) => (
+        stages.push(`${label}, ${total} steps`),
+        silentReporter.stage(label, { unit: 'steps', total })
+      ),
+    };
+    const rest = { narrows: true, verify: false, tokenizer: undefined, mode: 'huggingface' as const };
+    expect(await runCalibration(program, { calibrate: 'none', ...rest }, reporter)).toBeUndefined();
+    expect(stages).toEqual([]);
+    const done = await runCalibration(
+      program,
+      { calibrate: 'default', ...rest, moments: { wantsProducts: (weight) => weight === 'lm.0.q' } },
+      reporter,
+    );
+    expect(done!.samples).toBe(4);
+    expect(done!.moments.productsOf('lm.0.q')).toBeDefined();
+    expect(stages).toEqual([expect.stringMatching(/^calibrate on 4 pictures, \d+ steps$/)]);
+    await expect(runCalibration(program, { calibrate: 'no/folder', ...rest }, reporter)).rejects.toMatchObject({
+      code: 'no_calibration_folder',
+    });
+  });
+});

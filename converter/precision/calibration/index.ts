@@ -1,0 +1,96 @@
+import { BackendError } from '../../../backends/error.ts';
+import type { Kernels } from '../../../ir/evaluate.ts';
+import type { Program } from '../../../ir/graph.ts';
+import type { MomentOptions } from '../../../ir/observe/second_moments.ts';
+import type { TensorData } from '../../../ir/tensor.ts';
+import type { PixelMode } from '../../../backends/client/images/pixels.ts';
+import type { Reporter } from '../../terminal/reporter.ts';
+import { withSteps } from '../../terminal/steps.ts';
+import type { Tokenizer } from '../../text/tokenizer.ts';
+import { calibrate, type Calibration } from './calibrate.ts';
+import { defaultSamples } from '../../samples/default_samples.ts';
+import { folderSamples } from '../../samples/folder_samples.ts';
+
+export type { Calibration } from './calibrate.ts';
+export { describeFinding, enforceFindings } from './findings.ts';
+
+/** The built-in set, and no calibration: all else that `--calibrate` says is a folder. */
+export const BUILT_IN = 'default';
+export const NO_CALIBRATION = 'none';
+
+/**
+ * Weights, as f32, up to which calibration is taken for granted and done in float64: a model of this size takes
+ * seconds. Beyond, products go through ONNX Runtime where it is installed, and a 3B takes minutes.
+ */
+const SMALL_BYTES = 512 * 1024 * 1024;
+
+/** Pictures of the built-in set that a larger model is shown, unasked or asked: a 3B takes minutes for each. */
+const LARGE_MODEL_PICTURES = 2;
+
+export interface CalibrationRequest {
+  /** What `--calibrate` says; undefined when it is not given. */
+  readonly calibrate: string | undefined;
+  /** Whether anything comes of it unasked: an activation dtype that may overflow. */
+  readonly narrows: boolean;
+  /** Whether the bundle is verified too: then calibrating a large model is the smaller part. */
+  readonly verify: boolean;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly mode: PixelMode;
+  readonly moments?: MomentOptions;
+  readonly signal?: AbortSignal;
+}
+
+/** The set to calibrate on; undefined for none. */
+export function chosenSet(
+  program: Program,
+  { calibrate: asked, narrows, verify }: Pick<CalibrationRequest, 'calibrate' | 'narrows' | 'verify'>,
+): string | undefined {
+  if (asked === NO_CALIBRATION) return undefined;
+  if (asked !== undefined) return asked;
+  return narrows && (verify || isSmall(program)) ? BUILT_IN : undefined;
+}
+
+/** Said of a bundle whose activations may overflow unseen. */
+export const UNCALIBRATED =
+  'activations were not looked at: some may not fit f16 and become infinite. --calibrate default keeps those in f32 that come near.';
+
+/**
+ * Calibrates as asked, or, when nobody asked, with the built-in set where that is cheap beside the rest of the
+ * conversion. Undefined when it is not done. @throws UsageError, BadInputError for a folder that does not do
+ */
+export async function runCalibration(
+  program: Program,
+  request: CalibrationRequest,
+  reporter: Reporter,
+): Promise<Calibration | undefined> {
+  const { tokenizer, mode, moments, signal } = request;
+  const set = chosenSet(program, request);
+  if (set === undefined) return undefined;
+  const small = isSmall(program);
+  const samples =
+    set === BUILT_IN
+      ? defaultSamples(program.metadata, { tokenizer, mode }).slice(0, small ? undefined : LARGE_MODEL_PICTURES)
+      : await folderSamples(set, { metadata: program.metadata, tokenizer, mode });
+  const kernels = small ? undefined : await fastKernels();
+  return withSteps(reporter, `calibrate on ${samples.length} pictures`, (onProgress) =>
+    calibrate(program, { ...moments, samples, onProgress, ...(kernels && { kernels }), ...(signal && { signal }) }),
+  );
+}
+
+/** Products by ONNX Runtime; undefined where it is not installed. */
+async function fastKernels(): Promise<Kernels | undefined> {
+  const { linearKernel } = await import('../../../backends/onnx/linear_kernel.ts');
+  try {
+    return { linear: await linearKernel() };
+  } catch (error) {
+    if (error instanceof BackendError && error.code === 'runtime-missing') return undefined;
+    throw error;
+  }
+}
+
+function isSmall({ graphs }: Program): boolean {
+  const weights = new Set<TensorData>(
+    graphs.flatMap(({ constants }) => constants.flatMap((c) => (c.kind === 'weight' ? [c.data] : []))),
+  );
+  return [...weights].reduce((total, data) => total + data.byteLength, 0) <= SMALL_BYTES;
+}

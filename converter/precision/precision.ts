@@ -1,0 +1,212 @@
+import type { Backend, Narrowing } from '../../backends/backend.ts';
+import {
+  castFloats,
+  eliminateCommonSubexpressions,
+  eliminateDeadCode,
+  foldConstants,
+  productName,
+  quantizableWeights,
+  quantizeWeights,
+  runPassesOnProgram,
+  splitLargeWeights,
+  storeWeights,
+  type Keep,
+  type Pass,
+  type QuantizableWeight,
+  type QuantizeWeightsOptions,
+} from '../../ir/passes/index.ts';
+import type { Program } from '../../ir/graph.ts';
+import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
+import { INT4, INT8, type QuantizeAlgorithm, type Scheme } from '../../ir/quantize/scheme.ts';
+import type { Help, Precision } from '../../verify/tolerances.ts';
+import { UsageError } from '../errors.ts';
+import type { WeightStorage } from './weight_storage.ts';
+
+/** What a precision does to the f32 program: how matrices are stored, and the dtype that activations are rounded to. */
+interface Meaning {
+  readonly storage?: WeightStorage;
+  readonly activations?: 'f16' | 'bf16';
+}
+
+const MEANINGS: Readonly<Record<Precision, Meaning>> = {
+  fp32: {},
+  fp16: { activations: 'f16' },
+  bf16: { activations: 'bf16' },
+  int8: { storage: 'int8' },
+  int4: { storage: 'int4' },
+  q4f16: { storage: 'int4', activations: 'f16' },
+};
+export const PRECISIONS = Object.keys(MEANINGS) as readonly Precision[];
+
+/** Whether weights are stored in blocks of codes, so that `--mixed`, `--algorithm` and `--quant-ops` mean something. */
+export function isQuantized(precision: Precision): boolean {
+  return MEANINGS[precision].storage !== undefined;
+}
+
+/** Whether activations are rounded to f16, which overflows at 65504. */
+export function roundsToF16(precision: Precision): boolean {
+  return MEANINGS[precision].activations === 'f16';
+}
+
+/** What a manifest says of how codes were chosen. */
+interface CodeOptions {
+  readonly mixed: string;
+  readonly algorithm: string;
+  /** The set that was asked for; empty when none was. */
+  readonly calibrate: string;
+}
+
+/**
+ * Whether activations chose the codes: only when that was asked for, so that a model's codes do not depend on its size.
+ */
+export function isGuided({ algorithm, calibrate }: Pick<CodeOptions, 'algorithm' | 'calibrate'>): boolean {
+  return algorithm === 'gptq' || (calibrate !== '' && calibrate !== 'none');
+}
+
+/** Which weights get more bits where nobody says. */
+export function usualMixed(backend: Pick<Backend, 'codes'>, target?: string): 'auto' | 'none' {
+  return backend.codes?.(target).mixed ?? 'auto';
+}
+
+/** What the codes of a bundle were chosen by: it decides which targets of quality they have. */
+export function helpOf(options: CodeOptions): Help {
+  return options.mixed !== 'none' || isGuided(options) ? 'mixed or calibrated' : 'none';
+}
+
+/** The storage of weights that no rule of `--mixed` names. */
+export function storageFor(precision: Precision): WeightStorage | undefined {
+  return MEANINGS[precision].storage;
+}
+
+/**
+ * How a target has the floats of a precision; undefined for one that needs none but f32.
+ * @throws UsageError with the reason when backend or target do not have the precision
+ */
+export function narrowingFor(
+  precision: Precision,
+  backend: Pick<Backend, 'name' | 'refusal' | 'narrowing'>,
+  target?: string,
+): Narrowing | undefined {
+  const { activations: dtype } = MEANINGS[precision];
+  const narrowing = backend.refusal(precision, target) ?? (dtype && backend.narrowing(dtype, target));
+  if (narrowing === undefined || typeof narrowing === 'string') return narrowing;
+  throw new UsageError(
+    'unsupported_precision',
+    `${backend.name} has no ${precision}${target === undefined ? '' : ` for ${target}`}: ${narrowing.reason}`,
+    { hint: `choose ${narrowing.instead}` },
+  );
+}
+
+export interface PrecisionOptions {
+  /** How each matrix is stored (`chooseStorage`); default the precision's own way for all. */
+  readonly storageOf?: (weight: QuantizableWeight) => WeightStorage;
+  /** How scales and zero points are chosen; default `search`. */
+  readonly algorithm?: QuantizeAlgorithm;
+  /** One scale for each row of an int8 matrix instead of one for each 32 columns: for runtimes that have no blocks. */
+  readonly perChannel?: boolean;
+  /**
+   * Codes of a matrix, for what needs more than the matrix: importance, GPTQ, threads. Default `quantizeMatrix` in this
+   * thread.
+   */
+  readonly quantize?: QuantizeWeightsOptions['quantize'];
+  /** How the target has 16-bit floats (`narrowingFor`); default it computes in them. */
+  readonly narrowing?: Narrowing;
+  /** What calibration found too large for f16, by graph. */
+  readonly keep?: ReadonlyMap<string, Keep>;
+  /** Where the bundle goes: default a place without limits, for which zero points are codes. */
+  readonly backend?: Pick<Backend, 'floatZeros' | 'maxWeightBytes' | 'codes'>;
+  /** One of its targets; default the first. */
+  readonly target?: string | undefined;
+}
+
+/** The passes between a family's f32 program and a backend, in order. */
+export function passesFor(precision: Precision, options: PrecisionOptions = {}): readonly Pass[] {
+  return [...quantizePasses(precision, options), ...narrowPasses(precision, options)];
+}
+
+export interface PrecisionPrograms {
+  /** What a backend gets. */
+  readonly bundle: Program;
+  /**
+   * What the bundle must equal but for rounding: the same codes in f32 arithmetic. How far those codes are from the
+   * original's weights is another question, with other bounds (`quality` in verify/tolerances.ts).
+   */
+  readonly reference: Program;
+}
+
+/** A family's f32 program in a precision, and what it is held against. Both share their codes: they are made once. */
+export function programsFor(program: Program, precision: Precision, options: PrecisionOptions = {}): PrecisionPrograms {
+  const quantized = runPassesOnProgram(program, quantizePasses(precision, options));
+  return {
+    bundle: runPassesOnProgram(quantized, narrowPasses(precision, options)),
+    reference: isQuantized(precision) ? quantized : program,
+  };
+}
+
+function quantizePasses(
+  precision: Precision,
+  {
+    storageOf,
+    algorithm = 'search',
+    perChannel = false,
+    backend,
+    target,
+    quantize = (data, scheme) => quantizeMatrix(data, scheme),
+  }: PrecisionOptions,
+): readonly Pass[] {
+  const { storage } = MEANINGS[precision];
+  if (!storage) return [foldConstants];
+  const habits = backend?.codes?.(target) ?? {};
+  const int8: Scheme = { ...INT8, algorithm, ...((perChannel || habits.perChannel) && { block: 0 }) };
+  const schemes = {
+    int8,
+    int4: {
+      ...INT4,
+      algorithm,
+      ...(habits.int4Block !== undefined && { block: habits.int4Block }),
+      ...(backend?.floatZeros && { floatZero: true }),
+    },
+    fp16: 'f16',
+    fp32: undefined,
+  } as const;
+  return [foldConstants, quantizeWeights({ schemeOf: (weight) => schemes[storageOf?.(weight) ?? storage], quantize })];
+}
+
+function narrowPasses(precision: Precision, options: PrecisionOptions): readonly Pass[] {
+  const { backend: { maxWeightBytes } = {} } = options;
+  return [
+    ...castPasses(precision, options),
+    ...(maxWeightBytes === undefined ? [] : [splitLargeWeights(maxWeightBytes)]),
+    eliminateCommonSubexpressions,
+    eliminateDeadCode,
+  ];
+}
+
+/** Where narrow floats are only stored, codes have done what there is to do: q4f16 is int4 there. */
+function castPasses(
+  precision: Precision,
+  { keep = new Map(), narrowing = 'compute' }: PrecisionOptions,
+): readonly Pass[] {
+  const { activations: to, storage } = MEANINGS[precision];
+  if (!to) return [];
+  if (narrowing === 'store') return storage ? [] : [storeWeights(to)];
+  return [storage ? castAround(to, keep) : castFloats({ to, keep })];
+}
+
+/**
+ * Matrices that quantization left in f32 were asked to stay so: what reads them computes in f32. A result's product
+ * without its bias is as large as it.
+ */
+function castAround(to: 'f16' | 'bf16', keep: ReadonlyMap<string, Keep>): Pass {
+  const { name, doc } = castFloats({ to });
+  return {
+    name,
+    doc,
+    run(graph) {
+      const { values, ops } = keep.get(graph.name) ?? { values: new Set<string>(), ops: new Set<string>() };
+      const left = quantizableWeights(graph).map((weight) => weight.name);
+      const all = new Set([...values, ...[...values].map(productName), ...left]);
+      return castFloats({ to, keep: new Map([...keep, [graph.name, { values: all, ops }]]) }).run(graph);
+    },
+  };
+}
