@@ -16,8 +16,11 @@ import { programOf } from '../testing/tiny_program.ts';
 
 /** Moves, comparisons, casts, and operations that IEEE 754 rounds correctly. */
 const EXACT: Tolerance = { absolute: 0, relative: 0 };
-/** f32: transcendental functions to a few units in the last place; sums of about ten products in another order. f16: the evaluator
- * rounds after each step of a composite, ONNX Runtime once at its end: a few units of 2^-11 of values up to about 4. */
+/**
+ * f32: transcendental functions to a few units in the last place; sums of about ten products in another order. f16:
+ * the evaluator rounds after each step of a composite, ONNX Runtime once at its end: a few units of 2^-11 of values
+ * up to about 4.
+ */
 const APPROXIMATE: { readonly [D in DType]?: Tolerance } = {
   f32: { absolute: 2e-6, relative: 2e-6 },
   f16: { absolute: 4e-3, relative: 4e-3 },
