@@ -1,6 +1,6 @@
 import type { AttentionSpec } from './attention_spec.ts';
 import type { KernelBinding } from './kernel.ts';
-import { scalarText } from './scalar_ops.ts';
+import { scalarText } from './scalar_text.ts';
 import { dimText, storedShape } from './wgsl_text.ts';
 
 /** Groups of four elements of a head: what kernels read at once. The last is filled up with 0. */
@@ -46,7 +46,7 @@ export function keyRoom({ total }: AttentionSpec): string {
  */
 export function scoreFunctions(spec: AttentionSpec): readonly string[] {
   const { softcap, bias, seq } = spec;
-  const { text, functions } = scalarText('tanh', [`product / ${softcap}f`], 'f32');
+  const { text, functions } = scalarText({ op: 'tanh' }, [{ text: `product / ${softcap}f`, type: 'f32' }], 'f32');
   const capped = softcap === 0 ? 'product' : `${softcap}f * ${text}`;
   const biased = bias ? `${capped} + bias[(b * ${dimText(seq)} + s) * ${keyRoom(spec)} + key]` : capped;
   return [

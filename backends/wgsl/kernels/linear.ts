@@ -1,6 +1,6 @@
 import type { Dim } from '../../../ir/dim.ts';
 import { BackendError } from '../../error.ts';
-import type { Epilogue } from './expression.ts';
+import type { Epilogue } from './epilogue.ts';
 import type { KernelBinding } from './kernel.ts';
 import { formName, matrixBinding, type MatrixForm } from './matrix_form.ts';
 
