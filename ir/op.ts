@@ -92,12 +92,14 @@ export type Op<Name extends string = string, A extends AttrSchema = AttrSchema, 
   | Primitive<Name, A, T>
   | Composite<Name, A, T>;
 
+/** Declares an op that backends compute, and that `evaluate` defines. */
 export function primitive<const Name extends string, A extends AttrSchema, const T extends Trait>(
   op: Omit<Primitive<Name, A, T>, 'kind'>,
 ): Primitive<Name, A, T> {
   return { kind: 'primitive', ...op };
 }
 
+/** Declares an op that is made of others: `decompose` defines it. */
 export function composite<const Name extends string, A extends AttrSchema, const T extends Trait>(
   op: Omit<Composite<Name, A, T>, 'kind'>,
 ): Composite<Name, A, T> {
