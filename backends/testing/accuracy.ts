@@ -1,4 +1,4 @@
-import { ops, type CompositeName, type OpName, type PrimitiveName } from '../../ir/ops/index.ts';
+import type { CompositeName, OpName, PrimitiveName } from '../../ir/ops/index.ts';
 import { hasTrait, type OpWith } from '../../ir/ops/traits.ts';
 
 /**
@@ -37,6 +37,7 @@ const ACCURACIES: { readonly [N in Exclude<PrimitiveName, OpWith<'movement' | 's
   where: 'exact',
 };
 
+/** What an op's results in a runtime are compared by: moved elements and sizes are exact unasked. */
 export function accuracyOf(op: OpName): Accuracy {
   if (hasTrait(op, 'movement') || hasTrait(op, 'size')) return 'exact';
   return (Object.hasOwn(ACCURACIES, op) && ACCURACIES[op as keyof typeof ACCURACIES]) || 'approximate';

@@ -1,8 +1,12 @@
 import { float } from '../../ir/attr.ts';
+import { broadcastShapes } from '../../ir/broadcast.ts';
 import { composite } from '../../ir/op.ts';
+import { geluTanh } from '../../ir/ops/gelu_tanh.ts';
 import { lessEqual } from '../../ir/ops/less_equal.ts';
 import { mul } from '../../ir/ops/mul.ts';
+import { reshape } from '../../ir/ops/reshape.ts';
 import { where } from '../../ir/ops/where.ts';
+import { tensorType } from '../../ir/type.ts';
 
 /* Elementwise composites that the tree does not have, as their files in ir/ops would declare them. */
 
@@ -34,4 +38,28 @@ export const leakyRelu = composite({
     const isPositive = b.op(lessEqual, [scalar(0), x!], {});
     return [b.op(where, [isPositive, x!, b.op(mul, [x!, scalar(slope)], {})], {})];
   },
+});
+
+/** Of two operands, and made of a composite. */
+export const gatedGelu = composite({
+  name: 'gated_gelu',
+  doc: 'gelu_tanh(gate) · up, broadcast (arXiv:2002.05202).',
+  operands: ['gate', 'up'],
+  attrs: {},
+  traits: ['elementwise'],
+  castPolicy: 'follow all operands',
+  infer: ([gate, up]) => [tensorType(gate!.dtype, broadcastShapes([gate!.shape, up!.shape]))],
+  decompose: (b, [gate, up]) => [b.op(mul, [b.op(geluTanh, [gate!], {}), up!], {})],
+});
+
+/** Says what it is not: a step of it is no elementwise op. */
+export const falselyElementwise = composite({
+  name: 'falsely_elementwise',
+  doc: 'x.',
+  operands: ['x'],
+  attrs: {},
+  traits: ['elementwise'],
+  castPolicy: 'keep f32',
+  infer: ([x]) => [x!],
+  decompose: (b, [x]) => [b.op(reshape, [x!], { shape: x!.type.shape })],
 });

@@ -94,3 +94,8 @@ export type AttrsOf<N extends OpName> = AttrValues<Ops[N]['attrs']>;
 export function isOpName(name: string): name is OpName {
   return Object.hasOwn(ops, name);
 }
+
+/** Whether the op is made of others: a backend need not have it. */
+export function isComposite(name: OpName): name is CompositeName {
+  return ops[name].kind === 'composite';
+}

@@ -2,7 +2,7 @@ import { describe, expect, expectTypeOf, test } from 'vitest';
 import { GraphBuilder } from '../builder.ts';
 import { sym } from '../dim.ts';
 import type { Composite } from '../op.ts';
-import { ops, type OpName } from './index.ts';
+import { isComposite, ops, type OpName } from './index.ts';
 import { hasTrait, mapsFloats, nodeHasTrait, opsWith, type OpWith } from './traits.ts';
 
 test('types of names are those that the declarations state', () => {
@@ -30,7 +30,7 @@ test('comparisons and conversions of integers map no floats', () => {
   expect(b.build().nodes.map(mapsFloats)).toEqual([true, false, false, false, false]);
 });
 
-const composites = opsWith('elementwise').filter((op) => ops[op].kind === 'composite');
+const composites = opsWith('elementwise').filter(isComposite);
 
 describe.each(composites)('%s', (name) => {
   test('is made of elementwise ops alone', () => {

@@ -16,6 +16,7 @@ export interface ScalarFunction {
   readonly attrs?: Readonly<Record<string, unknown>> | undefined;
 }
 
+/** An element that a kernel has in a register. */
 export interface ScalarOperand {
   readonly text: string;
   readonly type: ElementType;
