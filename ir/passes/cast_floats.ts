@@ -42,8 +42,8 @@ export function cacheInputOf(output: string): string | undefined {
 }
 
 /**
- * Floats become `to` where the ops' policies say so (`castPolicy`, ir/op.ts), with explicit casts at the borders. Runs before decompose: composites
- * carry the intent.
+ * Floats become `to` where the ops' policies say so (`castPolicy`, ir/op.ts), with explicit casts at the borders. Runs
+ * before decompose: composites carry the intent.
  */
 export function castFloats({ to, keep = new Map(), isNarrowPort = isCachePort }: CastFloatsOptions): Pass {
   return {

@@ -23,8 +23,8 @@ export interface ScalarOperand {
 }
 
 /**
- * An op applied to operands, with a result of type `type`: by its own text, or, for a composite that has none, as a call
- * of a function that computes what it is made of. @throws BackendError for NaN in a composite
+ * An op applied to operands, with a result of type `type`: by its own text, or, for a composite that has none, as a
+ * call of a function that computes what it is made of. @throws BackendError for NaN in a composite
  */
 export function scalarText(
   { op, attrs = {} }: ScalarFunction,
