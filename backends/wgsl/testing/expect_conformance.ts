@@ -18,8 +18,8 @@ const CLOSE: Tolerance = { absolute: 1e-5, relative: 1e-5 };
 /** What the evaluator rounds to f16 is f32 here: a few units of 2^-11 of values up to about 4. */
 const HALF: Tolerance = { absolute: 4e-3, relative: 4e-3 };
 /**
- * What is a unit or two off where IEEE 754 is exact: WGSL does not ask for correct quotients and roots (the same table),
- * and drivers contract scale · (code - zero).
+ * What is a unit or two off where IEEE 754 is exact: WGSL does not ask for correct quotients and roots (the same
+ * table), and drivers contract scale · (code - zero).
  */
 const LOOSE: ReadonlySet<OpName> = new Set<OpName>(['dequantize', 'div', 'quantized_gather', 'sqrt']);
 
