@@ -11,9 +11,6 @@ import { quantizedRules, type QuantizedOptions } from './lower/quantized.ts';
 import type { OnnxOptions, Target } from './target.ts';
 import { supportsDtype, targets } from './targets.ts';
 
-/** Composites that have a rule for every target. */
-export const native = nativeComposites(lowering);
-
 export interface LowerOptions extends Omit<QuantizedOptions, 'halves'>, Pick<OnnxOptions, 'target'> {
   /** What a prefill must hold; default nothing that is large. */
   readonly imageTokens?: number;
