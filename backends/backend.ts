@@ -1,4 +1,5 @@
 import type { DType } from '../ir/dtypes/index.ts';
+import type { Kernels } from '../ir/evaluate.ts';
 import type { Program, ProgramMetadata } from '../ir/graph.ts';
 import type { Tensor, TensorData } from '../ir/tensor.ts';
 import type { ClientFiles, ClientInput } from './client_files.ts';
@@ -105,6 +106,11 @@ export interface Backend {
    * @throws BackendError for a damaged bundle
    */
   storedTensors(bundle: BundleFolder): Promise<readonly StoredTensor[]>;
+  /**
+   * Kernels for the evaluator that its runtime computes, in f32 and many times as fast; absent where there are none.
+   * @throws BackendError `runtime-missing`
+   */
+  evaluatorKernels?(): Promise<Kernels>;
   /** A kind of file of its bundles that says something on its own; absent: none does. */
   readonly file?: DescribedFile;
 }

@@ -3,6 +3,7 @@ import { BackendError } from '../error.ts';
 import { clientFiles } from './client/files.ts';
 import { describe, describeFile, EXTENSION, storedTensors } from './describe.ts';
 import { emit } from './emit.ts';
+import { linearKernel } from './linear_kernel.ts';
 import { open } from './run.ts';
 import { devices } from './session.ts';
 import { isTarget, TARGETS, type OnnxOptions } from './target.ts';
@@ -33,6 +34,7 @@ export const onnx: Backend = {
   open,
   describe,
   storedTensors,
+  evaluatorKernels: async () => ({ linear: await linearKernel() }),
   file: { extension: EXTENSION, describe: describeFile },
 };
 

@@ -5,7 +5,7 @@ import { decompose, eliminateCommonSubexpressions, eliminateDeadCode, runPasses 
 import { BackendError } from '../error.ts';
 import { nativeComposites, type Rule } from '../lowering.ts';
 import { LoweringContext } from './lower/context.ts';
-import { lowering } from './lower/index.ts';
+import type { lowering } from './lower/index.ts';
 import type { OnnxGraph } from './lower/model.ts';
 import { quantizedRules, type QuantizedOptions } from './lower/quantized.ts';
 import type { OnnxOptions, Target } from './target.ts';
