@@ -8,6 +8,7 @@ export function backendNames(): readonly [string, ...string[]] {
   return [first, ...others];
 }
 
+/** Whether this version has a backend of that name. */
 export function isBackendName(name: string): boolean {
   return Object.hasOwn(backends, name);
 }

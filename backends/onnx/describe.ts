@@ -3,6 +3,7 @@ import { bytesText } from '../bytes_text.ts';
 import type { BundleFolder, Description, StoredTensor, TextTable } from '../description.ts';
 import { readOnnx, type OnnxSummary } from './read.ts';
 
+/** Of the files that hold graphs. */
 export const EXTENSION = '.onnx';
 /** What shapes, axes and masks are made of. */
 const SHAPE_DTYPES = new Set(['i64', 'i32', 'bool']);

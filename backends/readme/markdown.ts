@@ -9,10 +9,12 @@ export function bullets(items: readonly (string | readonly string[])[]): string 
   return items.map((item) => `- ${typeof item === 'string' ? item : item.join(' ')}`).join('\n');
 }
 
+/** In the font of code. */
 export function code(text: string): string {
   return `\`${text}\``;
 }
 
+/** A block of code; the language is for highlighting. */
 export function fence(language: string, lines: readonly string[]): string {
   return `\`\`\`${language}\n${lines.join('\n')}\n\`\`\``;
 }

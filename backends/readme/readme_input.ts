@@ -54,6 +54,7 @@ export interface ReadmeFacts {
   readonly verifyCommand: string;
 }
 
+/** The same once the files of a bundle are known. */
 export interface ReadmeInput extends ReadmeFacts {
   readonly hasTokenizer: boolean;
   /**

@@ -31,9 +31,10 @@ function otherFolders(files: readonly OnnxFile[]): string[] {
   const [main, known] = [mainFolder(files), externalDataOf(files)];
   const differing = files.filter(({ folder, name, dataFiles }) => folder !== main && (known[name] ?? 0) !== dataFiles);
   return [...new Set(differing.map((file) => file.folder))].map((folder) => {
-    const option = JSON.stringify(externalDataOf(files, folder));
+    const counts = JSON.stringify(externalDataOf(files, folder));
     return [
-      `To open the folder ${folder}, give from_pretrained { subfolder: '${folder}', use_external_data_format: ${option} }:`,
+      `To open the folder ${folder}, give from_pretrained`,
+      `{ subfolder: '${folder}', use_external_data_format: ${counts} }:`,
       `its data files are not those that ${NAME} lists.`,
     ].join(' ');
   });

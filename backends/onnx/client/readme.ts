@@ -3,6 +3,7 @@ import type { ModelUse, ReadmeInput } from '../../readme/readme_input.ts';
 import { closing, missingTokenizer, origin, sizes } from '../../readme/sections.ts';
 import { DEFAULT_FOLDER, dtypesOf, mainFolder, SESSIONS, type OnnxFile } from './onnx_files.ts';
 
+/** What the README of an ONNX bundle tells beside. */
 export interface OnnxReadmeInput extends ReadmeInput {
   readonly onnxFiles: readonly OnnxFile[];
   /** The client's class for the model: `PaliGemmaForConditionalGeneration`. */
