@@ -1,8 +1,9 @@
 import type { Backend, EmitOptions } from '../backend.ts';
 import { BackendError } from '../error.ts';
-import { supportedDTypes } from './dtype.ts';
+import { clientFiles } from './client/files.ts';
+import { describe, describeFile, EXTENSION, storedTensors } from './describe.ts';
 import { emit } from './emit.ts';
-import { native } from './lower.ts';
+import { linearKernel } from './linear_kernel.ts';
 import { open } from './run.ts';
 import { devices } from './session.ts';
 import { isTarget, TARGETS, type OnnxOptions } from './target.ts';
@@ -15,8 +16,6 @@ import { MAX_WEIGHT_BYTES, targets } from './targets.ts';
  */
 export const onnx: Backend = {
   name: 'onnx',
-  dtypes: supportedDTypes,
-  native,
   devices,
   targets: TARGETS,
   choices: ['quantizedOps', 'accuracyLevel', 'perChannel'],
@@ -31,7 +30,12 @@ export const onnx: Backend = {
     return { reason: narrowing.refused, instead: `the target ${others.join(' or ')}, or fp16 or fp32` };
   },
   emit: (program, options) => emit(program, onnxOptions(options)),
+  clientFiles,
   open,
+  describe,
+  storedTensors,
+  evaluatorKernels: async () => ({ linear: await linearKernel() }),
+  file: { extension: EXTENSION, describe: describeFile },
 };
 
 function onnxOptions({ target, ...options }: EmitOptions): OnnxOptions {

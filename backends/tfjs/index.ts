@@ -1,8 +1,10 @@
-import type { DType } from '../../ir/dtypes/index.ts';
+import { answersOnly } from '../answers_only.ts';
 import type { Backend, Refusal } from '../backend.ts';
+import { filesWithReadme } from '../client_files.ts';
+import { describe, storedTensors } from './describe.ts';
 import { emit } from './emit.ts';
-import { native } from './lower.ts';
 import { DEVICES } from './node_tfjs.ts';
+import { readme } from './readme.ts';
 import { open } from './run.ts';
 import { profileOf, PROFILES, type Profile } from './target.ts';
 
@@ -22,8 +24,6 @@ const REFUSED: Readonly<Record<Profile, Readonly<Record<string, Refusal>>>> = {
  */
 export const tfjs: Backend = {
   name: 'tfjs',
-  dtypes: new Set<DType>(['f32', 'f16', 'i32', 'i64', 'bool', 'u4', 'i4', 'u8', 'i8']),
-  native,
   devices: DEVICES,
   targets: PROFILES,
   choices: ['layersPerGraph'],
@@ -33,7 +33,11 @@ export const tfjs: Backend = {
   codes: (target) => (profileOf(target) === 'std' ? { perChannel: true } : { int4Block: 64, mixed: 'none' }),
   floatZeros: false,
   narrowing: (dtype) => (dtype === 'f16' ? 'store' : NO_BF16),
+  modelRefusal: answersOnly,
   emit: (program, { precision, target, layersPerGraph }) =>
     emit(program, { precision, profile: profileOf(target), ...(layersPerGraph !== undefined && { layersPerGraph }) }),
+  clientFiles: ({ prepared, facts }) => filesWithReadme([prepared.preprocessor(), prepared.tokenizer()], facts, readme),
   open,
+  describe,
+  storedTensors,
 };

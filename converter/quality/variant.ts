@@ -1,4 +1,3 @@
-import type { BackendName } from '../../backends/index.ts';
 import type { Precision } from '../../verify/tolerances.ts';
 import { UsageError } from '../errors.ts';
 import { isQuantized, PRECISIONS } from '../precision/precision.ts';
@@ -19,7 +18,8 @@ export interface VariantSettings {
 export interface Variant {
   /** For people: `int4`, `int4+rtn`, or `onnx int4` where there are several backends. */
   readonly label: string;
-  readonly backend: BackendName;
+  /** By name. */
+  readonly backend: string;
   readonly precision: Precision;
   readonly settings: VariantSettings;
 }
@@ -66,7 +66,7 @@ export function parseDtype(text: string): DtypeSpec {
 /** Every dtype in every backend. `defaults` are for dtypes that do not say otherwise, where they mean something. */
 export function variantsOf(
   dtypes: readonly DtypeSpec[],
-  backends: readonly BackendName[],
+  backends: readonly string[],
   defaults: VariantSettings = {},
 ): readonly Variant[] {
   const once = [...new Map(dtypes.map((spec) => [spec.text, spec])).values()];

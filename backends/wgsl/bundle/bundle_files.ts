@@ -3,7 +3,8 @@ import type { ArtifactFile } from '../../backend.ts';
 import type { ModelFacts } from '../../client/model_facts.ts';
 import { MANIFEST_PATH, type WgslManifest } from './manifest.ts';
 import type { Plan } from './plan.ts';
-import { layOutShards, shardChunks, type NamedData } from './shards.ts';
+import type { StoredWeight } from '../../weight_chunks.ts';
+import { layOutShards, shardChunks } from './shards.ts';
 import { manifestByteLength, manifestBytes } from './write_manifest.ts';
 
 export interface BundleContents {
@@ -11,7 +12,7 @@ export interface BundleContents {
   readonly model: ModelFacts;
   /** Without what follows from the files. */
   readonly plan: Omit<Plan, 'shards' | 'weights' | 'shaders'>;
-  readonly weights: readonly NamedData[];
+  readonly weights: readonly StoredWeight[];
   readonly shaders: readonly { readonly path: string; readonly text: string }[];
 }
 
