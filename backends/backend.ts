@@ -1,4 +1,5 @@
 import type { DType } from '../ir/dtypes/index.ts';
+import type { FormatName } from '../ir/formats/index.ts';
 import type { Program } from '../ir/graph.ts';
 import type { CompositeName } from '../ir/ops/index.ts';
 import type { Tensor } from '../ir/tensor.ts';
@@ -87,12 +88,10 @@ export interface Backend {
   open(dir: string, options?: OpenOptions): Promise<Runner>;
 }
 
-/** How a target has codes of weights, where that is not one scale and zero point for 32 columns in all of them. */
+/** How a target has codes of weights, where that is not as their formats have it. */
 export interface CodeHabits {
-  /** Columns that share a scale in 4 bits. */
-  readonly int4Block?: number;
-  /** 8 bits have one scale a row. */
-  readonly perChannel?: boolean;
+  /** Columns that share a scale, by format; 0 for the whole row. Absent: as the format has it. */
+  readonly blocks?: { readonly [N in FormatName]?: number };
   /** The default of `--mixed`, where it is not `auto`. */
   readonly mixed?: 'none';
 }

@@ -1,8 +1,9 @@
+import type { FormatName } from '../ir/formats/index.ts';
 import type { ProgramMetadata } from '../ir/graph.ts';
 import type { Agreement, Difference } from './metrics.ts';
 
-/** Precisions that bundles come in. Each must have its row in TOLERANCES. */
-export type Precision = 'fp32' | 'fp16' | 'bf16' | 'int8' | 'int4' | 'q4f16';
+/** Precisions that bundles come in: floats, or a format of weights. Each must have its row in TOLERANCES. */
+export type Precision = 'fp32' | 'fp16' | 'bf16' | FormatName | 'q4f16';
 
 export type MetricName =
   | keyof Pick<Difference, 'maxAbs' | 'relativeL2' | 'cosine' | 'nonFinite'>
@@ -353,11 +354,17 @@ function int4Quality(help: Help): Quality {
   );
 }
 
+/** Codes of 4 bits of a codebook, in blocks of 64. */
+function nf4Quality(help: Help): Quality {
+  return int4Quality(help);
+}
+
 export const TOLERANCES: { readonly [P in Precision]: (sizes: Sizes) => Tolerances } = {
   fp32: f32,
   fp16: f16,
   bf16,
   int8: (sizes) => ({ ...f32(sizes), quality: int8Quality }),
   int4: (sizes) => ({ ...f32(sizes), quality: int4Quality }),
+  nf4: (sizes) => ({ ...f32(sizes), quality: nf4Quality }),
   q4f16: () => ({ ...f16(), quality: int4Quality }),
 };

@@ -15,7 +15,7 @@ import {
   passesFor,
   PRECISIONS,
   programsFor,
-  storageFor,
+  formatFor,
   type PrecisionOptions,
 } from '../precision/precision.ts';
 
@@ -38,7 +38,7 @@ const weightsOf = (graph: ReturnType<typeof run>) =>
   );
 
 test('every precision says whether it quantizes, and what by', () => {
-  expect(PRECISIONS.map((precision) => [precision, isQuantized(precision), storageFor(precision)])).toEqual([
+  expect(PRECISIONS.map((precision) => [precision, isQuantized(precision), formatFor(precision)])).toEqual([
     ['fp32', false, undefined],
     ['fp16', false, undefined],
     ['bf16', false, undefined],
@@ -115,7 +115,7 @@ test('the reference of a quantized bundle is the same codes in f32; that of othe
 test('another quantizer gets the matrix and its name', () => {
   const asked: string[] = [];
   const quantize: NonNullable<PrecisionOptions['quantize']> = (data, scheme, name) => {
-    asked.push(`${name} ${data.shape} int${scheme.bits} ${scheme.algorithm}`);
+    asked.push(`${name} ${data.shape} ${scheme.format} ${scheme.algorithm}`);
     return {
       q: tensorData(randomTensor('u4', [data.shape[0]!, 2, 32], 1)),
       scales: tensorData(randomTensor('f32', [data.shape[0]!, 2], 1)),

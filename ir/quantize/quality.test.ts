@@ -45,8 +45,8 @@ async function snr(distribution: WeightDistribution, scheme: Scheme): Promise<nu
   return weightSnr(values, await dequantize(quantizeMatrix(matrix(values), scheme), COLUMNS));
 }
 
-const int4 = { bits: 4, block: 32 } as const;
-const int8 = { bits: 8, block: 32 } as const;
+const int4 = { format: 'int4', block: 32 } as const;
+const int8 = { format: 'int8', block: 32 } as const;
 const RTN4: Scheme = { ...int4, symmetric: true, algorithm: 'rtn' };
 
 /** Weight SNR in dB: the table of docs/quality.md. */
@@ -88,7 +88,7 @@ test.each(DISTRIBUTIONS)('hqq lies between round to nearest and the search on %s
 });
 
 test('per channel: the 4-bit search clips the outliers that set the range', async () => {
-  const perChannel = { bits: 4, block: 0, symmetric: true } as const;
+  const perChannel = { format: 'int4', block: 0, symmetric: true } as const;
   const [rtn, search] = [
     await snr('student_t5', { ...perChannel, algorithm: 'rtn' }),
     await snr('student_t5', { ...perChannel, algorithm: 'search' }),
