@@ -1,5 +1,5 @@
 import type { DType } from '../../ir/dtypes/index.ts';
-import { formats, isFormatName } from '../../ir/formats/index.ts';
+import { FORMAT_NAMES, formats, isFormatName } from '../../ir/formats/index.ts';
 import type { Backend, Refusal } from '../backend.ts';
 import { emit } from './emit.ts';
 import { native } from './lower.ts';
@@ -10,7 +10,7 @@ import { profileOf, PROFILES, type Profile } from './target.ts';
 const NO_BF16: Refusal = { reason: 'tfjs has no bf16', instead: 'fp16 or fp32' };
 
 const NO_HALF_ACTIVATIONS: Refusal = { reason: 'activations are f32 on every device', instead: 'int4' };
-const NO_CODES: Refusal = { reason: 'it holds codes', instead: 'int8, int4 or nf4, or the profile std' };
+const NO_CODES: Refusal = { reason: 'it holds codes', instead: `${FORMAT_NAMES.join(', ')}, or the profile std` };
 const NO_FOURS: Refusal = {
   reason: 'the loader of tfjs reads no 4-bit weights',
   instead: 'the profile packed, or int8',
