@@ -58,12 +58,14 @@ export type Op<Name extends string = string, A extends AttrSchema = AttrSchema> 
   | Primitive<Name, A>
   | Composite<Name, A>;
 
+/** Declares an op that backends compute, and that `evaluate` defines. */
 export function primitive<const Name extends string, A extends AttrSchema>(
   op: Omit<Primitive<Name, A>, 'kind'>,
 ): Primitive<Name, A> {
   return { kind: 'primitive', ...op };
 }
 
+/** Declares an op that is made of others: `decompose` defines it. */
 export function composite<const Name extends string, A extends AttrSchema>(
   op: Omit<Composite<Name, A>, 'kind'>,
 ): Composite<Name, A> {

@@ -12,6 +12,7 @@ export interface CommandResult {
 export const DEVICE_HELP =
   'where to run: cpu or webgpu for onnx; cpu, wasm or webgpu for tfjs; webgpu for wgsl (default: the first)';
 
+/** `--json`, as every command has it. */
 export function jsonOption(): Option {
   return new Option('--json', 'print one JSON text on stdout, and everything else on stderr');
 }

@@ -245,6 +245,7 @@ function levelsOf(context: LoweringContext, format: FormatName, q: Operand, name
   );
 }
 
+/** What codes mean, in ops that tfjs has. */
 export function lowerDequantize(context: LoweringContext, node: NodeOf<'dequantize'>): void {
   const { format, columns } = node.attrs;
   const blocks = blocksOf(context, format, node.inputs as readonly [Value, Value, Value?]);

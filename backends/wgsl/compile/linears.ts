@@ -13,6 +13,7 @@ export function linearMatrix(context: PhaseContext, node: Node): MatrixSource | 
     : undefined;
 }
 
+/** Whether a node is a product by a constant matrix, which the product kernels take. */
 export function isLinear(context: PhaseContext, node: Node): node is LinearNode {
   return linearMatrix(context, node) !== undefined;
 }

@@ -62,6 +62,7 @@ export function zeroRowsApart(matrix: MatrixSource): readonly MatrixSource[] {
   return rows === matrix.rows ? [matrix] : [rowsOf(matrix, 0, rows), rowsOf(matrix, rows, matrix.rows - rows)];
 }
 
+/** Whether two matrices lie alike, so that one text reads both. */
 export function sameForm(a: MatrixForm, b: MatrixForm): boolean {
   return formName(a) === formName(b);
 }

@@ -17,6 +17,7 @@ export function attentionInputs({ headDim, bias }: AttentionSpec): readonly Kern
   return bias ? [...heads, { name: 'bias', type: 'array<f32>', access: 'read' }] : heads;
 }
 
+/** A binding of heads: vectors of `headDim` elements, row after row. */
 export function headsBinding(name: string, headDim: number, access: KernelBinding['access']): KernelBinding {
   return { name, type: headType(headDim), access };
 }
