@@ -1,5 +1,6 @@
 import type { DType } from '../ir/dtypes/index.ts';
 import type { Kernels } from '../ir/evaluate.ts';
+import type { FormatName } from '../ir/formats/index.ts';
 import type { Program, ProgramMetadata } from '../ir/graph.ts';
 import type { Tensor, TensorData } from '../ir/tensor.ts';
 import type { ClientFiles, ClientInput } from './client_files.ts';
@@ -123,12 +124,10 @@ export interface DescribedFile {
   describe(path: string): Promise<Description>;
 }
 
-/** How a target has codes of weights, where that is not one scale and zero point for 32 columns in all of them. */
+/** How a target has codes of weights, where that is not as their formats have it. */
 export interface CodeHabits {
-  /** Columns that share a scale in 4 bits. */
-  readonly int4Block?: number;
-  /** 8 bits have one scale a row. */
-  readonly perChannel?: boolean;
+  /** Columns that share a scale, by format; 0 for the whole row. Absent: as the format has it. */
+  readonly blocks?: { readonly [N in FormatName]?: number };
   /** The default of `--mixed`, where it is not `auto`. */
   readonly mixed?: 'none';
 }

@@ -1,4 +1,5 @@
-import type { Backend, EmitOptions } from '../backend.ts';
+import { formats, isFormatName } from '../../ir/formats/index.ts';
+import type { Backend, EmitOptions, Refusal } from '../backend.ts';
 import { BackendError } from '../error.ts';
 import { clientFiles } from './client/files.ts';
 import { describe, describeFile, EXTENSION, storedTensors } from './describe.ts';
@@ -8,6 +9,8 @@ import { open } from './run.ts';
 import { devices } from './session.ts';
 import { isTarget, TARGETS, type OnnxOptions } from './target.ts';
 import { MAX_WEIGHT_BYTES, targets } from './targets.ts';
+
+const NO_CODEBOOK: Refusal = { reason: 'ONNX has no op for codes of a codebook', instead: 'int4' };
 
 /**
  * ONNX files that @huggingface/transformers 4 loads, for ONNX Runtime in Node, in the browser and on servers. What the
@@ -19,7 +22,7 @@ export const onnx: Backend = {
   devices,
   targets: TARGETS,
   choices: ['quantizedOps', 'accuracyLevel', 'perChannel'],
-  refusal: () => undefined,
+  refusal: (precision) => (isFormatName(precision) && formats[precision].codebook ? NO_CODEBOOK : undefined),
   maxWeightBytes: MAX_WEIGHT_BYTES,
   floatZeros: false,
   narrowing(dtype, target) {

@@ -99,8 +99,8 @@ export function convertCommand(io: Io): Command {
         '--profile <name>',
         prose(
           'std: nothing but tfjs’s own ops, weights expanded to f32 when loaded; packed: codes that',
-          'stay packed on the device, by an op of pgconv/tfjs (tfjs only; default: packed for int4,',
-          'else std)',
+          'stay packed on the device, by an op of pgconv/tfjs (tfjs only; default: packed for int4',
+          'and nf4, else std)',
         ),
       ).conflicts('target'),
     )

@@ -8,7 +8,7 @@ import type { Recorded } from '../../verify/recording.ts';
 import { verifyProgram, type Original, type VerifyReport } from '../../verify/verify.ts';
 import type { Help, Precision } from '../../verify/tolerances.ts';
 import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
-import type { QuantizeAlgorithm } from '../../ir/quantize/scheme.ts';
+import type { QuantizeAlgorithm } from '../../ir/formats/index.ts';
 import type { EmitOptions, Runner } from '../../backends/backend.ts';
 import { findBackend } from '../../backends/find_backend.ts';
 import type { Program, ProgramMetadata } from '../../ir/graph.ts';

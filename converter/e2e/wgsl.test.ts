@@ -118,7 +118,7 @@ describe.each(['pg1-tiny', 'pg2-tiny'])('%s, fp32', (fixture) => {
 });
 
 /** Random weights cannot keep the quality that trained ones do: that is the one check that may fail. */
-describe.each<Precision>(['fp16', 'int8', 'int4'])('pg1-tiny, %s', (precision) => {
+describe.each<Precision>(['fp16', 'int8', 'int4', 'nf4'])('pg1-tiny, %s', (precision) => {
   itOnGpu(
     'computes what its weights say, and is verified by what the manifest names',
     async () => {

@@ -1,6 +1,6 @@
 import type { Precision } from '../../verify/tolerances.ts';
 import { UsageError } from '../errors.ts';
-import { isQuantized, PRECISIONS } from '../precision/precision.ts';
+import { isQuantized, PRECISIONS, QUANTIZED } from '../precision/precision.ts';
 
 /** How codes are chosen, in the words of `pgconv convert`. */
 export const ALGORITHMS = ['rtn', 'search', 'hqq', 'gptq'] as const;
@@ -58,7 +58,7 @@ export function parseDtype(text: string): DtypeSpec {
   if (strange)
     throw refusal(
       `${precision} quantizes nothing, and "${text}" says how`,
-      'leave the setting out, or choose int8, int4 or q4f16',
+      `leave the setting out, or choose ${QUANTIZED.join(', ')}`,
     );
   return { text: text.trim(), precision, settings };
 }
