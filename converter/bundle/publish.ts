@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import type { ArtifactFile, ChunkTensor } from '../../backends/backend.ts';
+import { orAbort } from '../../backends/client/aborting.ts';
 import type { TensorData } from '../../ir/tensor.ts';
 import { unsafePathReason } from './bundle_path.ts';
 import { FileWriter } from './file_writer.ts';
@@ -195,20 +196,4 @@ async function writeManifest(staging: string, manifest: Manifest, files: readonl
     ),
   );
   for (const folder of [...folders, staging]) await syncFolder(folder);
-}
-
-/** A flush or a verification can take long; an abort does not wait for it. */
-async function orAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work;
-  let onAbort = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(abortError(signal));
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

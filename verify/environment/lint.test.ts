@@ -102,13 +102,26 @@ const PLANTS: readonly Plant[] = [
     '../../../verify/verify.ts',
     '../../../converter/errors.ts',
   ]),
-  ...plants('backends/wgsl/runtime/in', undefined, ['../bundle/plan.ts']),
+  ...plants('backends/wgsl/runtime/in', undefined, ['../bundle/plan.ts', '../../../ir/metadata.ts']),
+  ...plants('backends/client/in', LAYERING, [
+    '../../ir/graph.ts',
+    '../wgsl/runtime/model.ts',
+    '../tfjs/driver/model.ts',
+    '../../verify/verify.ts',
+    '../../converter/errors.ts',
+  ]),
+  ...plants('backends/client/generation/in', undefined, ['../../../ir/metadata.ts', '../errors.ts']),
   ...plants('verify/in', LAYERING, [
     '../converter/errors.ts',
     '../backends/lowering.ts',
     ...BACKENDS.map((backend) => `../backends/${backend}/index.ts`),
   ]),
-  ...plants('verify/in', undefined, ['../backends/backend.ts', '../backends/index.ts', '../ir/graph.ts']),
+  ...plants('verify/in', undefined, [
+    '../backends/backend.ts',
+    '../backends/index.ts',
+    '../backends/client/generation/decode.ts',
+    '../ir/graph.ts',
+  ]),
   ...plants('converter/in', undefined, [
     '../backends/backend.ts',
     '../backends/client/x.ts',

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ArtifactFile } from '../../backend.ts';
-import type { ModelFacts } from '../../client/model_facts.ts';
+import type { ProgramMetadata } from '../../../ir/metadata.ts';
 import { MANIFEST_PATH, type WgslManifest } from './manifest.ts';
 import type { Plan } from './plan.ts';
 import type { StoredWeight } from '../../weight_chunks.ts';
@@ -9,7 +9,7 @@ import { manifestByteLength, manifestBytes } from './write_manifest.ts';
 
 export interface BundleContents {
   readonly precision: string;
-  readonly model: ModelFacts;
+  readonly model: ProgramMetadata;
   /** Without what follows from the files. */
   readonly plan: Omit<Plan, 'shards' | 'weights' | 'shaders'>;
   readonly weights: readonly StoredWeight[];
