@@ -69,6 +69,9 @@ test('rounded activations loosen what codes compute, within bounds that say why,
     for (const { reason } of [...imageFeatures, ...logits, ...embeddings, ...scores, stage])
       expect(reason.length).toBeGreaterThan(12);
     expect(quality!('none').bounds).toEqual(exact.quality!('none').bounds);
+    // two independent errors: their squares add up
+    const [margin, ofCodes] = [quality!('none').tieMargin(1), exact.quality!('none').tieMargin(1)];
+    expect(margin ** 2).toBeCloseTo(ofCodes ** 2 + 4 * 2e-3, 12);
   }
 });
 

@@ -92,7 +92,10 @@ export function tolerancesOf(
   { roundedActivations = false }: { readonly roundedActivations?: boolean } = {},
 ): Tolerances {
   const computed = TOLERANCES[precision](metadata);
-  const tolerances = roundedActivations && computed.quality ? { ...rounded(), quality: computed.quality } : computed;
+  const tolerances =
+    roundedActivations && computed.quality
+      ? { ...rounded(), quality: (help: Help) => withRounding(computed.quality!(help)) }
+      : computed;
   if (metadata.retrievalWidth === undefined) return tolerances;
   const values = (bounds: readonly Bound[]) => bounds.filter(({ metric }) => metric !== 'sameTop1');
   const { logits, quality } = tolerances;
@@ -255,13 +258,16 @@ function bf16(): Tolerances {
   };
 }
 
+/** No more than codes of 8 bits may cost (llama.cpp’s published q8_0 of Llama 3 8B: 1.4e-3). */
+const ROUNDED_KLD = 2e-3;
+
 /**
  * Products by codes of activations that are rounded to signed bytes, with a scale for 32 of them. The largest of 32
  * normal numbers is 2.1 times their rms, a step of it 1/127 and the rms error of rounding 1/√12 of that: 0.5 % a
  * product, where bf16 errs by 0.1 % in every op. What the codes cost is bounded apart (`quality`), and no wider for it.
  */
 function rounded(): Tolerances {
-  const meanKld = 2e-3;
+  const meanKld = ROUNDED_KLD;
   const relativeL2 = 8e-2;
   return {
     imageFeatures: [
@@ -329,6 +335,16 @@ function qualityOf(meanKld: number, kldReason: string, sameTop1: number, top1Rea
     ],
     tieMargin: () => 2 * Math.sqrt(meanKld),
   };
+}
+
+/**
+ * The same bounds where activations are rounded as well: what parts from the original then are two independent errors,
+ * whose variances, and so divergences, add up. How activations are rounded differs between processors (with VNNI or
+ * without), and which tokens within that noise change with it.
+ */
+function withRounding({ bounds }: Quality): Quality {
+  const meanKld = bounds.find(({ metric }) => metric === 'meanKld')!.atMost!;
+  return { bounds, tieMargin: () => 2 * Math.sqrt(meanKld + ROUNDED_KLD) };
 }
 
 /** Codes of 8 bits. */
