@@ -70,9 +70,10 @@ async function expectGoldens(page: Page, url: string, fixture: string): Promise<
 
 itInChromium(
   'pg2-tiny in Chromium: features, logits, a left-padded batch and greedy tokens as recorded',
-  async () => {
+  async (browser) => {
     await make('pg2-tiny/hf', 'pg2-tiny');
     await withBrowserPage(
+      browser,
       { '/page/': root },
       async (page, url) => {
         await expectGoldens(page, url, 'pg2-tiny');
@@ -86,7 +87,7 @@ itInChromium(
 
 itInChromium(
   'pg1-tiny in Chromium: as recorded, and again when the device was lost; a shard cut short, a flipped bit and an abort are errors by name',
-  async () => {
+  async (browser) => {
     const { cases, reference } = await readRecording('fixtures/pg1-tiny');
     const bundle = await make('pg1-tiny/hf', 'pg1-tiny');
     const [shard] = (await readdir(join(bundle, 'weights'))).map((name) => `weights/${name}`) as [string];
@@ -96,6 +97,7 @@ itInChromium(
     bytes[bytes.length >> 1]! ^= 1;
     await writeFile(join(root, 'flipped', shard), bytes);
     await withBrowserPage(
+      browser,
       { '/page/': root },
       async (page, url) => {
         expect(await call(page, 'failure', `${url}/page/short/`, 'load')).toBe('RuntimeError damaged');
@@ -125,12 +127,13 @@ itInChromium(
 
 itInChromium(
   'shapes in Chromium: pictures by the canvas, text by the tokenizer; the second time weights come from OPFS',
-  async () => {
+  async (browser) => {
     const { cases } = JSON.parse(await readFile('fixtures/shapes/eval.json', 'utf8')) as {
       readonly cases: readonly { readonly image: string; readonly prompt: string; readonly text: string }[];
     };
     await make('shapes/hf', 'shapes');
     await withBrowserPage(
+      browser,
       { '/page/': root, '/images/': 'fixtures/shapes/images' },
       async (page, url) => {
         const asked: string[] = [];
