@@ -1,7 +1,7 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { load } from '../../backends/wgsl/runtime/index.ts';
 import { bundleDevice } from '../../backends/wgsl/testing/bundle_device.ts';
 import { compareStages } from '../../verify/divergence.ts';
@@ -14,6 +14,7 @@ import { verifyProgram } from '../../verify/verify.ts';
 import { openBundle, type BundleModel } from '../bundle/open_bundle.ts';
 import { convert, type ConvertOptions } from '../compile/convert.ts';
 import { silentReporter } from '../terminal/reporter.ts';
+import { verifyOnDevice } from '../testing/on_device.ts';
 import { readRecording, type Recording } from '../testing/recording.ts';
 import { expectWithinRounding } from '../testing/rounding.ts';
 import { verifyBundle } from '../compile/verify_bundle.ts';
@@ -139,20 +140,18 @@ describe.each(['pg1-tiny', 'pg2-tiny'])('%s, fp32', (fixture) => {
     600_000,
   );
 
-  it('so does the bundle of the big_vision checkpoint, which has the same shaders, plan and weights', async () => {
-    const [own, other] = [await filesOf(await bundle()), await filesOf(await make(`${fixture}/bv_f32.npz`, 'fp32'))];
-    expect(own.size).toBeGreaterThan(30);
-    expect(other).toEqual(own);
-  });
+  // other bytes, since its table has another count of rows; the shaders that differ are those that look rows up
+  itOnGpu(
+    'so does the bundle of the big_vision checkpoint',
+    async () => {
+      expectWithinRounding(
+        await verifyOnDevice(await make(`${fixture}/bv_f32.npz`, 'fp32'), 'webgpu', recording),
+        LIMIT,
+      );
+    },
+    600_000,
+  );
 });
-
-/** The files of a bundle that the runtime reads, as hashes: a README and a manifest name the checkpoint. */
-async function filesOf(dir: string): Promise<ReadonlyMap<string, string>> {
-  const { files } = JSON.parse(await readFile(join(dir, 'manifest.json'), 'utf8')) as {
-    readonly files: readonly { readonly path: string; readonly sha256: string }[];
-  };
-  return new Map(files.flatMap(({ path, sha256 }) => (path === 'README.md' ? [] : [[path, sha256]])));
-}
 
 /** Random weights cannot keep the quality that trained ones do: that is the one check that may fail. */
 describe.each<Precision>(['fp16', 'int8', 'int4'])('pg1-tiny, %s', (precision) => {
