@@ -9,6 +9,7 @@ export const backends = {
 
 export type BackendName = keyof typeof backends;
 
+/** Whether this version has a backend of that name. */
 export function isBackendName(name: string): name is BackendName {
   return Object.hasOwn(backends, name);
 }

@@ -1,5 +1,5 @@
 import type { NodeOf } from '../ir/graph.ts';
-import { ops, type CompositeName, type OpName, type PrimitiveName } from '../ir/ops/index.ts';
+import { isComposite, type CompositeName, type OpName, type PrimitiveName } from '../ir/ops/index.ts';
 
 /** Writes one node of the IR into the target that `Context` builds. */
 export type Rule<Context, N extends OpName> = (context: Context, node: NodeOf<N>) => void;
@@ -11,7 +11,5 @@ export type Lowering<Context> = { readonly [N in PrimitiveName]: Rule<Context, N
 
 /** The composites that a lowering has rules for: what a backend calls native. */
 export function nativeComposites<Context>(lowering: Lowering<Context>): ReadonlySet<CompositeName> {
-  return new Set(
-    (Object.keys(lowering) as OpName[]).filter((name): name is CompositeName => ops[name].kind === 'composite'),
-  );
+  return new Set((Object.keys(lowering) as OpName[]).filter(isComposite));
 }

@@ -23,6 +23,7 @@ export function printNumber(x: number): string {
           : String(x);
 }
 
+/** Reads what `printNumber` writes. @throws Error for anything else */
 export function parseNumber(text: string): number {
   const special: Record<string, number> = { nan: Number.NaN, inf: Infinity, '-inf': -Infinity };
   const value = special[text.trim()] ?? Number(text);
@@ -39,10 +40,12 @@ export function parseList(text: string): string[] {
   return body === '' ? [] : body.split(',').map((item) => item.trim());
 }
 
+/** A number, infinities and NaN included. */
 export function float(): AttrCodec<number> {
   return { print: printNumber, parse: parseNumber };
 }
 
+/** A whole number. */
 export function int(): AttrCodec<number> {
   return {
     print: String,
@@ -54,6 +57,7 @@ export function int(): AttrCodec<number> {
   };
 }
 
+/** A list of whole numbers. */
 export function ints(): AttrCodec<readonly number[]> {
   return {
     print: (value) => `[${value.join(', ')}]`,
@@ -61,14 +65,17 @@ export function ints(): AttrCodec<readonly number[]> {
   };
 }
 
+/** A size that may have symbols. */
 export function dim(): AttrCodec<Dim> {
   return { print: printDim, parse: parseDim };
 }
 
+/** A list of sizes. */
 export function dims(): AttrCodec<readonly Dim[]> {
   return { print: (value) => `[${value.map(printDim).join(', ')}]`, parse: (text) => parseList(text).map(parseDim) };
 }
 
+/** A dtype by its name. */
 export function dtype(): AttrCodec<DType> {
   return {
     print: String,

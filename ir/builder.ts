@@ -75,7 +75,8 @@ export class GraphBuilder implements Emitter {
       attrs,
     );
     const outputs = types.map((type, i) => ({ name: this.#unique(names[i] ?? `${this.#scope}${op.name}`), type }));
-    const node = { op: op.name, inputs, attrs, outputs } as unknown as Node; // the one place where a typed op becomes a union member
+    // the one place where a typed op becomes a union member
+    const node = { op: op.name, inputs, attrs, outputs } as unknown as Node;
     this.#nodes.push(node);
     for (const output of outputs) this.#definitions.set(output, node);
     return outputs;

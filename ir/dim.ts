@@ -10,6 +10,7 @@ export type Dim = number | SymDim;
 /** Symbol values at run time. */
 export type Bindings = ReadonlyMap<string, number>;
 
+/** A symbol as a size. */
 export function sym(name: string): SymDim {
   return { terms: [[name, 1]], offset: 0 };
 }
@@ -30,6 +31,7 @@ export const addDims = (a: Dim, b: Dim): Dim => combine(a, b, 1);
 export const subDims = (a: Dim, b: Dim): Dim => combine(a, b, -1);
 export const scaleDim = (a: Dim, k: number): Dim => combine(0, a, k);
 
+/** Whether two sizes are equal whatever their symbols are. */
 export function sameDim(a: Dim, b: Dim): boolean {
   return combine(a, b, -1) === 0;
 }
@@ -79,10 +81,12 @@ export function evaluateDim(d: Dim, bindings: Bindings): number {
   }, d.offset);
 }
 
+/** Names of the symbols in a size. */
 export function symbolsOf(d: Dim): string[] {
   return typeof d === 'number' ? [] : d.terms.map(([name]) => name);
 }
 
+/** `past + 1`: as `parseDim` reads it. */
 export function printDim(d: Dim): string {
   if (typeof d === 'number') return String(d);
   const parts = d.terms.map(([name, c]) => ({

@@ -8,6 +8,7 @@ export class IrError extends Error {
   override readonly name = 'IrError';
 }
 
+/** @throws IrError with `message` where the types of operands do not fit */
 export function expectType(condition: boolean, message: string): asserts condition {
   if (!condition) throw new IrTypeError(message);
 }

@@ -193,7 +193,8 @@ class Parser {
     this.#attempt(at, () => checkOperandCount(op, inputs.length));
     const attrs = this.#attrs(op, at);
     for (const value of results) this.#values.set(value.name, value);
-    this.#nodes.push({ op: name, inputs, attrs, outputs: results } as unknown as Node); // attributes were read by the op's own codecs
+    // attributes were read by the op's own codecs
+    this.#nodes.push({ op: name, inputs, attrs, outputs: results } as unknown as Node);
   }
 
   #attrs(op: Op, opAt: number): Readonly<Record<string, unknown>> {

@@ -39,6 +39,7 @@ export const CHUNK_BYTES = 4 * 1024 * 1024;
 /** No read makes larger chunks, whatever it is asked for. */
 const LARGEST_CHUNK = 1024 * 1024 * 1024;
 
+/** Elements of a shape. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((n, d) => n * d, 1);
 }

@@ -6,18 +6,22 @@ export interface TensorType {
   readonly shape: readonly Dim[];
 }
 
+/** The type of a tensor; sizes may have symbols. */
 export function tensorType(dtype: DType, shape: readonly Dim[]): TensorType {
   return { dtype, shape };
 }
 
+/** Whether two shapes are equal whatever their symbols are. */
 export function sameShape(a: readonly Dim[], b: readonly Dim[]): boolean {
   return a.length === b.length && a.every((d, i) => sameDim(d, b[i]!));
 }
 
+/** Whether dtype and shape are equal. */
 export function sameType(a: TensorType, b: TensorType): boolean {
   return a.dtype === b.dtype && sameShape(a.shape, b.shape);
 }
 
+/** `[1, seq, 2048]` */
 export function printShape(shape: readonly Dim[]): string {
   return `[${shape.map(printDim).join(', ')}]`;
 }

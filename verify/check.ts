@@ -29,6 +29,7 @@ function judge(bound: Bound, value: number): BoundVerdict {
   return { ...bound, value, passed };
 }
 
+/** Metrics held against bounds. A metric that a bound needs and that is not there is NaN, and fails it. */
 export function checkOf(
   place: { readonly case: string; readonly output: string },
   metrics: Partial<Record<MetricName, number>>,

@@ -8,6 +8,7 @@ import type { Bound, Tolerances } from './tolerances.ts';
 /** Stages of each graph, in order: where values are compared when outputs differ. */
 export type StageNames = Readonly<Record<string, readonly string[]>>;
 
+/** Names of the stages of each graph, in order. */
 export function stageNames({ graphs }: Program): StageNames {
   return Object.fromEntries(graphs.map((graph) => [graph.name, graph.stages.map(({ name }) => name)]));
 }

@@ -77,6 +77,7 @@ export interface Choice {
   readonly margin: number;
 }
 
+/** The greedy choice of a row. O(columns). */
 export function choose({ data, starts, columns }: Rows, row: number): Choice {
   const start = starts[row]!;
   let token = 0;
@@ -170,6 +171,7 @@ export function pooledAgreement(parts: readonly RowAgreements[]): Agreement {
   };
 }
 
+/** How far the rows of a candidate agree with those of the reference. */
 export function agreement(candidate: Rows, reference: Rows, tieMargin: (logit: number) => number): Agreement {
   return pooledAgreement([compareRows(candidate, reference, tieMargin)]);
 }

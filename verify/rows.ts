@@ -17,6 +17,7 @@ export interface RowSelection {
   readonly valid?: readonly boolean[];
 }
 
+/** The last axis of a tensor as rows that can be compared, without a copy. */
 export function rowsOf({ shape, data }: Tensor, { columns, valid }: RowSelection = {}): Rows {
   const width = shape.at(-1) ?? 1;
   const count = width === 0 ? 0 : data.length / width;

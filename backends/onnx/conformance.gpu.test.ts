@@ -2,13 +2,16 @@ import { describe, expect, it } from 'vitest';
 import type { DType } from '../../ir/dtypes/index.ts';
 import { evaluatorRunner } from '../../ir/evaluate.ts';
 import { GraphBuilder } from '../../ir/builder.ts';
+import type { Op } from '../../ir/op.ts';
 import { ops, type OpName } from '../../ir/ops/index.ts';
 import { tensorOf } from '../../ir/tensor.ts';
 import { sym } from '../../ir/dim.ts';
 import type { OnnxOptions } from './target.ts';
 import type { Device } from './session.ts';
 import { open } from './run.ts';
+import { accuracyOf } from '../testing/accuracy.ts';
 import { expectClose, type Tolerance } from '../testing/compare.ts';
+import { floatOps } from '../testing/float_ops.ts';
 import { itOnGpu } from '../testing/gpu.ts';
 import { emittedBundle } from './testing/emitted_bundle.ts';
 import { opCases, opGraph, opInputs } from '../testing/op_cases.ts';
@@ -16,29 +19,15 @@ import { programOf } from '../testing/tiny_program.ts';
 
 /** Moves, comparisons, casts, and operations that IEEE 754 rounds correctly. */
 const EXACT: Tolerance = { absolute: 0, relative: 0 };
-/** f32: transcendental functions to a few units in the last place; sums of about ten products in another order. f16: the evaluator
- * rounds after each step of a composite, ONNX Runtime once at its end: a few units of 2^-11 of values up to about 4. */
+/**
+ * f32: transcendental functions to a few units in the last place; sums of about ten products in another order. f16:
+ * the evaluator rounds after each step of a composite, ONNX Runtime once at its end: a few units of 2^-11 of values
+ * up to about 4.
+ */
 const APPROXIMATE: { readonly [D in DType]?: Tolerance } = {
   f32: { absolute: 2e-6, relative: 2e-6 },
   f16: { absolute: 4e-3, relative: 4e-3 },
 };
-const approximate: ReadonlySet<OpName> = new Set<OpName>([
-  'add_rms_norm',
-  'attention',
-  'conv2d',
-  'erf',
-  'gelu_erf',
-  'gelu_tanh',
-  'layer_norm',
-  'linear',
-  'matmul',
-  'quantized_linear',
-  'reduce_mean',
-  'rms_norm',
-  'rope',
-  'softmax',
-  'tanh',
-]);
 /** GPUs divide and take roots to a few units in the last place (WGSL 1.0, 15.7.4), and contract a·b + c. */
 const GPU: Tolerance = { absolute: 1e-5, relative: 1e-5 };
 
@@ -78,33 +67,37 @@ describe('each op on the cpu equals the evaluator', () => {
 
   it.each(titled)('$name: $title', async ({ name, opCase }) => {
     for (const dtype of opCase.dtypes ?? (['f32', 'f16'] as const))
-      await expectConformance(name, dtype, 'cpu', approximate.has(name) ? APPROXIMATE[dtype]! : EXACT, opCase);
+      await expectConformance(
+        name,
+        dtype,
+        'cpu',
+        accuracyOf(name) === 'approximate' ? APPROXIMATE[dtype]! : EXACT,
+        opCase,
+      );
   });
 
-  it.each(['add', 'sub', 'mul', 'div', 'equal', 'less_equal', 'tanh', 'erf', 'sqrt', 'gelu_tanh', 'softmax'] as const)(
-    '%s of NaN, infinities, signed zeros and subnormals',
-    async (name) => {
-      const edges = [Number.NaN, Infinity, -Infinity, 0, -0, 2 ** -140, -(2 ** -149), 3.4e38, 1];
-      const b = new GraphBuilder(name);
-      const shape = [sym('n'), 1];
-      const values = ops[name].operands.map((operand) => b.input(operand, { dtype: 'f32', shape }));
-      b.output('y', b.node(ops[name], values, {})[0]!);
-      const program = programOf(b.build());
-      await using bundle = await emittedBundle(program);
-      const pairs = edges.flatMap((x) => edges.map((y) => [x, y]));
-      const column = (i: number) =>
-        tensorOf(
-          'f32',
-          [pairs.length, 1],
-          pairs.map((pair) => pair[i]!),
-        );
-      const inputs = Object.fromEntries(values.map((value, i) => [value.name, column(i)]));
-      const runner = await open(bundle.dir);
-      const [actual, expected] = [await runner.run(name, inputs), await evaluatorRunner(program).run(name, inputs)];
-      expectClose(name, actual['y'], expected['y']!, approximate.has(name) ? APPROXIMATE.f32! : EXACT);
-      await runner.dispose();
-    },
-  );
+  it.each<OpName>([...floatOps, 'softmax'])('%s of NaN, infinities, signed zeros and subnormals', async (name) => {
+    const edges = [Number.NaN, Infinity, -Infinity, 0, -0, 2 ** -140, -(2 ** -149), 3.4e38, 1];
+    const b = new GraphBuilder(name);
+    const shape = [sym('n'), 1];
+    const op: Op = ops[name];
+    const values = op.operands.map((operand) => b.input(operand, { dtype: 'f32', shape }));
+    b.output('y', b.op(op, values, {}));
+    const program = programOf(b.build());
+    await using bundle = await emittedBundle(program);
+    const pairs = edges.flatMap((x) => edges.map((y) => [x, y]));
+    const column = (i: number) =>
+      tensorOf(
+        'f32',
+        [pairs.length, 1],
+        pairs.map((pair) => pair[i]!),
+      );
+    const inputs = Object.fromEntries(values.map((value, i) => [value.name, column(i)]));
+    const runner = await open(bundle.dir);
+    const [actual, expected] = [await runner.run(name, inputs), await evaluatorRunner(program).run(name, inputs)];
+    expectClose(name, actual['y'], expected['y']!, accuracyOf(name) === 'approximate' ? APPROXIMATE.f32! : EXACT);
+    await runner.dispose();
+  });
 });
 
 describe('each op on webgpu equals the evaluator', () => {

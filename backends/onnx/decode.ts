@@ -49,7 +49,8 @@ async function readWhole(path: string): Promise<Uint8Array> {
     );
   });
   if (!found.isFile())
-    throw new BackendError('bundle-damaged', 'the model is not a regular file', { file: path, hint: 'name a file' }); // before it is opened: a FIFO would wait
+    // before it is opened: a FIFO would wait
+    throw new BackendError('bundle-damaged', 'the model is not a regular file', { file: path, hint: 'name a file' });
   if (found.size > MAX_MODEL_BYTES)
     throw new BackendError(
       'bundle-damaged',

@@ -42,7 +42,8 @@ export function lowerGraph(
 }
 
 function lowerNode(context: LoweringContext, rules: typeof lowering, node: Node): void {
-  const rule = rules[node.op] as Rule<LoweringContext, OpName> | undefined; // the union of rules takes the intersection of nodes
+  // the union of rules takes the intersection of nodes
+  const rule = rules[node.op] as Rule<LoweringContext, OpName> | undefined;
   if (!rule) throw new BackendError('unsupported', `${node.op} was not decomposed`, { tensor: node.outputs[0]!.name });
   rule(context, node);
 }

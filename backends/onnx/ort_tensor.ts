@@ -49,7 +49,8 @@ export function toOrt(runtime: Runtime, name: string, tensor: Tensor, dtype: Por
     i64: BigInt64Array,
     bool: Uint8Array,
   }[dtype];
-  return new runtime.Tensor(ortTypes[dtype], new view(bytes.buffer) as Float32Array, tensor.shape); // one of the types that ortTypes pairs
+  // one of the types that ortTypes pairs
+  return new runtime.Tensor(ortTypes[dtype], new view(bytes.buffer) as Float32Array, tensor.shape);
 }
 
 /** Decodes a result; its buffer may be the runtime's own, so it is copied. */

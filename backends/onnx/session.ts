@@ -42,6 +42,7 @@ export async function createSession(
   }
 }
 
+/** The message of whatever was thrown. */
 export function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }

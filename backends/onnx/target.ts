@@ -12,6 +12,7 @@ export interface OnnxOptions extends EmitOptions {
   readonly target?: Target;
 }
 
+/** Whether `--target` may say it. */
 export function isTarget(name: string): name is Target {
   return (TARGETS as readonly string[]).includes(name);
 }

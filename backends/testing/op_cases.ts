@@ -2,8 +2,10 @@ import { parseDim, type Dim } from '../../ir/dim.ts';
 import { GraphBuilder } from '../../ir/builder.ts';
 import { dtypes, type DType } from '../../ir/dtypes/index.ts';
 import type { Graph } from '../../ir/graph.ts';
-import { ops, type OpName } from '../../ir/ops/index.ts';
+import { ops, type CompositeName, type OpName } from '../../ir/ops/index.ts';
+import type { OpWith } from '../../ir/ops/traits.ts';
 import { tensorData, tensorOf, type Tensor } from '../../ir/tensor.ts';
+import { erfBySimpson } from '../../ir/testing/erf_by_simpson.ts';
 import { randomTensor } from '../../ir/testing/random.ts';
 
 /**
@@ -23,6 +25,15 @@ export interface OpCase {
   /** Element types in place of `f`, `w` and `l`; default f32 and f16. */
   readonly dtypes?: readonly DType[];
 }
+
+/** A case of an elementwise composite, with what each of its elements is. */
+export interface FormulaCase extends OpCase {
+  /** Of the elements of the operands, in float64. Shares no code with the op. */
+  readonly formula: (...elements: readonly number[]) => number;
+}
+
+type Cases<N extends OpName> =
+  N extends Extract<OpWith<'elementwise'>, CompositeName> ? readonly [FormulaCase, ...OpCase[]] : readonly OpCase[];
 
 /** A graph of one op with its inputs for given sizes. `prefix` begins all its names, that several fit one program. */
 export function opGraph(name: OpName, { operands, attrs = {}, beside = [] }: OpCase, dtype: DType, prefix = ''): Graph {
@@ -95,10 +106,9 @@ const logical = [
   binary('equal shapes', 'p[b,s]', 'p[b,s]', ['bool']),
   binary('broadcast', 'p[b,1,s]', 'p[5,1]', ['bool']),
 ];
-const unary: readonly OpCase[] = [
-  { title: 'of any shape', operands: ['f[b,s,3]'], sizes: withEmpty },
-  { title: 'a scalar', operands: ['f[]'], sizes: [{}] },
-];
+const anyShape: OpCase = { title: 'of any shape', operands: ['f[b,s,3]'], sizes: withEmpty };
+const scalar: OpCase = { title: 'a scalar', operands: ['f[]'], sizes: [{}] };
+const unary = [anyShape, scalar];
 /** Prefill and steps. */
 const cached = [
   { b: 1, s: 1, p: 0 },
@@ -156,8 +166,11 @@ const positive = (shape: number[]) =>
     randomTensor('f32', shape, 5).data.map((x) => Math.abs(x) + 0.01),
   );
 
-/** Shapes that each op is tried on: a new op does not compile without some. */
-export const opCases: { readonly [N in OpName]: readonly OpCase[] } = {
+/**
+ * What each op is tried on, in every runtime: a new op does not compile without a case, nor an elementwise composite
+ * without its formula.
+ */
+export const opCases: { readonly [N in OpName]: Cases<N> } = {
   add: arithmetic(ints),
   add_rms_norm: [
     { title: 'with odd width', operands: ['f[b,s,7]', 'f[b,s,7]', 'w[7]'], attrs: { epsilon: 1e-6 }, sizes: usual },
@@ -198,8 +211,11 @@ export const opCases: { readonly [N in OpName]: readonly OpCase[] } = {
     { title: 'of positive numbers', operands: [positive([2, 7])], sizes: [{}], dtypes: ['f32'] },
     { title: 'of negative ones too', operands: ['f[b,s]'], sizes: usual },
   ],
-  gelu_tanh: unary,
-  gelu_erf: unary,
+  gelu_tanh: [
+    { ...anyShape, formula: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))) },
+    scalar,
+  ],
+  gelu_erf: [{ ...anyShape, formula: (x) => 0.5 * x * (1 + erfBySimpson(x / Math.SQRT2)) }, scalar],
   // ONNX Runtime 1.30 is wrong for empty tensors here (WebGPU Softmax, CPU ReduceMean): no graph has an empty sequence
   softmax: [
     { title: 'over the last axis', operands: ['f[b,s,7]'], sizes: usual },

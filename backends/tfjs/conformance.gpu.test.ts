@@ -4,6 +4,7 @@ import { evaluatorRunner } from '../../ir/evaluate.ts';
 import type { Graph } from '../../ir/graph.ts';
 import type { OpName } from '../../ir/ops/index.ts';
 import { runPasses, storeWeights } from '../../ir/passes/index.ts';
+import { accuracyOf } from '../testing/accuracy.ts';
 import { expectClose, type Tolerance } from '../testing/compare.ts';
 import { itOnGpu } from '../testing/gpu.ts';
 import { opCases, opGraph, opInputs, type OpCase } from '../testing/op_cases.ts';
@@ -20,23 +21,6 @@ const EXACT: Tolerance = { absolute: 0, relative: 0 };
 const CLOSE: Tolerance = { absolute: 2e-6, relative: 2e-6 };
 /** GPUs divide and take roots to a few units in the last place (WGSL 1.0, 15.7.4), and contract a·b + c. */
 const GPU: Tolerance = { absolute: 1e-5, relative: 1e-5 };
-const approximate: ReadonlySet<OpName> = new Set<OpName>([
-  'add_rms_norm',
-  'attention',
-  'conv2d',
-  'erf',
-  'gelu_erf',
-  'gelu_tanh',
-  'layer_norm',
-  'linear',
-  'matmul',
-  'quantized_linear',
-  'reduce_mean',
-  'rms_norm',
-  'rope',
-  'softmax',
-  'tanh',
-]);
 
 /** f16 is how weights are stored: `half` has them so, and computes in f32. */
 type Holding = Exclude<DType, 'f16' | 'bf16'> | 'half';
@@ -79,7 +63,8 @@ async function expectConformance(device: Device, one: Case, profile: 'std' | 'pa
   checkOps(lowered, profile);
   const model = await loadedModel(engine, lowered);
   const reference = evaluatorRunner(programOf(graph));
-  const tolerance = device === 'webgpu' && one.holding !== 'bool' ? GPU : approximate.has(one.op) ? CLOSE : EXACT;
+  const tolerance =
+    device === 'webgpu' && one.holding !== 'bool' ? GPU : accuracyOf(one.op) === 'approximate' ? CLOSE : EXACT;
   for (const [seed, sizes] of one.opCase.sizes.entries()) {
     const inputs = opInputs(graph, sizes, 100 * seed);
     const [actual, expected] = [

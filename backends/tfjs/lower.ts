@@ -47,7 +47,8 @@ export function lowerGraph(graph: Graph, { profile, largestOf = [], rowsFirst = 
 }
 
 function lowerNode(context: LoweringContext, node: Node): void {
-  const rule = lowering[node.op] as Rule<LoweringContext, OpName> | undefined; // the union of rules takes the intersection of nodes
+  // the union of rules takes the intersection of nodes
+  const rule = lowering[node.op] as Rule<LoweringContext, OpName> | undefined;
   if (!rule) throw new BackendError('unsupported', `${node.op} was not decomposed`, { tensor: node.outputs[0]!.name });
   rule(context, node);
 }

@@ -80,6 +80,7 @@ export async function measureAttention(dir: string, steps: number, threads: numb
   }
 }
 
+/** The measurements as a Markdown table. */
 export function attentionReport(measured: readonly AttentionMeasurement[], title: string): string {
   const rows = MODELS.flatMap((model) =>
     CALLS.map(([queries, keys]) => {

@@ -84,6 +84,7 @@ export async function measureEightBits(dir: string, steps: number, threads: numb
   }
 }
 
+/** The measurements as a Markdown table. */
 export function eightBitsReport(measured: readonly ProductMeasurement[], title: string): string {
   const of = (form: string, rows: number) =>
     medianOf(measured.find((m) => m.form === form && m.rows === rows)!.milliseconds);

@@ -1,15 +1,17 @@
 import type { GraphBuilder } from '../../ir/builder.ts';
 import type { Dim } from '../../ir/dim.ts';
 import type { Value } from '../../ir/graph.ts';
-import { ops, type CompositeName } from '../../ir/ops/index.ts';
+import { isComposite, ops, type OpName } from '../../ir/ops/index.ts';
+import { opsWith } from '../../ir/ops/traits.ts';
 import { decompose, type Pass } from '../../ir/passes/index.ts';
 import { rewriteGraph } from '../../ir/rewrite.ts';
 
+const OVER_MATRICES: readonly OpName[] = [...opsWith('linear'), ...opsWith('lookup')];
 /**
  * An exporter that knows no composite still has its weights in blocks: a tool of ONNX Runtime puts them there
  * afterwards.
  */
-const KEPT: ReadonlySet<CompositeName> = new Set<CompositeName>(['quantized_linear', 'quantized_gather']);
+const KEPT = new Set(OVER_MATRICES.filter(isComposite));
 
 /**
  * What an exporter without fusions makes of the same model, for `npm run bench`: keys and values repeated for every

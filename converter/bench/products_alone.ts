@@ -1,6 +1,7 @@
 import { GraphBuilder } from '../../ir/builder.ts';
 import type { Graph, Node, Value } from '../../ir/graph.ts';
 import { ops } from '../../ir/ops/index.ts';
+import { hasTrait } from '../../ir/ops/traits.ts';
 
 /**
  * The products of a decoder's step with its weights, and nothing between: every one reads one of the inputs `x_<width>`
@@ -42,6 +43,6 @@ function productOf({
   op,
   inputs: [x, ...weights],
 }: Node): { readonly width: number; readonly weights: readonly Value[] } | undefined {
-  if (op !== 'linear' && op !== 'quantized_linear') return undefined;
+  if (!hasTrait(op, 'linear')) return undefined;
   return { width: x!.type.shape.at(-1) as number, weights };
 }

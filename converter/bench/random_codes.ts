@@ -47,7 +47,8 @@ function made(dtype: DType, shape: readonly number[], fill: (bytes: Uint8Array, 
 
 function randomBytes(bytes: Uint8Array, at: number): void {
   let state = 1;
-  period ??= Uint8Array.from({ length: PERIOD }, () => (state = Math.imul(state, 1664525) + 1013904223) >>> 24); // Numerical Recipes' generator
+  // Numerical Recipes' generator
+  period ??= Uint8Array.from({ length: PERIOD }, () => (state = Math.imul(state, 1664525) + 1013904223) >>> 24);
   for (let i = 0; i < bytes.length;) {
     const part = period.subarray((at + i) % PERIOD, ((at + i) % PERIOD) + bytes.length - i);
     bytes.set(part, i);

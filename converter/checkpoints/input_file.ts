@@ -152,6 +152,7 @@ export class InputFile implements SourceFile {
   }
 }
 
+/** What lies at a path that is no regular file, in words. */
 export function kindOf(
   stats: Pick<BigIntStats, 'isDirectory' | 'isFIFO' | 'isSocket' | 'isCharacterDevice' | 'isBlockDevice'>,
 ): string {

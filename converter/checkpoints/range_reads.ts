@@ -19,7 +19,8 @@ export async function readExactly(
   atEnd: (at: number) => Error,
 ): Promise<Uint8Array> {
   const length = end - begin;
-  const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer); // not zeroed: every byte is read, or the array is dropped
+  // not zeroed: every byte is read, or the array is dropped
+  const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
   for (let at = 0; at < length;) {
     const { bytesRead } = await file.read(bytes, at, Math.min(length - at, MAX_READ), begin + at);
     if (bytesRead === 0) throw atEnd(begin + at);

@@ -74,7 +74,8 @@ export class ScratchFile {
   async #create(): Promise<{ handle: FileHandle; folder: string }> {
     const folder = await mkdtemp(join(this.#parent, 'pgconv-'));
     const handle = await open(join(folder, 'inflated'), 'wx+', 0o600);
-    await rm(folder, { recursive: true, force: true }).catch(() => {}); // Windows keeps the names of open files: close() removes it
+    // Windows keeps the names of open files: close() removes it
+    await rm(folder, { recursive: true, force: true }).catch(() => {});
     return { handle, folder };
   }
 }

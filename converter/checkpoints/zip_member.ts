@@ -15,6 +15,7 @@ export interface MemberBytes {
   verify(): Promise<void>;
 }
 
+/** Bytes of a member by range: as they lie where it is stored, else inflated into a scratch file first. */
 export function memberBytes(file: InputFile, member: ZipMember, scratch: ScratchFile): MemberBytes {
   return member.method === 'stored' ? new StoredMember(file, member) : new DeflatedMember(file, member, scratch);
 }

@@ -11,13 +11,13 @@ import { VerificationFailed } from '../compile/verification_failed.ts';
 import { changesTable } from './changes_table.ts';
 import type { Io } from './io.ts';
 import { json } from './io.ts';
+import { ADAPTER_HELP } from './help/adapter.ts';
+import { MODEL_HELP } from './help/model.ts';
+import { PRECISION_HELP } from './help/precision.ts';
 import {
-  ADAPTER_HELP,
   adapterSources,
   checkpointOf,
   jsonOption,
-  MODEL_HELP,
-  PRECISION_HELP,
   withAdapters,
   withModelOptions,
   withPrecisionOptions,
@@ -27,6 +27,8 @@ import {
   type PrecisionFlags,
 } from './options.ts';
 import { table } from '../terminal/table.ts';
+import { CONVERT_HELP } from './help/convert.ts';
+import { prose } from './prose.ts';
 
 interface Flags extends ModelFlags, AdapterFlags, PrecisionFlags {
   readonly to: BackendName;
@@ -46,27 +48,6 @@ interface Flags extends ModelFlags, AdapterFlags, PrecisionFlags {
   readonly json?: boolean;
 }
 
-const HELP = `
-The checkpoint is a Hugging Face folder (.safetensors, one or many, with config.json), a big_vision .npz, or a folder that holds
-one of them: what it is, is told by its content. Weights are read, converted and written as a stream. A path may end in a selector,
-as in big_vision: two files give one model as a.npz:img and b.npz:llm.
-
-The bundle is compared with the checkpoint before it is put in place: image features, logits of every position, greedy tokens, a
-left-padded batch, computed by the bundle's runtime on one side (ONNX Runtime; TensorFlow.js; for wgsl WebGPU, which in Node is the package webgpu)
-and by the original arithmetic in float64 on the other. A bundle that differs is not kept, and the exit code is 1. The comparison
-takes seconds for small models, more than an hour for a 3B.
-
-Examples:
-  pgconv convert fixtures/shapes --to onnx --dtype fp16
-  pgconv convert ./paligemma-3b-mix-224 --to onnx --dtype fp16 --out bundles/mix-224
-  pgconv convert ./paligemma-3b-mix-224 --to wgsl --dtype int4 --out bundles/mix-224-wgsl --no-verify
-  pgconv convert ./paligemma-3b-mix-224 --to tfjs --dtype int4 --out bundles/mix-224-tfjs --no-verify
-  pgconv convert fixtures/shapes --to onnx --dtype int4 --calibrate fixtures/shapes
-  pgconv convert ./paligemma2-3b-mix-448 --to onnx --dtype q4f16 --mixed auto --no-verify
-  pgconv convert pt_224.bf16.npz --to onnx --dtype fp16 --tokenizer paligemma_tokenizer.model
-  pgconv convert fixtures/shapes/hf --adapter fixtures/shapes/lora-shapes --to onnx --dtype fp16
-  pgconv convert ./paligemma2-3b-pt-896 --to onnx --dtype fp16 --reference bigvision --no-verify`;
-
 /** `pgconv convert`. */
 export function convertCommand(io: Io): Command {
   const command = new Command('convert')
@@ -75,7 +56,10 @@ export function convertCommand(io: Io): Command {
     .addOption(
       new Option(
         '--to <backend>',
-        'what to write: onnx, graphs for ONNX Runtime and transformers.js; tfjs, graph models for TensorFlow.js; wgsl, shaders for pgconv/runtime on WebGPU',
+        prose(
+          'what to write: onnx, graphs for ONNX Runtime and transformers.js; tfjs, graph models for',
+          'TensorFlow.js; wgsl, shaders for pgconv/runtime on WebGPU',
+        ),
       )
         .choices(Object.keys(backends))
         .makeOptionMandatory(),
@@ -88,25 +72,38 @@ export function convertCommand(io: Io): Command {
     .addOption(
       new Option(
         '--target <runtime>',
-        'portable: one graph for CPU and WebGPU; webgpu: with what ONNX Runtime has beside ONNX’s ops; ort-cpu, ort-cuda: fused attention for servers (onnx only; default: portable)',
+        prose(
+          'portable: one graph for CPU and WebGPU; webgpu: with what ONNX Runtime has beside ONNX’s',
+          'ops; ort-cpu, ort-cuda: fused attention for servers (onnx only; default: portable)',
+        ),
       ).choices([...TARGETS]),
     )
     .addOption(
       new Option(
         '--quant-ops <kind>',
-        'codes by the runtime’s kernels (MatMulNBits), or by ONNX’s DequantizeLinear for runtimes without them (onnx only; default: nbits)',
+        prose(
+          'codes by the runtime’s kernels (MatMulNBits), or by ONNX’s DequantizeLinear for runtimes',
+          'without them (onnx only; default: nbits)',
+        ),
       ).choices(['nbits', 'qdq']),
     )
     .addOption(
       new Option(
         '--accuracy-level <n>',
-        '4 lets kernels of codes round activations to int8: faster on CPUs and where GPUs multiply bytes, and less exact (onnx and wgsl; default: 0)',
+        prose(
+          '4 lets kernels of codes round activations to int8: faster on CPUs and where GPUs multiply',
+          'bytes, and less exact (onnx and wgsl; default: 0)',
+        ),
       ).choices(['0', '4']),
     )
     .addOption(
       new Option(
         '--profile <name>',
-        'std: nothing but tfjs’s own ops, weights expanded to f32 when loaded; packed: codes that stay packed on the device, by an op of pgconv/tfjs (tfjs only; default: packed for int4, else std)',
+        prose(
+          'std: nothing but tfjs’s own ops, weights expanded to f32 when loaded; packed: codes that',
+          'stay packed on the device, by an op of pgconv/tfjs (tfjs only; default: packed for int4,',
+          'else std)',
+        ),
       )
         .choices([...PROFILES])
         .conflicts('target'),
@@ -123,13 +120,16 @@ export function convertCommand(io: Io): Command {
     .option('--tokenizer <file>', 'a tokenizer.json or a SentencePiece tokenizer.model, for checkpoints that have none')
     .option(
       '--samples <file>',
-      'ask the bundle these pictures and prompts: {"cases": [{"image", "prompt", "text"}]} (default: eval.json beside the checkpoint)',
+      prose(
+        'ask the bundle these pictures and prompts: {"cases": [{"image", "prompt", "text"}]} (default:',
+        'eval.json beside the checkpoint)',
+      ),
     )
     .option('--strict', 'fail when the checkpoint itself holds NaN or Infinity')
     .option('--allow-overflow', 'write weights that do not fit f16 as Infinity, and report them, instead of failing')
     .addOption(jsonOption());
   return withAdapters(withModelOptions(withPrecisionOptions(command)))
-    .addHelpText('after', `${PRECISION_HELP}\n${MODEL_HELP}\n${ADAPTER_HELP}\n${HELP}`)
+    .addHelpText('after', `${PRECISION_HELP}\n${MODEL_HELP}\n${ADAPTER_HELP}\n${CONVERT_HELP}`)
     .action(async (paths: readonly string[], flags: Flags) => {
       const [{ convert }, { reportText }] = await Promise.all([
         import('../compile/convert.ts'),

@@ -3,21 +3,10 @@ import { backends } from '../../backends/index.ts';
 import { PRECISIONS } from '../precision/precision.ts';
 import type { InspectFlags } from './inspection.ts';
 import type { Io } from './io.ts';
-import { ADAPTER_HELP, jsonOption, MODEL_HELP, withAdapters, withModelOptions } from './options.ts';
-
-const HELP = `
-For a checkpoint: family, variant, sizes with where each was read from, dtypes and tensors. For a bundle: its graphs, their ops, parameters
-and bytes, or its phases, dispatches, shaders and weights. For an .onnx: opset, inputs, outputs, ops, initializers. Weights are read only
-to compare an lm_head with the embedding, and to say how much an adapter changes.
-
-Examples:
-  pgconv inspect ./paligemma-3b-mix-224 --json
-  pgconv inspect fixtures/shapes --ir decoder
-  pgconv inspect fixtures/shapes/hf --adapter fixtures/shapes/lora-shapes
-  pgconv inspect fixtures/shapes --ir decoder --dtype fp16
-  pgconv inspect fixtures/shapes --ir decoder --dtype int4 --to wgsl
-  pgconv inspect shapes-onnx-fp16
-  pgconv inspect shapes-onnx-fp16/onnx/vision_encoder_fp16.onnx`;
+import { ADAPTER_HELP } from './help/adapter.ts';
+import { MODEL_HELP } from './help/model.ts';
+import { jsonOption, withAdapters, withModelOptions } from './options.ts';
+import { INSPECT_HELP } from './help/inspect.ts';
 
 /** `pgconv inspect`. */
 export function inspectCommand(io: Io): Command {
@@ -39,7 +28,7 @@ export function inspectCommand(io: Io): Command {
     .option('--tensors', 'list every tensor')
     .addOption(jsonOption());
   return withAdapters(withModelOptions(command))
-    .addHelpText('after', `${MODEL_HELP}\n${ADAPTER_HELP}\n${HELP}`)
+    .addHelpText('after', `${MODEL_HELP}\n${ADAPTER_HELP}\n${INSPECT_HELP}`)
     .action(async (path: string, flags: InspectFlags) => {
       const { inspect } = await import('./inspection.ts');
       await inspect(io, path, flags);

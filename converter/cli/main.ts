@@ -10,25 +10,11 @@ import { qualityCommand } from './quality.ts';
 import { runCommand } from './run.ts';
 import { synthCommand } from './synth.ts';
 import { verifyCommand } from './verify.ts';
+import { MAIN_HELP } from './help/main.ts';
+import { prose } from './prose.ts';
 
 /** Time for an interrupted run to remove what it staged; what it leaves is removed by the next run. */
 const GRACE_MS = 1500;
-
-const HELP = `
-Examples:
-  pgconv convert fixtures/shapes --to onnx --dtype fp16
-  pgconv convert fixtures/shapes --to wgsl --dtype int4
-  pgconv inspect paligemma-3b-pt-224
-  pgconv verify shapes-onnx-fp16 --against fixtures/shapes
-  pgconv run shapes-onnx-fp16 --image photo.jpg --prompt "detect cat" --draw boxes.png
-
-Exit codes:
-  0  done              3  bad input: damaged, unsupported or contradictory
-  1  parity failed     4  the output cannot be written
-  2  bad usage       130  interrupted (143: terminated)
- 70  a bug of pgconv
-
-Every command takes --json: one JSON text on stdout, {"error": {...}} when it fails; all else goes to stderr.`;
 
 /** Runs the command line and returns its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -48,10 +34,13 @@ export async function runCommandLine(args: readonly string[], io: Io): Promise<n
   const result = { exitCode: EXIT.done as number };
   const program = new Command(TOOL.name)
     .description(
-      'Compiles PaliGemma checkpoints to bundles that run in browsers and on servers, and proves that each bundle computes what the original computed.',
+      prose(
+        'Compiles PaliGemma checkpoints to bundles that run in browsers and on servers, and proves that',
+        'each bundle computes what the original computed.',
+      ),
     )
     .version(TOOL.version)
-    .addHelpText('after', HELP);
+    .addHelpText('after', MAIN_HELP);
   for (const make of [convertCommand, inspectCommand, verifyCommand, runCommand, qualityCommand, synthCommand])
     program.addCommand(make(io, result));
   for (const command of [program, ...program.commands])

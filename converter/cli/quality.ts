@@ -8,13 +8,13 @@ import { offered } from '../quality/offered.ts';
 import type { GivenBundle } from '../quality/quality_run.ts';
 import { ALGORITHMS, parseDtype, variantsOf, type DtypeSpec, type VariantSettings } from '../quality/variant.ts';
 import { json, type Io } from './io.ts';
+import { ADAPTER_HELP } from './help/adapter.ts';
+import { MODEL_HELP } from './help/model.ts';
 import {
-  ADAPTER_HELP,
   adapterSources,
   checkpointOf,
   DEVICE_HELP,
   jsonOption,
-  MODEL_HELP,
   wholeNumber,
   withAdapters,
   withModelOptions,
@@ -22,6 +22,8 @@ import {
   type CommandResult,
   type ModelFlags,
 } from './options.ts';
+import { QUALITY_HELP } from './help/quality.ts';
+import { prose } from './prose.ts';
 
 interface Flags extends ModelFlags, AdapterFlags, VariantSettings {
   readonly dtypes: readonly DtypeSpec[];
@@ -42,47 +44,14 @@ interface Flags extends ModelFlags, AdapterFlags, VariantSettings {
 const DEFAULT_DTYPES = 'fp32,fp16,int8,int4,q4f16';
 const DEFAULT_SPECS = dtypesOf(DEFAULT_DTYPES);
 
-const HELP = `
-What is done: the checkpoint is converted to every dtype in every backend, one after another, into a temporary folder; each bundle
-runs in its own runtime (onnx and tfjs on the cpu, wgsl on WebGPU, or on --device), beside the f32 model, and is removed. Nothing is verified but measured: use it to choose.
-
-What is measured, on every picture and prompt of a file (eval.json beside the checkpoint; else four built-in ones):
-  teacher-forced   the model reads the prompt and then the original's answer, whatever it would say itself; at every position of
-                   text, its next-token distribution is compared with that of f32: KL divergence in nats (mean, 99th percentile,
-                   largest), same most likely token, RMS of the change of probability of the token that follows (RMS Δp)
-  greedy           the model answers: tokens that are those of f32, or part from them at a tie; text that is the original's; text
-                   that is right ("truth" in the file); overlap of boxes (IoU) with the original's and with the right ones
-  stages           signal-to-noise ratio and cosine of every stage of the graphs, and where the error grows
-  ranges           the largest magnitude of every activation that fp16 rounds, beside 65504
-  size, speed      bytes of the bundle, bits per weight with scales and zero points; tokens/s of decoding, informative only: it is
-                   taken on the machine as it is, and compares dtypes of one run with each other at most
-
-Settings behind a dtype make it another row of the table, and say what is done beside the dtype as options of convert would:
-  int4+rtn   int4+hqq+mixed=none   int4+calibrate   int4+calibrate=photos   int8+mixed=bits.json   fp16+calibrate=photos
-
-A dtype meets its targets or misses them; the targets, and where they come from, are in the report. The exit code is 1 when one is
-missed, or when a dtype cannot be converted.
-
-The f32 model is the evaluator in float64 (--baseline evaluator), or, where that would take more than a quarter of an hour, an fp32
-bundle in its runtime (--baseline bundle), itself compared with the evaluator on --check-cases of the cases. The report says which.
-
-The file: {"cases": [{"image": "a.png", "prompt": "detect cat", "text": "what the original says", "truth": "what is right",
-"tokens": [5, 7, 1], "min_margin": 0.4}]}, the last three not needed; pictures lie beside it or in its folder images/.
-
-Examples:
-  pgconv quality fixtures/shapes
-  pgconv quality fixtures/shapes --dtypes fp16,int8 --limit 20 --json
-  pgconv quality ./paligemma-3b-mix-224 --dtypes fp16,int8,int4 --samples eval.json --limit 50 --out reports/mix-224
-  pgconv quality fixtures/shapes --dtypes int4,int4+rtn,int4+mixed=none,int4+rtn+mixed=none,int4+calibrate=photos
-  pgconv quality fixtures/shapes --dtypes int4 --bundle int4=made-elsewhere --keep --out reports/shapes
-  pgconv quality fixtures/shapes --backends tfjs --dtypes fp16 --device webgpu
-  pgconv quality fixtures/shapes --markdown docs/quality.md`;
-
 /** `pgconv quality`. */
 export function qualityCommand(io: Io, result: CommandResult): Command {
   const command = new Command('quality')
     .description(
-      'Measure how far each dtype is from the original: divergence, answers, boxes, size, speed; as a table and an HTML report.',
+      prose(
+        'Measure how far each dtype is from the original: divergence, answers, boxes, size, speed; as a',
+        'table and an HTML report.',
+      ),
     )
     .argument('<checkpoint...>', 'folder or file with the weights')
     .addOption(
@@ -107,11 +76,17 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
     .option('--mixed <how>', 'which weights get more bits, likewise: none, auto or a file (default: that of convert)')
     .option(
       '--calibrate <set>',
-      'what activations are looked at, likewise: none, default (the built-in pictures) or a folder (default: that of convert)',
+      prose(
+        'what activations are looked at, likewise: none, default (the built-in pictures) or a folder',
+        '(default: that of convert)',
+      ),
     )
     .option(
       '--bundle <[dtype=]dir>',
-      'measure a bundle too that was made before, or elsewhere, by the targets of its own dtype or of this one; may be given again',
+      prose(
+        'measure a bundle too that was made before, or elsewhere, by the targets of its own dtype or of',
+        'this one; may be given again',
+      ),
       (text: string, before?: readonly GivenBundle[]) => [...(before ?? []), givenBundle(text)],
     )
     .option('--device <name>', DEVICE_HELP)
@@ -121,7 +96,10 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
     .addOption(new Option('--baseline <what>', 'what f32 is').choices([...REFERENCE_KINDS]).default('auto'))
     .option(
       '--check-cases <n>',
-      'compare an fp32 bundle that is the baseline with the evaluator on so many cases (default: up to 3, as many as take a quarter of an hour)',
+      prose(
+        'compare an fp32 bundle that is the baseline with the evaluator on so many cases (default: up',
+        'to 3, as many as take a quarter of an hour)',
+      ),
       wholeNumber(0),
     )
     .option('--out <dir>', 'folder for report.html (default: ./<checkpoint>-quality)')
@@ -129,7 +107,7 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
     .option('--keep', 'keep the bundles, in the folder of the report')
     .addOption(jsonOption());
   return withAdapters(withModelOptions(command))
-    .addHelpText('after', `${MODEL_HELP}\n${ADAPTER_HELP}\n${HELP}`)
+    .addHelpText('after', `${MODEL_HELP}\n${ADAPTER_HELP}\n${QUALITY_HELP}`)
     .action(async (paths: readonly string[], flags: Flags) => {
       const [{ measureQuality }, { reportText }, { writeHtmlReport, writeMarkdownReport }] = await Promise.all([
         import('../quality/measure_quality.ts'),

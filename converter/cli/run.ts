@@ -5,6 +5,7 @@ import { PIXEL_MODES, type PixelMode } from '../../backends/client/images/pixels
 import { json, type Io } from './io.ts';
 import { DEVICE_HELP, jsonOption, wholeNumber } from './options.ts';
 import { table } from '../terminal/table.ts';
+import { RUN_HELP } from './help/run.ts';
 
 interface Flags {
   readonly image: string;
@@ -15,19 +16,6 @@ interface Flags {
   readonly device?: string;
   readonly json?: boolean;
 }
-
-const HELP = `
-Prompts that PaliGemma's mixtures know: "caption en", "detect cat", "answer en where is the cat?", "ocr", "segment cat". Location tokens
-in the answer are also shown as boxes in pixels of the picture.
-
---resize huggingface   bicubic on 8 bits, as Hugging Face's processor does with Pillow
---resize bigvision     bilinear with antialias in float, with the prompt's newline tokenised apart and special
-                       tokens like <bos> in the prompt taken as text, as big_vision does
-
-Examples:
-  pgconv run shapes-onnx-fp16 --image fixtures/shapes/images/000.png --prompt "detect green circle" --draw boxes.png
-  pgconv run shapes-wgsl-int4 --image fixtures/shapes/images/000.png --prompt "caption en"
-  pgconv run bundles/mix-224 --image photo.jpg --prompt "caption en" --max-new-tokens 30 --json`;
 
 /** `pgconv run`. */
 export function runCommand(io: Io): Command {
@@ -46,7 +34,7 @@ export function runCommand(io: Io): Command {
     )
     .option('--device <name>', DEVICE_HELP)
     .addOption(jsonOption())
-    .addHelpText('after', HELP)
+    .addHelpText('after', RUN_HELP)
     .action(async (bundle: string, flags: Flags) => {
       const [{ answer }, { bundleTokenizer, openBundle }, { decodeImage }, { drawBoxes }] = await Promise.all([
         import('../samples/answer.ts'),

@@ -5,15 +5,8 @@ import { synthesize, type SynthOptions } from '../synth/synth.ts';
 import { json, type Io } from './io.ts';
 import { jsonOption, wholeNumber } from './options.ts';
 
-const HELP = `
-Values are random and seeded: the same command gives the same bytes. Shapes, names and file layout are those of the published
-checkpoints, so that time, memory and size can be tested without the gated weights. What such a model says is noise.
-
-Examples:
-  pgconv synth --variant paligemma-3b-224 --format hf --dtype bf16 --out /tmp/3b
-  pgconv synth --variant paligemma-3b-448 --format npz --dtype f16 --out /tmp/small --layers 2 --vision-layers 2`;
-
 type Flags = Omit<SynthOptions, 'onProgress'> & { readonly json?: boolean };
+import { SYNTH_HELP } from './help/synth.ts';
 
 /** `pgconv synth`. */
 export function synthCommand(io: Io): Command {
@@ -37,7 +30,7 @@ export function synthCommand(io: Io): Command {
     .option('--vision-layers <n>', 'image tower layers to keep (default: all)', wholeNumber(1))
     .option('--seed <n>', 'another seed gives other values', wholeNumber(0), 0)
     .addOption(jsonOption())
-    .addHelpText('after', HELP)
+    .addHelpText('after', SYNTH_HELP)
     .action(async ({ json: asJson, ...options }: Flags) => {
       const reporter = io.reporter();
       try {

@@ -99,6 +99,7 @@ export function scientific(value: number): string {
   return value === 0 || !Number.isFinite(value) ? String(value) : value.toExponential(2);
 }
 
+/** A share of 1 as a percentage, such as `99.84 %`. */
 export function percent(value: number): string {
   return `${(100 * value).toFixed(2)} %`;
 }

@@ -61,7 +61,8 @@ test('the 99th percentile leaves one of a hundred out, over several additions', 
 test('a token within the margin of the reference’s best counts off ties only', () => {
   const tally = new DistributionTally(() => 0.5);
   tally.add(rowsWith([0.4, 0.5, 0.1], [0.1, 0.4, 0.5]), rowsWith([0.5, 0.4, 0.1], [0.5, 0.4, 0.1]), [0, 0]);
-  expect(tally.metrics()).toMatchObject({ sameTop1: 0, sameTop1OffTies: 0.5 }); // ln(0.5 / 0.4) is within, ln(0.5 / 0.1) is not
+  // ln(0.5 / 0.4) is within, ln(0.5 / 0.1) is not
+  expect(tally.metrics()).toMatchObject({ sameTop1: 0, sameTop1OffTies: 0.5 });
 });
 
 test('logits that are not finite give an infinite divergence and are counted', () => {

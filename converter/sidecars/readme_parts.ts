@@ -32,6 +32,7 @@ export function origin({ tool, source, precision }: ReadmeInput): string {
   return `Made by ${tool.name} ${tool.version} from ${FORMATS[source.format]} (${source.files.map(code).join(', ')}; weights in ${source.dtypes.join(', ')}), in precision ${precision}. manifest.json holds the SHA-256 of every source file and of every file here.`;
 }
 
+/** Sizes and ids as a Markdown table. */
 export function facts({
   imageTokens,
   imageTokenId,
@@ -71,14 +72,17 @@ export function quoted(text: string): string {
   return `'${text.replaceAll(/[\\']/g, String.raw`\$&`)}'`;
 }
 
+/** A Markdown list. */
 export function bullets(items: readonly string[]): string {
   return items.map((item) => `- ${item}`).join('\n');
 }
 
+/** Markdown of a piece of code within a line. */
 export function code(text: string): string {
   return `\`${text}\``;
 }
 
+/** A Markdown block of code. */
 export function fence(language: string, text: string): string {
   return `\`\`\`${language}\n${text}\n\`\`\``;
 }

@@ -92,6 +92,7 @@ function plainOf(value: JsonValue): PlainJson {
   return value !== null && typeof value === 'object' ? Number((value as JsonNumber).text) : value;
 }
 
+/** Whether a JSON value is an object. */
 export function isFields(value: PlainJson | undefined): value is JsonFields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

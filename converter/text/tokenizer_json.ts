@@ -103,6 +103,7 @@ export function tokenizerJsonOf(model: SentencePieceModel): TokenizerJson {
   };
 }
 
+/** An entry of `added_tokens` in tokenizer.json: special, and matched as it is, where `flags` do not say otherwise. */
 export function addedToken(id: number, content: string, flags: Partial<AddedToken> = {}): AddedToken {
   return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true, ...flags };
 }

@@ -21,6 +21,7 @@ export interface Codec<Name extends string = string> {
   encode(values: ArrayLike<number>, offset: number, count: number, bytes: Uint8Array): void;
 }
 
+/** The same bytes as a DataView. */
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

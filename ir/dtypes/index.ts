@@ -14,10 +14,12 @@ export const dtypes = { f32, f16, bf16, i8, u8, i4, u4, i32, i64, bool } as cons
 
 export type DType = keyof typeof dtypes;
 
+/** Whether the IR has a dtype of that name. */
 export function isDType(name: string): name is DType {
   return Object.hasOwn(dtypes, name);
 }
 
+/** Whether a dtype is one of floats. */
 export function isFloat(dtype: DType): boolean {
   return dtypes[dtype].kind === 'float';
 }

@@ -4,6 +4,7 @@ export const add = elementwise({
   name: 'add',
   doc: 'a + b, broadcast.',
   operands: ['a', 'b'],
+  castPolicy: 'keep f32',
   accepts: numeric,
   f: (a, b) => a + b,
 });

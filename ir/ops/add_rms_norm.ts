@@ -10,6 +10,8 @@ export const addRmsNorm = composite({
   doc: 'Two results: rms_norm(x + y, scale) and x + y itself, of one shape: what a layer adds to the residual stream, and the norm that reads it (SkipSimplifiedLayerNormalization of ONNX Runtime).',
   operands: ['x', 'y', 'scale'],
   attrs: { epsilon: float() },
+  traits: [],
+  castPolicy: 'keep f32',
   infer([x, y, scale], attrs) {
     expectType(sameType(x!, y!), `add_rms_norm of ${printType(x!)} and ${printType(y!)}`);
     const [normed] = rmsNorm.infer([x!, scale!], attrs);

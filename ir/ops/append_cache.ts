@@ -10,6 +10,8 @@ export const appendCache = composite({
   doc: 'concat(cache[B, K, P, H], transpose(x[B, S, K, H], [0, 2, 1, 3]), axis 2): the keys or values of new positions behind those of a KV cache, [B, K, P + S, H]. What runs in place writes S rows.',
   operands: ['cache', 'x'],
   attrs: {},
+  traits: ['movement'],
+  castPolicy: 'follow any operand',
   infer([cache, x]) {
     const message = `append_cache of ${printType(x!)} to ${printType(cache!)}`;
     expectType(cache!.dtype === x!.dtype && cache!.shape.length === 4 && x!.shape.length === 4, message);

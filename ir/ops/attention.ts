@@ -23,6 +23,9 @@ export const attention = composite({
     'Scores leave the product in q’s dtype; cap, bias and softmax are f32.',
   operands: ['q', 'k', 'v', 'bias?'],
   attrs: { softcap: float() },
+  traits: [],
+  castPolicy: 'compute',
+  f32Operands: ['bias?'],
   infer([q, k, v, bias]) {
     const all = [q!, k!, v!, ...(bias ? [bias] : [])];
     const message = `attention of ${all.map(printType).join(', ')}`;

@@ -7,6 +7,8 @@ export const cast = primitive({
   doc: 'Each element rounded to another dtype: ties to even for floats, towards zero for integers.',
   operands: ['x'],
   attrs: { to: dtype() },
+  traits: ['elementwise'],
+  castPolicy: 'keep f32',
   infer: ([x], { to }) => [tensorType(to, x!.shape)],
   evaluate: ([x]) => [{ shape: x!.shape, data: x!.data }],
 });

@@ -10,6 +10,8 @@ export const concat = primitive({
   doc: 'Operands joined along one axis; the others are equal.',
   operands: ['x...'],
   attrs: { axis: int() },
+  traits: ['movement'],
+  castPolicy: 'follow any operand',
   infer(inputs, { axis }) {
     const [first] = inputs;
     const fits = inputs.every(

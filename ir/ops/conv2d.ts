@@ -11,6 +11,8 @@ export const conv2d = primitive({
   doc: 'Convolution without padding: x[B, C, H, W], weight[O, C, kh, kw], bias[O]; strides [sh, sw].',
   operands: ['x', 'weight', 'bias'],
   attrs: { strides: ints() },
+  traits: [],
+  castPolicy: 'compute',
   infer(inputs, { strides }) {
     const [x, weight, bias] = inputs;
     const [batch, channels, ...size] = x!.shape;

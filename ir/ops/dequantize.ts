@@ -14,6 +14,8 @@ export const dequantize = primitive({
   doc: '(q - zero) · scale with one scale and one zero point for each block of a row: q[..., blocks, block], scales and zeros[..., blocks] to [..., columns]; what fills the last block up is dropped. Zeros are codes like q, or floats like the scales. Without zeros: 0 for signed q, 2^(bits - 1) for unsigned.',
   operands: ['q', 'scales', 'zeros?'],
   attrs: { columns: int() },
+  traits: [],
+  castPolicy: 'compute',
   infer([q, scales, zeros], { columns }) {
     const all = [q!, scales!, ...(zeros ? [zeros] : [])];
     const [blocks, block] = q!.shape.slice(-2);

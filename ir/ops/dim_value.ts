@@ -8,6 +8,8 @@ export const dimValue = primitive({
   doc: 'The value of a dimension as an i64 scalar.',
   operands: [],
   attrs: { dim: dim() },
+  traits: ['size'],
+  castPolicy: 'keep f32',
   infer: () => [tensorType('i64', [])],
   evaluate: (_, attrs, bindings) => [{ shape: [], data: Float64Array.of(evaluateDim(attrs.dim, bindings)) }],
 });

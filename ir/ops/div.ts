@@ -4,6 +4,7 @@ export const div = elementwise({
   name: 'div',
   doc: 'a / b, broadcast.',
   operands: ['a', 'b'],
+  castPolicy: 'keep f32',
   accepts: floating,
   f: (a, b) => a / b,
 });

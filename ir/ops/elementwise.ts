@@ -2,13 +2,14 @@ import { broadcastShapes, mapBroadcast } from '../broadcast.ts';
 import type { DType } from '../dtypes/index.ts';
 import { isFloat } from '../dtypes/index.ts';
 import { expectType } from '../error.ts';
-import { primitive, type Primitive } from '../op.ts';
+import { primitive, type CastPolicy, type Primitive } from '../op.ts';
 import { printType, tensorType } from '../type.ts';
 
 interface Elementwise<Name extends string> {
   readonly name: Name;
   readonly doc: string;
   readonly operands: readonly string[];
+  readonly castPolicy: CastPolicy;
   readonly accepts?: (dtype: DType) => boolean;
   readonly result?: DType;
   readonly f: (...values: number[]) => number;
@@ -19,15 +20,18 @@ export function elementwise<const Name extends string>({
   name,
   doc,
   operands,
+  castPolicy,
   accepts = () => true,
   result,
   f,
-}: Elementwise<Name>): Primitive<Name, Record<never, never>> {
+}: Elementwise<Name>): Primitive<Name, Record<never, never>, 'elementwise'> {
   return primitive({
     name,
     doc,
     operands,
     attrs: {},
+    traits: ['elementwise'],
+    castPolicy,
     infer(inputs) {
       const dtype = inputs[0]!.dtype;
       expectType(

@@ -19,6 +19,7 @@ export const erf = elementwise({
   name: 'erf',
   doc: 'The error function.',
   operands: ['x'],
+  castPolicy: 'keep f32',
   accepts: floating,
   f: (x) => erfOf(x),
 });

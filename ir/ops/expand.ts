@@ -11,6 +11,8 @@ export const expand = primitive({
   doc: 'Broadcast to a larger shape.',
   operands: ['x'],
   attrs: { shape: dims() },
+  traits: ['movement'],
+  castPolicy: 'follow any operand',
   infer([x], { shape }) {
     expectType(
       sameShape(broadcastShapes([x!.shape, shape]), shape),

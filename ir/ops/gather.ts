@@ -13,6 +13,8 @@ export const gather = primitive({
   doc: 'Rows of table[R, ...] at indices[...]: shape [...indices, ...row].',
   operands: ['table', 'indices'],
   attrs: {},
+  traits: ['movement', 'lookup'],
+  castPolicy: 'compute',
   infer([table, indices]) {
     expectType(
       table!.shape.length >= 1 && (indices!.dtype === 'i64' || indices!.dtype === 'i32'),

@@ -11,6 +11,8 @@ export const geluErf = composite({
   doc: '0.5 x (1 + erf(x / sqrt(2))): the exact gelu (arXiv:1606.08415). PaliGemma uses gelu_tanh, even where a config says "gelu".',
   operands: ['x'],
   attrs: {},
+  traits: ['elementwise'],
+  castPolicy: 'compute',
   infer([x]) {
     expectType(isFloat(x!.dtype), `gelu_erf of ${printType(x!)}`);
     return [tensorType(x!.dtype, x!.shape)];

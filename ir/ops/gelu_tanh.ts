@@ -11,6 +11,8 @@ export const geluTanh = composite({
   doc: '0.5 x (1 + tanh(sqrt(2/π) (x + 0.044715 x³))): the tanh approximation of gelu (arXiv:1606.08415).',
   operands: ['x'],
   attrs: {},
+  traits: ['elementwise'],
+  castPolicy: 'compute',
   infer([x]) {
     expectType(isFloat(x!.dtype), `gelu_tanh of ${printType(x!)}`);
     return [tensorType(x!.dtype, x!.shape)];

@@ -23,17 +23,3 @@ describe.each(Object.entries(ops) as readonly (readonly [string, Op])[])('%s', (
 test('names of Object are no ops', () => {
   expect(['constructor', 'toString', '__proto__', 'gelu'].filter(isOpName)).toEqual([]);
 });
-
-test('docs/adding-an-op.md shows the code as it is', () => {
-  const text = readFileSync(new URL('docs/adding-an-op.md', ROOT), 'utf8');
-  const blocks = [...text.matchAll(/```ts (\S+)\n([^]*?)\n```/g)].map(([, file, code]) => ({
-    file: file!,
-    code: code!,
-  }));
-  expect(blocks.map(({ file }) => file)).toEqual([
-    'ir/ops/gelu_tanh.ts',
-    'ir/ops/take_last.ts',
-    'backends/onnx/lower/shapes.ts',
-  ]);
-  for (const { file, code } of blocks) expect(readFileSync(new URL(file, ROOT), 'utf8')).toContain(code);
-});

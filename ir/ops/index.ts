@@ -90,6 +90,12 @@ export type PrimitiveName = { [N in OpName]: Ops[N]['kind'] extends 'primitive' 
 export type CompositeName = Exclude<OpName, PrimitiveName>;
 export type AttrsOf<N extends OpName> = AttrValues<Ops[N]['attrs']>;
 
+/** Whether the IR has an op of that name. */
 export function isOpName(name: string): name is OpName {
   return Object.hasOwn(ops, name);
+}
+
+/** Whether the op is made of others: a backend need not have it. */
+export function isComposite(name: OpName): name is CompositeName {
+  return ops[name].kind === 'composite';
 }

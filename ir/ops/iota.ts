@@ -8,6 +8,8 @@ export const iota = primitive({
   doc: 'The i64 vector 0, 1, ..., length - 1.',
   operands: [],
   attrs: { length: dim() },
+  traits: ['size'],
+  castPolicy: 'keep f32',
   infer: (_, { length }) => [tensorType('i64', [length])],
   evaluate(_, attrs, bindings) {
     const length = evaluateDim(attrs.length, bindings);

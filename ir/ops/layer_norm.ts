@@ -16,6 +16,8 @@ export const layerNorm = composite({
   doc: '(x - mean) / sqrt(variance + epsilon) · scale + bias over the last axis (arXiv:1607.06450), biased variance.',
   operands: ['x', 'scale', 'bias'],
   attrs: { epsilon: float() },
+  traits: [],
+  castPolicy: 'keep f32',
   infer(inputs) {
     const [x, scale, bias] = inputs;
     const fits =

@@ -64,6 +64,8 @@ export const linear = primitive({
   doc: 'x[..., I] · weight[O, I]ᵀ + bias[O]: a fully connected layer with the weight as checkpoints of torch keep it.',
   operands: ['x', 'weight', 'bias?'],
   attrs: {},
+  traits: ['linear'],
+  castPolicy: 'compute',
   infer([x, weight, bias]) {
     const all = [x!, weight!, ...(bias ? [bias] : [])];
     const fits =

@@ -11,6 +11,8 @@ export const matmul = primitive({
   doc: 'a[..., M, K] · b[..., K, N]; leading axes broadcast. Products are summed in at least f32.',
   operands: ['a', 'b'],
   attrs: {},
+  traits: [],
+  castPolicy: 'compute',
   infer([a, b]) {
     const fits = a!.dtype === b!.dtype && isFloat(a!.dtype) && a!.shape.length >= 2 && b!.shape.length >= 2;
     expectType(fits && sameDim(a!.shape.at(-1)!, b!.shape.at(-2)!), `matmul of ${printType(a!)} and ${printType(b!)}`);

@@ -4,6 +4,7 @@ export const mul = elementwise({
   name: 'mul',
   doc: 'a * b, broadcast.',
   operands: ['a', 'b'],
+  castPolicy: 'follow all operands',
   accepts: numeric,
   f: (a, b) => a * b,
 });

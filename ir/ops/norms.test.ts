@@ -97,17 +97,7 @@ describe('softmax', () => {
   });
 });
 
-describe.each([
-  ['gelu_tanh', (v: number) => 0.5 * v * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3)))],
-  ['gelu_erf', (v: number) => 0.5 * v * (1 + erfBySimpson(v / Math.SQRT2))],
-] as const)('%s', (name, f) => {
-  const values = [...Array(41).keys()].map((i) => (i - 20) / 4);
-  test('f32', async () => {
-    expect(firstDifference(await runOp(ops[name], [tensor('f32', values)], {}), values.map(f), 1e-6)).toBe(-1);
-  });
-  test('f16: a few roundings of results near 1', async () => {
-    expect(firstDifference(await runOp(ops[name], [tensor('f16', values)], {}), values.map(f), 4 * 2 ** -11)).toBe(-1);
-  });
+describe.each(['gelu_tanh', 'gelu_erf'] as const)('%s', (name) => {
   test('the edges: 0 below, x above, in f16 too, where x³ overflows', async () => {
     for (const dtype of ['f32', 'f16'] as const)
       expect(valuesOf(await runOp(ops[name], [tensor(dtype, [-0, 0, 60000, -60000, Infinity, NaN])], {}))).toEqual([
@@ -120,12 +110,3 @@ describe.each([
       ]);
   });
 });
-
-/** erf by numeric integration: an independent definition. */
-function erfBySimpson(limit: number): number {
-  const steps = 2000;
-  const h = limit / steps;
-  let total = 1 + Math.exp(-limit * limit);
-  for (let i = 1; i < steps; i++) total += (i % 2 ? 4 : 2) * Math.exp(-((i * h) ** 2));
-  return ((2 / Math.sqrt(Math.PI)) * h * total) / 3;
-}

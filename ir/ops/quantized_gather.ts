@@ -10,6 +10,8 @@ export const quantizedGather = composite({
   doc: 'Rows of dequantize(q, scales, zeros)[R, columns] at indices[...]: shape [...indices, columns]. Rows are taken first, so that only they are dequantized.',
   operands: ['q', 'indices', 'scales', 'zeros?'],
   attrs: { columns: int() },
+  traits: ['lookup'],
+  castPolicy: 'compute',
   infer([q, indices, scales, zeros], { columns }) {
     expectType(q!.shape.length === 3, `quantized_gather from ${printType(q!)}: codes are [R, blocks, block]`);
     const [table] = dequantize.infer([q!, scales!, ...(zeros ? [zeros] : [])], { columns });

@@ -10,6 +10,8 @@ export const quantizedLinear = composite({
   doc: 'x[..., columns] · dequantize(q, scales, zeros)[N, columns]ᵀ: a linear layer without bias, its weight in blocks q[N, blocks, block].',
   operands: ['x', 'q', 'scales', 'zeros?'],
   attrs: { columns: int() },
+  traits: ['linear'],
+  castPolicy: 'compute',
   infer([x, q, scales, zeros], { columns }) {
     expectType(q!.shape.length === 3, `quantized_linear by ${printType(q!)}: codes are [N, blocks, block]`);
     const [weight] = dequantize.infer([q!, scales!, ...(zeros ? [zeros] : [])], { columns });

@@ -8,6 +8,8 @@ export const reduceMean = primitive({
   doc: 'The mean over the last axis, which stays with size 1.',
   operands: ['x'],
   attrs: {},
+  traits: [],
+  castPolicy: 'keep f32',
   infer([x]) {
     expectType(isFloat(x!.dtype) && x!.shape.length >= 1, `reduce_mean of ${printType(x!)}`);
     return [tensorType(x!.dtype, [...x!.shape.slice(0, -1), 1])];

@@ -9,6 +9,8 @@ export const reshape = primitive({
   doc: 'The same elements in C order under another shape of the same size.',
   operands: ['x'],
   attrs: { shape: dims() },
+  traits: ['movement'],
+  castPolicy: 'follow any operand',
   infer([x], { shape }) {
     expectType(sameProduct(x!.shape, shape), `reshape of ${printType(x!)} to ${printShape(shape)}: sizes differ`);
     return [tensorType(x!.dtype, shape)];

@@ -15,6 +15,8 @@ export const rmsNorm = composite({
   doc: 'x / sqrt(mean(x²) + epsilon) · scale over the last axis (arXiv:1910.07467). Gemma’s stored offset needs 1 added first.',
   operands: ['x', 'scale'],
   attrs: { epsilon: float() },
+  traits: [],
+  castPolicy: 'keep f32',
   infer([x, scale]) {
     const fits = isFloat(x!.dtype) && scale!.dtype === x!.dtype && scale!.shape.length === 1 && x!.shape.length >= 1;
     expectType(

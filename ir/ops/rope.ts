@@ -18,6 +18,8 @@ export const rope = composite({
     'cosines and sines are cos[P, H/2] and sin[P, H/2] at positions[B, S]. (x1, x2) becomes (x1 cos - x2 sin, x2 cos + x1 sin).',
   operands: ['x', 'positions', 'cos', 'sin'],
   attrs: {},
+  traits: [],
+  castPolicy: 'keep f32',
   infer([x, positions, cos, sin]) {
     const size = x!.shape.at(-1);
     const fits =

@@ -9,6 +9,8 @@ export const slice = primitive({
   doc: 'Entries [begin, end) along an axis of known size.',
   operands: ['x'],
   attrs: { axis: int(), begin: int(), end: int() },
+  traits: ['movement'],
+  castPolicy: 'follow any operand',
   infer([x], { axis, begin, end }) {
     const size = x!.shape[axis];
     expectType(

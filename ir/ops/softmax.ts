@@ -8,6 +8,8 @@ export const softmax = primitive({
   doc: 'exp(x - max) / sum(exp(x - max)) over the last axis.',
   operands: ['x'],
   attrs: {},
+  traits: [],
+  castPolicy: 'keep f32',
   infer([x]) {
     expectType(isFloat(x!.dtype) && x!.shape.length >= 1, `softmax of ${printType(x!)}`);
     return [tensorType(x!.dtype, x!.shape)];

@@ -4,6 +4,7 @@ export const sub = elementwise({
   name: 'sub',
   doc: 'a - b, broadcast.',
   operands: ['a', 'b'],
+  castPolicy: 'keep f32',
   accepts: numeric,
   f: (a, b) => a - b,
 });

@@ -10,6 +10,8 @@ export const takeLast = primitive({
   doc: 'The last `count` (an i64 scalar) entries along an axis, all of them when count is 0; the result’s size there is the new symbol `kept`.',
   operands: ['x', 'count'],
   attrs: { axis: int(), kept: dim() },
+  traits: ['movement'],
+  castPolicy: 'follow any operand',
   infer([x, count], { axis, kept }) {
     const fits = count!.dtype === 'i64' && count!.shape.length === 0 && axis >= 0 && axis < x!.shape.length;
     expectType(fits, `take_last of ${printType(x!)} with a count of ${printType(count!)}: axis ${axis}`);

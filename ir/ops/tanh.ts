@@ -4,6 +4,7 @@ export const tanh = elementwise({
   name: 'tanh',
   doc: 'The hyperbolic tangent.',
   operands: ['x'],
+  castPolicy: 'keep f32',
   accepts: floating,
   f: (x) => Math.tanh(x),
 });

@@ -9,6 +9,8 @@ export const transpose = primitive({
   doc: 'Axes permuted: result axis i is operand axis perm[i].',
   operands: ['x'],
   attrs: { perm: ints() },
+  traits: ['movement'],
+  castPolicy: 'follow any operand',
   infer([x], { perm }) {
     const valid = perm.length === x!.shape.length && [...perm].sort((a, b) => a - b).every((axis, i) => axis === i);
     expectType(valid, `transpose of ${printType(x!)} by [${perm.join(', ')}]: no permutation of its axes`);

@@ -19,6 +19,8 @@ export const updateCache = composite({
     'most C), the others as they were: what append_cache is where tensors keep their size.',
   operands: ['cache', 'x', 'past'],
   attrs: {},
+  traits: ['movement'],
+  castPolicy: 'follow any operand',
   infer([cache, x, past]) {
     const message = `update_cache of ${printType(cache!)} by ${printType(x!)} from ${printType(past!)}`;
     expectType(

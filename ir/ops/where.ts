@@ -8,6 +8,8 @@ export const where = primitive({
   doc: 'a where the condition holds, b elsewhere; all three broadcast.',
   operands: ['condition', 'a', 'b'],
   attrs: {},
+  traits: ['elementwise'],
+  castPolicy: 'follow all operands',
   infer(inputs) {
     const [condition, a, b] = inputs;
     expectType(

@@ -3,70 +3,12 @@ import { isFloat, type DType } from '../dtypes/index.ts';
 import type { Constant, Graph, Node, Value } from '../graph.ts';
 import type { Op } from '../op.ts';
 import { cast } from '../ops/cast.ts';
-import { ops, type OpName } from '../ops/index.ts';
+import { ops } from '../ops/index.ts';
 import { sameGraph } from '../same_graph.ts';
 import { tensorOf } from '../tensor.ts';
 import { tensorType } from '../type.ts';
 import { castData } from '../views/cast.ts';
 import type { Pass } from './pass.ts';
-
-/**
- * Where an op computes once the graph is cast:
- * - `compute`: in the target dtype, constants included. The bulk of the work and of the bytes.
- * - `keep f32`: in f32: sums over many terms, the residual stream, exponentials, angles.
- * - `follow all operands`: in the target dtype when every float operand is a computed value that has it, else in f32.
- *   So gate · up stays narrow, while q · scale, with a constant, happens in f32 before q is rounded.
- * - `follow any operand`: in the target dtype when one computed operand has it. For ops that only move elements:
- *   rounding before or after the move is the same, and a narrow KV cache is not widened to be extended.
- */
-export type CastPolicy = 'compute' | 'keep f32' | 'follow all operands' | 'follow any operand';
-
-/** The decision for every op: a new op does not compile without one. */
-const POLICIES: { readonly [N in OpName]: CastPolicy } = {
-  add: 'keep f32',
-  add_rms_norm: 'keep f32',
-  and: 'keep f32',
-  append_cache: 'follow any operand',
-  update_cache: 'follow any operand',
-  attention: 'compute',
-  cast: 'keep f32',
-  concat: 'follow any operand',
-  conv2d: 'compute',
-  dequantize: 'compute',
-  dim_value: 'keep f32',
-  div: 'keep f32',
-  equal: 'keep f32',
-  erf: 'keep f32',
-  expand: 'follow any operand',
-  gather: 'compute',
-  gelu_erf: 'compute',
-  gelu_tanh: 'compute',
-  iota: 'keep f32',
-  layer_norm: 'keep f32',
-  less_equal: 'keep f32',
-  linear: 'compute',
-  matmul: 'compute',
-  mul: 'follow all operands',
-  not: 'keep f32',
-  or: 'keep f32',
-  quantized_gather: 'compute',
-  quantized_linear: 'compute',
-  reduce_mean: 'keep f32',
-  reshape: 'follow any operand',
-  rms_norm: 'keep f32',
-  rope: 'keep f32',
-  slice: 'follow any operand',
-  softmax: 'keep f32',
-  sqrt: 'keep f32',
-  sub: 'keep f32',
-  take_last: 'follow any operand',
-  tanh: 'keep f32',
-  transpose: 'follow any operand',
-  where: 'follow all operands',
-};
-
-/** Operands that an op wants in f32 even when it computes in the target dtype. */
-const F32_OPERANDS: { readonly [N in OpName]?: readonly string[] } = { attention: ['bias?'] };
 
 /** What stays f32 in one graph, by names of values. */
 export interface Keep {
@@ -100,8 +42,8 @@ export function cacheInputOf(output: string): string | undefined {
 }
 
 /**
- * Floats become `to` where POLICIES says so, with explicit casts at the borders. Runs before decompose: composites
- * carry the intent.
+ * Floats become `to` where the ops' policies say so (`castPolicy`, ir/op.ts), with explicit casts at the borders. Runs
+ * before decompose: composites carry the intent.
  */
 export function castFloats({ to, keep = new Map(), isNarrowPort = isCachePort }: CastFloatsOptions): Pass {
   return {
@@ -188,7 +130,7 @@ class Caster {
     const dtype = this.#dtypeFor(node);
     const inputs = node.inputs.map((value, i) => {
       if (!isFloat(value.type.dtype)) return this.#read(value, value.type.dtype);
-      return this.#read(value, F32_OPERANDS[node.op]?.includes(op.operands[i]!) ? 'f32' : dtype);
+      return this.#read(value, op.f32Operands?.includes(op.operands[i]!) ? 'f32' : dtype);
     });
     const results = this.#builder.node(
       op,
@@ -218,7 +160,7 @@ class Caster {
       return 'f32';
     const floats = node.inputs.filter((value) => isFloat(value.type.dtype));
     const isNarrow = (value: Value) => this.#formsOf(value).computedIn === this.#to;
-    switch (POLICIES[node.op]) {
+    switch (ops[node.op].castPolicy) {
       case 'compute':
         return this.#to;
       case 'keep f32':

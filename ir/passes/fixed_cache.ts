@@ -91,7 +91,8 @@ class Fixer {
     if (node.op === 'dim_value' && typeof node.attrs.dim !== 'number' && sameDim(node.attrs.dim, this.#past))
       return [past];
     const attrs = Object.fromEntries(Object.entries(node.attrs).map(([key, value]) => [key, this.#attr(value, name)]));
-    return emitNode(this.#b, { ...node, attrs } as unknown as Node, inputs); // the same op with attributes of the same types
+    // the same op with attributes of the same types
+    return emitNode(this.#b, { ...node, attrs } as unknown as Node, inputs);
   }
 
   /** Dims, and lists of them; every other attribute is a number, a text or a list of these. */

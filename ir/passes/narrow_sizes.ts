@@ -1,18 +1,8 @@
 import type { Graph, Node, Value } from '../graph.ts';
 import { ops } from '../ops/index.ts';
+import { hasTrait } from '../ops/traits.ts';
 import { rewriteGraph } from '../rewrite.ts';
 import type { Pass } from './pass.ts';
-
-/** Ops over sizes whose results are sizes again. */
-const KEEPS_SIZES: ReadonlySet<Node['op']> = new Set<Node['op']>([
-  'add',
-  'sub',
-  'reshape',
-  'expand',
-  'concat',
-  'slice',
-  'transpose',
-]);
 
 /**
  * Positions are compared in i32. GPUs have no kernels for i64: a mask of queries by keys would be made on the CPU and
@@ -41,11 +31,12 @@ function madeOfSizes({ constants, nodes }: Graph): ReadonlySet<Value> {
     ),
   );
   for (const node of nodes)
-    if (
-      node.op === 'dim_value' ||
-      node.op === 'iota' ||
-      (KEEPS_SIZES.has(node.op) && node.inputs.every((value) => sizes.has(value)))
-    )
+    if (hasTrait(node.op, 'size') || (keepsSizes(node) && node.inputs.every((value) => sizes.has(value))))
       for (const value of node.outputs) sizes.add(value);
   return sizes;
+}
+
+/** Whether results of sizes are sizes again: moved, or shifted by each other. */
+function keepsSizes({ op }: Node): boolean {
+  return hasTrait(op, 'movement') || op === 'add' || op === 'sub';
 }

@@ -1,7 +1,8 @@
 import type { GraphBuilder } from '../builder.ts';
 import { byteLengthOf, type DType } from '../dtypes/index.ts';
 import type { Constant, Node, Value } from '../graph.ts';
-import { ops, type OpName } from '../ops/index.ts';
+import { ops } from '../ops/index.ts';
+import { nodeHasTrait, type NodeWith, type OpWith } from '../ops/traits.ts';
 import { emitNode, rewriteGraph } from '../rewrite.ts';
 import { elementCount, type TensorData } from '../tensor.ts';
 import { sliceRows } from '../views/select.ts';
@@ -22,9 +23,8 @@ export function splitLargeWeights(maxBytes: number): Pass {
     doc: `Linear and embedding weights of more than ${maxBytes} bytes are cut into shards of rows.`,
     run: (graph) =>
       rewriteGraph(graph, (node, { inputs, builder, definitionOf }) => {
-        const operands = WEIGHT_OPERANDS[node.op];
-        if (!operands) return undefined;
-        const found = operands.flatMap((operand) =>
+        if (!isOverMatrix(node)) return undefined;
+        const found = MATRIX_OPERANDS[node.op].flatMap((operand) =>
           inputs[operand] ? [storedBehind(inputs[operand], definitionOf)] : [],
         );
         if (!found.every((stored) => stored !== undefined)) return undefined;
@@ -35,7 +35,7 @@ export function splitLargeWeights(maxBytes: number): Pass {
           values: data.map((part, k) => valueOf(builder, found[k]!, part, i)),
         }));
         return [
-          node.op === 'linear' || node.op === 'quantized_linear'
+          nodeHasTrait(node, 'linear')
             ? splitLinear(builder, node, inputs, shards)
             : splitGather(builder, node, inputs, shards),
         ];
@@ -47,12 +47,18 @@ export function splitLargeWeights(maxBytes: number): Pass {
  * Where an op takes a matrix: its rows are those of the weight and of what belongs to each row. The first is the
  * largest.
  */
-const WEIGHT_OPERANDS: { readonly [N in OpName]?: readonly number[] } = {
+const MATRIX_OPERANDS: { readonly [N in OpWith<'linear' | 'lookup'>]: readonly number[] } = {
   linear: [1],
   gather: [0],
   quantized_linear: [1, 2, 3],
   quantized_gather: [0, 2, 3],
 };
+
+type MatrixNode = NodeWith<'linear' | 'lookup'>;
+
+function isOverMatrix(node: Node): node is MatrixNode {
+  return Object.hasOwn(MATRIX_OPERANDS, node.op);
+}
 
 type WeightConstant = Extract<Constant, { kind: 'weight' }>;
 
@@ -108,15 +114,20 @@ function shardsOf(parts: readonly Stored[], maxBytes: number): readonly Shard[] 
 }
 
 /** The op over one shard in place of the whole weight. */
-function over(b: GraphBuilder, node: Node, inputs: readonly Value[], { values }: ShardValues): Value {
+function over(b: GraphBuilder, node: MatrixNode, inputs: readonly Value[], { values }: ShardValues): Value {
   const operands = [...inputs];
-  WEIGHT_OPERANDS[node.op]!.forEach((operand, i) => {
+  MATRIX_OPERANDS[node.op].forEach((operand, i) => {
     if (values[i]) operands[operand] = values[i];
   });
   return emitNode(b, { ...node, outputs: [] }, operands)[0]!;
 }
 
-function splitLinear(b: GraphBuilder, node: Node, inputs: readonly Value[], shards: readonly ShardValues[]): Value {
+function splitLinear(
+  b: GraphBuilder,
+  node: NodeWith<'linear'>,
+  inputs: readonly Value[],
+  shards: readonly ShardValues[],
+): Value {
   const bias = node.op === 'linear' ? inputs[2] : undefined;
   const parts = shards.map((shard) => {
     const own = bias && b.op(ops.slice, [bias], { axis: 0, begin: shard.first, end: shard.first + shard.rows });
@@ -130,7 +141,12 @@ function splitLinear(b: GraphBuilder, node: Node, inputs: readonly Value[], shar
  * Conditions are comparisons alone: joined by and, they would be made on a GPU and fetched from it for the ids, which
  * stay on the CPU.
  */
-function splitGather(b: GraphBuilder, node: Node, inputs: readonly Value[], shards: readonly ShardValues[]): Value {
+function splitGather(
+  b: GraphBuilder,
+  node: NodeWith<'lookup'>,
+  inputs: readonly Value[],
+  shards: readonly ShardValues[],
+): Value {
   const ids = inputs[1]!;
   const integer = (value: number) => b.literal(ids.type.dtype, [], [value]);
   const from = (first: number) => b.op(ops.less_equal, [integer(first), ids], {});

@@ -1,12 +1,16 @@
 import type { GraphBuilder } from '../builder.ts';
 import type { Constant, Node, Value } from '../graph.ts';
-import { ops, type OpName } from '../ops/index.ts';
+import { ops } from '../ops/index.ts';
+import { hasTrait } from '../ops/traits.ts';
 import { emitNode, rewriteGraph } from '../rewrite.ts';
 import { castData } from '../views/cast.ts';
 import type { Pass } from './pass.ts';
 
 /** Where an op takes the bulk of the bytes. */
-const WEIGHT_OPERAND: { readonly [N in OpName]?: number } = { linear: 1, conv2d: 1, gather: 0 };
+function weightOperand({ op }: Node): number | undefined {
+  if (hasTrait(op, 'lookup')) return 0;
+  return hasTrait(op, 'linear') || op === 'conv2d' ? 1 : undefined;
+}
 
 /**
  * Matrices, kernels and tables are kept in a narrow dtype and widened in the graph; what is computed stays f32. For
@@ -27,7 +31,7 @@ export function storeWeights(dtype: 'f16' | 'bf16'): Pass {
       };
       const widened = new Map<Value, Value>();
       return rewriteGraph(graph, (node, { inputs, builder, definitionOf }) => {
-        const operand = WEIGHT_OPERAND[node.op];
+        const operand = weightOperand(node);
         if (operand === undefined) return undefined;
         const weight = definitionOf(inputs[operand]!);
         if (!isWideWeight(weight)) return undefined;

@@ -91,6 +91,7 @@ export function layoutOf(data: TensorData, scheme: Scheme, allowOverflow: boolea
   };
 }
 
+/** Whether weights of a dtype can be quantized. */
 export function isWeightType(dtype: DType): dtype is 'f32' | 'f16' | 'bf16' {
   return dtype === 'f32' || dtype === 'f16' || dtype === 'bf16';
 }

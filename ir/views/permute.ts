@@ -18,6 +18,7 @@ const KEPT_BYTES = 128 * 1024 * 1024;
 /** Side of the square block of the general case: source and target lines of a block stay in cache. */
 const BLOCK = 64;
 
+/** The same permutation on the fewest axes: those of size 1 left out, those that stay together joined. */
 export function simplifyPermutation(shape: readonly number[], perm: readonly number[]): Permutation {
   const runs: number[][] = [];
   for (const axis of perm.filter((a) => shape[a] !== 1)) {

@@ -12,6 +12,7 @@ export function runsOf(data: TensorData): readonly Run[] {
   return made.get(data) ?? [{ source: data, first: 0, count: elementCount(data.shape) }];
 }
 
+/** Whether a run has no source: its bytes are zero. */
 export function isZeros(run: Run): run is Extract<Run, { source: undefined }> {
   return run.source === undefined;
 }

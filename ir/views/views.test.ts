@@ -18,7 +18,8 @@ interface Pair {
 function randomBytes(dtype: DType, shape: readonly number[], seed: number): TensorData {
   const next = randomSource(seed);
   const bytes = Uint8Array.from({ length: byteLengthOf(dtype, elementCount(shape)) }, () => Math.floor(next() * 256));
-  if (dtype === 'i64') for (let i = 6; i < bytes.length; i += 8) bytes.fill(bytes[i - 1]! & 0x80 ? 0xff : 0, i, i + 2); // within 2^53
+  // within 2^53
+  if (dtype === 'i64') for (let i = 6; i < bytes.length; i += 8) bytes.fill(bytes[i - 1]! & 0x80 ? 0xff : 0, i, i + 2);
   return bytesData(dtype, shape, bytes);
 }
 

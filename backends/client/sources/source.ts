@@ -14,10 +14,12 @@ export interface BundleSource {
   stream(path: string, byteLength: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
+/** A file of the bundle that is not there. */
 export function notFound(file: string, cause?: unknown): RuntimeError {
   return new RuntimeError('not_found', `${file} cannot be read`, 'check the address of the bundle', { cause });
 }
 
+/** A file of the bundle that has fewer bytes than its plan says: `at` of `end`. */
 export function endsEarly(file: string, at: number, end: number): RuntimeError {
   return new RuntimeError(
     'damaged',

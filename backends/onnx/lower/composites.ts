@@ -8,10 +8,12 @@ import type { LoweringContext } from './context.ts';
  * attention.ts.
  */
 
+/** Gelu-20 with approximate='tanh'. */
 export function lowerGeluTanh(context: LoweringContext, node: NodeOf<'gelu_tanh'>): void {
   context.emit('Gelu', [context.tensor(node.inputs[0]!)], node.outputs[0]!, { approximate: 'tanh' });
 }
 
+/** Gelu-20 with approximate='none'. */
 export function lowerGeluErf(context: LoweringContext, node: NodeOf<'gelu_erf'>): void {
   context.emit('Gelu', [context.tensor(node.inputs[0]!)], node.outputs[0]!, { approximate: 'none' });
 }
@@ -26,6 +28,7 @@ export function lowerLayerNorm(context: LoweringContext, node: NodeOf<'layer_nor
   );
 }
 
+/** RMSNormalization-23 over the last axis. */
 export function lowerRmsNorm(context: LoweringContext, node: NodeOf<'rms_norm'>): void {
   context.emit(
     'RMSNormalization',

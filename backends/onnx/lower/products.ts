@@ -18,6 +18,10 @@ function transposeOf(data: TensorData): TensorData {
   return known;
 }
 
+/**
+ * x · Wᵀ + b: MatMul by a matrix that is stored transposed, up to `transposeLimit` bytes, which a transpose has to
+ * hold; else as `multiplyByRows`.
+ */
 export function lowerLinear(context: LoweringContext, node: NodeOf<'linear'>, transposeLimit = TRANSPOSE_BYTES): void {
   const [x, weight, bias] = node.inputs as readonly [Value, Value, Value?];
   const result = node.outputs[0]!;
@@ -65,6 +69,7 @@ export function lowerConv2d(context: LoweringContext, node: NodeOf<'conv2d'>): v
   );
 }
 
+/** Rows of a table by ids. */
 export function lowerGather(context: LoweringContext, node: NodeOf<'gather'>): void {
   context.emit(
     'Gather',

@@ -137,7 +137,8 @@ describe('qdq', () => {
       expect(lowered.nodes.find((node) => node.opType === 'DequantizeLinear')!.attributes).toEqual(attributes);
       expect(opsOf(lowered)).toContain('Gemm');
       expect(opsOf(lowered)).not.toContain('Transpose');
-      expect(weightsOf(lowered)[0]).toEqual(['codes', dtype === 'u4' ? 'i4' : 'i8', 4, 32 * blocks]); // around 0: no zero points
+      // around 0: no zero points
+      expect(weightsOf(lowered)[0]).toEqual(['codes', dtype === 'u4' ? 'i4' : 'i8', 4, 32 * blocks]);
     },
   );
 

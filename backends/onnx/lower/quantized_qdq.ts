@@ -14,6 +14,7 @@ import { changed, middleOf, quantizedWeight, signed, unsigned, type QuantizedWei
  * arithmetic.
  */
 
+/** (q − zero) · scale by ONNX’s own DequantizeLinear. */
 export function lowerDequantize(context: LoweringContext, node: NodeOf<'dequantize'>): void {
   const [q, scales, zeros] = node.inputs as readonly [Value, Value, Value?];
   const result = node.outputs[0]!;

@@ -29,10 +29,12 @@ export function lowerExpand(context: LoweringContext, node: NodeOf<'expand'>): v
   context.emit('Expand', [context.tensor(node.inputs[0]!), shape], node.outputs[0]!);
 }
 
+/** Axes in another order. */
 export function lowerTranspose(context: LoweringContext, node: NodeOf<'transpose'>): void {
   context.emit('Transpose', [context.tensor(node.inputs[0]!)], node.outputs[0]!, { perm: node.attrs.perm });
 }
 
+/** Tensors joined along an axis. */
 export function lowerConcat(context: LoweringContext, node: NodeOf<'concat'>): void {
   context.emit(
     'Concat',
@@ -42,6 +44,7 @@ export function lowerConcat(context: LoweringContext, node: NodeOf<'concat'>): v
   );
 }
 
+/** Entries `start` to `end` along an axis. */
 export function lowerSlice(context: LoweringContext, node: NodeOf<'slice'>): void {
   const { axis, begin, end } = node.attrs;
   sliceAxis(context, node.inputs[0]!, context.ints(begin), context.ints(end), axis, node.outputs[0]!);

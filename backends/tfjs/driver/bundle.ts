@@ -179,6 +179,7 @@ export function placeWeights(
   });
 }
 
+/** A file of the bundle that says what cannot be. */
 export function damaged(source: BundleSource, message: string): RuntimeError {
   return new RuntimeError('damaged', `${source.name}: ${message}`, 'copy or convert the bundle again');
 }

@@ -22,6 +22,7 @@ export interface PlannedMemory {
  */
 const COPIES_ON_THE_WAY = 3;
 
+/** Bytes that a bundle takes while it is loaded and afterwards, from its graph models alone: no weight is read. */
 export function plannedMemory({ parts }: Pick<TfjsBundle, 'parts'>): PlannedMemory {
   let [stored, loaded, peak] = [0, 0, 0];
   const rows = [...parts.values()].map((part) => {

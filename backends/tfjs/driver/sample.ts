@@ -10,6 +10,7 @@ export interface SamplingOptions {
   readonly seed?: number;
 }
 
+/** Whether the most likely token is always taken. */
 export function isGreedy({ temperature = 0 }: SamplingOptions): boolean {
   return temperature === 0;
 }

@@ -61,11 +61,13 @@ export function lowerWhere(context: LoweringContext, node: NodeOf<'where'>): voi
   context.emit('SelectV2', inputs, node.outputs[0]!, typed(inputs[1]!));
 }
 
+/** Softmax along the last axis. */
 export function lowerSoftmax(context: LoweringContext, node: NodeOf<'softmax'>): void {
   const x = context.tensor(node.inputs[0]!);
   context.emit('Softmax', [x], node.outputs[0]!, typed(x));
 }
 
+/** The mean along the last axis, which stays with size 1. */
 export function lowerReduceMean(context: LoweringContext, node: NodeOf<'reduce_mean'>): void {
   const x = context.tensor(node.inputs[0]!);
   context.emit('Mean', [x, context.ints(x.rank - 1)], node.outputs[0]!, {

@@ -36,6 +36,7 @@ function matrixOf(context: LoweringContext, weight: Value): Matrix {
   return { operand: context.floatWeight(transposeOf(data), `${weight.name}.transposed`), isRows: false };
 }
 
+/** x · Wᵀ + b. */
 export function lowerLinear(context: LoweringContext, node: NodeOf<'linear'>): void {
   const [x, weight, bias] = node.inputs as readonly [Value, Value, Value?];
   const result = node.outputs[0]!;
@@ -128,6 +129,7 @@ export function lowerConv2d(context: LoweringContext, node: NodeOf<'conv2d'>): v
   context.emit('Transpose', [sum, context.ints(0, 3, 1, 2)], result, { ...typed(sum), Tperm: INT32 });
 }
 
+/** Rows of a table by ids. */
 export function lowerGather(context: LoweringContext, node: NodeOf<'gather'>): void {
   const inputs = node.inputs.map((value) => context.tensor(value));
   context.emit('GatherV2', [...inputs, context.int(0)], node.outputs[0]!, {

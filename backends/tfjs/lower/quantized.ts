@@ -215,6 +215,7 @@ function dequantized(
   );
 }
 
+/** (q − zero) · scale in ops that tfjs has. */
 export function lowerDequantize(context: LoweringContext, node: NodeOf<'dequantize'>): void {
   const blocks = blocksOf(context, node.inputs as readonly [Value, Value, Value?]);
   const { q, scales, name } = blocks;

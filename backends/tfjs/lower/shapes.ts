@@ -3,6 +3,7 @@ import { INT32, ofRank, typed, vectorType } from './attrs.ts';
 import type { LoweringContext } from './context.ts';
 import type { Operand } from './operand.ts';
 
+/** The same elements in another shape. */
 export function lowerReshape(context: LoweringContext, node: NodeOf<'reshape'>): void {
   const x = context.tensor(node.inputs[0]!);
   context.emit('Reshape', [x, context.sizes.shape(node.attrs.shape, { mayInfer: true })], node.outputs[0]!, {
@@ -16,6 +17,7 @@ export function reshaped(context: LoweringContext, x: Operand, shape: Operand, r
   return context.step('Reshape', [x, shape], hint, ofRank(x, rank), { ...typed(x), Tshape: INT32 });
 }
 
+/** Axes of size 1 repeated. */
 export function lowerExpand(context: LoweringContext, node: NodeOf<'expand'>): void {
   const x = context.tensor(node.inputs[0]!);
   context.emit('BroadcastTo', [x, context.sizes.shape(node.attrs.shape, { mayInfer: false })], node.outputs[0]!, {
@@ -24,15 +26,18 @@ export function lowerExpand(context: LoweringContext, node: NodeOf<'expand'>): v
   });
 }
 
+/** Axes in another order. */
 export function lowerTranspose(context: LoweringContext, node: NodeOf<'transpose'>): void {
   const x = context.tensor(node.inputs[0]!);
   context.emit('Transpose', [x, context.ints(...node.attrs.perm)], node.outputs[0]!, { ...typed(x), Tperm: INT32 });
 }
 
+/** A node that puts the axes of an operand into another order. */
 export function transposed(context: LoweringContext, x: Operand, perm: readonly number[], hint: string): Operand {
   return context.step('Transpose', [x, context.ints(...perm)], hint, x, { ...typed(x), Tperm: INT32 });
 }
 
+/** Tensors joined along an axis. */
 export function lowerConcat(context: LoweringContext, node: NodeOf<'concat'>): void {
   const inputs = node.inputs.map((value) => context.tensor(value));
   if (inputs.length === 1) return context.alias(node.outputs[0]!, inputs[0]!);
@@ -43,6 +48,7 @@ export function lowerConcat(context: LoweringContext, node: NodeOf<'concat'>): v
   });
 }
 
+/** Entries `start` to `end` along an axis. */
 export function lowerSlice(context: LoweringContext, node: NodeOf<'slice'>): void {
   const x = context.tensor(node.inputs[0]!);
   const { axis, begin, end } = node.attrs;
@@ -89,6 +95,7 @@ export function lowerDimValue(context: LoweringContext, node: NodeOf<'dim_value'
   context.emit('Identity', [size], node.outputs[0]!, typed(size));
 }
 
+/** 0, 1, … as i32: tfjs has no i64. */
 export function lowerIota(context: LoweringContext, node: NodeOf<'iota'>): void {
   context.emit('Range', [context.int(0), context.sizes.scalar(node.attrs.length), context.int(1)], node.outputs[0]!, {
     Tidx: INT32,

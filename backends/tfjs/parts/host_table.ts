@@ -1,4 +1,5 @@
-import type { Constant, Graph, NodeOf, Value } from '../../../ir/graph.ts';
+import type { Constant, Graph, Value } from '../../../ir/graph.ts';
+import { nodeHasTrait } from '../../../ir/ops/traits.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
 import { eliminateDeadCode } from '../../../ir/passes/index.ts';
 
@@ -26,10 +27,7 @@ export interface HostTable {
  */
 export function hostTable(graph: Graph): { readonly graph: Graph; readonly table: HostTable } | undefined {
   const weights = graph.constants.flatMap((constant) => (constant.kind === 'weight' ? [constant] : []));
-  const lookups = graph.nodes.filter(
-    (node): node is NodeOf<'gather'> | NodeOf<'quantized_gather'> =>
-      node.op === 'gather' || node.op === 'quantized_gather',
-  );
+  const lookups = graph.nodes.filter((node) => nodeHasTrait(node, 'lookup'));
   const [lookup, ...others] = lookups;
   if (!lookup || others.length > 0) return undefined;
   const dataOf = weightData(graph, weights);

@@ -1,5 +1,5 @@
 import type { Graph, Node, Value } from '../../../ir/graph.ts';
-import type { OpName } from '../../../ir/ops/index.ts';
+import { mapsFloats, nodeHasTrait } from '../../../ir/ops/traits.ts';
 import { eliminateDeadCode } from '../../../ir/passes/index.ts';
 import { emitNode, rewriteGraph } from '../../../ir/rewrite.ts';
 
@@ -21,19 +21,6 @@ export interface ShardedOutputs {
    */
   readonly heads: readonly ReadonlySet<Node>[];
 }
-
-/** Ops that treat every element alike, given scalars beside it. */
-const ELEMENTWISE: ReadonlySet<OpName> = new Set<OpName>([
-  'add',
-  'sub',
-  'mul',
-  'div',
-  'tanh',
-  'erf',
-  'sqrt',
-  'gelu_tanh',
-  'gelu_erf',
-]);
 
 /**
  * Outputs that are products with a large matrix, as the logits of a language model are, become one output for each
@@ -73,10 +60,10 @@ export function shardOutputs(graph: Graph): ShardedOutputs {
   };
 }
 
-/** f(concat(a, b)) as concat(f(a), f(b)). */
+/** f(concat(a, b)) as concat(f(a), f(b)), where f treats every element alike, given scalars beside it. */
 function spreadOverConcat(graph: Graph): Graph {
   return rewriteGraph(graph, (node, { inputs, builder, definitionOf }) => {
-    if (!ELEMENTWISE.has(node.op)) return undefined;
+    if (!mapsFloats(node)) return undefined;
     const joined = inputs.findIndex((value) => value.type.shape.length > 0);
     if (inputs.some((value, i) => i !== joined && value.type.shape.length > 0)) return undefined;
     const definition = joined < 0 ? undefined : definitionOf(inputs[joined]!);
@@ -99,9 +86,9 @@ function headOf(value: Value, makers: ReadonlyMap<Value, Node>): ReadonlySet<Nod
     const node = makers.get(at);
     if (!node) return undefined;
     nodes.add(node);
-    if (node.op === 'linear' || node.op === 'quantized_linear') return nodes;
+    if (nodeHasTrait(node, 'linear')) return nodes;
     const [next, ...others] = node.inputs.filter(({ type }) => type.shape.length > 0);
-    if (!ELEMENTWISE.has(node.op) || !next || others.length > 0) return undefined;
+    if (!mapsFloats(node) || !next || others.length > 0) return undefined;
     at = next;
   }
 }

@@ -1,5 +1,6 @@
 import { dtypes } from '../../../ir/dtypes/index.ts';
 import type { Constant, Graph } from '../../../ir/graph.ts';
+import { nodeHasTrait } from '../../../ir/ops/traits.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
 import { contentKey, rowsOfFirstRun } from '../../../ir/views/content.ts';
 import { sliceRows } from '../../../ir/views/select.ts';
@@ -129,7 +130,7 @@ function matrixOf(graph: Graph): readonly (TensorData | undefined)[] | undefined
   const weights = new Map(
     graph.constants.flatMap((c: Constant) => (c.kind === 'weight' ? [[c.value, c.data] as const] : [])),
   );
-  const product = graph.nodes.find((node) => node.op === 'linear' || node.op === 'quantized_linear');
+  const product = graph.nodes.find((node) => nodeHasTrait(node, 'linear'));
   if (!product) return undefined;
   return product.inputs.slice(1).map((value) => {
     const cast = graph.nodes.find((node) => node.op === 'cast' && node.outputs[0] === value);

@@ -1,6 +1,7 @@
 import type { Node, Value } from '../../../ir/graph.ts';
 import type { ElementType } from '../bundle/plan.ts';
-import { elementTypeOf, nodeExpression } from './node_expression.ts';
+import { elementTypeOf } from '../kernels/element_type.ts';
+import { nodeExpression } from './node_expression.ts';
 import type { ValueExpression } from '../kernels/value_expression.ts';
 import { isPatches } from './patches.ts';
 import { unsupported, type PhaseContext } from './phase_context.ts';

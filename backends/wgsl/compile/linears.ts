@@ -1,18 +1,18 @@
 import type { Dim } from '../../../ir/dim.ts';
 import type { Node, NodeOf, Value } from '../../../ir/graph.ts';
+import { nodeHasTrait, type NodeWith } from '../../../ir/ops/traits.ts';
 import { matrixOf, type MatrixSource } from './matrix_source.ts';
 import type { PhaseContext } from './phase_context.ts';
 
 /** A product by a constant matrix. */
-export type LinearNode = NodeOf<'linear'> | NodeOf<'quantized_linear'>;
+export type LinearNode = NodeWith<'linear'>;
 
 /** The matrix of a linear layer whose weight is known; undefined for other nodes. */
 export function linearMatrix(context: PhaseContext, node: Node): MatrixSource | undefined {
-  return node.op === 'linear' || node.op === 'quantized_linear'
-    ? matrixOf(node, (value) => context.constantOf(value))
-    : undefined;
+  return nodeHasTrait(node, 'linear') ? matrixOf(node, (value) => context.constantOf(value)) : undefined;
 }
 
+/** Whether a node is a product by a constant matrix, which the product kernels take. */
 export function isLinear(context: PhaseContext, node: Node): node is LinearNode {
   return linearMatrix(context, node) !== undefined;
 }

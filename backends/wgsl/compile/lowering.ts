@@ -1,6 +1,7 @@
 import type { Dim } from '../../../ir/dim.ts';
 import type { Node, NodeOf, Value } from '../../../ir/graph.ts';
-import type { Lowering } from '../../lowering.ts';
+import type { OpName } from '../../../ir/ops/index.ts';
+import type { Lowering, Rule } from '../../lowering.ts';
 import { appendCacheKernel } from '../kernels/append_cache.ts';
 import { conv2dKernel } from '../kernels/conv2d.ts';
 import { dequantizeKernel } from '../kernels/dequantize.ts';
@@ -10,11 +11,15 @@ import { layerNormKernel, rmsNormKernel } from '../kernels/norms.ts';
 import { reduceMeanKernel, softmaxKernel } from '../kernels/rows.ts';
 import { convMatrix, convSpec } from './convolution.ts';
 import { codedMatrix } from './matrix_source.ts';
+import { EXPRESSION_OPS } from './node_expression.ts';
 import { unsupported, type PhaseContext } from './phase_context.ts';
 
-/** What no region has covered: one kernel for one op. Those that regions always cover fail here with their name. */
+/**
+ * What no region has covered: one kernel for one op. Those that regions always cover fail here with their name, as
+ * expressions do: with every elementwise composite, which is none that is decomposed.
+ */
 export const lowering: Lowering<PhaseContext> = {
-  add: refuse,
+  ...refusing(EXPRESSION_OPS),
   add_rms_norm(context, node) {
     const [x, y, scale] = node.inputs as readonly [Value, Value, Value];
     const [normed, sum] = node.outputs as readonly [Value, Value];
@@ -30,7 +35,6 @@ export const lowering: Lowering<PhaseContext> = {
       operands: [context.read(x), context.read(y), context.read(scale), context.write(sum), context.write(normed)],
     });
   },
-  and: refuse,
   append_cache(context, node) {
     const [cache, x] = node.inputs as readonly [Value, Value];
     const [batch, seq, heads, headDim] = x.type.shape as readonly [Dim, Dim, number, number];
@@ -38,8 +42,6 @@ export const lowering: Lowering<PhaseContext> = {
     context.put({ label: node.outputs[0]!.name, kernel, operands: [context.read(x), context.write(node.outputs[0]!)] });
   },
   attention: refuse,
-  cast: refuse,
-  concat: refuse,
   conv2d(context, node) {
     const matrix = convMatrix(context, node);
     if (!matrix || !context.store.fits(matrix))
@@ -73,28 +75,14 @@ export const lowering: Lowering<PhaseContext> = {
       operands: [{ kind: 'range', range: placement!.range }, context.write(node.outputs[0]!)],
     });
   },
-  dim_value: refuse,
-  div: refuse,
-  equal: refuse,
-  erf: refuse,
-  expand: refuse,
-  gather: refuse,
-  gelu_erf: refuse,
-  gelu_tanh: refuse,
-  iota: refuse,
   layer_norm: (context, node) =>
     whole(context, node, layerNormKernel({ shape: node.inputs[0]!.type.shape, epsilon: node.attrs.epsilon })),
-  less_equal: refuse,
   linear: refuse,
   matmul: (context, node) =>
     whole(context, node, matmulKernel({ a: node.inputs[0]!.type.shape, b: node.inputs[1]!.type.shape })),
-  mul: refuse,
-  not: refuse,
-  or: refuse,
   quantized_gather: refuse,
   quantized_linear: refuse,
   reduce_mean: (context, node) => whole(context, node, reduceMeanKernel(node.inputs[0]!.type.shape)),
-  reshape: refuse,
   rms_norm: (context, node) =>
     whole(
       context,
@@ -107,14 +95,7 @@ export const lowering: Lowering<PhaseContext> = {
       }),
     ),
   rope: refuse,
-  slice: refuse,
   softmax: (context, node) => whole(context, node, softmaxKernel(node.inputs[0]!.type.shape)),
-  sqrt: refuse,
-  sub: refuse,
-  take_last: refuse,
-  tanh: refuse,
-  transpose: refuse,
-  where: refuse,
 };
 
 /** A kernel that binds all operands in order, then the result. */
@@ -130,7 +111,11 @@ function whole(
   });
 }
 
-function refuse(_: PhaseContext, node: Node): never {
+function refusing<N extends OpName>(names: readonly N[]): { readonly [K in N]: Rule<PhaseContext, K> } {
+  return Object.fromEntries(names.map((name) => [name, refuse])) as { readonly [K in N]: typeof refuse };
+}
+
+function refuse(_: PhaseContext, node: Pick<Node, 'op' | 'inputs' | 'outputs'>): never {
   return unsupported(
     node.outputs[0]!,
     `${node.op} of ${node.inputs.map((input) => `${input.type.dtype}[${input.type.shape.length} axes]`).join(', ')} as it stands here`,

@@ -1,4 +1,5 @@
-import type { Node, Value } from '../../../ir/graph.ts';
+import type { Value } from '../../../ir/graph.ts';
+import { hasTrait, type NodeWith } from '../../../ir/ops/traits.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
 import { castData } from '../../../ir/views/cast.ts';
 import { contentKey, rowsOfFirstRun } from '../../../ir/views/content.ts';
@@ -66,16 +67,17 @@ export function zeroRowsApart(matrix: MatrixSource): readonly MatrixSource[] {
   return rows === matrix.rows ? [matrix] : [rowsOf(matrix, 0, rows), rowsOf(matrix, rows, matrix.rows - rows)];
 }
 
+/** Whether two matrices lie alike, so that one text reads both. */
 export function sameForm(a: MatrixForm, b: MatrixForm): boolean {
   return formName(a) === formName(b);
 }
 
 /** What a node takes a matrix from, when all of it is constant. */
 export function matrixOf(
-  node: Extract<Node, { readonly op: 'linear' | 'gather' | 'quantized_linear' | 'quantized_gather' }>,
+  node: NodeWith<'linear' | 'lookup'>,
   constantOf: (value: Value) => ConstantValue | undefined,
 ): MatrixSource | undefined {
-  const operand = node.op === 'linear' || node.op === 'quantized_linear' ? 1 : 0;
+  const operand = hasTrait(node.op, 'linear') ? 1 : 0;
   const value = node.inputs[operand]!;
   const constant = constantOf(value);
   if (!constant) return undefined;

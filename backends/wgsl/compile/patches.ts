@@ -17,6 +17,7 @@ export function patchesOf(context: PhaseContext, value: Value): NodeOf<'conv2d'>
   return joinedOutputs === outputs && positions === rows * columns ? conv : undefined;
 }
 
+/** Whether a value is what `patchesOf` finds. */
 export function isPatches(context: PhaseContext, value: Value): boolean {
   return patchesOf(context, value) !== undefined;
 }

@@ -131,6 +131,7 @@ export class PhaseContext {
   }
 }
 
+/** Whether a value is one of floats. */
 export function isFloatType({ type }: Value): boolean {
   return type.dtype === 'f32' || type.dtype === 'f16';
 }

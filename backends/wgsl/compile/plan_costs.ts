@@ -1,4 +1,5 @@
 import type { Graph, Program, Value } from '../../../ir/graph.ts';
+import type { OpName } from '../../../ir/ops/index.ts';
 import { elementCount } from '../../../ir/tensor.ts';
 import { contentKey } from '../../../ir/views/content.ts';
 import { viewBehind } from '../../../ir/views/view.ts';
@@ -122,8 +123,8 @@ function bitsOf(dtype: string): number {
 }
 
 /** What nodes of these ops read as operands from the one given on. */
-function operandsOf({ nodes }: Graph, from: Readonly<Record<string, number>>): ReadonlySet<Value> {
-  return new Set(nodes.flatMap(({ op, inputs }) => (op in from ? inputs.slice(from[op]) : [])));
+function operandsOf({ nodes }: Graph, from: { readonly [N in OpName]?: number }): ReadonlySet<Value> {
+  return new Set(nodes.flatMap(({ op, inputs }) => (from[op] === undefined ? [] : inputs.slice(from[op]))));
 }
 
 function sumOf(numbers: readonly number[]): number {

@@ -82,6 +82,7 @@ export function planPhase(
   };
 }
 
+/** A dim as the plan has it, its symbols by index. */
 export function sizeBy(dim: Dim, symbol: (name: string) => number): Size {
   if (typeof dim === 'number') return { constant: dim, terms: [] };
   return { constant: dim.offset, terms: dim.terms.map(([name, factor]) => ({ symbol: symbol(name), factor })) };

@@ -1,7 +1,7 @@
 import type { NodeOf, Value } from '../../../ir/graph.ts';
 import { isLinear, linearsOf, type LinearNode } from './linears.ts';
 import type { PhaseContext } from './phase_context.ts';
-import { matchTail, type Cores, type Tail } from './tail.ts';
+import { matchEpilogue, type Cores, type EpilogueTree } from './epilogue.ts';
 
 /** What a kernel makes of its products: a value of the graph with all that stands between. */
 export type Target =
@@ -9,7 +9,7 @@ export type Target =
       readonly kind: 'plain';
       readonly root: Value;
       readonly linears: readonly [LinearNode, ...LinearNode[]];
-      readonly tail: Tail;
+      readonly epilogue: EpilogueTree;
     }
   | {
       readonly kind: 'rope';
@@ -26,18 +26,18 @@ export type Target =
       readonly append: NodeOf<'append_cache'>;
     };
 
-/** A tail of linear layers. */
+/** Linear layers with their epilogue. */
 export function plainTarget(
   context: PhaseContext,
   root: Value,
   cores: Omit<Cores<LinearNode>, 'isCore' | 'biasOf'>,
 ): Target | undefined {
-  const match = matchTail(context, root, {
+  const match = matchEpilogue(context, root, {
     ...cores,
     isCore: (node): node is LinearNode => isLinear(context, node),
     biasOf: (node) => (node.op === 'linear' ? node.inputs[2] : undefined),
   });
-  return match && { kind: 'plain', root, linears: match.results, tail: match.tail };
+  return match && { kind: 'plain', root, linears: match.results, epilogue: match.epilogue };
 }
 
 /** Heads that are rotated and scaled, or put behind a cache. */

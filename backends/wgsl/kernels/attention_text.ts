@@ -1,6 +1,6 @@
 import type { AttentionSpec } from './attention_spec.ts';
 import type { KernelBinding } from './kernel.ts';
-import { scalarText } from './scalar_ops.ts';
+import { scalarText } from './scalar_text.ts';
 import { dimText, storedShape } from './wgsl_text.ts';
 
 /** Groups of four elements of a head: what kernels read at once. The last is filled up with 0. */
@@ -17,6 +17,7 @@ export function attentionInputs({ headDim, bias }: AttentionSpec): readonly Kern
   return bias ? [...heads, { name: 'bias', type: 'array<f32>', access: 'read' }] : heads;
 }
 
+/** A binding of heads: vectors of `headDim` elements, row after row. */
 export function headsBinding(name: string, headDim: number, access: KernelBinding['access']): KernelBinding {
   return { name, type: headType(headDim), access };
 }
@@ -46,7 +47,7 @@ export function keyRoom({ total }: AttentionSpec): string {
  */
 export function scoreFunctions(spec: AttentionSpec): readonly string[] {
   const { softcap, bias, seq } = spec;
-  const { text, functions } = scalarText('tanh', [`product / ${softcap}f`], 'f32');
+  const { text, functions } = scalarText({ op: 'tanh' }, [{ text: `product / ${softcap}f`, type: 'f32' }], 'f32');
   const capped = softcap === 0 ? 'product' : `${softcap}f * ${text}`;
   const biased = bias ? `${capped} + bias[(b * ${dimText(seq)} + s) * ${keyRoom(spec)} + key]` : capped;
   return [

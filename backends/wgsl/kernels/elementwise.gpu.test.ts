@@ -12,7 +12,8 @@ import { testDevice } from '../testing/gpu.ts';
 import { runKernel } from '../testing/run_kernel.ts';
 import { fromStored, room, toStored, worst } from '../testing/stored.ts';
 import { elementwiseKernel } from './elementwise.ts';
-import { elementTypeOf, nodeExpression } from '../compile/node_expression.ts';
+import { nodeExpression } from '../compile/node_expression.ts';
+import { elementTypeOf } from './element_type.ts';
 import type { ValueExpression } from './value_expression.ts';
 
 const [batch, seq, past] = [sym('batch'), sym('seq'), sym('past')];

@@ -1,7 +1,8 @@
 import type { Dim } from '../../../ir/dim.ts';
 import { BackendError } from '../../error.ts';
 import { coordinateTexts, flatText, isPacked, offsetText, sameUpToOnes, wrapped } from './indexing.ts';
-import { scalarText } from './scalar_ops.ts';
+import { literalText } from './literal_text.ts';
+import { scalarText } from './scalar_text.ts';
 import type { ValueExpression } from './value_expression.ts';
 import { dimText } from './wgsl_text.ts';
 
@@ -80,9 +81,12 @@ export class ExpressionWriter {
     return this.#let('v', type === 'bool' ? `${element} != 0u` : element);
   }
 
-  #op({ op, inputs, type }: Node<'op'>, place: Place): string {
-    const texts = inputs.map((input) => this.#at(input, this.#broadcast(place, input.shape)));
-    const { text, functions } = scalarText(op, texts, type);
+  #op({ op, attrs, inputs, type }: Node<'op'>, place: Place): string {
+    const operands = inputs.map((input) => ({
+      text: this.#at(input, this.#broadcast(place, input.shape)),
+      type: input.type,
+    }));
+    const { text, functions } = scalarText({ op, attrs }, operands, type);
     for (const definition of functions) this.functions.add(definition);
     return this.#let('v', text);
   }
@@ -171,23 +175,6 @@ export class ExpressionWriter {
   }
 }
 
-/**
- * A number of a type as WGSL. Infinities are the largest finite numbers, which a mask means as well.
- * @throws BackendError for NaN and integers beyond i32
- */
-export function literalText({ type, value }: Pick<Node<'literal'>, 'type' | 'value'>): string {
-  if (type === 'bool') return value === 0 ? 'false' : 'true';
-  if (type === 'i32') {
-    if (!Number.isInteger(value) || value < -(2 ** 31) || value >= 2 ** 31)
-      throw new BackendError('unsupported', `the WGSL backend has integers of 32 bits, not ${value}`);
-    return value === -(2 ** 31) ? 'i32(-2147483648)' : value < 0 ? `(${value})` : `${value}i`;
-  }
-  if (Number.isNaN(value)) throw new BackendError('unsupported', 'WGSL has no NaN');
-  const f32 = Math.min(Math.max(Math.fround(value), -LARGEST), LARGEST);
-  const text = String(f32);
-  return f32 < 0 ? `(${text}f)` : `${text}f`;
-}
-
 /** A size as i32: here, unlike where memory is counted, terms may be subtracted. */
 function signedText(dim: Dim): string {
   if (typeof dim === 'number') return literalText({ type: 'i32', value: dim });
@@ -196,5 +183,3 @@ function signedText(dim: Dim): string {
   );
   return `(${[...terms, ...(dim.offset === 0 ? [] : [literalText({ type: 'i32', value: dim.offset })])].join(' + ')})`;
 }
-
-const LARGEST = 3.4028234663852886e38;

@@ -8,7 +8,7 @@ import { differenceOf } from '../testing/compare.ts';
 import { itOnGpu } from '../../testing/gpu.ts';
 import { FORMS, randomMatrix, type RandomMatrix } from '../testing/random_matrix.ts';
 import { dequantizeKernel } from './dequantize.ts';
-import { PLAIN } from './expression.ts';
+import { PLAIN } from './epilogue.ts';
 import { gatherKernel } from './gather.ts';
 import { formName } from './matrix_form.ts';
 

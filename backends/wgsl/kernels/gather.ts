@@ -1,5 +1,5 @@
 import type { Dim } from '../../../ir/dim.ts';
-import type { Epilogue } from './expression.ts';
+import type { Epilogue } from './epilogue.ts';
 import { ELEMENTS, perElement } from './indexing.ts';
 import { ONE, type Kernel } from './kernel.ts';
 import { formName, matrixBinding, type MatrixForm } from './matrix_form.ts';

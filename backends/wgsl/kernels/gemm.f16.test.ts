@@ -3,7 +3,7 @@ import { sym } from '../../../ir/dim.ts';
 import { itOnF16Gpu } from '../../testing/gpu.ts';
 import { testDevice } from '../testing/gpu.ts';
 import { runLinear, type LinearCase, type LinearOutcome } from '../testing/linear_case.ts';
-import { PLAIN, type Epilogue } from './expression.ts';
+import { PLAIN, type Epilogue } from './epilogue.ts';
 import { gemmKernel } from './gemm.ts';
 import type { Kernel } from './kernel.ts';
 import type { LinearSpec } from './linear.ts';

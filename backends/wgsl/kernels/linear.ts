@@ -1,6 +1,6 @@
 import type { Dim } from '../../../ir/dim.ts';
 import { BackendError } from '../../error.ts';
-import type { Epilogue } from './expression.ts';
+import type { Epilogue } from './epilogue.ts';
 import type { KernelBinding } from './kernel.ts';
 import { formName, matrixBinding, type MatrixForm } from './matrix_form.ts';
 
@@ -88,10 +88,12 @@ export function bindingCount(spec: LinearSpec): number {
   return linearBindings(spec).length;
 }
 
+/** Whether rotary embedding is applied before the result is written. */
 export function isRotated(result: LinearResult): boolean {
   return result.kind === 'rope' || (result.kind === 'append' && result.rotated);
 }
 
+/** What is added up before a result is written, the first part first. @throws BackendError for none */
 export function partsOf(result: LinearResult): readonly [Part, ...Part[]] {
   const [first, ...rest] = result.kind === 'plain' ? result.parts : [result.part];
   if (!first) throw new BackendError('unsupported', 'a result of no matrix');

@@ -4,7 +4,7 @@ import { itOnGpu } from '../../testing/gpu.ts';
 import { testDevice } from '../testing/gpu.ts';
 import { runLinear, type LinearCase } from '../testing/linear_case.ts';
 import { FORMS } from '../testing/random_matrix.ts';
-import { PLAIN, type Epilogue } from './expression.ts';
+import { PLAIN, type Epilogue } from './epilogue.ts';
 import type { Kernel } from './kernel.ts';
 import type { LinearResult, LinearSpec } from './linear.ts';
 import { formName, type MatrixForm } from './matrix_form.ts';

@@ -1,23 +1,6 @@
+import type { CompositeName, PrimitiveName } from '../../../ir/ops/index.ts';
+import type { OpWith } from '../../../ir/ops/traits.ts';
 import type { ElementType } from '../bundle/plan.ts';
-
-/** Ops of the IR that make an element of elements. `cast` makes the type of its result of that of its operand. */
-export type ScalarOp =
-  | 'add'
-  | 'and'
-  | 'cast'
-  | 'div'
-  | 'equal'
-  | 'erf'
-  | 'gelu_erf'
-  | 'gelu_tanh'
-  | 'less_equal'
-  | 'mul'
-  | 'not'
-  | 'or'
-  | 'sqrt'
-  | 'sub'
-  | 'tanh'
-  | 'where';
 
 /** WGSL of one op. */
 export interface ScalarText {
@@ -71,9 +54,22 @@ const infix =
   (operator: string) =>
   ([a, b]: readonly string[]): ScalarText => ({ text: `(${a} ${operator} ${b})`, functions: [] });
 
-const TEXTS: { readonly [Op in Exclude<ScalarOp, 'cast'>]: (operands: readonly string[]) => ScalarText } = {
+/** Ops of the IR that make an element of elements. */
+export type ScalarOp = OpWith<'elementwise'>;
+
+/** By texts of the operands and the type of the result. Bools are WGSL bools. */
+type Write = (operands: readonly string[], type: ElementType) => ScalarText;
+
+/**
+ * How each elementwise op is written: a primitive without a text does not compile. A composite has one here only where
+ * WGSL has it better than what it is made of; else it is a function of that (scalar_text.ts).
+ */
+export const SCALAR_OPS: { readonly [N in Extract<ScalarOp, PrimitiveName>]: Write } & {
+  readonly [N in Extract<ScalarOp, CompositeName>]?: Write;
+} = {
   add: infix('+'),
   and: infix('&&'),
+  cast: ([x], type) => ({ text: `${type}(${x})`, functions: [] }),
   div: infix('/'),
   equal: infix('=='),
   erf: call('erf_of', [ERF]),
@@ -88,8 +84,3 @@ const TEXTS: { readonly [Op in Exclude<ScalarOp, 'cast'>]: (operands: readonly s
   tanh: call('tanh_of', [TANH]),
   where: ([condition, a, b]) => ({ text: `select(${b}, ${a}, ${condition})`, functions: [] }),
 };
-
-/** An op applied to texts of operands, of type `type` (its result for `cast`). Bools are WGSL bools. */
-export function scalarText(op: ScalarOp, operands: readonly string[], type: ElementType): ScalarText {
-  return op === 'cast' ? { text: `${type}(${operands[0]})`, functions: [] } : TEXTS[op](operands);
-}

@@ -1,6 +1,6 @@
 import type { Dim } from '../../../ir/dim.ts';
 import type { ElementType } from '../bundle/plan.ts';
-import type { ScalarOp } from './scalar_ops.ts';
+import type { ScalarFunction } from './scalar_text.ts';
 
 /**
  * A tensor as what its elements are made of, so that one kernel makes it from what is stored, whatever is reshaped,
@@ -8,7 +8,7 @@ import type { ScalarOp } from './scalar_ops.ts';
  */
 export type ValueExpression = ValueNode & { readonly type: ElementType; readonly shape: readonly Dim[] };
 
-type ValueNode =
+export type ValueNode =
   /** Element `coordinates` of storage binding `index`, laid out as storedShape(shape). */
   | { readonly kind: 'operand'; readonly index: number }
   /** One number; the shape may be any with all sizes 1 (or []). */
@@ -18,7 +18,7 @@ type ValueNode =
   /** 0, 1, …: i32, one axis. */
   | { readonly kind: 'iota' }
   /** Inputs broadcast to the shape as the IR's elementwise ops do; `cast` goes from its input's type to this one. */
-  | { readonly kind: 'op'; readonly op: ScalarOp; readonly inputs: readonly ValueExpression[] }
+  | ({ readonly kind: 'op'; readonly inputs: readonly ValueExpression[] } & ScalarFunction)
   /** The same elements in C order. */
   | { readonly kind: 'reshape'; readonly input: ValueExpression }
   | { readonly kind: 'expand'; readonly input: ValueExpression }

@@ -9,7 +9,8 @@ export function dimText(dim: Dim): string {
     ...dim.terms.map(([name, factor]) => ({ factor, name: `dims.${name}` })),
     ...(dim.offset === 0 ? [] : [{ factor: dim.offset, name: undefined }]),
   ];
-  const ordered = [...parts.filter(({ factor }) => factor > 0), ...parts.filter(({ factor }) => factor < 0)]; // u32: what is subtracted comes last
+  // u32: what is subtracted comes last
+  const ordered = [...parts.filter(({ factor }) => factor > 0), ...parts.filter(({ factor }) => factor < 0)];
   const text = ordered
     .map(({ factor, name }, i) => `${i === 0 ? '' : factor < 0 ? ' - ' : ' + '}${termText(Math.abs(factor), name)}`)
     .join('');

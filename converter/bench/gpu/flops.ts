@@ -1,5 +1,6 @@
 import { evaluateDim, type Bindings } from '../../../ir/dim.ts';
 import type { Graph, Value } from '../../../ir/graph.ts';
+import { hasTrait } from '../../../ir/ops/traits.ts';
 
 /**
  * Floating-point operations of products and attention, two for a product with its sum: what a graph needs at least,
@@ -11,7 +12,7 @@ export function flopsOf({ nodes }: Graph, sizes: Bindings): number {
   const size = (value: Value, axis: number) => evaluateDim(value.type.shape.at(axis)!, sizes);
   return nodes.reduce((sum, { op, inputs, outputs }) => {
     const [x, keys] = inputs as readonly [Value, Value];
-    if (op === 'linear' || op === 'quantized_linear') return sum + 2 * count(outputs[0]!) * size(x, -1);
+    if (hasTrait(op, 'linear')) return sum + 2 * count(outputs[0]!) * size(x, -1);
     // scores, and what they weigh
     if (op === 'attention') return sum + 4 * count(x) * size(keys, -2);
     return sum;

@@ -83,7 +83,8 @@ class OrtSide implements Side {
     const embedded = await this.#embed(tokens);
     const { imageTokens, hiddenSize } = this.#facts;
     const [rows, features] = [embedded.data as Float32Array, this.#features!.data as Float32Array];
-    rows.set(features.subarray(0, imageTokens * hiddenSize)); // typed alike: both graphs have the floats of one precision
+    // typed alike: both graphs have the floats of one precision
+    rows.set(features.subarray(0, imageTokens * hiddenSize));
     await this.#run(
       embedded,
       Array.from(tokens, (_, i) => i + 1),

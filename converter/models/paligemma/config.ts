@@ -58,6 +58,7 @@ export interface PaliGemmaConfig {
   readonly padTokenId: number;
 }
 
+/** Patches of a picture, (imageSize / patchSize)²: each becomes one token. */
 export function imageTokens({ imageSize, patchSize }: VisionConfig): number {
   return (imageSize / patchSize) ** 2;
 }

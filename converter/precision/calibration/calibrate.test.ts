@@ -84,7 +84,8 @@ test('products by ONNX Runtime give the same to the precision of f32', async () 
   for (const [graph, values] of calibration.ranges)
     for (const [name, { value }] of values) {
       const other = fast.ranges.get(graph)!.get(name)!.value;
-      expect(Math.abs(other.absMax - value.absMax), `${graph}/${name}`).toBeLessThanOrEqual(1e-4 * value.absMax); // f32 sums, layer upon layer
+      // f32 sums, layer upon layer
+      expect(Math.abs(other.absMax - value.absMax), `${graph}/${name}`).toBeLessThanOrEqual(1e-4 * value.absMax);
     }
 });
 

@@ -1,28 +1,27 @@
-import type { Node, NodeOf } from '../../../../ir/graph.ts';
+import type { Node } from '../../../../ir/graph.ts';
+import { nodeHasTrait, type NodeWith } from '../../../../ir/ops/traits.ts';
 import { gatherKernel } from '../../kernels/gather.ts';
 import { MOST_BINDINGS } from '../../kernels/kernel.ts';
-import { EpilogueBuilder } from '../epilogue.ts';
+import { EpilogueBuilder } from '../epilogue_builder.ts';
 import { matrixOf, zeroRowsApart, type MatrixSource } from '../matrix_source.ts';
 import { isFloatType, type PhaseContext } from '../phase_context.ts';
-import { matchTail } from '../tail.ts';
-
-type GatherNode = NodeOf<'gather'> | NodeOf<'quantized_gather'>;
+import { matchEpilogue } from '../epilogue.ts';
 
 /** Rows of a table that is known, dequantized, with what is done to them: an embedding and its scale. */
 export function gatherRegion(context: PhaseContext, node: Node): boolean {
   const root = node.outputs[0]!;
-  const match = matchTail(context, root, {
-    isCore: (core): core is GatherNode => tableOf(context, core) !== undefined,
+  const match = matchEpilogue(context, root, {
+    isCore: (core): core is NodeWith<'lookup'> => tableOf(context, core) !== undefined,
     choose: (found) => found.slice(-1),
   });
   if (!match) return false;
-  const [gather] = match.results as [GatherNode];
+  const [gather] = match.results as [NodeWith<'lookup'>];
   const table = tableOf(context, gather)!;
   const { placements, starts } = placed(context, table);
   if (placements.some(({ first }) => first !== 0)) return false;
   const ids = gather.inputs[1]!;
   const epilogues = new EpilogueBuilder();
-  const epilogue = epilogues.build(match.tail, { columns: table.columns, offset: 0 });
+  const epilogue = epilogues.build(match.epilogue, { columns: table.columns, offset: 0 });
   // beside ids and result
   const most = MOST_BINDINGS - 2 - epilogues.values.length;
   if (most < 1) return false;
@@ -47,7 +46,7 @@ export function gatherRegion(context: PhaseContext, node: Node): boolean {
 
 /** A table of floats that is known. */
 function tableOf(context: PhaseContext, node: Node): MatrixSource | undefined {
-  if (node.op !== 'gather' && node.op !== 'quantized_gather') return undefined;
+  if (!nodeHasTrait(node, 'lookup')) return undefined;
   if (!isFloatType(node.outputs[0]!)) return undefined;
   return matrixOf(node, (value) => context.constantOf(value));
 }

@@ -4,7 +4,7 @@ import { MOST_BINDINGS } from '../../kernels/kernel.ts';
 import { bindingCount, type LinearResult, type LinearSpec } from '../../kernels/linear.ts';
 import { matvecKernel } from '../../kernels/matvec.ts';
 import type { Operand } from '../dispatch.ts';
-import { EpilogueBuilder } from '../epilogue.ts';
+import { EpilogueBuilder } from '../epilogue_builder.ts';
 import { hasFewRows, inputOf, linearMatrix, rowsOfInput, type LinearInput, type LinearNode } from '../linears.ts';
 import { sameForm } from '../matrix_source.ts';
 import type { PhaseContext } from '../phase_context.ts';
@@ -145,7 +145,7 @@ function specOf(context: PhaseContext, targets: readonly Target[], shard: number
 
 function plainResult(
   context: PhaseContext,
-  { linears, tail }: Extract<Target, { kind: 'plain' }>,
+  { linears, epilogue }: Extract<Target, { kind: 'plain' }>,
   parts: Extract<LinearResult, { kind: 'plain' }>['parts'],
   shard: number,
   epilogues: EpilogueBuilder,
@@ -157,7 +157,7 @@ function plainResult(
   return {
     kind: 'plain',
     parts,
-    epilogue: epilogues.build(tail, { columns: stride, offset }),
+    epilogue: epilogues.build(epilogue, { columns: stride, offset }),
     ...(!isWhole && { stride, offset }),
   };
 }

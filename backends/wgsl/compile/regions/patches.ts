@@ -3,7 +3,7 @@ import type { Node, Value } from '../../../../ir/graph.ts';
 import { windowsKernel } from '../../kernels/conv2d.ts';
 import { gemmKernel } from '../../kernels/gemm.ts';
 import type { Operand } from '../dispatch.ts';
-import { EpilogueBuilder } from '../epilogue.ts';
+import { EpilogueBuilder } from '../epilogue_builder.ts';
 import { convMatrix, convSpec } from '../convolution.ts';
 import { patchesOf } from '../patches.ts';
 import type { PhaseContext } from '../phase_context.ts';

@@ -1,0 +1,24 @@
+/** Help of `pgconv convert`, below its options. */
+export const CONVERT_HELP = `
+The checkpoint is a Hugging Face folder (.safetensors, one or many, with config.json), a
+big_vision .npz, or a folder that holds one of them: what it is, is told by its content.
+Weights are read, converted and written as a stream. A path may end in a selector, as in
+big_vision: two files give one model as a.npz:img and b.npz:llm.
+
+The bundle is compared with the checkpoint before it is put in place: image features,
+logits of every position, greedy tokens, a left-padded batch, computed by the bundle's
+runtime on one side (ONNX Runtime; TensorFlow.js; for wgsl WebGPU, which in Node is the
+package webgpu) and by the original arithmetic in float64 on the other. A bundle that
+differs is not kept, and the exit code is 1. The comparison takes seconds for small
+models, more than an hour for a 3B.
+
+Examples:
+  pgconv convert fixtures/shapes --to onnx --dtype fp16
+  pgconv convert ./paligemma-3b-mix-224 --to onnx --dtype fp16 --out bundles/mix-224
+  pgconv convert ./paligemma-3b-mix-224 --to wgsl --dtype int4 --out bundles/mix-224-wgsl --no-verify
+  pgconv convert ./paligemma-3b-mix-224 --to tfjs --dtype int4 --out bundles/mix-224-tfjs --no-verify
+  pgconv convert fixtures/shapes --to onnx --dtype int4 --calibrate fixtures/shapes
+  pgconv convert ./paligemma2-3b-mix-448 --to onnx --dtype q4f16 --mixed auto --no-verify
+  pgconv convert pt_224.bf16.npz --to onnx --dtype fp16 --tokenizer paligemma_tokenizer.model
+  pgconv convert fixtures/shapes/hf --adapter fixtures/shapes/lora-shapes --to onnx --dtype fp16
+  pgconv convert ./paligemma2-3b-pt-896 --to onnx --dtype fp16 --reference bigvision --no-verify`;

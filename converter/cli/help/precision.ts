@@ -1,0 +1,26 @@
+/** Help on `withPrecisionOptions`. */
+export const PRECISION_HELP = `
+Precisions (--dtype):
+  fp32    as the checkpoint, widened
+  fp16    weights and products in f16; residual stream, norms, softmax and rotary
+          embedding in f32
+  bf16    the same in bf16, for targets that have it (ort-cuda; ort-cpu stores it and
+          computes in f32)
+  int8    matrices, head and embedding as 8-bit codes, one scale for each 32 weights of a
+          row; activations in f32
+  int4    4-bit codes with a scale and a zero point for each 32; activations in f32
+  q4f16   int4 with activations as in fp16
+--to wgsl has fp32, fp16, int8 and int4, and computes in f32 in each: fp16 is how
+weights are stored, so it needs no shader-f16.
+--mixed auto (the default) gives 8 bits to what 4 bits hurt most: head and embedding;
+v_proj and down_proj of the first and last eighth of the layers and of every third. none
+gives all the same; a file says it by weight: {"lm.*.down": "int8", "vit.*": "fp16"}.
+--algorithm search (the default) finds the scale and zero point with the least squared
+error; rtn takes them from the largest and smallest weight (faster, 2 dB and more
+worse); hqq minimises a norm that forgives outliers; gptq compensates each column's
+error in the next ones and needs --calibrate.
+--calibrate shows the model pictures and prompts first: a folder with a.png beside a.txt
+or an eval.json, or default for a built-in set. fp16 then keeps in f32, by name, what
+comes near 65504; codes are chosen for the inputs that each column sees. Without the
+option, fp16 calibrates on the built-in set where that is cheap beside the rest; none
+switches it off.`;

@@ -1,0 +1,15 @@
+/** Help of `pgconv run`, below its options. */
+export const RUN_HELP = `
+Prompts that PaliGemma's mixtures know: "caption en", "detect cat", "answer en where is
+the cat?", "ocr", "segment cat". Location tokens in the answer are also shown as boxes
+in pixels of the picture.
+
+--resize huggingface   bicubic on 8 bits, as Hugging Face's processor does with Pillow
+--resize bigvision     bilinear with antialias in float, with the prompt's newline
+                       tokenised apart and special tokens like <bos> in the prompt taken
+                       as text, as big_vision does
+
+Examples:
+  pgconv run shapes-onnx-fp16 --image fixtures/shapes/images/000.png --prompt "detect green circle" --draw boxes.png
+  pgconv run shapes-wgsl-int4 --image fixtures/shapes/images/000.png --prompt "caption en"
+  pgconv run bundles/mix-224 --image photo.jpg --prompt "caption en" --max-new-tokens 30 --json`;
