@@ -9,7 +9,7 @@ import { TOOL } from '../version.ts';
 
 const build = testBuild();
 const tempFolder = tempFolders();
-const fixture = (path: string) => fileURLToPath(new URL(`../fixtures/${path}`, import.meta.url));
+const fixture = (path: string) => fileURLToPath(new URL(`../../fixtures/${path}`, import.meta.url));
 
 interface Run {
   readonly code: number | null;

@@ -23,7 +23,7 @@ const TIMEOUT = 300_000;
 let root: string;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'pgconv-browser-tfjs-'));
-  await bundlePageModule(join(import.meta.dirname, 'testing/tfjs_page.ts'), root, 'page.js');
+  await bundlePageModule(join(import.meta.dirname, '../testing/tfjs_page.ts'), root, 'page.js');
 }, 120_000);
 afterAll(() => rm(root, { recursive: true, force: true }));
 

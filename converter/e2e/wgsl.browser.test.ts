@@ -27,7 +27,7 @@ const TIMEOUT = 600_000;
 let root: string;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'pgconv-browser-wgsl-'));
-  await bundlePageModule(join(import.meta.dirname, 'testing/wgsl_page.ts'), root, 'page.js');
+  await bundlePageModule(join(import.meta.dirname, '../testing/wgsl_page.ts'), root, 'page.js');
 }, 120_000);
 afterAll(() => rm(root, { recursive: true, force: true }));
 
