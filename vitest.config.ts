@@ -3,7 +3,8 @@ import { HeaviestFirst } from './verify/environment/heaviest_first.ts';
 import { TallyReporter } from './verify/environment/reporter.ts';
 
 const NEEDS = ['gpu', 'browser', 'f16'] as const;
-const NEEDY = NEEDS.map((need) => `**/*.${need}.test.ts`);
+const NAMED = [...NEEDS, 'alone'].map((name) => `**/*.${name}.test.ts`);
+const FOLDERS = '{ir,backends,verify,converter}/**';
 const END_TO_END = 'converter/e2e/**';
 
 /**
@@ -29,12 +30,17 @@ function project(name: string, include: string, exclude: readonly string[] = [])
   };
 }
 
+/** Files that replace modules: each has a process, and with it modules, of its own. They may need a GPU. */
+const { test: shared } = project('alone', `${FOLDERS}/*.alone.test.ts`);
+const alone: TestProjectInlineConfiguration = { test: { ...shared, isolate: true, provide: { project: 'gpu' } } };
+
 export default defineConfig({
   test: {
     projects: [
-      ...NEEDS.map((need) => project(need, `{ir,backends,verify,converter}/**/*.${need}.test.ts`)),
-      project('e2e', `${END_TO_END}/*.test.ts`, NEEDY),
-      project('unit', '{ir,backends,verify,converter}/**/*.test.ts', [...NEEDY, END_TO_END]),
+      ...NEEDS.map((need) => project(need, `${FOLDERS}/*.${need}.test.ts`)),
+      alone,
+      project('e2e', `${END_TO_END}/*.test.ts`, NAMED),
+      project('unit', `${FOLDERS}/*.test.ts`, [...NAMED, END_TO_END]),
     ],
     globalSetup: ['verify/environment/prepare.ts'],
     maxWorkers: '100%',

@@ -26,7 +26,8 @@ export interface PipelineOptions {
 const AT_ONCE = 8;
 
 /**
- * All pipelines of a plan, those that the device does not have yet compiled side by side. What compiles when the signal comes is not waited for.
+ * All pipelines of a plan: those that the device does not have yet are compiled, side by side. What compiles when the
+ * signal comes is not waited for.
  * @throws RuntimeError `missing_feature`, `bad_shader` with the compiler's message; the signal's reason
  */
 export async function createPipelines(
