@@ -7,7 +7,6 @@ import { bundleDevice } from '../../backends/wgsl/testing/bundle_device.ts';
 import { itOnGpu } from '../../verify/environment/requirement.ts';
 import { convert } from '../compile/convert.ts';
 import { silentReporter } from '../terminal/reporter.ts';
-import { readRecording } from '../testing/recording.ts';
 
 /* pgconv/runtime on bundles that the converter writes: what a user's program does. */
 

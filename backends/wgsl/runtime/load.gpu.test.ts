@@ -407,7 +407,7 @@ describe('faults', () => {
       });
       const toy = await toyBundle((plan) => ({
         ...plan,
-        shaders: shaders.map(({ data: _, ...shader }) => shader),
+        shaders: shaders.map(({ path, byteLength, sha256 }) => ({ path, byteLength, sha256 })),
         pipelines: shaders.map((_, shader) => ({
           ...plan.pipelines[shader % plan.pipelines.length]!,
           variants: [{ shader, features: [] }],
