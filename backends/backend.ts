@@ -1,7 +1,10 @@
 import type { DType } from '../ir/dtypes/index.ts';
-import type { Program } from '../ir/graph.ts';
-import type { CompositeName } from '../ir/ops/index.ts';
-import type { Tensor } from '../ir/tensor.ts';
+import type { Kernels } from '../ir/evaluate.ts';
+import type { FormatName } from '../ir/formats/index.ts';
+import type { Program, ProgramMetadata } from '../ir/graph.ts';
+import type { Tensor, TensorData } from '../ir/tensor.ts';
+import type { ClientFiles, ClientInput } from './client_files.ts';
+import type { BundleFolder, Description, StoredTensor } from './description.ts';
 
 /** One file of a bundle. Its size is known before its bytes are made. */
 export interface ArtifactFile {
@@ -18,7 +21,19 @@ export interface ArtifactFile {
 export interface ArtifactChunk {
   /** The consumer owns the bytes. */
   readonly bytes: Uint8Array;
-  readonly tensor?: { readonly name: string; readonly dtype: DType };
+  readonly tensor?: ChunkTensor;
+}
+
+/** Whose elements the bytes are. */
+export interface ChunkTensor {
+  /** In the bundle. */
+  readonly name: string;
+  readonly dtype: DType;
+  /**
+   * The tensor that it came from: the same elements, in any order and without what fills them up. A search for overflow
+   * reads it as it was before it was cast.
+   */
+  readonly source: TensorData;
 }
 
 /** What a backend makes of a program: nothing is computed until chunks are asked for. */
@@ -53,10 +68,6 @@ export interface OpenOptions {
 
 export interface Backend {
   readonly name: string;
-  /** Dtypes that it can store and compute. */
-  readonly dtypes: ReadonlySet<DType>;
-  /** Composites that it lowers itself; the others are decomposed before. */
-  readonly native: ReadonlySet<CompositeName>;
   /** Where its bundles run; the default first. */
   readonly devices: readonly [string, ...string[]];
   /** Runtimes that a bundle may be for, the default first; empty where there is only one. */
@@ -81,18 +92,42 @@ export interface Backend {
   readonly floatZeros: boolean;
   /** How a target (default the first) has a 16-bit float, or why not. */
   narrowing(dtype: 'f16' | 'bf16', target?: string): Narrowing | Refusal;
+  /** Why what runs its bundles cannot serve a model, in a sentence; undefined when it can. Absent: it serves all. */
+  modelRefusal?(model: ProgramMetadata): string | undefined;
   /** Pure: no file is touched. */
   emit(program: Program, options: EmitOptions): Artifact;
+  /** What stands beside the emitted files: what its clients read of the checkpoint's, and a README. Pure. */
+  clientFiles(input: ClientInput): ClientFiles;
   /** Opens an emitted bundle. The runtime is imported only here. */
   open(dir: string, options?: OpenOptions): Promise<Runner>;
+  /** What a bundle holds. No weight is read. @throws BackendError for a damaged one */
+  describe(bundle: BundleFolder): Promise<Description>;
+  /**
+   * The weights, scales and zero points that a bundle stores, each once: several graphs may share one's bytes.
+   * @throws BackendError for a damaged bundle
+   */
+  storedTensors(bundle: BundleFolder): Promise<readonly StoredTensor[]>;
+  /**
+   * Kernels for the evaluator that its runtime computes, in f32 and many times as fast; absent where there are none.
+   * @throws BackendError `runtime-missing`
+   */
+  evaluatorKernels?(): Promise<Kernels>;
+  /** A kind of file of its bundles that says something on its own; absent: none does. */
+  readonly file?: DescribedFile;
 }
 
-/** How a target has codes of weights, where that is not one scale and zero point for 32 columns in all of them. */
+/** Files with a name that ends so are described one by one. */
+export interface DescribedFile {
+  /** `.onnx`. */
+  readonly extension: string;
+  /** Any file of the kind, of ours or not. No weight is read. @throws BackendError for a damaged one */
+  describe(path: string): Promise<Description>;
+}
+
+/** How a target has codes of weights, where that is not as their formats have it. */
 export interface CodeHabits {
-  /** Columns that share a scale in 4 bits. */
-  readonly int4Block?: number;
-  /** 8 bits have one scale a row. */
-  readonly perChannel?: boolean;
+  /** Columns that share a scale, by format; 0 for the whole row. Absent: as the format has it. */
+  readonly blocks?: { readonly [N in FormatName]?: number };
   /** The default of `--mixed`, where it is not `auto`. */
   readonly mixed?: 'none';
 }

@@ -1,5 +1,6 @@
 import { parseDim, printDim, type Dim } from './dim.ts';
 import { isDType, type DType } from './dtypes/index.ts';
+import { isFormatName, type FormatName } from './formats/index.ts';
 
 /** How an attribute is written in the text form. Two values are equal when they print alike. */
 export interface AttrCodec<T> {
@@ -81,6 +82,16 @@ export function dtype(): AttrCodec<DType> {
     print: String,
     parse(text) {
       if (!isDType(text)) throw new Error(`"${text}" is not a dtype`);
+      return text;
+    },
+  };
+}
+
+export function weightFormat(): AttrCodec<FormatName> {
+  return {
+    print: String,
+    parse(text) {
+      if (!isFormatName(text)) throw new Error(`"${text}" is not a format of weights`);
       return text;
     },
   };

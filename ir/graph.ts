@@ -1,7 +1,9 @@
+import type { ProgramMetadata } from './metadata.ts';
 import type { AttrsOf, OpName } from './ops/index.ts';
 import type { Value } from './op.ts';
 import type { Tensor, TensorData } from './tensor.ts';
 
+export type { ProgramMetadata } from './metadata.ts';
 export type { Value } from './op.ts';
 
 export type NodeOf<N extends OpName> = {
@@ -39,27 +41,6 @@ export interface Graph {
 export interface Program {
   readonly graphs: readonly Graph[];
   readonly metadata: ProgramMetadata;
-}
-
-export interface ProgramMetadata {
-  readonly family: string;
-  /** For people: `paligemma-3b-224`, or the sizes when they are nobody's. */
-  readonly variant: string;
-  readonly imageSize: number;
-  readonly imageTokens: number;
-  readonly imageTokenId: number;
-  /** Rows of the vocabulary that carry meaning: compare and sample on these only. */
-  readonly vocabSize: number;
-  readonly layers: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  readonly hiddenSize: number;
-  readonly bosTokenId: number;
-  readonly eosTokenId: number;
-  readonly padTokenId: number;
-  readonly maxPositions: number;
-  /** Width of ColPali's vectors, the decoder's output `embeddings`; a model without that head has none. */
-  readonly retrievalWidth?: number | undefined;
 }
 
 /** @throws Error when the program has no such graph. */

@@ -1,5 +1,6 @@
 import { tensorOf } from '../ir/tensor.ts';
-import { encodeImages, extend, prefill, type Model } from './decode.ts';
+import { untilStopped } from '../backends/client/generation/decode.ts';
+import { encodeImages, extend, prefill, type Model, type Step } from './decode.ts';
 import { choose } from './metrics.ts';
 import type { Prompt } from './prompt.ts';
 import { rowsOf } from './rows.ts';
@@ -20,35 +21,24 @@ export interface GenerateOptions {
 export async function* generate(
   model: Model,
   prompt: Prompt,
-  options: GenerateOptions,
+  { maxNewTokens, stopTokenIds: stops = [model.metadata.eosTokenId], signal }: GenerateOptions,
 ): AsyncGenerator<readonly (number | undefined)[]> {
-  const { metadata } = model;
-  const { maxNewTokens, stopTokenIds = [metadata.eosTokenId], signal } = options;
-  const stop = new Set(stopTokenIds);
-  const batch = prompt.inputIds.shape[0]!;
-  const ended = Array<boolean>(batch).fill(false);
-  const room = metadata.maxPositions - prompt.inputIds.shape[1]!;
+  const [rows, length] = prompt.inputIds.shape as readonly [number, number];
   signal?.throwIfAborted();
   const { features } = await encodeImages(model, prompt.pixelValues);
-  let step = await prefill(model, prompt, features, { logitsToKeep: 1 });
-  for (let made = 0; made < maxNewTokens;) {
-    signal?.throwIfAborted();
-    const rows = rowsOf(step.logits, { columns: metadata.vocabSize });
-    const tokens = ended.map((done, row) => (done ? undefined : choose(rows, row).token));
+  const first = await prefill(model, prompt, features, { logitsToKeep: 1 });
+  // the last token needs no position: nothing reads it
+  const steps = Math.min(maxNewTokens, model.metadata.maxPositions - length + 1);
+  yield* untilStopped(greedySteps(model, first), { rows, steps, stops, signal });
+}
+
+/** Tokens of all rows for ever. Rows that have ended go on: nothing reads what comes of it. */
+async function* greedySteps(model: Model, first: Step): AsyncGenerator<readonly number[]> {
+  for (let step = first; ;) {
+    const rows = rowsOf(step.logits, { columns: model.metadata.vocabSize });
+    const tokens = rows.starts.map((_, row) => choose(rows, row).token);
     yield tokens;
-    tokens.forEach((token, row) => (ended[row] ||= token !== undefined && stop.has(token)));
-    // Ended rows go on reading padding: nothing reads what comes of it, and the batch keeps one shape.
-    if (++made === maxNewTokens || made > room || ended.every(Boolean)) return;
-    step = await extend(
-      model,
-      step.state,
-      tensorOf(
-        'i64',
-        [batch, 1],
-        tokens.map((token) => token ?? metadata.padTokenId),
-      ),
-      { logitsToKeep: 1 },
-    );
+    step = await extend(model, step.state, tensorOf('i64', [tokens.length, 1], tokens), { logitsToKeep: 1 });
   }
 }
 

@@ -10,6 +10,7 @@ import { checkInvariants, checkRowsAlone } from './invariants.ts';
 import { QualityTally } from './quality.ts';
 import type { Recorded } from './recording.ts';
 import { checkLengths, checkScores, type ComparedVectors } from './retrieval.ts';
+import type { RowSelection } from './rows.ts';
 import { runCase, type Outcome } from './run_case.ts';
 import { keptTokens } from './tokens.ts';
 import { tolerancesOf, type Help, type Precision, type Tolerances } from './tolerances.ts';
@@ -193,6 +194,9 @@ function recordedOutcome({ outcomes, description }: Recorded, name: string): Out
   return outcome;
 }
 
+type ValuesPart = 'imageFeatures' | 'prefillEmbeddings' | 'suffixEmbeddings';
+type LogitsPart = 'prefillLogits' | 'suffixLogits';
+
 /** What the reference lacks is not compared; what the candidate lacks fails. */
 function compareOutcomes(
   verifyCase: VerifyCase,
@@ -202,50 +206,23 @@ function compareOutcomes(
   tolerances: Tolerances,
 ): { checks: Check[]; differences: GreedyDifference[] } {
   const { name } = verifyCase;
-  const checks: Check[] = [];
-  if (reference.imageFeatures)
-    checks.push(
-      checkValues(
-        { case: name, output: 'image_features' },
-        candidate.imageFeatures,
-        reference.imageFeatures,
-        tolerances.imageFeatures,
-      ),
-    );
-  if (reference.prefillLogits)
-    checks.push(
-      checkLogits(
-        { case: name, output: 'prefill logits' },
-        candidate.prefillLogits,
-        reference.prefillLogits,
-        tolerances,
-        { columns, valid: keptTokens(verifyCase, reference.prefillLogits.shape[1]!) },
-      ),
-    );
-  if (reference.suffixLogits)
-    checks.push(
-      checkLogits({ case: name, output: 'suffix logits' }, candidate.suffixLogits, reference.suffixLogits, tolerances, {
-        columns,
-      }),
-    );
-  if (reference.prefillEmbeddings)
-    checks.push(
-      checkValues(
-        { case: name, output: 'prefill embeddings' },
-        candidate.prefillEmbeddings,
-        reference.prefillEmbeddings,
-        tolerances.embeddings,
-      ),
-    );
-  if (reference.suffixEmbeddings)
-    checks.push(
-      checkValues(
-        { case: name, output: 'suffix embeddings' },
-        candidate.suffixEmbeddings,
-        reference.suffixEmbeddings,
-        tolerances.embeddings,
-      ),
-    );
+  const values = (output: string, part: ValuesPart, bounds: Tolerances['embeddings']): Check[] => {
+    const expected = reference[part];
+    return expected ? [checkValues({ case: name, output }, candidate[part], expected, bounds)] : [];
+  };
+  const logitsOf = (output: string, part: LogitsPart, selection: Pick<RowSelection, 'valid'> = {}): Check[] => {
+    const expected = reference[part];
+    if (!expected) return [];
+    return [checkLogits({ case: name, output }, candidate[part], expected, tolerances, { columns, ...selection })];
+  };
+  const kept = reference.prefillLogits && { valid: keptTokens(verifyCase, reference.prefillLogits.shape[1]!) };
+  const checks = [
+    ...values('image_features', 'imageFeatures', tolerances.imageFeatures),
+    ...logitsOf('prefill logits', 'prefillLogits', kept),
+    ...logitsOf('suffix logits', 'suffixLogits'),
+    ...values('prefill embeddings', 'prefillEmbeddings', tolerances.embeddings),
+    ...values('suffix embeddings', 'suffixEmbeddings', tolerances.embeddings),
+  ];
   if (!reference.greedy) return { checks, differences: [] };
   const logits = checkLogits(
     { case: name, output: 'greedy logits' },

@@ -31,12 +31,15 @@ export type RuntimeErrorCode =
 export class RuntimeError extends Error {
   override readonly name = 'RuntimeError';
   readonly code: RuntimeErrorCode;
+  /** What is wrong: the message without the hint. */
+  readonly problem: string;
   /** What to do. */
   readonly hint: string | undefined;
 
   constructor(code: RuntimeErrorCode, message: string, hint?: string, options?: ErrorOptions) {
     super(hint === undefined ? message : `${message}: ${hint}`, options);
     this.code = code;
+    this.problem = message;
     this.hint = hint;
   }
 }

@@ -27,9 +27,6 @@ export function dtypeOfElementType(type: number, tensor: string): DType {
   return found;
 }
 
-/** Every one of the IR's; which target has which is in targets.ts. */
-export const supportedDTypes: ReadonlySet<DType> = new Set<DType>(Object.keys(elementTypes) as DType[]);
-
 /** Name and bits of every fixed-size element type that a file may declare. */
 export const elementTypeInfo: Readonly<Record<number, { readonly name: string; readonly bits: number }>> = {
   [DataType.FLOAT]: { name: 'f32', bits: 32 },

@@ -1,6 +1,7 @@
 import type { WeightInitializer } from './lower/model.ts';
 import type { ArtifactChunk } from '../backend.ts';
 import { BackendError } from '../error.ts';
+import { weightChunks } from '../weight_chunks.ts';
 import { dataFileName } from './file_names.ts';
 
 /**
@@ -67,33 +68,4 @@ export async function* dataFileChunks({ name, placements }: DataFile): AsyncGene
     yield* weightChunks(initializer, name, offset);
     at = offset + initializer.data.byteLength;
   }
-}
-
-/**
- * A weight's bytes, each chunk under the tensor's name.
- * @throws BackendError when they are more or fewer than its size.
- */
-export async function* weightChunks(
-  { name, data }: WeightInitializer,
-  file: string,
-  offset?: number,
-): AsyncGenerator<ArtifactChunk> {
-  const tensor = { name, dtype: data.dtype };
-  let written = 0;
-  for await (const bytes of data.chunks()) {
-    written += bytes.byteLength;
-    if (written > data.byteLength) break;
-    yield { bytes, tensor };
-  }
-  if (written !== data.byteLength)
-    throw new BackendError(
-      'bad-input',
-      `tensor ${name} gave ${written} bytes where its shape needs ${data.byteLength}`,
-      {
-        file,
-        tensor: name,
-        ...(offset !== undefined && { offset }),
-        hint: `check the source${data.from ? ` ${data.from.file} (${data.from.key})` : ''}: it changed or is cut off`,
-      },
-    );
 }

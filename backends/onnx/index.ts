@@ -1,12 +1,16 @@
-import type { Backend, EmitOptions } from '../backend.ts';
+import { formats, isFormatName } from '../../ir/formats/index.ts';
+import type { Backend, EmitOptions, Refusal } from '../backend.ts';
 import { BackendError } from '../error.ts';
-import { supportedDTypes } from './dtype.ts';
+import { clientFiles } from './client/files.ts';
+import { describe, describeFile, EXTENSION, storedTensors } from './describe.ts';
 import { emit } from './emit.ts';
-import { native } from './lower.ts';
+import { linearKernel } from './linear_kernel.ts';
 import { open } from './run.ts';
 import { devices } from './session.ts';
 import { isTarget, TARGETS, type OnnxOptions } from './target.ts';
 import { MAX_WEIGHT_BYTES, targets } from './targets.ts';
+
+const NO_CODEBOOK: Refusal = { reason: 'ONNX has no op for codes of a codebook', instead: 'int4' };
 
 /**
  * ONNX files that @huggingface/transformers 4 loads, for ONNX Runtime in Node, in the browser and on servers. What the
@@ -15,12 +19,10 @@ import { MAX_WEIGHT_BYTES, targets } from './targets.ts';
  */
 export const onnx: Backend = {
   name: 'onnx',
-  dtypes: supportedDTypes,
-  native,
   devices,
   targets: TARGETS,
   choices: ['quantizedOps', 'accuracyLevel', 'perChannel'],
-  refusal: () => undefined,
+  refusal: (precision) => (isFormatName(precision) && formats[precision].codebook ? NO_CODEBOOK : undefined),
   maxWeightBytes: MAX_WEIGHT_BYTES,
   floatZeros: false,
   narrowing(dtype, target) {
@@ -31,7 +33,12 @@ export const onnx: Backend = {
     return { reason: narrowing.refused, instead: `the target ${others.join(' or ')}, or fp16 or fp32` };
   },
   emit: (program, options) => emit(program, onnxOptions(options)),
+  clientFiles,
   open,
+  describe,
+  storedTensors,
+  evaluatorKernels: async () => ({ linear: await linearKernel() }),
+  file: { extension: EXTENSION, describe: describeFile },
 };
 
 function onnxOptions({ target, ...options }: EmitOptions): OnnxOptions {

@@ -5,14 +5,11 @@ import { decompose, eliminateCommonSubexpressions, eliminateDeadCode, runPasses 
 import { BackendError } from '../error.ts';
 import { nativeComposites, type Rule } from '../lowering.ts';
 import { LoweringContext } from './lower/context.ts';
-import { lowering } from './lower/index.ts';
+import type { lowering } from './lower/index.ts';
 import type { OnnxGraph } from './lower/model.ts';
 import { quantizedRules, type QuantizedOptions } from './lower/quantized.ts';
 import type { OnnxOptions, Target } from './target.ts';
 import { supportsDtype, targets } from './targets.ts';
-
-/** Composites that have a rule for every target. */
-export const native = nativeComposites(lowering);
 
 export interface LowerOptions extends Omit<QuantizedOptions, 'halves'>, Pick<OnnxOptions, 'target'> {
   /** What a prefill must hold; default nothing that is large. */

@@ -1,7 +1,8 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { ArtifactChunk, ArtifactFile } from '../backend.ts';
 import { encodeGraph, encodeModelHead, encodeTensorHead } from './encode.ts';
-import { weightChunks, type Placement } from './external_data.ts';
+import { weightChunks } from '../weight_chunks.ts';
+import type { Placement } from './external_data.ts';
 import type { OnnxGraph, WeightInitializer } from './lower/model.ts';
 
 /** Field numbers of onnx.proto. */

@@ -1,11 +1,13 @@
 import { parseDim, type Dim } from '../../ir/dim.ts';
 import { GraphBuilder } from '../../ir/builder.ts';
 import { dtypes, type DType } from '../../ir/dtypes/index.ts';
+import { FORMAT_NAMES, formats, type FormatName } from '../../ir/formats/index.ts';
 import type { Graph } from '../../ir/graph.ts';
 import { ops, type CompositeName, type OpName } from '../../ir/ops/index.ts';
 import type { OpWith } from '../../ir/ops/traits.ts';
 import { tensorData, tensorOf, type Tensor } from '../../ir/tensor.ts';
 import { erfBySimpson } from '../../ir/testing/erf_by_simpson.ts';
+import { affineFormat } from '../../ir/testing/affine_format.ts';
 import { randomTensor } from '../../ir/testing/random.ts';
 
 /**
@@ -117,7 +119,7 @@ const cached = [
   { b: 1, s: 3, p: 4 },
 ] as const;
 /** Codes of a weight, over the whole range of their dtype. */
-const codes = (dtype: 'u4' | 'i4' | 'u8' | 'i8', ...shape: number[]) => {
+const codes = (dtype: DType, ...shape: number[]) => {
   const [least, count] = [dtype.startsWith('i') ? -dtypes[dtype].max - 1 : 0, 2 ** dtypes[dtype].bits];
   return {
     weight: tensorOf(
@@ -127,37 +129,56 @@ const codes = (dtype: 'u4' | 'i4' | 'u8' | 'i8', ...shape: number[]) => {
     ),
   };
 };
-type MakeCase = (q: Operand, scales: string, columns: number, zeros?: Operand) => Omit<OpCase, 'title'>;
+type MakeCase = (
+  q: Operand,
+  scales: string,
+  attrs: { readonly format: FormatName; readonly columns: number },
+  zeros?: Operand,
+) => Omit<OpCase, 'title'>;
+const attrsOf = (dtype: DType) => (columns: number) => ({ format: affineFormat(dtype), columns });
 /** Rows that end with a block or within one. */
-const codeCases = (dtype: 'u4' | 'i4' | 'u8' | 'i8', make: MakeCase): OpCase[] => [
-  { title: `${dtype}, whole blocks`, ...make(codes(dtype, 5, 2, 32), 's[5,2]', 64) },
+const codeCases = (dtype: 'u4' | 'i4' | 'u8' | 'i8', make: MakeCase, of = attrsOf(dtype)): OpCase[] => [
+  { title: `${dtype}, whole blocks`, ...make(codes(dtype, 5, 2, 32), 's[5,2]', of(64)) },
   {
     title: `${dtype}, a row that ends within a block, zero points`,
-    ...make(codes(dtype, 7, 3, 32), 's[7,3]', 75, codes(dtype, 7, 3)),
+    ...make(codes(dtype, 7, 3, 32), 's[7,3]', of(75), codes(dtype, 7, 3)),
   },
 ];
 /**
  * Codes with a sign differ in one view only; the others also in rows that end within the first block, in one element,
  * with a scale a row.
  */
-const unsignedCases = (dtype: 'u4' | 'u8', make: MakeCase): OpCase[] => [
+const unsignedCases = (dtype: 'u4' | 'u8', make: MakeCase, of = attrsOf(dtype)): OpCase[] => [
   ...codeCases(dtype, make),
   {
     title: `${dtype}, a row shorter than a block, zero points`,
-    ...make(codes(dtype, 9, 1, 16), 's[9,1]', 7, codes(dtype, 9, 1)),
+    ...make(codes(dtype, 9, 1, 16), 's[9,1]', of(7), codes(dtype, 9, 1)),
   },
-  { title: `${dtype}, one row of one column`, ...make(codes(dtype, 1, 1, 16), 's[1,1]', 1) },
-  { title: `${dtype}, a scale a row`, ...make(codes(dtype, 6, 1, 48), 's[6,1]', 48) },
+  { title: `${dtype}, one row of one column`, ...make(codes(dtype, 1, 1, 16), 's[1,1]', of(1)) },
+  { title: `${dtype}, a scale a row`, ...make(codes(dtype, 6, 1, 48), 's[6,1]', of(48)) },
   {
     title: `${dtype}, blocks that no kernel has, zero points`,
-    ...make(codes(dtype, 5, 3, 6), 's[5,3]', 17, codes(dtype, 5, 3)),
+    ...make(codes(dtype, 5, 3, 6), 's[5,3]', of(17), codes(dtype, 5, 3)),
   },
 ];
+/** Codes of every codebook, in rows that end with a block or within one. */
+const codebookCases = (make: MakeCase): OpCase[] =>
+  FORMAT_NAMES.filter((format) => formats[format].codebook).flatMap((format) => {
+    const [dtype] = formats[format].codes;
+    return [
+      { title: `${format}, whole blocks`, ...make(codes(dtype, 5, 2, 64), 's[5,2]', { format, columns: 128 }) },
+      {
+        title: `${format}, a row that ends within a block`,
+        ...make(codes(dtype, 7, 3, 64), 's[7,3]', { format, columns: 130 }),
+      },
+    ];
+  });
 const quantized = (make: MakeCase): OpCase[] => [
   ...unsignedCases('u4', make),
   ...unsignedCases('u8', make),
   ...codeCases('i4', make),
   ...codeCases('i8', make),
+  ...codebookCases(make),
 ];
 const positive = (shape: number[]) =>
   tensorOf(
@@ -241,19 +262,19 @@ export const opCases: { readonly [N in OpName]: Cases<N> } = {
     { title: 'with a computed weight', operands: ['f[b,s,7]', 'f[5,7]'], sizes: usual },
     { title: 'with a literal weight', operands: ['f[b,s,7]', 'l[5,7]'], sizes: usual },
   ],
-  dequantize: quantized((q, scales, columns, zeros) => ({
+  dequantize: quantized((q, scales, attrs, zeros) => ({
     operands: [q, scales, ...(zeros ? [zeros] : [])],
-    attrs: { columns },
+    attrs,
     sizes: [{}],
   })),
-  quantized_linear: quantized((q, scales, columns, zeros) => ({
-    operands: [`f[b,s,${columns}]`, q, scales, ...(zeros ? [zeros] : [])],
-    attrs: { columns },
+  quantized_linear: quantized((q, scales, attrs, zeros) => ({
+    operands: [`f[b,s,${attrs.columns}]`, q, scales, ...(zeros ? [zeros] : [])],
+    attrs,
     sizes: usual,
   })),
-  quantized_gather: quantized((q, scales, columns, zeros) => ({
+  quantized_gather: quantized((q, scales, attrs, zeros) => ({
     operands: [q, 'i[b,s]', scales, ...(zeros ? [zeros] : [])],
-    attrs: { columns },
+    attrs,
     sizes: usual,
   })).filter(({ title }) => !title.includes('one row')), // indices go up to 3
   conv2d: [

@@ -89,6 +89,7 @@ const furtherForms: ReadonlySet<string> = new Set([
   'cast: to bool, f32',
   'linear: with bias, f32',
   'linear: with a computed weight, f32',
+  'quantized_gather: nf4, a row that ends within a block, f32',
   'quantized_linear: u8, a scale a row, f32',
   'take_last: 2, f32',
 ]);
@@ -112,7 +113,7 @@ describe.each(['cpu', 'wasm'] as const)('packed weights on %s', (device) => {
 });
 
 describe('packed weights on webgpu', () => {
-  for (const one of packable.filter(({ title }) => /^u[48], (a row that ends|whole)/.test(title)))
+  for (const one of packable.filter(({ title }) => /^(u[48]|nf4), (a row that ends|whole)/.test(title)))
     itOnGpu(one.title, () => expectConformance('webgpu', one, 'packed'));
 });
 

@@ -1,6 +1,7 @@
 import { printDim } from '../../ir/dim.ts';
 import type { Graph, Program, Value } from '../../ir/graph.ts';
 import type { Artifact, ArtifactFile } from '../backend.ts';
+import { textFile } from '../text_file.ts';
 import { checkOps } from './check/check_ops.ts';
 import type { TfGraph } from './graph.ts';
 import { tfDType } from './lower/context.ts';
@@ -114,15 +115,4 @@ function inputsOf({ inputs }: Graph, tables: PlannedGraph['tables']): readonly V
     const table = tables.find(({ input }) => input === value.name);
     return table ? { name: table.ids, type: { dtype: 'i64' as const, shape: value.type.shape.slice(0, -1) } } : value;
   });
-}
-
-function textFile(path: string, text: string): ArtifactFile {
-  const bytes = new TextEncoder().encode(text);
-  return {
-    path,
-    byteLength: bytes.byteLength,
-    async *chunks() {
-      yield { bytes: bytes.slice() };
-    },
-  };
 }

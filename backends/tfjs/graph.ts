@@ -10,6 +10,7 @@ export type TfAttr =
   | { readonly float: number }
   | { readonly bool: boolean }
   | { readonly ints: readonly number[] }
+  | { readonly floats: readonly number[] }
   | { readonly shape: readonly number[] }
   | { readonly text: string }
   | { readonly texts: readonly string[] };

@@ -1,20 +1,33 @@
-import type { DType } from '../../ir/dtypes/index.ts';
+import { FORMAT_NAMES, formats, isFormatName } from '../../ir/formats/index.ts';
+import { answersOnly } from '../answers_only.ts';
 import type { Backend, Refusal } from '../backend.ts';
+import { filesWithReadme } from '../client_files.ts';
+import { describe, storedTensors } from './describe.ts';
 import { emit } from './emit.ts';
-import { native } from './lower.ts';
 import { DEVICES } from './node_tfjs.ts';
+import { readme } from './readme.ts';
 import { open } from './run.ts';
 import { profileOf, PROFILES, type Profile } from './target.ts';
 
 const NO_BF16: Refusal = { reason: 'tfjs has no bf16', instead: 'fp16 or fp32' };
 
 const NO_HALF_ACTIVATIONS: Refusal = { reason: 'activations are f32 on every device', instead: 'int4' };
-const NO_CODES: Refusal = { reason: 'it holds codes', instead: 'int8 or int4, or the profile std' };
-/** tfjs's own loader expands everything to f32, and reads 8 bits at least. */
-const REFUSED: Readonly<Record<Profile, Readonly<Record<string, Refusal>>>> = {
-  std: { int4: { reason: 'the loader of tfjs reads no 4-bit weights', instead: 'the profile packed, or int8' } },
-  packed: { fp32: NO_CODES, fp16: NO_CODES },
+const NO_CODES: Refusal = { reason: 'it holds codes', instead: `${FORMAT_NAMES.join(', ')}, or the profile std` };
+const NO_FOURS: Refusal = {
+  reason: 'the loader of tfjs reads no 4-bit weights',
+  instead: 'the profile packed, or int8',
 };
+
+/** Whether weights are codes that only the packed op reads. */
+function isPackedOnly(precision: string): boolean {
+  return isFormatName(precision) && formats[precision].bits === 4;
+}
+
+/** tfjs's own loader expands everything to f32, and reads 8 bits at least. */
+function refusedBy(profile: Profile, precision: string): Refusal | undefined {
+  if (profile === 'std') return isPackedOnly(precision) ? NO_FOURS : undefined;
+  return isFormatName(precision) ? undefined : NO_CODES;
+}
 
 /**
  * Graph models for TensorFlow.js, which its own loader reads, and what `pgconv/tfjs` needs to drive them. Everything is
@@ -22,18 +35,20 @@ const REFUSED: Readonly<Record<Profile, Readonly<Record<string, Refusal>>>> = {
  */
 export const tfjs: Backend = {
   name: 'tfjs',
-  dtypes: new Set<DType>(['f32', 'f16', 'i32', 'i64', 'bool', 'u4', 'i4', 'u8', 'i8']),
-  native,
   devices: DEVICES,
   targets: PROFILES,
   choices: ['layersPerGraph'],
   refusal: (precision, target) =>
-    ({ bf16: NO_BF16, q4f16: NO_HALF_ACTIVATIONS, ...REFUSED[profileOf(target)] })[precision],
-  defaultTarget: (precision) => (precision === 'int4' ? 'packed' : 'std'),
-  codes: (target) => (profileOf(target) === 'std' ? { perChannel: true } : { int4Block: 64, mixed: 'none' }),
+    ({ bf16: NO_BF16, q4f16: NO_HALF_ACTIVATIONS })[precision] ?? refusedBy(profileOf(target), precision),
+  defaultTarget: (precision) => (isPackedOnly(precision) ? 'packed' : 'std'),
+  codes: (target) => (profileOf(target) === 'std' ? { blocks: { int8: 0 } } : { blocks: { int4: 64 }, mixed: 'none' }),
   floatZeros: false,
   narrowing: (dtype) => (dtype === 'f16' ? 'store' : NO_BF16),
+  modelRefusal: answersOnly,
   emit: (program, { precision, target, layersPerGraph }) =>
     emit(program, { precision, profile: profileOf(target), ...(layersPerGraph !== undefined && { layersPerGraph }) }),
+  clientFiles: ({ prepared, facts }) => filesWithReadme([prepared.preprocessor(), prepared.tokenizer()], facts, readme),
   open,
+  describe,
+  storedTensors,
 };

@@ -70,9 +70,9 @@ describe('codes with a scale a row that are both looked up and multiplied by', (
     );
     const scales = b.weight('scales', tensorData(randomTensor('f32', [6, 1], 3)));
     const ids = b.input('ids', { dtype: 'i64', shape: [sym('n')] });
-    const rows = b.op(ops.quantized_gather, [codes, ids, scales], { columns: 8 });
+    const rows = b.op(ops.quantized_gather, [codes, ids, scales], { format: 'int8', columns: 8 });
     b.output('rows', rows);
-    b.output('products', b.op(ops.quantized_linear, [rows, codes, scales], { columns: 8 }));
+    b.output('products', b.op(ops.quantized_linear, [rows, codes, scales], { format: 'int8', columns: 8 }));
     const graph = b.build();
     const engine = await testEngine('cpu');
     registerPackedOp({ ...engine.tf, ...engine.converter });

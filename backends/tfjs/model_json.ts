@@ -82,6 +82,7 @@ function attrValue(attr: TfAttr): object {
   if ('int' in attr) return { i: String(attr.int) };
   if ('float' in attr) return { f: attr.float };
   if ('bool' in attr) return { b: attr.bool };
+  if ('floats' in attr) return { list: { f: attr.floats } };
   if ('ints' in attr) return { list: { i: attr.ints.map(String) } };
   if ('shape' in attr) return { shape: shapeProto(attr.shape) };
   if ('text' in attr) return { s: base64(attr.text) };

@@ -28,7 +28,8 @@ export const weightGroup = z.looseObject({ paths: z.array(path).check(z.minLengt
 export type WeightGroup = z.infer<typeof weightGroup>;
 
 /**
- * How rows of a table are stored, by the names of weights: floats, or codes with scales (and zero points) of blocks.
+ * How rows of a table are stored, by the names of weights: floats, or codes with scales (and zero points) of blocks:
+ * affine ones, or of a codebook.
  */
 const storage = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('float'), weight: z.string() }),
@@ -36,6 +37,7 @@ const storage = z.discriminatedUnion('kind', [
     kind: z.literal('codes'),
     bits: z.union([z.literal(4), z.literal(8)]),
     block: count,
+    codebook: z.optional(z.array(z.number())),
     codes: z.string(),
     scales: z.string(),
     zeros: z.optional(z.string()),

@@ -1,7 +1,9 @@
-import type { DType } from '../../ir/dtypes/index.ts';
+import { answersOnly } from '../answers_only.ts';
 import type { Backend, Refusal } from '../backend.ts';
-import { native } from './compile/compile.ts';
+import { filesWithReadme } from '../client_files.ts';
+import { describe, storedTensors } from './describe.ts';
 import { emit } from './emit.ts';
+import { readme } from './readme.ts';
 import { open } from './run.ts';
 
 const NO_BF16: Refusal = { reason: 'WGSL has no bf16', instead: 'fp16 or fp32' };
@@ -14,14 +16,16 @@ const NO_HALF_ACTIVATIONS: Refusal = { reason: 'activations are f32 on every dev
  */
 export const wgsl: Backend = {
   name: 'wgsl',
-  dtypes: new Set<DType>(['f32', 'f16', 'i32', 'i64', 'bool', 'u4', 'i4', 'u8', 'i8']),
-  native,
   devices: ['webgpu'],
   targets: [],
   choices: ['accuracyLevel', 'perChannel'],
   refusal: (precision) => ({ bf16: NO_BF16, q4f16: NO_HALF_ACTIVATIONS })[precision],
   floatZeros: true,
   narrowing: (dtype) => (dtype === 'f16' ? 'store' : NO_BF16),
+  modelRefusal: answersOnly,
   emit: (program, options) => emit(program, options),
+  clientFiles: ({ prepared, facts }) => filesWithReadme([prepared.preprocessor(), prepared.tokenizer()], facts, readme),
   open,
+  describe,
+  storedTensors,
 };

@@ -5,7 +5,7 @@ import { evaluatorRunner } from '../../ir/evaluate.ts';
 import { graphNamed, type Program } from '../../ir/graph.ts';
 import { quantizeWeights, runPassesOnProgram, storeWeights } from '../../ir/passes/index.ts';
 import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
-import { INT4, INT8, type Scheme } from '../../ir/quantize/scheme.ts';
+import { INT4, INT8, usualScheme, type Scheme } from '../../ir/quantize/scheme.ts';
 import { tensorOf, type Tensor } from '../../ir/tensor.ts';
 import { randomTensor } from '../../ir/testing/random.ts';
 import type { Runner } from '../backend.ts';
@@ -75,6 +75,7 @@ describe('the plan of a program computes what the program means', () => {
   itOnGpu('weights in 4 bits with float zero points', () =>
     expectSameDecoding(coded(tinyGemma({ ...GEMMA_2, ...one }), { ...INT4, floatZero: true })),
   );
+  itOnGpu('weights in nf4', () => expectSameDecoding(coded(tinyGemma({ ...GEMMA_1, ...one }), usualScheme('nf4'))));
   itOnGpu('weights in 8 bits, cut into pieces', () =>
     expectSameDecoding(coded(tinyGemma({ ...GEMMA_1, ...one }), INT8), { bindingLimit: 16384 }),
   );

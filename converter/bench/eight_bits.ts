@@ -51,7 +51,7 @@ export async function measureEightBits(dir: string, steps: number, threads: numb
           b.op(
             ops.quantized_linear,
             [x, b.weight('q', q), b.weight('scales', scales), ...(zeros ? [b.weight('zeros', zeros)] : [])],
-            { columns: COLUMNS },
+            { format: bits === 4 ? 'int4' : 'int8', columns: COLUMNS },
           ),
         );
         const model = await writeProgram(

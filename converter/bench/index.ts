@@ -5,7 +5,7 @@ import { Command, Option } from 'commander';
 import { table } from '../terminal/table.ts';
 import { wholeNumber } from '../cli/options.ts';
 import { VARIANTS } from '../models/paligemma/config.ts';
-import { bytesText } from '../terminal/units.ts';
+import { bytesText } from '../../backends/bytes_text.ts';
 import { attentionReport, measureAttention } from './attention_forms.ts';
 import { measureConversion, type Measurement } from './convert_full_size.ts';
 import type { BenchWeights } from './decoder_program.ts';

@@ -3,6 +3,7 @@ import { table } from '../terminal/table.ts';
 import { formOf } from '../../ir/quantize/kernels/form.js';
 import { jobRunner, type QuantizeJob } from '../../ir/quantize/kernels/run_job.js';
 import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
+import { formats } from '../../ir/formats/index.ts';
 import { INT4, INT8, printScheme, type Scheme } from '../../ir/quantize/scheme.ts';
 import { bytesData, type TensorData } from '../../ir/tensor.ts';
 import { convertedData } from '../../ir/views/convert.ts';
@@ -61,13 +62,13 @@ async function kernelRows(): Promise<string[][]> {
   const [plain, vectors] = [jobRunner(undefined), jobRunner(kernels)];
   const rows: string[][] = [];
   for (const scheme of SCHEMES) {
-    const { bits, block, symmetric, floatZero = false, algorithm } = scheme;
+    const { format, block, symmetric, floatZero = false, algorithm } = scheme;
     const job: QuantizeJob = {
       bytes,
       dtype: 'bf16',
       rows: ROWS,
       columns: COLUMNS,
-      form: formOf({ bits, block: block || COLUMNS, symmetric, floatZero }),
+      form: formOf({ bits: formats[format].bits, block: block || COLUMNS, symmetric, floatZero }),
       algorithm,
     };
     const [slow, fast] = [

@@ -17,14 +17,14 @@ let period: Uint8Array | undefined;
  */
 export function randomCodes(data: TensorData, scheme: Scheme): QuantizedMatrix {
   const { rows, blocks, form, dtype } = layoutOf(data, scheme, false);
-  const step = (2 * WEIGHT_STD) / 2 ** (scheme.bits - 1);
+  const step = (2 * WEIGHT_STD) / form.middle;
   const q = made(dtype, [rows, blocks, form.block], randomBytes);
   const scales = castData(randomTensor('f16', [rows, blocks], { mean: step, std: 0.1 * step }, rows), 'f32');
   if (scheme.symmetric) return { q, scales };
-  const middle = 2 ** (scheme.bits - 1);
+  const { middle } = form;
   const zeros = scheme.floatZero
     ? castData(randomTensor('f16', [rows, blocks], { mean: middle, std: 0 }, rows), 'f32')
-    : made(dtype, [rows, blocks], (bytes) => void bytes.fill(scheme.bits === 4 ? 0x11 * middle : middle));
+    : made(dtype, [rows, blocks], (bytes) => void bytes.fill(form.bits === 4 ? 0x11 * middle : middle));
   return { q, scales, zeros };
 }
 

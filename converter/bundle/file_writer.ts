@@ -1,17 +1,14 @@
 import { Worker } from 'node:worker_threads';
-import type { ArtifactChunk } from '../../backends/backend.ts';
-import type { DType } from '../../ir/dtypes/index.ts';
+import type { ArtifactChunk, ChunkTensor } from '../../backends/backend.ts';
 import { outputError } from '../output_error.ts';
 
-export interface ChunkTensor {
-  readonly name: string;
-  readonly dtype: DType;
-}
+/** What the thread needs to know of a tensor, to look for what is not finite. */
+type ScannedTensor = Pick<ChunkTensor, 'name' | 'dtype'>;
 
 /** What the writer's thread is told. */
 export type WriterRequest =
   | { readonly kind: 'open'; readonly path: string }
-  | { readonly kind: 'chunk'; readonly bytes: Uint8Array; readonly tensor?: ChunkTensor | undefined }
+  | { readonly kind: 'chunk'; readonly bytes: Uint8Array; readonly tensor?: ScannedTensor | undefined }
   | { readonly kind: 'close' };
 
 /** What it says. */
@@ -20,7 +17,7 @@ export type WriterReply =
   | {
       readonly kind: 'nonfinite';
       readonly path: string;
-      readonly tensor: ChunkTensor;
+      readonly tensor: ScannedTensor;
       readonly infinite: number;
       readonly nan: number;
     }
@@ -38,7 +35,7 @@ export interface FileWriterOptions {
   /** Infinities and NaN found in a chunk of a tensor in the file at `path`. */
   readonly onNonFinite?: (found: {
     readonly path: string;
-    readonly tensor: ChunkTensor;
+    readonly tensor: ScannedTensor;
     readonly infinite: number;
     readonly nan: number;
   }) => void;

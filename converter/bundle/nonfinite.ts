@@ -1,5 +1,6 @@
 import type { DType } from '../../ir/dtypes/index.ts';
 import type { TensorData } from '../../ir/tensor.ts';
+import { unroundedPieces } from '../../ir/views/unrounded.ts';
 import { BadInputError } from '../errors.ts';
 import { scanNonFinite } from './scan_nonfinite.js';
 
@@ -34,18 +35,12 @@ export async function countNonFinite(data: TensorData): Promise<{ infinite: numb
   return total;
 }
 
-/**
- * Tells overflow from infinities that were there before: `source` is the tensor as the checkpoint has it.
- * Without one, every infinity of an f16 tensor counts as overflow; f32 and bf16 hold whatever a checkpoint holds.
- */
-export async function withOverflow(
-  found: Omit<NonFinite, 'overflowed'>,
-  source: TensorData | undefined,
-): Promise<NonFinite> {
+/** Tells overflow from infinities that were there before: `source` is what the tensor was made of. */
+export async function withOverflow(found: Omit<NonFinite, 'overflowed'>, source: TensorData): Promise<NonFinite> {
   if (found.infinite === 0) return { ...found, overflowed: 0 };
-  if (!source) return { ...found, overflowed: found.dtype === 'f16' ? found.infinite : 0 };
-  const before = await countNonFinite(source);
-  return { ...found, overflowed: Math.max(0, found.infinite - before.infinite) };
+  let before = 0;
+  for (const piece of unroundedPieces(source)) before += (await countNonFinite(piece)).infinite;
+  return { ...found, overflowed: Math.max(0, found.infinite - before) };
 }
 
 /** One sentence a tensor, for warnings and for the manifest. */

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ProgramMetadata } from '../../ir/graph.ts';
-import { backends, isBackendName } from '../../backends/index.ts';
+import type { Backend } from '../../backends/backend.ts';
+import { backendNames, findBackend, isBackendName } from '../../backends/find_backend.ts';
 import type { Model } from '../../verify/decode.ts';
 import { readManifest, type Manifest } from './manifest.ts';
 import { BadInputError, UsageError } from '../errors.ts';
@@ -23,12 +24,7 @@ export async function openBundle(dir: string, device?: string): Promise<BundleMo
 
 /** The same with a manifest that was read, or written, before. */
 export async function openStaged(dir: string, manifest: Manifest, device?: string): Promise<BundleModel> {
-  if (!isBackendName(manifest.backend))
-    throw new BadInputError('unknown_backend', `the bundle is for "${manifest.backend}"`, {
-      file: dir,
-      hint: `this version runs ${Object.keys(backends).join(', ')}: use a newer pgconv`,
-    });
-  const backend = await backends[manifest.backend]();
+  const backend = await bundleBackend(dir, manifest);
   if (device !== undefined && !backend.devices.includes(device))
     throw new UsageError('unknown_device', `${backend.name} has no device "${device}"`, {
       hint: `choose one of ${backend.devices.join(', ')}`,
@@ -36,6 +32,15 @@ export async function openStaged(dir: string, manifest: Manifest, device?: strin
   const runner = await backend.open(dir, device === undefined ? {} : { device });
   const metadata: ProgramMetadata = manifest.program;
   return { runner, metadata, manifest, dispose: () => runner.dispose() };
+}
+
+/** Whose bundle it is. @throws BadInputError for a backend that is not known here */
+export async function bundleBackend(dir: string, { backend }: Manifest): Promise<Backend> {
+  if (isBackendName(backend)) return findBackend(backend);
+  throw new BadInputError('unknown_backend', `the bundle is for "${backend}"`, {
+    file: dir,
+    hint: `this version runs ${backendNames().join(', ')}: use a newer pgconv`,
+  });
 }
 
 /** The tokenizer in a bundle; undefined when it has none. @throws BadInputError when it is damaged. */

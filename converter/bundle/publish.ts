@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
-import type { ArtifactFile } from '../../backends/backend.ts';
+import type { ArtifactFile, ChunkTensor } from '../../backends/backend.ts';
+import { orAbort } from '../../backends/client/aborting.ts';
 import type { TensorData } from '../../ir/tensor.ts';
 import { unsafePathReason } from './bundle_path.ts';
 import { FileWriter } from './file_writer.ts';
@@ -31,10 +32,6 @@ export interface PublishOptions extends Partial<NonFinitePolicy> {
   readonly manifest: (written: WrittenBundle) => ManifestFields | Promise<ManifestFields>;
   /** Looks at the finished staging folder before it is moved into place; what it throws stops the run. */
   readonly beforePublish?: (stagingDir: string, manifest: Manifest) => Promise<void>;
-  /**
-   * The tensor in the checkpoint behind a tensor in the bundle: tells overflow from infinities that were there before.
-   */
-  readonly sourceOf?: (tensor: string) => TensorData | undefined;
   readonly onProgress?: (writtenBytes: number, totalBytes: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -119,15 +116,18 @@ async function writeFiles(
   staging: string,
   options: PublishOptions,
 ): Promise<WrittenBundle> {
-  const { onProgress, signal, sourceOf, allowOverflow = false, strict = false } = options;
+  const { onProgress, signal, allowOverflow = false, strict = false } = options;
   const totalBytes = files.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const found = new Map<string, Omit<NonFinite, 'overflowed'>>();
+  /** What tensors were made of, by file and name. */
+  const sources = new Map<string, TensorData>();
+  const keyOf = (file: string, tensor: string) => `${file}\n${tensor}`;
   let writtenBytes = 0;
   const writer = new FileWriter({
     onWritten: (bytes) => onProgress?.((writtenBytes += bytes), totalBytes),
     onNonFinite: ({ path, tensor, infinite, nan }) => {
       const file = relative(staging, path).split(sep).join('/');
-      const key = `${file}\n${tensor.name}`;
+      const key = keyOf(file, tensor.name);
       const before = found.get(key);
       found.set(key, {
         file,
@@ -146,12 +146,12 @@ async function writeFiles(
         Promise.reject(outputError(error, path)),
       );
       writer.open(path);
-      await writeChunks(writer, file, signal);
+      await writeChunks(writer, file, signal, ({ name, source }) => sources.set(keyOf(file.path, name), source));
       closing.push(writer.close(path).then((entry) => ({ path: file.path, ...entry })));
     }
     const entries = await orAbort(Promise.all(closing), signal);
     const nonFinite: NonFinite[] = [];
-    for (const counts of found.values()) nonFinite.push(await withOverflow(counts, sourceOf?.(counts.tensor)));
+    for (const [key, counts] of found) nonFinite.push(await withOverflow(counts, sources.get(key)!));
     enforceNonFinite(nonFinite, { allowOverflow, strict });
     return { files: entries, nonFinite };
   } finally {
@@ -159,12 +159,18 @@ async function writeFiles(
   }
 }
 
-async function writeChunks(writer: FileWriter, file: ArtifactFile, signal: AbortSignal | undefined): Promise<void> {
+async function writeChunks(
+  writer: FileWriter,
+  file: ArtifactFile,
+  signal: AbortSignal | undefined,
+  onTensor: (tensor: ChunkTensor) => void,
+): Promise<void> {
   let bytes = 0;
   for await (const chunk of file.chunks()) {
     signal?.throwIfAborted();
     bytes += chunk.bytes.byteLength;
     if (bytes > file.byteLength) break;
+    if (chunk.tensor) onTensor(chunk.tensor);
     await writer.write(chunk);
   }
   if (bytes !== file.byteLength)
@@ -190,20 +196,4 @@ async function writeManifest(staging: string, manifest: Manifest, files: readonl
     ),
   );
   for (const folder of [...folders, staging]) await syncFolder(folder);
-}
-
-/** A flush or a verification can take long; an abort does not wait for it. */
-async function orAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work;
-  let onAbort = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(abortError(signal));
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

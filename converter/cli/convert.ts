@@ -1,12 +1,10 @@
 import { relative } from 'node:path';
 import { Command, Option } from 'commander';
-import { backends, type BackendName } from '../../backends/index.ts';
-import { TARGETS } from '../../backends/onnx/target.ts';
-import { PROFILES } from '../../backends/tfjs/target.ts';
+import { backendNames } from '../../backends/find_backend.ts';
 import type { Precision } from '../../verify/tolerances.ts';
 import type { ConvertResult } from '../compile/convert.ts';
 import { PRECISIONS } from '../precision/precision.ts';
-import { bytesText } from '../terminal/units.ts';
+import { bytesText } from '../../backends/bytes_text.ts';
 import { VerificationFailed } from '../compile/verification_failed.ts';
 import { changesTable } from './changes_table.ts';
 import type { Io } from './io.ts';
@@ -31,7 +29,7 @@ import { CONVERT_HELP } from './help/convert.ts';
 import { prose } from './prose.ts';
 
 interface Flags extends ModelFlags, AdapterFlags, PrecisionFlags {
-  readonly to: BackendName;
+  readonly to: string;
   readonly dtype: Precision;
   readonly target?: string;
   readonly quantOps?: 'nbits' | 'qdq';
@@ -61,7 +59,7 @@ export function convertCommand(io: Io): Command {
           'TensorFlow.js; wgsl, shaders for pgconv/runtime on WebGPU',
         ),
       )
-        .choices(Object.keys(backends))
+        .choices([...backendNames()])
         .makeOptionMandatory(),
     )
     .addOption(
@@ -76,7 +74,7 @@ export function convertCommand(io: Io): Command {
           'portable: one graph for CPU and WebGPU; webgpu: with what ONNX Runtime has beside ONNX’s',
           'ops; ort-cpu, ort-cuda: fused attention for servers (onnx only; default: portable)',
         ),
-      ).choices([...TARGETS]),
+      ),
     )
     .addOption(
       new Option(
@@ -101,12 +99,10 @@ export function convertCommand(io: Io): Command {
         '--profile <name>',
         prose(
           'std: nothing but tfjs’s own ops, weights expanded to f32 when loaded; packed: codes that',
-          'stay packed on the device, by an op of pgconv/tfjs (tfjs only; default: packed for int4,',
-          'else std)',
+          'stay packed on the device, by an op of pgconv/tfjs (tfjs only; default: packed for int4',
+          'and nf4, else std)',
         ),
-      )
-        .choices([...PROFILES])
-        .conflicts('target'),
+      ).conflicts('target'),
     )
     .addOption(
       new Option(

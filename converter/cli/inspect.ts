@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { backends } from '../../backends/index.ts';
+import { backendNames } from '../../backends/find_backend.ts';
 import { PRECISIONS } from '../precision/precision.ts';
 import type { InspectFlags } from './inspection.ts';
 import type { Io } from './io.ts';
@@ -21,9 +21,10 @@ export function inspectCommand(io: Io): Command {
       ).choices([...PRECISIONS]),
     )
     .addOption(
-      new Option('--to <backend>', 'with --dtype: the backend whose passes these are (default: onnx)').choices(
-        Object.keys(backends),
-      ),
+      new Option(
+        '--to <backend>',
+        `with --dtype: the backend whose passes these are (default: ${backendNames()[0]})`,
+      ).choices([...backendNames()]),
     )
     .option('--tensors', 'list every tensor')
     .addOption(jsonOption());

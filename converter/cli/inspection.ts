@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { backends, type BackendName } from '../../backends/index.ts';
-import type { OnnxSummary } from '../../backends/onnx/read.ts';
+import { bytesText } from '../../backends/bytes_text.ts';
+import type { DescribedFile } from '../../backends/backend.ts';
+import { backendNames, findBackend } from '../../backends/find_backend.ts';
 import { dtypes, type DType } from '../../ir/dtypes/index.ts';
 import { graphNamed } from '../../ir/graph.ts';
 import { runPassesOnProgram, type Pass } from '../../ir/passes/index.ts';
@@ -14,30 +15,33 @@ import type { Model } from '../models/family.ts';
 import { chooseStorage } from '../precision/bit_allocation/index.ts';
 import { openModel, type OpenModel } from '../models/open_model.ts';
 import { narrowingFor, passesFor } from '../precision/precision.ts';
-import { bytesText } from '../terminal/units.ts';
+import { bundleBackend } from '../bundle/open_bundle.ts';
 import { changesTable } from './changes_table.ts';
 import { json, type Io } from './io.ts';
+import { showDescription } from './show_description.ts';
 import { adapterSources, type AdapterFlags, type ModelFlags } from './options.ts';
 import { table } from '../terminal/table.ts';
 
 export interface InspectFlags extends ModelFlags, AdapterFlags {
   readonly ir?: string;
   readonly dtype?: Precision;
-  readonly to?: BackendName;
+  /** A backend's name; default the first. */
+  readonly to?: string;
   readonly tensors?: boolean;
   readonly json?: boolean;
 }
 
 /** Shows what lies at a path: a checkpoint, a bundle or an .onnx file. */
 export async function inspect(io: Io, path: string, flags: InspectFlags): Promise<void> {
-  const kind = await kindOf(path);
-  if (flags.ir !== undefined && kind !== 'checkpoint')
+  const bundle = (await isFile(join(path, MANIFEST_NAME))) ? await readManifest(path) : undefined;
+  const file = bundle ? undefined : await describedFile(path);
+  if (flags.ir !== undefined && (bundle ?? file))
     throw new UsageError('no_ir', 'the IR is made from a checkpoint', {
       file: path,
       hint: 'give the checkpoint, with --dtype to see what the passes make of it',
     });
-  if (kind === 'onnx') return showOnnx(io, await summaryOf(path), flags);
-  if (kind === 'bundle') return showBundle(io, path, flags);
+  if (file) return showDescription(io, await file.describe(path), flags);
+  if (bundle) return showBundle(io, path, bundle, flags);
   const { reference, finalSoftcap, slidingWindow } = flags;
   const opened = await openModel({
     checkpoint: path,
@@ -54,20 +58,24 @@ export async function inspect(io: Io, path: string, flags: InspectFlags): Promis
   }
 }
 
-async function kindOf(path: string): Promise<'checkpoint' | 'bundle' | 'onnx'> {
-  if ((await stat(path).catch(() => undefined))?.isFile() && path.endsWith('.onnx')) return 'onnx';
-  return (await stat(join(path, MANIFEST_NAME)).catch(() => undefined))?.isFile() ? 'bundle' : 'checkpoint';
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
 }
 
-async function summaryOf(path: string): Promise<OnnxSummary> {
-  const { readOnnx } = await import('../../backends/onnx/read.ts');
-  return readOnnx(path);
+/** How a file is described that some backend's bundles have; undefined for others, as those of checkpoints. */
+async function describedFile(path: string): Promise<DescribedFile | undefined> {
+  if (!(await isFile(path))) return undefined;
+  const all = await Promise.all(backendNames().map(findBackend));
+  return all.find(({ file }) => file && path.endsWith(file.extension))?.file;
 }
 
 async function irText(
   { program, roleOf }: Model,
   name: string,
-  { dtype: precision, to = 'onnx', json: asJson = false }: InspectFlags,
+  { dtype: precision, to = backendNames()[0], json: asJson = false }: InspectFlags,
 ): Promise<string> {
   if (!program.graphs.some((graph) => graph.name === name))
     throw new UsageError('unknown_graph', `there is no graph "${name}"`, {
@@ -84,10 +92,10 @@ async function irText(
 
 async function passesOf(
   precision: Precision,
-  to: BackendName,
+  to: string,
   { program, roleOf }: Pick<Model, 'program' | 'roleOf'>,
 ): Promise<readonly Pass[]> {
-  const backend = await backends[to]();
+  const backend = await findBackend(to);
   const narrowing = narrowingFor(precision, backend, backend.targets[0]);
   return passesFor(precision, {
     storageOf: await chooseStorage({ precision, program, roleOf }),
@@ -165,78 +173,22 @@ function sumUp(dtype: DType, list: readonly { parameters: number; bytes: number 
   return { dtype, bits: dtypes[dtype].bits, tensors: list.length, parameters: sum('parameters'), bytes: sum('bytes') };
 }
 
-async function showBundle(io: Io, dir: string, flags: InspectFlags): Promise<void> {
-  const manifest = await readManifest(dir);
-  if (manifest.backend === 'wgsl') {
-    const { showShaders } = await import('./inspect_shaders.ts');
-    return showShaders(io, { dir, manifest, line: bundleLine(dir, manifest) }, flags);
-  }
-  if (manifest.backend === 'tfjs') {
-    const { showGraphModels } = await import('./inspect_graph_models.ts');
-    return showGraphModels(io, { dir, manifest, line: bundleLine(dir, manifest) }, flags);
-  }
-  const paths = manifest.files.map((file) => file.path).filter((path) => path.endsWith('.onnx'));
-  const graphs = await Promise.all(paths.map(async (path) => ({ path, summary: await summaryOf(join(dir, path)) })));
-  if (flags.json) return io.out(json({ kind: 'bundle', path: dir, manifest, graphs }));
-  io.out(bundleLine(dir, manifest));
-  const rows = graphs.map(({ path, summary: s }) => [
-    path,
-    [...s.ops.values()].reduce((a, b) => a + b, 0),
-    s.initializers.length,
-    s.parameters.toLocaleString('en'),
-    bytesText(s.bytes),
-  ]);
-  io.out(table(['graph', 'nodes', 'initializers', 'parameters', 'weight bytes'], rows, [1, 2, 3, 4]));
-  for (const { path, summary } of graphs) io.out(`${path}: ${opsText(summary)}`);
-  io.out(
-    table(
-      ['file', 'bytes', 'sha256'],
-      manifest.files.map((file) => [file.path, file.bytes, file.sha256.slice(0, 16)]),
-      [1],
-    ),
+/** @throws BadInputError for a bundle of a backend that is not known here */
+async function showBundle(io: Io, dir: string, manifest: Manifest, flags: InspectFlags): Promise<void> {
+  const backend = await bundleBackend(dir, manifest);
+  const { data, ...shown } = await backend.describe({ dir, files: manifest.files });
+  showDescription(
+    io,
+    {
+      ...shown,
+      data: { kind: 'bundle', path: dir, manifest, ...data },
+      parts: [bundleLine(dir, manifest), ...shown.parts],
+    },
+    flags,
   );
 }
 
 function bundleLine(dir: string, { backend, precision, program, tool, source, files }: Manifest): string {
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   return `${dir}: ${program.variant}, ${backend} ${precision}, ${bytesText(bytes)}, made by ${tool.name} ${tool.version} from ${source.format} (${source.files.map((file) => file.path).join(', ')})`;
-}
-
-function opsText({ ops }: OnnxSummary): string {
-  return [...ops].map(([op, count]) => `${count} ${op}`).join(', ');
-}
-
-function showOnnx(io: Io, summary: OnnxSummary, flags: InspectFlags): void {
-  if (flags.json) return io.out(json({ kind: 'onnx', ...summary }));
-  const opsets = [...summary.opsets].map(([domain, version]) => `${domain || 'ai.onnx'} ${version}`).join(', ');
-  io.out(
-    `${summary.file}: graph ${summary.graph}, IR version ${summary.irVersion}, ${opsets}, ${summary.parameters.toLocaleString('en')} parameters, ${bytesText(summary.bytes)}`,
-  );
-  const port = (kind: string) => (p: OnnxSummary['inputs'][number]) => [
-    kind,
-    p.name,
-    p.dtype,
-    p.shape ? `[${p.shape.join(', ')}]` : '?',
-  ];
-  io.out(
-    table(
-      ['', 'name', 'dtype', 'shape'],
-      [...summary.inputs.map(port('input')), ...summary.outputs.map(port('output'))],
-    ),
-  );
-  io.out(opsText(summary));
-  if (flags.tensors)
-    io.out(
-      table(
-        ['initializer', 'dtype', 'shape', 'bytes', 'in'],
-        summary.initializers.map((t) => [
-          t.name,
-          t.dtype,
-          `[${t.shape.join(', ')}]`,
-          t.byteLength,
-          t.external ? `${t.external.location} at ${t.external.offset}` : 'the model file',
-        ]),
-        [3],
-      ),
-    );
 }

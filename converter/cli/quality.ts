@@ -1,6 +1,6 @@
 import { basename, join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { backends, isBackendName, type BackendName } from '../../backends/index.ts';
+import { backendNames, isBackendName } from '../../backends/find_backend.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { PRECISIONS } from '../precision/precision.ts';
 import { REFERENCE_KINDS, type ReferenceKind } from '../quality/choose_reference.ts';
@@ -27,7 +27,7 @@ import { prose } from './prose.ts';
 
 interface Flags extends ModelFlags, AdapterFlags, VariantSettings {
   readonly dtypes: readonly DtypeSpec[];
-  readonly backends: readonly BackendName[];
+  readonly backends: readonly string[];
   readonly bundle?: readonly GivenBundle[];
   readonly device?: string;
   readonly samples?: string;
@@ -63,9 +63,9 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
         .default(DEFAULT_SPECS, DEFAULT_DTYPES),
     )
     .addOption(
-      new Option('--backends <list>', `in what, of ${Object.keys(backends).join(', ')}`)
+      new Option('--backends <list>', `in what, of ${backendNames().join(', ')}`)
         .argParser(backendsOf)
-        .default(['onnx'], 'onnx'),
+        .default([backendNames()[0]], backendNames()[0]),
     )
     .addOption(
       new Option(
@@ -183,11 +183,10 @@ function givenBundle(text: string): GivenBundle {
   return precision ? { dir: text.slice(at + 1), precision } : { dir: text };
 }
 
-function backendsOf(text: string): readonly BackendName[] {
+function backendsOf(text: string): readonly string[] {
   return text.split(',').map((part) => {
     const name = part.trim();
-    if (!isBackendName(name))
-      throw new InvalidArgumentError(`"${name}" is none of ${Object.keys(backends).join(', ')}.`);
+    if (!isBackendName(name)) throw new InvalidArgumentError(`"${name}" is none of ${backendNames().join(', ')}.`);
     return name;
   });
 }

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { VARIANTS } from '../models/paligemma/config.ts';
-import { bytesText } from '../terminal/units.ts';
+import { bytesText } from '../../backends/bytes_text.ts';
 import { synthesize, type SynthOptions } from '../synth/synth.ts';
 import { json, type Io } from './io.ts';
 import { jsonOption, wholeNumber } from './options.ts';

@@ -1,4 +1,5 @@
 import type { Backend, Choice, EmitOptions } from '../../backends/backend.ts';
+import { backendsThat } from '../../backends/find_backend.ts';
 import { UsageError } from '../errors.ts';
 
 /** What a user may say of a bundle beside its precision, where the backend has a say in it. */
@@ -24,11 +25,11 @@ export type MadeChoices = Pick<EmitOptions, 'target' | 'quantizedOps' | 'accurac
  * @throws UsageError for a target that the backend does not have, and for a choice that means nothing to it: silence
  * would let a user believe in it
  */
-export function chosenFor(
+export async function chosenFor(
   backend: Pick<Backend, 'name' | 'targets' | 'choices' | 'defaultTarget'>,
   given: BackendChoices,
   precision: string,
-): MadeChoices {
+): Promise<MadeChoices> {
   const { name, targets, choices } = backend;
   const {
     target = backend.defaultTarget?.(precision) ?? targets[0],
@@ -37,7 +38,9 @@ export function chosenFor(
     layersPerGraph,
   } = given;
   if (target !== undefined && targets.length === 0)
-    throw refused(`${name} bundles have no --target: each runs wherever its runtime does`);
+    throw await refused(`${name} bundles have no --target: each runs wherever its runtime does`, (other) =>
+      other.targets.includes(target),
+    );
   if (target !== undefined && !targets.includes(target))
     throw new UsageError('unknown_target', `${name} has no target "${target}"`, {
       hint: `choose one of ${targets.join(', ')}`,
@@ -46,8 +49,9 @@ export function chosenFor(
     (choice) => given[choice] !== undefined && given[choice] !== false && !choices.includes(choice),
   );
   if (idle.length > 0)
-    throw refused(
+    throw await refused(
       `${idle.map((choice) => FLAGS[choice]).join(' and ')} mean${idle.length > 1 ? '' : 's'} nothing to ${name}`,
+      (other) => idle.every((choice) => other.choices.includes(choice)),
     );
   return {
     ...(target !== undefined && { target }),
@@ -57,6 +61,8 @@ export function chosenFor(
   };
 }
 
-function refused(message: string): UsageError {
-  return new UsageError('idle_option', message, { hint: 'leave it out, or convert --to onnx' });
+async function refused(message: string, have: (backend: Backend) => boolean): Promise<UsageError> {
+  const others = await backendsThat(have);
+  const instead = others.length === 0 ? '' : `, or convert --to ${others.join(' or ')}`;
+  return new UsageError('idle_option', message, { hint: `leave it out${instead}` });
 }

@@ -4,7 +4,7 @@ import type { QuantizeWeightsOptions } from '../../ir/passes/index.ts';
 import { gptqMatrix } from '../../ir/quantize/gptq.ts';
 import { factorHessian, MAX_GPTQ_COLUMNS, type HessianFactor } from '../../ir/quantize/hessian.ts';
 import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
-import type { QuantizeAlgorithm } from '../../ir/quantize/scheme.ts';
+import { formats, type QuantizeAlgorithm } from '../../ir/formats/index.ts';
 import type { Help, Precision } from '../../verify/tolerances.ts';
 import {
   BUILT_IN,
@@ -21,11 +21,13 @@ import type { Model } from '../models/family.ts';
 import type { PixelMode } from '../../backends/client/images/pixels.ts';
 import { chooseStorage, type Mixed } from '../precision/bit_allocation/index.ts';
 import {
+  formatFor,
   helpOf,
   isGuided,
   isQuantized,
   narrowingFor,
   programsFor,
+  QUANTIZED,
   roundsToF16,
   usualMixed,
   type PrecisionPrograms,
@@ -141,8 +143,14 @@ function refuseIdle({ precision, algorithm, perChannel, calibrate }: PrepareOpti
     throw new UsageError(
       'no_codes',
       `${idle.join(' and ')} choose how weights are quantized, and ${precision} quantizes none`,
-      { hint: 'choose int8, int4 or q4f16' },
+      { hint: `choose ${QUANTIZED.join(', ')}` },
     );
+  const format = formatFor(precision);
+  const algorithms = format && formats[format].algorithms;
+  if (algorithm && algorithms && !algorithms.includes(algorithm === 'gptq' ? 'search' : algorithm))
+    throw new UsageError('no_algorithm', `--algorithm ${algorithm} is none for codes of ${format}`, {
+      hint: `leave it out: ${format} has ${algorithms.join(', ')}`,
+    });
   if (algorithm === 'gptq' && calibrate === NO_CALIBRATION)
     throw new UsageError('gptq_without_calibration', '--algorithm gptq needs what goes into each layer', {
       hint: 'give --calibrate default, or a folder',
@@ -181,7 +189,7 @@ function quantizer(
   return (data, scheme, name) => {
     const columns = data.shape[1]!;
     const products =
-      algorithm === 'gptq' && scheme.bits === 4 && columns <= MAX_GPTQ_COLUMNS
+      algorithm === 'gptq' && formats[scheme.format].gptq && columns <= MAX_GPTQ_COLUMNS
         ? guided?.moments.productsOf(name)
         : undefined;
     if (products) return gptqMatrix(data, scheme, factorOf(products, columns), common);

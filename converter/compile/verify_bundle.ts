@@ -8,9 +8,9 @@ import type { Recorded } from '../../verify/recording.ts';
 import { verifyProgram, type Original, type VerifyReport } from '../../verify/verify.ts';
 import type { Help, Precision } from '../../verify/tolerances.ts';
 import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
-import type { QuantizeAlgorithm } from '../../ir/quantize/scheme.ts';
+import type { QuantizeAlgorithm } from '../../ir/formats/index.ts';
 import type { EmitOptions, Runner } from '../../backends/backend.ts';
-import { backends, isBackendName } from '../../backends/index.ts';
+import { findBackend } from '../../backends/find_backend.ts';
 import type { Program, ProgramMetadata } from '../../ir/graph.ts';
 import { bundleTokenizer, openStaged } from '../bundle/open_bundle.ts';
 import { checkBundle } from '../bundle/check_bundle.ts';
@@ -195,7 +195,8 @@ async function remade(
     storageOf,
     algorithm: algorithm as QuantizeAlgorithm,
     perChannel,
-    ...(isBackendName(backend) && { backend: await backends[backend](), target: options.target }),
+    backend: await findBackend(backend),
+    target: options.target,
     quantize: (data, scheme) => quantizeMatrix(data, scheme, { allowOverflow, executor }),
   }).reference;
 }

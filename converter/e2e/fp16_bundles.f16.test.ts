@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
-import type { BackendName } from '../../backends/index.ts';
 import { WgslRunner } from '../../backends/wgsl/runner.ts';
 import { start } from '../../backends/wgsl/runtime/load.ts';
 import { itOnF16Gpu } from '../../verify/environment/requirement.ts';
@@ -33,7 +32,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-const make = async (backend: BackendName) =>
+const make = async (backend: string) =>
   convert(
     { checkpoint: 'fixtures/pg1-tiny/hf', backend, precision: 'fp16', out: join(root, backend), verify: false },
     silentReporter,

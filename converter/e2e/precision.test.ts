@@ -15,7 +15,7 @@ import {
   passesFor,
   PRECISIONS,
   programsFor,
-  storageFor,
+  formatFor,
   type PrecisionOptions,
 } from '../precision/precision.ts';
 
@@ -38,12 +38,13 @@ const weightsOf = (graph: ReturnType<typeof run>) =>
   );
 
 test('every precision says whether it quantizes, and what by', () => {
-  expect(PRECISIONS.map((precision) => [precision, isQuantized(precision), storageFor(precision)])).toEqual([
+  expect(PRECISIONS.map((precision) => [precision, isQuantized(precision), formatFor(precision)])).toEqual([
     ['fp32', false, undefined],
     ['fp16', false, undefined],
     ['bf16', false, undefined],
     ['int8', true, 'int8'],
     ['int4', true, 'int4'],
+    ['nf4', true, 'nf4'],
     ['q4f16', true, 'int4'],
   ]);
 });
@@ -58,6 +59,20 @@ test('int8: blocks of 32 around 128, scales in f32', () => {
     'b.codes': 'u8[40,2,32]',
     'b.scales': 'f32[40,2]',
   });
+});
+
+test('nf4: blocks of 64, the last one filled up, without zero points, also where zero points may be floats', () => {
+  const codes = {
+    'table.codes': 'u4[40,1,64]',
+    'table.scales': 'f32[40,1]',
+    'a.codes': 'u4[64,1,64]',
+    'a.scales': 'f32[64,1]',
+    bias: 'f32[64]',
+    'b.codes': 'u4[40,1,64]',
+    'b.scales': 'f32[40,1]',
+  };
+  expect(weightsOf(run('nf4'))).toEqual(codes);
+  expect(weightsOf(run('nf4', { algorithm: 'search', backend: { floatZeros: true } }))).toEqual(codes);
 });
 
 test('int8 per channel: a scale a row; 4-bit matrices keep their blocks', () => {
@@ -115,7 +130,7 @@ test('the reference of a quantized bundle is the same codes in f32; that of othe
 test('another quantizer gets the matrix and its name', () => {
   const asked: string[] = [];
   const quantize: NonNullable<PrecisionOptions['quantize']> = (data, scheme, name) => {
-    asked.push(`${name} ${data.shape} int${scheme.bits} ${scheme.algorithm}`);
+    asked.push(`${name} ${data.shape} ${scheme.format} ${scheme.algorithm}`);
     return {
       q: tensorData(randomTensor('u4', [data.shape[0]!, 2, 32], 1)),
       scales: tensorData(randomTensor('f32', [data.shape[0]!, 2], 1)),

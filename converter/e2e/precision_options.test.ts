@@ -6,7 +6,8 @@ import { mapData } from '../../ir/views/map.ts';
 import { reportText } from '../../verify/report.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
 import { writeSafetensors } from '../checkpoints/safetensors_writer.ts';
-import { convert, type ConvertOptions } from '../compile/convert.ts';
+import { convert } from '../compile/convert.ts';
+import type { ConvertOptions } from '../compile/convert_options.ts';
 import { silentReporter } from '../terminal/reporter.ts';
 import { verifyBundle } from '../compile/verify_bundle.ts';
 

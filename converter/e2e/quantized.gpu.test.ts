@@ -21,7 +21,7 @@ import { verifyProgram, type VerifyOptions, type VerifyReport } from '../../veri
 import { answer } from '../samples/answer.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
-import { dtypesOf, onnxFilesOf } from '../sidecars/onnx_files.ts';
+import { dtypesOf, onnxFilesOf } from '../../backends/onnx/client/onnx_files.ts';
 import { buildProgram, readCheckpoint } from '../models/paligemma.ts';
 import { weightRoles } from '../models/paligemma/weight_roles.ts';
 import { decodeImage } from '../images/decode.ts';

@@ -9,7 +9,8 @@ import { runCase } from '../../verify/run_case.ts';
 import { TOLERANCES, type Precision } from '../../verify/tolerances.ts';
 import { verifyProgram } from '../../verify/verify.ts';
 import { openBundle } from '../bundle/open_bundle.ts';
-import { convert, type ConvertOptions } from '../compile/convert.ts';
+import { convert } from '../compile/convert.ts';
+import type { ConvertOptions } from '../compile/convert_options.ts';
 import { silentReporter } from '../terminal/reporter.ts';
 import { verifyOnDevice } from '../testing/on_device.ts';
 import { readRecording } from '../testing/recording.ts';
@@ -112,6 +113,7 @@ describe.each(['pg1-wide', 'pg2-wide'])('%s', (fixture) => {
     ['int8', 'std', 'cpu'],
     ['int8', 'packed', 'wasm'],
     ['int4', 'packed', 'cpu'],
+    ['nf4', 'packed', 'cpu'],
   ])(
     '%s %s computes on %s what its weights say',
     async (precision, target, device) => {
@@ -135,6 +137,7 @@ describe.each<readonly [Precision, string]>([
   ['int8', 'std'],
   ['int8', 'packed'],
   ['int4', 'packed'],
+  ['nf4', 'packed'],
 ])('pg1-tiny, %s %s', (precision, target) => {
   const expectOn = async (device: string) => expectVerified(await make('pg1-tiny/hf', precision, { target }), device);
 

@@ -359,6 +359,38 @@ describe('a bundle that is damaged is an error by name, and nothing stays in tfj
     });
   });
 
+  it('so is a call that is refused, and a prefill that fails on its way', async () => {
+    const bundle = await bundleOf('pg1-tiny/hf', 'fp32');
+    await withoutLeak('cpu', async (tf) => {
+      let fails = true;
+      const concat: typeof tf.concat = (...of) => {
+        if (fails) throw new Error('no room');
+        return tf.concat(...of);
+      };
+      const model = await load(bundle, { tf: { ...tf, concat } });
+      const { imageSize, imageTokens, imageTokenId } = model.facts;
+      const rows = [[...Array<number>(imageTokens).fill(imageTokenId), 2, 5]];
+      const tensors = tf.memory().numTensors;
+      const gone = await model.encodePixels(new Float32Array(3 * imageSize ** 2));
+      gone.dispose();
+      await expect(model.prefill({ rows, images: [gone] })).rejects.toMatchObject({ code: 'bad_input' });
+      const features = await model.encodePixels(new Float32Array(3 * imageSize ** 2));
+      await expect(model.prefill({ rows, images: [features] })).rejects.toThrow('no room');
+      await expect(model.logits()).rejects.toMatchObject({ code: 'bad_input' });
+      expect(tf.memory().numTensors).toBe(tensors + 1);
+      fails = false;
+      await model.prefill({ rows, images: [features], maxNewTokens: 2 });
+      for (const options of [{ temperature: -1 }, { topP: 7 }, { topK: 1.5 }, { seed: NaN }, { maxTokens: NaN }])
+        await expect(model.decode(options).next()).rejects.toMatchObject({ code: 'bad_input' });
+      let steps = 0;
+      for await (const _ of model.decode({ stopTokenIds: [] })) steps++;
+      expect(steps).toBe(2);
+      features.dispose();
+      expect(tf.memory().numTensors).toBe(tensors);
+      model.dispose();
+    });
+  });
+
   it('so is a load that is aborted, and a use after dispose', async () => {
     const bundle = await bundleOf('pg1-tiny/hf', 'fp32');
     await withoutLeak('cpu', async (tf) => {

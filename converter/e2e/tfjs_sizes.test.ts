@@ -8,7 +8,7 @@ import { PLAN_PATH } from '../../backends/tfjs/plan.ts';
 import type { Precision } from '../../verify/tolerances.ts';
 import { programIn, syntheticProgram } from '../bench/gpu/programs.ts';
 import { VARIANTS } from '../models/paligemma/config.ts';
-import { bytesText } from '../terminal/units.ts';
+import { bytesText } from '../../backends/bytes_text.ts';
 
 /* What tfjs bundles of real sizes take, planned: no weight is made. */
 

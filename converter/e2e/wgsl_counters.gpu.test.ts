@@ -125,12 +125,12 @@ describe('on a device', () => {
       const opened = await openModel({ checkpoint: 'fixtures/pg2-tiny/hf' });
       const { graphs, metadata } = await programIn(opened.model.program, 'int8', wgsl);
       // a picture makes no difference to this, and the software GPU takes seconds to compile a product
-      const { model, plan } = await openShaderModel(
+      const { model, executor, plan } = await openShaderModel(
         { graphs: graphs.filter(({ name }) => name !== 'vision_encoder'), metadata },
         await testDevice(),
       );
       await opened.close();
-      const { counters } = model;
+      const { counters } = executor;
       const [ahead, chunks] = [3, 4];
       const decode = async () => {
         await model.prefill({ rows: [[2, 5, 6, 7]], maxNewTokens: ahead * chunks });
@@ -158,7 +158,7 @@ describe('on a device', () => {
       );
       const again = await decode();
       expect(again.after.bindGroups - again.before.bindGroups, 'those of the sampler').toBeLessThanOrEqual(2);
-      model.dispose();
+      executor.dispose();
     },
     600_000,
   );

@@ -4,9 +4,9 @@ import { beforeEach, expect, test, vi } from 'vitest';
 import type { Backend } from '../../backends/backend.ts';
 import { BackendError } from '../../backends/error.ts';
 import type * as Registry from '../../backends/index.ts';
-import type { BackendName } from '../../backends/index.ts';
 import { failureOf } from '../cli/exit.ts';
-import { convert, defaultOut, type ConvertOptions } from '../compile/convert.ts';
+import { convert } from '../compile/convert.ts';
+import { defaultOut, type ConvertOptions } from '../compile/convert_options.ts';
 import { openBundle } from '../bundle/open_bundle.ts';
 import { silentReporter } from '../terminal/reporter.ts';
 import { tempFolders } from '../testing/bundle.ts';
@@ -20,14 +20,10 @@ import { verifyBundle } from '../compile/verify_bundle.ts';
 
 let fake: ShaderBackend;
 const registry = vi.hoisted(() => ({ wgsl: undefined as unknown }));
-vi.mock('../../backends/index.ts', async (original) => {
-  const module = await original<typeof Registry>();
-  return {
-    backends: { ...module.backends, wgsl: async () => registry.wgsl as Backend },
-    isBackendName: (name: string) => name === 'wgsl' || module.isBackendName(name),
-  };
-});
-const WGSL = 'wgsl' as BackendName;
+vi.mock('../../backends/index.ts', async (original) => ({
+  backends: { ...(await original<typeof Registry>()).backends, wgsl: async () => registry.wgsl as Backend },
+}));
+const WGSL = 'wgsl';
 const QUALITY = 'logits against the original';
 const folder = tempFolders();
 
@@ -69,12 +65,14 @@ test('the bundle: what the backend emits, and beside it tokenizer, processor, RE
   expect(manifest).toMatchObject({ backend: 'wgsl', precision: 'fp32' });
   expect(manifest.files.map(({ path }) => path)).toEqual([
     'README.md',
-    'graphs/decoder.ir',
-    'graphs/embed_tokens.ir',
-    'graphs/vision_encoder.ir',
+    'decoder.ir',
+    'embed_tokens.ir',
+    'model.json',
     'preprocessor_config.json',
     'tokenizer.json',
     'tokenizer_config.json',
+    'vision_encoder.ir',
+    'weights.bin',
   ]);
   for (const option of ['target', 'quantizedOps', 'accuracyLevel']) expect(manifest.options).not.toHaveProperty(option);
   expect(fake.emitted[0]!.options).toEqual({ precision: 'fp32' });
@@ -115,7 +113,7 @@ test.each<[Partial<ConvertOptions>, string, RegExp, RegExp]>([
   [{ precision: 'int8', quantizedOps: 'qdq' }, 'idle_option', /--quant-ops/, /--to onnx/],
   [{ precision: 'int8', accuracyLevel: 4 }, 'idle_option', /--accuracy-level/, /--to onnx/],
   [{ precision: 'int8', perChannel: true }, 'idle_option', /--per-channel/, /--to onnx/],
-  [{ checkpoint: 'fixtures/colpali-tiny/hf' }, 'no_retrieval', /ColPali/, /--to onnx/],
+  [{ checkpoint: 'fixtures/colpali-tiny/hf' }, 'unsupported_model', /ColPali/, /--to onnx/],
 ])('%o is refused with what to use, and leaves nothing', async (options, code, message, hint) => {
   const parent = await folder();
   await expect(convertTiny(options, join(parent, 'bundle'))).rejects.toThrow(

@@ -1,3 +1,4 @@
+import type { ModelUse } from '../../backends/readme/readme_input.ts';
 import type { Program } from '../../ir/graph.ts';
 import type { Adapter } from './adapters/adapter.ts';
 import type { ModuleChange } from './adapters/index.ts';
@@ -42,6 +43,8 @@ export interface Model {
   readonly roleOf: RoleOf;
   /** What adapters do to each module. */
   readonly changes: readonly ModuleChange[];
+  /** For the README of a bundle. */
+  readonly use: ModelUse;
 }
 
 /** One kind of model: how to recognise its checkpoints and how to build its graphs. */

@@ -12,8 +12,10 @@ import { decoder } from './paligemma/decoder.ts';
 import { embedTokens } from './paligemma/embed_tokens.ts';
 import { canonicalFromHuggingFace, canonicalNames, huggingFaceName } from './paligemma/hugging_face.ts';
 import { normalizeHuggingFace, normalizeName } from './paligemma/hugging_face_names.ts';
-import { inferFromBigVision, inferFromHuggingFace } from './paligemma/infer.ts';
+import { inferFromBigVision } from './paligemma/infer_big_vision.ts';
+import { inferFromHuggingFace } from './paligemma/infer_hugging_face.ts';
 import { resolveHead } from './paligemma/tied_head.ts';
+import { useOf } from './paligemma/use.ts';
 import { visionEncoder } from './paligemma/vision_encoder.ts';
 import { weightRoles } from './paligemma/weight_roles.ts';
 import { checkWeights, type CanonicalWeights } from './paligemma/weights.ts';
@@ -41,6 +43,7 @@ export const paligemma: Family = {
       inferences: [...read.inferences, head.inference, ...inferences],
       warnings: [...read.warnings, ...adapted.warnings, ...head.warnings],
       changes: adapted.changes,
+      use: useOf(program.metadata),
     };
   },
 };

@@ -15,16 +15,17 @@ import {
   type QuantizableWeight,
   type QuantizeWeightsOptions,
 } from '../../ir/passes/index.ts';
+import { formats, isFormatName, type FormatName, type QuantizeAlgorithm } from '../../ir/formats/index.ts';
 import type { Program } from '../../ir/graph.ts';
 import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
-import { INT4, INT8, type QuantizeAlgorithm, type Scheme } from '../../ir/quantize/scheme.ts';
+import { usualScheme, type Scheme } from '../../ir/quantize/scheme.ts';
 import type { Help, Precision } from '../../verify/tolerances.ts';
 import { UsageError } from '../errors.ts';
 import type { WeightStorage } from './weight_storage.ts';
 
 /** What a precision does to the f32 program: how matrices are stored, and the dtype that activations are rounded to. */
 interface Meaning {
-  readonly storage?: WeightStorage;
+  readonly storage?: FormatName;
   readonly activations?: 'f16' | 'bf16';
 }
 
@@ -34,9 +35,12 @@ const MEANINGS: Readonly<Record<Precision, Meaning>> = {
   bf16: { activations: 'bf16' },
   int8: { storage: 'int8' },
   int4: { storage: 'int4' },
+  nf4: { storage: 'nf4' },
   q4f16: { storage: 'int4', activations: 'f16' },
 };
 export const PRECISIONS = Object.keys(MEANINGS) as readonly Precision[];
+/** Those that store weights as codes. */
+export const QUANTIZED: readonly Precision[] = PRECISIONS.filter(isQuantized);
 
 /** Whether weights are stored in blocks of codes, so that `--mixed`, `--algorithm` and `--quant-ops` mean something. */
 export function isQuantized(precision: Precision): boolean {
@@ -73,8 +77,8 @@ export function helpOf(options: CodeOptions): Help {
   return options.mixed !== 'none' || isGuided(options) ? 'mixed or calibrated' : 'none';
 }
 
-/** The storage of weights that no rule of `--mixed` names. */
-export function storageFor(precision: Precision): WeightStorage | undefined {
+/** The format of weights that no rule of `--mixed` names; undefined where weights are floats. */
+export function formatFor(precision: Precision): FormatName | undefined {
   return MEANINGS[precision].storage;
 }
 
@@ -100,7 +104,7 @@ export function narrowingFor(
 export interface PrecisionOptions {
   /** How each matrix is stored (`chooseStorage`); default the precision's own way for all. */
   readonly storageOf?: (weight: QuantizableWeight) => WeightStorage;
-  /** How scales and zero points are chosen; default `search`. */
+  /** How scales and zero points are chosen, in formats that have it; default each format's usual way. */
   readonly algorithm?: QuantizeAlgorithm;
   /** One scale for each row of an int8 matrix instead of one for each 32 columns: for runtimes that have no blocks. */
   readonly perChannel?: boolean;
@@ -147,7 +151,7 @@ function quantizePasses(
   precision: Precision,
   {
     storageOf,
-    algorithm = 'search',
+    algorithm,
     perChannel = false,
     backend,
     target,
@@ -156,20 +160,19 @@ function quantizePasses(
 ): readonly Pass[] {
   const { storage } = MEANINGS[precision];
   if (!storage) return [foldConstants];
-  const habits = backend?.codes?.(target) ?? {};
-  const int8: Scheme = { ...INT8, algorithm, ...((perChannel || habits.perChannel) && { block: 0 }) };
-  const schemes = {
-    int8,
-    int4: {
-      ...INT4,
-      algorithm,
-      ...(habits.int4Block !== undefined && { block: habits.int4Block }),
-      ...(backend?.floatZeros && { floatZero: true }),
-    },
-    fp16: 'f16',
-    fp32: undefined,
-  } as const;
-  return [foldConstants, quantizeWeights({ schemeOf: (weight) => schemes[storageOf?.(weight) ?? storage], quantize })];
+  const blocks = { ...backend?.codes?.(target).blocks, ...(perChannel && { int8: 0 }) };
+  const schemeOf = (stored: WeightStorage): Scheme | 'f16' | undefined => {
+    if (!isFormatName(stored)) return stored === 'fp16' ? 'f16' : undefined;
+    const { algorithms, floatZeros } = formats[stored];
+    const usual = usualScheme(stored);
+    return {
+      ...usual,
+      block: blocks[stored] ?? usual.block,
+      ...(algorithm && algorithms.includes(algorithm) && { algorithm }),
+      ...(backend?.floatZeros && floatZeros && { floatZero: true }),
+    };
+  };
+  return [foldConstants, quantizeWeights({ schemeOf: (weight) => schemeOf(storageOf?.(weight) ?? storage), quantize })];
 }
 
 function narrowPasses(precision: Precision, options: PrecisionOptions): readonly Pass[] {

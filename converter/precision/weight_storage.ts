@@ -1,6 +1,8 @@
+import { FORMAT_NAMES, type FormatName } from '../../ir/formats/index.ts';
+
 /** How the values of one matrix are stored: codes in blocks, or floats. */
-export const STORAGES = ['int8', 'int4', 'fp16', 'fp32'] as const;
-export type WeightStorage = (typeof STORAGES)[number];
+export type WeightStorage = FormatName | 'fp16' | 'fp32';
+export const STORAGES: readonly WeightStorage[] = [...FORMAT_NAMES, 'fp16', 'fp32'];
 
 /** Where a weight is: layers count from 0 within their tower. */
 export interface LayerPlace {

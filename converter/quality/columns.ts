@@ -1,4 +1,4 @@
-import { bytesText } from '../terminal/units.ts';
+import { bytesText } from '../../backends/bytes_text.ts';
 import type { VariantResult } from './report.ts';
 import type { TargetMetric } from './targets.ts';
 

@@ -1,7 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Manifest } from '../bundle/manifest.ts';
-import { convert, type ConvertOptions } from '../compile/convert.ts';
+import { convert } from '../compile/convert.ts';
+import type { ConvertOptions } from '../compile/convert_options.ts';
 import type { Reporter } from '../terminal/reporter.ts';
 import type { Variant } from './variant.ts';
 

@@ -1,10 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { BackendError } from '../../backends/error.ts';
-import { isBackendName } from '../../backends/index.ts';
 import type { Program } from '../../ir/graph.ts';
 import { TOLERANCES } from '../../verify/tolerances.ts';
-import { openBundle } from '../bundle/open_bundle.ts';
+import { bundleBackend, openBundle } from '../bundle/open_bundle.ts';
 import { readManifest, type Manifest } from '../bundle/manifest.ts';
 import { BadInputError, UsageError } from '../errors.ts';
 import { PRECISIONS } from '../precision/precision.ts';
@@ -42,10 +41,10 @@ export async function measureVariants(
   };
   for (const variant of options.variants)
     await attempt(variant, async () => {
-      const isReference =
-        variant.precision === 'fp32' && variant.backend === 'onnx' && recorded.bundle !== undefined && !place.keep;
+      const { bundle } = recorded;
+      const isReference = variant.precision === 'fp32' && variant.backend === bundle?.backend && !place.keep;
       const { dir, remove } = isReference
-        ? { dir: recorded.bundle, remove: async () => {} }
+        ? { dir: bundle.dir, remove: async () => {} }
         : await makeBundle(variant, conversionSource(options), place, quiet(reporter));
       try {
         return await measureFolder(run, recorded, variant, dir);
@@ -66,11 +65,6 @@ function madeElsewhere(
   { backend, precision: name, program }: Manifest,
   { metadata }: Program,
 ): Variant {
-  if (!isBackendName(backend))
-    throw new BadInputError('unknown_backend', `the bundle is for "${backend}"`, {
-      file: dir,
-      hint: 'use a newer pgconv',
-    });
   const precision = told ?? PRECISIONS.find((known) => known === name);
   if (!precision)
     throw new BadInputError('unknown_precision', `the bundle is in "${name}"`, {
@@ -116,11 +110,8 @@ async function measureFolder(
       greedyDifferent: measured.greedy.different,
       ...(taskDrop !== undefined && { taskDrop }),
     });
-    const weights = await weightBytes(program, {
-      dir,
-      paths: model.manifest.files.map(({ path }) => path),
-      backend: variant.backend,
-    });
+    const backend = await bundleBackend(dir, model.manifest);
+    const weights = weightBytes(program, await backend.storedTensors({ dir, files: model.manifest.files }));
     progress.done();
     return {
       ...variant,

@@ -1,4 +1,4 @@
-import { backends, type BackendName } from '../../backends/index.ts';
+import { findBackend } from '../../backends/find_backend.ts';
 import type { Precision } from '../../verify/tolerances.ts';
 import type { Variant } from './variant.ts';
 
@@ -8,7 +8,7 @@ export async function offered(variants: readonly Variant[]): Promise<readonly Va
   return variants.filter((_, i) => has[i]);
 }
 
-async function isOffered(name: BackendName, precision: Precision): Promise<boolean> {
-  const backend = await backends[name]();
+async function isOffered(name: string, precision: Precision): Promise<boolean> {
+  const backend = await findBackend(name);
   return backend.refusal(precision, backend.defaultTarget?.(precision)) === undefined;
 }

@@ -1,3 +1,4 @@
+import { backendNames } from '../../backends/find_backend.ts';
 import { evaluatorRunner } from '../../ir/evaluate.ts';
 import type { Model } from '../../verify/decode.ts';
 import { rowsOf } from '../../verify/rows.ts';
@@ -18,8 +19,8 @@ import { TaskTally } from './task_tally.ts';
 export interface RecordedReference {
   readonly summary: ReferenceSummary;
   readonly answers: readonly ReferenceAnswer[];
-  /** The folder of an fp32 bundle that was the reference. */
-  readonly bundle?: string;
+  /** An fp32 bundle that was the reference. */
+  readonly bundle?: { readonly dir: string; readonly backend: string };
   /** Cases that the evaluator saw. */
   readonly evaluated: number;
 }
@@ -39,7 +40,8 @@ export async function recordAll(run: QualityRun, plan: ReferencePlan): Promise<R
     const answers = await recordCases(run, evaluator);
     return { summary: summaryOf(run, evaluator, plan, answers), answers, evaluated: cases.length };
   }
-  const variant = { label: 'fp32 as the reference', backend: 'onnx', precision: 'fp32', settings: {} } as const;
+  const backend = backendNames()[0];
+  const variant = { label: 'fp32 as the reference', backend, precision: 'fp32', settings: {} } as const;
   const { dir } = await makeBundle(
     variant,
     conversionSource(run.options),
@@ -57,7 +59,7 @@ export async function recordAll(run: QualityRun, plan: ReferencePlan): Promise<R
     return {
       summary: { ...summaryOf(run, bundle, plan, answers), ...(checked && { checked }) },
       answers,
-      bundle: dir,
+      bundle: { dir, backend },
       evaluated: plan.checkedCases,
     };
   } finally {

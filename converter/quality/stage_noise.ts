@@ -1,9 +1,11 @@
+import { formats, type FormatName } from '../../ir/formats/index.ts';
 import type { Tensor } from '../../ir/tensor.ts';
 import type { CaseStages } from '../../verify/run_case.ts';
 import type { StageNames } from '../../verify/divergence.ts';
 import type { Precision } from '../../verify/tolerances.ts';
 import { TOLERANCES } from '../../verify/tolerances.ts';
 import type { ProgramMetadata } from '../../ir/graph.ts';
+import { formatFor } from '../precision/precision.ts';
 
 /** Phases in the order in which values flow, with the graph that each runs. */
 const PHASES = [
@@ -75,10 +77,10 @@ function snrOf({ reference, error }: Sums): number {
 }
 
 /**
- * Weight SNR in dB of heavy-tailed weights (Student t with 5 degrees of freedom) in blocks of 32: the table of
- * design/precision.md.
+ * Weight SNR in dB of heavy-tailed weights (Student t with 5 degrees of freedom) in a format's blocks: the table of
+ * design/precision.md, and for nf4 what ir/quantize/quality.test.ts finds.
  */
-const WEIGHT_SNR = { 8: 43.4, 4: 21.9 } as const;
+const WEIGHT_SNR: Readonly<Record<FormatName, number>> = { int8: 43.4, int4: 21.9, nf4: 19.6 };
 /** Independent noises of sixteen products add up to 10 · log10(16) = 12 dB more than one has. */
 const HEADROOM_DB = 12;
 
@@ -87,11 +89,11 @@ export function stageLimit(
   precision: Precision,
   metadata: ProgramMetadata,
 ): { readonly snr: number; readonly reason: string } {
-  const bits = ({ fp32: undefined, fp16: undefined, bf16: undefined, int8: 8, int4: 4, q4f16: 4 } as const)[precision];
-  if (bits)
+  const format = formatFor(precision);
+  if (format)
     return {
-      snr: WEIGHT_SNR[bits] - HEADROOM_DB,
-      reason: `weights in blocks of ${bits} bits have ${WEIGHT_SNR[bits]} dB; sixteen noises as loud as that, added up, have ${HEADROOM_DB} dB less`,
+      snr: WEIGHT_SNR[format] - HEADROOM_DB,
+      reason: `weights in blocks of ${formats[format].bits} bits have ${WEIGHT_SNR[format]} dB; sixteen noises as loud as that, added up, have ${HEADROOM_DB} dB less`,
     };
   const { atMost = Infinity, reason } = TOLERANCES[precision](metadata).stage;
   return { snr: -20 * Math.log10(atMost), reason: `relative L2 of ${atMost}, the bound of verification: ${reason}` };

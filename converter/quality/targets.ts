@@ -25,6 +25,7 @@ const TASK_POINTS = {
   fp16: { none: 0.1, 'mixed or calibrated': 0.1 },
   int8: { none: 0.3, 'mixed or calibrated': 0.3 },
   int4: { none: 1.3, 'mixed or calibrated': 1 },
+  nf4: { none: 1.3, 'mixed or calibrated': 1 },
   q4f16: { none: 1.3, 'mixed or calibrated': 1 },
 } as const satisfies Partial<Record<Precision, Record<Help, number>>>;
 

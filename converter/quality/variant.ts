@@ -1,7 +1,6 @@
-import type { BackendName } from '../../backends/index.ts';
 import type { Precision } from '../../verify/tolerances.ts';
 import { UsageError } from '../errors.ts';
-import { isQuantized, PRECISIONS } from '../precision/precision.ts';
+import { isQuantized, PRECISIONS, QUANTIZED } from '../precision/precision.ts';
 
 /** How codes are chosen, in the words of `pgconv convert`. */
 export const ALGORITHMS = ['rtn', 'search', 'hqq', 'gptq'] as const;
@@ -19,7 +18,8 @@ export interface VariantSettings {
 export interface Variant {
   /** For people: `int4`, `int4+rtn`, or `onnx int4` where there are several backends. */
   readonly label: string;
-  readonly backend: BackendName;
+  /** By name. */
+  readonly backend: string;
   readonly precision: Precision;
   readonly settings: VariantSettings;
 }
@@ -58,7 +58,7 @@ export function parseDtype(text: string): DtypeSpec {
   if (strange)
     throw refusal(
       `${precision} quantizes nothing, and "${text}" says how`,
-      'leave the setting out, or choose int8, int4 or q4f16',
+      `leave the setting out, or choose ${QUANTIZED.join(', ')}`,
     );
   return { text: text.trim(), precision, settings };
 }
@@ -66,7 +66,7 @@ export function parseDtype(text: string): DtypeSpec {
 /** Every dtype in every backend. `defaults` are for dtypes that do not say otherwise, where they mean something. */
 export function variantsOf(
   dtypes: readonly DtypeSpec[],
-  backends: readonly BackendName[],
+  backends: readonly string[],
   defaults: VariantSettings = {},
 ): readonly Variant[] {
   const once = [...new Map(dtypes.map((spec) => [spec.text, spec])).values()];

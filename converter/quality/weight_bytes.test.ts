@@ -1,9 +1,13 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { GraphBuilder } from '../../ir/builder.ts';
+import { tensorData } from '../../ir/tensor.ts';
+import { randomTensor } from '../../ir/testing/random.ts';
+import { onnx } from '../../backends/onnx/index.ts';
 import { convert } from '../compile/convert.ts';
 import { openModel } from '../models/open_model.ts';
 import { silentReporter } from '../terminal/reporter.ts';
-import { tempFolders } from '../testing/bundle.ts';
+import { tempFolders, testFields } from '../testing/bundle.ts';
 import { parameterCount, weightBytes } from './weight_bytes.ts';
 
 const folder = tempFolders();
@@ -28,13 +32,18 @@ test('an fp32 bundle has 4 bytes for every parameter, and for the head again', a
     silentReporter,
   );
   const { model, close } = await openModel({ checkpoint: 'fixtures/shapes/hf' });
-  const bytes = await weightBytes(model.program, {
-    dir: out,
-    paths: manifest.files.map(({ path }) => path),
-    backend: 'onnx',
-  });
+  const bytes = weightBytes(model.program, await onnx.storedTensors({ dir: out, files: manifest.files }));
   await close();
   const literals = bytes - 4 * (SHAPES + HEAD);
   expect(literals).toBeGreaterThanOrEqual(0);
   expect(literals, 'scalars that graphs state').toBeLessThan(1000);
+});
+
+test('tables that were computed are no weights, whatever a bundle made of them', () => {
+  const data = tensorData(randomTensor('f32', [7], 1));
+  const b = new GraphBuilder('decoder');
+  b.weight('computed', data);
+  const program = { graphs: [b.build()], metadata: testFields.program };
+  const stored = ['table', 'computed', 'computed.0', 'computed_2'].map((name) => ({ name, bytes: 100 }));
+  expect(weightBytes(program, stored)).toBe(200);
 });

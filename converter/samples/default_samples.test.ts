@@ -1,11 +1,9 @@
 import { expect, test } from 'vitest';
 import type { Tensor } from '../../ir/tensor.ts';
-import { SHAPES_METADATA } from '../sidecars/testing/shapes.ts';
+import { SHAPES_METADATA } from '../../backends/testing/shapes.ts';
 import { checkPrompt } from '../../verify/prompt.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
-import { clientFiles } from '../sidecars/client_files.ts';
-import { readSidecars } from '../sidecars/sidecar.ts';
-import { clientTokenizer } from '../sidecars/client_tokenizer.ts';
+import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import { defaultSamples } from './default_samples.ts';
 
 const load = (options: Parameters<typeof defaultSamples>[1], metadata = SHAPES_METADATA) =>
@@ -50,15 +48,9 @@ test('a vocabulary of special tokens alone does not hang', async () => {
 
 test('with the bundle’s tokenizer the prompts are text, as the reference says it', async () => {
   const checkpoint = await openCheckpoint('fixtures/shapes/hf');
-  const { files } = clientFiles({
-    config: checkpoint.config,
-    sidecars: await readSidecars(checkpoint.sidecars),
-    metadata: SHAPES_METADATA,
-    onnxFiles: [],
-  });
+  const tokenizer = (await checkpointTokenizer(checkpoint, SHAPES_METADATA))!;
   await checkpoint.close();
-  const tokenizer = clientTokenizer(files)!;
   const [caption] = await load({ tokenizer, mode: 'bigvision' });
   expect(tokenizer.decode([...caption!.inputIds.data].slice(SHAPES_METADATA.imageTokens))).toBe('<bos>caption en\n');
-  expect(clientTokenizer(files.filter(({ name }) => name !== 'tokenizer.json'))).toBeUndefined();
+  expect(await checkpointTokenizer({ config: {}, sidecars: new Map() }, SHAPES_METADATA)).toBeUndefined();
 });

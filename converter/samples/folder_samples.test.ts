@@ -2,11 +2,9 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openCheckpoint } from '../checkpoints/index.ts';
 import { tempFolder } from '../checkpoints/testing/temp_folder.ts';
-import { clientFiles } from '../sidecars/client_files.ts';
-import { readSidecars } from '../sidecars/sidecar.ts';
-import { SHAPES_METADATA } from '../sidecars/testing/shapes.ts';
+import { SHAPES_METADATA } from '../../backends/testing/shapes.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { clientTokenizer } from '../sidecars/client_tokenizer.ts';
+import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import { folderSamples, MAX_SAMPLES } from './folder_samples.ts';
 
 const picture = readFileSync('fixtures/preprocess/gray_77x50.png');
@@ -14,14 +12,7 @@ let tokenizer: Tokenizer;
 
 beforeAll(async () => {
   const checkpoint = await openCheckpoint('fixtures/shapes/hf');
-  tokenizer = clientTokenizer(
-    clientFiles({
-      config: checkpoint.config,
-      sidecars: await readSidecars(checkpoint.sidecars),
-      metadata: SHAPES_METADATA,
-      onnxFiles: [],
-    }).files,
-  )!;
+  tokenizer = (await checkpointTokenizer(checkpoint, SHAPES_METADATA))!;
   await checkpoint.close();
 });
 

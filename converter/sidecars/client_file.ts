@@ -1,20 +1,7 @@
 import type { z } from 'zod';
+import type { ClientFile } from '../../backends/client_files.ts';
 import { BadInputError } from '../errors.ts';
 import type { JsonFields, Sidecar } from './sidecar.ts';
-
-/** A file of the bundle that the client reads, at the bundle's root. */
-export interface ClientFile {
-  readonly name: string;
-  readonly text: string;
-}
-
-/** A file, and one sentence for each thing in it that is not the checkpoint's own. */
-export interface WithNotes<T> {
-  readonly value: T;
-  readonly notes: readonly string[];
-  /** Those among the notes that matter to whoever runs the bundle, wherever its files came from. */
-  readonly usage?: readonly string[];
-}
 
 /** The checkpoint's own text where nothing was changed, else the fields as JSON. */
 export function jsonFile(name: string, fields: object, original?: Sidecar): ClientFile {

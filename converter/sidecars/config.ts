@@ -1,7 +1,7 @@
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { BadInputError } from '../errors.ts';
-import { jsonFile, listed, setFields, type ClientFile, type WithNotes } from './client_file.ts';
-import { dtypesOf, externalDataOf, mainFolder, type OnnxFile } from './onnx_files.ts';
+import type { WithNotes } from '../../backends/client_files.ts';
+import { listed, setFields } from './client_file.ts';
 import { isFields, type JsonFields } from './sidecar.ts';
 
 const NAME = 'config.json';
@@ -9,21 +9,17 @@ const NAME = 'config.json';
 const TEXT_MODELS: Readonly<Record<string, string>> = { paligemma: 'gemma', paligemma2: 'gemma2' };
 
 /**
- * config.json: the checkpoint's own, with what the client needs. It chooses classes by `model_type`, merges images by
- * `image_token_index`, and finds files by `transformers.js_config`.
+ * Fields of config.json: the checkpoint's own, with what clients need. They choose classes by `model_type`, and merge
+ * images by `image_token_index`.
  */
-export function configFile(
-  config: unknown,
-  metadata: ProgramMetadata,
-  onnxFiles: readonly OnnxFile[],
-): WithNotes<ClientFile> {
+export function configFields(config: unknown, metadata: ProgramMetadata): WithNotes<JsonFields> {
   const source = (config ?? {}) as JsonFields;
   if (!isFields(source))
     throw new BadInputError('bad_config', 'config.json is not a JSON object', {
       file: NAME,
       hint: 'take config.json of the original model again',
     });
-  const { quantization_config: quantization, 'transformers.js_config': clientConfig, ...own } = source;
+  const { quantization_config: quantization, ...own } = source;
   const text = fieldsOf(own, 'text_config');
   const vision = fieldsOf(own, 'vision_config');
   const top = setFields(own, {
@@ -53,7 +49,6 @@ export function configFile(
     ...top.fields,
     text_config: textFields.fields,
     vision_config: visionFields.fields,
-    'transformers.js_config': { dtype: dtypesOf(onnxFiles), use_external_data_format: externalDataOf(onnxFiles) },
   };
   const parts = [
     ['', top],
@@ -69,12 +64,8 @@ export function configFile(
     ...(quantization === undefined
       ? []
       : [`${NAME}: left out quantization_config, which is about the checkpoint's files.`]),
-    ...(clientConfig === undefined
-      ? []
-      : [`${NAME}: replaced transformers.js_config, which was about another bundle's files.`]),
   ];
-  const usage = otherFolders(onnxFiles);
-  return { value: jsonFile(NAME, fields), notes: [...notes, ...usage], usage };
+  return { value: fields, notes };
 }
 
 function fieldsOf(config: JsonFields, key: string): JsonFields {
@@ -84,16 +75,4 @@ function fieldsOf(config: JsonFields, key: string): JsonFields {
 
 function containsId(ids: JsonFields[string] | undefined, id: number): boolean {
   return Array.isArray(ids) ? ids.includes(id) : ids === id;
-}
-
-/**
- * config.json has one number per file name: a second folder may differ, and is then opened with the client's option.
- */
-function otherFolders(files: readonly OnnxFile[]): string[] {
-  const [main, known] = [mainFolder(files), externalDataOf(files)];
-  const differing = files.filter(({ folder, name, dataFiles }) => folder !== main && (known[name] ?? 0) !== dataFiles);
-  return [...new Set(differing.map((file) => file.folder))].map(
-    (folder) =>
-      `To open the folder ${folder}, give from_pretrained { subfolder: '${folder}', use_external_data_format: ${JSON.stringify(externalDataOf(files, folder))} }: its data files are not those that ${NAME} lists.`,
-  );
 }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { generationConfigFile } from './generation_config.ts';
-import { SHAPES_METADATA, sidecarOf } from './testing/shapes.ts';
+import { SHAPES_METADATA } from '../../backends/testing/shapes.ts';
+import { sidecarOf } from './testing/sidecar_of.ts';
 
 const make = (contents?: object | string) => {
   const { value, notes } = generationConfigFile(

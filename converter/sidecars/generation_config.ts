@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
-import { checkFields, jsonFile, listed, setFields, type ClientFile, type WithNotes } from './client_file.ts';
+import type { ClientFile, WithNotes } from '../../backends/client_files.ts';
+import { checkFields, jsonFile, listed, setFields } from './client_file.ts';
 import { parseSidecar, type JsonFields, type Sidecars } from './sidecar.ts';
 
 const NAME = 'generation_config.json';

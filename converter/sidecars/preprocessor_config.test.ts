@@ -4,7 +4,8 @@ import type { SidecarName } from '../checkpoints/checkpoint.ts';
 import type { Reference } from '../models/family.ts';
 import { preprocessorConfigFile } from './preprocessor_config.ts';
 import type { Sidecar } from './sidecar.ts';
-import { SHAPES_METADATA, sidecarOf } from './testing/shapes.ts';
+import { SHAPES_METADATA } from '../../backends/testing/shapes.ts';
+import { sidecarOf } from './testing/sidecar_of.ts';
 
 const make = (
   fields?: object | string,

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { BadInputError } from '../errors.ts';
 import type { Reference } from '../models/family.ts';
-import { checkFields, jsonFile, listed, type ClientFile, type WithNotes } from './client_file.ts';
+import type { ClientFile, WithNotes } from '../../backends/client_files.ts';
+import { checkFields, jsonFile, listed } from './client_file.ts';
 import { isFields, parseSidecar, type JsonFields, type Sidecars } from './sidecar.ts';
 
 const NAME = 'preprocessor_config.json';

@@ -5,14 +5,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { emit } from '../../backends/onnx/emit.ts';
+import { onnx } from '../../backends/onnx/index.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
 import { writeSafetensors } from '../checkpoints/safetensors_writer.ts';
 import { loadModel } from '../models/index.ts';
 import { randomTensor } from '../synth/random_tensor.ts';
-import { bundleReadme } from './bundle_readme.ts';
-import { clientFiles } from './client_files.ts';
-import { onnxFilesOf } from './onnx_files.ts';
+import { preparedFiles } from './prepared_files.ts';
 import { readSidecar, readSidecars, type Sidecar } from './sidecar.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -31,34 +29,34 @@ afterAll(() => rm(work, { recursive: true }));
 /** Writes a bundle of the checkpoint to models/<name>, and returns the program of its README. */
 async function bundle(name: string, path: string, tokenizer?: Sidecar): Promise<string> {
   const checkpoint = await openCheckpoint(path);
-  const { program } = await loadModel(checkpoint);
+  const { program, use } = await loadModel(checkpoint);
   const dir = join(work, 'models', name);
-  const artifact = emit(program, { precision: 'fp32' });
+  const artifact = onnx.emit(program, { precision: 'fp32' });
   for (const { path: file, chunks } of artifact.files) {
     mkdirSync(dirname(join(dir, file)), { recursive: true });
     for await (const { bytes } of chunks()) appendFileSync(join(dir, file), bytes);
   }
-  const onnxFiles = onnxFilesOf(artifact.files.map((file) => file.path));
-  const { files, notes } = clientFiles({
-    config: checkpoint.config,
-    sidecars: await readSidecars(checkpoint.sidecars),
-    tokenizer,
-    metadata: program.metadata,
-    onnxFiles,
+  const { files } = onnx.clientFiles({
+    emitted: artifact.files.map((file) => file.path),
+    prepared: preparedFiles({
+      config: checkpoint.config,
+      sidecars: await readSidecars(checkpoint.sidecars),
+      tokenizer,
+      metadata: program.metadata,
+    }),
+    facts: {
+      metadata: program.metadata,
+      use,
+      name,
+      tool: { name: 'pgconv', version: '0' },
+      source: { kind: 'a checkpoint', files: ['x'], dtypes: ['f32'] },
+      precision: 'fp32',
+      verifyCommand: 'x',
+    },
   });
   await Promise.all(files.map((file) => writeFile(join(dir, file.name), file.text)));
   await checkpoint.close();
-  const text = bundleReadme({
-    metadata: program.metadata,
-    name,
-    tool: { name: 'pgconv', version: '0' },
-    source: { format: checkpoint.format, files: ['x'], dtypes: ['f32'] },
-    precision: 'fp32',
-    onnxFiles,
-    hasTokenizer: true,
-    verifyCommand: 'x',
-    notes,
-  });
+  const { text } = files.find((file) => file.name === 'README.md')!;
   return /```js\n([^]*?)```/.exec(text)![1]!;
 }
 

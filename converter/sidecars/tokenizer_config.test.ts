@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { tokenizerConfigFile } from './tokenizer_config.ts';
-import { sidecarOf } from './testing/shapes.ts';
+import { sidecarOf } from './testing/sidecar_of.ts';
 
 const make = (contents?: object | string) => {
   const { value, notes, tokens } = tokenizerConfigFile(

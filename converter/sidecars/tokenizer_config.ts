@@ -1,4 +1,5 @@
-import { jsonFile, listed, type ClientFile, type WithNotes } from './client_file.ts';
+import type { ClientFile, WithNotes } from '../../backends/client_files.ts';
+import { jsonFile, listed } from './client_file.ts';
 import { isFields, parseSidecar, type JsonFields, type Sidecars } from './sidecar.ts';
 
 const NAME = 'tokenizer_config.json';

@@ -1,8 +1,10 @@
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { BadInputError } from '../errors.ts';
-import { addedToken, IMAGE_TOKEN, PLACE_TOKENS } from '../text/tokenizer_json.ts';
+import { IMAGE_TOKEN } from '../../backends/client/text/tokenizer.ts';
+import { addedToken, PLACE_TOKENS } from '../text/tokenizer_json.ts';
 import { canonicalTokenizer } from './canonical_tokenizer.ts';
-import { listed, type ClientFile, type WithNotes } from './client_file.ts';
+import type { ClientFile, WithNotes } from '../../backends/client_files.ts';
+import { listed } from './client_file.ts';
 import { isFields, type JsonFields } from './sidecar.ts';
 import type { SpecialTokens } from './tokenizer_config.ts';
 import type { ParsedTokenizer, TokenizerSource } from './tokenizer_source.ts';

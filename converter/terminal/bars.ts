@@ -1,7 +1,8 @@
 import cliProgress from 'cli-progress';
 import { visible } from '../errors.ts';
 import type { Reporter } from './reporter.ts';
-import { bytesText, progressText, secondsText } from './units.ts';
+import { bytesText } from '../../backends/bytes_text.ts';
+import { progressText, secondsText } from './units.ts';
 
 /** Bars on a terminal, one for each stage under way; notes and warnings stand above them. */
 export function barReporter(stream: NodeJS.WriteStream): Reporter {

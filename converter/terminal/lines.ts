@@ -1,5 +1,6 @@
 import type { Reporter } from './reporter.ts';
-import { bytesText, progressText, secondsText } from './units.ts';
+import { bytesText } from '../../backends/bytes_text.ts';
+import { progressText, secondsText } from './units.ts';
 
 /** Time between two lines of one stage: a log stays short. */
 const INTERVAL_MS = 5000;

@@ -1,69 +1,15 @@
+import { RuntimeError } from '../../backends/client/errors.ts';
+import { promptIds, type PromptOptions } from '../../backends/client/text/prompt.ts';
 import { UsageError } from '../errors.ts';
 import type { Tokenizer } from './tokenizer.ts';
-import { IMAGE_TOKEN } from './tokenizer_json.ts';
 
-/**
- * How prompt and separator become tokens: `huggingface` tokenises `<bos>` + prompt + `"\n"` as one text in which
- * special tokens are found, `bigvision` the prompt and `"\n"` apart, with SentencePiece (big_vision/pp/ops_text.py):
- * there `<bos>`, `<eos>`, `<pad>`, `<unk>` and `<image>` written in the prompt are characters. They differ for such
- * prompts, and for those that end in white space that merges with a newline.
- */
-export type PromptMode = 'huggingface' | 'bigvision';
-
-export interface PromptOptions {
-  /** Tokens of one image. */
-  readonly imageTokens: number;
-  /**
-   * What the user asks, such as `caption en`: may be empty, and may say `<image>` where the images are (`bigvision`:
-   * first).
-   */
-  readonly prompt: string;
-  /** Default 1. */
-  readonly images?: number;
-  /** Default `huggingface`. */
-  readonly mode?: PromptMode;
-  /** Default `<bos>`. */
-  readonly bosToken?: string;
-}
-
-/**
- * Ids of a PaliGemma prompt: the image tokens, then `<bos>` once, the prompt and a newline.
- * @throws UsageError when the prompt says `<image>` more or less often than there are images, or, for Hugging Face,
- * `<bos>`.
- */
-export function buildPrompt(
-  tokenizer: Tokenizer,
-  { imageTokens, prompt, images = 1, mode = 'huggingface', bosToken = '<bos>' }: PromptOptions,
-): number[] {
-  if (mode === 'bigvision') {
-    const said = prompt.length - prompt.replace(/^(<image>)+/, '').length;
-    checkImages(said / IMAGE_TOKEN.length, images);
-    const asText = { controlsAsText: true };
-    return [
-      ...tokenizer.encode(IMAGE_TOKEN.repeat(imageTokens * images) + bosToken),
-      ...tokenizer.encode(prompt.slice(said), asText),
-      ...tokenizer.encode('\n', asText),
-    ];
+/** Ids of a PaliGemma prompt, as the runtimes make them. @throws UsageError where they refuse it */
+export function buildPrompt(tokenizer: Tokenizer, options: PromptOptions): number[] {
+  try {
+    return promptIds(tokenizer, options);
+  } catch (error) {
+    if (!(error instanceof RuntimeError)) throw error;
+    const { problem, hint } = error;
+    throw new UsageError('bad_prompt', problem, hint === undefined ? {} : { hint });
   }
-  if (prompt.includes(bosToken))
-    throw new UsageError('bad_prompt', `the prompt contains ${bosToken}, which is added to every prompt once`, {
-      hint: `leave ${bosToken} out`,
-    });
-  const said = prompt.split(IMAGE_TOKEN).length - 1;
-  checkImages(said, images);
-  const withImages = said > 0 ? prompt : IMAGE_TOKEN.repeat(images) + prompt;
-  const afterImages = images > 0 ? withImages.lastIndexOf(IMAGE_TOKEN) + IMAGE_TOKEN.length : 0;
-  const head = withImages.slice(0, afterImages).replaceAll(IMAGE_TOKEN, IMAGE_TOKEN.repeat(imageTokens));
-  return tokenizer.encode(`${head}${bosToken}${withImages.slice(afterImages)}\n`);
-}
-
-function checkImages(said: number, images: number): void {
-  if (said > 0 && said !== images)
-    throw new UsageError(
-      'bad_prompt',
-      `the prompt says ${IMAGE_TOKEN} ${said} times for ${images} image${images === 1 ? '' : 's'}`,
-      {
-        hint: `say ${IMAGE_TOKEN} once per image, or not at all`,
-      },
-    );
 }

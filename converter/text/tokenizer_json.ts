@@ -1,3 +1,4 @@
+import { IMAGE_TOKEN } from '../../backends/client/text/tokenizer.ts';
 import { mergesOf } from './merges.ts';
 import type { SentencePieceModel } from './sentencepiece.ts';
 
@@ -46,7 +47,6 @@ export const ADDS_NOTHING = {
   special_tokens: {},
 } as const;
 
-export const IMAGE_TOKEN = '<image>';
 const numbered = (name: string, count: number, digits: number) =>
   Array.from({ length: count }, (_, i) => `<${name}${String(i).padStart(digits, '0')}>`);
 /**

@@ -6,6 +6,7 @@ import { evaluateGraph } from '../evaluate.ts';
 import { parseGraph } from '../parse.ts';
 import { printGraph } from '../print.ts';
 import { readTensor, tensorData, tensorOf, type Tensor, type TensorData } from '../tensor.ts';
+import { affineFormat } from '../testing/affine_format.ts';
 import { randomTensor } from '../testing/random.ts';
 import { runOp, tensor, valuesOf } from '../testing/run_op.ts';
 import { tensorType } from '../type.ts';
@@ -36,7 +37,10 @@ describe('dequantize', () => {
   ] as const)('%s without zero points counts from the middle', async (dtype, q, expected) => {
     expect(
       valuesOf(
-        await runOp(ops.dequantize, [tensor(dtype, q, [1, 1, 4]), tensor('f32', [0.5], [1, 1])], { columns: 4 }),
+        await runOp(ops.dequantize, [tensor(dtype, q, [1, 1, 4]), tensor('f32', [0.5], [1, 1])], {
+          format: affineFormat(dtype),
+          columns: 4,
+        }),
       ),
     ).toEqual(expected.map((x) => x / 2));
   });
@@ -44,6 +48,7 @@ describe('dequantize', () => {
   test('each block has its own scale and zero point; what fills the last block up is dropped', async () => {
     const q = tensor('u4', [1, 2, 3, 4, 5, 6, 7, 15, 0, 0, 9, 15], [1, 3, 4]);
     const y = await runOp(ops.dequantize, [q, tensor('f32', [1, 10, 100], [1, 3]), tensor('u4', [1, 5, 0], [1, 3])], {
+      format: 'int4',
       columns: 11,
     });
     expect(y.shape).toEqual([1, 11]);
@@ -53,10 +58,12 @@ describe('dequantize', () => {
   test('zero points may be floats like the scales', async () => {
     const q = tensor('u4', [1, 2, 3, 4, 5, 6, 7, 15], [1, 2, 4]);
     const y = await runOp(ops.dequantize, [q, tensor('f32', [2, 10], [1, 2]), tensor('f32', [7.5, -0.25], [1, 2])], {
+      format: 'int4',
       columns: 7,
     });
     expect(valuesOf(y)).toEqual([-13, -11, -9, -7, 52.5, 62.5, 72.5]);
     const half = await runOp(ops.dequantize, [q, tensor('f16', [2, 8], [1, 2]), tensor('f16', [7.5, -0.25], [1, 2])], {
+      format: 'int4',
       columns: 8,
     });
     expect(valuesOf(half)).toEqual([-13, -11, -9, -7, 42, 50, 58, 122]);
@@ -64,7 +71,7 @@ describe('dequantize', () => {
 
   test('f16 results are rounded once: 3 · 0.1 in f16', async () => {
     const scale = tensor('f16', [0.1], [1, 1]);
-    const y = await runOp(ops.dequantize, [tensor('i8', [3, 0], [1, 1, 2]), scale], { columns: 2 });
+    const y = await runOp(ops.dequantize, [tensor('i8', [3, 0], [1, 1, 2]), scale], { format: 'int8', columns: 2 });
     expect(y.dtype).toBe('f16');
     expect(valuesOf(y)).toEqual(valuesOf(tensor('f16', [3 * scale.data[0]!, 0])));
   });
@@ -72,23 +79,27 @@ describe('dequantize', () => {
   test('what does not fit is refused', async () => {
     const q = tensor('u4', range(8), [1, 2, 4]);
     const scales = tensor('f32', [1, 1], [1, 2]);
-    await expect(runOp(ops.dequantize, [tensor('i32', range(8), [1, 2, 4]), scales], { columns: 8 })).rejects.toThrow(
-      'dequantize of i32[1, 2, 4], f32[1, 2]',
+    await expect(
+      runOp(ops.dequantize, [tensor('i32', range(8), [1, 2, 4]), scales], { format: 'int4', columns: 8 }),
+    ).rejects.toThrow('dequantize of i32[1, 2, 4], f32[1, 2]');
+    await expect(
+      runOp(ops.dequantize, [q, tensor('f32', [1], [1, 1])], { format: 'int4', columns: 8 }),
+    ).rejects.toThrow('dequantize of u4[1, 2, 4], f32[1, 1]');
+    await expect(
+      runOp(ops.dequantize, [q, scales, tensor('u8', [1, 1], [1, 2])], { format: 'int4', columns: 8 }),
+    ).rejects.toThrow('u8[1, 2]');
+    await expect(
+      runOp(ops.dequantize, [q, scales, tensor('f16', [1, 1], [1, 2])], { format: 'int4', columns: 8 }),
+    ).rejects.toThrow('f16[1, 2]');
+    await expect(runOp(ops.dequantize, [q, scales], { format: 'int4', columns: 4 })).rejects.toThrow(
+      'to 4 columns: 2 blocks of 4',
     );
-    await expect(runOp(ops.dequantize, [q, tensor('f32', [1], [1, 1])], { columns: 8 })).rejects.toThrow(
-      'dequantize of u4[1, 2, 4], f32[1, 1]',
+    await expect(runOp(ops.dequantize, [q, scales], { format: 'int4', columns: 9 })).rejects.toThrow(
+      'to 9 columns: 2 blocks of 4',
     );
-    await expect(runOp(ops.dequantize, [q, scales, tensor('u8', [1, 1], [1, 2])], { columns: 8 })).rejects.toThrow(
-      'u8[1, 2]',
-    );
-    await expect(runOp(ops.dequantize, [q, scales, tensor('f16', [1, 1], [1, 2])], { columns: 8 })).rejects.toThrow(
-      'f16[1, 2]',
-    );
-    await expect(runOp(ops.dequantize, [q, scales], { columns: 4 })).rejects.toThrow('to 4 columns: 2 blocks of 4');
-    await expect(runOp(ops.dequantize, [q, scales], { columns: 9 })).rejects.toThrow('to 9 columns: 2 blocks of 4');
-    await expect(runOp(ops.dequantize, [tensor('u4', range(6), [1, 2, 3]), scales], { columns: 6 })).rejects.toThrow(
-      'a block ends within a byte',
-    );
+    await expect(
+      runOp(ops.dequantize, [tensor('u4', range(6), [1, 2, 3]), scales], { format: 'int4', columns: 6 }),
+    ).rejects.toThrow('a block ends within a byte');
   });
 });
 
@@ -97,7 +108,7 @@ test.each(['u4', 'i8'] as const)(
   async (dtype) => {
     const [x, q, scales] = [randomTensor('f32', [2, 3, 7], 1), codes(dtype, [5, 2, 4]), randomTensor('f32', [5, 2], 2)];
     const zeros = codes(dtype, [5, 2], 3);
-    const y = await runOp(ops.quantized_linear, [x, q, scales, zeros], { columns: 7 });
+    const y = await runOp(ops.quantized_linear, [x, q, scales, zeros], { format: affineFormat(dtype), columns: 7 });
     expect(y.shape).toEqual([2, 3, 5]);
     const weight = (row: number, column: number) => {
       const block = row * 2 + Math.floor(column / 4);
@@ -123,9 +134,12 @@ test('a product and a table with float zero points; printed, read again, and str
   const ids = b.input('ids', tensorType('i64', [sym('n')]));
   b.output(
     'y',
-    b.op(ops.quantized_linear, [b.input('x', tensorType('f32', [sym('m'), 7])), weight!, ...factors], { columns: 7 }),
+    b.op(ops.quantized_linear, [b.input('x', tensorType('f32', [sym('m'), 7])), weight!, ...factors], {
+      format: 'int4',
+      columns: 7,
+    }),
   );
-  b.output('rows', b.op(ops.quantized_gather, [weight!, ids, ...factors], { columns: 7 }));
+  b.output('rows', b.op(ops.quantized_gather, [weight!, ids, ...factors], { format: 'int4', columns: 7 }));
   const graph = b.build();
   const inputs = { x, ids: tensor('i64', [5, 0, 3], [3]) };
   const { y, rows } = await evaluateGraph(graph, inputs, { streamBytes: 0 });
@@ -145,10 +159,10 @@ test('a product and a table with float zero points; printed, read again, and str
 
 test('quantized_gather takes rows of the table, any number of indices', async () => {
   const [q, scales, zeros] = [codes('u4', [6, 3, 2]), randomTensor('f16', [6, 3], 2), codes('u4', [6, 3], 3)];
-  const table = await runOp(ops.dequantize, [q, scales, zeros], { columns: 5 });
+  const table = await runOp(ops.dequantize, [q, scales, zeros], { format: 'int4', columns: 5 });
   for (const shape of [[2, 3], [4], [], [1, 0]]) {
     const ids = randomTensor('i64', shape, 4);
-    const y = await runOp(ops.quantized_gather, [q, ids, scales, zeros], { columns: 5 });
+    const y = await runOp(ops.quantized_gather, [q, ids, scales, zeros], { format: 'int4', columns: 5 });
     expect(y.shape).toEqual([...shape, 5]);
     expect(valuesOf(y)).toEqual([...ids.data].flatMap((id) => [...table.data.subarray(id * 5, id * 5 + 5)]));
   }
@@ -156,14 +170,17 @@ test('quantized_gather takes rows of the table, any number of indices', async ()
 
 test('codes of another rank are refused', async () => {
   const [x, q, scales] = [tensor('f32', range(4), [1, 4]), tensor('u4', range(4), [1, 4]), tensor('f32', [1], [1])];
-  await expect(runOp(ops.quantized_linear, [x, q, scales], { columns: 4 })).rejects.toThrow(
+  await expect(runOp(ops.quantized_linear, [x, q, scales], { format: 'int4', columns: 4 })).rejects.toThrow(
     'quantized_linear by u4[1, 4]',
   );
-  await expect(runOp(ops.quantized_gather, [q, tensor('i64', [0]), scales], { columns: 4 })).rejects.toThrow(
-    'quantized_gather from u4[1, 4]',
-  );
   await expect(
-    runOp(ops.quantized_linear, [x, tensor('u4', range(4), [1, 1, 4]), tensor('f16', [1], [1, 1])], { columns: 4 }),
+    runOp(ops.quantized_gather, [q, tensor('i64', [0]), scales], { format: 'int4', columns: 4 }),
+  ).rejects.toThrow('quantized_gather from u4[1, 4]');
+  await expect(
+    runOp(ops.quantized_linear, [x, tensor('u4', range(4), [1, 1, 4]), tensor('f16', [1], [1, 1])], {
+      format: 'int4',
+      columns: 4,
+    }),
   ).rejects.toThrow('linear of f32[1, 4], f16[1, 4]');
 });
 
@@ -185,7 +202,7 @@ describe('weights that are too large to hold', () => {
     };
   }
 
-  test('a product reads some rows of codes at a time, and is the same bit for bit', async () => {
+  test('a product reads some blocks at a time, 4 MiB of weights, and is the same bit for bit', async () => {
     const part = tensorData(codes('u4', [2, 31_250, 64]));
     const { data, reads } = watched(concatRows([part, part, part]));
     const b = new GraphBuilder('g');
@@ -195,10 +212,10 @@ describe('weights that are too large to hold', () => {
       b.weight('scales', tensorData(randomTensor('f32', [6, 31_250], 2))),
       b.weight('zeros', tensorData(codes('u4', [6, 31_250], 3))),
     ];
-    b.output('y', b.op(ops.quantized_linear, [x, ...weights], { columns: 2_000_000 }));
+    b.output('y', b.op(ops.quantized_linear, [x, ...weights], { format: 'int4', columns: 2_000_000 }));
     const inputs = { x: randomTensor('f32', [1, 2_000_000], 4) };
     const streamed = await evaluateGraph(b.build(), inputs, { streamBytes: 0 });
-    expect(reads.largest).toBe(2_000_000);
+    expect(reads.largest).toBe(2 ** 19);
     expect(await evaluateGraph(b.build(), inputs, { streamBytes: Infinity })).toEqual(streamed);
   });
 
@@ -211,7 +228,7 @@ describe('weights that are too large to hold', () => {
       b.op(
         ops.quantized_gather,
         [b.weight('q', data), ids, b.weight('scales', tensorData(randomTensor('f32', [100, 2], 2)))],
-        { columns: 16 },
+        { format: 'int8', columns: 16 },
       ),
     );
     const inputs = { ids: tensor('i64', [99, 0, 99]) };
@@ -228,11 +245,12 @@ describe('weights that are too large to hold', () => {
     'any range of %s in %d blocks of %d, %d columns, reads as the whole does',
     async (dtype, blocks, block, columns) => {
       const matrix = {
+        format: affineFormat(dtype),
         q: tensorData(codes(dtype, [5, blocks, block])),
         scales: tensorData(randomTensor('f16', [5, blocks], 2)),
         zeros: tensorData(codes(dtype, [5, blocks], 3)),
       };
-      const data = dequantizedData(matrix, columns);
+      const data = dequantizedData(matrix, [5, columns]);
       const whole: number[] = [];
       for await (const chunk of data.chunks()) whole.push(...chunk);
       expect(whole).toHaveLength(data.byteLength);

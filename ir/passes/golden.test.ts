@@ -64,7 +64,7 @@ const PASSES: Readonly<Record<string, (text: string) => Pass>> = {
           : name === 'plain'
             ? undefined
             : {
-                bits: kind === 'linear' ? 4 : 8,
+                format: kind === 'linear' ? 'int4' : 'int8',
                 block: 8,
                 symmetric: kind !== 'linear',
                 algorithm: 'rtn',

@@ -1,4 +1,5 @@
 import type { GraphBuilder } from '../builder.ts';
+import type { FormatName } from '../formats/index.ts';
 import type { Constant, Graph, Node, Value } from '../graph.ts';
 import { ops } from '../ops/index.ts';
 import type { QuantizedMatrix } from '../quantize/lazy_matrix.ts';
@@ -29,7 +30,7 @@ export interface QuantizeWeightsOptions {
 export function quantizeWeights({ schemeOf, quantize }: QuantizeWeightsOptions): Pass {
   return {
     name: 'quantize_weights',
-    doc: 'Matrices of products and tables of rows are stored in blocks of integers with a scale each.',
+    doc: 'Matrices of products and tables of rows are stored in blocks of codes with a scale each.',
     run(graph) {
       const made = new Map<Constant, Stored | undefined>();
       return rewriteGraph(graph, (node, { inputs, builder, definitionOf }) => {
@@ -92,7 +93,11 @@ function describe(
 /** A matrix in its new form: one value of f16, or codes, scales and, where there are, zero points. */
 type Stored =
   | { readonly kind: 'f16'; readonly value: Value }
-  | { readonly kind: 'blocks'; readonly values: readonly Value[]; readonly columns: number };
+  | {
+      readonly kind: 'blocks';
+      readonly values: readonly Value[];
+      readonly attrs: { readonly format: FormatName; readonly columns: number };
+    };
 
 function store(
   b: GraphBuilder,
@@ -108,7 +113,7 @@ function store(
     b.weight(`${name}.scales`, scales),
     ...(zeros ? [b.weight(`${name}.zeros`, zeros)] : []),
   ];
-  return { kind: 'blocks', values, columns: data.shape[1]! };
+  return { kind: 'blocks', values, attrs: { format: scheme.format, columns: data.shape[1]! } };
 }
 
 function linearBy(b: GraphBuilder, { outputs }: Node, [x, , bias]: readonly Value[], stored: Stored): readonly Value[] {
@@ -118,7 +123,7 @@ function linearBy(b: GraphBuilder, { outputs }: Node, [x, , bias]: readonly Valu
     return b.node(ops.linear, [x!, matrix, ...(bias ? [bias] : [])], {}, names);
   }
   const operands = [x!, ...stored.values];
-  const attrs = { columns: stored.columns };
+  const { attrs } = stored;
   if (!bias) return b.node(ops.quantized_linear, operands, attrs, names);
   return b.node(ops.add, [b.node(ops.quantized_linear, operands, attrs, names.map(productName))[0]!, bias], {}, names);
 }
@@ -141,5 +146,5 @@ function gatherBy(b: GraphBuilder, { outputs }: Node, indices: Value, stored: St
       names,
     );
   const [table, ...factors] = stored.values;
-  return b.node(ops.quantized_gather, [table!, indices, ...factors], { columns: stored.columns }, names);
+  return b.node(ops.quantized_gather, [table!, indices, ...factors], stored.attrs, names);
 }

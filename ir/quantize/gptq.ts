@@ -4,14 +4,14 @@ import { plainExecutor } from './executor.ts';
 import type { HessianFactor } from './hessian.ts';
 import { lazyQuantized, type QuantizedMatrix } from './lazy_matrix.ts';
 import { ownBits, type QuantizeOptions } from './quantize_matrix.ts';
-import { isWeightType, layoutOf, type Scheme } from './scheme.ts';
+import { isWeightType, layoutOf, printScheme, type Scheme } from './scheme.ts';
 
 /**
  * `data` [N, K] by GPTQ (arXiv:2210.17323; see kernels/gptq.js): columns in natural order, scales and zero points of
  * each block by the scheme's algorithm, chosen when the block's turn has come. Lazy, like quantizeMatrix; whoever reads
  * codes and scales of a matrix one after the other computes it once. Slow: N·K²/2 products in binary64.
- * @throws QuantizeError `scheme`, or `hessian` when the factor has other columns; `non_finite` or `overflow` while
- * reading
+ * @throws QuantizeError `scheme`, also for codes of a codebook, or `hessian` when the factor has other columns;
+ * `non_finite` or `overflow` while reading
  */
 export function gptqMatrix(
   data: TensorData,
@@ -21,6 +21,13 @@ export function gptqMatrix(
 ): QuantizedMatrix {
   const layout = layoutOf(data, scheme, allowOverflow);
   const { columns, form } = layout;
+  if (form.codebook)
+    throw new QuantizeError(
+      'scheme',
+      `GPTQ rounds to affine codes, not to those of ${printScheme(scheme)}`,
+      'quantize this weight without GPTQ',
+      data,
+    );
   if (factor.columns !== columns)
     throw new QuantizeError(
       'hessian',

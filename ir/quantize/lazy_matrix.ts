@@ -15,14 +15,14 @@ const RUN_WEIGHTS = 256 * 1024;
 
 const recent = new Recent();
 
-/** What a matrix becomes: a weight is (q − zero) · scale of its block. Everything is computed when it is read. */
+/** What a matrix becomes: codes of a format (ir/formats) in blocks. Everything is computed when it is read. */
 export interface QuantizedMatrix {
-  /** u4 or u8 [N, blocks, block]: rows are padded to whole blocks, the padding means 0. */
+  /** The format's first dtype of codes, [N, blocks, block]: rows are padded to whole blocks, the padding means 0. */
   readonly q: TensorData;
   /** f32 [N, blocks] of values that f16 represents; `castData(scales, 'f16')` reads them without a conversion. */
   readonly scales: TensorData;
   /**
-   * The dtype of q, or f32 for float zero points, [N, blocks]; absent for symmetric schemes, whose zero is 2^(bits−1).
+   * The dtype of q, or f32 for float zero points, [N, blocks]; absent for symmetric schemes.
    */
   readonly zeros?: TensorData;
 }

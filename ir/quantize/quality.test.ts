@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { formats } from '../formats/index.ts';
 import { bytesData, type TensorData } from '../tensor.ts';
 import { dequantize, weightSnr } from '../testing/dequantize.ts';
 import { sampleWeights, type WeightDistribution } from '../testing/weights.ts';
 import { quantizeMatrix } from './quantize_matrix.ts';
-import type { Scheme } from './scheme.ts';
+import { usualScheme, type Scheme } from './scheme.ts';
 
 const COLUMNS = 1024;
 const ROWS = 32;
@@ -42,11 +43,14 @@ function matrix(values: Float32Array): TensorData {
 
 async function snr(distribution: WeightDistribution, scheme: Scheme): Promise<number> {
   const values = samples.get(distribution)!;
-  return weightSnr(values, await dequantize(quantizeMatrix(matrix(values), scheme), COLUMNS));
+  return weightSnr(
+    values,
+    await dequantize(quantizeMatrix(matrix(values), scheme), COLUMNS, formats[scheme.format].codebook),
+  );
 }
 
-const int4 = { bits: 4, block: 32 } as const;
-const int8 = { bits: 8, block: 32 } as const;
+const int4 = { format: 'int4', block: 32 } as const;
+const int8 = { format: 'int8', block: 32 } as const;
 const RTN4: Scheme = { ...int4, symmetric: true, algorithm: 'rtn' };
 
 /** Weight SNR in dB: the table of docs/quality.md. */
@@ -58,6 +62,7 @@ const TABLE: readonly (readonly [Scheme, number, number, number])[] = [
   [{ ...int4, symmetric: false, algorithm: 'search', floatZero: true }, 23.2, 21.7, 21.9],
   [{ ...int8, symmetric: true, algorithm: 'rtn' }, 45.4, 43.5, 43.4],
   [{ ...int8, symmetric: true, algorithm: 'search' }, 46.0, 43.8, 43.8],
+  [usualScheme('nf4'), 20.8, 19.8, 19.6],
 ];
 
 describe.each(TABLE)('%o', (scheme, ...expected) => {
@@ -88,7 +93,7 @@ test.each(DISTRIBUTIONS)('hqq lies between round to nearest and the search on %s
 });
 
 test('per channel: the 4-bit search clips the outliers that set the range', async () => {
-  const perChannel = { bits: 4, block: 0, symmetric: true } as const;
+  const perChannel = { format: 'int4', block: 0, symmetric: true } as const;
   const [rtn, search] = [
     await snr('student_t5', { ...perChannel, algorithm: 'rtn' }),
     await snr('student_t5', { ...perChannel, algorithm: 'search' }),

@@ -191,7 +191,7 @@ describe('what is refused', () => {
     ['blocks of 30', { block: 30 }],
     ['blocks of -32', { block: -32 }],
     ['blocks of 131072', { block: 131072 }],
-    ['int8 block 32, float zero point, search has no float zero point', { bits: 8, floatZero: true }],
+    ['int8 block 32, float zero point, search has no float zero point', { format: 'int8', floatZero: true }],
   ])('%s', (message, scheme) => {
     expect(() => quantizeMatrix(matrix(2, 32), { ...INT4, ...scheme })).toThrow(message);
   });

@@ -1,8 +1,14 @@
 import { readTensor } from '../tensor.ts';
 import type { QuantizedMatrix } from '../quantize/lazy_matrix.ts';
 
-/** The weights that a quantized matrix means: (q − zero) · scale, [N, columns] without the padding. */
-export async function dequantize({ q, scales, zeros }: QuantizedMatrix, columns: number): Promise<Float64Array> {
+/**
+ * The weights that a quantized matrix means: (q − zero) · scale, or of a codebook, [N, columns] without the padding.
+ */
+export async function dequantize(
+  { q, scales, zeros }: QuantizedMatrix,
+  columns: number,
+  codebook?: readonly number[],
+): Promise<Float64Array> {
   const [rows, blocks, block] = q.shape as [number, number, number];
   const codes = (await readTensor(q)).data;
   const s = (await readTensor(scales)).data;
@@ -11,7 +17,8 @@ export async function dequantize({ q, scales, zeros }: QuantizedMatrix, columns:
   return Float64Array.from({ length: rows * columns }, (_, i) => {
     const [row, column] = [Math.floor(i / columns), i % columns];
     const index = row * blocks + Math.floor(column / block);
-    return (codes[row * blocks * block + column]! - (z ? z[index]! : middle)) * s[index]!;
+    const code = codes[row * blocks * block + column]!;
+    return (codebook ? codebook[code]! : code - (z ? z[index]! : middle)) * s[index]!;
   });
 }
 

@@ -1,17 +1,22 @@
 import { dtypes } from '../dtypes/index.ts';
+import { formats } from '../formats/index.ts';
 import type { QuantizedMatrix } from '../quantize/lazy_matrix.ts';
 import type { Scheme } from '../quantize/scheme.ts';
 import { readTensor, tensorOf, type Tensor, type TensorData } from '../tensor.ts';
 import { computedData } from '../views/compute.ts';
 
-/** The plainest quantizer: each block's range over its codes. For tests of what happens to codes, whoever made them. */
+/**
+ * The plainest quantizer of affine codes: each block's range over its codes. For tests of what happens to codes,
+ * whoever made them.
+ */
 export function roundToNearest(
   data: TensorData,
-  { bits, block: size, symmetric, floatZero = false }: Scheme,
+  { format, block: size, symmetric, floatZero = false }: Scheme,
 ): QuantizedMatrix {
   const [rows, columns] = data.shape as readonly [number, number];
   const block = size === 0 ? columns + (columns % 2) : size;
   const blocks = Math.ceil(columns / block);
+  const { bits } = formats[format];
   const [most, middle, dtype] = [2 ** bits - 1, 2 ** (bits - 1), bits === 4 ? 'u4' : 'u8'] as const;
   const zeroType = floatZero ? 'f32' : dtype;
   const made = async (): Promise<Record<'q' | 'scales' | 'zeros', Tensor>> => {

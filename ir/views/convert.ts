@@ -6,13 +6,21 @@ import { CHUNK_BYTES, elementCount, readRange, type TensorData } from '../tensor
 /** Converts `count` elements of the source dtype; returns bytes of the target dtype. May reuse the source's memory. */
 export type Kernel = (source: Uint8Array, count: number) => Uint8Array;
 
+/** What conversions read. */
+const unconverted = new WeakMap<TensorData, TensorData>();
+
+/** The data whose elements `convertedData` rounds to make this; undefined when it made none of it. */
+export function beforeConversion(data: TensorData): TensorData | undefined {
+  return unconverted.get(data);
+}
+
 /** Each element of `data` rounded to `dtype`, under `shape`. */
 export function convertedData(data: TensorData, dtype: DType, shape: readonly number[]): TensorData {
   const count = elementCount(shape);
   const byteLength = byteLengthOf(dtype, count);
   const fromBits = dtypes[data.dtype].bits;
   const toBits = dtypes[dtype].bits;
-  return {
+  const converted: TensorData = {
     dtype,
     shape,
     byteLength,
@@ -40,6 +48,8 @@ export function convertedData(data: TensorData, dtype: DType, shape: readonly nu
       }
     },
   };
+  unconverted.set(converted, data);
+  return converted;
 }
 
 /** The same bytes in chunks of whole pairs, so that two 4-bit results fill a byte; the last may hold an odd element. */

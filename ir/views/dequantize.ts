@@ -1,80 +1,95 @@
 import { byteLengthOf, dtypes } from '../dtypes/index.ts';
+import { formats, middleOf, type FormatName } from '../formats/index.ts';
 import { CHUNK_BYTES, elementCount, readRange, readTensor, type Tensor, type TensorData } from '../tensor.ts';
 import { windowOf } from './window.ts';
 
-/** Codes q[..., blocks, block] with their scales and zero points [..., blocks]. */
+/** Codes q[..., blocks, block] of a format with their scales and zero points [..., blocks]. */
 export interface Quantized<T> {
+  readonly format: FormatName;
   readonly q: T;
   readonly scales: T;
   readonly zeros?: T;
 }
 
-/** Sizes of some rows of codes: `columns` of `blocks` · `block` elements are meant. */
-export interface RowSizes {
-  readonly rows: number;
+/** Some blocks one after the other, in rows of `blocks`: `columns` of a row's `blocks` · `block` elements are meant. */
+export interface BlockRange {
+  /** Its number in the matrix: where in a row it begins. */
+  readonly first: number;
+  readonly count: number;
   readonly blocks: number;
   readonly block: number;
   readonly columns: number;
 }
 
-/** The zero point of codes that come without: 0 when they have a sign, else the middle of their range. */
-function defaultZero({ dtype }: Tensor): number {
-  return dtype.startsWith('i') ? 0 : 2 ** (dtypes[dtype].bits - 1);
-}
-
-/** (q - zero) · scale, row by row into `out`. */
-export function dequantizeRows(
-  { q, scales, zeros }: Quantized<Tensor>,
-  { rows, blocks, block, columns }: RowSizes,
+/** What the codes of a range of blocks mean, one after the other into `out`, without what fills rows up. */
+export function dequantizedValues(
+  { format, q, scales, zeros }: Quantized<Tensor>,
+  { first, count, blocks, block, columns }: BlockRange,
   out: Float64Array | Float32Array,
 ): void {
-  const middle = defaultZero(q);
-  for (let row = 0; row < rows; row++)
-    for (let b = 0; b < blocks; b++) {
-      const scale = scales.data[row * blocks + b]!;
-      const zero = zeros ? zeros.data[row * blocks + b]! : middle;
-      const from = (row * blocks + b) * block;
-      const to = row * columns + b * block;
-      const count = Math.min(block, columns - b * block);
-      for (let i = 0; i < count; i++) out[to + i] = (q.data[from + i]! - zero) * scale;
-    }
+  const { codebook } = formats[format];
+  const middle = middleOf(q.dtype);
+  for (let b = 0, to = 0; b < count; b++) {
+    const scale = scales.data[b]!;
+    const zero = zeros ? zeros.data[b]! : middle;
+    const meant = Math.min(block, columns - ((first + b) % blocks) * block);
+    const from = b * block;
+    if (codebook) for (let i = 0; i < meant; i++) out[to + i] = codebook[q.data[from + i]!]! * scale;
+    else for (let i = 0; i < meant; i++) out[to + i] = (q.data[from + i]! - zero) * scale;
+    to += meant;
+  }
 }
 
 /**
- * The matrix [N, columns] that codes [N, blocks, block] stand for, in the dtype of the scales: made a few rows at a
- * time when it is read. Rows are taken in pairs, since an odd number of 4-bit zero points ends within a byte.
+ * What codes mean, in the dtype of the scales: made some blocks at a time when it is read. `shape` is that of the
+ * result: [N, K] of codes [N, blocks, block], or of codes [blocks, block] that run on across the ends of rows
+ * (`Blocks.over`), which are those of one row of N · K.
  */
-export function dequantizedData(matrix: Quantized<TensorData>, columns: number): TensorData {
-  const { q, scales, zeros } = matrix;
-  const [total, blocks, block] = q.shape as readonly [number, number, number];
+export function dequantizedData(matrix: Quantized<TensorData>, shape: readonly number[]): TensorData {
+  const { format, q, scales, zeros } = matrix;
+  const [blocks, block] = q.shape.slice(-2) as [number, number];
+  const total = elementCount(scales.shape);
+  const columns = (elementCount(shape) * blocks) / total;
   const codec = dtypes[scales.dtype];
-  const rowBytes = byteLengthOf(scales.dtype, columns);
-  const byteLength = total * rowBytes;
-  const readSome = async (first: number, rows: number): Promise<Uint8Array> => {
-    const part = (data: TensorData) =>
-      readTensor(windowOf(data, first * elementCount(data.shape.slice(1)), [rows, ...data.shape.slice(1)]));
-    const tensors = { q: await part(q), scales: await part(scales), ...(zeros && { zeros: await part(zeros) }) };
-    const values = new Float32Array(rows * columns);
-    dequantizeRows(tensors, { rows, blocks, block, columns }, values);
+  const size = codec.bits / 8;
+  const byteLength = byteLengthOf(scales.dtype, elementCount(shape));
+  /** The first value of a block, by the number of the block. */
+  const startOf = (b: number) => Math.floor(b / blocks) * columns + (b % blocks) * block;
+  const blockOf = (value: number) => Math.floor(value / columns) * blocks + Math.floor((value % columns) / block);
+  const readSome = async (first: number, count: number): Promise<Uint8Array> => {
+    const part = (data: TensorData, each: number) => readTensor(windowOf(data, first * each, [count * each]));
+    const tensors = {
+      format,
+      q: await part(q, block),
+      scales: await part(scales, 1),
+      ...(zeros && { zeros: await part(zeros, 1) }),
+    };
+    const values = new Float32Array(startOf(first + count) - startOf(first));
+    dequantizedValues(tensors, { first, count, blocks, block, columns }, values);
     if (scales.dtype === 'f32') return new Uint8Array(values.buffer);
-    const bytes = new Uint8Array(rows * rowBytes);
+    const bytes = new Uint8Array(values.length * size);
     codec.encode(values, 0, values.length, bytes);
     return bytes;
   };
+  const most = CHUNK_BYTES / (block * size);
+  // whole rows where they are not too long, and always pairs: an odd number of 4-bit zero points ends within a byte
+  const unit = 2 * blocks <= most ? 2 * blocks : 2;
+  const step = Math.max(1, Math.floor(most / unit)) * unit;
   return {
     dtype: scales.dtype,
-    shape: [total, columns],
+    shape,
     byteLength,
     ...(q.from && { from: q.from }),
     async *chunks(options) {
       const { begin, end, maxBytes } = readRange(byteLength, options);
-      const step = Math.max(2, Math.floor(CHUNK_BYTES / rowBytes / 2) * 2);
-      for (let first = Math.floor(begin / rowBytes / 2) * 2; first * rowBytes < end; first += step) {
-        const last = Math.min(total, first + step, Math.ceil(end / rowBytes / 2) * 2);
-        const bytes = await readSome(first, last - first);
-        const from = Math.max(0, begin - first * rowBytes);
-        const to = Math.min(bytes.byteLength, end - first * rowBytes);
-        for (let at = from; at < to; at += maxBytes) yield bytes.slice(at, Math.min(at + maxBytes, to));
+      if (begin === end) return;
+      const last = blockOf(Math.ceil(end / size) - 1) + 1;
+      for (let first = Math.floor(blockOf(Math.floor(begin / size)) / unit) * unit; first < last; first += step) {
+        const bytes = await readSome(first, Math.min(step, total - first, last - first));
+        const start = startOf(first) * size;
+        const to = Math.min(bytes.byteLength, end - start);
+        for (let at = Math.max(0, begin - start); at < to; at += maxBytes)
+          yield bytes.slice(at, Math.min(at + maxBytes, to));
       }
     },
   };

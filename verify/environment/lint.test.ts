@@ -45,6 +45,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   bench: [...COMPILE, 'compile', 'quality', 'synth', 'cli'],
 };
 
+/** The rooms that may import a backend itself; tests may, too. */
+const MAY_NAME_BACKENDS = new Set(['bench']);
+
 const LAYERING = 'eslint(no-restricted-imports)';
 
 /** One planted file: what the linter must say about it, or `undefined` where it must say nothing. */
@@ -99,19 +102,37 @@ const PLANTS: readonly Plant[] = [
     '../../../verify/verify.ts',
     '../../../converter/errors.ts',
   ]),
-  ...plants('backends/wgsl/runtime/in', undefined, ['../bundle/plan.ts']),
+  ...plants('backends/wgsl/runtime/in', undefined, ['../bundle/plan.ts', '../../../ir/metadata.ts']),
+  ...plants('backends/client/in', LAYERING, [
+    '../../ir/graph.ts',
+    '../wgsl/runtime/model.ts',
+    '../tfjs/driver/model.ts',
+    '../../verify/verify.ts',
+    '../../converter/errors.ts',
+  ]),
+  ...plants('backends/client/generation/in', undefined, ['../../../ir/metadata.ts', '../errors.ts']),
   ...plants('verify/in', LAYERING, [
     '../converter/errors.ts',
     '../backends/lowering.ts',
     ...BACKENDS.map((backend) => `../backends/${backend}/index.ts`),
   ]),
-  ...plants('verify/in', undefined, ['../backends/backend.ts', '../backends/index.ts', '../ir/graph.ts']),
+  ...plants('verify/in', undefined, [
+    '../backends/backend.ts',
+    '../backends/index.ts',
+    '../backends/client/generation/decode.ts',
+    '../ir/graph.ts',
+  ]),
   ...plants('converter/in', undefined, [
     '../backends/backend.ts',
-    '../backends/onnx/index.ts',
+    '../backends/client/x.ts',
     '../verify/verify.ts',
     '../ir/graph.ts',
   ]),
+  ...plants(
+    'converter/in',
+    LAYERING,
+    BACKENDS.map((backend) => `../backends/${backend}/index.ts`),
+  ),
   ...Object.entries(ROOMS).flatMap(([room, allowed]) => {
     const others = [...Object.keys(ROOMS), 'e2e', 'testing'].filter((other) => other !== room);
     return [
@@ -120,7 +141,18 @@ const PLANTS: readonly Plant[] = [
         LAYERING,
         others.filter((other) => !allowed.includes(other)).map((other) => `../${other}/x.ts`),
       ),
-      ...plants(`converter/${room}/in`, undefined, ['../errors.ts', ...allowed.map((other) => `../${other}/x.ts`)]),
+      ...plants(`converter/${room}/in`, undefined, [
+        '../errors.ts',
+        '../../backends/backend.ts',
+        '../../backends/client/x.ts',
+        '../../backends/readme/x.ts',
+        ...allowed.map((other) => `../${other}/x.ts`),
+      ]),
+      ...plants(
+        `converter/${room}/in`,
+        MAY_NAME_BACKENDS.has(room) ? undefined : LAYERING,
+        BACKENDS.map((backend) => `../../backends/${backend}/index.ts`),
+      ),
     ];
   }),
   {
@@ -186,6 +218,8 @@ beforeAll(async () => {
     'verify/verify.ts',
     'converter/errors.ts',
     ...BACKENDS.map((backend) => `backends/${backend}/index.ts`),
+    'backends/client/x.ts',
+    'backends/readme/x.ts',
     ...Object.keys(ROOMS).map((room) => `converter/${room}/x.ts`),
   ];
   for (const path of targets) write(path, 'export type T = 1;\nexport const value = 1;\n');

@@ -37,3 +37,11 @@ export async function readJson(source: BundleSource, path: string, signal?: Abor
     throw new RuntimeError('damaged', `${source.name}: ${path} is no JSON`, 'convert the bundle again', { cause });
   }
 }
+
+/** The same of a file that a bundle may be without: it says nothing then. @throws RuntimeError `damaged` */
+export async function readJsonIfThere(source: BundleSource, path: string): Promise<object> {
+  return readJson(source, path).catch((error: unknown) => {
+    if (error instanceof RuntimeError && error.code === 'not_found') return {};
+    throw error;
+  });
+}

@@ -1,6 +1,5 @@
 import type { PixelMode } from '../images/pixels.ts';
-import { RuntimeError } from '../errors.ts';
-import { readJson, type BundleSource } from '../sources/source.ts';
+import { readJsonIfThere, type BundleSource } from '../sources/source.ts';
 
 /** Pillow's number for bilinear: what preprocessor_config.json says of bundles that resize as big_vision does. */
 const BILINEAR = 2;
@@ -10,9 +9,6 @@ const BILINEAR = 2;
  * @throws RuntimeError `damaged`
  */
 export async function processorOf(source: BundleSource): Promise<PixelMode> {
-  const config = await readJson(source, 'preprocessor_config.json').catch((error: unknown) => {
-    if (error instanceof RuntimeError && error.code === 'not_found') return {};
-    throw error;
-  });
-  return (config as { readonly resample?: unknown }).resample === BILINEAR ? 'bigvision' : 'huggingface';
+  const config: { readonly resample?: unknown } = await readJsonIfThere(source, 'preprocessor_config.json');
+  return config.resample === BILINEAR ? 'bigvision' : 'huggingface';
 }

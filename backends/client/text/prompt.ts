@@ -1,47 +1,66 @@
-import type { ModelFacts } from '../model_facts.ts';
 import { RuntimeError } from '../errors.ts';
+import type { PixelMode } from '../images/pixels.ts';
+import { IMAGE_TOKEN, type Tokenizer } from './tokenizer.ts';
 
-/** Rows of a prompt as the phases take them: padded on the left, i32 [rows, length]. */
-export interface PaddedRows {
-  readonly rows: number;
-  readonly length: number;
-  readonly inputIds: Int32Array;
-  /** 1 for tokens, 0 for padding. */
-  readonly attentionMask: Int32Array;
-  /** The running count of tokens, from 1; padding gets 1. As Hugging Face feeds them. */
-  readonly positionIds: Int32Array;
+const BOS_TOKEN = '<bos>';
+
+export interface PromptOptions {
+  /** Tokens of one image. */
+  readonly imageTokens: number;
+  /**
+   * What the user asks, such as `caption en`: may be empty, and may say `<image>` where the images are (`bigvision`:
+   * first).
+   */
+  readonly prompt: string;
+  /** Default 1. */
+  readonly images?: number;
+  /**
+   * Default `huggingface`: tokenises `<bos>` + prompt + `"\n"` as one text in which special tokens are found.
+   * `bigvision`: the prompt and `"\n"` apart, with SentencePiece (big_vision/pp/ops_text.py): there `<bos>`, `<eos>`,
+   * `<pad>`, `<unk>` and `<image>` written in the prompt are characters. They differ for such prompts, and for those
+   * that end in white space that merges with a newline.
+   */
+  readonly mode?: PixelMode;
 }
 
-/** @throws RuntimeError `bad_input` for no rows or an empty one */
-export function padLeft(rows: readonly (readonly number[])[], padTokenId: number): PaddedRows {
-  if (rows.length === 0 || rows.some((row) => row.length === 0))
-    throw new RuntimeError('bad_input', 'a prompt has no tokens', 'give every row at least <bos>');
-  const length = Math.max(...rows.map((row) => row.length));
-  const [inputIds, attentionMask, positionIds] = [
-    new Int32Array(rows.length * length).fill(padTokenId),
-    new Int32Array(rows.length * length),
-    new Int32Array(rows.length * length).fill(1),
-  ];
-  rows.forEach((row, r) => {
-    const start = r * length + length - row.length;
-    inputIds.set(row, start);
-    attentionMask.fill(1, start, start + row.length);
-    for (let i = 0; i < row.length; i++) positionIds[start + i] = i + 1;
-  });
-  return { rows: rows.length, length, inputIds, attentionMask, positionIds };
-}
-
-/** Runs of image tokens in the padded rows, in order: where features go. */
-export function imageRuns(
-  { inputIds, attentionMask }: PaddedRows,
-  { imageTokenId }: Pick<ModelFacts, 'imageTokenId'>,
-): { readonly start: number; readonly count: number }[] {
-  const runs: { start: number; count: number }[] = [];
-  for (let i = 0; i < inputIds.length; i++) {
-    if (inputIds[i] !== imageTokenId || attentionMask[i] === 0) continue;
-    const last = runs.at(-1);
-    if (last && last.start + last.count === i) last.count++;
-    else runs.push({ start: i, count: 1 });
+/**
+ * Ids of a PaliGemma prompt: the image tokens, then `<bos>` once, the prompt and a newline.
+ * @throws RuntimeError `bad_input` when the prompt says `<image>` more or less often than there are images, or, for
+ * Hugging Face, `<bos>`
+ */
+export function promptIds(
+  tokenizer: Tokenizer,
+  { imageTokens, prompt, images = 1, mode = 'huggingface' }: PromptOptions,
+): number[] {
+  if (mode === 'bigvision') {
+    const said = prompt.length - prompt.replace(/^(<image>)+/, '').length;
+    checkImages(said / IMAGE_TOKEN.length, images);
+    const asText = { controlsAsText: true };
+    return [
+      ...tokenizer.encode(IMAGE_TOKEN.repeat(imageTokens * images) + BOS_TOKEN),
+      ...tokenizer.encode(prompt.slice(said), asText),
+      ...tokenizer.encode('\n', asText),
+    ];
   }
-  return runs;
+  if (prompt.includes(BOS_TOKEN))
+    throw new RuntimeError(
+      'bad_input',
+      `the prompt contains ${BOS_TOKEN}, which is added to every prompt once`,
+      `leave ${BOS_TOKEN} out`,
+    );
+  const said = prompt.split(IMAGE_TOKEN).length - 1;
+  checkImages(said, images);
+  const withImages = said > 0 ? prompt : IMAGE_TOKEN.repeat(images) + prompt;
+  const afterImages = images > 0 ? withImages.lastIndexOf(IMAGE_TOKEN) + IMAGE_TOKEN.length : 0;
+  const head = withImages.slice(0, afterImages).replaceAll(IMAGE_TOKEN, IMAGE_TOKEN.repeat(imageTokens));
+  return tokenizer.encode(`${head}${BOS_TOKEN}${withImages.slice(afterImages)}\n`);
+}
+
+function checkImages(said: number, images: number): void {
+  if (said > 0 && said !== images)
+    throw new RuntimeError(
+      'bad_input',
+      `the prompt says ${IMAGE_TOKEN} ${said} times for ${images} image${images === 1 ? '' : 's'}`,
+      `say ${IMAGE_TOKEN} once per image, or not at all`,
+    );
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { openSource } from '../sources/open_source.ts';
-import { openText, TextPieces } from './text.ts';
+import { openText } from './text.ts';
 import { toyFacts } from '../../wgsl/runtime/testing/toy_bundle.ts';
 
 const SPACE = '\u2581';
@@ -9,7 +9,7 @@ const WORDS = [
   '<eos>',
   '<bos>',
   '<unk>',
-  '<image>',
+  '<0xAB>',
   'a',
   'b',
   SPACE,
@@ -17,7 +17,7 @@ const WORDS = [
   '<loc0001>',
   '<0xE7>',
   '<0x8C>',
-  '<0xAB>',
+  '<image>',
   '.',
 ];
 const special = (id: number) => ({
@@ -33,7 +33,7 @@ const special = (id: number) => ({
 /** As Gemma's tokenizer is made: spaces are letters, and unknown characters bytes. */
 const tokenizer = {
   version: '1.0',
-  added_tokens: [0, 1, 2, 3, 4].map(special).concat({ ...special(9), special: false }),
+  added_tokens: [0, 1, 2, 3, 12].map(special).concat({ ...special(9), special: false }),
   normalizer: { type: 'Replace', pattern: { String: ' ' }, content: SPACE },
   pre_tokenizer: null,
   post_processor: null,
@@ -68,7 +68,7 @@ describe('prompts', () => {
     const image = toyFacts.imageTokenId;
     expect(promptIds('a b', 1)).toEqual([image, image, 2, 5, 7, 6, 8]);
     expect(promptIds('', 0)).toEqual([2, 8]);
-    expect(promptIds('猫', 2)).toEqual([image, image, image, image, 2, 10, 11, 12, 8]);
+    expect(promptIds('猫', 2)).toEqual([image, image, image, image, 2, 10, 11, 4, 8]);
   });
 
   test('of big_vision, whose newline is apart; with Hugging Face it merges with a space before', async () => {
@@ -90,38 +90,25 @@ describe('prompts', () => {
     expect((await openText(source, toyFacts, 'bigvision')).promptIds('', 0)).toEqual([2, 8]);
   });
 
-  test('that hold what is put before them', async () => {
+  test('with control tokens: tokens for Hugging Face, characters for big_vision', async () => {
+    const files = new Map([['tokenizer.json', new Blob([JSON.stringify(tokenizer)])]]);
+    const source = openSource(files, 'manifest.json');
+    expect((await openText(source, toyFacts)).promptIds('a<eos>', 0)).toEqual([2, 5, 1, 8]);
+    expect((await openText(source, toyFacts, 'bigvision')).promptIds('a<eos>', 0)).toEqual([2, 5, 3, 8]);
+  });
+
+  test('that hold what is put before them: <image> for each picture, or not at all, and no <bos>', async () => {
     const { promptIds } = await opened();
-    for (const prompt of ['<image> a', 'a<bos>'])
+    expect(promptIds('<image>a', 1)).toEqual(promptIds('a', 1));
+    for (const prompt of ['<image><image>a', 'a<bos>'])
       expect(() => promptIds(prompt, 1)).toThrow(expect.objectContaining({ code: 'bad_input' }));
   });
 });
 
-describe('pieces', () => {
-  test('are the text, special tokens left out, places kept; a character comes when it is whole', async () => {
-    const { decode } = await opened();
-    const pieces = new TextPieces(decode);
-    expect([5, 7, 13, 10, 11, 12, 9, 6, 1].map((id) => pieces.add(id))).toEqual([
-      'a',
-      ' ',
-      '.',
-      '',
-      '',
-      '猫',
-      '<loc0001>',
-      'b',
-      '',
-    ]);
-    expect(pieces.end()).toBe('');
-  });
-
-  test('a character that does not become whole', async () => {
-    const { decode } = await opened();
-    const pieces = new TextPieces(decode);
-    expect([5, 10, 11].map((id) => pieces.add(id)).join('')).toBe('a');
-    expect(pieces.end()).toMatch(/^\uFFFD+$/);
-    expect(new TextPieces(decode).end()).toBe('');
-  });
+test('text of ids: special tokens left out, places kept', async () => {
+  const { decode } = await opened();
+  expect(decode([5, 7, 13, 10, 11, 4, 9, 6, 1])).toBe('a .猫<loc0001>b');
+  expect(decode([])).toBe('');
 });
 
 describe('refuses', () => {

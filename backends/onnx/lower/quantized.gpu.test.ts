@@ -7,6 +7,7 @@ import type { Graph } from '../../../ir/graph.ts';
 import { ops } from '../../../ir/ops/index.ts';
 import { runPasses, splitLargeWeights } from '../../../ir/passes/index.ts';
 import { tensorData, tensorOf } from '../../../ir/tensor.ts';
+import { affineFormat } from '../../../ir/testing/affine_format.ts';
 import { randomTensor } from '../../../ir/testing/random.ts';
 import type { OnnxOptions } from '../target.ts';
 import { lowerGraph } from '../lower.ts';
@@ -52,8 +53,9 @@ function model({ dtype, rows, blocks, block, columns, zeros }: Sizes): Graph {
     b.weight('scales', scales),
     ...(zeros ? [b.weight('zeros', codes([rows, blocks], 3))] : []),
   ];
-  b.output('y', b.op(ops.quantized_linear, [x, q, ...factors], { columns }));
-  b.output('rows', b.op(ops.quantized_gather, [q, ids, ...factors], { columns }));
+  const attrs = { format: affineFormat(dtype), columns };
+  b.output('y', b.op(ops.quantized_linear, [x, q, ...factors], attrs));
+  b.output('rows', b.op(ops.quantized_gather, [q, ids, ...factors], attrs));
   return b.build();
 }
 
@@ -160,7 +162,13 @@ describe('qdq', () => {
 it('a computed code is refused by name', () => {
   const b = new GraphBuilder('g');
   const q = b.input('q', { dtype: 'u8', shape: [4, 1, 32] });
-  b.output('y', b.op(ops.dequantize, [q, b.weight('s', tensorData(randomTensor('f32', [4, 1], 1)))], { columns: 32 }));
+  b.output(
+    'y',
+    b.op(ops.dequantize, [q, b.weight('s', tensorData(randomTensor('f32', [4, 1], 1)))], {
+      format: 'int8',
+      columns: 32,
+    }),
+  );
   expect(() => lowerGraph(b.build())).toThrow('%q is computed');
 });
 
@@ -175,10 +183,28 @@ it('zero points that are no codes are refused by every rule', () => {
   ];
   b.output(
     'y',
-    b.op(ops.quantized_linear, [b.input('x', { dtype: 'f32', shape: [1, 32] }), q, scales, zeros], { columns: 32 }),
+    b.op(ops.quantized_linear, [b.input('x', { dtype: 'f32', shape: [1, 32] }), q, scales, zeros], {
+      format: 'int4',
+      columns: 32,
+    }),
   );
   for (const quantizedOps of ['nbits', 'qdq'] as const)
     expect(() => lowerGraph(b.build(), { quantizedOps })).toThrow('zero points of f32');
+});
+
+it.each(['dequantize', 'quantized_linear', 'quantized_gather'] as const)('%s of a codebook is refused', (op) => {
+  const b = new GraphBuilder('g');
+  const q = b.weight('q', tensorData(tensorOf('u4', [4, 1, 64], new Float32Array(256))));
+  const scales = b.weight('scales', tensorData(tensorOf('f32', [4, 1], new Float32Array(4))));
+  const operands = {
+    dequantize: () => [q, scales],
+    quantized_linear: () => [b.input('x', { dtype: 'f32', shape: [1, 64] }), q, scales],
+    quantized_gather: () => [q, b.input('ids', { dtype: 'i64', shape: [3] }), scales],
+  }[op]();
+  b.output('y', b.node(ops[op], operands, { format: 'nf4', columns: 64 })[0]!);
+  const graph = b.build();
+  for (const quantizedOps of ['nbits', 'qdq'] as const)
+    expect(() => lowerGraph(graph, { quantizedOps })).toThrow('codes of nf4: those of ONNX are affine');
 });
 
 /** Sums of a thousand products in f32 with weights up to 1: the order of the sum moves the last bits. */
@@ -256,7 +282,7 @@ it.each([
         b.weight('q', tensorData(randomTensor('u8', [64, 1, 32], 1))),
         b.weight('s', tensorData(randomTensor(dtype, [64, 1], 1))),
       ],
-      { columns: 32 },
+      { format: 'int8', columns: 32 },
     ),
   );
   const scales = lowerGraph(b.build(), { target: 'webgpu' }).initializers.find(

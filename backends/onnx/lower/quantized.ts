@@ -76,7 +76,7 @@ function lowerLinear(
   { accuracyLevel, halves }: Required<Pick<QuantizedOptions, 'accuracyLevel' | 'halves'>>,
 ): void {
   const [x, q, scales, zeros] = node.inputs as readonly [Value, Value, Value, Value?];
-  const weight = inKernelBlocks(quantizedWeight(context, q, scales, zeros));
+  const weight = inKernelBlocks(quantizedWeight(context, node.attrs.format, q, scales, zeros));
   const y = node.outputs[0]!;
   if (!weight) return lowerDequantizedLinear(context, node);
   if (halves && accuracyLevel === 0 && weight.bits === 8 && weight.scales.data.dtype === 'f32') {
@@ -152,7 +152,7 @@ function halvesOf({ rows, q, scales, zeros, ...weight }: QuantizedWeight): Quant
 function lowerGather(context: LoweringContext, node: NodeOf<'quantized_gather'>): void {
   const [q, indices, scales, zeros] = node.inputs as readonly [Value, Value, Value, Value?];
   const result = node.outputs[0]!;
-  const table = inKernelBlocks(quantizedWeight(context, q, scales, zeros));
+  const table = inKernelBlocks(quantizedWeight(context, node.attrs.format, q, scales, zeros));
   if (!table) return lowerDequantizedGather(context, node);
   const { bits, rows, blocks, block } = table;
   const codes = changed(bits === 4 && !table.zeros ? signed(table.q) : table.q, 'rows', (data) =>

@@ -23,7 +23,7 @@ export function lowerDequantize(context: LoweringContext, node: NodeOf<'dequanti
     [
       dequantizedMatrix(
         context,
-        quantizedWeight(context, q, scales, zeros),
+        quantizedWeight(context, node.attrs.format, q, scales, zeros),
         node.attrs.columns,
         `${result.name}.matrix`,
       ),
@@ -37,7 +37,7 @@ export function lowerDequantizedLinear(context: LoweringContext, node: NodeOf<'q
   const [x, q, scales, zeros] = node.inputs as readonly [Value, Value, Value, Value?];
   const matrix = dequantizedMatrix(
     context,
-    quantizedWeight(context, q, scales, zeros),
+    quantizedWeight(context, node.attrs.format, q, scales, zeros),
     node.attrs.columns,
     `${q.name}.dequantized`,
   );
@@ -70,7 +70,7 @@ export function lowerDequantizedGather(context: LoweringContext, node: NodeOf<'q
   const [q, indices, scales, zeros] = node.inputs as readonly [Value, Value, Value, Value?];
   const result = node.outputs[0]!;
   const { dtype } = result.type;
-  const table = quantizedWeight(context, q, scales, zeros);
+  const table = quantizedWeight(context, node.attrs.format, q, scales, zeros);
   const { bits, rows, blocks, block } = table;
   const lead = indices.type.shape.map(() => 0); // Reshape keeps these axes
   const gathered = (stored: typeof table.q, part: string) =>

@@ -1,8 +1,9 @@
 import type { Value } from '../../../ir/graph.ts';
 import { mappedBytes } from '../../../ir/views/bytes.ts';
 import { memoView } from '../../../ir/views/memo.ts';
+import type { DType } from '../../../ir/dtypes/index.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
-import { dtypes } from '../../../ir/dtypes/index.ts';
+import { formats, signBits, type FormatName } from '../../../ir/formats/index.ts';
 import { BackendError } from '../../error.ts';
 import type { LoweringContext } from './context.ts';
 
@@ -24,15 +25,22 @@ export interface Stored {
 }
 
 /**
- * @throws BackendError when a part is computed: ONNX Runtime's kernels read codes as they are stored; and for zero
- * points that are no codes.
+ * @throws BackendError when a part is computed: ONNX Runtime's kernels read codes as they are stored; for codes of a
+ * codebook; and for zero points that are no codes.
  */
 export function quantizedWeight(
   context: LoweringContext,
+  format: FormatName,
   q: Value,
   scales: Value,
   zeros: Value | undefined,
 ): QuantizedWeight {
+  const { bits, codebook } = formats[format];
+  if (codebook)
+    throw new BackendError('unsupported', `codes of ${format}: those of ONNX are affine`, {
+      tensor: q.name,
+      hint: 'quantize this weight to int4 or int8',
+    });
   const stored = (value: Value): Stored => {
     const data = context.weightOf(value);
     if (!data)
@@ -52,7 +60,7 @@ export function quantizedWeight(
     );
   const [rows, blocks, block] = codes.data.shape as readonly [number, number, number];
   return {
-    bits: dtypes[codes.data.dtype].bits as 4 | 8,
+    bits,
     rows,
     blocks,
     block,
@@ -69,20 +77,22 @@ export function changed({ name, data }: Stored, kind: string, make: (data: Tenso
 
 /** Codes or zero points without a sign: flipping the top bit adds half the range to both, so differences stay. */
 export function unsigned(stored: Stored): Stored {
-  if (stored.data.dtype === 'i8')
-    return changed(stored, 'unsigned', (data) => mappedBytes(data, 'u8', (byte) => byte ^ 0x80));
-  return stored.data.dtype === 'i4'
-    ? changed(stored, 'unsigned', (data) => mappedBytes(data, 'u4', (byte) => byte ^ 0x88))
+  const { dtype } = stored.data;
+  return dtype === 'i8' || dtype === 'i4'
+    ? flipped(stored, 'unsigned', dtype === 'i8' ? 'u8' : 'u4', signBits(dtype))
     : stored;
 }
 
 /** The other way: codes around 0 need no zero point. */
 export function signed(stored: Stored): Stored {
-  if (stored.data.dtype === 'u8')
-    return changed(stored, 'signed', (data) => mappedBytes(data, 'i8', (byte) => byte ^ 0x80));
-  return stored.data.dtype === 'u4'
-    ? changed(stored, 'signed', (data) => mappedBytes(data, 'i4', (byte) => byte ^ 0x88))
-    : stored;
+  const { dtype } = stored.data;
+  if (dtype !== 'u8' && dtype !== 'u4') return stored;
+  const to = dtype === 'u8' ? 'i8' : 'i4';
+  return flipped(stored, 'signed', to, signBits(to));
+}
+
+function flipped(stored: Stored, kind: string, to: DType, mask: number): Stored {
+  return changed(stored, kind, (data) => mappedBytes(data, to, (byte) => byte ^ mask));
 }
 
 /** The zero point of unsigned codes that come without. */

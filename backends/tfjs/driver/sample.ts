@@ -1,19 +1,4 @@
-/** How the next token is chosen from logits; all default to the most likely one. */
-export interface SamplingOptions {
-  /** 0 (default) is greedy. */
-  readonly temperature?: number;
-  /** Only so many of the most likely tokens; 0 (default) for all. */
-  readonly topK?: number;
-  /** The most likely tokens that have this probability together; 1 (default) for all. */
-  readonly topP?: number;
-  /** Of the random numbers: the same seed, the same answer. Default 0. */
-  readonly seed?: number;
-}
-
-/** Whether the most likely token is always taken. */
-export function isGreedy({ temperature = 0 }: SamplingOptions): boolean {
-  return temperature === 0;
-}
+import type { Sampling } from '../../client/generation/sampling.ts';
 
 /**
  * A token by its probability softmax(logits / temperature), within top-k and then top-p (nucleus sampling,
@@ -22,7 +7,7 @@ export function isGreedy({ temperature = 0 }: SamplingOptions): boolean {
  */
 export function sampleToken(
   logits: Float32Array,
-  { temperature = 0, topK = 0, topP = 1 }: SamplingOptions,
+  { temperature, topK, topP }: Omit<Sampling, 'seed'>,
   uniform: number,
 ): number {
   const order = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);

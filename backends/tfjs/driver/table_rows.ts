@@ -65,10 +65,13 @@ export class TableRows {
       : this.#dequantized(run, run.storage, row);
   }
 
-  /** (q − zero) · scale, block by block; codes lie in 32-bit words, lowest bits first, every row in whole ones. */
+  /**
+   * (q − zero) · scale, or codebook[q] · scale, block by block; codes lie in 32-bit words, lowest bits first, every row
+   * in whole ones.
+   */
   async #dequantized(
     run: TableRun,
-    { bits, block, codes, scales, zeros }: Extract<TableRun['storage'], { kind: 'codes' }>,
+    { bits, block, codebook, codes, scales, zeros }: Extract<TableRun['storage'], { kind: 'codes' }>,
     row: number,
   ): Promise<Float32Array> {
     const { columns } = this.#plan;
@@ -88,7 +91,9 @@ export class TableRows {
     const skip = firstZero - (word * 32) / bits;
     return Float32Array.from({ length: columns }, (_, i) => {
       const at = Math.floor(i / block);
-      return (code(packed, i) - (packedZeros ? code(packedZeros, skip + at) : 2 ** (bits - 1))) * scale[at]!;
+      const found = code(packed, i);
+      if (codebook) return codebook[found]! * scale[at]!;
+      return (found - (packedZeros ? code(packedZeros, skip + at) : 2 ** (bits - 1))) * scale[at]!;
     });
   }
 

@@ -1,4 +1,5 @@
 import { dtypes, type DType } from '../../../ir/dtypes/index.ts';
+import { signBits } from '../../../ir/formats/index.ts';
 import { elementCount, readTensor, type TensorData } from '../../../ir/tensor.ts';
 import { castData } from '../../../ir/views/cast.ts';
 
@@ -18,8 +19,8 @@ export function byteCodes(data: TensorData): ByteCodes {
 }
 
 function make(data: TensorData): ByteCodes {
-  if (!isSigned(data.dtype)) return { data: castData(data, 'u8'), min: 0 };
-  return { data: flipped(castData(data, 'i8'), 'u8', 0x80), min: -128 };
+  if (signBits(data.dtype) === 0) return { data: castData(data, 'u8'), min: 0 };
+  return { data: flipped(castData(data, 'i8'), 'u8'), min: -128 };
 }
 
 const words = new WeakMap<TensorData, TensorData>();
@@ -38,9 +39,7 @@ function packRows(data: TensorData): TensorData {
   const rows = data.shape[0]!;
   const rowBits = (data.byteLength * 8) / rows;
   if (rowBits % 32 !== 0) throw new RangeError(`rows of ${rowBits} bits are no whole words`);
-  const unsigned = isSigned(data.dtype)
-    ? flipped(data, data.dtype === 'i4' ? 'u4' : 'u8', data.dtype === 'i4' ? 0x88 : 0x80)
-    : data;
+  const unsigned = signBits(data.dtype) === 0 ? data : flipped(data, data.dtype === 'i4' ? 'u4' : 'u8');
   return { ...unsigned, dtype: 'i32', shape: [rows, rowBits / 32] };
 }
 
@@ -49,7 +48,7 @@ export async function packedZeros(data: TensorData): Promise<Int32Array> {
   const { bits } = dtypes[data.dtype];
   const { data: values } = await readTensor(data);
   const out = new Uint32Array(Math.ceil((values.length * bits) / 32));
-  const offset = isSigned(data.dtype) ? 2 ** (bits - 1) : 0;
+  const offset = signBits(data.dtype) === 0 ? 0 : 2 ** (bits - 1);
   for (let i = 0; i < values.length; i++)
     out[Math.floor((i * bits) / 32)]! |= (values[i]! + offset) << ((i * bits) % 32);
   return new Int32Array(out.buffer);
@@ -80,12 +79,9 @@ function packZeros(data: TensorData): TensorData {
   };
 }
 
-function isSigned(dtype: DType): boolean {
-  return dtype === 'i4' || dtype === 'i8';
-}
-
 /** Two's complement to the same order from 0: the highest bit of each code flips. */
-function flipped(data: TensorData, dtype: DType, mask: number): TensorData {
+function flipped(data: TensorData, dtype: DType): TensorData {
+  const mask = signBits(data.dtype);
   return {
     ...data,
     dtype,

@@ -1,3 +1,4 @@
+import { formats, middleOf, type FormatName } from '../../../ir/formats/index.ts';
 import type { NodeOf, Value } from '../../../ir/graph.ts';
 import { elementCount, type TensorData } from '../../../ir/tensor.ts';
 import { windowOf } from '../../../ir/views/window.ts';
@@ -9,23 +10,28 @@ import type { LoweringContext } from './context.ts';
 import type { Operand } from './operand.ts';
 import { inColumns, rowsOf, transposeOf } from './products.ts';
 import { reshaped } from './shapes.ts';
-import { dtypes } from '../../../ir/dtypes/index.ts';
 
 /** A matrix in blocks of codes, unread. */
 interface Blocks {
+  readonly format: FormatName;
   readonly q: TensorData;
   readonly scales: TensorData;
   readonly zeros: TensorData | undefined;
   readonly name: string;
 }
 
-function blocksOf(context: LoweringContext, [q, scales, zeros]: readonly [Value, Value, Value?]): Blocks {
+function blocksOf(
+  context: LoweringContext,
+  format: FormatName,
+  [q, scales, zeros]: readonly [Value, Value, Value?],
+): Blocks {
   const weight = (value: Value): TensorData => {
     const data = context.weightOf(value);
     if (!data) throw new BackendError('unsupported', `codes that are computed`, { tensor: value.name });
     return data;
   };
   return {
+    format,
     q: weight(q),
     scales: weight(scales),
     zeros: zeros && weight(zeros),
@@ -34,9 +40,9 @@ function blocksOf(context: LoweringContext, [q, scales, zeros]: readonly [Value,
 }
 
 /** Whether the packed op reads these codes as they lie: a row is whole words, and scales have one dtype with x. */
-function isPackable({ q, zeros }: Blocks): boolean {
+function isPackable({ format, q, zeros }: Blocks): boolean {
   const [rows, , block] = q.shape as readonly [number, number, number];
-  const perWord = 32 / dtypes[q.dtype].bits;
+  const perWord = 32 / formats[format].bits;
   return (
     ((q.byteLength * 8) / rows) % 32 === 0 && block % perWord === 0 && (zeros === undefined || zeros.dtype === q.dtype)
   );
@@ -47,16 +53,14 @@ function isPackable({ q, zeros }: Blocks): boolean {
  */
 export function lowerQuantizedLinear(context: LoweringContext, node: NodeOf<'quantized_linear'>): void {
   const [x, ...operands] = node.inputs as readonly [Value, Value, Value, Value?];
-  const blocks = blocksOf(context, operands);
+  const blocks = blocksOf(context, node.attrs.format, operands);
   const result = node.outputs[0]!;
   const { columns } = node.attrs;
   if (context.packed && isPackable(blocks)) return packedLinear(context, x, blocks, columns, result);
   const rows = rowsOf(context, x);
+  const { bits, codebook } = formats[blocks.format];
   const isPerRow =
-    blocks.q.shape[1] === 1 &&
-    blocks.q.shape[2] === columns &&
-    blocks.zeros === undefined &&
-    dtypes[blocks.q.dtype].bits === 8;
+    blocks.q.shape[1] === 1 && blocks.q.shape[2] === columns && blocks.zeros === undefined && bits === 8 && !codebook;
   const isRows = isPerRow && context.rowsFirst;
   const attrs = { ...typed(rows), transpose_a: { bool: false }, transpose_b: { bool: isRows } };
   if (!isPerRow)
@@ -87,7 +91,7 @@ export function lowerQuantizedLinear(context: LoweringContext, node: NodeOf<'qua
 function packedLinear(
   context: LoweringContext,
   x: Value,
-  { q, scales, zeros, name }: Blocks,
+  { format, q, scales, zeros, name }: Blocks,
   columns: number,
   result: Value,
 ): void {
@@ -101,10 +105,12 @@ function packedLinear(
     const words = packedZerosData(zeros);
     inputs.push(context.weight(words, `${name}.zeros`, { shape: words.shape, dtype: 'int32', data: words }, zeros));
   }
+  const { bits, codebook } = formats[format];
   context.emit(PACKED_OP, inputs, result, {
-    bits: { int: dtypes[q.dtype].bits },
+    bits: { int: bits },
     group: { int: q.shape[2]! },
     columns: { int: columns },
+    ...(codebook && { codebook: { floats: codebook } }),
   });
 }
 
@@ -136,11 +142,12 @@ function codesOf(context: LoweringContext, q: TensorData, name: string): Operand
   });
 }
 
-/** (q − zero) · scale as [N, columns], then as [columns, N]. */
+/** What the matrix means as [N, columns], then as [columns, N]. */
 function dequantizedColumns(context: LoweringContext, blocks: Blocks, columns: number): Operand {
-  const { q, scales, name } = blocks;
+  const { format, q, scales, name } = blocks;
   return context.shared(`dequantized ${name}`, () => {
     const operands = {
+      format,
       q: codesOf(context, q, `${name}.codes`),
       scales: context.scaleWeight(scales, `${name}.scales`),
       zeros: zeroOperand(context, blocks),
@@ -156,19 +163,20 @@ function dequantizedColumns(context: LoweringContext, blocks: Blocks, columns: n
   });
 }
 
-/** Zero points as floats; where there are none, the one of the dtype. */
-function zeroOperand(context: LoweringContext, { q, zeros, name }: Blocks): Operand {
-  if (!zeros)
-    return context.literal('f32', [], [q.dtype.startsWith('u') ? 2 ** (dtypes[q.dtype].bits - 1) : 0], 'zero');
+/** Zero points as floats; where there are none, the one of the dtype, which a codebook has no use for. */
+function zeroOperand(context: LoweringContext, { format, q, zeros, name }: Blocks): Operand | undefined {
+  if (formats[format].codebook) return undefined;
+  if (!zeros) return context.literal('f32', [], [middleOf(q.dtype)], 'zero');
   return zeros.dtype.startsWith('f')
     ? context.floatWeight(zeros, `${name}.zeros`)
     : codesOf(context, zeros, `${name}.zeros`);
 }
 
 interface Codes {
+  readonly format: FormatName;
   readonly q: Operand;
   readonly scales: Operand;
-  readonly zeros: Operand;
+  readonly zeros: Operand | undefined;
 }
 
 /**
@@ -177,7 +185,7 @@ interface Codes {
  */
 function dequantized(
   context: LoweringContext,
-  { q, scales, zeros }: Codes,
+  { format, q, scales, zeros }: Codes,
   {
     rank,
     shape,
@@ -193,7 +201,9 @@ function dequantized(
           ...typed(operand),
           Tdim: INT32,
         });
-  const centred = context.step('Sub', [q, perBlock(zeros)], `${name}.centred`, float, typed(q));
+  const centred = zeros
+    ? context.step('Sub', [q, perBlock(zeros)], `${name}.centred`, float, typed(q))
+    : levelsOf(context, format, q, name);
   const values = context.step('Mul', [centred, perBlock(scales)], `${name}.values`, float, typed(q));
   const [blocks, block] = shape.slice(-2) as [number, number];
   const whole = reshaped(
@@ -215,25 +225,48 @@ function dequantized(
   );
 }
 
-/** (q − zero) · scale in ops that tfjs has. */
+/** What codes of a codebook mean before they are scaled. */
+function levelsOf(context: LoweringContext, format: FormatName, q: Operand, name: string): Operand {
+  const codebook = formats[format].codebook!;
+  const levels = context.literal('f32', [codebook.length], codebook, `${format}.levels`);
+  const indices = context.step(
+    'Cast',
+    [q],
+    `${name}.indices`,
+    { dtype: 'int32', rank: q.rank },
+    { SrcT: { type: 'float32' }, DstT: INT32, Truncate: { bool: false } },
+  );
+  return context.step(
+    'GatherV2',
+    [levels, indices, context.int(0)],
+    `${name}.levels`,
+    { dtype: 'float32', rank: q.rank },
+    { batch_dims: { int: 0 }, Tindices: INT32, Tparams: { type: 'float32' }, Taxis: INT32 },
+  );
+}
+
+/** What codes mean, in ops that tfjs has. */
 export function lowerDequantize(context: LoweringContext, node: NodeOf<'dequantize'>): void {
-  const blocks = blocksOf(context, node.inputs as readonly [Value, Value, Value?]);
+  const { format, columns } = node.attrs;
+  const blocks = blocksOf(context, format, node.inputs as readonly [Value, Value, Value?]);
   const { q, scales, name } = blocks;
   const operands = {
+    format,
     q: codesOf(context, q, `${name}.codes`),
     scales: context.scaleWeight(scales, `${name}.scales`),
     zeros: zeroOperand(context, blocks),
   };
   context.alias(
     node.outputs[0]!,
-    dequantized(context, operands, { rank: q.shape.length, shape: q.shape, columns: node.attrs.columns, name }),
+    dequantized(context, operands, { rank: q.shape.length, shape: q.shape, columns, name }),
   );
 }
 
 /** Rows first, so that only they are dequantized. */
 export function lowerQuantizedGather(context: LoweringContext, node: NodeOf<'quantized_gather'>): void {
   const [q, ids, ...rest] = node.inputs as readonly [Value, Value, Value, Value?];
-  const blocks = blocksOf(context, [q, ...rest]);
+  const { format } = node.attrs;
+  const blocks = blocksOf(context, format, [q, ...rest]);
   const result = node.outputs[0]!;
   const indices = context.tensor(ids);
   const flatIds = indices.rank === 1 ? indices : reshaped(context, indices, context.ints(-1), 1, `${result.name}.ids`);
@@ -247,10 +280,12 @@ export function lowerQuantizedGather(context: LoweringContext, node: NodeOf<'qua
           { dtype: 'float32', rank: table.rank },
           { batch_dims: { int: 0 }, Tindices: INT32, Tparams: { type: 'float32' }, Taxis: INT32 },
         );
+  const zeros = zeroOperand(context, blocks);
   const operands = {
+    format,
     q: rows(codesOf(context, blocks.q, `${blocks.name}.codes`)),
     scales: rows(context.scaleWeight(blocks.scales, `${blocks.name}.scales`)),
-    zeros: rows(zeroOperand(context, blocks)),
+    zeros: zeros && rows(zeros),
   };
   const made = dequantized(context, operands, {
     rank: 3,

@@ -1,4 +1,5 @@
 import { describe, expect, it, test } from 'vitest';
+import { formats } from '../../../ir/formats/index.ts';
 import { itOnGpu } from '../../testing/gpu.ts';
 import type { Tensor } from '../driver/tfjs.ts';
 import { nodeTfjs, type TfDevice } from '../node_tfjs.ts';
@@ -15,13 +16,14 @@ interface Sizes {
   readonly group: number;
   readonly bits: 4 | 8;
   readonly zeros: boolean;
+  readonly codebook?: readonly number[];
 }
 
 /** Of the contract (issue 6); sums are of f32 in another order. */
 const LIMIT = 1e-3;
 
 /** Operands from a fixed sequence, and the product by its definition, in f64. */
-function makeCase({ leading, outputs, columns, group, bits, zeros }: Sizes) {
+function makeCase({ leading, outputs, columns, group, bits, zeros, codebook }: Sizes) {
   let state = 1;
   const random = () => (state = (state * 16807) % 2147483647) / 2147483647;
   const blocks = Math.ceil(columns / group);
@@ -40,10 +42,9 @@ function makeCase({ leading, outputs, columns, group, bits, zeros }: Sizes) {
     let sum = 0;
     for (let k = 0; k < columns; k++) {
       const block = n * blocks + Math.floor(k / group);
-      sum +=
-        x[row * columns + k]! *
-        (codes[n * blocks * group + k]! - (zeros ? points[block]! : 2 ** (bits - 1))) *
-        scales[block]!;
+      const code = codes[n * blocks * group + k]!;
+      const meant = codebook ? codebook[code]! : code - (zeros ? points[block]! : 2 ** (bits - 1));
+      sum += x[row * columns + k]! * meant * scales[block]!;
     }
     return sum;
   });
@@ -61,7 +62,7 @@ function makeCase({ leading, outputs, columns, group, bits, zeros }: Sizes) {
 async function expectProduct(device: TfDevice, sizes: Sizes): Promise<void> {
   const tf = await nodeTfjs(device);
   registerPackedOp(tf);
-  const { leading, outputs, columns, group, bits } = sizes;
+  const { leading, outputs, columns, group, bits, codebook } = sizes;
   const made = makeCase(sizes);
   const before = tf.memory().numTensors;
   const inputs = {
@@ -70,7 +71,8 @@ async function expectProduct(device: TfDevice, sizes: Sizes): Promise<void> {
     scales: tf.tensor(made.scales, [outputs, made.blocks]),
     ...(made.zeros && { zeros: tf.tensor(made.zeros, [made.zeros.length], 'int32') }),
   };
-  const y = await withErrorScopes(tf, () => tf.engine().runKernel<Tensor>(PACKED_OP, inputs, { bits, group, columns }));
+  const attrs = { bits, group, columns, ...(codebook && { codebook: [...codebook] }) };
+  const y = await withErrorScopes(tf, () => tf.engine().runKernel<Tensor>(PACKED_OP, inputs, attrs));
   expect(y.shape).toEqual([...leading, outputs]);
   const values = await y.data();
   const worst = Math.max(...made.expected.map((value, i) => Math.abs(value - values[i]!)));
@@ -78,6 +80,9 @@ async function expectProduct(device: TfDevice, sizes: Sizes): Promise<void> {
   for (const tensor of [...Object.values(inputs), y]) tensor.dispose();
   expect(tf.memory().numTensors).toBe(before);
 }
+
+const { codebook } = formats.nf4;
+const CODEBOOK = { bits: 4, group: 64, zeros: false, ...(codebook && { codebook }) } as const;
 
 const CASES: readonly Sizes[] = [
   { leading: [1, 1], outputs: 37, columns: 96, group: 32, bits: 4, zeros: true },
@@ -90,6 +95,8 @@ const CASES: readonly Sizes[] = [
   // the down projection of a 3B
   { leading: [1, 5], outputs: 8, columns: 16_384, group: 64, bits: 4, zeros: true },
   { leading: [1, 1], outputs: 8, columns: 16_384, group: 64, bits: 4, zeros: true },
+  { leading: [1, 1], outputs: 37, columns: 130, ...CODEBOOK },
+  { leading: [40], outputs: 9, columns: 64, ...CODEBOOK },
 ];
 
 describe.each(['cpu', 'wasm'] as const)('on %s', (device) => {
@@ -145,6 +152,8 @@ test('operands that do not fit are refused before memory is read', () => {
     [[1, 64], [5, 8], [5, 2], [3], {}],
     [[1, 64], [5, 8], [5, 2], undefined, { bits: 3 }],
     [[1, 64], [5, 8], [5, 2], undefined, { group: 12 }],
+    [[1, 64], [5, 8], [5, 2], undefined, { codebook: [0, 1] }],
+    [[1, 64], [5, 8], [5, 2], [2], { codebook }],
   ] as const)
     expect(() => packedShape(x, codes, scales, zeros, { ...attrs, ...changed })).toThrow(/^PgQMatMul of x/);
 });

@@ -8,11 +8,12 @@ export interface PackedOperands {
 }
 
 /**
- * x[rows, K] · ((code − zero) · scale)[N, K]ᵀ as f32[rows, N], one row of the matrix in numbers at a time; sums in f64.
+ * x[rows, K] · ((code − zero) · scale)[N, K]ᵀ, or (codebook[code] · scale)ᵀ, as f32[rows, N], one row of
+ * the matrix in numbers at a time; sums in f64.
  */
 export function plainProduct(
   { x, codes, scales, zeros }: PackedOperands,
-  { rows, columns, outputs, bits, group, words, blocks }: PackedShape,
+  { rows, columns, outputs, bits, group, words, blocks, codebook }: PackedShape,
 ): Float32Array {
   const out = new Float32Array(rows * outputs);
   const row = new Float32Array(words * (32 / bits));
@@ -28,7 +29,8 @@ export function plainProduct(
         : 2 ** (bits - 1);
       for (let w = 0; w < wordsPerGroup; w++, at += perWord) {
         const word = codes[n * words + block * wordsPerGroup + w]!;
-        if (bits === 4) unpackFours(word, zero, scale, row, at);
+        if (codebook) unpackLevels(word, bits, codebook, scale, row, at);
+        else if (bits === 4) unpackFours(word, zero, scale, row, at);
         else unpackBytes(word, zero, scale, row, at);
       }
     }
@@ -87,6 +89,17 @@ function unpackFours(word: number, zero: number, scale: number, row: Float32Arra
   row[at + 5] = (((word >>> 20) & 15) - zero) * scale;
   row[at + 6] = (((word >>> 24) & 15) - zero) * scale;
   row[at + 7] = ((word >>> 28) - zero) * scale;
+}
+
+function unpackLevels(
+  word: number,
+  bits: number,
+  codebook: readonly number[],
+  scale: number,
+  row: Float32Array,
+  at: number,
+): void {
+  for (let i = 0; i < 32 / bits; i++) row[at + i] = codebook[(word >>> (bits * i)) & (2 ** bits - 1)]! * scale;
 }
 
 function unpackBytes(word: number, zero: number, scale: number, row: Float32Array, at: number): void {

@@ -54,25 +54,41 @@ export function packedProgram(shape: PackedShape, hasZeros: boolean): WebgpuProg
 
 const names = (hasZeros: boolean) => ['x', 'codes', 'scales', ...(hasZeros ? ['zeros'] : [])];
 
-/** WGSL that unpacks a word and tells the zero point of a block of a row. */
-function reading({ bits }: PackedShape, hasZeros: boolean): string {
+/** WGSL that unpacks a word and tells the zero point of a block of a row, which a codebook has at 0. */
+function reading({ bits, codebook }: PackedShape, hasZeros: boolean): string {
   const perWord = 32 / bits;
   const mask = 2 ** bits - 1;
   const zero = hasZeros
     ? `  let index = row * uniforms.blocks + block;
   return f32((bitcast<u32>(zeros[index / ${perWord}]) >> (${bits}u * u32(index % ${perWord}))) & ${mask}u);`
-    : `  return ${2 ** (bits - 1)}.0;`;
+    : `  return ${codebook ? 0 : 2 ** (bits - 1)}.0;`;
+  const codes = `(vec4<u32>(bitcast<u32>(word)) >> (vec4<u32>(0u, ${bits}u, ${2 * bits}u, ${3 * bits}u) + vec4<u32>(shift))) & vec4<u32>(${mask}u)`;
   return `
 // The zero point of a block.
 fn zero_of(row : i32, block : i32) -> f32 {
 ${zero}
 }
 
-// Four codes of a word from a shift on.
+${
+  codebook
+    ? `const levels = array<f32, ${codebook.length}>(${codebook.join(', ')});
+
+// What four codes of a word from a shift on mean.
 fn codes_of(word : i32, shift : u32) -> vec4<f32> {
-  return vec4<f32>((vec4<u32>(bitcast<u32>(word)) >> (vec4<u32>(0u, ${bits}u, ${2 * bits}u, ${3 * bits}u) + vec4<u32>(shift))) & vec4<u32>(${mask}u));
+  let codes = ${codes};
+  return vec4<f32>(levels[codes.x], levels[codes.y], levels[codes.z], levels[codes.w]);
+}`
+    : `// Four codes of a word from a shift on.
+fn codes_of(word : i32, shift : u32) -> vec4<f32> {
+  return vec4<f32>(${codes});
+}`
 }
 `;
+}
+
+/** Equal where `reading` gives equal text. */
+function readingKey({ bits, codebook = [] }: PackedShape, hasZeros: boolean): string {
+  return [bits, hasZeros, ...codebook].join('_');
 }
 
 /** Rows of the matrix of a workgroup. */
@@ -93,7 +109,7 @@ function matvec(shape: PackedShape, hasZeros: boolean): WebgpuProgram {
     variableNames: names(hasZeros),
     variableComponents: names(hasZeros).map(() => 1),
     uniforms: UNIFORMS,
-    shaderKey: `pg_matvec_${bits}_${hasZeros}`,
+    shaderKey: `pg_matvec_${readingKey(shape, hasZeros)}`,
     workgroupSize: [LANES, 1, 1],
     // not flat: a workgroup makes four results
     dispatchLayout: { x: [1], y: [0] },
@@ -158,7 +174,7 @@ function tiled(shape: PackedShape, hasZeros: boolean): WebgpuProgram {
     variableNames: names(hasZeros),
     variableComponents: names(hasZeros).map(() => 1),
     uniforms: UNIFORMS,
-    shaderKey: `pg_tiled_${bits}_${hasZeros}`,
+    shaderKey: `pg_tiled_${readingKey(shape, hasZeros)}`,
     workgroupSize: [SIDE, SIDE, 1],
     dispatchLayout: { x: [1], y: [0] },
     dispatch: [Math.ceil(outputs / TILE), Math.ceil(rows / TILE), 1],

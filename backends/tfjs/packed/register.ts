@@ -37,8 +37,10 @@ export function registerPackedOp(tf: Tfjs): void {
   tf.registerOp(PACKED_OP, ({ inputs, attrs }) => {
     const [x, codes, scales, zeros] = inputs;
     const operands = { x, codes, scales, ...(zeros && { zeros }) } as unknown as NamedTensorMap;
-    const { bits, group, columns } = attrs as unknown as PackedAttrs;
-    return tf.engine().runKernel(PACKED_OP, operands, { bits, group, columns });
+    const { bits, group, columns, codebook } = attrs as unknown as PackedAttrs;
+    return tf
+      .engine()
+      .runKernel(PACKED_OP, operands, { bits, group, columns, ...(codebook && { codebook: [...codebook] }) });
   });
 }
 

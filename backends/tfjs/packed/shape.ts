@@ -13,6 +13,8 @@ export interface PackedShape {
   readonly words: number;
   /** Scales of a row. */
   readonly blocks: number;
+  /** What each code means, times its scale; absent: (code − zero) · scale. */
+  readonly codebook?: readonly number[];
 }
 
 /** What a node of the packed op states. */
@@ -20,6 +22,8 @@ export interface PackedAttrs {
   readonly bits: number;
   readonly group: number;
   readonly columns: number;
+  /** Absent or empty for affine codes. */
+  readonly codebook?: readonly number[] | undefined;
 }
 
 /** @throws Error when the operands are none of the packed op: kernels read memory by these numbers */
@@ -28,13 +32,14 @@ export function packedShape(
   codes: readonly number[],
   scales: readonly number[],
   zeros: readonly number[] | undefined,
-  { bits, group, columns }: PackedAttrs,
+  { bits, group, columns, codebook = [] }: PackedAttrs,
 ): PackedShape {
   const [outputs, words] = codes as readonly [number, number];
   const blocks = Math.ceil(columns / group);
   const perWord = 32 / bits;
   const fits =
     (bits === 4 || bits === 8) &&
+    (codebook.length === 0 || (codebook.length === 2 ** bits && zeros === undefined)) &&
     group > 0 &&
     group % perWord === 0 &&
     codes.length === 2 &&
@@ -54,5 +59,6 @@ export function packedShape(
     group,
     words,
     blocks,
+    ...(codebook.length > 0 && { codebook }),
   };
 }

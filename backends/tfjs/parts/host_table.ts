@@ -1,3 +1,4 @@
+import type { FormatName } from '../../../ir/formats/index.ts';
 import type { Constant, Graph, Value } from '../../../ir/graph.ts';
 import { nodeHasTrait } from '../../../ir/ops/traits.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
@@ -15,6 +16,7 @@ export interface HostTable {
     | { readonly kind: 'float'; readonly data: TensorData }
     | {
         readonly kind: 'codes';
+        readonly format: FormatName;
         readonly q: TensorData;
         readonly scales: TensorData;
         readonly zeros: TensorData | undefined;
@@ -49,9 +51,10 @@ export function hostTable(graph: Graph): { readonly graph: Graph; readonly table
     outputs: graph.outputs.map(({ name, value }) => ({ name, value: swap(value) })),
     stages: graph.stages.map(({ name, value }) => ({ name, value: swap(value) })),
   };
-  const storage = scales
-    ? { kind: 'codes' as const, q: data, scales: operands[1]!, zeros: operands[2] }
-    : { kind: 'float' as const, data };
+  const storage =
+    lookup.op === 'quantized_gather'
+      ? { kind: 'codes' as const, format: lookup.attrs.format, q: data, scales: operands[1]!, zeros: operands[2] }
+      : { kind: 'float' as const, data };
   return {
     graph: eliminateDeadCode.run(rest),
     table: {

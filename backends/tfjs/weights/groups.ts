@@ -1,5 +1,5 @@
 import type { ArtifactChunk, ArtifactFile } from '../../backend.ts';
-import { BackendError } from '../../error.ts';
+import { weightChunks } from '../../weight_chunks.ts';
 import type { TfWeight } from '../graph.ts';
 import { specOf } from '../model_json.ts';
 import type { WeightGroup } from '../plan.ts';
@@ -39,25 +39,8 @@ export function layOutWeights(folder: string, weights: readonly TfWeight[], file
 /** The bytes of weights one after the other. @throws BackendError when one yields other than its size */
 async function* chunksOf(file: string, weights: readonly TfWeight[]): AsyncGenerator<ArtifactChunk> {
   let offset = 0;
-  for (const { name, data } of weights) {
-    const tensor = { name, dtype: data.dtype };
-    let written = 0;
-    for await (const bytes of data.chunks()) {
-      written += bytes.byteLength;
-      if (written > data.byteLength) break;
-      yield { bytes, tensor };
-    }
-    if (written !== data.byteLength)
-      throw new BackendError(
-        'bad-input',
-        `tensor ${name} gave ${written} bytes where its shape needs ${data.byteLength}`,
-        {
-          file,
-          tensor: name,
-          offset,
-          hint: `check the source${data.from ? ` ${data.from.file} (${data.from.key})` : ''}: it changed or is cut off`,
-        },
-      );
-    offset += written;
+  for (const weight of weights) {
+    yield* weightChunks(weight, file, offset);
+    offset += weight.data.byteLength;
   }
 }

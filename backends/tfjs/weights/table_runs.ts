@@ -1,4 +1,4 @@
-import { dtypes } from '../../../ir/dtypes/index.ts';
+import { formats, type FormatName } from '../../../ir/formats/index.ts';
 import type { Constant, Graph } from '../../../ir/graph.ts';
 import { nodeHasTrait } from '../../../ir/ops/traits.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
@@ -59,7 +59,7 @@ export function tableRuns(
         rows,
         storage: {
           kind: 'codes',
-          bits: bitsOf(storage.q),
+          ...meaningOf(storage.format),
           block,
           codes: `${name}.codes`,
           scales: `${name}.scales`,
@@ -71,8 +71,9 @@ export function tableRuns(
   };
 }
 
-function bitsOf({ dtype }: TensorData): 4 | 8 {
-  return dtypes[dtype].bits === 4 ? 4 : 8;
+function meaningOf(format: FormatName): { readonly bits: 4 | 8; readonly codebook?: number[] } {
+  const { bits, codebook } = formats[format];
+  return { bits, ...(codebook && { codebook: [...codebook] }) };
 }
 
 /** Undefined unless the heads, one after the other, hold the first rows of the table. */
@@ -108,7 +109,7 @@ function tiedRuns({ storage }: HostTable, heads: readonly WrittenHead[]): readon
         folder: part.folder,
         storage: {
           kind: 'codes',
-          bits: bitsOf(storage.q),
+          ...meaningOf(storage.format),
           block: storage.q.shape[2]!,
           codes,
           scales,

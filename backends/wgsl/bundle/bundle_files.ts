@@ -1,17 +1,18 @@
 import { createHash } from 'node:crypto';
 import type { ArtifactFile } from '../../backend.ts';
-import type { ModelFacts } from '../../client/model_facts.ts';
+import type { ProgramMetadata } from '../../../ir/metadata.ts';
 import { MANIFEST_PATH, type WgslManifest } from './manifest.ts';
 import type { Plan } from './plan.ts';
-import { layOutShards, shardChunks, type NamedData } from './shards.ts';
+import type { StoredWeight } from '../../weight_chunks.ts';
+import { layOutShards, shardChunks } from './shards.ts';
 import { manifestByteLength, manifestBytes } from './write_manifest.ts';
 
 export interface BundleContents {
   readonly precision: string;
-  readonly model: ModelFacts;
+  readonly model: ProgramMetadata;
   /** Without what follows from the files. */
   readonly plan: Omit<Plan, 'shards' | 'weights' | 'shaders'>;
-  readonly weights: readonly NamedData[];
+  readonly weights: readonly StoredWeight[];
   readonly shaders: readonly { readonly path: string; readonly text: string }[];
 }
 

@@ -1,11 +1,11 @@
-import type { ModelFacts } from '../../client/model_facts.ts';
+import type { ProgramMetadata } from '../../../ir/metadata.ts';
 import type { Plan } from './plan.ts';
 
 /** What `manifest.pgw` holds. */
 export interface WgslManifest {
   /** As the command line spells it. */
   readonly precision: string;
-  readonly model: ModelFacts;
+  readonly model: ProgramMetadata;
   readonly plan: Plan;
 }
 

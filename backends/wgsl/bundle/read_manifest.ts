@@ -1,5 +1,5 @@
 import { ByteBuffer } from 'flatbuffers';
-import type { ModelFacts } from '../../client/model_facts.ts';
+import type { ProgramMetadata } from '../../../ir/metadata.ts';
 import {
   ACCESS,
   BINDING_KINDS,
@@ -313,7 +313,7 @@ class Reader {
     };
   }
 
-  model(m: Model): ModelFacts {
+  model(m: Model): ProgramMetadata {
     return {
       family: this.text(m.family()),
       variant: this.text(m.variant()),

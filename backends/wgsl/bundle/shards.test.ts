@@ -3,9 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { tensorData } from '../../../ir/tensor.ts';
 import { randomTensor } from '../../../ir/testing/random.ts';
 import { WEIGHT_ALIGNMENT } from './manifest.ts';
-import { layOutShards, shardChunks, type NamedData } from './shards.ts';
+import type { StoredWeight } from '../../weight_chunks.ts';
+import { layOutShards, shardChunks } from './shards.ts';
 
-const weightsOf = (counts: readonly number[]): NamedData[] =>
+const weightsOf = (counts: readonly number[]): StoredWeight[] =>
   counts.map((count, i) => ({ name: `w${i}`, data: tensorData(randomTensor('f32', [count], i)) }));
 
 describe('shards', () => {

@@ -1,20 +1,14 @@
 import { createHash } from 'node:crypto';
-import type { TensorData } from '../../../ir/tensor.ts';
 import type { ArtifactChunk } from '../../backend.ts';
+import { weightChunks, type StoredWeight } from '../../weight_chunks.ts';
 import { SHARD_BYTES, WEIGHT_ALIGNMENT } from './manifest.ts';
 import type { WeightRange } from './plan.ts';
-
-/** Bytes to be bound by kernels. */
-export interface NamedData {
-  readonly name: string;
-  readonly data: TensorData;
-}
 
 /** A file of weights and where its ranges lie. */
 export interface ShardLayout {
   readonly path: string;
   readonly byteLength: number;
-  readonly parts: readonly { readonly offset: number; readonly source: NamedData }[];
+  readonly parts: readonly { readonly offset: number; readonly source: StoredWeight }[];
 }
 
 export interface WeightLayout {
@@ -28,8 +22,8 @@ export interface WeightLayout {
  * even half full and that requests are few; none is cut.
  * @throws RangeError for data that is larger than a shard: the compiler cuts those
  */
-export function layOutShards(weights: readonly NamedData[], shardBytes = SHARD_BYTES): WeightLayout {
-  const shards: { byteLength: number; parts: { offset: number; source: NamedData }[] }[] = [];
+export function layOutShards(weights: readonly StoredWeight[], shardBytes = SHARD_BYTES): WeightLayout {
+  const shards: { byteLength: number; parts: { offset: number; source: StoredWeight }[] }[] = [];
   const ranges = weights.map((source): WeightRange => {
     const { byteLength } = source.data;
     if (byteLength > shardBytes)
@@ -60,7 +54,7 @@ function align(offset: number): number {
 
 /** The bytes of a shard, hashed as they go by; `onHash` hears the digits when the last has gone. */
 export async function* shardChunks(
-  { byteLength, parts }: ShardLayout,
+  { path, byteLength, parts }: ShardLayout,
   onHash: (sha256: string) => void,
 ): AsyncGenerator<ArtifactChunk> {
   const hash = createHash('sha256');
@@ -74,10 +68,10 @@ export async function* shardChunks(
   };
   for (const { offset, source } of parts) {
     yield* fill(offset);
-    for await (const bytes of source.data.chunks()) {
-      hash.update(bytes);
-      at += bytes.byteLength;
-      yield { bytes, tensor: { name: source.name, dtype: source.data.dtype } };
+    for await (const chunk of weightChunks(source, path, offset)) {
+      hash.update(chunk.bytes);
+      at += chunk.bytes.byteLength;
+      yield chunk;
     }
   }
   yield* fill(byteLength);

@@ -7,7 +7,8 @@ import { lowering } from './lowering.ts';
 import { isStep, phaseGraphs, symbolsIn } from './phases.ts';
 import { planPhase, sizeBy } from './plan_phase.ts';
 import { ShaderFiles, type ShaderSource } from './shader_files.ts';
-import { WeightStore, type StoredRange } from './weight_store.ts';
+import type { StoredWeight } from '../../weight_chunks.ts';
+import { WeightStore } from './weight_store.ts';
 
 export interface CompileOptions {
   /** Bytes that a kernel may bind: no weight range is larger. Default 128 MiB, which every WebGPU device has. */
@@ -22,7 +23,7 @@ export interface CompileOptions {
 export interface CompiledProgram {
   readonly plan: Pick<Plan, 'symbols' | 'pipelines' | 'buffers' | 'phases'>;
   /** In the order of the plan's weight indices. */
-  readonly weights: readonly StoredRange[];
+  readonly weights: readonly StoredWeight[];
   /** In the order of the plan's shader indices. */
   readonly shaders: readonly ShaderSource[];
 }

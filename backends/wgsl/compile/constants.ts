@@ -40,8 +40,8 @@ export function constantsOf({ constants, nodes }: Graph): ReadonlyMap<Value, Con
     } else if (node.op === 'dequantize') {
       const [q, scales, zeros] = operands;
       const data = dequantizedData(
-        { q: q!.data, scales: scales!.data, ...(zeros && { zeros: zeros.data }) },
-        node.attrs.columns,
+        { format: node.attrs.format, q: q!.data, scales: scales!.data, ...(zeros && { zeros: zeros.data }) },
+        shape,
       );
       known.set(node.outputs[0]!, { data, stored: data });
     }

@@ -61,11 +61,12 @@ export const lowering: Lowering<PhaseContext> = {
     });
   },
   dequantize(context, node) {
-    const data = node.inputs.map((input) => context.constantOf(input)?.data);
-    const [q] = node.inputs as readonly [Value];
-    if (q.type.shape.length !== 3 || data.some((operand) => operand === undefined))
+    const [value] = node.inputs as readonly [Value];
+    const [q, scales, zeros] = node.inputs.map((input) => context.constantOf(input)?.data);
+    if (value.type.shape.length !== 3 || !q || !scales || (node.inputs.length > 2 && !zeros))
       return unsupported(node.outputs[0]!, `dequantize of computed codes`);
-    const matrix = codedMatrix(q.name, data, node.attrs.columns);
+    const { format, columns } = node.attrs;
+    const matrix = codedMatrix(value.name, { format, q, scales, ...(zeros && { zeros }) }, columns);
     if (!context.store.fits(matrix))
       return unsupported(node.outputs[0]!, 'dequantize of a matrix that no kernel can bind');
     const [placement] = context.store.place(matrix);

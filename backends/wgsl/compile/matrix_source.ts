@@ -3,7 +3,7 @@ import { hasTrait, type NodeWith } from '../../../ir/ops/traits.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
 import { castData } from '../../../ir/views/cast.ts';
 import { contentKey, rowsOfFirstRun } from '../../../ir/views/content.ts';
-import { dequantizedData } from '../../../ir/views/dequantize.ts';
+import { dequantizedData, type Quantized } from '../../../ir/views/dequantize.ts';
 import { sliceRows } from '../../../ir/views/select.ts';
 import { formName, type MatrixForm } from '../kernels/matrix_form.ts';
 import type { ConstantValue } from './constants.ts';
@@ -37,18 +37,14 @@ export function floatMatrix(
  * Codes in blocks of a multiple of 32 columns, or of one block a row; what no kernel reads is dequantized when it is
  * written.
  */
-export function codedMatrix(
-  name: string,
-  [q, scales, zeros]: readonly (TensorData | undefined)[],
-  columns: number,
-): MatrixSource {
-  const [rows] = q!.shape as readonly [number];
-  const form = formOf(q!, scales!, zeros);
+export function codedMatrix(name: string, codes: Quantized<TensorData>, columns: number): MatrixSource {
+  const [rows] = codes.q.shape as readonly [number];
+  const form = formOf(codes);
   if (!form) {
-    const data = castData(dequantizedData({ q: q!, scales: scales!, ...(zeros && { zeros }) }, columns), 'f32');
+    const data = castData(dequantizedData(codes, [rows, columns]), 'f32');
     return source(name, { kind: 'f32' }, [rows, columns], { kind: 'float', data });
   }
-  return source(name, form, [rows, columns], { kind: 'codes', q: q!, scales: scales!, ...(zeros && { zeros }) });
+  return source(name, form, [rows, columns], { kind: 'codes', ...codes });
 }
 
 /** Rows [first, first + count) of a matrix. */
@@ -84,7 +80,8 @@ export function matrixOf(
   if (node.op === 'quantized_linear' || node.op === 'quantized_gather') {
     const [scales, zeros] = node.inputs.slice(2).map((input) => constantOf(input)?.data);
     if (!scales || (node.inputs.length > 3 && !zeros)) return undefined;
-    return codedMatrix(value.name, [constant.data, scales, zeros], node.attrs.columns);
+    const { format, columns } = node.attrs;
+    return codedMatrix(value.name, { format, q: constant.data, scales, ...(zeros && { zeros }) }, columns);
   }
   return value.type.shape.length === 2
     ? floatMatrix(value.name, constant, value.type.shape as [number, number])

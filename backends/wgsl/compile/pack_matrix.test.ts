@@ -1,12 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { dtypes, type DType } from '../../../ir/dtypes/index.ts';
+import { formats, type FormatName } from '../../../ir/formats/index.ts';
 import { readBytes, tensorData, tensorOf, type Tensor, type TensorData } from '../../../ir/tensor.ts';
+import { affineFormat } from '../../../ir/testing/affine_format.ts';
 import { randomSource } from '../../../ir/testing/random.ts';
 import { castData } from '../../../ir/views/cast.ts';
-import { dequantizeRows } from '../../../ir/views/dequantize.ts';
+import { dequantizedValues } from '../../../ir/views/dequantize.ts';
 import { sliceRows } from '../../../ir/views/select.ts';
-import { matrixVectors, scaleWordsPerRow, vectorsPerRow, type MatrixForm } from '../kernels/matrix_form.ts';
+import { isCoded, matrixVectors, scaleWordsPerRow, vectorsPerRow, type MatrixForm } from '../kernels/matrix_form.ts';
 import { formOf, packMatrix, type MatrixParts } from './pack_matrix.ts';
 
 const random = randomSource(3);
@@ -25,7 +27,7 @@ function elementAt(
   column: number,
 ): number {
   const perRow = 4 * vectorsPerRow(form, columns);
-  const bits = { f32: 32, f16: 16, q8: 8, q4: 4 }[form.kind];
+  const bits = isCoded(form) ? formats[form.kind].bits : { f32: 32, f16: 16 }[form.kind];
   const decoded = (dtype: 'f32' | 'f16', pattern: number) => {
     const out = new Float32Array(1);
     dtypes[dtype].decode(new Uint8Array(Uint32Array.of(pattern).buffer), 1, out, 0);
@@ -34,10 +36,15 @@ function elementAt(
   const pattern =
     (words[row * perRow + Math.floor((column * bits) / 32)]! >>> ((column * bits) % 32)) &
     (bits === 32 ? -1 : 2 ** bits - 1);
-  if (form.kind === 'f32' || form.kind === 'f16') return decoded(form.kind, pattern);
+  if (!isCoded(form)) return decoded(form.kind, pattern);
+  const { codebook } = formats[form.kind];
   const first = rows * perRow + row * scaleWordsPerRow(form, columns);
   const block = Math.floor(column / form.block);
   const middle = 2 ** (bits - 1);
+  if (codebook) {
+    const half = words[first + Math.floor(block / 2)]! >>> (16 * (block % 2));
+    return codebook[pattern]! * (form.wide ? decoded('f32', words[first + 2 * block]!) : decoded('f16', half & 0xffff));
+  }
   if (form.wide)
     return (pattern - decoded('f32', words[first + 2 * block + 1]!)) * decoded('f32', words[first + 2 * block]!);
   if (form.zeros)
@@ -65,6 +72,7 @@ function codes(
   [rows, columns, block]: readonly [number, number, number],
   zeroType?: DType,
   scaleType: DType = 'f16',
+  format: FormatName = affineFormat(dtype),
 ) {
   const blocks = Math.ceil(columns / block);
   const { bits } = dtypes[dtype];
@@ -77,16 +85,23 @@ function codes(
       dtypes[zeroType].kind === 'float' ? random() * 15 : least + Math.floor(random() * 2 ** bits),
     );
   const values = new Float64Array(rows * columns);
-  dequantizeRows({ q, scales, ...(zeros && { zeros }) }, { rows, blocks, block, columns }, values);
+  const range = { first: 0, count: rows * blocks, blocks, block, columns };
+  dequantizedValues({ format, q, scales, ...(zeros && { zeros }) }, range, values);
   const asF32 = (t: Tensor): TensorData =>
     dtypes[t.dtype].kind === 'float' ? castData(tensorData(t), 'f32') : tensorData(t);
   return {
-    parts: { kind: 'codes', q: tensorData(q), scales: asF32(scales), ...(zeros && { zeros: asF32(zeros) }) } as const,
+    parts: {
+      kind: 'codes',
+      format,
+      q: tensorData(q),
+      scales: asF32(scales),
+      ...(zeros && { zeros: asF32(zeros) }),
+    } as const,
     values: [...values],
   };
 }
 
-const formOfParts = ({ q, scales, zeros }: Extract<MatrixParts, { kind: 'codes' }>) => formOf(q, scales, zeros)!;
+const formOfParts = (parts: Extract<MatrixParts, { kind: 'codes' }>) => formOf(parts)!;
 
 describe('packMatrix', () => {
   for (const [dtype, kind] of [
@@ -121,9 +136,17 @@ describe('packMatrix', () => {
           );
         });
 
+  for (const scaleType of ['f16', 'f32'] as const)
+    for (const columns of [128, 130, 33])
+      it(`codes of a codebook, ${columns} columns, scales that are ${scaleType}`, async () => {
+        const { parts, values } = codes('u4', [5, columns, 64], undefined, scaleType, 'nf4');
+        expect(formOfParts(parts)).toEqual({ kind: 'nf4', block: 64, zeros: false, wide: scaleType === 'f32' });
+        expect(await unpacked(formOfParts(parts), columns, [parts], 5)).toEqual(values);
+      });
+
   it('scales that are no halves stay as they are', async () => {
     const { parts, values } = codes('u4', [4, 64, 32], undefined, 'f32');
-    expect(formOfParts(parts)).toEqual({ kind: 'q4', block: 32, zeros: false, wide: true });
+    expect(formOfParts(parts)).toEqual({ kind: 'int4', block: 32, zeros: false, wide: true });
     expect(await unpacked(formOfParts(parts), 64, [parts], 4)).toEqual(values);
   });
 
@@ -136,7 +159,7 @@ describe('packMatrix', () => {
   it('rows of a matrix', async () => {
     const { parts, values } = codes('u4', [6, 96, 32], 'u4');
     const cut = (data: TensorData) => sliceRows(data, 2, 6);
-    const rows = { kind: 'codes', q: cut(parts.q), scales: cut(parts.scales), zeros: cut(parts.zeros!) } as const;
+    const rows = { ...parts, q: cut(parts.q), scales: cut(parts.scales), zeros: cut(parts.zeros!) } as const;
     expect(formOfParts(rows)).toEqual(formOfParts(parts));
     expect(await unpacked(formOfParts(parts), 96, [rows], 4)).toEqual(values.slice(2 * 96));
   });
@@ -188,6 +211,7 @@ describe('packMatrix', () => {
     });
     const parts = {
       kind: 'codes',
+      format: 'int8',
       q: zeros('i8', [rows, 64, 32], rows * 2048),
       scales: zeros('f32', [rows, 64], rows * 256),
     } as const;
@@ -199,18 +223,15 @@ describe('packMatrix', () => {
 });
 
 describe('formOf', () => {
-  const form = (...args: Parameters<typeof codes>) => {
-    const { q, scales, zeros } = codes(...args).parts;
-    return formOf(q, scales, zeros);
-  };
+  const form = (...args: Parameters<typeof codes>) => formOf(codes(...args).parts);
 
   it('knows which blocks and scales kernels read', () => {
-    expect(form('u8', [2, 64, 32])).toEqual({ kind: 'q8', block: 32, zeros: false, wide: false });
-    expect(form('u4', [2, 64, 32], 'f16')).toEqual({ kind: 'q4', block: 32, zeros: true, wide: false });
-    expect(form('u4', [2, 64, 32], 'f32')).toEqual({ kind: 'q4', block: 32, zeros: true, wide: true });
-    expect(form('i4', [2, 64, 32], 'f16')).toEqual({ kind: 'q4', block: 32, zeros: true, wide: true });
-    expect(form('u8', [2, 64, 32], undefined, 'bf16')).toEqual({ kind: 'q8', block: 32, zeros: false, wide: true });
-    expect(form('u8', [2, 50, 50])).toEqual({ kind: 'q8', block: 64, zeros: false, wide: false });
+    expect(form('u8', [2, 64, 32])).toEqual({ kind: 'int8', block: 32, zeros: false, wide: false });
+    expect(form('u4', [2, 64, 32], 'f16')).toEqual({ kind: 'int4', block: 32, zeros: true, wide: false });
+    expect(form('u4', [2, 64, 32], 'f32')).toEqual({ kind: 'int4', block: 32, zeros: true, wide: true });
+    expect(form('i4', [2, 64, 32], 'f16')).toEqual({ kind: 'int4', block: 32, zeros: true, wide: true });
+    expect(form('u8', [2, 64, 32], undefined, 'bf16')).toEqual({ kind: 'int8', block: 32, zeros: false, wide: true });
+    expect(form('u8', [2, 50, 50])).toEqual({ kind: 'int8', block: 64, zeros: false, wide: false });
     expect(form('u8', [2, 64, 16])).toBeUndefined();
   });
 });

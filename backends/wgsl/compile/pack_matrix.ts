@@ -1,4 +1,5 @@
 import { dtypes } from '../../../ir/dtypes/index.ts';
+import { middleOf, signBits } from '../../../ir/formats/index.ts';
 import {
   CHUNK_BYTES,
   elementCount,
@@ -9,29 +10,36 @@ import {
   type TensorData,
 } from '../../../ir/tensor.ts';
 import { castData } from '../../../ir/views/cast.ts';
+import type { Quantized } from '../../../ir/views/dequantize.ts';
 import { viewBehind } from '../../../ir/views/view.ts';
 import { windowOf } from '../../../ir/views/window.ts';
-import { matrixVectors, scaleWordsPerRow, vectorsPerRow, type MatrixForm } from '../kernels/matrix_form.ts';
+import {
+  isCoded,
+  matrixVectors,
+  scaleWordsPerRow,
+  vectorsPerRow,
+  type CodeForm,
+  type MatrixForm,
+} from '../kernels/matrix_form.ts';
 
 /**
  * Rows of a matrix as the IR has them: floats [N, K], or codes q[N, blocks, block] with scales and zeros [N, blocks].
  */
 export type MatrixParts =
   | { readonly kind: 'float'; readonly data: TensorData }
-  | { readonly kind: 'codes'; readonly q: TensorData; readonly scales: TensorData; readonly zeros?: TensorData };
+  | ({ readonly kind: 'codes' } & Quantized<TensorData>);
 
-type CodeForm = Extract<MatrixForm, { readonly block: number }>;
 type Codes = Extract<MatrixParts, { readonly kind: 'codes' }>;
 
 /** How codes may lie on the device; undefined when blocks are no multiple of 32 columns, nor one a row. */
-export function formOf(q: TensorData, scales: TensorData, zeros?: TensorData): CodeForm | undefined {
+export function formOf({ format, q, scales, zeros }: Quantized<TensorData>): CodeForm | undefined {
   const [, blocks, block] = q.shape as readonly [number, number, number];
   if (blocks > 1 && block % 32 !== 0) return undefined;
   // a zero point of signed codes moves with them, and a half that is no integer may have no bits left for that
-  const isMoved = zeros !== undefined && q.dtype.startsWith('i') && dtypes[zeros.dtype].kind === 'float';
+  const isMoved = zeros !== undefined && signBits(q.dtype) !== 0 && dtypes[zeros.dtype].kind === 'float';
   const wide = !fitsHalf(scales) || (zeros !== undefined && !fitsHalf(zeros)) || isMoved;
   return {
-    kind: q.dtype.endsWith('4') ? 'q4' : 'q8',
+    kind: format,
     block: Math.ceil(block / 32) * 32,
     zeros: zeros !== undefined,
     wide,
@@ -54,9 +62,7 @@ export function packMatrix(form: MatrixForm, columns: number, parts: readonly Ma
   const rows = parts.reduce((sum, part) => sum + rowsOf(part), 0);
   const regions = [
     ...parts.map((part) => elementRegion(form, columns, part)),
-    ...(form.kind === 'f32' || form.kind === 'f16'
-      ? []
-      : parts.map((part) => scaleRegion(form, columns, part as Codes))),
+    ...(isCoded(form) ? parts.map((part) => scaleRegion(form, columns, part as Codes)) : []),
   ];
   const packed = 16 * matrixVectors(form, rows, columns);
   const missing = packed - regions.reduce((sum, region) => sum + region.byteLength, 0);
@@ -67,7 +73,7 @@ export function packMatrix(form: MatrixForm, columns: number, parts: readonly Ma
         yield new Uint8Array(end - begin);
       },
     });
-  const dtype = form.kind === 'f32' || form.kind === 'f16' ? form.kind : 'u8';
+  const dtype = isCoded(form) ? 'u8' : form.kind;
   return {
     dtype,
     shape: [(8 * packed) / dtypes[dtype].bits],
@@ -100,8 +106,7 @@ function elementRegion(form: MatrixForm, columns: number, part: MatrixParts): Re
   const rows = source.shape[0]!;
   const sourceBytes = source.byteLength / rows;
   const rowBytes = 16 * vectorsPerRow(form, columns);
-  // a signed code has 2^(bits-1) less than the unsigned one in its place: its sign bit is the other way round
-  const flip = { i8: 0x80, i4: 0x88 }[source.dtype as string] ?? 0;
+  const flip = isCoded(form) ? signBits(source.dtype) : 0;
   if (sourceBytes === rowBytes && flip === 0 && dtypes[source.dtype].bits <= 8)
     return { byteLength: source.byteLength, read: (range) => source.chunks(range) };
   return rowRegion(rows, rowBytes, async (first, count) => {
@@ -119,8 +124,8 @@ function elementRegion(form: MatrixForm, columns: number, part: MatrixParts): Re
 function scaleRegion(form: CodeForm, columns: number, { q, scales, zeros }: Codes): Region {
   const [rows, blocks] = q.shape as readonly [number, number];
   const words = scaleWordsPerRow(form, columns);
-  const middle = form.kind === 'q8' ? 128 : 8;
-  const shift = q.dtype.startsWith('i') ? middle : 0;
+  const middle = 2 ** (dtypes[q.dtype].bits - 1);
+  const shift = middle - middleOf(q.dtype);
   const pairs = form.zeros || form.wide;
   const codec = form.wide ? dtypes.f32 : dtypes.f16;
   const perRow = form.wide ? words : 2 * words;

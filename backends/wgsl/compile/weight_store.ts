@@ -1,16 +1,12 @@
 import type { TensorData } from '../../../ir/tensor.ts';
 import { castData } from '../../../ir/views/cast.ts';
+import { concatRows } from '../../../ir/views/concat.ts';
 import { contentKey } from '../../../ir/views/content.ts';
+import type { StoredWeight } from '../../weight_chunks.ts';
 import { matrixVectors, type MatrixForm } from '../kernels/matrix_form.ts';
 import { rowsOf, sameForm, type MatrixSource } from './matrix_source.ts';
-import { packMatrix } from './pack_matrix.ts';
+import { packMatrix, type MatrixParts } from './pack_matrix.ts';
 import { ropeTable } from './rope_table.ts';
-
-/** Bytes that a kernel binds. */
-export interface StoredRange {
-  readonly name: string;
-  readonly data: TensorData;
-}
 
 /** Rows of a matrix in a range that may hold further ones. */
 export interface Placement {
@@ -33,7 +29,7 @@ const ROW_ALIGNMENT = 64;
  */
 export class WeightStore {
   readonly #limit: number;
-  readonly #ranges: StoredRange[] = [];
+  readonly #ranges: StoredWeight[] = [];
   readonly #byKey = new Map<string, number>();
   readonly #matrices = new Map<string, readonly Placement[]>();
   /** How many ranges were given a name. */
@@ -43,7 +39,7 @@ export class WeightStore {
     this.#limit = limit;
   }
 
-  get ranges(): readonly StoredRange[] {
+  get ranges(): readonly StoredWeight[] {
     return this.#ranges;
   }
 
@@ -103,7 +99,7 @@ export class WeightStore {
     const [{ form, columns }] = matrices as [MatrixSource];
     const range = this.#add(
       matrices.map((matrix) => matrix.name).join('+'),
-      packMatrix(
+      packed(
         form,
         columns,
         matrices.map((matrix) => matrix.parts),
@@ -123,10 +119,7 @@ export class WeightStore {
     return Array.from({ length: Math.ceil(rows / step) }, (_, i) => {
       const count = Math.min(step, rows - i * step);
       const part = shards === 1 ? matrix : rowsOf(matrix, i * step, count);
-      const range = this.#add(
-        shards === 1 ? matrix.name : `${matrix.name}.${i}`,
-        packMatrix(form, columns, [part.parts]),
-      );
+      const range = this.#add(shards === 1 ? matrix.name : `${matrix.name}.${i}`, packed(form, columns, [part.parts]));
       return { range, form, columns, outputs: count, first: 0, count };
     });
   }
@@ -140,19 +133,25 @@ export class WeightStore {
   }
 
   #range(key: string, name: string, make: () => TensorData): number {
-    const known = this.#byKey.get(key) ?? this.#add(name, make());
+    const known = this.#byKey.get(key) ?? this.#add(name, { data: make() });
     this.#byKey.set(key, known);
     return known;
   }
 
-  #add(name: string, data: TensorData): number {
+  #add(name: string, stored: Omit<StoredWeight, 'name'>): number {
     // one weight may lie in parts: the rows of a table, and the zeros that fill it up
     const count = (this.#named.get(name) ?? 0) + 1;
     this.#named.set(name, count);
-    return this.#ranges.push({ name: count === 1 ? name : `${name}_${count}`, data }) - 1;
+    return this.#ranges.push({ name: count === 1 ? name : `${name}_${count}`, ...stored }) - 1;
   }
 }
 
 function bytesOf(form: MatrixForm, rows: number, columns: number): number {
   return 16 * matrixVectors(form, rows, columns);
+}
+
+/** A matrix of all parts as kernels read it; floats tell what they were. */
+function packed(form: MatrixForm, columns: number, parts: readonly MatrixParts[]): Omit<StoredWeight, 'name'> {
+  const floats = parts.flatMap((part) => (part.kind === 'float' ? [part.data] : []));
+  return { data: packMatrix(form, columns, parts), ...(floats.length > 0 && { source: concatRows(floats) }) };
 }

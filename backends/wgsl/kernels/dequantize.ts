@@ -1,3 +1,4 @@
+import { codebookFunctions } from './codebook_text.ts';
 import { ELEMENTS, perElement } from './indexing.ts';
 import { ONE, type Kernel } from './kernel.ts';
 import { formName, matrixBinding, type MatrixForm } from './matrix_form.ts';
@@ -16,9 +17,11 @@ export function dequantizeKernel(form: MatrixForm, rows: number, columns: number
     name: `dequantize_${formName(form)}`,
     doc: `A matrix [${rows}, ${columns}] (${formName(form)}) as f32: an invocation four neighbours.`,
     bindings: [matrixBinding('w'), { name: 'out', type: 'array<f32>', access: 'read_write' }],
-    body: [fourFunction({ name: 'w', form, outputs: rows, columns }), perElement(`${rows * fours}u`, statements)].join(
-      '\n\n',
-    ),
+    body: [
+      ...codebookFunctions([form]),
+      fourFunction({ name: 'w', form, outputs: rows, columns }),
+      perElement(`${rows * fours}u`, statements),
+    ].join('\n\n'),
     grid: [{ factors: [rows, fours], divide: ELEMENTS }, ONE, ONE],
   };
 }

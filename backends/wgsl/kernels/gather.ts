@@ -1,4 +1,5 @@
 import type { Dim } from '../../../ir/dim.ts';
+import { codebookFunctions } from './codebook_text.ts';
 import type { Epilogue } from './epilogue.ts';
 import { ELEMENTS, perElement } from './indexing.ts';
 import { ONE, type Kernel } from './kernel.ts';
@@ -52,7 +53,12 @@ export function gatherKernel({ rows, columns, form, parts, epilogue }: GatherSpe
       ...epilogue.operands.map(({ name, type }) => ({ name, type, access: 'read' as const })),
       { name: 'out', type: 'array<f32>', access: 'read_write' },
     ],
-    body: [...epilogue.functions, ...functions, perElement(productText([...rows, fours]), statements)].join('\n\n'),
+    body: [
+      ...epilogue.functions,
+      ...codebookFunctions([form]),
+      ...functions,
+      perElement(productText([...rows, fours]), statements),
+    ].join('\n\n'),
     grid: [{ factors: [...rows, fours], divide: ELEMENTS }, ONE, ONE],
   };
 }

@@ -15,7 +15,7 @@ import { shaderText } from './wgsl_text.ts';
  */
 const TOLERANCE = 1e-6;
 
-const Q4: MatrixForm = { kind: 'q4', block: 32, zeros: true, wide: false };
+const Q4: MatrixForm = { kind: 'int4', block: 32, zeros: true, wide: false };
 const SEQ = sym('seq');
 
 function product(form: MatrixForm, rows: LinearSpec['rows'], columns: number, outputs: number): LinearSpec {
@@ -47,7 +47,7 @@ describe('gemm', () => {
 
   itOnGpu('whole tiles', () => expectClose({ spec: product(Q4, [SEQ], 64, 64), sizes: { seq: 64 } }));
   itOnGpu('one scale for a whole row', () =>
-    expectClose({ spec: product({ kind: 'q8', block: 608, zeros: false, wide: true }, [5], 588, 9) }),
+    expectClose({ spec: product({ kind: 'int8', block: 608, zeros: false, wide: true }, [5], 588, 9) }),
   );
 
   for (const rows of [5, 16, 20, 40])

@@ -1,5 +1,6 @@
 import { evaluateDim } from '../../../ir/dim.ts';
 import { BackendError } from '../../error.ts';
+import { codebookFunctions } from './codebook_text.ts';
 import { fixedAxis, ONE, type Kernel } from './kernel.ts';
 import { checkSpec, linearBindings, specName, type LinearResult, type LinearSpec } from './linear.ts';
 import { epilogueFunctions, inputDoc, resultDoc, storeFunction } from './linear_store.ts';
@@ -54,6 +55,7 @@ export function gemmKernel(spec: LinearSpec): Kernel {
       `var<workgroup> x_tile: array<vec4<f32>, ${SIDE * rowsEach * STRIDE}>;`,
       ...result.parts.map((_, p) => `var<workgroup> w_tile${p}: array<vec4<${element}>, ${SIDE * COLUMNS * STRIDE}>;`),
       xFunction(spec.columns),
+      ...codebookFunctions([form]),
       element === 'f16' ? halvesFunction(matrix) : fourFunction(matrix),
       ...epilogueFunctions(spec),
       storeFunction(result, 0),

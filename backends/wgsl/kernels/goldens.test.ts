@@ -34,9 +34,10 @@ const epsilon = 1e-6;
 
 const F32: MatrixForm = { kind: 'f32' };
 const F16: MatrixForm = { kind: 'f16' };
-const Q8: MatrixForm = { kind: 'q8', block: 32, zeros: false, wide: false };
-const Q4: MatrixForm = { kind: 'q4', block: 32, zeros: true, wide: false };
-const WIDE: MatrixForm = { kind: 'q4', block: 64, zeros: true, wide: true };
+const Q8: MatrixForm = { kind: 'int8', block: 32, zeros: false, wide: false };
+const Q4: MatrixForm = { kind: 'int4', block: 32, zeros: true, wide: false };
+const NF4: MatrixForm = { kind: 'nf4', block: 64, zeros: false, wide: false };
+const WIDE: MatrixForm = { kind: 'int4', block: 64, zeros: true, wide: true };
 
 /** `x` by a matrix, gelu on one half of its rows and a product with the other. */
 const GATED: Epilogue = {
@@ -111,6 +112,7 @@ const KERNELS: Readonly<Record<string, Kernel>> = {
   }),
   gemm_f16_gated: gemmKernel(product(F16, [batch, seq], 96, GATED)),
   gemm_f32_residual: gemmKernel(product(F32, [batch, seq], 96, RESIDUAL)),
+  gemm_nf4: gemmKernel(product(NF4, [batch, seq], 192)),
   gemm_q4z_odd_columns: gemmKernel(product(Q4, [batch, seq], 33)),
   gemm_q4zw: gemmKernel(product(WIDE, [batch, seq], 192)),
   gemm_q8_few_rows: gemmKernel(product(Q8, [16], 96)),
@@ -118,6 +120,7 @@ const KERNELS: Readonly<Record<string, Kernel>> = {
   matmul: matmulKernel({ a: [batch, 4, seq, 32], b: [batch, 4, 32, total] }),
   matvec_f16_residual: matvecKernel(product(F16, [batch, 1], 96, RESIDUAL)),
   matvec_f32: matvecKernel(product(F32, [1], 33)),
+  matvec_nf4: matvecKernel(product(NF4, [batch, 1], 192)),
   matvec_q4z_gated: matvecKernel({ ...product(Q4, [batch, 1], 96, GATED), norm: { epsilon } }),
   matvec_q4z_rounded: matvecKernel({ ...product(Q4, [batch, 1], 96), mayRound: true }),
   matvec_q8_heads: matvecKernel(heads(Q8)),

@@ -1,4 +1,6 @@
-import { columnsPerVector, scaleWordsPerRow, vectorsPerRow, type MatrixForm } from './matrix_form.ts';
+import { formats } from '../../../ir/formats/index.ts';
+import { levelsOf } from './codebook_text.ts';
+import { columnsPerVector, isCoded, scaleWordsPerRow, vectorsPerRow, type MatrixForm } from './matrix_form.ts';
 
 export interface MatrixText {
   /** Name of the matrix's binding. */
@@ -10,7 +12,8 @@ export interface MatrixText {
 
 /**
  * WGSL that reads a matrix: `fn <name>_four(row: u32, column: u32) -> vec4<f32>`, four neighbours from a column that is
- * a multiple of 4. Columns beyond K that share a vector with K are undefined numbers.
+ * a multiple of 4. Columns beyond K that share a vector with K are undefined numbers. Beside it stands what
+ * `codebookFunctions` has of its form.
  */
 export function fourFunction(matrix: MatrixText): string {
   const { name, form, columns } = matrix;
@@ -24,23 +27,18 @@ export function fourFunction(matrix: MatrixText): string {
       `unpack2x16float(${name}[row * ${vectors}u + column / 8u][(column / 2u) % 4u${offset}])`;
     return `${head}\n  return vec4<f32>(${word('')}, ${word(' + 1u')});\n}`;
   }
-  const codes =
-    form.kind === 'q8'
-      ? [
-          `  ${at}[(column / 4u) % 4u];`,
-          '  let codes = vec4<f32>((vec4<u32>(bits) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u));',
-        ]
-      : [
-          `  ${at}[(column / 8u) % 4u] >> (4u * (column % 8u));`,
-          '  let codes = vec4<f32>((vec4<u32>(bits) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u));',
-        ];
+  const { bits, codebook } = formats[form.kind];
+  const perWord = 32 / bits;
+  const shifts = [0, 1, 2, 3].map((i) => `${i * bits}u`).join(', ');
+  const codes = `(vec4<u32>(bits) >> vec4<u32>(${shifts})) & vec4<u32>(${2 ** bits - 1}u)`;
   return [
     scaleFunction(matrix),
     '',
     head,
-    ...codes,
+    `  ${at}[(column / ${perWord}u) % 4u]${perWord > 4 ? ` >> (${bits}u * (column % ${perWord}u))` : ''};`,
+    `  let codes = ${codebook ? levelsOf(form, codes) : `vec4<f32>(${codes})`};`,
     `  let scale = ${name}_scale(row, column / ${form.block}u);`,
-    '  return (codes - scale.y) * scale.x;',
+    `  return ${codebook ? 'codes' : '(codes - scale.y)'} * scale.x;`,
     '}',
   ].join('\n');
 }
@@ -58,7 +56,7 @@ export function halvesFunction({ name, form, columns }: MatrixText): string {
 
 /** WGSL `fn <name>_scale(row: u32, block: u32) -> vec2<f32>`: scale and zero point of a block. Only of codes. */
 export function scaleFunction({ name, form, outputs, columns }: MatrixText): string {
-  if (form.kind === 'f32' || form.kind === 'f16') return '';
+  if (!isCoded(form)) return '';
   const words = scaleWordsPerRow(form, columns);
   const base = outputs * vectorsPerRow(form, columns) * 4;
   const head = `fn ${name}_scale(row: u32, block: u32) -> vec2<f32> {`;
@@ -76,7 +74,8 @@ export function scaleFunction({ name, form, outputs, columns }: MatrixText): str
       `  return unpack2x16float(${name}[at / 4u][at % 4u]);`,
       '}',
     ].join('\n');
-  const zero = form.kind === 'q8' ? '128.0' : '8.0';
+  const { bits, codebook } = formats[form.kind];
+  const zero = codebook ? '0.0' : `${2 ** (bits - 1)}.0`;
   return [
     head,
     `  let at = ${base}u + row * ${words}u + block / 2u;`,

@@ -15,8 +15,8 @@ import { shaderText } from './wgsl_text.ts';
 /** Sums of f32, of Σ|x·w| = 1: each of the few hundred additions of a lane rounds by 6e-8 at most, and most cancel. */
 const TOLERANCE = 1e-6;
 
-const Q4: MatrixForm = { kind: 'q4', block: 32, zeros: true, wide: false };
-const Q8: MatrixForm = { kind: 'q8', block: 32, zeros: false, wide: false };
+const Q4: MatrixForm = { kind: 'int4', block: 32, zeros: true, wide: false };
+const Q8: MatrixForm = { kind: 'int8', block: 32, zeros: false, wide: false };
 const NORM = { epsilon: 1e-6 };
 const BATCH = sym('batch_size');
 const SEQ = sym('seq');
@@ -107,7 +107,7 @@ describe('matvec', () => {
   }
 
   itOnGpu('one scale for a whole row', () =>
-    expectClose({ spec: plain({ kind: 'q8', block: 608, zeros: false, wide: true }, 600, 21) }),
+    expectClose({ spec: plain({ kind: 'int8', block: 608, zeros: false, wide: true }, 600, 21) }),
   );
   itOnGpu('parts of two matrices in one expression', () => expectClose(gated(Q4, 2)));
   itOnGpu('several positions of a sequence go into the cache', () =>
@@ -196,6 +196,6 @@ describe('matvec', () => {
         results: [{ kind: 'plain', parts, epilogue: PLAIN }],
       });
     expect(() => matvecKernel(spec([part(0, 1)]))).toThrow('rows 1..9 of matrix 0');
-    expect(() => matvecKernel(spec([part(0, 0), part(1, 0)]))).toThrow('q4 and q8');
+    expect(() => matvecKernel(spec([part(0, 0), part(1, 0)]))).toThrow('int4 and int8');
   });
 });

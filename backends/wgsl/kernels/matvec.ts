@@ -9,9 +9,12 @@ import {
   type LinearSpec,
 } from './linear.ts';
 import { columnsOf, epilogueFunctions, inputDoc, resultDoc, storeFunction, valuesOf } from './linear_store.ts';
-import { formName } from './matrix_form.ts';
+import { formats } from '../../../ir/formats/index.ts';
+import { codebookFunctions } from './codebook_text.ts';
+import { formName, isCoded } from './matrix_form.ts';
 import {
   BYTES_OF,
+  CODES_OF,
   COMPONENTS,
   elementFunction,
   productFunction,
@@ -116,7 +119,9 @@ function bodyText(
 ): string {
   const signatures = [...new Map(shares.map(({ slots }) => [slots.join(), slots])).values()];
   const used = [...new Set(signatures.flat())];
-  const isCoded = used.some((matrix) => ['q8', 'q4'].includes(spec.matrices[matrix]!.form.kind));
+  const forms = used.map((matrix) => spec.matrices[matrix]!.form);
+  const codebooks = codebookFunctions(forms);
+  const isAffine = forms.some((form) => isCoded(form) && !formats[form.kind].codebook);
   return [
     ...(rounded
       ? roundedMemory(
@@ -127,7 +132,8 @@ function bodyText(
     `var<workgroup> sums: array<vec${tuning.slots}<f32>, ${tuning.invocations}>;`,
     ...(spec.norm ? [`var<workgroup> squares: array<f32, ${tuning.invocations}>;`] : []),
     elementFunction(spec),
-    ...(isCoded && !rounded ? [BYTES_OF] : []),
+    ...(isAffine && !rounded ? [BYTES_OF] : []),
+    ...(codebooks.length > 0 ? [CODES_OF, ...codebooks] : []),
     ...used.map((matrix) => (rounded ? roundedProductFunction(spec, matrix) : productFunction(spec, matrix))),
     ...signatures.map((slots) =>
       rounded

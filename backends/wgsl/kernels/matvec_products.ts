@@ -1,6 +1,8 @@
+import { formats } from '../../../ir/formats/index.ts';
 import { BackendError } from '../../error.ts';
+import { levelsOf } from './codebook_text.ts';
 import type { LinearSpec } from './linear.ts';
-import { columnsPerVector, vectorsPerRow, type MatrixForm } from './matrix_form.ts';
+import { columnsPerVector, isCoded, vectorsPerRow, type CodeForm, type MatrixForm } from './matrix_form.ts';
 import { scaleFunction } from './matrix_text.ts';
 import { stagedVectors, type MatvecTuning } from './matvec_tuning.ts';
 
@@ -54,7 +56,7 @@ export function formOf(spec: LinearSpec, slots: Slots): MatrixForm {
 export function elementsOf(form: MatrixForm): { readonly column: string; readonly elements: readonly string[] } {
   const per = columnsPerVector(form);
   // codes of 4 bits come as the low halves of 4 bytes, then the high ones
-  const isHalves = form.kind === 'q4';
+  const isHalves = isCoded(form) && formats[form.kind].bits === 4;
   const column = isHalves
     ? `(first + vector) * ${per}u + 8u * (four / 2u) + four % 2u`
     : `(first + vector) * ${per}u + 4u * four`;
@@ -82,15 +84,8 @@ export function productFunction({ matrices, columns }: LinearSpec, matrix: numbe
   const head = [`fn ${name}_product(`, '  row: u32,', '  vector: u32,', ...inputs, '  sum: f32,', ') -> f32 {'].join(
     '\n',
   );
-  const fourTexts = {
-    f32: ['bitcast<vec4<f32>>(bits)'],
-    f16: ['x', 'z'].map((c, i) => `vec4<f32>(unpack2x16float(bits.${c}), unpack2x16float(bits.${['y', 'w'][i]}))`),
-    q8: COMPONENTS.map((c) => `bytes_of(bits.${c})`),
-    q4: COMPONENTS.flatMap((c) => [`bytes_of(bits.${c} & 0x0f0f0f0fu)`, `bytes_of((bits.${c} >> 4u) & 0x0f0f0f0fu)`]),
-  }[form.kind];
-  const lines = [read, '  var total = vec4<f32>();', ...fourTexts.map(add)];
-  if (form.kind === 'f32' || form.kind === 'f16')
-    return [head, ...lines, '  return dot(total, vec4<f32>(1.0));', '}'].join('\n');
+  const lines = [read, '  var total = vec4<f32>();', ...foursOf(form).map(add)];
+  if (!isCoded(form)) return [head, ...lines, '  return dot(total, vec4<f32>(1.0));', '}'].join('\n');
   const vectorsPerBlock = form.block / columnsPerVector(form);
   return [
     scaleFunction({ name, form, outputs, columns }),
@@ -98,15 +93,44 @@ export function productFunction({ matrices, columns }: LinearSpec, matrix: numbe
     head,
     ...lines,
     `  let scale = ${name}_scale(row, vector${vectorsPerBlock === 1 ? '' : ` / ${vectorsPerBlock}u`});`,
-    '  return scale.x * (dot(total, vec4<f32>(1.0)) - scale.y * sum);',
+    isCentred(form)
+      ? '  return scale.x * dot(total, vec4<f32>(1.0));'
+      : '  return scale.x * (dot(total, vec4<f32>(1.0)) - scale.y * sum);',
     '}',
   ].join('\n');
 }
 
-/** WGSL of what several matrices' products call. */
+/** WGSL of the numbers of a vector `bits`, four at a time, in the order of `elementsOf`: affine codes as they are. */
+function foursOf(form: MatrixForm): readonly string[] {
+  if (form.kind === 'f32') return ['bitcast<vec4<f32>>(bits)'];
+  if (form.kind === 'f16')
+    return ['x', 'z'].map((c, i) => `vec4<f32>(unpack2x16float(bits.${c}), unpack2x16float(bits.${['y', 'w'][i]}))`);
+  const { codebook } = formats[form.kind];
+  return bytesOf(form).map((word) => (codebook ? levelsOf(form, `codes_of(${word})`) : `bytes_of(${word})`));
+}
+
+/** WGSL of the words of four codes, a byte each, of a vector `bits`. */
+export function bytesOf({ kind }: CodeForm): readonly string[] {
+  return formats[kind].bits === 8
+    ? COMPONENTS.map((c) => `bits.${c}`)
+    : COMPONENTS.flatMap((c) => [`bits.${c} & 0x0f0f0f0fu`, `(bits.${c} >> 4u) & 0x0f0f0f0fu`]);
+}
+
+/** Whether numbers count from 0: no zero point times a sum of x is to be taken off. */
+function isCentred(form: MatrixForm): boolean {
+  return !isCoded(form) || formats[form.kind].codebook !== undefined;
+}
+
+/** WGSL of what several matrices' products call: those by affine codes. */
 export const BYTES_OF = `\
 fn bytes_of(word: u32) -> vec4<f32> {
   return vec4<f32>((vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u));
+}`;
+
+/** Those by codes of a codebook. */
+export const CODES_OF = `\
+fn codes_of(word: u32) -> vec4<u32> {
+  return (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u);
 }`;
 
 /**
@@ -151,7 +175,7 @@ export function productsFunction(spec: LinearSpec, slots: Slots, tuning: MatvecT
     'workgroupBarrier();',
     `for (var vector = lane; vector < ${total % vectors === 0 ? `${vectors}u` : `min(${vectors}u, ${total}u - first)`}; vector += ${tuning.lanes}u) {`,
     ...xs.map((x, i) => `  let ${x} = staged[${i === 0 ? '' : `${i * stride}u + `}vector];`),
-    `  let sum = ${form.kind === 'f32' || form.kind === 'f16' ? '0.0' : `dot(${xs.join(' + ')}, vec4<f32>(1.0))`};`,
+    `  let sum = ${isCentred(form) ? '0.0' : `dot(${xs.join(' + ')}, vec4<f32>(1.0))`};`,
     ...slots.map(
       (matrix, slot) =>
         `  total.${COMPONENTS[slot]} += w${matrix}_product(rows.${COMPONENTS[slot]}, first + vector, ${xs.join(', ')}, sum);`,

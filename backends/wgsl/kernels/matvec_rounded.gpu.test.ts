@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { sym } from '../../../ir/dim.ts';
+import { formats } from '../../../ir/formats/index.ts';
 import { itOnGpu } from '../../testing/gpu.ts';
 import { testDevice } from '../testing/gpu.ts';
 import { runLinear, type LinearCase } from '../testing/linear_case.ts';
@@ -7,7 +8,7 @@ import { FORMS } from '../testing/random_matrix.ts';
 import { PLAIN, type Epilogue } from './epilogue.ts';
 import type { Kernel } from './kernel.ts';
 import type { LinearResult, LinearSpec } from './linear.ts';
-import { formName, type MatrixForm } from './matrix_form.ts';
+import { formName, isCoded, type MatrixForm } from './matrix_form.ts';
 import { matvecKernel } from './matvec.ts';
 import { BYTE_PRODUCTS } from './matvec_rounded.ts';
 import { shaderText } from './wgsl_text.ts';
@@ -20,9 +21,10 @@ const TOLERANCE = 1e-6;
  */
 const WORST = 1 / 127;
 
-const Q4: MatrixForm = { kind: 'q4', block: 32, zeros: true, wide: false };
-const Q8: MatrixForm = { kind: 'q8', block: 32, zeros: false, wide: false };
-const CODED = FORMS.filter(({ kind }) => kind === 'q8' || kind === 'q4');
+const Q4: MatrixForm = { kind: 'int4', block: 32, zeros: true, wide: false };
+const Q8: MatrixForm = { kind: 'int8', block: 32, zeros: false, wide: false };
+const NF4: MatrixForm = { kind: 'nf4', block: 64, zeros: false, wide: false };
+const CODED = FORMS.filter((form) => isCoded(form) && !formats[form.kind].codebook);
 const NORM = { epsilon: 1e-6 };
 const BATCH = sym('batch_size');
 
@@ -140,11 +142,12 @@ describe('matvec of x rounded to bytes', () => {
       expect(await errorOf({ spec: plain(form, 204, 40) }, mistaken)).toBeGreaterThan(10 * TOLERANCE);
     });
 
-  it('is asked for, and is for codes alone', () => {
+  it('is asked for, and is for affine codes alone', () => {
     const features = (spec: LinearSpec) => matvecKernel(spec).variants!.map((variant) => variant.features.join(' '));
     expect(features(plain(Q4, 64, 8))).toEqual([`${BYTE_PRODUCTS} subgroups`, BYTE_PRODUCTS, 'subgroups']);
     expect(features(plain(Q4, 64, 8, { mayRound: false }))).toEqual(['subgroups']);
     expect(features(plain({ kind: 'f16' }, 64, 8))).toEqual(['subgroups']);
+    expect(features(plain(NF4, 64, 8))).toEqual(['subgroups']);
     expect(matvecKernel(plain(Q4, 64, 8)).body).toBe(matvecKernel(plain(Q4, 64, 8, { mayRound: false })).body);
   });
 

@@ -1,7 +1,9 @@
+import { formats } from '../../../ir/formats/index.ts';
+import { BackendError } from '../../error.ts';
 import type { LinearSpec } from './linear.ts';
-import { columnsPerVector, vectorsPerRow, type MatrixForm } from './matrix_form.ts';
+import { columnsPerVector, isCoded, vectorsPerRow, type CodeForm, type MatrixForm } from './matrix_form.ts';
 import { scaleFunction } from './matrix_text.ts';
-import { COMPONENTS, elementsOf, formOf, type Slots, type Staging } from './matvec_products.ts';
+import { bytesOf, COMPONENTS, elementsOf, formOf, type Slots, type Staging } from './matvec_products.ts';
 import { WORKGROUP_BYTES, type MatvecTuning } from './matvec_tuning.ts';
 
 /** What WGSL needs for products of bytes. */
@@ -12,9 +14,9 @@ const BLOCK = 32;
 /** Invocations that round a block of x together, four elements each. */
 const ROUNDERS = BLOCK / 4;
 
-/** Whether all its products are by codes: floats have no products of bytes. */
+/** Whether all its products are by affine codes: floats, which a codebook gives as well, have no products of bytes. */
 export function isRoundable({ matrices }: LinearSpec): boolean {
-  return matrices.every(({ form }) => form.kind === 'q8' || form.kind === 'q4');
+  return matrices.every(({ form }) => isCoded(form) && !formats[form.kind].codebook);
 }
 
 /**
@@ -50,14 +52,12 @@ export function roundedMemory(stagings: readonly Staging[], { invocations }: Mat
  */
 export function roundedProductFunction({ matrices, columns }: LinearSpec, matrix: number): string {
   const { form, outputs } = matrices[matrix]!;
+  if (!isCoded(form)) throw new BackendError('unsupported', `products of bytes with ${form.kind}`);
   const name = `w${matrix}`;
-  const per = columnsPerVector(form);
-  const bytes =
-    form.kind === 'q8'
-      ? COMPONENTS.map((c) => `bits.${c} ^ 0x80808080u`)
-      : COMPONENTS.flatMap((c) => [`bits.${c} & 0x0f0f0f0fu`, `(bits.${c} >> 4u) & 0x0f0f0f0fu`]);
-  const vectorsPerBlock = (form.kind === 'q8' || form.kind === 'q4' ? form.block : per) / per;
-  const zero = form.kind === 'q8' ? '(scale.y - 128.0)' : 'scale.y';
+  const isSigned = becomesSigned(form);
+  const bytes = bytesOf(form).map((word) => (isSigned ? `${word} ^ 0x80808080u` : word));
+  const vectorsPerBlock = form.block / columnsPerVector(form);
+  const zero = isSigned ? '(scale.y - 128.0)' : 'scale.y';
   return [
     scaleFunction({ name, form, outputs, columns }),
     '',
@@ -80,7 +80,12 @@ export function roundedProductFunction({ matrices, columns }: LinearSpec, matrix
 
 /** Zero points of 128 are taken off with the sign. */
 function needsSum(form: MatrixForm): boolean {
-  return form.kind === 'q4' || (form.kind === 'q8' && form.zeros);
+  return isCoded(form) && (form.zeros || !becomesSigned(form));
+}
+
+/** A code of 8 bits is no signed byte as it is. */
+function becomesSigned({ kind }: CodeForm): boolean {
+  return formats[kind].bits === 8;
 }
 
 /**

@@ -172,13 +172,27 @@ export class Executor {
     for (const [name, value] of Object.entries(values)) this.#sizes[this.#symbol(name)] = value;
   }
 
-  /** Memory of every value that a phase touches, for the present sizes. @throws RuntimeError `small_limit` */
-  reserve(phase: Phase): void {
+  /**
+   * Memory of every value that phases touch, for the present sizes. What a refusal leaves is as good as new: it may be
+   * asked for less.
+   * @throws RuntimeError `small_limit`, `out_of_memory`
+   */
+  async reserve(...phases: readonly Phase[]): Promise<void> {
     this.#alive();
-    const used = new Set([...phase.inputs, ...phase.outputs, ...phase.stages].map((value) => value.buffer));
-    for (const step of phase.steps)
-      for (const binding of step.bindings) if (binding.kind === 'buffer') used.add(binding.index);
-    for (const index of used) this.#grow(index);
+    const used = new Set<number>();
+    for (const { inputs, outputs, stages, steps } of phases) {
+      for (const { buffer } of [...inputs, ...outputs, ...stages]) used.add(buffer);
+      for (const { bindings } of steps) for (const { kind, index } of bindings) if (kind === 'buffer') used.add(index);
+    }
+    const growing = [...used].filter((index) => (this.#buffers[index]?.size ?? 0) < this.#needed(index));
+    if (growing.length === 0) return;
+    try {
+      await this.memory.checked('so many tokens', () => growing.forEach((index) => this.#grow(index)));
+    } catch (error) {
+      for (const index of growing) this.#drop(index);
+      throw await lossOf(this.device, error);
+    }
+    this.#alive();
   }
 
   /** The buffer of a port or stage, grown to the present sizes. @throws RuntimeError when no phase has it */
@@ -221,7 +235,7 @@ export class Executor {
     { stages = [] }: { readonly stages?: readonly string[] } = {},
   ): Promise<ReadonlyMap<string, ReadTensor>> {
     const phase = this.phase(name);
-    this.reserve(phase);
+    await this.reserve(phase);
     const copies: { readonly value: PlannedValue; readonly buffer: GPUBuffer }[] = [];
     const encoder = this.device.createCommandEncoder({ label: name });
     let from = 0;
@@ -346,27 +360,39 @@ export class Executor {
 
   /** A buffer that holds what it must for the present sizes. */
   #grow(index: number): GPUBuffer {
-    const planned = this.plan.buffers[index]!;
-    const size = Math.ceil(bytesOf(planned, this.#sizes) / 16) * 16;
+    const size = this.#needed(index);
     const known = this.#buffers[index];
     if (known && known.size >= size) return known;
+    const { label } = this.plan.buffers[index]!;
     const { maxStorageBufferBindingSize, maxBufferSize } = this.device.limits;
     const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
     if (size > most)
       throw new RuntimeError(
         'small_limit',
-        `${planned.label} needs ${size} bytes in one buffer, this device allows ${most}`,
+        `${label} needs ${size} bytes in one buffer, this device allows ${most}`,
         'use fewer tokens, a smaller batch or smaller pictures',
       );
-    if (known) this.memory.destroy(known);
+    this.#drop(index);
     const buffer = this.memory.create({
-      label: planned.label,
+      label,
       size,
       usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
     });
     this.#buffers[index] = buffer;
-    this.#groups = new Map();
     return buffer;
+  }
+
+  /** Gives a buffer back, and the bind groups that may have it. */
+  #drop(index: number): void {
+    const known = this.#buffers[index];
+    if (known) this.memory.destroy(known);
+    this.#buffers[index] = undefined;
+    this.#groups = new Map();
+  }
+
+  /** Bytes that a buffer must have for the present sizes. */
+  #needed(index: number): number {
+    return Math.ceil(bytesOf(this.plan.buffers[index]!, this.#sizes) / 16) * 16;
   }
 
   #value(name: string): PlannedValue {

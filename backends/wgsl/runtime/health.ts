@@ -18,9 +18,12 @@ export class DeviceHealth {
   /** @throws RuntimeError `device_lost`, `out_of_memory`, or `refused` with what the device says */
   check(): void {
     if (this.#lost) throw lost(this.#lost);
-    if (!this.#error) return;
-    const { message } = this.#error;
-    if (this.#error instanceof GPUOutOfMemoryError)
+    const error = this.#error;
+    if (!error) return;
+    // it is told once: what comes after may do without what failed
+    this.#error = undefined;
+    const { message } = error;
+    if (error instanceof GPUOutOfMemoryError)
       throw new RuntimeError(
         'out_of_memory',
         `the device has no room: ${message}`,

@@ -8,7 +8,7 @@ import { MANIFEST_PATH } from '../bundle/manifest.ts';
 import { itOnGpu } from '../../testing/gpu.ts';
 import { load } from './load.ts';
 import type { LoadOptions } from './load_options.ts';
-import type { Model } from './loaded_model.ts';
+import type { Model } from './model.ts';
 import type { BundleLocation } from '../../client/sources/open_source.ts';
 import { countedGpu } from './testing/counted_gpu.ts';
 import { serveFiles, type FileServer, type FileServerOptions } from './testing/file_server.ts';

@@ -7,10 +7,10 @@ import { givenDevice, openDevice, type DeviceSource } from './device.ts';
 import { RuntimeError } from '../../client/errors.ts';
 import { Executor } from './executor.ts';
 import { hashing, sha256, type Hasher } from './hash.ts';
-import { DeviceModel } from './model.ts';
+import { WgslDeviceModel } from './device_model.ts';
 import { openSource, type BundleLocation } from '../../client/sources/open_source.ts';
 import type { LoadOptions, Started } from './load_options.ts';
-import { Model } from './loaded_model.ts';
+import { Model } from './model.ts';
 import type { BundleSource } from '../../client/sources/source.ts';
 
 /**
@@ -77,7 +77,7 @@ async function startModel(
       ...(onProgress && { onProgress: (loaded: number, total: number) => onProgress({ loaded, total }) }),
     });
     return {
-      model: new DeviceModel(executor, model),
+      model: new WgslDeviceModel(executor, model),
       info: {
         precision,
         adapter,

@@ -1,7 +1,7 @@
 import type { CacheDirectory, CacheReport } from './cache.ts';
 import type { GpuProvider } from './device.ts';
 import type { LoadTimes } from './executor.ts';
-import type { DeviceModel } from './model.ts';
+import type { WgslDeviceModel } from './device_model.ts';
 import type { PipelineChoice } from './pipelines.ts';
 
 export interface LoadOptions {
@@ -36,7 +36,7 @@ export interface LoadInfo {
 
 /** A model on a device that works. */
 export interface Started {
-  readonly model: DeviceModel;
+  readonly model: WgslDeviceModel;
   readonly info: LoadInfo;
   dispose(): void;
 }

@@ -21,6 +21,11 @@ export class DeviceMemory {
     return this.#peak;
   }
 
+  /** Whether a buffer is of this model and exists. */
+  has(buffer: GPUBuffer): boolean {
+    return this.#live.has(buffer);
+  }
+
   create(descriptor: GPUBufferDescriptor): GPUBuffer {
     const buffer = this.device.createBuffer(descriptor);
     this.#live.add(buffer);
@@ -40,17 +45,28 @@ export class DeviceMemory {
     for (const buffer of this.#live) this.destroy(buffer);
   }
 
-  /** @throws RuntimeError `out_of_memory` when the device has no room for what `make` creates */
-  async checked<T>(what: string, make: () => T): Promise<T> {
+  /**
+   * What `make` creates, if the device has room for it; otherwise all that it created is destroyed.
+   * @throws RuntimeError `out_of_memory`; what `make` throws
+   */
+  async checked<T>(what: string, make: (memory: this) => T): Promise<T> {
+    const before = new Set(this.#live);
     this.device.pushErrorScope('out-of-memory');
-    const made = make();
-    const error = await this.device.popErrorScope();
-    if (error)
-      throw new RuntimeError(
-        'out_of_memory',
-        `the device has no room for ${what}: it holds ${this.#bytes} bytes for this model`,
-        'free other models, or convert with a smaller dtype',
-      );
-    return made;
+    let made: { readonly value: T } | { readonly error: unknown };
+    try {
+      made = { value: make(this) };
+    } catch (error) {
+      made = { error };
+    }
+    const created = [...this.#live].filter((buffer) => !before.has(buffer));
+    const full = await this.device.popErrorScope();
+    if ('value' in made && !full) return made.value;
+    for (const buffer of created) this.destroy(buffer);
+    if ('error' in made) throw made.error;
+    throw new RuntimeError(
+      'out_of_memory',
+      `the device has no room for ${what}: it holds ${this.#bytes} bytes for this model`,
+      'use fewer tokens or a smaller batch, free other models, or convert with a smaller dtype',
+    );
   }
 }

@@ -1,9 +1,8 @@
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect } from 'vitest';
 import { itOnGpu } from '../../testing/gpu.ts';
 import { load } from './load.ts';
-import type { Model } from './loaded_model.ts';
-import type { DecodeOptions, ImageFeatures } from './model.ts';
-import { imageRuns, padLeft } from '../../client/text/prompt.ts';
+import type { ImageFeatures } from './image_features.ts';
+import type { DecodeOptions, Model } from './model.ts';
 import { countedGpu } from './testing/counted_gpu.ts';
 import { asBlobs, toyBundle } from './testing/toy_bundle.ts';
 import { TOY, toyFeatures, toyTokens } from './testing/toy_model.ts';
@@ -144,6 +143,72 @@ describe('calls that do not fit', () => {
     },
   );
 
+  itOnGpu('numbers of this runtime, and more stop tokens than it has', async () => {
+    const toy = await opened();
+    await toy.prefill({ rows: [[2, 5, 9]], maxNewTokens: 3 });
+    for (const options of [{ ahead: 0 }, { ahead: 1.5 }, { ahead: NaN }, { stopTokenIds: [1, 2, 3, 4, 5] }])
+      await expect(toy.decode(options).next()).rejects.toMatchObject({ code: 'bad_input' });
+    const tokens: (number | undefined)[] = [];
+    for await (const [token] of toy.decode({ ahead: 1e9, stopTokenIds: [] })) tokens.push(token);
+    expect(tokens).toEqual(neverEnding([2, 5, 9], 3));
+  });
+
+  itOnGpu('a prompt that the device has no room for leaves it as good as new', async () => {
+    const gpu = countedGpu({ limits: { maxStorageBufferBindingSize: 4096, maxBufferSize: 4096 } });
+    const toy = await load(asBlobs(await toyBundle()), { gpu });
+    const limited = gpu.devices[0]!;
+    Object.defineProperty(limited, 'limits', { value: { maxStorageBufferBindingSize: 4096, maxBufferSize: 4096 } });
+    const answer = async (count: number, maxNewTokens: number) => {
+      const rows = Array.from({ length: count }, () => [2, 5, 9]);
+      await toy.prefill({ rows, maxNewTokens });
+      const tokens: (number | undefined)[] = [];
+      for await (const [token] of toy.decode({ stopTokenIds: [] })) tokens.push(token);
+      return tokens;
+    };
+    expect(await answer(1, 40)).toEqual(neverEnding([2, 5, 9], 40));
+    await expect(answer(20, 40)).rejects.toMatchObject({ code: 'small_limit' });
+    // neither the capacity of the refused call nor that of a longer one before counts
+    expect(await answer(20, 4)).toEqual(neverEnding([2, 5, 9], 4));
+    expect(await answer(1, 40)).toEqual(neverEnding([2, 5, 9], 40));
+    await toy.dispose();
+    expect(gpu.live()).toEqual([]);
+  });
+
+  itOnGpu('so does one for which its memory does not suffice', async () => {
+    const gpu = countedGpu();
+    const toy = await load(asBlobs(await toyBundle()), { gpu });
+    const device = gpu.devices[0]!;
+    await toy.prefill({ rows: [[2, 5, 9]], maxNewTokens: 2 });
+    const held = toy.memory.bytes;
+    const pop = device.popErrorScope.bind(device);
+    device.popErrorScope = async () => (await pop(), new GPUOutOfMemoryError('no room'));
+    await expect(toy.prefill({ rows: [[2, 5, 9]], maxNewTokens: 60 })).rejects.toMatchObject({
+      code: 'out_of_memory',
+    });
+    expect(toy.memory.bytes).toBeLessThanOrEqual(held);
+    device.popErrorScope = pop;
+    await expect(toy.decode().next()).rejects.toMatchObject({ code: 'bad_input' });
+    await expect(toy.logits()).rejects.toMatchObject({ code: 'bad_input' });
+    await toy.prefill({ rows: [[2, 5, 9]], maxNewTokens: 4 });
+    const tokens: (number | undefined)[] = [];
+    for await (const [token] of toy.decode({ stopTokenIds: [] })) tokens.push(token);
+    expect(tokens).toEqual(neverEnding([2, 5, 9], 4));
+    await toy.dispose();
+    expect(gpu.live()).toEqual([]);
+  });
+
+  itOnGpu('features that were given back, or are of another model', async () => {
+    const [toy, other] = [await opened(), await load(asBlobs(await toyBundle()), { gpu })];
+    const rows = [[IMAGE, IMAGE, 2]];
+    const gone = await toy.encodeImage(picture(1));
+    gone.destroy();
+    const foreign = await other.encodeImage(picture(1));
+    for (const features of [gone, foreign])
+      await expect(toy.prefill({ rows, images: [features] })).rejects.toMatchObject({ code: 'bad_input' });
+    await other.prefill({ rows, images: [foreign] });
+    await other.dispose();
+  });
+
   itOnGpu('an abort ends decoding with its reason', async () => {
     const toy = await opened();
     await toy.prefill({ rows: [[2, 3]], maxNewTokens: 20 });
@@ -184,23 +249,5 @@ describe('for comparisons', () => {
       ['logits', 'shaders/say.wgsl'],
     ]);
     expect(times.every(({ microseconds }) => microseconds >= 0)).toBe(true);
-  });
-});
-
-describe('prompts', () => {
-  it('padding on the left, positions from 1', () => {
-    const { inputIds, attentionMask, positionIds } = padLeft([[7, 8, 9], [5]], 3);
-    expect([[...inputIds], [...attentionMask], [...positionIds]]).toEqual([
-      [7, 8, 9, 3, 3, 5],
-      [1, 1, 1, 0, 0, 1],
-      [1, 2, 3, 1, 1, 1],
-    ]);
-  });
-
-  it('runs of image tokens, but not padding', () => {
-    expect(imageRuns(padLeft([[IMAGE, IMAGE, 2], [IMAGE]], IMAGE), { imageTokenId: IMAGE })).toEqual([
-      { start: 0, count: 2 },
-      { start: 5, count: 1 },
-    ]);
   });
 });

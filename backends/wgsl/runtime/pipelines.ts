@@ -1,6 +1,6 @@
 import type { Pipeline, Plan } from '../bundle/plan.ts';
 import { RuntimeError } from '../../client/errors.ts';
-import { orAbort } from './aborting.ts';
+import { orAbort } from '../../client/aborting.ts';
 import { atMost } from './at_most.ts';
 import { compiled, type StepPipeline } from './compiled.ts';
 

@@ -24,7 +24,7 @@ export async function profilePhase(executor: Executor, name: string): Promise<re
       'in Chrome, open it with --enable-unsafe-webgpu',
     );
   const phase = executor.phase(name);
-  executor.reserve(phase);
+  await executor.reserve(phase);
   const times: StepTime[] = [];
   for (let first = 0; first < phase.steps.length; first += MAX_QUERIES / 2) {
     const steps = phase.steps.slice(first, first + MAX_QUERIES / 2);

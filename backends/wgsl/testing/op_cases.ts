@@ -5,6 +5,7 @@ import type { Graph } from '../../../ir/graph.ts';
 import type { OpName } from '../../../ir/ops/index.ts';
 import { runPasses, storeWeights, type Pass } from '../../../ir/passes/index.ts';
 import { tensorOf, type TensorData } from '../../../ir/tensor.ts';
+import { affineFormat } from '../../../ir/testing/affine_format.ts';
 import { randomTensor } from '../../../ir/testing/random.ts';
 import { opCases, opGraph, type OpCase } from '../../testing/op_cases.ts';
 
@@ -81,7 +82,7 @@ function coded(
   return {
     title: `${dtype} in blocks of ${block}, ${zeros === 'none' ? 'no zero points' : `zero points as ${zeros}`}`,
     operands: of({ weight: codesOf([rows, blocks, block], 4) }, { weight: scale }, ...zero),
-    attrs: { columns },
+    attrs: { format: affineFormat(dtype), columns },
     sizes: wide,
     holdings: [holding],
   };

@@ -1,7 +1,8 @@
 import { dtypes, type DType } from '../../../ir/dtypes/index.ts';
 import { tensorOf, type Tensor } from '../../../ir/tensor.ts';
 import { randomSource } from '../../../ir/testing/random.ts';
-import { matrixVectors, scaleWordsPerRow, vectorsPerRow, type MatrixForm } from '../kernels/matrix_form.ts';
+import { FORMAT_NAMES, formats } from '../../../ir/formats/index.ts';
+import { isCoded, matrixVectors, scaleWordsPerRow, vectorsPerRow, type MatrixForm } from '../kernels/matrix_form.ts';
 
 export interface RandomMatrix {
   /** As kernels bind it. */
@@ -32,20 +33,20 @@ export function randomMatrix(form: MatrixForm, rows: number, columns: number, se
   for (let row = 0; row < rows; row++)
     for (let column = 0; column < columns; column++) {
       const at = row * columns + column;
-      if (form.kind === 'f32' || form.kind === 'f16') {
+      if (!isCoded(form)) {
         const bits = form.kind === 'f32' ? 32 : 16;
         values[at] = dtypes[form.kind].round(2 * next() - 1);
         put(row * perRow + Math.floor((column * bits) / 32), (column * bits) % 32, bits, bitsOf(form.kind, values[at]));
         continue;
       }
-      const bits = form.kind === 'q8' ? 8 : 4;
+      const { bits, codebook } = formats[form.kind];
       const block = Math.floor(column / form.block);
       const code = Math.floor(next() * 2 ** bits);
       put(row * perRow + Math.floor((column * bits) / 32), (column * bits) % 32, bits, code);
       const precision = form.wide ? 'f32' : 'f16';
       const scale = dtypes[precision].round(0.01 + 0.001 * ((row * 7 + block * 3) % 11));
       const zero = form.zeros ? dtypes[precision].round(2 ** (bits - 1) + 0.25 * ((row + block) % 5)) : 2 ** (bits - 1);
-      values[at] = (code - zero) * scale;
+      values[at] = codebook ? Math.fround(codebook[code]!) * scale : (code - zero) * scale;
       const first = rows * perRow + row * scaleWordsPerRow(form, columns);
       if (form.wide) {
         words[first + 2 * block] = bitsOf('f32', scale);
@@ -56,14 +57,17 @@ export function randomMatrix(form: MatrixForm, rows: number, columns: number, se
   return { words, tensor: tensorOf('f32', [rows, columns], values) };
 }
 
+const CODEBOOKS = FORMAT_NAMES.filter((name) => formats[name].codebook);
+
 /** Every way in which a matrix may lie. */
 export const FORMS: readonly MatrixForm[] = [
   { kind: 'f32' },
   { kind: 'f16' },
-  ...(['q8', 'q4'] as const).flatMap((kind) => [
+  ...(['int8', 'int4'] as const).flatMap((kind) => [
     { kind, block: 32, zeros: false, wide: false },
     { kind, block: 32, zeros: true, wide: false },
     { kind, block: 32, zeros: true, wide: true },
     { kind, block: 64, zeros: false, wide: false },
   ]),
+  ...CODEBOOKS.map((kind) => ({ kind, block: 64, zeros: false, wide: false })),
 ];

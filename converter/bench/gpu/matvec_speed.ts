@@ -9,12 +9,11 @@ const TAKES = 5;
  * Bytes of matrices that the matvec kernels of a step read a second, all layers one after the other, so that no matrix
  * is in a cache from the time before unless all are. After a prefill, whose sizes and memory they take.
  */
-export async function matvecBandwidth({ model, plan, device }: ShaderModel): Promise<number> {
-  const { executor } = model;
+export async function matvecBandwidth({ executor, plan, device }: ShaderModel): Promise<number> {
   const phase = phaseNamed(plan, 'decoder.step');
   const steps = phase.steps.filter(({ pipeline }) => kernelOf(plan, pipeline).startsWith('matvec'));
   executor.setSizes({ seq: 1, kept: 1 });
-  executor.reserve(phase);
+  await executor.reserve(phase);
   // norms, biases and tables of angles are small or hardly read: the largest range of a kernel is its matrix
   const bytes = steps.reduce(
     (sum, { bindings }) =>

@@ -123,7 +123,7 @@ export async function measure({
       prompt: tokens.length,
       steps,
       times,
-      loading: opened.model.executor.loading,
+      loading: opened.executor.loading,
       does: Object.fromEntries(sides.map((side) => [side.name, side.does])),
       notRun,
     };

@@ -1,5 +1,5 @@
 import { table } from '../../terminal/table.ts';
-import { bytesText } from '../../terminal/units.ts';
+import { bytesText } from '../../../backends/bytes_text.ts';
 import { medianOf } from '../median.ts';
 import { p95Of } from './compare.ts';
 import type { Measured } from './measure.ts';

@@ -1,13 +1,17 @@
 import type { Program } from '../../../ir/graph.ts';
+import { PictureModel } from '../../../backends/client/generation/picture_model.ts';
+import { openSource } from '../../../backends/client/sources/open_source.ts';
 import type { Plan } from '../../../backends/wgsl/bundle/plan.ts';
 import { layOutShards, shardChunks } from '../../../backends/wgsl/bundle/shards.ts';
 import { compile } from '../../../backends/wgsl/compile/compile.ts';
 import { openDevice } from '../../../backends/wgsl/runtime/device.ts';
 import { Executor } from '../../../backends/wgsl/runtime/executor.ts';
-import { DeviceModel } from '../../../backends/wgsl/runtime/model.ts';
+import { WgslDeviceModel, type StepsAhead } from '../../../backends/wgsl/runtime/device_model.ts';
+import type { ImageFeatures } from '../../../backends/wgsl/runtime/image_features.ts';
 
 export interface ShaderModel {
-  readonly model: DeviceModel;
+  readonly model: PictureModel<ImageFeatures, StepsAhead>;
+  readonly executor: Executor;
   readonly plan: Plan;
   readonly device: GPUDevice;
   /** Name of the adapter; empty for a device that was given. */
@@ -35,5 +39,7 @@ export async function openShaderModel(program: Program, given?: GPUDevice): Prom
     },
     readShader: async (index) => shaders[index]!.text,
   });
-  return { model: new DeviceModel(executor, program.metadata), plan, device, adapter };
+  const noFiles = openSource(new Map(), '');
+  const model = new PictureModel(new WgslDeviceModel(executor, program.metadata), noFiles, program.metadata);
+  return { model, executor, plan, device, adapter };
 }

@@ -1,4 +1,4 @@
-import type { ImageFeatures } from '../../../backends/wgsl/runtime/model.ts';
+import type { ImageFeatures } from '../../../backends/wgsl/runtime/image_features.ts';
 import type { ShaderModel } from './shader_model.ts';
 import type { Side } from './side.ts';
 
@@ -6,7 +6,7 @@ import type { Side } from './side.ts';
 const AHEAD = 8;
 
 /** The bundle of shaders in pgconv/runtime. */
-export function shaderSide(name: string, { model, device }: ShaderModel, maxSteps: number): Side {
+export function shaderSide(name: string, { model, executor, device }: ShaderModel, maxSteps: number): Side {
   let features: ImageFeatures | undefined;
   return {
     name,
@@ -18,7 +18,7 @@ export function shaderSide(name: string, { model, device }: ShaderModel, maxStep
     },
     async prefill(tokens) {
       await model.prefill({ rows: [tokens], images: features ? [features] : [], maxNewTokens: maxSteps + 1 });
-      await model.logits();
+      await executor.read('logits');
     },
     async decode(steps) {
       const tokens: number[] = [];
@@ -27,7 +27,7 @@ export function shaderSide(name: string, { model, device }: ShaderModel, maxStep
       return tokens;
     },
     async close() {
-      model.dispose();
+      executor.dispose();
       device.destroy();
     },
   };

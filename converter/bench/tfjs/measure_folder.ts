@@ -5,7 +5,7 @@ import { plannedMemory } from '../../../backends/tfjs/driver/planned_memory.ts';
 import { nodeTfjs, type TfDevice } from '../../../backends/tfjs/node_tfjs.ts';
 import { PLAN_PATH } from '../../../backends/tfjs/plan.ts';
 import { table } from '../../terminal/table.ts';
-import { bytesText } from '../../terminal/units.ts';
+import { bytesText } from '../../../backends/bytes_text.ts';
 import { benchPrompt } from '../gpu/side.ts';
 import { tfjsSide } from './tfjs_side.ts';
 

@@ -6,7 +6,7 @@ import { tfjs } from '../../../backends/tfjs/index.ts';
 import { nodeTfjs, type TfDevice } from '../../../backends/tfjs/node_tfjs.ts';
 import { PLAN_PATH } from '../../../backends/tfjs/plan.ts';
 import { graphNamed, type Program } from '../../../ir/graph.ts';
-import { bytesText } from '../../terminal/units.ts';
+import { bytesText } from '../../../backends/bytes_text.ts';
 import { writeFiles } from '../write_program.ts';
 
 /**

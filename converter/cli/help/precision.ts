@@ -9,8 +9,10 @@ Precisions (--dtype):
   int8    matrices, head and embedding as 8-bit codes, one scale for each 32 weights of a
           row; activations in f32
   int4    4-bit codes with a scale and a zero point for each 32; activations in f32
+  nf4     4-bit codes of bitsandbytes' codebook, quantiles of the normal distribution,
+          one scale for each 64 weights of a row; activations in f32 (wgsl and tfjs)
   q4f16   int4 with activations as in fp16
---to wgsl has fp32, fp16, int8 and int4, and computes in f32 in each: fp16 is how
+--to wgsl has fp32, fp16, int8, int4 and nf4, and computes in f32 in each: fp16 is how
 weights are stored, so it needs no shader-f16.
 --mixed auto (the default) gives 8 bits to what 4 bits hurt most: head and embedding;
 v_proj and down_proj of the first and last eighth of the layers and of every third. none
@@ -18,7 +20,8 @@ gives all the same; a file says it by weight: {"lm.*.down": "int8", "vit.*": "fp
 --algorithm search (the default) finds the scale and zero point with the least squared
 error; rtn takes them from the largest and smallest weight (faster, 2 dB and more
 worse); hqq minimises a norm that forgives outliers; gptq compensates each column's
-error in the next ones and needs --calibrate.
+error in the next ones and needs --calibrate. nf4 has rtn alone: the largest magnitude
+is the scale.
 --calibrate shows the model pictures and prompts first: a folder with a.png beside a.txt
 or an eval.json, or default for a built-in set. fp16 then keeps in f32, by name, what
 comes near 65504; codes are chosen for the inputs that each column sees. Without the

@@ -7,7 +7,7 @@ import { STORAGES, type WeightStorage } from '../weight_storage.ts';
 const schema = z.record(z.string().min(1), z.enum(STORAGES));
 const EXAMPLE = '{"lm.embed": "int8", "lm.*.down": "int8", "vit.**": "fp16"}';
 
-/** Reads `{"<pattern>": "int8" | "int4" | "fp16" | "fp32"}`. @throws UsageError when the file is something else. */
+/** Reads `{"<pattern>": <one of STORAGES>}`. @throws UsageError when the file is something else. */
 export async function readMixedFile(file: string): Promise<ReadonlyMap<string, WeightStorage>> {
   const refuse = (message: string, cause?: unknown) =>
     new UsageError('bad_mixed_file', message, { file, hint: `write ${EXAMPLE}` }, { cause });

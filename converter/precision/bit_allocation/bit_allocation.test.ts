@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Program } from '../../../ir/graph.ts';
 import { quantizableWeights } from '../../../ir/passes/index.ts';
+import type { Precision } from '../../../verify/tolerances.ts';
 import { openCheckpoint } from '../../checkpoints/index.ts';
 import type { Checkpoint } from '../../checkpoints/checkpoint.ts';
 import { paligemma } from '../../models/paligemma.ts';
@@ -31,7 +32,7 @@ async function mixedFile(content: unknown): Promise<string> {
   return file;
 }
 
-async function choose(mixed: string, precision: 'int4' | 'int8' | 'q4f16' | 'fp16' = 'int4') {
+async function choose(mixed: string, precision: Precision = 'int4') {
   const storageOf = await chooseStorage({ precision, mixed, program, roleOf: weightRoles(program) });
   return (name: string) => storageOf({ name, kind: 'linear', shape: [1, 1] });
 }
@@ -87,6 +88,8 @@ describe('auto', () => {
     expect(['lm.head', 'lm.1.q', 'lm.0.down'].map(await choose('auto'))).toEqual(['int8', 'int4', 'int8']);
     expect(['lm.head', 'lm.1.q'].map(await choose('auto', 'int8'))).toEqual(['int8', 'int8']);
     expect(['lm.head', 'lm.1.q'].map(await choose('none'))).toEqual(['int4', 'int4']);
+    expect(['lm.head', 'lm.1.q'].map(await choose('auto', 'nf4'))).toEqual(['int8', 'nf4']);
+    expect(['lm.head', 'lm.1.q'].map(await choose('none', 'nf4'))).toEqual(['nf4', 'nf4']);
   });
 });
 

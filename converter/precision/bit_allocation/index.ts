@@ -1,8 +1,9 @@
+import { formats } from '../../../ir/formats/index.ts';
 import type { Program } from '../../../ir/graph.ts';
 import { quantizableWeights, type QuantizableWeight } from '../../../ir/passes/index.ts';
 import type { Precision } from '../../../verify/tolerances.ts';
 import { UsageError } from '../../errors.ts';
-import { storageFor } from '../precision.ts';
+import { formatFor, QUANTIZED } from '../precision.ts';
 import { deservesMoreBits } from './auto.ts';
 import { matchPatterns, readMixedFile } from './allocation_file.ts';
 import type { RoleOf, WeightStorage } from '../weight_storage.ts';
@@ -30,17 +31,18 @@ export async function chooseStorage({
   program,
   roleOf,
 }: ChooseStorageOptions): Promise<(weight: QuantizableWeight) => WeightStorage> {
-  const base = storageFor(precision);
+  const base = formatFor(precision);
   if (!base) {
     if (mixed === 'none' || mixed === 'auto') return () => 'fp32';
     throw new UsageError(
       'mixed_without_codes',
       `--mixed chooses how weights are quantized, and ${precision} quantizes none`,
-      { hint: 'choose int8, int4 or q4f16' },
+      { hint: `choose ${QUANTIZED.join(', ')}` },
     );
   }
   if (mixed === 'none') return () => base;
-  if (mixed === 'auto') return ({ name }) => (base === 'int4' && deservesMoreBits(roleOf(name)) ? 'int8' : base);
+  if (mixed === 'auto')
+    return ({ name }) => (formats[base].bits === 4 && deservesMoreBits(roleOf(name)) ? 'int8' : base);
   const names = program.graphs.flatMap(quantizableWeights).map(({ name }) => name);
   const chosen = matchPatterns(await readMixedFile(mixed), names, mixed);
   return ({ name }) => chosen.get(name) ?? base;

@@ -1,4 +1,5 @@
 import { BackendError } from '../../../backends/error.ts';
+import { backendNames, findBackend } from '../../../backends/find_backend.ts';
 import type { Kernels } from '../../../ir/evaluate.ts';
 import type { Program } from '../../../ir/graph.ts';
 import type { MomentOptions } from '../../../ir/observe/second_moments.ts';
@@ -77,15 +78,18 @@ export async function runCalibration(
   );
 }
 
-/** Products by ONNX Runtime; undefined where it is not installed. */
+/** Those of the first backend whose runtime has some and is installed; undefined without one. */
 async function fastKernels(): Promise<Kernels | undefined> {
-  const { linearKernel } = await import('../../../backends/onnx/linear_kernel.ts');
-  try {
-    return { linear: await linearKernel() };
-  } catch (error) {
-    if (error instanceof BackendError && error.code === 'runtime-missing') return undefined;
-    throw error;
+  for (const name of backendNames()) {
+    const backend = await findBackend(name);
+    try {
+      const kernels = await backend.evaluatorKernels?.();
+      if (kernels) return kernels;
+    } catch (error) {
+      if (!(error instanceof BackendError && error.code === 'runtime-missing')) throw error;
+    }
   }
+  return undefined;
 }
 
 function isSmall({ graphs }: Program): boolean {

@@ -2,10 +2,12 @@
 import { OVERFLOW } from './rounding.js';
 
 /**
- * What the codes of a scheme are. A code is `clamp(round_to_even(w · (1/s) + z), low, levels)` in binary32, and means
- * (code − z) · s.
+ * What the codes of a scheme are. An affine code is `clamp(round_to_even(w · (1/s) + z), low, levels)` in binary32, and
+ * means (code − z) · s; one of a codebook is that of the level nearest to w · (1/s).
  * @typedef {object} Form
  * @property {4 | 8} bits
+ * @property {readonly number[] | undefined} codebook what codes mean, ascending, times s; undefined: affine codes
+ * @property {number} reach of symmetric schemes: what s is multiplied with at most on both sides of 0
  * @property {number} block weights that share a scale
  * @property {boolean} symmetric z is 2^(bits−1)
  * @property {boolean} floatZero z is any binary16 value instead of a code
@@ -17,12 +19,15 @@ import { OVERFLOW } from './rounding.js';
  */
 
 /**
- * @param {{ bits: 4 | 8, block: number, symmetric: boolean, floatZero: boolean, allowOverflow?: boolean }} scheme
+ * @param {{ bits: 4 | 8, block: number, symmetric: boolean, floatZero: boolean, allowOverflow?: boolean, codebook?:
+ * readonly number[] }} scheme
  * @returns {Form}
  */
-export function formOf({ bits, block, symmetric, floatZero, allowOverflow = false }) {
+export function formOf({ bits, block, symmetric, floatZero, allowOverflow = false, codebook }) {
   return {
     bits,
+    codebook,
+    reach: codebook ? 1 : 2 ** (bits - 1) - 1,
     block,
     symmetric,
     floatZero,

@@ -19,8 +19,8 @@ const FAR = 2 ** -10;
  */
 
 /**
- * Round to nearest: the scale spans the block, symmetric max|w| / (2^(bits−1) − 1), otherwise (max − min) / (2^bits −
- * 1).
+ * Round to nearest: the scale spans the block, symmetric max|w| / (2^(bits−1) − 1), or max|w| for a codebook,
+ * otherwise (max − min) / (2^bits − 1).
  * @param {Float32Array} w
  * @param {Form} form
  * @param {Choice} choice
@@ -35,7 +35,7 @@ export function roundToNearest(w, form, choice, span) {
     high = Math.max(high, x);
   }
   const most = Math.max(high, -low);
-  let step = form.symmetric ? fround(most / (form.middle - 1)) : fround(fround(high - low) / form.levels);
+  let step = form.symmetric ? fround(most / form.reach) : fround(fround(high - low) / form.levels);
   if (form.floatZero) step = Math.max(step, fround(most * FAR));
   span.low = low;
   span.high = high;

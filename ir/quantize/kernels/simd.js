@@ -73,7 +73,7 @@ class Memory {
 
 /** Whether `quantizeSimd` does it; scalar.js does everything. @param {Blocks} blocks */
 export function isVectorized({ algorithm, form }) {
-  return algorithm !== 'hqq' && form.block % BLOCK_MULTIPLE === 0;
+  return algorithm !== 'hqq' && !form.codebook && form.block % BLOCK_MULTIPLE === 0;
 }
 
 /**

@@ -4,6 +4,9 @@ export const PART = 4096;
 /** Ids that end a row, at most. */
 export const MAX_STOPS = 4;
 
+/** The unit in which probability is added up: a top-p of less would be none at all, which keeps every token. */
+export const LEAST_TOP_P = 2 ** -30;
+
 /** What every kernel of sampling reads at binding 0, with helpers that they share. */
 export const CONTROL = `struct Control {
   temperature: f32, // 0 takes the largest

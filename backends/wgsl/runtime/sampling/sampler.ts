@@ -1,24 +1,10 @@
 import { compiled, type StepPipeline } from '../compiled.ts';
-import { RuntimeError } from '../../../client/errors.ts';
+import type { Sampling } from '../../../client/generation/sampling.ts';
 import type { Counters } from '../executor.ts';
 import type { DeviceMemory } from '../memory.ts';
-import { MAX_STOPS, PART } from './control.ts';
+import { LEAST_TOP_P, MAX_STOPS, PART } from './control.ts';
 import { SELECT, STATISTICS } from './select_shaders.ts';
 import { BEST_OF_PART, FINISH } from './shaders.ts';
-
-export interface SamplingOptions {
-  /** 0 (default) takes the most likely token, the first of equals. */
-  readonly temperature?: number;
-  /** Tokens that may be taken; 0 (default) for all. Equals of the last one may be taken too. */
-  readonly topK?: number;
-  /**
-   * Probability that the tokens which may be taken have together, of those that top-k leaves; default 1. Equals of the
-   * last one may be taken too.
-   */
-  readonly topP?: number;
-  /** Equal seeds give equal tokens on one device. Default 0. */
-  readonly seed?: number;
-}
 
 export interface SamplerShape {
   readonly rows: number;
@@ -80,41 +66,42 @@ export class Sampler {
 
   /**
    * @param past where the symbol `past` lies among the sizes
-   * @throws RuntimeError `bad_input` for options that mean nothing
+   * @throws RuntimeError `out_of_memory`
    */
   static async create(
     memory: DeviceMemory,
     shape: SamplerShape,
     buffers: SamplerBuffers,
     past: number,
-    options: SamplingOptions,
+    { temperature, topK, topP, seed }: Sampling,
     counters: Counters,
   ): Promise<Sampler> {
     const { device } = memory;
-    const { temperature = 0, topK = 0, topP = 1, seed = 0 } = options;
-    check(temperature >= 0 && Number.isFinite(temperature), `a temperature of ${temperature}`, '0 or more');
-    check(Number.isInteger(topK) && topK >= 0, `top-k of ${topK}`, 'a whole number, 0 for all');
-    check(topP > 0 && topP <= 1, `top-p of ${topP}`, 'more than 0, up to 1');
-    check(shape.stops.length <= MAX_STOPS, `${shape.stops.length} stop tokens`, `at most ${MAX_STOPS}`);
     const { rows, columns, vocab, pad, stops, ring, capacity } = shape;
     const parts = Math.ceil(vocab / PART);
-    const owned: GPUBuffer[] = [];
-    const buffer = (
-      label: string,
-      words: number,
-      usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-    ) => {
-      const made = memory.create({ label, size: Math.max(16, 4 * words), usage });
-      owned.push(made);
-      return made;
-    };
-    const control = buffer('control', 16, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+    const storage = (label: string, words: number) =>
+      memory.create({
+        label,
+        size: Math.max(16, 4 * words),
+        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      });
+    const own = await memory.checked('sampling', () => ({
+      control: memory.create({ label: 'control', size: 64, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST }),
+      state: storage('state', 1 + rows),
+      best: storage('best', 2 * rows * parts),
+      tokens: storage('tokens', ring * rows),
+      levels: storage('levels', 16 * rows),
+      histograms: storage('histograms', 8 * 256 * rows),
+      statistics: storage('statistics', 2 * rows * parts),
+    }));
+    const { control, state, best, tokens, levels, histograms, statistics } = own;
+    const owned = Object.values(own);
     const words = new ArrayBuffer(64);
-    new Float32Array(words).set([temperature, topP]);
+    new Float32Array(words).set([temperature, Math.max(topP, LEAST_TOP_P)]);
     new Uint32Array(words).set(
       [
         topK,
-        seed >>> 0,
+        seed,
         vocab,
         pad,
         ring,
@@ -129,16 +116,6 @@ export class Sampler {
       2,
     );
     device.queue.writeBuffer(control, 0, words);
-    const [state, best, tokens] = [
-      buffer('state', 1 + rows),
-      buffer('best', 2 * rows * parts),
-      buffer('tokens', ring * rows),
-    ];
-    const [levels, histograms, statistics] = [
-      buffer('levels', 16 * rows),
-      buffer('histograms', 8 * 256 * rows),
-      buffer('statistics', 2 * rows * parts),
-    ];
     const { logits, inputIds, positionIds, attentionMask, dims } = buffers;
     const byK = temperature > 0 && topK > 0 && topK < vocab;
     const byP = temperature > 0 && topP < 1;
@@ -171,7 +148,10 @@ export class Sampler {
         grid: [1, 1],
       },
     ];
-    const made = await Promise.all(kernels.map((kernel) => pipelineOf(device, kernel)));
+    const made = await Promise.all(kernels.map((kernel) => pipelineOf(device, kernel))).catch((error: unknown) => {
+      for (const buffer of owned) memory.destroy(buffer);
+      throw error;
+    });
     const dispatches = kernels.map(({ resources, grid }, i) => {
       const { pipeline, layout } = made[i]!;
       counters.bindGroups++;
@@ -207,8 +187,4 @@ function pipelineOf(device: GPUDevice, { code, constants }: SamplerKernel): Prom
     kind === 'read' ? 'read' : 'read_write',
   );
   return compiled(device, { label: 'sampling', code, access, constants });
-}
-
-function check(holds: boolean, what: string, allowed: string): void {
-  if (!holds) throw new RuntimeError('bad_input', what, `it must be ${allowed}`);
 }

@@ -1,4 +1,4 @@
-import type { SamplingOptions } from '../sampling/sampler.ts';
+import type { SamplingOptions } from '../../../client/generation/sampling.ts';
 
 /** Tokens that top-k, then top-p leave, by the definition. */
 export function keptTokens(

@@ -1,10 +1,10 @@
-import type { ModelFacts } from '../../../client/model_facts.ts';
+import type { ProgramMetadata } from '../../../../ir/metadata.ts';
 import { MANIFEST_PATH } from '../../bundle/manifest.ts';
 import type { Plan } from '../../bundle/plan.ts';
 import { manifestBytes } from '../../bundle/write_manifest.ts';
 import { TOY, toyPlan } from './toy_model.ts';
 
-export const toyFacts: ModelFacts = {
+export const toyFacts: ProgramMetadata = {
   ...TOY,
   family: 'toy',
   variant: 'toy',

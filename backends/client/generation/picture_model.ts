@@ -1,0 +1,199 @@
+import type { ProgramMetadata } from '../../../ir/metadata.ts';
+import { RuntimeError } from '../errors.ts';
+import { pixelValues, type PictureSource } from '../images/picture.ts';
+import type { BundleSource } from '../sources/source.ts';
+import { BundleText } from '../text/bundle_text.ts';
+import { TextPieces } from '../text/text_pieces.ts';
+import { untilStopped } from './decode.ts';
+import type { DeviceModel, StepsRequest } from './device_model.ts';
+import { demand, wholeNumber } from './numbers.ts';
+import { checkIds, promptOf, type PrefillInput, type Prompt } from './prompt.ts';
+import { samplingOf, type SamplingOptions } from './sampling.ts';
+import { Turn } from './turn.ts';
+
+export interface DecodeOptions extends SamplingOptions {
+  /** Default, and at most, what prefill made room for. */
+  readonly maxTokens?: number;
+  /** Ids that end a row; default the model's own. */
+  readonly stopTokenIds?: readonly number[];
+  readonly signal?: AbortSignal;
+}
+
+export interface GenerateOptions<Features> extends Omit<DecodeOptions, 'maxTokens'> {
+  /** The picture, or pictures in the order of the prompt; features that were encoded before are as good. */
+  readonly image?: PictureSource | Features | readonly (PictureSource | Features)[];
+  /** What to say of it: `caption en`. */
+  readonly prompt: string;
+  /** Default 100. */
+  readonly maxNewTokens?: number;
+}
+
+const DEFAULT_NEW_TOKENS = 100;
+
+/**
+ * Drives a model that reads pictures and prompts and answers in text: what is the same in every runtime. One call at a
+ * time. What a caller gives is checked here, and changes nothing when it is refused; what a device refuses costs what
+ * was read, no more. `Own` are options of decoding that only one runtime has.
+ */
+export class PictureModel<Features extends object, Own extends object = object> {
+  /** Sizes and ids. */
+  readonly facts: ProgramMetadata;
+  readonly #bundle: BundleText;
+  #device: DeviceModel<Features, Own>;
+  #turn = new Turn();
+  #read: Prompt | undefined;
+
+  constructor(device: DeviceModel<Features, Own>, source: BundleSource, facts: ProgramMetadata) {
+    this.#device = device;
+    this.facts = facts;
+    this.#bundle = new BundleText(source, facts);
+  }
+
+  /** A picture through the image tower: its features stay until they are given back. @throws RuntimeError */
+  async encodeImage(picture: PictureSource): Promise<Features> {
+    const pixels = await this.#pixels(picture);
+    return this.alone(() => this.#device.encode(pixels));
+  }
+
+  /** The same of pixels f32 [3, imageSize, imageSize] in [-1, 1]. @throws RuntimeError */
+  async encodePixels(pixels: Float32Array): Promise<Features> {
+    const { imageSize } = this.facts;
+    const count = 3 * imageSize ** 2;
+    demand(pixels.length === count, `${pixels.length} values of pixels`, `[3, ${imageSize}, ${imageSize}], ${count}`);
+    return this.alone(() => this.#device.encode(pixels));
+  }
+
+  /** Ids of a prompt of `images` pictures: image tokens, `<bos>`, the text, a newline. @throws RuntimeError */
+  async promptIds(prompt: string, images = 1): Promise<number[]> {
+    wholeNumber('images', images);
+    return (await this.#bundle.text()).promptIds(prompt, images);
+  }
+
+  /** Text of ids, without special tokens. @throws RuntimeError */
+  async decodeText(ids: readonly number[]): Promise<string> {
+    checkIds(ids, this.facts);
+    return (await this.#bundle.text()).decode(ids);
+  }
+
+  /**
+   * Reads rows of ids, which replace what was read before.
+   * @throws RuntimeError `bad_input` when they do not fit the model
+   */
+  async prefill(input: PrefillInput<Features>): Promise<void> {
+    await this.alone(() => this.#prefill(input));
+  }
+
+  /**
+   * Tokens after what prefill read, step by step: one of every row, undefined for rows that have ended. Ends when all
+   * have, or after `maxTokens`. Call prefill again before decoding again. @throws RuntimeError; the signal's reason
+   */
+  async *decode(options: DecodeOptions & Partial<Own> = {}): AsyncGenerator<readonly (number | undefined)[]> {
+    yield* this.#inTurn(() => this.#decode(options));
+  }
+
+  /** The answer to a picture and a prompt, as pieces of text. @throws RuntimeError; the signal's reason */
+  async *generate(options: GenerateOptions<Features> & Partial<Own>): AsyncGenerator<string> {
+    yield* this.#inTurn(() => this.#generate(options));
+  }
+
+  /** Work that no other call may run beside. @throws RuntimeError `bad_input` while one does */
+  protected async alone<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn;
+    turn.take();
+    try {
+      return await work();
+    } finally {
+      turn.give();
+    }
+  }
+
+  /** What was read, which is then gone: for work that overwrites it. */
+  protected takeRead(): Prompt | undefined {
+    const read = this.#read;
+    this.#read = undefined;
+    return read;
+  }
+
+  /** From here on another device computes, which has read nothing; what the one before is at work on counts no more. */
+  protected use(device: DeviceModel<Features, Own>): void {
+    this.#device = device;
+    this.#turn = new Turn();
+    this.#read = undefined;
+  }
+
+  async *#inTurn<T>(work: () => AsyncGenerator<T>): AsyncGenerator<T> {
+    const turn = this.#turn;
+    turn.take();
+    try {
+      yield* work();
+    } finally {
+      turn.give();
+    }
+  }
+
+  async #pixels(picture: PictureSource): Promise<Float32Array> {
+    return pixelValues(picture, this.facts.imageSize, await this.#bundle.mode());
+  }
+
+  async #prefill(input: PrefillInput<Features>): Promise<void> {
+    const { images = [] } = input;
+    const prompt = promptOf(input, this.facts);
+    if (!images.every((features) => this.#device.holds(features)))
+      throw new RuntimeError('bad_input', 'features of a picture that are gone', 'encode the picture again');
+    this.#read = undefined;
+    await this.#device.prefill(prompt, images);
+    this.#read = prompt;
+  }
+
+  #decode(options: DecodeOptions & Partial<Own>): AsyncGenerator<readonly (number | undefined)[]> {
+    const read = this.#read;
+    if (!read) throw new RuntimeError('bad_input', 'there is nothing to go on from', 'call prefill first');
+    const request = this.#request(options, options.maxTokens ?? read.room);
+    const steps = Math.min(request.steps, read.room);
+    this.#read = undefined;
+    const chunks = this.#device.steps(read, { ...request, steps }, options);
+    return untilStopped(chunks, { rows: read.rows, steps, stops: request.stops, signal: options.signal });
+  }
+
+  /** @throws RuntimeError `bad_input` for options that mean nothing */
+  #request(options: Omit<DecodeOptions, 'maxTokens'> & Partial<Own>, steps: number): StepsRequest {
+    const { stopTokenIds: stops = [this.facts.eosTokenId] } = options;
+    checkIds(stops, this.facts);
+    this.#device.checkSteps(stops, options);
+    return { steps: wholeNumber('the number of new tokens', steps), stops, sampling: samplingOf(options) };
+  }
+
+  async *#generate(options: GenerateOptions<Features> & Partial<Own>): AsyncGenerator<string> {
+    const { image = [], prompt, maxNewTokens = DEFAULT_NEW_TOKENS, signal } = options;
+    // before anything is encoded
+    this.#request(options, maxNewTokens);
+    const text = await this.#bundle.text();
+    const given = isList(image) ? image : [image];
+    const own: Features[] = [];
+    try {
+      const images: Features[] = [];
+      for (const picture of given) {
+        signal?.throwIfAborted();
+        if (typeof picture === 'object' && this.#device.isFeatures(picture)) images.push(picture);
+        else {
+          own.push(await this.#device.encode(await this.#pixels(picture)));
+          images.push(own.at(-1)!);
+        }
+      }
+      await this.#prefill({ rows: [text.promptIds(prompt, images.length)], images, maxNewTokens });
+      const pieces = new TextPieces(text.decode);
+      for await (const [token] of this.#decode({ ...options, maxTokens: maxNewTokens })) {
+        const piece = pieces.add(token!);
+        if (piece !== '') yield piece;
+      }
+      const rest = pieces.end();
+      if (rest !== '') yield rest;
+    } finally {
+      for (const features of own) this.#device.free(features);
+    }
+  }
+}
+
+function isList<T extends object>(value: T | string | readonly (T | string)[]): value is readonly (T | string)[] {
+  return Array.isArray(value);
+}

@@ -1,0 +1,90 @@
+import type { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
+import { RuntimeError } from '../errors.ts';
+
+export const IMAGE_TOKEN = '<image>';
+
+export interface DecodeOptions {
+  /** Leave out `<bos>`, `<eos>`, `<pad>` and `<image>`; `<loc>` and `<seg>` stay. Default false. */
+  readonly skipSpecialTokens?: boolean;
+}
+
+export interface EncodeOptions {
+  /**
+   * `<bos>`, `<eos>`, `<pad>`, `<unk>` and `<image>` in the text are characters like others, as SentencePiece, and so
+   * big_vision, takes them; `<loc0000>` and all else that SentencePiece calls user-defined is found all the same.
+   * Default false: they are tokens, as in Hugging Face and the client.
+   */
+  readonly controlsAsText?: boolean;
+}
+
+/** Text to ids and back, as the bundle's client does it. */
+export interface Tokenizer {
+  /** Adds no special tokens. */
+  encode(text: string, options?: EncodeOptions): number[];
+  /**
+   * In bytes that are no UTF-8, what is text stays, where Hugging Face's Python makes every byte of such a run U+FFFD.
+   */
+  decode(ids: readonly number[], options?: DecodeOptions): string;
+  /** Undefined when there is no such token. */
+  idOf(token: string): number | undefined;
+}
+
+/**
+ * Opens the parsed contents of a tokenizer.json and of its tokenizer_config.json.
+ * @param Library of @huggingface/tokenizers: pages load it when they need it, the command line from the start
+ * @param name of the file, for messages
+ * @throws RuntimeError `damaged` when the library cannot build it
+ */
+export function openTokenizer(
+  Library: typeof HuggingFaceTokenizer,
+  tokenizerJson: object,
+  tokenizerConfig: object,
+  name = 'tokenizer.json',
+): Tokenizer {
+  const build = (json: object): HuggingFaceTokenizer => {
+    try {
+      return new Library(json, tokenizerConfig);
+    } catch (cause) {
+      throw new RuntimeError(
+        'damaged',
+        `@huggingface/tokenizers cannot open ${name}: ${(cause as Error).message}`,
+        'take the tokenizer.json of the model again',
+        { cause },
+      );
+    }
+  };
+  const tokenizer = build(tokenizerJson);
+  let plain = () => {
+    const built = build(withoutControlsIn(tokenizerJson, tokenizerConfig));
+    plain = () => built;
+    return built;
+  };
+  return {
+    encode: (text, { controlsAsText = false } = {}) =>
+      (controlsAsText ? plain() : tokenizer).encode(text, { add_special_tokens: false }).ids,
+    // the library refuses an empty list, and tidies spaces before punctuation unless told not to.
+    decode: (ids, { skipSpecialTokens = false } = {}) =>
+      ids.length === 0
+        ? ''
+        : tokenizer.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false }),
+    idOf: (token) => tokenizer.token_to_id(token),
+  };
+}
+
+const CONTROL_ROLES = { bos_token: '<bos>', eos_token: '<eos>', pad_token: '<pad>', unk_token: '<unk>' } as const;
+
+/**
+ * The tokenizer without those tokens that SentencePiece does not look for in text: control pieces, the unknown piece,
+ * and `<image>`, which its model has not. By role, for tokenizer.json calls user-defined pieces special as well.
+ */
+function withoutControlsIn(tokenizerJson: object, tokenizerConfig: object): object {
+  const config = tokenizerConfig as Readonly<Record<string, unknown>>;
+  const contentOf = (token: unknown) =>
+    typeof token === 'object' && token !== null && 'content' in token ? token.content : token;
+  const controls = new Set<unknown>([
+    IMAGE_TOKEN,
+    ...Object.entries(CONTROL_ROLES).map(([role, usual]) => contentOf(config[role]) ?? usual),
+  ]);
+  const { added_tokens: added } = tokenizerJson as { readonly added_tokens: readonly { readonly content: string }[] };
+  return { ...tokenizerJson, added_tokens: added.filter((token) => !controls.has(token.content)) };
+}

@@ -1,0 +1,75 @@
+import * as client from '@huggingface/transformers';
+import { expect, test } from 'vitest';
+import { parseModule, programsIn, README_FACTS, RETRIEVAL } from '../../testing/readme_facts.ts';
+import { SHAPES_ONNX } from '../testing/shapes.ts';
+import { onnxFilesOf } from './onnx_files.ts';
+import { onnxReadme, type OnnxReadmeInput } from './readme.ts';
+
+const input: OnnxReadmeInput = {
+  ...README_FACTS,
+  onnxFiles: onnxFilesOf(SHAPES_ONNX),
+  modelClass: 'PaliGemmaForConditionalGeneration',
+  hasTokenizer: true,
+  notes: ['config.json: derived.'],
+};
+
+test('says what the bundle is and from what', () => {
+  const text = onnxReadme(input);
+  for (const said of [
+    'paligemma-shapes',
+    '112x112',
+    'fp16',
+    'pgconv 9.8.7',
+    'bv_f32.npz',
+    'weights in f32',
+    '64 (id 1538)',
+    'pgconv verify shapes-fp16 CHECKPOINT',
+    'config.json: derived.',
+    '<image>',
+    'resample',
+    'exactly 112x112 pixels',
+  ])
+    expect(text).toContain(said);
+  expect(text).not.toMatch(/undefined|\[object/);
+});
+
+test('its programs parse, import what the client has, and ask for the files that are there', () => {
+  const [node, browser, ...rest] = programsIn(onnxReadme(input));
+  expect(rest).toEqual([]);
+  for (const program of [node!, browser!]) {
+    const [line] = program.split('\n');
+    const names = /^import \{ (.*) \} from /.exec(line!)![1]!.split(', ');
+    for (const name of names) expect(client).toHaveProperty(name);
+    expect(() => parseModule(program)).not.toThrow();
+    expect(program).toContain("dtype: { embed_tokens: 'fp16', vision_encoder: 'fp16', decoder_model_merged: 'fp16' }");
+  }
+  expect(browser).toContain('@huggingface/transformers@4.3.1');
+  expect(browser).toContain("device: 'webgpu'");
+});
+
+test('that of a model for retrieval shows how to rank a page, and not how to get an answer', () => {
+  const text = onnxReadme({ ...input, use: RETRIEVAL });
+  expect(text).toContain('A page is `<image>Look at it.`');
+  for (const program of programsIn(text)) {
+    expect(program).not.toContain('generate');
+    expect(program.split('\n')[0]).toContain('Tensor');
+    expect(() => parseModule(program)).not.toThrow();
+    expect(program).toContain(String.raw`'<pad>'.repeat(10) + '\n'`);
+  }
+});
+
+test('any folder name is a string in the programs', () => {
+  for (const program of programsIn(onnxReadme({ ...input, name: "it's\\here" })))
+    expect(program).toContain(String.raw`from_pretrained('it\'s\\here')`);
+});
+
+test('a bundle whose only folder is not the default says so', () => {
+  const onnxFiles = onnxFilesOf(SHAPES_ONNX.map((path) => path.replace('onnx/', 'onnx-ort/')));
+  for (const program of programsIn(onnxReadme({ ...input, onnxFiles })))
+    expect(program).toContain("subfolder: 'onnx-ort'");
+});
+
+test('a missing tokenizer is said where it is missed', () => {
+  expect(onnxReadme({ ...input, hasTokenizer: false })).toContain('--tokenizer');
+  expect(onnxReadme({ ...input, notes: [] })).not.toContain('## Notes');
+});

@@ -1,0 +1,126 @@
+import { bullets, fence, paragraphs, quoted } from '../../readme/markdown.ts';
+import type { ModelUse, ReadmeInput } from '../../readme/readme_input.ts';
+import { closing, missingTokenizer, origin, sizes } from '../../readme/sections.ts';
+import { DEFAULT_FOLDER, dtypesOf, mainFolder, SESSIONS, type OnnxFile } from './onnx_files.ts';
+
+/** What the README of an ONNX bundle tells beside. */
+export interface OnnxReadmeInput extends ReadmeInput {
+  readonly onnxFiles: readonly OnnxFile[];
+  /** The client's class for the model: `PaliGemmaForConditionalGeneration`. */
+  readonly modelClass: string;
+}
+
+const CLIENT = '@huggingface/transformers';
+const CLIENT_VERSION = '4.3.1';
+
+/** README.md of an ONNX bundle. The same input gives the same text: no time, no path of this machine. */
+export function onnxReadme(input: OnnxReadmeInput): string {
+  const { metadata, precision, use } = input;
+  return paragraphs([
+    `# ${metadata.variant}, ONNX ${precision}`,
+    [`${use.summary} Graphs for ONNX Runtime, laid out for ${CLIENT} ${CLIENT_VERSION}`, 'in Node and in browsers.'],
+    origin(input),
+    sizes(input),
+    '## Node',
+    `\`npm install ${CLIENT}@${CLIENT_VERSION}\`, then, with this folder at \`models/${input.name}\`:`,
+    fence('js', program(input, { setUp: ["env.localModelPath = './models/';"], image: './photo.jpg' })),
+    '## Browser',
+    `Serve this folder at \`/models/${input.name}/\`, and in a module script:`,
+    fence(
+      'js',
+      program(input, {
+        from: `https://cdn.jsdelivr.net/npm/${CLIENT}@${CLIENT_VERSION}`,
+        setUp: ['env.allowLocalModels = true;', "env.localModelPath = '/models/';"],
+        device: true,
+        image: '/photo.jpg',
+      }),
+    ),
+    missingTokenizer(input, 'the processor above will not open'),
+    '## Prompts',
+    [...imagePrompt(use, metadata.imageTokens), use.prompts],
+    '## Faults of the client to know about',
+    bullets([
+      [
+        'Several prompts of different length in one batch: the client pads them on the left, and gives the decoder',
+        'a wrong mask after the first token. Give one prompt at a time, or prompts of one length.',
+      ],
+      [
+        'Images are resized otherwise than in Python: in Node half a pixel aside and without smoothing, in browsers',
+        'by the canvas whatever `resample` says. Answers that were close may differ. Give an image of exactly',
+        `${metadata.imageSize}x${metadata.imageSize} pixels, resized by other means, to have the reference's pixels.`,
+      ],
+      ['Without `<image>` in the text, every prompt of a batch gets the tokens of all images.', 'Always write it.'],
+    ]),
+    ...closing(input),
+  ]);
+}
+
+/** Where the image stands in a prompt: the client's processor writes its tokens. */
+function imagePrompt(use: ModelUse, imageTokens: number): readonly string[] {
+  const rest = 'adds `<bos>` after them and a newline at the end.';
+  return use.kind === 'answers'
+    ? [`\`<image>\` stands for the image and comes first; the processor writes it as ${imageTokens} tokens, ${rest}`]
+    : [`A page is \`<image>${use.pagePrompt}\`: the processor writes \`<image>\` as ${imageTokens} tokens, ${rest}`];
+}
+
+interface Setting {
+  readonly from?: string;
+  readonly setUp: readonly string[];
+  readonly device?: boolean;
+  readonly image: string;
+}
+
+/** The program that runs the bundle: `dtype` names the files that are there. */
+function program(
+  { name, onnxFiles, modelClass, use }: OnnxReadmeInput,
+  { from = CLIENT, setUp, device = false, image }: Setting,
+): readonly string[] {
+  const folder = mainFolder(onnxFiles);
+  const dtypes = dtypesOf(onnxFiles, folder);
+  const named = SESSIONS.flatMap((session) =>
+    dtypes[session] === undefined ? [] : [`${session}: '${dtypes[session]}'`],
+  );
+  const options = [
+    `dtype: { ${named.join(', ')} }`,
+    ...(device ? ["device: 'webgpu'"] : []),
+    ...(folder === DEFAULT_FOLDER ? [] : [`subfolder: ${quoted(folder)}`]),
+  ];
+  const imports = ['AutoProcessor', modelClass, 'RawImage', ...(use.kind === 'retrieval' ? ['Tensor'] : []), 'env'];
+  return [
+    `import { ${imports.join(', ')} } from ${quoted(from)};`,
+    '',
+    'env.allowRemoteModels = false;',
+    ...setUp,
+    '',
+    `const processor = await AutoProcessor.from_pretrained(${quoted(name)});`,
+    `const model = await ${modelClass}.from_pretrained(${quoted(name)}, {`,
+    ...options.map((option) => `  ${option},`),
+    '});',
+    '',
+    `const image = await RawImage.read(${quoted(image)});`,
+    ...ask(use),
+  ];
+}
+
+/** The lines that use `processor`, `model` and `image`. */
+function ask(use: ModelUse): readonly string[] {
+  if (use.kind === 'answers')
+    return [
+      `const inputs = await processor(image, ${quoted(`<image>${use.examplePrompt}`)});`,
+      'const ids = await model.generate({ ...inputs, max_new_tokens: 100 });',
+      'const answer = ids.slice(null, [inputs.input_ids.dims.at(-1), null]);',
+      'console.log(processor.batch_decode(answer, { skip_special_tokens: true })[0]);',
+    ];
+  const { start, example, filler, count, end } = use.question;
+  const question = `${quoted(start + example)} + ${quoted(filler)}.repeat(${count}) + ${quoted(end)}`;
+  return [
+    "const one = { num_logits_to_keep: new Tensor('int64', [1n], []) };",
+    `const page = await model({ ...(await processor(image, ${quoted(`<image>${use.pagePrompt}`)})), ...one });`,
+    `const question = processor.tokenizer(${question}, { add_special_tokens: false });`,
+    'const { embeddings } = await model({ ...question, ...one });',
+    '// Late interaction: for each vector of the question the best match on the page, added up.',
+    'const [queries, patches] = [embeddings.tolist()[0], page.embeddings.tolist()[0]];',
+    'const dot = (a, b) => a.reduce((sum, x, i) => sum + x * b[i], 0);',
+    'console.log(queries.reduce((sum, q) => sum + Math.max(...patches.map((p) => dot(q, p))), 0));',
+  ];
+}

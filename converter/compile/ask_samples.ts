@@ -1,0 +1,38 @@
+import type { PixelMode } from '../../backends/client/images/pixels.ts';
+import { bundleTokenizer, type BundleModel } from '../bundle/open_bundle.ts';
+import { decodeImage } from '../images/decode.ts';
+import { answer } from '../samples/answer.ts';
+import { readSamples, type Sample } from '../samples/samples.ts';
+import type { Reporter } from '../terminal/reporter.ts';
+
+/** What the converted model said to a sample, beside the original. */
+export interface SampleResult extends Sample {
+  readonly answer: string;
+  readonly same: boolean;
+}
+
+/** Asks an open bundle in `dir` the pictures and prompts of a file; none, with a warning, without a tokenizer. */
+export async function askSamples(
+  bundle: BundleModel,
+  dir: string,
+  file: string,
+  { mode, signal }: { readonly mode: PixelMode; readonly signal?: AbortSignal | undefined },
+  reporter: Reporter,
+): Promise<readonly SampleResult[]> {
+  const tokenizer = await bundleTokenizer(dir);
+  if (!tokenizer) {
+    reporter.warn(`The samples in ${file} were not asked: the bundle has no tokenizer.`);
+    return [];
+  }
+  const samples = await readSamples(file);
+  const asking = reporter.stage('ask samples', { unit: 'steps', total: samples.length });
+  const results: SampleResult[] = [];
+  for (const sample of samples) {
+    const image = await decodeImage(sample.image);
+    const { text } = await answer(bundle, tokenizer, { image, prompt: sample.prompt, mode, ...(signal && { signal }) });
+    results.push({ ...sample, answer: text, same: text === sample.reference });
+    asking.advance(1);
+  }
+  asking.done();
+  return results;
+}

@@ -1,0 +1,41 @@
+import { basename, resolve } from 'node:path';
+import type { EmitOptions } from '../../backends/backend.ts';
+import type { Precision } from '../../verify/tolerances.ts';
+import type { ModelSource } from '../models/open_model.ts';
+import type { PrecisionChoices } from './prepare_programs.ts';
+
+/** What is converted, and how. */
+export interface ConvertOptions
+  extends ModelSource, PrecisionChoices, Pick<EmitOptions, 'quantizedOps' | 'accuracyLevel' | 'layersPerGraph'> {
+  /** By name. */
+  readonly backend: string;
+  readonly precision: Precision;
+  /** Default: `./<checkpoint>-<backend>-<precision>`. */
+  readonly out?: string;
+  /** Replace an existing bundle. */
+  readonly force?: boolean;
+  /** Compare the bundle with the checkpoint before it is put in place; default true. */
+  readonly verify?: boolean;
+  /** A tokenizer.json or tokenizer.model that comes before the checkpoint's own. */
+  readonly tokenizer?: string;
+  /**
+   * Pictures and prompts with the original's answers; default the eval.json beside the last adapter, else the
+   * checkpoint.
+   */
+  readonly samples?: string;
+  readonly strict?: boolean;
+  readonly allowOverflow?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** The bundle's folder when none is named: the checkpoint's name, the last adapter's when there is one. */
+export function defaultOut(options: Pick<ConvertOptions, 'checkpoint' | 'adapters' | 'backend' | 'precision'>): string {
+  const file = namingPath(options).replace(/(\.npz):[\w/]+$/, '$1');
+  const name = basename(resolve(file)).replace(/\.(npz|safetensors)$/, '');
+  return resolve(`${name}-${options.backend}-${options.precision}`);
+}
+
+/** The path by which people know the model: of the last adapter, else of the checkpoint or its first file. */
+export function namingPath({ checkpoint, adapters = [] }: Pick<ConvertOptions, 'checkpoint' | 'adapters'>): string {
+  return adapters.at(-1)?.dir ?? (typeof checkpoint === 'string' ? checkpoint : checkpoint[0]!);
+}

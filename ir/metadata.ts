@@ -1,0 +1,23 @@
+/** What a runtime must know of a model to drive its graphs. */
+export interface ProgramMetadata {
+  readonly family: string;
+  /** For people: `paligemma-3b-224`, or the sizes when they are nobody's. */
+  readonly variant: string;
+  /** Pixels of an edge. */
+  readonly imageSize: number;
+  /** Rows of features of one picture. */
+  readonly imageTokens: number;
+  readonly imageTokenId: number;
+  /** Columns of the logits that mean a token: compare and sample on these only. */
+  readonly vocabSize: number;
+  readonly layers: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly hiddenSize: number;
+  readonly bosTokenId: number;
+  readonly eosTokenId: number;
+  readonly padTokenId: number;
+  readonly maxPositions: number;
+  /** Width of ColPali's vectors, the decoder's output `embeddings`; a model without that head has none. */
+  readonly retrievalWidth?: number | undefined;
+}
