@@ -106,7 +106,7 @@ itInChromium(
     await writeFiles(join(root, 'toy'), files);
     await writeFiles(join(root, 'short'), new Map([...files, [shard, bytes.slice(0, -5)]]));
     await writeFiles(join(root, 'flipped'), new Map([...files, [shard, flipped]]));
-    const prompt = [2, 5, 9];
+    const prompt = [2, 3, 5];
     await withBrowserPage(
       browser,
       { '/page/': root },
