@@ -10,7 +10,7 @@ import type { LinearSpec } from './linear.ts';
 
 const F16 = { kind: 'f16' } as const;
 const SEQ = sym('seq');
-/** As gemm.test.ts has it. */
+/** As gemm.gpu.test.ts has it. */
 const TOLERANCE = 1e-6;
 
 function product(rows: LinearSpec['rows'], columns: number, outputs: number): LinearSpec {

@@ -23,7 +23,7 @@ const TIMEOUT = 300_000;
 let root: string;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'pgconv-browser-tfjs-'));
-  await bundlePageModule(join(import.meta.dirname, 'testing/tfjs_page.ts'), root, 'page.js');
+  await bundlePageModule(join(import.meta.dirname, '../testing/tfjs_page.ts'), root, 'page.js');
 }, 120_000);
 afterAll(() => rm(root, { recursive: true, force: true }));
 
@@ -65,11 +65,12 @@ const RUNS: readonly (readonly [string, PageBackend])[] = [
 for (const [fixture, backend] of RUNS)
   itInChromium(
     `${fixture} in Chromium on ${backend}: features, logits, a left-padded batch and greedy tokens as recorded`,
-    async () => {
+    async (browser) => {
       const { cases, reference } = await readRecording(`fixtures/${fixture}`);
       const name = `${fixture}-${backend}`;
       await make(`${fixture}/hf`, 'fp32', name);
       await withBrowserPage(
+        browser,
         { '/page/': root, '/wasm/': WASM },
         async (page, url) => {
           const { imageTokenId, tensors } = await call(page, 'open', `${url}/page/${name}/`, backend);
@@ -100,12 +101,13 @@ for (const [fixture, backend] of RUNS)
 
 itInChromium(
   'shapes in Chromium on webgpu: int4 that stays packed, pictures by the canvas, text by the tokenizer',
-  async () => {
+  async (browser) => {
     const { cases } = JSON.parse(await readFile('fixtures/shapes/eval.json', 'utf8')) as {
       readonly cases: readonly { readonly image: string; readonly prompt: string; readonly text: string }[];
     };
     await make('shapes/hf', 'int4', 'shapes');
     await withBrowserPage(
+      browser,
       { '/page/': root, '/images/': 'fixtures/shapes/images' },
       async (page, url) => {
         const { tensors } = await call(page, 'open', `${url}/page/shapes/`, 'webgpu');

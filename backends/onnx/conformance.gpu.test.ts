@@ -104,7 +104,7 @@ describe('each op on the cpu equals the evaluator', () => {
 });
 
 describe('each op on webgpu equals the evaluator', () => {
-  // SwiftShader has no f16: run.test.ts looks at what a bundle in f16 gets
+  // SwiftShader has no f16: run.gpu.test.ts looks at what a bundle in f16 gets
   for (const { name, title, opCase } of titled.filter(({ opCase }) => opCase.attrs?.['to'] !== 'f16')) {
     const dtype = (opCase.dtypes ?? ['f32']).includes('f32') ? 'f32' : opCase.dtypes![0]!;
     itOnGpu(`${name}: ${title} (${dtype})`, () =>

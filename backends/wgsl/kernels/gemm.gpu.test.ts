@@ -37,9 +37,13 @@ describe('gemm', () => {
   for (const form of FORMS) {
     itOnGpu(`${formName(form)}: any number of rows and columns`, async () => {
       await expectClose({ spec: product(form, [SEQ], 100, 67), sizes: { seq: 67 } });
-      await expectClose({ spec: product(form, [SEQ, 2], 33, 70), sizes: { seq: 1 } });
     });
   }
+  // columns that are no whole vectors are read the same way whatever the form is
+  for (const form of [{ kind: 'f32' }, Q4] as const)
+    itOnGpu(`${formName(form)}: odd columns of few rows`, () =>
+      expectClose({ spec: product(form, [SEQ, 2], 33, 70), sizes: { seq: 1 } }),
+    );
 
   itOnGpu('whole tiles', () => expectClose({ spec: product(Q4, [SEQ], 64, 64), sizes: { seq: 64 } }));
   itOnGpu('one scale for a whole row', () =>

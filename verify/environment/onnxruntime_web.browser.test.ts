@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { withBrowserPage } from './browser.ts';
+import { launchBrowser } from './launch_browser.ts';
 import { itInChromium } from './requirement.ts';
 import { TINY_INPUT, TINY_OUTPUT, tinyModel } from './tiny_model.ts';
 
@@ -36,14 +37,12 @@ interface PageResult {
 }
 
 describe('headless Chromium', () => {
-  itInChromium('runs a model with onnxruntime-web on WebGPU, all of it', async (executable) => {
+  itInChromium('runs a model with onnxruntime-web on WebGPU, all of it', async (browser) => {
     const dir = mkdtempSync(join(tmpdir(), 'pgconv-tiny-'));
     writeFileSync(join(dir, 'tiny.onnx'), tinyModel());
     try {
-      const result = await withBrowserPage(
-        { '/ort/': RUNTIME, '/model/': dir },
-        (page) => page.evaluate<PageResult>(PAGE_SCRIPT),
-        { executable },
+      const result = await withBrowserPage(browser, { '/ort/': RUNTIME, '/model/': dir }, (page) =>
+        page.evaluate<PageResult>(PAGE_SCRIPT),
       );
       expect(result).toMatchObject({ adapter: 'swiftshader', isolated: true, dims: [2, 3] });
       expect(result.dispatches).toBeGreaterThan(0);
@@ -54,27 +53,21 @@ describe('headless Chromium', () => {
     }
   });
 
-  itInChromium('reports an exception of the page with what it printed', async (executable) => {
-    const run = withBrowserPage(
-      {},
-      (page) => page.evaluate(`console.log('hello from the page'); throw new Error('wrong in the page')`),
-      { executable },
+  itInChromium('reports an exception of the page with what it printed', async (browser) => {
+    const run = withBrowserPage(browser, {}, (page) =>
+      page.evaluate(`console.log('hello from the page'); throw new Error('wrong in the page')`),
     );
     await expect(run).rejects.toThrow(/wrong in the page[^]*log: hello from the page/);
   });
 
-  itInChromium('reaches no other host', async (executable) => {
-    const reached = await withBrowserPage(
-      {},
-      (page) => page.evaluate(`fetch('http://127.0.0.1:1/', { mode: 'no-cors' }).then(() => true, () => false)`),
-      { executable },
+  itInChromium('reaches no other host', async (browser) => {
+    const reached = await withBrowserPage(browser, {}, (page) =>
+      page.evaluate(`fetch('http://127.0.0.1:1/', { mode: 'no-cors' }).then(() => true, () => false)`),
     );
     expect(reached).toBe(false);
   });
 });
 
 it('says which browser is missing', async () => {
-  await expect(withBrowserPage({}, async () => {}, { executable: '/nowhere/chromium' })).rejects.toThrow(
-    '/nowhere/chromium',
-  );
+  await expect(launchBrowser('/nowhere/chromium')).rejects.toThrow('/nowhere/chromium');
 });

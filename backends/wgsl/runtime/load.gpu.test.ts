@@ -399,10 +399,21 @@ describe('faults', () => {
         if (++begun === AT_ONCE) setTimeout(() => stop.abort(reason), 0);
         return new Promise(() => {});
       };
-      const many = await toyBundle((plan) => ({
+      // shaders of their own: equal ones would be compiled once
+      const shaders = Array.from({ length: PIPELINES }, (_, i) => {
+        const data = new TextEncoder().encode(`// ${i}`);
+        const sha256 = createHash('sha256').update(data).digest('hex');
+        return { path: `shaders/${i}.wgsl`, byteLength: data.length, sha256, data };
+      });
+      const toy = await toyBundle((plan) => ({
         ...plan,
-        pipelines: Array.from({ length: PIPELINES }, (_, i) => plan.pipelines[i % plan.pipelines.length]!),
+        shaders: shaders.map(({ path, byteLength, sha256 }) => ({ path, byteLength, sha256 })),
+        pipelines: shaders.map((_, shader) => ({
+          ...plan.pipelines[shader % plan.pipelines.length]!,
+          variants: [{ shader, features: [] }],
+        })),
       }));
+      const many = new Map([...toy, ...shaders.map(({ path, data }) => [path, data] as const)]);
       await expectRefusal(asBlobs(many), reason, { device, signal: stop.signal });
       expect(begun).toBe(AT_ONCE);
       await expectRefusal(

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { load } from '../../backends/wgsl/runtime/index.ts';
+import { bundleDevice } from '../../backends/wgsl/testing/bundle_device.ts';
 import { itOnGpu } from '../../verify/environment/requirement.ts';
 import { convert } from '../compile/convert.ts';
 import { silentReporter } from '../terminal/reporter.ts';
-import { readRecording } from '../testing/recording.ts';
 
 /* pgconv/runtime on bundles that the converter writes: what a user's program does. */
 
@@ -24,6 +24,9 @@ const bundleOf = async (checkpoint: string, out: string) =>
     )
   ).out;
 
+/** On the device of the other tests, which has compiled most of it. */
+const loadShared = async (bundle: string) => load(bundle, { device: await bundleDevice(bundle) });
+
 interface Asked {
   readonly image: string;
   readonly prompt: string;
@@ -37,7 +40,7 @@ describe('shapes', () => {
       const { cases } = JSON.parse(await readFile('fixtures/shapes/eval.json', 'utf8')) as {
         readonly cases: readonly Asked[];
       };
-      const model = await load(await bundleOf('shapes/hf', 'shapes'));
+      const model = await loadShared(await bundleOf('shapes/hf', 'shapes'));
       for (const { image, prompt, text } of cases.slice(0, 4)) {
         const pieces: string[] = [];
         for await (const piece of model.generate({
@@ -57,39 +60,6 @@ describe('shapes', () => {
       expect(model.memory.bytes).toBe(held);
       await model.dispose();
       expect(model.memory.bytes).toBe(0);
-    },
-    600_000,
-  );
-});
-
-describe.each(['pg1-tiny', 'pg2-tiny'])('%s', (fixture) => {
-  itOnGpu(
-    'a padded batch says the recorded tokens, however many are ahead',
-    async () => {
-      const { cases, reference } = await readRecording(`fixtures/${fixture}`);
-      const model = await load(await bundleOf(`${fixture}/hf`, fixture));
-      const { imageSize, imageTokenId } = model.facts;
-      for (const { name, inputIds, attentionMask, pixelValues, imageTokenId: recorded, maxNewTokens } of cases) {
-        const [batch, length] = inputIds.shape as [number, number];
-        const rows = Array.from({ length: batch }, (_, row) =>
-          Array.from({ length }, (_, t) => row * length + t).flatMap((i) =>
-            attentionMask.data[i] === 0 ? [] : [inputIds.data[i] === recorded ? imageTokenId : inputIds.data[i]!],
-          ),
-        );
-        const pixels = 3 * imageSize * imageSize;
-        const pictures = Array.from({ length: pixelValues.shape[0]! }, (_, i) =>
-          Float32Array.from(pixelValues.data.subarray(i * pixels, (i + 1) * pixels)),
-        );
-        const images = [];
-        for (const picture of pictures) images.push(await model.encodePixels(picture));
-        await model.prefill({ rows, images, maxNewTokens });
-        const tokens: (number | undefined)[][] = rows.map(() => []);
-        for await (const step of model.decode({ stopTokenIds: [], ahead: 3 }))
-          step.forEach((token, row) => tokens[row]!.push(token));
-        expect(tokens, name).toEqual(reference.outcomes.get(name)!.greedy!.tokens);
-        for (const features of images) features.destroy();
-      }
-      await model.dispose();
     },
     600_000,
   );

@@ -1,7 +1,9 @@
-import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
+import { toyBundle } from '../../backends/wgsl/runtime/testing/toy_bundle.ts';
+import { toyTokens } from '../../backends/wgsl/runtime/testing/toy_model.ts';
 import { withBrowserPage, type Page } from '../../verify/environment/browser.ts';
 import { itInChromium } from '../../verify/environment/requirement.ts';
 import { convert } from '../compile/convert.ts';
@@ -12,11 +14,12 @@ import { readRecording } from '../testing/recording.ts';
 import type * as wgslPage from '../testing/wgsl_page.ts';
 
 /*
- * pgconv/runtime in headless Chromium, whose WebGPU is SwiftShader here: the goldens again, and what only browsers
- * have.
+ * pgconv/runtime in headless Chromium, whose WebGPU is SwiftShader here: the goldens of one model again, of which the
+ * shaders and the driver are those of wgsl.gpu.test.ts, and what only browsers have. Faults are shown on a model whose
+ * shaders compile at once.
  */
 
-/** Of the contract, as in wgsl.test.ts. */
+/** Of the contract, as in wgsl.gpu.test.ts. */
 const LIMIT = 1e-4;
 /** Compiling shaders takes most of it. */
 const TIMEOUT = 600_000;
@@ -24,7 +27,7 @@ const TIMEOUT = 600_000;
 let root: string;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'pgconv-browser-wgsl-'));
-  await bundlePageModule(join(import.meta.dirname, 'testing/wgsl_page.ts'), root, 'page.js');
+  await bundlePageModule(join(import.meta.dirname, '../testing/wgsl_page.ts'), root, 'page.js');
 }, 120_000);
 afterAll(() => rm(root, { recursive: true, force: true }));
 
@@ -41,6 +44,13 @@ const make = async (checkpoint: string, name: string) =>
       silentReporter,
     )
   ).out;
+
+async function writeFiles(folder: string, files: ReadonlyMap<string, Uint8Array>): Promise<void> {
+  for (const [path, data] of files) {
+    await mkdir(dirname(join(folder, path)), { recursive: true });
+    await writeFile(join(folder, path), data);
+  }
+}
 
 /** A function of the page module, called in the page. */
 function call<K extends keyof typeof wgslPage>(
@@ -70,9 +80,10 @@ async function expectGoldens(page: Page, url: string, fixture: string): Promise<
 
 itInChromium(
   'pg2-tiny in Chromium: features, logits, a left-padded batch and greedy tokens as recorded',
-  async () => {
+  async (browser) => {
     await make('pg2-tiny/hf', 'pg2-tiny');
     await withBrowserPage(
+      browser,
       { '/page/': root },
       async (page, url) => {
         await expectGoldens(page, url, 'pg2-tiny');
@@ -85,36 +96,34 @@ itInChromium(
 );
 
 itInChromium(
-  'pg1-tiny in Chromium: as recorded, and again when the device was lost; a shard cut short, a flipped bit and an abort are errors by name',
-  async () => {
-    const { cases, reference } = await readRecording('fixtures/pg1-tiny');
-    const bundle = await make('pg1-tiny/hf', 'pg1-tiny');
-    const [shard] = (await readdir(join(bundle, 'weights'))).map((name) => `weights/${name}`) as [string];
-    for (const name of ['short', 'flipped']) await cp(bundle, join(root, name), { recursive: true });
-    await truncate(join(root, 'short', shard), 1000);
-    const bytes = await readFile(join(bundle, shard));
-    bytes[bytes.length >> 1]! ^= 1;
-    await writeFile(join(root, 'flipped', shard), bytes);
+  'the toy in Chromium: its tokens, and again when the device was lost; a shard cut short, a flipped bit and an abort are errors by name',
+  async (browser) => {
+    const shard = 'weights/1.bin';
+    const files = await toyBundle();
+    const bytes = files.get(shard)!;
+    const flipped = bytes.slice();
+    flipped[flipped.length >> 1]! ^= 1;
+    await writeFiles(join(root, 'toy'), files);
+    await writeFiles(join(root, 'short'), new Map([...files, [shard, bytes.slice(0, -5)]]));
+    await writeFiles(join(root, 'flipped'), new Map([...files, [shard, flipped]]));
+    const prompt = [2, 3, 5];
     await withBrowserPage(
+      browser,
       { '/page/': root },
       async (page, url) => {
         expect(await call(page, 'failure', `${url}/page/short/`, 'load')).toBe('RuntimeError damaged');
         expect(await call(page, 'failure', `${url}/page/flipped/`, 'load')).toBe('RuntimeError damaged');
         expect(await call(page, 'failure', `${url}/page/none/`, 'load')).toBe('RuntimeError not_found');
-        expect(await call(page, 'failure', `${url}/page/pg1-tiny/`, 'abort')).toBe('Error enough');
-        await expectGoldens(page, url, 'pg1-tiny');
-        const [verifyCase] = cases;
-        const { program } = JSON.parse(await readFile(join(bundle, 'manifest.json'), 'utf8')) as {
-          readonly program: { readonly imageTokenId: number };
-        };
-        const { rows, pictures, ...rest } = pageCase(verifyCase!, program.imageTokenId);
+        expect(await call(page, 'failure', `${url}/page/toy/`, 'abort')).toBe('Error enough');
+        await call(page, 'open', `${url}/page/toy/`);
         const { error, tokens } = await call(page, 'loseDevice', {
-          ...rest,
-          rows: rows.slice(0, 1),
-          pictures: pictures.slice(0, 1),
+          name: 'toy',
+          rows: [prompt],
+          pictures: [],
+          steps: 4,
         });
         expect(error).toBe('device_lost');
-        expect(tokens).toEqual(reference.outcomes.get(verifyCase!.name)!.greedy!.tokens[0]);
+        expect(tokens).toEqual(toyTokens([prompt], [], 4)[0]);
         expect(await call(page, 'close')).toBe(0);
       },
       { timeout: TIMEOUT },
@@ -125,12 +134,13 @@ itInChromium(
 
 itInChromium(
   'shapes in Chromium: pictures by the canvas, text by the tokenizer; the second time weights come from OPFS',
-  async () => {
+  async (browser) => {
     const { cases } = JSON.parse(await readFile('fixtures/shapes/eval.json', 'utf8')) as {
       readonly cases: readonly { readonly image: string; readonly prompt: string; readonly text: string }[];
     };
     await make('shapes/hf', 'shapes');
     await withBrowserPage(
+      browser,
       { '/page/': root, '/images/': 'fixtures/shapes/images' },
       async (page, url) => {
         const asked: string[] = [];

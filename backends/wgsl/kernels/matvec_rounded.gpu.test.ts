@@ -13,7 +13,7 @@ import { matvecKernel } from './matvec.ts';
 import { BYTE_PRODUCTS } from './matvec_rounded.ts';
 import { shaderText } from './wgsl_text.ts';
 
-/** As matvec.test.ts has it: products of bytes are exact, and only their sums over blocks round. */
+/** As matvec.gpu.test.ts has it: products of bytes are exact, and only their sums over blocks round. */
 const TOLERANCE = 1e-6;
 /**
  * From sums of x as it is, of Σ|x·w| = 1: an element of x errs by half a step, 1/254 of the largest of its block, at

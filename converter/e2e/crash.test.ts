@@ -8,8 +8,8 @@ import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
 import { patternFile, tempFolders, testFields } from '../testing/bundle.ts';
 import { testBuild } from '../testing/build.ts';
-import { checkBundle } from './check_bundle.ts';
-import { publishBundle } from './publish.ts';
+import { checkBundle } from '../bundle/check_bundle.ts';
+import { publishBundle } from '../bundle/publish.ts';
 
 const tempFolder = tempFolders();
 const build = testBuild();

@@ -5,7 +5,7 @@ import { evaluatorRunner } from '../../ir/evaluate.ts';
 import { graphNamed, type Program } from '../../ir/graph.ts';
 import { quantizeWeights, runPassesOnProgram, storeWeights } from '../../ir/passes/index.ts';
 import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
-import { INT4, INT8, type Scheme } from '../../ir/quantize/scheme.ts';
+import { INT4, INT8, usualScheme, type Scheme } from '../../ir/quantize/scheme.ts';
 import { tensorOf, type Tensor } from '../../ir/tensor.ts';
 import { randomTensor } from '../../ir/testing/random.ts';
 import type { Runner } from '../backend.ts';
@@ -65,24 +65,26 @@ const coded = (program: Program, scheme: Scheme) =>
 
 const one = { layers: 1 };
 
+// Each generation and each form of weights once: compiling the products of a model takes the time. Gemma 1 in f32 is
+// pg1-tiny's bundle in converter/e2e.
 describe('the plan of a program computes what the program means', () => {
-  itOnGpu('Gemma 1', () => expectSameDecoding(tinyGemma(GEMMA_1)));
   itOnGpu('Gemma 2: norms behind, softcap, several KV heads', () => expectSameDecoding(tinyGemma(GEMMA_2)));
-  itOnGpu('weights in f16', () =>
-    expectSameDecoding(runPassesOnProgram(tinyGemma({ ...GEMMA_1, ...one }), [storeWeights('f16')])),
+  itOnGpu('Gemma 1, weights in f16', () =>
+    expectSameDecoding(runPassesOnProgram(tinyGemma(GEMMA_1), [storeWeights('f16')])),
   );
-  itOnGpu('weights in 8 bits', () => expectSameDecoding(coded(tinyGemma({ ...GEMMA_1, ...one }), INT8)));
   itOnGpu('weights in 4 bits with float zero points', () =>
     expectSameDecoding(coded(tinyGemma({ ...GEMMA_2, ...one }), { ...INT4, floatZero: true })),
   );
-  itOnGpu('weights cut into pieces', () =>
-    expectSameDecoding(coded(tinyGemma({ ...GEMMA_1, ...one }), INT8), { bindingLimit: 8192 }),
+  itOnGpu('weights in nf4', () => expectSameDecoding(coded(tinyGemma({ ...GEMMA_1, ...one }), usualScheme('nf4'))));
+  itOnGpu('weights in 8 bits, cut into pieces', () =>
+    expectSameDecoding(coded(tinyGemma({ ...GEMMA_1, ...one }), INT8), { bindingLimit: 16384 }),
   );
 });
 
 describe('a bundle computes what its program means', () => {
-  itOnGpu('a picture, an embedding, a prompt', async () => {
-    const program = tinyProgram();
+  itOnGpu('a picture, an embedding', async () => {
+    // prompts are above, and compile for longer
+    const program = programOf(...tinyProgram().graphs.filter(({ name }) => name !== 'decoder'));
     await using bundle = await emittedBundle(program);
     const both = { runner: await open(bundle.dir), reference: evaluatorRunner(program) };
     for (const images of [1, 3])
@@ -91,12 +93,6 @@ describe('a bundle computes what its program means', () => {
         'image_features',
       ]);
     await expectSame(both, 'embed_tokens', { input_ids: tensorOf('i64', [1, 3], [4, 0, 23]) });
-    await expectSame(
-      both,
-      'decoder',
-      decoderInputs(graphNamed(program, 'decoder'), { batch: 1, seq: 3, padding: 0, keep: 1, seed: 1 }),
-      ['lm.1'],
-    );
     await both.runner.dispose();
   });
 });
