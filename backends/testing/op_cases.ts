@@ -1,9 +1,9 @@
-import { parseDim, type Dim } from '../../ir/dim.ts';
+import { parseDim } from '../../ir/dim.ts';
 import { dtypes, type DType } from '../../ir/dtypes/index.ts';
 import { FORMAT_NAMES, formats, type FormatName } from '../../ir/formats/index.ts';
 import type { CompositeName, OpName } from '../../ir/ops/index.ts';
 import type { OpWith } from '../../ir/ops/traits.ts';
-import { tensorData, tensorOf, type Tensor } from '../../ir/tensor.ts';
+import { tensorOf } from '../../ir/tensor.ts';
 import { erfBySimpson } from '../../ir/testing/erf_by_simpson.ts';
 import { affineFormat } from '../../ir/testing/affine_format.ts';
 import { randomTensor } from '../../ir/testing/random.ts';
