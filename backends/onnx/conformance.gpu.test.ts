@@ -15,7 +15,8 @@ import { expectClose, type Tolerance } from '../testing/compare.ts';
 import { floatOps } from '../testing/float_ops.ts';
 import { itOnGpu } from '../testing/gpu.ts';
 import { emittedBundle } from './testing/emitted_bundle.ts';
-import { opCases, opGraph, opInputs, type OpCase } from '../testing/op_cases.ts';
+import { opGraph, opInputs, type OpCase } from '../testing/op_case.ts';
+import { opCases } from '../testing/op_cases.ts';
 import { programOf } from '../testing/tiny_program.ts';
 
 /** Moves, comparisons, casts, and operations that IEEE 754 rounds correctly. */

@@ -27,7 +27,8 @@ import { supportsDtype, targets } from './targets.ts';
 import { expectClose, type Tolerance } from '../testing/compare.ts';
 import { emittedBundle } from './testing/emitted_bundle.ts';
 import { itOnGpu } from '../testing/gpu.ts';
-import { opCases, opGraph, opInputs } from '../testing/op_cases.ts';
+import { opGraph, opInputs } from '../testing/op_case.ts';
+import { opCases } from '../testing/op_cases.ts';
 import { runNodes } from './testing/raw_model.ts';
 import { programOf, tinyProgram } from '../testing/tiny_program.ts';
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Runner } from '../backends/backend.ts';
 import { tensorOf, type Tensor } from '../ir/tensor.ts';
 import { syntheticCases, type VerifyCase } from './cases.ts';
-import { QualityTally } from './quality.ts';
+import { AgreementTally } from './agreement_tally.ts';
 import type { Recorded } from './recording.ts';
 import { reportText } from './report.ts';
 import type { Outcome } from './run_case.ts';
@@ -13,7 +13,7 @@ import { verifyProgram } from './verify.ts';
 const verifyCase = { name: 'c', attentionMask: tensorOf('i64', [1, 3], [0, 1, 1]) } as unknown as VerifyCase;
 const logits = (...rows: readonly number[][]): Tensor =>
   tensorOf('f32', [1, rows.length, rows[0]!.length], rows.flat());
-const tallyOf = (margin = 0, vocabSize = 2) => new QualityTally({ vocabSize }, () => margin);
+const tallyOf = (margin = 0, vocabSize = 2) => new AgreementTally({ vocabSize }, () => margin);
 const KLD = (p: readonly number[], q: readonly number[]) => p.reduce((sum, x, i) => sum + x * Math.log(x / q[i]!), 0);
 /** [0.5, 0.5] against [0.8, 0.2]. */
 const even = [0, 0];

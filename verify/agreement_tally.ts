@@ -14,7 +14,7 @@ import type { Bound } from './tolerances.ts';
  * bound on a mean or on a share says nothing about the few positions of one output. Values are summed up as cases come,
  * not kept.
  */
-export class QualityTally {
+export class AgreementTally {
   readonly #columns: number;
   readonly #tieMargin: (logit: number) => number;
   readonly #parts: RowAgreements[] = [];
