@@ -130,6 +130,17 @@ describe('docs/README.md', () => {
   });
 });
 
+it('comments name documents and tests that are there', () => {
+  const wrong = files
+    .filter((path) => /(?<!_pb)\.(?:ts|js)$/.test(path) && path !== 'verify/environment/documents.test.ts')
+    .flatMap((path) => {
+      const text = readTree(path).replaceAll(/\n\s*(?:\*|\/\/) /g, ' ');
+      const named = [...text.matchAll(/\bdocs\/[\w-]+\.md\b|(?<=npx vitest run )[\w./]+\.test\.ts/g)];
+      return named.filter(([name]) => !known.has(name)).map(([name]) => `${path}: ${name}`);
+    });
+  expect(wrong).toEqual([]);
+});
+
 it('nothing in the tree refers to papers that are not in it', () => {
   const referring = files
     .filter((path) => /\.(?:ts|js|md|py)$/.test(path) && path !== 'verify/environment/documents.test.ts')
