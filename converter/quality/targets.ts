@@ -18,8 +18,8 @@ export interface Verdict extends Target {
 }
 
 /**
- * Percentage points of right answers that may be lost: docs/precision-targets.md, after PaliGemma 2 with bitsandbytes (bf16
- * 60.04, 8-bit 59.78, 4-bit 58.72).
+ * Percentage points of right answers that may be lost: docs/precision-targets.md, after PaliGemma 2 with bitsandbytes
+ * (bf16 60.04, 8-bit 59.78, 4-bit 58.72).
  */
 const TASK_POINTS = {
   fp16: { none: 0.1, 'mixed or calibrated': 0.1 },
