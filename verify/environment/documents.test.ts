@@ -1,6 +1,16 @@
 import { dirname, posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { anchors, commandsOf, documents, inlineCode, links, readTree, shownCommands, treeFiles } from './markdown.ts';
+import {
+  anchors,
+  commandsOf,
+  documents,
+  inlineCode,
+  links,
+  readTree,
+  shownCommands,
+  tableRows,
+  treeFiles,
+} from './markdown.ts';
 
 /*
  * What documents say of the tree and can be looked up: links, files, scripts. Commands of pgconv itself are in
@@ -128,6 +138,47 @@ describe('docs/README.md', () => {
     const documentsOfTree = all.map(({ path }) => path).filter((path) => path !== 'docs/README.md');
     expect(documentsOfTree.filter((path) => !map.includes(path))).toEqual([]);
   });
+});
+
+/** Of a report of `pgconv quality`, by dtype: mean KL divergence, same most likely token, answers of the original. */
+function reported(path: string): ReadonlyMap<string, readonly [number, number, number]> {
+  const [heads, ...rows] = tableRows(readTree(path)).filter((cells) => cells.length > 10);
+  const at = (title: string) => heads!.indexOf(title);
+  return new Map(
+    rows.map((cells) => [
+      cells[0]!,
+      [
+        Number(cells[at('mean KLD')]!.split(' ')[0]),
+        Number.parseFloat(cells[at('same top-1')]!),
+        2 * Number.parseFloat(cells[at('same answer')]!),
+      ],
+    ]),
+  );
+}
+
+describe('figures of README.md', () => {
+  const rows = tableRows(readTree('README.md')).filter(([what]) =>
+    /teacher-forced|^the same (?:through|in)/.test(what!),
+  );
+  it.each(rows.map((cells) => [cells[0]!, cells[1]!, links(cells[2]!)] as const))(
+    '%s: are those of the reports that it names',
+    (_, figures, reports) => {
+      expect(reports.length).toBeGreaterThan(0);
+      for (const report of reports) {
+        const rowsOfReport = reported(report);
+        for (const part of figures.split('; ')) {
+          const [, dtype, kld, top1, answers] = /^(\w+(?: packed)?) (\S+), (\S+) %, (\d+)$/.exec(part)!;
+          const [statedKld, statedTop1, statedAnswers] = rowsOfReport.get(
+            dtype === 'int8 packed' ? 'shapes-int8-packed' : dtype!,
+          )!;
+          expect(Number(statedKld.toPrecision(2)), part).toBe(Number(kld));
+          expect(Math.abs(statedTop1 - Number(top1)), part).toBeLessThan(0.051);
+          expect(statedAnswers, part).toBe(Number(answers));
+        }
+      }
+    },
+  );
+  it('are found', () => expect(rows.length).toBeGreaterThanOrEqual(3));
 });
 
 it('comments name documents and tests that are there', () => {
