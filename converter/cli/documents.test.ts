@@ -1,6 +1,13 @@
 import { CommanderError } from 'commander';
 import { describe, expect, it, test } from 'vitest';
-import { commandsOf, documents, shownCommands, type ShownCommand } from '../../verify/environment/markdown.ts';
+import {
+  commandsOf,
+  documents,
+  readTree,
+  shownCommands,
+  treeFiles,
+  type ShownCommand,
+} from '../../verify/environment/markdown.ts';
 import { silentReporter } from '../terminal/reporter.ts';
 import type { Io } from './io.ts';
 import { commandLine } from './main.ts';
@@ -89,6 +96,19 @@ describe('help', () => {
     expect(shown.length).toBeGreaterThan(1);
     expect(wrong(shown)).toEqual([]);
   });
+});
+
+it('options that messages name are those of a command', () => {
+  const options = new Set(
+    commandLine(io, { exitCode: 0 }).commands.flatMap((command) => command.options.map(({ long }) => long)),
+  );
+  const rooms = /^converter\/(?:bundle|checkpoints|compile|images|models|precision|samples|sidecars|synth|text(?!\/proto))\//;
+  const sources = treeFiles().filter((path) => rooms.test(path) && !path.endsWith('.test.ts'));
+  const named = sources.flatMap((path) =>
+    [...readTree(path).matchAll(/(?<![-\w])--[a-z][a-z-]+/g)].map(([option]) => `${path}: ${option}`),
+  );
+  expect(named.length).toBeGreaterThan(20);
+  expect(named.filter((line) => !options.has(line.split(': ')[1]))).toEqual([]);
 });
 
 it('finds what is wrong', () => {
