@@ -102,7 +102,8 @@ it('options that messages name are those of a command', () => {
   const options = new Set(
     commandLine(io, { exitCode: 0 }).commands.flatMap((command) => command.options.map(({ long }) => long)),
   );
-  const rooms = /^converter\/(?:bundle|checkpoints|compile|images|models|precision|samples|sidecars|synth|text(?!\/proto))\//;
+  const rooms =
+    /^converter\/(?:bundle|checkpoints|compile|images|models|precision|samples|sidecars|synth|text(?!\/proto))\//;
   const sources = treeFiles().filter((path) => rooms.test(path) && !path.endsWith('.test.ts'));
   const named = sources.flatMap((path) =>
     [...readTree(path).matchAll(/(?<![-\w])--[a-z][a-z-]+/g)].map(([option]) => `${path}: ${option}`),
