@@ -126,7 +126,7 @@ it('is opened by transformers.js with subfolder onnx-ort, and answers as the ori
 
 /*
  * docs/targets.md: ops that each target emits for PaliGemma 1 and 2, and where the runtime ran them. The tables are
- * made here: `UPDATE_GOLDEN=1 npx vitest run converter/e2e/targets.test.ts` writes them. Rows of a device that is
+ * made here: `UPDATE_GOLDEN=1 npx vitest run converter/e2e/targets.gpu.test.ts` writes them. Rows of a device that is
  * not here stay as they are.
  */
 const DOCS = 'docs/targets.md';

@@ -22,7 +22,7 @@ const PRECISIONS: readonly Precision[] = ['fp16', 'int8', 'int4'];
 const KERNELS_A_LAYER = { 1: 5, 2: 7 } as const;
 /** Masks, the embedding, the last norm, and the head, which is cut into ranges that can be bound. */
 const KERNELS_BESIDE_LAYERS = { fp16: 24, int8: 12, int4: 12 } as const;
-/** Bytes that a further token binds ÷ the least that it must read (design/wgsl.md). */
+/** Bytes that a further token binds ÷ the least that it must read. */
 const MOST_OF_MINIMUM = 1.02;
 
 const isJoin = (kernel: string) => kernel.startsWith('attention_join');
@@ -95,7 +95,7 @@ describe.each([
   });
 });
 
-test('bytes of a token of the 3B are those of design/wgsl.md', async () => {
+test('bytes of a token of the 3B are the least that its weights have', async () => {
   const program = syntheticProgram(VARIANTS['paligemma-3b-224']!);
   for (const [precision, gigabytes] of [
     ['fp16', 5.017],
