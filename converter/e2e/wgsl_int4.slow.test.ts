@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { itOnGpu } from '../../verify/environment/requirement.ts';
 import { reportText } from '../../verify/report.ts';
 import { TOLERANCES, type Precision } from '../../verify/tolerances.ts';
-import { type VerifyReport } from '../../verify/verify.ts';
+import type { VerifyReport } from '../../verify/verify.ts';
 import { convert } from '../compile/convert.ts';
 import type { ConvertOptions } from '../compile/convert_options.ts';
 import { silentReporter } from '../terminal/reporter.ts';
