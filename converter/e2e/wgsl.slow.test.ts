@@ -1,0 +1,3 @@
+import { describeOfShaders } from '../testing/shader_goldens.ts';
+
+describeOfShaders('pg1-tiny');
