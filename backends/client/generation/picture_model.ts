@@ -6,6 +6,7 @@ import { BundleText } from '../text/bundle_text.ts';
 import { TextPieces } from '../text/text_pieces.ts';
 import { untilStopped } from './decode.ts';
 import type { DeviceModel, StepsRequest } from './device_model.ts';
+import { inTurn } from './in_turn.ts';
 import { demand, wholeNumber } from './numbers.ts';
 import { checkIds, promptOf, type PrefillInput, type Prompt } from './prompt.ts';
 import { samplingOf, type SamplingOptions } from './sampling.ts';
@@ -87,23 +88,30 @@ export class PictureModel<Features extends object, Own extends object = object> 
    * Tokens after what prefill read, step by step: one of every row, undefined for rows that have ended. Ends when all
    * have, or after `maxTokens`. Call prefill again before decoding again. @throws RuntimeError; the signal's reason
    */
-  async *decode(options: DecodeOptions & Partial<Own> = {}): AsyncGenerator<readonly (number | undefined)[]> {
-    yield* this.#inTurn(() => this.#decode(options));
+  decode(options: DecodeOptions & Partial<Own> = {}): AsyncGenerator<readonly (number | undefined)[]> {
+    return inTurn(
+      () => this.#turn.take(),
+      () => this.#decode(options),
+      options.signal,
+    );
   }
 
   /** The answer to a picture and a prompt, as pieces of text. @throws RuntimeError; the signal's reason */
-  async *generate(options: GenerateOptions<Features> & Partial<Own>): AsyncGenerator<string> {
-    yield* this.#inTurn(() => this.#generate(options));
+  generate(options: GenerateOptions<Features> & Partial<Own>): AsyncGenerator<string> {
+    return inTurn(
+      () => this.#turn.take(),
+      () => this.#generate(options),
+      options.signal,
+    );
   }
 
   /** Work that no other call may run beside. @throws RuntimeError `bad_input` while one does */
   protected async alone<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn;
-    turn.take();
+    const give = this.#turn.take();
     try {
       return await work();
     } finally {
-      turn.give();
+      give();
     }
   }
 
@@ -119,16 +127,6 @@ export class PictureModel<Features extends object, Own extends object = object> 
     this.#device = device;
     this.#turn = new Turn();
     this.#read = undefined;
-  }
-
-  async *#inTurn<T>(work: () => AsyncGenerator<T>): AsyncGenerator<T> {
-    const turn = this.#turn;
-    turn.take();
-    try {
-      yield* work();
-    } finally {
-      turn.give();
-    }
   }
 
   async #pixels(picture: PictureSource): Promise<Float32Array> {
