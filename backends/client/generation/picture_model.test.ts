@@ -237,6 +237,30 @@ describe('a call that means nothing is refused, and changes nothing', () => {
   });
 });
 
+test('a model that computes no numbers is an error, unless the row has ended', async () => {
+  const { model, device } = opened();
+  const chunks = [
+    [3, 1],
+    [facts.vocabSize - 1, facts.vocabSize],
+    [facts.vocabSize, 0],
+  ];
+  let ended = false;
+  device.steps = async function* () {
+    try {
+      yield* chunks;
+    } finally {
+      ended = true;
+    }
+  };
+  await model.prefill({ rows: [[2], [2]] });
+  const tokens = model.decode();
+  expect((await tokens.next()).value).toEqual([3, 1]);
+  expect((await tokens.next()).value).toEqual([7, undefined]);
+  await expect(tokens.next()).rejects.toMatchObject({ code: 'not_a_number' });
+  expect(ended).toBe(true);
+  await model.prefill({ rows: [[2]] });
+});
+
 describe('one call at a time', () => {
   test('a second one is refused until the first has ended, also by return()', async () => {
     const { model, device } = opened();

@@ -150,7 +150,8 @@ export class PictureModel<Features extends object, Own extends object = object> 
     const steps = Math.min(request.steps, read.room);
     this.#read = undefined;
     const chunks = this.#device.steps(read, { ...request, steps }, options);
-    return untilStopped(chunks, { rows: read.rows, steps, stops: request.stops, signal: options.signal });
+    const { rows } = read;
+    return ofNumbers(untilStopped(chunks, { rows, steps, stops: request.stops, signal: options.signal }), this.facts);
   }
 
   /** @throws RuntimeError `bad_input` for options that mean nothing */
@@ -189,6 +190,22 @@ export class PictureModel<Features extends object, Own extends object = object> 
     } finally {
       for (const features of own) this.#device.free(features);
     }
+  }
+}
+
+/** The same steps. @throws RuntimeError `not_a_number` where a row has no token */
+async function* ofNumbers(
+  steps: AsyncGenerator<readonly (number | undefined)[]>,
+  { vocabSize }: ProgramMetadata,
+): AsyncGenerator<readonly (number | undefined)[]> {
+  for await (const step of steps) {
+    if (step.some((token) => token === vocabSize))
+      throw new RuntimeError(
+        'not_a_number',
+        'the model computes NaN for every token',
+        'convert with another --dtype, fp32 to be sure, or report it with this bundle',
+      );
+    yield step;
   }
 }
 

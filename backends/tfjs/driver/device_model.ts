@@ -23,6 +23,8 @@ export interface Logits {
  */
 const CAPACITY_STEP = 64;
 
+const GREEDY: Sampling = { temperature: 0, topK: 0, topP: 1, seed: 0 };
+
 /** What a prompt has left in the caches. */
 interface Read {
   readonly rows: number;
@@ -255,10 +257,13 @@ export class TfjsDeviceModel implements DeviceModel<ImageFeatures> {
    * The largest logit of each row: of the shards' largest, whose few bytes come to the host; the earliest of equal
    * ones.
    */
-  async #best({ head, rows }: Read): Promise<readonly number[]> {
+  async #best(given: Read): Promise<readonly number[]> {
+    const { head, rows } = given;
     const { pieces, rows: sizes } = this.#join();
     const read = (suffix: string) => Promise.all(pieces.map((piece) => head[`${piece}.${suffix}`]!.data<'float32'>()));
     const [indices, values] = await Promise.all([read('best'), read('max')]);
+    // NaN hides what else a shard has
+    if (values.some((most) => most.some(Number.isNaN))) return this.#sampled(given, GREEDY, () => 0);
     return Array.from({ length: rows }, (_, row) => {
       let [token, most, first] = [0, -Infinity, 0];
       for (const [piece, size] of sizes.entries()) {
