@@ -1,9 +1,10 @@
 import { CAPACITY, type Phase, type Plan, type PlannedValue, type Step } from '../bundle/plan.ts';
 import { RuntimeError } from '../../client/errors.ts';
+import type { StepPipeline } from './compiled.ts';
 import { DeviceHealth, lossOf } from './health.ts';
 import { packed, runsOf, storedPieces, type Elements } from './layout.ts';
 import { DeviceMemory } from './memory.ts';
-import { createPipelines, type PipelineChoice, type StepPipeline } from './pipelines.ts';
+import { createPipelines, type PipelineChoice } from './pipelines.ts';
 import { bytesOf, extentOf } from './sizes.ts';
 import { uploadShards, type UploadTimes } from './upload.ts';
 
