@@ -405,7 +405,7 @@ describe('a bundle that is damaged is an error by name, and nothing stays in tfj
       const model = await load(bundle, {
         tf: {
           ...tf,
-          tensor: failing(tensor) as typeof tensor,
+          tensor: failing<Parameters<typeof tensor>, ReturnType<typeof tensor>>(tensor) as typeof tensor,
           zeros: failing(zeros),
           scalar: failing(scalar),
           reshape: failing(reshape),
