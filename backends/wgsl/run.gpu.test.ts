@@ -2,71 +2,22 @@ import { rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { evaluatorRunner } from '../../ir/evaluate.ts';
-import { graphNamed, type Program } from '../../ir/graph.ts';
-import { quantizeWeights, runPassesOnProgram, storeWeights } from '../../ir/passes/index.ts';
-import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
-import { INT4, INT8, usualScheme, type Scheme } from '../../ir/quantize/scheme.ts';
+import { runPassesOnProgram, storeWeights } from '../../ir/passes/index.ts';
+import { INT4 } from '../../ir/quantize/scheme.ts';
 import { tensorOf, type Tensor } from '../../ir/tensor.ts';
 import { randomTensor } from '../../ir/testing/random.ts';
-import type { Runner } from '../backend.ts';
-import { expectClose, type Tolerance } from '../testing/compare.ts';
 import { programOf, tinyEmbed, tinyProgram } from '../testing/tiny_program.ts';
-import type { CompileOptions } from './compile/compile.ts';
 import { open } from './run.ts';
-import { decoderInputs, type DecoderCall } from './testing/decoder_inputs.ts';
+import { coded, expectSame, expectSameDecoding } from './testing/expect_decoding.ts';
 import { emittedBundle } from './testing/emitted_bundle.ts';
 import { itOnGpu } from '../testing/gpu.ts';
 import { memoryRunner } from './testing/memory_runner.ts';
 import { GEMMA_1, GEMMA_2, tinyGemma } from './testing/tiny_gemma.ts';
 
-/** f32 sums in another order; activations are of the order of 1. */
-const CLOSE: Tolerance = { absolute: 5e-6, relative: 5e-6 };
-
-interface Pair {
-  readonly runner: Runner;
-  readonly reference: Runner;
-}
-
-/** Runs both; returns what the reference gave. */
-async function expectSame(
-  { runner, reference }: Pair,
-  graph: string,
-  inputs: Readonly<Record<string, Tensor>>,
-  stages: readonly string[] = [],
-): Promise<Readonly<Record<string, Tensor>>> {
-  const expected = await reference.run(graph, inputs, { stages });
-  const actual = await runner.run(graph, inputs, { stages });
-  expect(Object.keys(actual).sort()).toEqual(Object.keys(expected).sort());
-  for (const [name, tensor] of Object.entries(expected)) expectClose(`${graph} ${name}`, actual[name], tensor, CLOSE);
-  return expected;
-}
-
-/** A prompt of two rows, one of them padded, two tokens one after the other, and a piece of three. */
-async function expectSameDecoding(program: Program, options?: CompileOptions): Promise<void> {
-  const both = { runner: await memoryRunner(program, options), reference: evaluatorRunner(program) };
-  const decoder = graphNamed(program, 'decoder');
-  const stages = decoder.stages.map(({ name }) => name);
-  const call = (rest: Partial<DecoderCall>) =>
-    decoderInputs(decoder, { batch: 2, seq: 1, padding: 2, keep: 1, seed: 1, ...rest });
-  let before = await expectSame(both, 'decoder', call({ seq: 5 }), stages);
-  before = await expectSame(both, 'decoder', call({ before, seed: 2 }), stages);
-  before = await expectSame(both, 'decoder', call({ before, seed: 3, keep: 0 }), stages);
-  await expectSame(both, 'decoder', call({ before, seq: 3, seed: 4, keep: 0 }), stages);
-  const ids = (...values: number[]) => ({ input_ids: tensorOf('i64', [values.length / 2, 2], values) });
-  await expectSame(both, 'embed_tokens', ids(0, 5, 17, 2));
-  await expectSame(both, 'embed_tokens', { input_ids: tensorOf('i64', [3, 1], [4, 0, 23]) });
-  await both.runner.dispose();
-}
-
-const coded = (program: Program, scheme: Scheme) =>
-  runPassesOnProgram(program, [
-    quantizeWeights({ schemeOf: () => scheme, quantize: (data, own) => quantizeMatrix(data, own) }),
-  ]);
-
 const one = { layers: 1 };
 
 // Each generation and each form of weights once: compiling the products of a model takes the time. Gemma 1 in f32 is
-// pg1-tiny's bundle in converter/e2e.
+// pg1-tiny's bundle in converter/e2e; further forms are in run_formats.slow.test.ts.
 describe('the plan of a program computes what the program means', () => {
   itOnGpu('Gemma 2: norms behind, softcap, several KV heads', () => expectSameDecoding(tinyGemma(GEMMA_2)));
   itOnGpu('Gemma 1, weights in f16', () =>
@@ -74,10 +25,6 @@ describe('the plan of a program computes what the program means', () => {
   );
   itOnGpu('weights in 4 bits with float zero points', () =>
     expectSameDecoding(coded(tinyGemma({ ...GEMMA_2, ...one }), { ...INT4, floatZero: true })),
-  );
-  itOnGpu('weights in nf4', () => expectSameDecoding(coded(tinyGemma({ ...GEMMA_1, ...one }), usualScheme('nf4'))));
-  itOnGpu('weights in 8 bits, cut into pieces', () =>
-    expectSameDecoding(coded(tinyGemma({ ...GEMMA_1, ...one }), INT8), { bindingLimit: 16384 }),
   );
 });
 

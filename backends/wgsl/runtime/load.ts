@@ -15,8 +15,8 @@ import type { BundleSource } from '../../client/sources/source.ts';
 
 /**
  * A bundle from a URL, a folder (in Node) or files, ready to run: weights go to the device as they come, while shaders
- * compile. Every file is checked against the manifest. @throws RuntimeError, see `code`; the signal's reason. Nothing
- * is held then.
+ * compile. Shaders and weights are checked against the SHA-256 that the manifest states.
+ * @throws RuntimeError, see `code`; the signal's reason. Nothing is held then.
  */
 export async function load(location: BundleLocation, options: LoadOptions = {}): Promise<Model> {
   options.signal?.throwIfAborted();

@@ -2,6 +2,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { Command } from 'commander';
 import { wholeNumber } from '../../cli/options.ts';
 import { table } from '../../terminal/table.ts';
@@ -153,7 +154,7 @@ function run(
 }
 
 function failedIn(output: string): string | undefined {
-  return /FAIL\s+(?:\S+\s+)?(\S+\.test\.ts)/.exec(output.replaceAll(/\u001b\[[\d;]*m/g, ''))?.[1];
+  return /FAIL\s+(?:\S+\s+)?(\S+\.test\.ts)/.exec(stripVTControlCharacters(output))?.[1];
 }
 
 function report(verdicts: readonly Verdict[], { seed }: Flags): string {

@@ -106,7 +106,7 @@ function slips(node: TreeNode, source: string): readonly Mutant[] {
       return operatorSlips(node, source);
     case 'UnaryExpression':
       return node['operator'] === '!' || node['operator'] === '-'
-        ? [whole(textOf(node['argument']), `without ${String(node['operator'])}`)]
+        ? [whole(textOf(node['argument']), `without ${node['operator']}`)]
         : [];
     case 'UpdateExpression': {
       const operator = String(node['operator']);
