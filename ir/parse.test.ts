@@ -56,6 +56,40 @@ test('the shortest decimals are printed', () => {
   ).toBe('graph g {\n  literal %c: f32[3] = [0.1, 0.000001, 0.33333334]\n  literal %s: f16[] = -1e-7\n}\n');
 });
 
+test.each([
+  ['//', '"//"'],
+  ['//a', '"//a"'],
+  ['a//b', '"a//b"'],
+  ['a//', '"a//"'],
+  ['/a/b-0.c/', '/a/b-0.c/'],
+  ['', '""'],
+  ['a"b', '"a\\"b"'],
+  ['a b', '"a b"'],
+  ['}', '"}"'],
+])('the name %j reads back, of graphs, values, ports and files', (name, printed) => {
+  const type = { dtype: 'f32' as const, shape: [2] };
+  const data = { ...type, byteLength: 8, from: { file: name, key: name, byteOffset: 0 }, async *chunks() {} };
+  const weight = { name, type };
+  const graph = {
+    name,
+    inputs: [],
+    constants: [{ kind: 'weight' as const, value: weight, data }],
+    nodes: [],
+    outputs: [{ name, value: weight }],
+    stages: [{ name, value: weight }],
+  };
+  const text = printGraph(graph);
+  expect(text).toContain(`graph ${printed} {`);
+  expect(text).toContain(`weight %${printed}: f32[2]`);
+  expect(sameGraph(parseGraph(text), graph)).toBe(true);
+});
+
+test('a comment ends a name, however close', () => {
+  expect(printGraph(parseGraph('graph g//a\n{ input %x//b\n: f32[2] output "y" = %x//c\n}'))).toBe(
+    'graph g {\n  input %x: f32[2]\n  output "y" = %x\n}\n',
+  );
+});
+
 test('a weight read from text says that it has no bytes', async () => {
   const graph = parseGraph('graph g { weight %w: i4[3] from "a.npz" "k" at 12 }');
   const { data } = graph.constants[0] as Constant & { kind: 'weight' };

@@ -1,6 +1,7 @@
 import { IrError } from './error.ts';
 
-const BARE_NAME = '[\\w./-]+';
+/** Not with two slashes, which begin a comment. */
+const BARE_NAME = '(?:[\\w.-]|/(?!/))+';
 
 /** Whether a name needs no quotes in the text form. */
 export function isBareName(name: string): boolean {

@@ -24,6 +24,8 @@ export type RuntimeErrorCode =
   | 'refused'
   /** The device ran out of memory. */
   | 'out_of_memory'
+  /** The model computed NaN for every token. */
+  | 'not_a_number'
   /** `dispose()` was called. */
   | 'disposed';
 

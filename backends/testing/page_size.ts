@@ -1,11 +1,11 @@
 import { gzipSync } from 'node:zlib';
 import { rolldown } from 'rolldown';
 
-/** What a page loads. */
+/** What a page loads from the start: not what it imports when a call needs it. */
 export interface PageSize {
   readonly gzipped: number;
   readonly plain: number;
-  /** Modules that it still imports. */
+  /** Modules that are left to import, at any time. */
   readonly imports: readonly string[];
 }
 
@@ -26,10 +26,14 @@ export async function pageSize(input: string, external: readonly (string | RegEx
   const { output } = await bundle.generate({ format: 'esm', minify: true });
   await bundle.close();
   const chunks = output.flatMap((file) => (file.type === 'chunk' ? [file] : []));
-  const own = new Set(chunks.map(({ fileName }) => fileName));
+  const own = new Map(chunks.map((chunk) => [chunk.fileName, chunk]));
+  const loaded = new Set(chunks.filter(({ isEntry }) => isEntry));
+  // a set grows while it is walked
+  for (const { imports } of loaded) for (const name of imports) if (own.has(name)) loaded.add(own.get(name)!);
+  const codes = Array.from(loaded, ({ code }) => code);
   return {
-    gzipped: chunks.reduce((sum, { code }) => sum + gzipSync(code, { level: 9 }).byteLength, 0),
-    plain: chunks.reduce((sum, { code }) => sum + code.length, 0),
+    gzipped: codes.reduce((sum, code) => sum + gzipSync(code, { level: 9 }).byteLength, 0),
+    plain: codes.reduce((sum, code) => sum + code.length, 0),
     imports: chunks
       .flatMap(({ imports, dynamicImports }) => [...imports, ...dynamicImports])
       .filter((name) => !own.has(name)),

@@ -391,6 +391,57 @@ describe('a bundle that is damaged is an error by name, and nothing stays in tfj
     });
   });
 
+  it('so is a call that fails at whichever tensor it makes', async () => {
+    const bundle = await bundleOf('pg1-tiny/hf', 'fp32');
+    await withoutLeak('cpu', async (tf) => {
+      let left = Infinity;
+      const failing =
+        <A extends unknown[], R>(make: (...given: A) => R) =>
+        (...given: A): R => {
+          if (--left < 0) throw new Error('no room');
+          return make(...given);
+        };
+      const { tensor, zeros, scalar, reshape, slice, concat } = tf;
+      const model = await load(bundle, {
+        tf: {
+          ...tf,
+          tensor: failing<Parameters<typeof tensor>, ReturnType<typeof tensor>>(tensor) as typeof tensor,
+          zeros: failing(zeros),
+          scalar: failing(scalar),
+          reshape: failing(reshape),
+          slice: failing(slice),
+          concat: failing(concat),
+        },
+      });
+      const { imageSize, imageTokens, imageTokenId } = model.facts;
+      const rows = [[...Array<number>(imageTokens).fill(imageTokenId), 2, 5]];
+      const tensors = tf.memory().numTensors;
+      const use = async () => {
+        const features = await model.encodePixels(new Float32Array(3 * imageSize ** 2));
+        try {
+          await model.prefill({ rows, images: [features], maxNewTokens: 3 });
+          for await (const _ of model.decode({ stopTokenIds: [] }));
+        } finally {
+          features.dispose();
+        }
+      };
+      let made = 0;
+      for (; ; made++) {
+        left = made;
+        const failed = await use().then(
+          () => false,
+          (error: Error) => error.message === 'no room' || Promise.reject(error),
+        );
+        if (!failed) break;
+        expect(tf.memory().numTensors, `of ${made} tensors`).toBe(tensors);
+      }
+      // picture, embeddings with it, caches, two steps
+      expect(made).toBeGreaterThan(20);
+      expect(tf.memory().numTensors).toBe(tensors);
+      model.dispose();
+    });
+  });
+
   it('so is a load that is aborted, and a use after dispose', async () => {
     const bundle = await bundleOf('pg1-tiny/hf', 'fp32');
     await withoutLeak('cpu', async (tf) => {

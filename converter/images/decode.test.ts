@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -6,6 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readTensor } from '../../ir/tensor.ts';
 import { openSafetensors, type SafetensorsFile } from '../checkpoints/safetensors.ts';
 import { BadInputError } from '../errors.ts';
+import { pixelValues } from '../../backends/client/images/picture.ts';
+import { toPixelValues } from '../../backends/client/images/pixels.ts';
 import { decodeImage, type DecodeOptions } from './decode.ts';
 
 const FOLDER = join(import.meta.dirname, '../../fixtures/preprocess');
@@ -83,6 +85,34 @@ describe("decodes as Pillow's convert('RGB')", () => {
     expect([...turned.data.subarray(0, 3)]).toEqual([...stored.data.subarray(11 * 17 * 3, 11 * 17 * 3 + 3)]);
   });
 
+  test.each([
+    'transparent',
+    'local_palette',
+    'interlaced',
+    'smaller',
+    'smaller_transparent',
+    'frames',
+    'greys',
+    'many_codes',
+    'two_colors',
+    'no_palette',
+  ])('gif/%s.gif', async (name) => {
+    const { width, height, data } = await decodeImage(join(FOLDER, `gif/${name}.gif`));
+    const expected = await readFile(join(FOLDER, `gif/${name}.ppm`));
+    expect(Buffer.concat([Buffer.from(`P6\n${width} ${height}\n255\n`), data]).equals(expected)).toBe(true);
+  });
+
+  test('of every picture here the runtimes have the same pixels', async () => {
+    const folders = ['', 'decode', 'gif'].map((name) => join(FOLDER, name));
+    const files = (await Promise.all(folders.map(async (dir) => (await readdir(dir)).map((name) => join(dir, name)))))
+      .flat()
+      .filter((file) => /\.(png|jpg|gif|tiff|webp)$/.test(file) && !file.endsWith('float.tiff'));
+    expect(files.length).toBeGreaterThan(35);
+    for (const file of files)
+      for (const mode of ['huggingface', 'bigvision'] as const)
+        expect(await pixelValues(file, 14, mode), file).toEqual(toPixelValues(await decodeImage(file), 14, mode));
+  });
+
   test('bytes read as the file does', async () => {
     const path = join(FOLDER, 'noise_40x31.png');
     expect(await decodeImage(await readFile(path))).toEqual(await decodeImage(path));
@@ -115,15 +145,19 @@ describe('refuses with a typed error and a way out', () => {
     expect([float.code, float.message]).toEqual(['image_unsupported', expect.stringContaining('float')]);
   });
 
-  test.each(['noise_40x31.png', 'drawing_111x257.jpg', 'decode/rgba.webp', 'decode/rgb.gif', 'decode/rgb.tiff'])(
-    '%s cut in half',
-    async (name) => {
-      const bytes = await readFile(join(FOLDER, name));
-      expect(['image_damaged', 'not_an_image']).toContain(
-        (await refusal(bytes.subarray(0, bytes.length >> 1), { name: 'cut' })).code,
-      );
-    },
-  );
+  test.each([
+    'noise_40x31.png',
+    'drawing_111x257.jpg',
+    'decode/rgba.webp',
+    'decode/rgb.gif',
+    'gif/transparent.gif',
+    'decode/rgb.tiff',
+  ])('%s cut in half', async (name) => {
+    const bytes = await readFile(join(FOLDER, name));
+    expect(['image_damaged', 'not_an_image']).toContain(
+      (await refusal(bytes.subarray(0, bytes.length >> 1), { name: 'cut' })).code,
+    );
+  });
 
   test('more pixels than the limit, before decoding them', async () => {
     const bytes = await sharp({ create: { width: 400, height: 300, channels: 3, background: 'red' } })

@@ -71,9 +71,8 @@ describe.each([
       expect(tokenizer.decode(ids)).toBe(new TextDecoder().decode(Uint8Array.from(bytesOf(ids))));
   });
 
-  test('decodes what it encoded, but for what cannot be told from a space, and the byte order mark, which the client drops', () => {
-    for (const [text, ids] of shapes.texts)
-      expect(tokenizer.decode(ids)).toBe(text.replaceAll('▁', ' ').replaceAll('\ufeff', ''));
+  test('decodes what it encoded, but for what cannot be told from a space', () => {
+    for (const [text, ids] of shapes.texts) expect(tokenizer.decode(ids)).toBe(text.replaceAll('▁', ' '));
   });
 });
 

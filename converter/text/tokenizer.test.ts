@@ -23,6 +23,33 @@ test('special tokens are shown unless they are skipped', () =>
 test('spaces before punctuation stay', () =>
   expect(tokenizer.decode(tokenizer.encode('are there ? yes , it is !'))).toBe('are there ? yes , it is !'));
 
+test.each([
+  '\uFEFFa',
+  'a\uFEFF',
+  '\uFEFF',
+  '\uFEFF\uFEFFx\uFEFF',
+  '猫\uFEFF猫',
+  ' \uFEFF  a',
+  '\u200B',
+  '\uFFFE',
+  '\0',
+  '\r\n',
+])('text %j comes back whole from its ids', (text) => {
+  expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
+  const ids = [2, ...tokenizer.encode(text), 1];
+  expect(tokenizer.decode(ids, { skipSpecialTokens: true })).toBe(text);
+});
+
+test('bytes that are no character do not touch those beside them', () => {
+  const [lone, ...mark] = ['<0xE4>', '<0xEF>', '<0xBB>', '<0xBF>'].map((token) => tokenizer.idOf(token)!) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  expect(tokenizer.decode([lone, ...mark, lone, mark[0], mark[1]])).toBe('\uFFFD\uFEFF\uFFFD\uFFFD');
+});
+
 test('no tokens are no text', () => {
   expect(tokenizer.decode([])).toBe('');
   expect(tokenizer.encode('')).toEqual([]);

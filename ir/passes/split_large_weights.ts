@@ -29,7 +29,10 @@ export function splitLargeWeights(maxBytes: number): Pass {
         );
         if (!found.every((stored) => stored !== undefined)) return undefined;
         if (found[0]!.weight.data.byteLength <= maxBytes) return undefined;
-        const shards = shardsOf(found, maxBytes).map(({ first, data }, i) => ({
+        const parts = shardsOf(found, maxBytes);
+        // of one or two rows there is nothing to cut
+        if (parts.length === 1) return undefined;
+        const shards = parts.map(({ first, data }, i) => ({
           first,
           rows: data[0]!.shape[0]!,
           values: data.map((part, k) => valueOf(builder, found[k]!, part, i)),

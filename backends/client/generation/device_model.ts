@@ -29,6 +29,9 @@ export interface DeviceModel<Features extends object, Own extends object = objec
   prefill(prompt: Prompt, images: readonly Features[]): Promise<void>;
   /** @throws RuntimeError `bad_input` for stop tokens and options of its own that it cannot have */
   checkSteps(stops: readonly number[], own: Partial<Own>): void;
-  /** Tokens after the prompt, `steps` of every row, in chunks as the device likes; then what was read is gone. */
+  /**
+   * Tokens after the prompt, `steps` of every row, in chunks as the device likes; then what was read is gone. A logit
+   * of NaN is never chosen; where all are, the token is the size of the vocabulary.
+   */
   steps(prompt: Prompt, request: StepsRequest, own: Partial<Own>): TokenChunks;
 }

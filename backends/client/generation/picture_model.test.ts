@@ -1,4 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { describe, expect, test, vi } from 'vitest';
 import { RuntimeError } from '../errors.ts';
 import { openSource } from '../sources/open_source.ts';
 import type { TokenChunks } from './decode.ts';
@@ -235,6 +237,30 @@ describe('a call that means nothing is refused, and changes nothing', () => {
   });
 });
 
+test('a model that computes no numbers is an error, unless the row has ended', async () => {
+  const { model, device } = opened();
+  const chunks = [
+    [3, 1],
+    [facts.vocabSize - 1, facts.vocabSize],
+    [facts.vocabSize, 0],
+  ];
+  let ended = false;
+  device.steps = async function* () {
+    try {
+      yield* chunks;
+    } finally {
+      ended = true;
+    }
+  };
+  await model.prefill({ rows: [[2], [2]] });
+  const tokens = model.decode();
+  expect((await tokens.next()).value).toEqual([3, 1]);
+  expect((await tokens.next()).value).toEqual([7, undefined]);
+  await expect(tokens.next()).rejects.toMatchObject({ code: 'not_a_number' });
+  expect(ended).toBe(true);
+  await model.prefill({ rows: [[2]] });
+});
+
 describe('one call at a time', () => {
   test('a second one is refused until the first has ended, also by return()', async () => {
     const { model, device } = opened();
@@ -257,6 +283,57 @@ describe('one call at a time', () => {
       await expect(call()).rejects.toThrow(bad);
     await decoding.return(undefined);
     await model.prefill({ rows: [[2]] });
+  });
+
+  test('a signal ends an iterator that nobody asks again, and its owner hears the reason when they do', async () => {
+    const { model, device } = opened();
+    let ended = 0;
+    const steps = device.steps.bind(device);
+    device.steps = async function* (...given) {
+      try {
+        yield* steps(...given);
+      } finally {
+        ended++;
+      }
+    };
+    await model.prefill({ rows: [[2, 6]] });
+    const stop = new AbortController();
+    const left = model.decode({ signal: stop.signal });
+    await left.next();
+    const mine = await model.encodeImage(picture).catch(() => undefined);
+    expect(mine).toBeUndefined();
+    stop.abort(new Error('enough'));
+    await new Promise((resolve) => void setTimeout(resolve));
+    expect(ended).toBe(1);
+    await model.prefill({ rows: [[2, 4]] });
+    const other = model.decode();
+    await other.next();
+    // the turn is the other's now
+    await expect(left.next()).rejects.toThrow('enough');
+    await expect(model.prefill({ rows: [[2]] })).rejects.toThrow(bad);
+    expect(await collected(other)).toEqual([[2], [1]]);
+    await model.prefill({ rows: [[2]] });
+  });
+
+  test('an iterator that was dropped ends when it is collected', async () => {
+    const { model, device } = opened();
+    const made: Features[] = [];
+    const encode = device.encode.bind(device);
+    device.encode = async () => (made.push(await encode()), made.at(-1)!);
+    const answer = async () => {
+      const dropped = model.generate({ image: picture, prompt: 'c' });
+      await dropped.next();
+      await expect(model.generate({ prompt: 'a' }).next()).rejects.toThrow(bad);
+    };
+    await answer();
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    await vi.waitFor(async () => {
+      collect();
+      await model.prefill({ rows: [[2, 3]] });
+    });
+    expect(await collected(model.decode())).toEqual([[2], [1]]);
+    expect(made.map(({ isLive }) => isLive)).toEqual([false]);
   });
 
   test('generate is one call: none may come between its parts', async () => {

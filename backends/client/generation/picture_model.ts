@@ -6,6 +6,7 @@ import { BundleText } from '../text/bundle_text.ts';
 import { TextPieces } from '../text/text_pieces.ts';
 import { untilStopped } from './decode.ts';
 import type { DeviceModel, StepsRequest } from './device_model.ts';
+import { inTurn } from './in_turn.ts';
 import { demand, wholeNumber } from './numbers.ts';
 import { checkIds, promptOf, type PrefillInput, type Prompt } from './prompt.ts';
 import { samplingOf, type SamplingOptions } from './sampling.ts';
@@ -88,23 +89,30 @@ export class PictureModel<Features extends object, Own extends object = object> 
    * Tokens after what prefill read, step by step: one of every row, undefined for rows that have ended. Ends when all
    * have, or after `maxTokens`. Call prefill again before decoding again. @throws RuntimeError; the signal's reason
    */
-  async *decode(options: DecodeOptions & Partial<Own> = {}): AsyncGenerator<readonly (number | undefined)[]> {
-    yield* this.#inTurn(() => this.#decode(options));
+  decode(options: DecodeOptions & Partial<Own> = {}): AsyncGenerator<readonly (number | undefined)[]> {
+    return inTurn(
+      () => this.#turn.take(),
+      () => this.#decode(options),
+      options.signal,
+    );
   }
 
   /** The answer to a picture and a prompt, as pieces of text. @throws RuntimeError; the signal's reason */
-  async *generate(options: GenerateOptions<Features> & Partial<Own>): AsyncGenerator<string> {
-    yield* this.#inTurn(() => this.#generate(options));
+  generate(options: GenerateOptions<Features> & Partial<Own>): AsyncGenerator<string> {
+    return inTurn(
+      () => this.#turn.take(),
+      () => this.#generate(options),
+      options.signal,
+    );
   }
 
   /** Work that no other call may run beside. @throws RuntimeError `bad_input` while one does */
   protected async alone<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn;
-    turn.take();
+    const give = this.#turn.take();
     try {
       return await work();
     } finally {
-      turn.give();
+      give();
     }
   }
 
@@ -120,16 +128,6 @@ export class PictureModel<Features extends object, Own extends object = object> 
     this.#device = device;
     this.#turn = new Turn();
     this.#read = undefined;
-  }
-
-  async *#inTurn<T>(work: () => AsyncGenerator<T>): AsyncGenerator<T> {
-    const turn = this.#turn;
-    turn.take();
-    try {
-      yield* work();
-    } finally {
-      turn.give();
-    }
   }
 
   async #pixels(picture: PictureSource): Promise<Float32Array> {
@@ -153,7 +151,8 @@ export class PictureModel<Features extends object, Own extends object = object> 
     const steps = Math.min(request.steps, read.room);
     this.#read = undefined;
     const chunks = this.#device.steps(read, { ...request, steps }, options);
-    return untilStopped(chunks, { rows: read.rows, steps, stops: request.stops, signal: options.signal });
+    const { rows } = read;
+    return ofNumbers(untilStopped(chunks, { rows, steps, stops: request.stops, signal: options.signal }), this.facts);
   }
 
   /** @throws RuntimeError `bad_input` for options that mean nothing */
@@ -192,6 +191,22 @@ export class PictureModel<Features extends object, Own extends object = object> 
     } finally {
       for (const features of own) this.#device.free(features);
     }
+  }
+}
+
+/** The same steps. @throws RuntimeError `not_a_number` where a row has no token */
+async function* ofNumbers(
+  steps: AsyncGenerator<readonly (number | undefined)[]>,
+  { vocabSize }: ProgramMetadata,
+): AsyncGenerator<readonly (number | undefined)[]> {
+  for await (const step of steps) {
+    if (step.some((token) => token === vocabSize))
+      throw new RuntimeError(
+        'not_a_number',
+        'the model computes NaN for every token',
+        'convert with another --dtype, fp32 to be sure, or report it with this bundle',
+      );
+    yield step;
   }
 }
 

@@ -2,20 +2,20 @@ import { RuntimeError } from '../errors.ts';
 
 /** One call at a time: a second one is refused while the first is at work. */
 export class Turn {
-  #taken = false;
+  #owner: object | undefined;
 
-  /** @throws RuntimeError `bad_input` while it is somebody's */
-  take(): void {
-    if (this.#taken)
+  /** What gives it back, once or again. @throws RuntimeError `bad_input` while it is somebody's */
+  take(): () => void {
+    if (this.#owner)
       throw new RuntimeError(
         'bad_input',
         'the model is at work',
-        'wait for the call before; an iterator that is left midway ends with its return()',
+        'wait for the call before; an iterator that is left midway ends with its return(), or its signal',
       );
-    this.#taken = true;
-  }
-
-  give(): void {
-    this.#taken = false;
+    const own = {};
+    this.#owner = own;
+    return () => {
+      if (this.#owner === own) this.#owner = undefined;
+    };
   }
 }

@@ -53,7 +53,13 @@ describe('a picture', () => {
       Float32Array.of(1, 1, 1),
     );
     expect([drawn.length, closed]).toEqual([2, 1]);
+    // but of a GIF, of which it would make black what is transparent
+    const gif = await readFile(join(import.meta.dirname, '../../../fixtures/preprocess/gif/transparent.gif'));
+    const found = await pixelValues(gif, 8);
+    expect(drawn).toHaveLength(2);
     await expect(pixelValues({ width: 0, height: 0 }, 1)).rejects.toMatchObject({ code: 'bad_input' });
+    vi.unstubAllGlobals();
+    expect(found).toEqual(await pixelValues(gif, 8));
   });
 
   test('that is none', async () => {

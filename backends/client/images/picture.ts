@@ -39,8 +39,10 @@ interface Page {
 
 /**
  * A picture as the image tower takes it: f32 [3, size, size] in [-1, 1], squashed as Hugging Face's processor or
- * big_vision does it, bit for bit once the file is decoded. Transparency is dropped. @throws RuntimeError `bad_input`
- * for what is no picture, `not_found`
+ * big_vision does it, bit for bit once the file is decoded. In Node it is decoded as by `pgconv run`, see
+ * `decodePicture`; a browser decodes all but GIF by itself: what is wholly transparent is black there, and CMYK is what
+ * it makes of it.
+ * @throws RuntimeError `bad_input` for what is no picture, `not_found`
  */
 export async function pixelValues(
   source: PictureSource,
@@ -73,30 +75,35 @@ async function fetched(address: string | URL): Promise<Blob> {
   return response.blob();
 }
 
+/** Decoders are imported when there is something for them: a page has need of few. */
 async function decodedFile(file: Blob): Promise<RgbImage> {
   const { createImageBitmap } = globalThis as Page;
+  if (!createImageBitmap) return decodedInNode(file);
   try {
-    if (createImageBitmap) {
-      const bitmap = await createImageBitmap(file, { premultiplyAlpha: 'none', colorSpaceConversion: 'none' });
-      try {
-        return drawn(bitmap);
-      } finally {
-        bitmap.close();
-      }
+    const start = new TextDecoder().decode(await file.slice(0, 4).arrayBuffer());
+    if (start === 'GIF8') return (await import('./gif.ts')).decodeGif(new Uint8Array(await file.arrayBuffer()));
+    const bitmap = await createImageBitmap(file, { premultiplyAlpha: 'none', colorSpaceConversion: 'none' });
+    try {
+      return drawn(bitmap);
+    } finally {
+      bitmap.close();
     }
-    const { default: sharp } = await nodePackage('sharp');
-    const picture = sharp(new Uint8Array(await file.arrayBuffer()), { ignoreIcc: true, failOn: 'error' });
-    const { data, info } = await picture
-      .removeAlpha()
-      .toColourspace('srgb')
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
-    return rgbImage(info.width, info.height, data);
   } catch (cause) {
     throw new RuntimeError('bad_input', 'this is no picture that can be read', 'give a PNG, JPEG or WebP file', {
       cause,
     });
   }
+}
+
+async function decodedInNode(file: Blob): Promise<RgbImage> {
+  const [{ default: sharp }, { decodePicture, PictureError }] = await Promise.all([
+    nodePackage('sharp'),
+    import('./decode_picture.ts'),
+  ]);
+  return decodePicture(sharp, new Uint8Array(await file.arrayBuffer())).catch((cause: unknown) => {
+    if (!(cause instanceof PictureError)) throw cause;
+    throw new RuntimeError('bad_input', cause.message, cause.hint, { cause });
+  });
 }
 
 function drawn(image: Drawable): RgbImage {

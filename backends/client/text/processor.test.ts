@@ -9,11 +9,14 @@ const of = (files: Readonly<Record<string, string>>) =>
     openSource(new Map(Object.entries(files).map(([path, text]) => [path, new Blob([text])])), 'manifest.json'),
   );
 
-test('a bundle says whose pictures it takes', async () => {
-  expect(await of({ 'preprocessor_config.json': '{"resample": 2}' })).toBe('bigvision');
-  expect(await of({ 'preprocessor_config.json': '{"resample": 3}' })).toBe('huggingface');
+test('a bundle says whose pictures and prompts it takes', async () => {
+  const manifest = (reference: string) => ({ 'manifest.json': JSON.stringify({ options: { reference } }) });
+  expect(await of(manifest('bigvision'))).toBe('bigvision');
+  expect(await of(manifest('huggingface'))).toBe('huggingface');
   expect(await of({})).toBe('huggingface');
-  await expect(of({ 'preprocessor_config.json': '{' })).rejects.toMatchObject({ code: 'damaged' });
+  await expect(of({ 'manifest.json': '{' })).rejects.toMatchObject({ code: 'damaged' });
+  // a checkpoint of Hugging Face's whose own processor is bilinear
+  expect(await of({ ...manifest('huggingface'), 'preprocessor_config.json': '{"resample": 2}' })).toBe('huggingface');
 });
 
 test('big_vision’s pixels are others', async () => {

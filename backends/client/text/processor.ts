@@ -1,14 +1,16 @@
 import type { PixelMode } from '../images/pixels.ts';
 import { readJsonIfThere, type BundleSource } from '../sources/source.ts';
 
-/** Pillow's number for bilinear: what preprocessor_config.json says of bundles that resize as big_vision does. */
-const BILINEAR = 2;
-
 /**
- * Whose pictures and prompts a bundle was made for; Hugging Face's where it does not say.
+ * Whose pictures and prompts a bundle was made for (`--reference`), as `pgconv run` reads it: of manifest.json. Hugging
+ * Face's where there is none. (preprocessor_config.json does not say it: a checkpoint of Hugging Face's may resize as
+ * big_vision does, and has Hugging Face's prompts.)
  * @throws RuntimeError `damaged`
  */
 export async function processorOf(source: BundleSource): Promise<PixelMode> {
-  const config: { readonly resample?: unknown } = await readJsonIfThere(source, 'preprocessor_config.json');
-  return config.resample === BILINEAR ? 'bigvision' : 'huggingface';
+  const { options }: { readonly options?: { readonly reference?: unknown } } = await readJsonIfThere(
+    source,
+    'manifest.json',
+  );
+  return options?.reference === 'bigvision' ? 'bigvision' : 'huggingface';
 }

@@ -62,13 +62,45 @@ export function openTokenizer(
   return {
     encode: (text, { controlsAsText = false } = {}) =>
       (controlsAsText ? plain() : tokenizer).encode(text, { add_special_tokens: false }).ids,
-    // the library refuses an empty list, and tidies spaces before punctuation unless told not to.
     decode: (ids, { skipSpecialTokens = false } = {}) =>
-      ids.length === 0
-        ? ''
-        : tokenizer.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false }),
+      // the library refuses an empty list, and tidies spaces before punctuation unless told not to
+      aroundByteOrderMarks(ids, markOf(tokenizer), (part) =>
+        part.length === 0
+          ? ''
+          : tokenizer.decode([...part], {
+              skip_special_tokens: skipSpecialTokens,
+              clean_up_tokenization_spaces: false,
+            }),
+      ),
     idOf: (token) => tokenizer.token_to_id(token),
   };
+}
+
+/** Bytes of U+FEFF as ids, where a tokenizer has bytes. */
+function markOf(tokenizer: HuggingFaceTokenizer): readonly number[] {
+  const ids = ['<0xEF>', '<0xBB>', '<0xBF>'].map((token) => tokenizer.token_to_id(token));
+  return ids.every((id) => id !== undefined) ? ids : [];
+}
+
+/**
+ * Text of ids whose U+FEFF stay: the library drops one where a run of bytes begins with it. (Parts of ids decode to
+ * parts of the text, for a tokenizer with bytes strips nothing.)
+ */
+function aroundByteOrderMarks(
+  ids: readonly number[],
+  mark: readonly number[],
+  decode: (part: readonly number[]) => string,
+): string {
+  if (mark.length === 0) return decode(ids);
+  const parts: string[] = [];
+  let begin = 0;
+  for (let at = 0; at < ids.length; at++)
+    if (mark.every((id, i) => ids[at + i] === id)) {
+      parts.push(decode(ids.slice(begin, at)), '\uFEFF');
+      begin = at + mark.length;
+      at = begin - 1;
+    }
+  return [...parts, decode(ids.slice(begin))].join('');
 }
 
 const CONTROL_ROLES = { bos_token: '<bos>', eos_token: '<eos>', pad_token: '<pad>', unk_token: '<unk>' } as const;

@@ -23,6 +23,8 @@ export interface Logits {
  */
 const CAPACITY_STEP = 64;
 
+const GREEDY: Sampling = { temperature: 0, topK: 0, topP: 1, seed: 0 };
+
 /** What a prompt has left in the caches. */
 interface Read {
   readonly rows: number;
@@ -58,9 +60,11 @@ export class TfjsDeviceModel implements DeviceModel<ImageFeatures> {
     try {
       const results = await this.#run('vision_encoder', { pixel_values: input }, ['image_features']);
       const features = results['image_features']!;
-      const flat = this.#tf.reshape(features, [imageTokens, hiddenSize]);
-      features.dispose();
-      return new ImageFeatures(flat);
+      try {
+        return new ImageFeatures(this.#tf.reshape(features, [imageTokens, hiddenSize]));
+      } finally {
+        features.dispose();
+      }
     } finally {
       input.dispose();
     }
@@ -85,8 +89,12 @@ export class TfjsDeviceModel implements DeviceModel<ImageFeatures> {
     const embedded = await this.#embed(inputIds, rows, length);
     const embeds = this.#withImages(embedded, prompt, images);
     const capacity = Math.ceil((length + room) / CAPACITY_STEP) * CAPACITY_STEP;
-    const caches = this.#decoder().caches.map(({ past }) => [past, this.#emptyCache(past, rows, capacity)] as const);
-    this.#read = { rows, capacity, caches: Object.fromEntries(caches), head: {} };
+    try {
+      this.#read = { rows, capacity, caches: this.#emptyCaches(rows, capacity), head: {} };
+    } catch (error) {
+      embeds.dispose();
+      throw error;
+    }
     await this.#forward(this.#read, embeds, { past: 0, length, positions: positionIds, mask: attentionMask });
   }
 
@@ -184,11 +192,18 @@ export class TfjsDeviceModel implements DeviceModel<ImageFeatures> {
     }
   }
 
-  #emptyCache(name: string, rows: number, capacity: number): Tensor {
-    const { shape } = this.#decoder().inputs.find((input) => input.name === name)!;
-    return this.#tf.zeros(
-      shape.map((size) => (typeof size === 'number' ? size : size === 'capacity' ? capacity : rows)),
-      'float32',
+  /** All or none. */
+  #emptyCaches(rows: number, capacity: number): Record<string, Tensor> {
+    const { caches, inputs } = this.#decoder();
+    const size = (given: number | string) =>
+      typeof given === 'number' ? given : given === 'capacity' ? capacity : rows;
+    return this.#tf.tidy(() =>
+      Object.fromEntries(
+        caches.map(({ past }) => {
+          const { shape } = inputs.find(({ name }) => name === past)!;
+          return [past, this.#tf.zeros(shape.map(size), 'float32')];
+        }),
+      ),
     );
   }
 
@@ -202,14 +217,17 @@ export class TfjsDeviceModel implements DeviceModel<ImageFeatures> {
     for (let row = 0; row < rows; row++)
       full.set(mask.subarray(row * (past + length), (row + 1) * (past + length)), row * capacity);
     const tf = this.#tf;
-    const own: Record<string, Tensor> = {
-      inputs_embeds: embeds,
-      attention_mask: tf.tensor(full, [rows, capacity], 'int32'),
-      position_ids: tf.tensor(positions, [rows, length], 'int32'),
-      num_logits_to_keep: tf.scalar(1, 'int32'),
-      past: tf.scalar(past, 'int32'),
-    };
+    let own: Record<string, Tensor> = { inputs_embeds: embeds };
     try {
+      own = {
+        ...own,
+        ...tf.tidy(() => ({
+          attention_mask: tf.tensor(full, [rows, capacity], 'int32'),
+          position_ids: tf.tensor(positions, [rows, length], 'int32'),
+          num_logits_to_keep: tf.scalar(1, 'int32'),
+          past: tf.scalar(past, 'int32'),
+        })),
+      };
       const heads = joins.flatMap(({ output, pieces }) =>
         output === 'logits' ? pieces.flatMap((piece) => [piece, `${piece}.best`, `${piece}.max`]) : [],
       );
@@ -239,10 +257,13 @@ export class TfjsDeviceModel implements DeviceModel<ImageFeatures> {
    * The largest logit of each row: of the shards' largest, whose few bytes come to the host; the earliest of equal
    * ones.
    */
-  async #best({ head, rows }: Read): Promise<readonly number[]> {
+  async #best(given: Read): Promise<readonly number[]> {
+    const { head, rows } = given;
     const { pieces, rows: sizes } = this.#join();
     const read = (suffix: string) => Promise.all(pieces.map((piece) => head[`${piece}.${suffix}`]!.data<'float32'>()));
     const [indices, values] = await Promise.all([read('best'), read('max')]);
+    // NaN hides what else a shard has
+    if (values.some((most) => most.some(Number.isNaN))) return this.#sampled(given, GREEDY, () => 0);
     return Array.from({ length: rows }, (_, row) => {
       let [token, most, first] = [0, -Infinity, 0];
       for (const [piece, size] of sizes.entries()) {

@@ -2,7 +2,7 @@ import type { Sampling } from '../../client/generation/sampling.ts';
 
 /**
  * A token by its probability softmax(logits / temperature), within top-k and then top-p (nucleus sampling,
- * arXiv:1904.09751).
+ * arXiv:1904.09751). NaN is never chosen; where all are, the token is their number.
  * @param uniform a random number in [0, 1)
  */
 export function sampleToken(
@@ -10,11 +10,15 @@ export function sampleToken(
   { temperature, topK, topP }: Omit<Sampling, 'seed'>,
   uniform: number,
 ): number {
-  const order = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);
+  const order = Array.from(logits.keys())
+    .filter((token) => !Number.isNaN(logits[token]!))
+    .sort((a, b) => (logits[a] === logits[b] ? a - b : logits[b]! - logits[a]!));
+  if (order.length === 0) return logits.length;
   if (temperature === 0) return order[0]!;
-  const most = logits[order[0]!]!;
+  const finite = (token: number) => Math.min(Math.max(logits[token]!, -1e30), 1e30);
+  const most = finite(order[0]!);
   const kept = order.slice(0, topK > 0 ? topK : undefined);
-  const weights = kept.map((token) => Math.exp((logits[token]! - most) / temperature));
+  const weights = kept.map((token) => Math.exp((finite(token) - most) / temperature));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   let [count, sum] = [0, 0];
   while (count < kept.length && sum < topP * total) sum += weights[count++]!;

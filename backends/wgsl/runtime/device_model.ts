@@ -32,24 +32,27 @@ export class WgslDeviceModel implements DeviceModel<ImageFeatures, StepsAhead> {
     this.#facts = facts;
   }
 
-  async encode(pixels: Float32Array): Promise<ImageFeatures> {
+  encode(pixels: Float32Array): Promise<ImageFeatures> {
     const { executor } = this;
     const { imageTokens, hiddenSize } = this.#facts;
-    executor.setSizes({ images: 1 });
-    await executor.reserve(executor.phase('vision_encoder'));
-    executor.write('pixel_values', pixels);
-    await executor.run('vision_encoder');
-    const buffer = await executor.memory.checked('features of a picture', (memory) =>
-      memory.create({
-        label: 'image features',
-        size: 4 * imageTokens * hiddenSize,
-        usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-      }),
-    );
-    const encoder = executor.device.createCommandEncoder();
-    encoder.copyBufferToBuffer(executor.bufferOf('image_features'), 0, buffer, 0, buffer.size);
-    executor.submit(encoder);
-    return new ImageFeatures(buffer, executor.memory);
+    return this.#told(async (undo) => {
+      executor.setSizes({ images: 1 });
+      await executor.reserve(executor.phase('vision_encoder'));
+      executor.write('pixel_values', pixels);
+      await executor.run('vision_encoder');
+      const buffer = await executor.memory.checked('features of a picture', (memory) =>
+        memory.create({
+          label: 'image features',
+          size: 4 * imageTokens * hiddenSize,
+          usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+        }),
+      );
+      undo(() => executor.memory.destroy(buffer));
+      const encoder = executor.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(executor.bufferOf('image_features'), 0, buffer, 0, buffer.size);
+      executor.submit(encoder);
+      return new ImageFeatures(buffer, executor.memory);
+    });
   }
 
   isFeatures(value: object): value is ImageFeatures {
@@ -69,17 +72,19 @@ export class WgslDeviceModel implements DeviceModel<ImageFeatures, StepsAhead> {
     const { executor } = this;
     const { rows, length, room } = prompt;
     this.#hasLogits = false;
-    executor.setSizes({ batch_size: rows, seq: 1, past: length, kept: 1, [CAPACITY]: length + room });
-    await executor.reserve(...this.#stepPhases());
-    executor.setSizes({ seq: length, past: 0 });
-    await executor.reserve(executor.phase('embed_tokens'), executor.phase('decoder'));
-    executor.write('input_ids', prompt.inputIds);
-    await executor.run('embed_tokens');
-    this.#place(prompt.places, images);
-    executor.write('attention_mask', prompt.attentionMask);
-    executor.write('position_ids', prompt.positionIds);
-    executor.write('num_logits_to_keep', Int32Array.of(1));
-    await executor.run('decoder');
+    await this.#told(async () => {
+      executor.setSizes({ batch_size: rows, seq: 1, past: length, kept: 1, [CAPACITY]: length + room });
+      await executor.reserve(...this.#stepPhases());
+      executor.setSizes({ seq: length, past: 0 });
+      await executor.reserve(executor.phase('embed_tokens'), executor.phase('decoder'));
+      executor.write('input_ids', prompt.inputIds);
+      await executor.run('embed_tokens');
+      this.#place(prompt.places, images);
+      executor.write('attention_mask', prompt.attentionMask);
+      executor.write('position_ids', prompt.positionIds);
+      executor.write('num_logits_to_keep', Int32Array.of(1));
+      await executor.run('decoder');
+    });
     this.#hasLogits = true;
   }
 
@@ -117,6 +122,7 @@ export class WgslDeviceModel implements DeviceModel<ImageFeatures, StepsAhead> {
       // what was computed ahead is dropped
       await Promise.allSettled(chunks);
       sampler?.dispose();
+      await this.#forgetErrors();
     }
   }
 
@@ -143,6 +149,25 @@ export class WgslDeviceModel implements DeviceModel<ImageFeatures, StepsAhead> {
     const { fixed } = this.executor.phase(phase);
     if (fixed.length > 0 && read) this.executor.setSizes({ seq: 1, kept: 1, past: read.length });
     return profilePhase(this.executor, phase);
+  }
+
+  /** What a call gives, once the device has taken it: errors are told by the call that they are of, and no other. */
+  async #told<T>(call: (undo: (step: () => void) => void) => Promise<T>): Promise<T> {
+    let undo = () => {};
+    try {
+      const result = await call((step) => (undo = step));
+      await this.executor.told();
+      return result;
+    } catch (error) {
+      undo();
+      await this.#forgetErrors();
+      throw error;
+    }
+  }
+
+  /** Of a call that has ended, and has told what there was to tell. */
+  async #forgetErrors(): Promise<void> {
+    await this.executor.told().catch(() => {});
   }
 
   /** Phases of a new token. */

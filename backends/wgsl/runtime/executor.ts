@@ -310,6 +310,18 @@ export class Executor {
     }
   }
 
+  /**
+   * Waits until the device has looked at all that it was given (not until it is done): a call that ends with it hears
+   * of its own errors, and leaves none to the next.
+   * @throws RuntimeError `refused`, `out_of_memory`, `device_lost`, `disposed`
+   */
+  async told(): Promise<void> {
+    this.device.pushErrorScope('validation');
+    // errors are told in order: those of before have come by then
+    await this.device.popErrorScope().catch(() => null);
+    this.#alive();
+  }
+
   submit(encoder: GPUCommandEncoder): void {
     this.device.queue.submit([encoder.finish()]);
     this.counters.submits++;

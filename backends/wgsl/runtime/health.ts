@@ -1,6 +1,6 @@
 import { RuntimeError } from '../../client/errors.ts';
 
-/** What a device has said of itself: errors that no call returns are told by the next one that can. */
+/** What a device has said of itself: errors that no promise returns, for the call that they are of. */
 export class DeviceHealth {
   readonly #device: GPUDevice;
   readonly #listener = (event: GPUUncapturedErrorEvent): void => {

@@ -197,6 +197,53 @@ describe('calls that do not fit', () => {
     expect(gpu.live()).toEqual([]);
   });
 
+  itOnGpu('a command that the device refuses is told by its own call, and by no other', async () => {
+    const gpu = countedGpu();
+    const toy = await load(asBlobs(await toyBundle()), { gpu });
+    const device = gpu.devices[0]!;
+    const refused = () => void device.createSampler({ lodMinClamp: -1 });
+    const held = toy.memory.bytes;
+    const submit = device.queue.submit.bind(device.queue);
+    device.queue.submit = (commands) => (submit(commands), refused());
+    await expect(toy.prefill({ rows: [[2, 5, 9]], maxNewTokens: 4 })).rejects.toMatchObject({ code: 'refused' });
+    await expect(toy.decode().next()).rejects.toMatchObject({ code: 'bad_input' });
+    const live = gpu.live().filter((label) => label === 'image features').length;
+    await expect(toy.encodeImage(picture(1))).rejects.toMatchObject({ code: 'refused' });
+    expect(gpu.live().filter((label) => label === 'image features')).toHaveLength(live);
+    device.queue.submit = submit;
+    expect(toy.memory.bytes).toBeGreaterThan(held);
+    const tokens = async (steps: number) => {
+      await toy.prefill({ rows: [[2, 5, 9]], maxNewTokens: 8 });
+      const all: (number | undefined)[] = [];
+      for await (const [token] of toy.decode({ stopTokenIds: [], ahead: 2 })) if (all.push(token) === steps) break;
+      return all;
+    };
+    expect(await tokens(4)).toEqual(neverEnding([2, 5, 9], 4));
+    // one that fails for another reason, and whose command is refused as well
+    const pop = device.popErrorScope.bind(device);
+    let once = true;
+    device.popErrorScope = async () => {
+      const error = await pop();
+      if (!once) return error;
+      once = false;
+      refused();
+      return new GPUOutOfMemoryError('no room');
+    };
+    await expect(toy.prefill({ rows: [[2], [3], [4], [5]], maxNewTokens: 60 })).rejects.toMatchObject({
+      code: 'out_of_memory',
+    });
+    expect(await tokens(8)).toEqual(neverEnding([2, 5, 9], 8));
+    // while tokens come
+    await toy.prefill({ rows: [[2, 5, 9]], maxNewTokens: 8 });
+    device.queue.submit = (commands) => (submit(commands), refused());
+    const failing = toy.decode({ stopTokenIds: [], ahead: 2 });
+    await expect(failing.next()).rejects.toMatchObject({ code: 'refused' });
+    device.queue.submit = submit;
+    expect(await tokens(8)).toEqual(neverEnding([2, 5, 9], 8));
+    await toy.dispose();
+    expect(gpu.live()).toEqual([]);
+  });
+
   itOnGpu('features that were given back, or are of another model', async () => {
     const [toy, other] = [await opened(), await load(asBlobs(await toyBundle()), { gpu })];
     const rows = [[IMAGE, IMAGE, 2]];

@@ -25,7 +25,18 @@ export function roundToNearest(w: usize): void {
   spanHigh = high;
   step = size;
   rtnScale = roundScale(size);
-  rtnZero = symmetric ? all(middle) : zeroOf(f32x4.mul(f32x4.neg(low), f32x4.div(all(1), rtnScale)));
+  rtnZero = symmetric ? all(middle) : zeroOf(zeroBelow());
+}
+
+/** For the first code to mean the least weight, or where the smallest scale reaches further, for one near 0. */
+function zeroBelow(): v128 {
+  const inverse = f32x4.div(all(1), rtnScale);
+  const usual = f32x4.mul(f32x4.neg(spanLow), inverse);
+  if (!floatZero) return usual;
+  const nearest = clamp(all(0), spanLow, spanHigh);
+  const code = f32x4.nearest(f32x4.mul(f32x4.sub(nearest, spanLow), inverse));
+  const reaches = v128.and(f32x4.gt(step, all(0)), f32x4.lt(step, all(5.9604644775390625e-8)));
+  return choose(reaches, f32x4.sub(code, f32x4.mul(nearest, inverse)), usual);
 }
 
 /** Zero points as they are stored. */

@@ -1,6 +1,6 @@
 // @ts-check
 import { roundToNearest, zeroOf } from './rtn.js';
-import { roundScale, roundToEven } from './rounding.js';
+import { MIN_SCALE, roundScale, roundToEven } from './rounding.js';
 
 /** @typedef {import('./form.js').Form} Form @typedef {import('./form.js').Choice} Choice */
 
@@ -35,6 +35,8 @@ export function halfQuadratic(w, form, choice) {
   roundToNearest(w, form, choice, span);
   if (choice.fault) return;
   const { levels, low, symmetric, floatZero } = form;
+  // errors of less than a step would be traded for larger ones, and these blocks be further off than as zeros
+  if (floatZero && span.step < MIN_SCALE) return;
   const inverse = 1 / choice.scale;
   let zero = symmetric ? choice.zero : -span.low * inverse;
   let best = zero;

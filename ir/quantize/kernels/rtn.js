@@ -1,6 +1,6 @@
 // @ts-check
 import { FAULT_NONE, FAULT_NON_FINITE, FAULT_OVERFLOW } from './form.js';
-import { roundScale, roundToEven, roundToHalf } from './rounding.js';
+import { MIN_SCALE, roundScale, roundToEven, roundToHalf } from './rounding.js';
 
 /** @typedef {import('./form.js').Form} Form @typedef {import('./form.js').Choice} Choice */
 
@@ -42,7 +42,22 @@ export function roundToNearest(w, form, choice, span) {
   span.step = step;
   choice.fault = step < form.limit ? FAULT_NONE : most <= 3.4028234663852886e38 ? FAULT_OVERFLOW : FAULT_NON_FINITE;
   choice.scale = roundScale(step);
-  choice.zero = form.symmetric ? form.middle : zeroOf(fround(fround(-low) * fround(1 / choice.scale)), form);
+  choice.zero = form.symmetric ? form.middle : zeroOf(zeroBelow(span, choice.scale, form), form);
+}
+
+/**
+ * The zero point for which the first code means the least weight. Codes of the smallest scale may reach further than
+ * all of the block, and would round it to that one weight, twice as far off as 0 is: there a code means what the block
+ * spans nearest to 0, so that no weight is further off than it would be as 0.
+ * @param {Span} span
+ * @param {number} scale
+ * @param {Form} form
+ */
+function zeroBelow({ low, high, step }, scale, { floatZero }) {
+  const inverse = fround(1 / scale);
+  if (!floatZero || step === 0 || step >= MIN_SCALE) return fround(fround(-low) * inverse);
+  const nearest = Math.min(Math.max(0, low), high);
+  return fround(roundToEven(fround(fround(nearest - low) * inverse)) - fround(nearest * inverse));
 }
 
 /**

@@ -27,10 +27,20 @@ export const CONTROL = `struct Control {
 
 const LANES = 256u;
 
-// floats in the order of unsigned numbers
+// floats in the order of unsigned numbers; NaN is 0, and never chosen
 fn ordered(x: f32) -> u32 {
   let bits = bitcast<u32>(x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) { return 0u; }
   return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
+}
+
+// a logit by the temperature, finite where the logit is not
+fn scaled(x: f32) -> f32 { return clamp(x, -1e30, 1e30) / control.temperature; }
+
+// whether a column with its score is chosen before another: the first of equals; vocab means none
+fn beats(score: f32, column: u32, other_score: f32, other: u32) -> bool {
+  if (column == control.vocab || other == control.vocab) { return column < other; }
+  return score > other_score || (score == other_score && column < other);
 }
 `;
 

@@ -124,6 +124,37 @@ describe('greedy', () => {
   });
 });
 
+describe('NaN is never chosen', () => {
+  const logits = Array<number>(9001).fill(Number.NaN);
+  const options: readonly SamplingOptions[] = [
+    {},
+    { temperature: 1 },
+    { temperature: 2, topK: 3 },
+    { temperature: 2, topP: 0.9 },
+    { temperature: 2, topK: 4, topP: 0.9 },
+  ];
+  for (const given of options)
+    itOnGpu(`${JSON.stringify(given)}: nor hides the numbers beside it; none where all are NaN`, async () => {
+      const some = logits.with(257, 1).with(258, -Infinity).with(5000, 2).with(8999, 2);
+      const { tokens } = await sample({ logits: some, rows: 2, steps: 8, ...given });
+      const numbers = given.temperature ? [257, 5000, 8999] : [5000];
+      expect(tokens.flat().filter((token) => !numbers.includes(token))).toEqual([]);
+      const { tokens: none, ids } = await sample({ logits, rows: 2, steps: 2, ...given });
+      expect([none, ids]).toEqual([
+        [
+          [9001, 9001],
+          [9001, 9001],
+        ],
+        [77, 77],
+      ]);
+      // infinite logits win, the first of them where none is drawn
+      const infinite = some.with(4, Infinity).with(9000, Infinity);
+      const { tokens: best } = await sample({ logits: infinite, rows: 2, steps: 8, ...given });
+      expect(best.flat().filter((token) => ![4, 9000].includes(token))).toEqual([]);
+      if (!given.temperature) expect(new Set(best.flat())).toEqual(new Set([4]));
+    });
+});
+
 describe('sampling, against the definition with the same random numbers', () => {
   const small = { logits: [0.4, 0.3, 0.2, 0.05, 0.05].map(Math.log), rows: 3, steps: 6 };
   const large = { logits: random(9001, 20, 3), rows: 2, steps: 3 };

@@ -20,7 +20,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var least = 0u;
   if (AFTER_TOP_K) { least = resolved(row, 3u, lane).x; }
   var most = -3.4e38;
-  for (var c = group.x * ${PART}u + lane; c < end; c += LANES) { most = max(most, logits[row * control.columns + c] / control.temperature); }
+  for (var c = group.x * ${PART}u + lane; c < end; c += LANES) {
+    let x = logits[row * control.columns + c];
+    if (ordered(x) > 0u) { most = max(most, scaled(x)); }
+  }
   values[lane] = most;
   workgroupBarrier();
   for (var half = LANES / 2u; half > 0u; half /= 2u) {
@@ -32,7 +35,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var sum = 0.0;
   for (var c = group.x * ${PART}u + lane; c < end; c += LANES) {
     let x = logits[row * control.columns + c];
-    if (ordered(x) >= least) { sum += exp(x / control.temperature - largest); }
+    if (ordered(x) >= max(least, 1u)) { sum += exp(scaled(x) - largest); }
   }
   values[lane] = sum;
   workgroupBarrier();
@@ -89,9 +92,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let key = ordered(x);
     var begins = true;
     if (digit > 0u) { begins = (key >> (32u - 8u * digit)) == known.x; }
-    if (!begins || key < least) { continue; }
+    if (!begins || key < max(least, 1u)) { continue; }
     var amount = 1u;
-    if (LEVEL >= 4u) { amount = u32(round(exp(x / control.temperature - largest) / sum * 1073741824.0)); }
+    if (LEVEL >= 4u) { amount = u32(round(exp(scaled(x) - largest) / sum * 1073741824.0)); }
     atomicAdd(&bins[(key >> (24u - 8u * digit)) & 255u], amount);
   }
   workgroupBarrier();

@@ -51,18 +51,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var column = control.vocab;
   for (var c = group.x * ${PART}u + lane; c < end; c += LANES) {
     let x = logits[row * control.columns + c];
-    if (ordered(x) < least) { continue; }
+    if (ordered(x) < max(least, 1u)) { continue; }
     var s = x;
-    if (control.temperature > 0.0) { s = x / control.temperature + gumbel(random(row, c)); }
-    if (s > score || column == control.vocab) { score = s; column = c; }
+    if (control.temperature > 0.0) { s = scaled(x) + gumbel(random(row, c)); }
+    if (beats(s, c, score, column)) { score = s; column = c; }
   }
   scores[lane] = score;
   columns[lane] = column;
   workgroupBarrier();
   for (var half = LANES / 2u; half > 0u; half /= 2u) {
     if (lane < half) {
-      let better = scores[lane + half] > scores[lane] || (scores[lane + half] == scores[lane] && columns[lane + half] < columns[lane]);
-      if (better) { scores[lane] = scores[lane + half]; columns[lane] = columns[lane + half]; }
+      if (beats(scores[lane + half], columns[lane + half], scores[lane], columns[lane])) { scores[lane] = scores[lane + half]; columns[lane] = columns[lane + half]; }
     }
     workgroupBarrier();
   }
@@ -96,13 +95,14 @@ fn main() {
     var winner = best[row * control.parts];
     for (var part = 1u; part < control.parts; part++) {
       let other = best[row * control.parts + part];
-      if (other.x > winner.x) { winner = other; }
+      if (beats(other.x, bitcast<u32>(other.y), winner.x, bitcast<u32>(winner.y))) { winner = other; }
     }
     // ended rows go on reading padding: nothing reads what comes of it, and the batch keeps one shape
     let token = select(bitcast<u32>(winner.y), control.pad, state[1u + row] != 0u);
     if (stops(token)) { state[1u + row] = 1u; }
     tokens[(made % control.ring) * control.rows + row] = token;
-    input_ids[row] = i32(token);
+    // the host ends a row that has no number
+    input_ids[row] = i32(select(token, control.pad, token == control.vocab));
     position_ids[row] += 1;
     attention_mask[row * control.capacity + past] = 1;
   }

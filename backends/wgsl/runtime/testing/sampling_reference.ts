@@ -5,7 +5,10 @@ export function keptTokens(
   logits: readonly number[],
   { temperature = 1, topK = 0, topP = 1 }: SamplingOptions,
 ): number[] {
-  const order = logits.map((_, token) => token).toSorted((a, b) => logits[b]! - logits[a]!);
+  const order = logits
+    .map((_, token) => token)
+    .filter((token) => !Number.isNaN(logits[token]!))
+    .toSorted((a, b) => logits[b]! - logits[a]!);
   const byK =
     topK > 0 ? order.filter((token) => logits[token]! >= logits[order[Math.min(topK, order.length) - 1]!]!) : order;
   const weights = byK.map((token) => Math.exp((logits[token]! - logits[order[0]!]!) / temperature));
