@@ -26,7 +26,7 @@ export function hasImages({ pixelValues }: Pick<VerifyCase, 'pixelValues'>): boo
 
 /** Logits that a case may make: beyond, only those of the last text positions are kept. 64 MB of f32. */
 const MAX_LOGITS = 16 * 1024 * 1024;
-/** Of a prompt's last positions, where not all are kept. */
+/** Of a prompt's last positions, where not all are kept; of the long prompt always. */
 const KEPT = 8;
 
 /** Tokens of the long prompt: more than kernels take at once (256 in ours), and no multiple of a tile. */
@@ -101,7 +101,7 @@ export function syntheticCases(
   const rows = [text(7), ...(isThirdRowCheap(metadata) ? [text(4)] : []), text(1)];
   const end = text(6);
   const read = [
-    makeCase('one long row', [long]),
+    { ...makeCase('one long row', [long]), logitsToKeep: Math.min(KEPT, long.length) },
     makeCase(`${NUMERALS[rows.length]!} rows, left-padded`, rows),
     { ...makeCase('last positions', [end], 0), firstPosition: maxPositions - behind - end.length + 1 },
   ];
