@@ -33,7 +33,7 @@ const KEPT = 8;
 const LONG = 301;
 const SUFFIX = 3;
 
-/** Multiplications, up to a factor of about 15, that the tokens of a third row may cost: docs/verification.md. */
+/** Image tokens × layers × width² that a third row may cost; its multiplications are 15 to 26 times as many. */
 const MAX_ROW_COST = 1e9;
 
 /**
