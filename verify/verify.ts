@@ -7,7 +7,7 @@ import { compareStages, type Phase, type StageDifference, type StageNames } from
 import { VerifyError } from './error.ts';
 import { checkGreedy, type GreedyDifference } from './greedy.ts';
 import { checkInvariants, checkRowsAlone } from './invariants.ts';
-import { QualityTally } from './quality.ts';
+import { AgreementTally } from './agreement_tally.ts';
 import type { Recorded } from './recording.ts';
 import { checkLengths, checkScores, type ComparedVectors } from './retrieval.ts';
 import type { RowSelection } from './rows.ts';
@@ -157,7 +157,7 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
   if (reference)
     checks.push(...checkScores(vectors, 'outcomes' in reference ? (reference.scores ?? []) : [], tolerances));
   if (quality) {
-    const tally = new QualityTally(metadata, quality.tieMargin);
+    const tally = new AgreementTally(metadata, quality.tieMargin);
     for (const verifyCase of qualityCases) {
       const original = await part(`${verifyCase.name}: original`, () => outcomeOf(before.model, verifyCase));
       tally.add(

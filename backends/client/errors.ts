@@ -30,6 +30,7 @@ export type RuntimeErrorCode =
 /** Every error of the runtime but an AbortSignal's own reason. */
 export class RuntimeError extends Error {
   override readonly name = 'RuntimeError';
+  /** For programs; docs/error-codes.md has a way out for each. */
   readonly code: RuntimeErrorCode;
   /** What is wrong: the message without the hint. */
   readonly problem: string;

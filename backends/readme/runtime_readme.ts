@@ -11,6 +11,7 @@ export interface RuntimeText {
   /** What puts image tokens before a prompt: `runtime`. */
   readonly actor: string;
   readonly node: {
+    /** What is installed beside pgconv. */
     readonly packages: string;
     /** Lines of the program up to the first answer: `model` is there. */
     program(path: string): readonly string[];
@@ -41,7 +42,10 @@ export function runtimeReadme(input: ReadmeInput, { title, contents, actor, node
     origin(input),
     sizes(input),
     '## Node',
-    `\`npm install ${node.packages}\`, then, with this folder at \`models/${name}\`:`,
+    [
+      `Install pgconv (its docs/installing.md says how: no registry has it yet) and \`npm install ${node.packages}\`;`,
+      `then, with this folder at \`models/${name}\`:`,
+    ],
     fence('js', [
       ...node.program(quoted(`./models/${name}`)),
       ask(use, quoted('./photo.jpg'), 'process.stdout.write(piece)'),

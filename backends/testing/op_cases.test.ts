@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import type { Op } from '../../ir/op.ts';
 import { ops, type OpName } from '../../ir/ops/index.ts';
 import { firstDifference, runOp, tensor, valuesOf } from '../../ir/testing/run_op.ts';
-import { opCases, type OpCase } from './op_cases.ts';
+import type { OpCase } from './op_case.ts';
+import { opCases } from './op_cases.ts';
 
 const formulas = (Object.entries(opCases) as [OpName, readonly OpCase[]][]).flatMap(([name, cases]) =>
   cases.flatMap((one) => ('formula' in one ? [{ name, attrs: one.attrs ?? {}, formula: one.formula as Formula }] : [])),

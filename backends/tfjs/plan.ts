@@ -96,7 +96,8 @@ const facts = z.strictObject({
   retrievalWidth: z.optional(count),
 });
 
-const plan = z.strictObject({
+/** docs/bundle-format.md says what each field is. */
+export const planSchema = z.strictObject({
   version: z.literal(PLAN_VERSION),
   profile: z.enum(['std', 'packed']),
   precision: z.string(),
@@ -104,7 +105,7 @@ const plan = z.strictObject({
   graphs: z.array(graph).check(z.minLength(1)),
   files: z.array(z.strictObject({ path, bytes: count })),
 });
-export type TfjsPlan = z.infer<typeof plan>;
+export type TfjsPlan = z.infer<typeof planSchema>;
 
 /** What is wrong with a plan: of a later version, or not what it should be. */
 export class PlanError extends Error {
@@ -131,7 +132,7 @@ export function parsePlan(text: string): TfjsPlan {
       'newer',
       `${PLAN_PATH} is of version ${version}, this driver reads ${PLAN_VERSION}: use a newer pgconv`,
     );
-  const parsed = plan.safeParse(json);
+  const parsed = planSchema.safeParse(json);
   if (!parsed.success) throw new PlanError('damaged', `${PLAN_PATH}: ${z.prettifyError(parsed.error)}`);
   return parsed.data;
 }

@@ -1,7 +1,7 @@
 import type { ReadmeInput } from '../readme/readme_input.ts';
 import { runtimeReadme } from '../readme/runtime_readme.ts';
 
-const PACKAGES = ['pgconv', '@tensorflow/tfjs-core', '@tensorflow/tfjs-converter', '@tensorflow/tfjs-backend-wasm'];
+const PACKAGES = ['@tensorflow/tfjs-core', '@tensorflow/tfjs-converter', '@tensorflow/tfjs-backend-wasm'];
 
 /** README.md of a tfjs bundle, with the programs that run it by `pgconv/tfjs`. */
 export function readme(input: ReadmeInput): string {

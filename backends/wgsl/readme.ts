@@ -11,7 +11,7 @@ export function readme(input: ReadmeInput): string {
     ],
     actor: 'runtime',
     node: {
-      packages: 'pgconv webgpu',
+      packages: 'webgpu',
       program: (path) => ["import { load } from 'pgconv/runtime';", '', `const model = await load(${path});`],
       dispose: 'await model.dispose();',
     },

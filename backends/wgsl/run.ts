@@ -3,12 +3,13 @@ import { BackendError } from '../error.ts';
 import { asBackendError } from '../as_backend_error.ts';
 import { WgslRunner } from './runner.ts';
 import { start } from './runtime/load.ts';
+import { sharedDevices } from './shared_devices.ts';
 
 /** Opens a bundle on this machine's GPU, in the runtime that browsers have. @throws BackendError */
 export async function open(dir: string, { device = 'webgpu' }: OpenOptions = {}): Promise<Runner> {
   if (device !== 'webgpu')
     throw new BackendError('unsupported', `the WGSL backend has no device "${device}"`, { hint: 'choose webgpu' });
-  const { model, info, dispose } = await start(dir).catch((error: unknown) => {
+  const { model, info, dispose } = await start(dir, {}, sharedDevices).catch((error: unknown) => {
     throw asBackendError(error, { file: dir });
   });
   return new WgslRunner(model.executor, `webgpu ${info.adapter}`, dispose);

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pgconv, sizeOf } from './child.ts';
 
-/** What quantizing may cost beside a plain conversion (design/precision.md): the ratio of wall times. */
+/** What quantizing may cost beside a plain conversion (docs/precision-targets.md): the ratio of wall times. */
 const WAYS = {
   fp16: { args: ['--dtype', 'fp16'], maxRatio: 1 },
   'int4 rtn': { args: ['--dtype', 'int4', '--algorithm', 'rtn'], maxRatio: 1.3 },

@@ -72,7 +72,8 @@ const manifestFields = z.strictObject({
   notes: z.array(z.string()),
 });
 
-const manifestSchema = z.strictObject({
+/** docs/bundle-format.md says what each field is. */
+export const manifestSchema = z.strictObject({
   format: z.literal('pgconv-bundle'),
   formatVersion: z.literal(1),
   ...manifestFields.shape,

@@ -4,7 +4,7 @@ import type { Checkpoint } from './checkpoint.ts';
 import { findSidecars, openHuggingFace } from './huggingface.ts';
 import type { OpenFile } from './input_file.ts';
 import { openJoined } from './joined.ts';
-import { locateCheckpoint } from './locate.ts';
+import { locateCheckpoint, type Located } from './locate.ts';
 import { openNpz } from './npz.ts';
 import { splitSelector, type SelectedPath } from './selector.ts';
 
@@ -36,10 +36,15 @@ export async function openCheckpoint(
   return sources.length === 1 && first.selector === undefined ? open(first.path) : openJoined(sources, open);
 }
 
+/** What opens each kind that `locateCheckpoint` tells apart. */
+const OPENERS: Readonly<Record<Located['kind'], (path: string, options: CheckpointOptions) => Promise<Checkpoint>>> = {
+  huggingface: openHuggingFace,
+  npz: openBigVision,
+};
+
 async function openWhole(path: string, options: CheckpointOptions): Promise<Checkpoint> {
   const located = await locateCheckpoint(path);
-  const opened =
-    located.kind === 'npz' ? await openBigVision(located.path, options) : await openHuggingFace(located.path, options);
+  const opened = await OPENERS[located.kind](located.path, options);
   return { ...opened, warnings: [...located.warnings, ...opened.warnings] };
 }
 

@@ -6,6 +6,7 @@ import { convertCommand } from './convert.ts';
 import { failureOf } from './exit.ts';
 import { inspectCommand } from './inspect.ts';
 import { json, processIo, type Io } from './io.ts';
+import type { CommandResult } from './options.ts';
 import { qualityCommand } from './quality.ts';
 import { runCommand } from './run.ts';
 import { synthCommand } from './synth.ts';
@@ -32,6 +33,21 @@ export async function main(args: readonly string[]): Promise<number> {
 /** The same with another place to write to. */
 export async function runCommandLine(args: readonly string[], io: Io): Promise<number> {
   const result = { exitCode: EXIT.done as number };
+  const program = commandLine(io, result);
+  try {
+    if (args.length === 0) {
+      io.err(program.helpInformation());
+      throw new CommanderError(EXIT.usage, 'commander.missingCommand', 'no command was given');
+    }
+    await program.parseAsync([...args], { from: 'user' });
+    return result.exitCode;
+  } catch (error) {
+    return tell(error, args, io);
+  }
+}
+
+/** All commands with their options and help. What they do leaves its exit code in `result`. */
+export function commandLine(io: Io, result: CommandResult): Command {
   const program = new Command(TOOL.name)
     .description(
       prose(
@@ -48,16 +64,7 @@ export async function runCommandLine(args: readonly string[], io: Io): Promise<n
       .exitOverride()
       .showHelpAfterError('(see --help)')
       .configureOutput({ writeOut: (text) => io.out(text.trimEnd()), writeErr: (text) => io.err(text.trimEnd()) });
-  try {
-    if (args.length === 0) {
-      io.err(program.helpInformation());
-      throw new CommanderError(EXIT.usage, 'commander.missingCommand', 'no command was given');
-    }
-    await program.parseAsync([...args], { from: 'user' });
-    return result.exitCode;
-  } catch (error) {
-    return tell(error, args, io);
-  }
+  return program;
 }
 
 /** Tells what stopped a command, in the form that was asked for, and returns its exit code. */

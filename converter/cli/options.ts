@@ -38,7 +38,10 @@ export interface PrecisionFlags {
 /** Options that decide how a precision is made. */
 export function withPrecisionOptions(command: Command): Command {
   return command
-    .option('--mixed <how>', 'bits of each matrix in a quantized precision: auto, none or a JSON file (default: auto)')
+    .option(
+      '--mixed <how>',
+      'bits of each matrix in a quantized precision: auto, none or a JSON file (default: auto; tfjs: none)',
+    )
     .addOption(new Option('--algorithm <name>', 'how codes are chosen (default: search)').choices([...ALGORITHMS]))
     .option('--per-channel', 'int8 with one scale a row, for runtimes that have no blocks')
     .option('--calibrate <set>', 'pictures and prompts to look at activations with: a folder, default or none');

@@ -83,7 +83,7 @@ export const COLUMNS: readonly Column[] = [
   },
   {
     title: 'targets',
-    about: 'those of design/precision.md',
+    about: 'those of docs/precision-targets.md',
     text: ({ passed }) => (passed ? 'met' : 'MISSED'),
     judgedBy: [],
   },

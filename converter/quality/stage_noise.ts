@@ -78,7 +78,7 @@ function snrOf({ reference, error }: Sums): number {
 
 /**
  * Weight SNR in dB of heavy-tailed weights (Student t with 5 degrees of freedom) in a format's blocks: the table of
- * design/precision.md, and for nf4 what ir/quantize/quality.test.ts finds.
+ * docs/precision-targets.md, and for nf4 what ir/quantize/quality.test.ts finds.
  */
 const WEIGHT_SNR: Readonly<Record<FormatName, number>> = { int8: 43.4, int4: 21.9, nf4: 19.6 };
 /** Independent noises of sixteen products add up to 10 · log10(16) = 12 dB more than one has. */

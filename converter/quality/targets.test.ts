@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { readTree, section, tableRows } from '../../verify/environment/markdown.ts';
 import { testFields } from '../testing/bundle.ts';
 import { judge, targetsOf } from './targets.ts';
 
@@ -8,12 +9,22 @@ const limits = (...[precision, help]: [Parameters<typeof targetsOf>[0], Paramete
     targetsOf(precision, program, help).map(({ metric, atMost, atLeast }) => [metric, atMost ?? atLeast]),
   );
 
-test('the table of design/precision.md', () => {
+test('f32 is judged by its logits and tokens', () => {
   expect(limits('fp32', 'none')).toEqual({ maxAbsLogit: 1e-4, sameTop1OffTies: 1, greedyDifferent: 0 });
-  expect(limits('fp16', 'none')).toEqual({ meanKld: 1e-4, sameTop1: 0.995, taskDrop: 0.1 });
-  expect(limits('int8', 'none')).toEqual({ meanKld: 2e-3, sameTop1: 0.975, taskDrop: 0.3 });
-  expect(limits('int4', 'none')).toEqual({ meanKld: 0.04, sameTop1: 0.92, taskDrop: 1.3 });
-  expect(limits('q4f16', 'mixed or calibrated')).toEqual({ meanKld: 0.03, sameTop1: 0.93, taskDrop: 1 });
+});
+
+/** Of docs/precision-targets.md, by precision. */
+const rows = tableRows(section(readTree('docs/precision-targets.md'), 'What each precision may lose')).slice(1);
+const limitsOf = (cells: readonly string[]) => ({
+  meanKld: Number(cells[1]),
+  sameTop1: Number(cells[2]!.replace(' %', '')) / 100,
+  taskDrop: Number(cells[3]),
+});
+
+test.each(['fp16', 'int8', 'int4', 'nf4', 'q4f16'] as const)('%s has the targets of the document', (precision) => {
+  const own = rows.filter(([names]) => names!.split(', ').includes(precision));
+  expect(limits(precision, 'none')).toEqual(limitsOf(own[0]!));
+  expect(limits(precision, 'mixed or calibrated')).toEqual(limitsOf(own.at(-1)!));
 });
 
 test('a value at its limit meets it, beyond or NaN it does not, and what was not measured is not judged', () => {

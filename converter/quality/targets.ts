@@ -18,8 +18,8 @@ export interface Verdict extends Target {
 }
 
 /**
- * Percentage points of right answers that may be lost: design/precision.md, after PaliGemma 2 with bitsandbytes (bf16
- * 60.04, 8-bit 59.78, 4-bit 58.72).
+ * Percentage points of right answers that may be lost: docs/precision-targets.md, after PaliGemma 2 with bitsandbytes
+ * (bf16 60.04, 8-bit 59.78, 4-bit 58.72).
  */
 const TASK_POINTS = {
   fp16: { none: 0.1, 'mixed or calibrated': 0.1 },
@@ -30,7 +30,7 @@ const TASK_POINTS = {
 } as const satisfies Partial<Record<Precision, Record<Help, number>>>;
 
 /**
- * The targets of design/precision.md, teacher-forced and against f32. Divergence and top token are those of
+ * The targets of docs/precision-targets.md, teacher-forced and against f32. Divergence and top token are those of
  * verification (TOLERANCES); but for f32, a tie is not forgiven here: positions of pictures and prompts are not those
  * of random tokens.
  */

@@ -11,7 +11,7 @@ import '@tensorflow/tfjs-backend-webgpu';
 import { load, type Model } from '../../backends/tfjs/driver/index.ts';
 import type { PageCase, PageResult } from './page_case.ts';
 
-/* What runs in a page for tfjs_browser.test.ts: pgconv/tfjs as a user's program has it. Results are plain data. */
+/* What runs in a page for tfjs.browser.test.ts: pgconv/tfjs as a user's program has it. Results are plain data. */
 
 const tf = { ...core, ...converter };
 let model: Model;

@@ -1,7 +1,7 @@
 import { load, type LoadOptions, type Model } from '../../backends/wgsl/runtime/index.ts';
 import type { PageCase, PageResult } from './page_case.ts';
 
-/* What runs in a page for wgsl_browser.test.ts: pgconv/runtime as a user's program has it. Results are plain data. */
+/* What runs in a page for wgsl.browser.test.ts: pgconv/runtime as a user's program has it. Results are plain data. */
 
 const { navigator: browser } = globalThis as unknown as { readonly navigator: { readonly gpu: GPU } };
 let model: Model;

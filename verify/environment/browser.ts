@@ -1,61 +1,34 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { chromium, type Page } from 'playwright-core';
-import { findChromium } from './chromium.ts';
 import { serveFolders, type Folders } from './static_server.ts';
 
 export type { Page } from 'playwright-core';
 
-/** WebGPU without a GPU, no sandbox (which containers and root do not allow), and no traffic of the browser's own. */
-const FLAGS = [
-  '--no-sandbox',
-  '--enable-unsafe-webgpu',
-  '--use-webgpu-adapter=swiftshader',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--disable-quic',
-  '--no-first-run',
-];
-
-export interface BrowserOptions {
-  /** Path of the browser; default what `findChromium` finds. */
-  readonly executable?: string;
+export interface PageOptions {
   /** Most that one step of the page may take, in milliseconds. */
   readonly timeout?: number;
 }
 
 /**
- * Opens an empty page in a fresh headless Chromium whose WebGPU runs in software, with `folders` served beside it, and
- * closes everything after `use`. The page is cross-origin isolated, so WebAssembly threads work. It reaches nothing but
- * `baseUrl`.
+ * Opens an empty page in the Chromium of all tests, with `folders` served beside it and nothing of other pages'
+ * storage, and closes everything after `use`. The page is cross-origin isolated, so WebAssembly threads work. It
+ * reaches nothing but `baseUrl`.
+ * @param endpoint where the browser listens, as `itInChromium` gives it
  * @param folders URL prefix to folder: `{ '/bundle/': dir }` serves dir/a.onnx as `${baseUrl}/bundle/a.onnx`
  * @throws Error with what the page printed to its console, when `use` fails or an exception goes uncaught in the page
  */
 export async function withBrowserPage<T>(
+  endpoint: string,
   folders: Folders,
   use: (page: Page, baseUrl: string) => Promise<T>,
-  options: BrowserOptions = {},
+  { timeout = 60_000 }: PageOptions = {},
 ): Promise<T> {
-  const found = options.executable === undefined ? findChromium() : { value: options.executable };
-  if ('missing' in found) throw new Error(found.missing);
-  const home = await mkdtemp(join(tmpdir(), 'pgconv-browser-'));
   const server = await serveFolders(folders);
   try {
-    // flags of the system's wrapper script are for desktops, and a home of its own keeps the user's profile out of the
-    // test
-    const env = {
-      ...process.env,
-      HOME: home,
-      XDG_CONFIG_HOME: join(home, 'config'),
-      XDG_CACHE_HOME: join(home, 'cache'),
-      CHROMIUM_FLAGS: '',
-    };
-    const browser = await chromium.launch({ executablePath: found.value, headless: true, args: FLAGS, env });
+    // contexts of a connection are closed with it
+    const browser = await chromium.connect(endpoint);
     try {
       const page = await browser.newPage({ baseURL: server.url });
-      page.setDefaultTimeout(options.timeout ?? 60_000);
+      page.setDefaultTimeout(timeout);
       await page.route('**', (route) =>
         route.request().url().startsWith(server.url) || route.request().url().startsWith('blob:')
           ? route.continue()
@@ -70,7 +43,6 @@ export async function withBrowserPage<T>(
     }
   } finally {
     await server.close();
-    await rm(home, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { findChromium, findChromiumLibraries } from './chromium.ts';
+import { findChromiumLibraries } from './chromium.ts';
 import { f16Gpu, withF16Libraries } from './f16_gpu.ts';
 import type { Found } from './found.ts';
 import { softwareGpu, type Variables } from './software_gpu.ts';
@@ -13,8 +13,10 @@ declare module 'vitest' {
     readonly softwareGpu: Found<true>;
     /** What a process sets before it first uses WebGPU. */
     readonly f16Gpu: Found<Variables>;
-    /** Path of the executable. */
+    /** Where the browser listens; of the project `browser`. */
     readonly chromium: Found<string>;
+    /** In which project of vitest.config.ts a test runs. */
+    readonly project: string;
   }
 }
 
@@ -31,7 +33,6 @@ export default function prepare(project: TestProject): void {
   const f16 = 'value' in gpu ? f16Gpu() : gpu;
   if ('value' in f16 && f16.value['VK_DRIVER_FILES']) process.env['LD_LIBRARY_PATH'] = withF16Libraries();
   project.provide('f16Gpu', f16);
-  project.provide('chromium', findChromium());
 }
 
 /**

@@ -2,19 +2,21 @@ import { inject, it, type TestContext } from 'vitest';
 import type { ProvidedContext } from 'vitest';
 import type { Found } from './found.ts';
 
-type Requirement = keyof ProvidedContext;
+type Requirement = Exclude<keyof ProvidedContext, 'project'>;
 type Given<R extends Requirement> = ProvidedContext[R] extends Found<infer T> ? T : never;
 
 /**
  * `it` for tests that need something that a machine may lack; the test gets what was found. Where it is missing the
- * test is reported as not run, with the reason, and never as passed; under `CI=true` it fails instead.
+ * test is reported as not run, with the reason, and never as passed; under `CI=true` it fails instead. The names of
+ * files say what their tests need, so that vitest.config.ts can tell them apart.
  */
-function itNeeding<R extends Requirement>(requirement: R, use: (given: Given<R>) => void = () => {}) {
+function itNeeding<R extends Requirement>(requirement: R, project: string, use: (given: Given<R>) => void = () => {}) {
   return (
     name: string,
     test: (given: Given<R>, context: TestContext) => void | Promise<void>,
     timeout?: number,
   ): void => {
+    if (inject('project') !== project) throw new Error(`the file of "${name}" has to be called *.${project}.test.ts`);
     it(
       name,
       async (context) => {
@@ -32,13 +34,13 @@ function itNeeding<R extends Requirement>(requirement: R, use: (given: Given<R>)
 }
 
 /** Tests that use WebGPU in Node: `webgpu` or onnxruntime-node's `webgpu` provider. */
-export const itOnGpu = itNeeding('softwareGpu');
+export const itOnGpu = itNeeding('softwareGpu', 'gpu');
 
 /**
- * The same on a GPU with `shader-f16`, which the software GPU of the others does not have. A process has one driver:
- * files of such tests have no others that use WebGPU.
+ * The same on a GPU with `shader-f16`, which the software GPU of the others does not have. A process has one driver, so
+ * these are a project of their own.
  */
-export const itOnF16Gpu = itNeeding('f16Gpu', (variables) => Object.assign(process.env, variables));
+export const itOnF16Gpu = itNeeding('f16Gpu', 'f16', (variables) => Object.assign(process.env, variables));
 
-/** Tests that drive a browser; they get the path of its executable. */
-export const itInChromium = itNeeding('chromium');
+/** Tests that drive a browser; they get where it listens. */
+export const itInChromium = itNeeding('chromium', 'browser');

@@ -16,6 +16,7 @@ export interface DecodeOptions extends SamplingOptions {
   readonly maxTokens?: number;
   /** Ids that end a row; default the model's own. */
   readonly stopTokenIds?: readonly number[];
+  /** Ends it at once: its reason is thrown. */
   readonly signal?: AbortSignal;
 }
 

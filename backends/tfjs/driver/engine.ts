@@ -10,6 +10,7 @@ import { registerPackedOp } from '../packed/register.ts';
 import type { TablePlan } from '../plan.ts';
 
 export interface EngineOptions {
+  /** Ends loading: its reason is thrown, and nothing stays. */
   readonly signal?: AbortSignal | undefined;
   /** Hears of weights: bytes of all. */
   readonly onProgress?: ((progress: { readonly loaded: number; readonly total: number }) => void) | undefined;

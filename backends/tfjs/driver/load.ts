@@ -12,7 +12,8 @@ export interface LoadOptions extends EngineOptions {
 }
 
 /**
- * A bundle from a URL, a folder (in Node) or files, in tfjs and ready to run. Every file is checked against the plan.
+ * A bundle from a URL, a folder (in Node) or files, in tfjs and ready to run. The size of every file is checked
+ * against the plan; `pgconv verify` checks contents.
  * @throws RuntimeError, see `code`; the signal's reason. Nothing is held then.
  */
 export async function load(location: BundleLocation, { tf, ...options }: LoadOptions): Promise<Model> {

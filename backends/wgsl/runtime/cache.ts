@@ -5,7 +5,9 @@ import type { Hasher } from './hash.ts';
  * opened.
  */
 export interface CacheDirectory {
+  /** A folder of it, made where it is not there. */
   getDirectoryHandle(name: string, options: { readonly create: boolean }): Promise<CacheDirectory>;
+  /** A file of it. Rejects where it is not there and is not to be made. */
   getFileHandle(name: string, options?: { readonly create: boolean }): Promise<CacheFile>;
 }
 
@@ -22,8 +24,11 @@ interface CacheWriter {
 
 /** What became of caching, for people: shards that came from it, that went into it, and why some did not. */
 export interface CacheReport {
+  /** Files of weights that came from it. */
   hits: number;
+  /** Files of weights that went into it. */
   stored: number;
+  /** Why it does not work; undefined where it does. */
   problem: string | undefined;
 }
 

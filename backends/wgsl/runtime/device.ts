@@ -4,6 +4,8 @@ import { nodePackage } from '../../client/node.ts';
 
 export interface OpenedDevice {
   readonly device: GPUDevice;
+  /** Gives the device back, where it is not the caller's. */
+  readonly release: () => void;
   /** For people. */
   readonly adapter: string;
   /** What its WGSL has beyond the first version's. */
@@ -13,6 +15,18 @@ export interface OpenedDevice {
 /** Where features come from, for tests: the browser's `navigator.gpu`, or the `webgpu` package. */
 export type GpuProvider = Pick<GPU, 'requestAdapter'> & Partial<Pick<GPU, 'wgslLanguageFeatures'>>;
 
+/** Opens devices, and takes them back from who has done with them. */
+export interface DeviceSource {
+  request(adapter: GPUAdapter, descriptor: GPUDeviceDescriptor): Promise<GPUDevice>;
+  release(device: GPUDevice): void;
+}
+
+/** A device for each model, which ends with it. */
+const own: DeviceSource = {
+  request: (adapter, descriptor) => adapter.requestDevice(descriptor),
+  release: (device) => device.destroy(),
+};
+
 /** Dawn stops its threads when this object is collected, under a device in use as well: it must outlive them all. */
 let dawn: GPU | undefined;
 
@@ -20,7 +34,7 @@ let dawn: GPU | undefined;
  * A device with what a plan needs, and with what of its variants and of profiling the adapter has.
  * @throws RuntimeError `no_webgpu`, `missing_feature`, `small_limit`
  */
-export async function openDevice(plan: Plan, gpu?: GpuProvider): Promise<OpenedDevice> {
+export async function openDevice(plan: Plan, gpu?: GpuProvider, devices: DeviceSource = own): Promise<OpenedDevice> {
   const from = gpu ?? (await provider());
   const language = languageOf(from);
   const adapter = await from.requestAdapter({ powerPreference: 'high-performance' });
@@ -30,20 +44,19 @@ export async function openDevice(plan: Plan, gpu?: GpuProvider): Promise<OpenedD
       'WebGPU finds no GPU here',
       'use a machine with a GPU and its driver, or a browser that allows it',
     );
-  const needed = neededLimits(plan);
-  checkLimits(adapter.limits, needed);
+  checkLimits(adapter.limits, neededLimits(plan));
   checkFeatures(new Set([...adapter.features, ...language]), plan);
-  // what a prompt needs is not known yet: of sizes, all that the adapter has
-  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  // what a prompt needs is not known yet, nor which plans follow on a shared device: all that the adapter has
+  const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = adapter.limits;
   const wanted = new Set([
     'timestamp-query',
     ...plan.pipelines.flatMap(({ variants }) => variants.flatMap(({ features }) => features)),
   ]);
-  const device = await adapter.requestDevice({
-    requiredFeatures: [...wanted].filter((feature) => adapter.features.has(feature)) as GPUFeatureName[],
-    requiredLimits: { ...needed, maxBufferSize, maxStorageBufferBindingSize },
+  const device = await devices.request(adapter, {
+    requiredFeatures: [...wanted].filter((feature) => adapter.features.has(feature)).sort() as GPUFeatureName[],
+    requiredLimits: { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage },
   });
-  return { device, adapter: nameOf(adapter.info), language };
+  return { device, release: () => devices.release(device), adapter: nameOf(adapter.info), language };
 }
 
 /**
@@ -54,7 +67,7 @@ export function givenDevice(device: GPUDevice, plan: Plan, gpu: GpuProvider | un
   const language = languageOf(gpu);
   checkLimits(device.limits, neededLimits(plan));
   checkFeatures(new Set([...device.features, ...language]), plan);
-  return { device, adapter: 'given', language };
+  return { device, release: () => {}, adapter: 'given', language };
 }
 
 function languageOf(gpu: GpuProvider | undefined): ReadonlySet<string> {

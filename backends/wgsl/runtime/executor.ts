@@ -1,9 +1,10 @@
-import { CAPACITY, type Phase, type Plan, type PlannedValue, type Step } from '../bundle/plan.ts';
+import { CAPACITY, type ElementType, type Phase, type Plan, type PlannedValue, type Step } from '../bundle/plan.ts';
 import { RuntimeError } from '../../client/errors.ts';
+import type { StepPipeline } from './compiled.ts';
 import { DeviceHealth, lossOf } from './health.ts';
 import { packed, runsOf, storedPieces, type Elements } from './layout.ts';
 import { DeviceMemory } from './memory.ts';
-import { createPipelines, type PipelineChoice, type StepPipeline } from './pipelines.ts';
+import { createPipelines, type PipelineChoice } from './pipelines.ts';
 import { bytesOf, extentOf } from './sizes.ts';
 import { uploadShards, type UploadTimes } from './upload.ts';
 
@@ -23,17 +24,27 @@ export interface ExecutorOptions {
 
 /** What was done so far, for tests and benchmarks: none of it is a time. */
 export interface Counters {
+  /** Kernels that were started. */
   dispatches: number;
+  /** Command buffers that went to the queue. */
   submits: number;
+  /** Compute passes. */
   passes: number;
+  /** Bind groups that were made. */
   bindGroups: number;
+  /** Bytes from the device to the host. */
   readbackBytes: number;
+  /** Bytes of weights that went to the device. */
   uploadedBytes: number;
 }
 
+/** What was read back from the device. */
 export interface ReadTensor {
-  readonly type: PlannedValue['type'];
+  /** bool is u32 on the device. */
+  readonly type: ElementType;
+  /** Numbers: sizes are known by then. */
   readonly shape: readonly number[];
+  /** In C order; bool is 0 or 1. */
   readonly data: Elements;
 }
 

@@ -2,6 +2,7 @@ import type { DeviceMemory } from './memory.ts';
 
 /** Features of a picture on the device: f32 [imageTokens, hiddenSize]. They may be read by any number of prompts. */
 export class ImageFeatures {
+  /** Where they lie; `destroy` gives it back. */
   readonly buffer: GPUBuffer;
   readonly #memory: DeviceMemory;
 

@@ -3,7 +3,7 @@ import { ManifestError } from '../bundle/manifest_error.ts';
 import type { Shard } from '../bundle/plan.ts';
 import { readManifest } from '../bundle/read_manifest.ts';
 import { ShardCache } from './cache.ts';
-import { givenDevice, openDevice } from './device.ts';
+import { givenDevice, openDevice, type DeviceSource } from './device.ts';
 import { RuntimeError } from '../../client/errors.ts';
 import { Executor } from './executor.ts';
 import { hashing, sha256, type Hasher } from './hash.ts';
@@ -15,8 +15,8 @@ import type { BundleSource } from '../../client/sources/source.ts';
 
 /**
  * A bundle from a URL, a folder (in Node) or files, ready to run: weights go to the device as they come, while shaders
- * compile. Every file is checked against the manifest. @throws RuntimeError, see `code`; the signal's reason. Nothing
- * is held then.
+ * compile. Shaders and weights are checked against the SHA-256 that the manifest states.
+ * @throws RuntimeError, see `code`; the signal's reason. Nothing is held then.
  */
 export async function load(location: BundleLocation, options: LoadOptions = {}): Promise<Model> {
   options.signal?.throwIfAborted();
@@ -26,10 +26,16 @@ export async function load(location: BundleLocation, options: LoadOptions = {}):
   return new Model(source, manifest, await start(), start);
 }
 
-/** The same without what drives it as a model: for whoever runs its graphs one by one. */
-export async function start(location: BundleLocation, options: LoadOptions = {}): Promise<Started> {
+/**
+ * The same without what drives it as a model: for whoever runs its graphs one by one, on a device from `devices`.
+ */
+export async function start(
+  location: BundleLocation,
+  options: LoadOptions = {},
+  devices?: DeviceSource,
+): Promise<Started> {
   const source = openSource(location, MANIFEST_PATH);
-  return startModel(source, await manifestOf(source, options.signal), options);
+  return startModel(source, await manifestOf(source, options.signal), options, devices);
 }
 
 async function manifestOf(source: BundleSource, signal: AbortSignal | undefined): Promise<WgslManifest> {
@@ -49,9 +55,12 @@ async function startModel(
   source: BundleSource,
   { plan, model, precision }: WgslManifest,
   options: LoadOptions,
+  devices?: DeviceSource,
 ): Promise<Started> {
   const { device: given, gpu, onProgress, signal, cache = source.isRemote } = options;
-  const { device, adapter, language } = given ? givenDevice(given, plan, gpu) : await openDevice(plan, gpu);
+  const { device, release, adapter, language } = given
+    ? givenDevice(given, plan, gpu)
+    : await openDevice(plan, gpu, devices);
   const shards = new ShardCache(cache);
   const newHasher = hashing();
   try {
@@ -79,11 +88,11 @@ async function startModel(
       },
       dispose() {
         executor.dispose();
-        if (!given) device.destroy();
+        release();
       },
     };
   } catch (error) {
-    if (!given) device.destroy();
+    release();
     throw error;
   }
 }

@@ -26,9 +26,11 @@ export interface LoadInfo {
   readonly precision: string;
   /** The device, for people. */
   readonly adapter: string;
+  /** Of the device that was opened. */
   readonly features: readonly string[];
   /** For each kernel the variant that runs, and why not a better one. */
   readonly choices: readonly PipelineChoice[];
+  /** What became of keeping weights in the browser. */
   readonly cache: Readonly<CacheReport>;
   /** What the time to the first answer was spent on before it could be asked. */
   readonly milliseconds: LoadTimes;

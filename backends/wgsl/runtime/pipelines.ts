@@ -1,12 +1,8 @@
-import type { Access, Pipeline, Plan } from '../bundle/plan.ts';
+import type { Pipeline, Plan } from '../bundle/plan.ts';
 import { RuntimeError } from '../../client/errors.ts';
 import { orAbort } from '../../client/aborting.ts';
 import { atMost } from './at_most.ts';
-
-export interface StepPipeline {
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-}
+import { compiled, type StepPipeline } from './compiled.ts';
 
 /** Which variant of a kernel runs here. */
 export interface PipelineChoice {
@@ -30,7 +26,8 @@ export interface PipelineOptions {
 const AT_ONCE = 8;
 
 /**
- * All pipelines of a plan, compiled side by side. What compiles when the signal comes is not waited for.
+ * All pipelines of a plan: those that the device does not have yet are compiled, side by side. What compiles when the
+ * signal comes is not waited for.
  * @throws RuntimeError `missing_feature`, `bad_shader` with the compiler's message; the signal's reason
  */
 export async function createPipelines(
@@ -38,53 +35,23 @@ export async function createPipelines(
   plan: Plan,
   { readShader, language = new Set(), signal }: PipelineOptions,
 ): Promise<{ pipelines: StepPipeline[]; choices: PipelineChoice[] }> {
-  const modules = new Map<number, Promise<GPUShaderModule>>();
-  const layouts = new Map<string, GPUBindGroupLayout>();
-  const moduleOf = (index: number): Promise<GPUShaderModule> => {
-    const known =
-      modules.get(index) ??
-      readShader(index, signal).then((code) => device.createShaderModule({ label: plan.shaders[index]!.path, code }));
-    modules.set(index, known);
-    return known;
-  };
-  const layoutOf = (access: readonly Access[]): GPUBindGroupLayout => {
-    const key = access.join();
-    const known = layouts.get(key) ?? device.createBindGroupLayout({ label: key, entries: layoutEntries(access) });
-    layouts.set(key, known);
+  const texts = new Map<number, Promise<string>>();
+  const textOf = (index: number): Promise<string> => {
+    const known = texts.get(index) ?? readShader(index, signal);
+    texts.set(index, known);
     return known;
   };
   const compiler = atMost(AT_ONCE);
-  const compiled = (descriptor: GPUComputePipelineDescriptor): Promise<GPUComputePipeline> =>
-    compiler(() => {
-      signal.throwIfAborted();
-      return orAbort(device.createComputePipelineAsync(descriptor), signal);
-    });
   const has = new Set([...device.features, ...language]);
   const choices = plan.pipelines.map((pipeline) => choose(has, plan, pipeline));
   const made = await Promise.all(
     plan.pipelines.map(async ({ access }, i) => {
-      const { variant } = choices[i]!;
-      const module = await moduleOf(variant.shader);
-      const layout = layoutOf(access);
-      const label = plan.shaders[variant.shader]!.path;
-      try {
-        const pipeline = await compiled({
-          label,
-          layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-          compute: { module, entryPoint: 'main' },
-        });
-        return { pipeline, layout };
-      } catch (cause) {
+      const { shader } = choices[i]!.variant;
+      const code = await textOf(shader);
+      return compiler(() => {
         signal.throwIfAborted();
-        const { messages } = await module.getCompilationInfo();
-        const said = messages
-          .filter((m) => m.type === 'error')
-          .map((m) => `line ${m.lineNum}: ${m.message}`)
-          .join('; ');
-        throw new RuntimeError('bad_shader', `${label} does not compile here${said && `: ${said}`}`, undefined, {
-          cause,
-        });
-      }
+        return orAbort(compiled(device, { label: plan.shaders[shader]!.path, code, access }), signal);
+      });
     }),
   );
   return { pipelines: made, choices: choices.map(({ choice }) => choice) };
@@ -109,16 +76,4 @@ function choose(has: ReadonlySet<string>, plan: Plan, { variants }: Pipeline) {
       reason: variant === best ? '' : `this device has no ${lacking.join(', ')}`,
     },
   };
-}
-
-function layoutEntries(access: readonly Access[]): GPUBindGroupLayoutEntry[] {
-  const visibility = GPUShaderStage.COMPUTE;
-  return [
-    { binding: 0, visibility, buffer: { type: 'uniform' } },
-    ...access.map((kind, i): GPUBindGroupLayoutEntry => ({
-      binding: i + 1,
-      visibility,
-      buffer: { type: kind === 'read' ? 'read-only-storage' : 'storage' },
-    })),
-  ];
 }

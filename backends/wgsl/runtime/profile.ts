@@ -4,7 +4,9 @@ import type { Executor } from './executor.ts';
 export interface StepTime {
   /** Name of the value that it makes. */
   readonly label: string;
+  /** Its file. */
   readonly shader: string;
+  /** By the device's clock. */
   readonly microseconds: number;
 }
 

@@ -46,7 +46,7 @@ describe('weights on their way', () => {
       signal: new AbortController().signal,
     });
     expect(seen.written).toBe(Math.ceil(total / 4) * 4);
-    // design/wgsl.md: at most 256 MiB on the host
+    // what the host holds at a time
     expect(seen.most).toBeLessThanOrEqual(64 * MIB + 4 * MIB);
     expect(Math.min(times.fetch, times.upload)).toBeGreaterThanOrEqual(0);
   });

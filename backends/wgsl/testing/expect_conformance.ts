@@ -4,7 +4,7 @@ import type { OpName } from '../../../ir/ops/index.ts';
 import type { Runner } from '../../backend.ts';
 import { accuracyOf } from '../../testing/accuracy.ts';
 import { expectClose, type Tolerance } from '../../testing/compare.ts';
-import { opInputs } from '../../testing/op_cases.ts';
+import { opInputs } from '../../testing/op_case.ts';
 import { programOf } from '../../testing/tiny_program.ts';
 import type { DeviceCase, Holding } from './op_cases.ts';
 

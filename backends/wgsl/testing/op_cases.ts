@@ -7,7 +7,8 @@ import { runPasses, storeWeights, type Pass } from '../../../ir/passes/index.ts'
 import { tensorOf, type TensorData } from '../../../ir/tensor.ts';
 import { affineFormat } from '../../../ir/testing/affine_format.ts';
 import { randomTensor } from '../../../ir/testing/random.ts';
-import { opCases, opGraph, type OpCase } from '../../testing/op_cases.ts';
+import { opGraph, type OpCase } from '../../testing/op_case.ts';
+import { opCases } from '../../testing/op_cases.ts';
 
 /**
  * How a case's elements are held: `half` has weights in f16 and all else in f32, which is what the precision fp16 means

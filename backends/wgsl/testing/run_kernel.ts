@@ -1,6 +1,7 @@
 import { evaluateDim, type Bindings } from '../../../ir/dim.ts';
 import type { GridAxis, Kernel } from '../kernels/kernel.ts';
 import { shaderText } from '../kernels/wgsl_text.ts';
+import { compiled } from '../runtime/compiled.ts';
 
 export interface KernelRun {
   readonly kernel: Kernel;
@@ -21,31 +22,12 @@ export async function runKernel(
   const variant = kernel.variants?.find((v) => v.features.join() === features.join());
   if (features.length > 0 && !variant) throw new Error(`${kernel.name} has no variant with ${features.join()}`);
   const code = shaderText(kernel, variant?.body ?? kernel.body, symbols, features);
+  const shader = { label: kernel.name, code, access: kernel.bindings.map(({ access }) => access) };
+  const { pipeline, layout } = await compiled(device, shader).catch((cause: unknown) => {
+    const lines = code.split('\n').map((line, i) => `${i + 1} ${line}`);
+    throw new Error([cause instanceof Error ? cause.message : String(cause), ...lines].join('\n'), { cause });
+  });
   device.pushErrorScope('validation');
-  const module = device.createShaderModule({ code });
-  const { messages } = await module.getCompilationInfo();
-  const errors = messages.filter((m) => m.type === 'error').map((m) => `${m.lineNum}: ${m.message}`);
-  if (errors.length > 0)
-    throw new Error(
-      `${kernel.name}\n${errors.join('\n')}\n${code
-        .split('\n')
-        .map((line, i) => `${i + 1} ${line}`)
-        .join('\n')}`,
-    );
-  const layout = device.createBindGroupLayout({
-    entries: [
-      { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } },
-      ...kernel.bindings.map(({ access }, i): GPUBindGroupLayoutEntry => ({
-        binding: i + 1,
-        visibility: GPUShaderStage.COMPUTE,
-        buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
-      })),
-    ],
-  });
-  const pipeline = device.createComputePipeline({
-    layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-    compute: { module, entryPoint: 'main' },
-  });
   const uniform = device.createBuffer({
     size: Math.ceil((4 * symbols.length) / 16) * 16,
     usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,

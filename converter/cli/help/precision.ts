@@ -13,10 +13,11 @@ Precisions (--dtype):
           one scale for each 64 weights of a row; activations in f32 (wgsl and tfjs)
   q4f16   int4 with activations as in fp16
 --to wgsl has fp32, fp16, int8, int4 and nf4, and computes in f32 in each: fp16 is how
-weights are stored, so it needs no shader-f16.
---mixed auto (the default) gives 8 bits to what 4 bits hurt most: head and embedding;
-v_proj and down_proj of the first and last eighth of the layers and of every third. none
-gives all the same; a file says it by weight: {"lm.*.down": "int8", "vit.*": "fp16"}.
+weights are stored, so it needs no shader-f16. So does --to tfjs, where int8 has one
+scale a row (with --profile packed one for 32), and int4 a scale for each 64.
+--mixed auto (the default, but for tfjs: none) gives 8 bits to what 4 bits hurt most:
+head and embedding; v_proj and down_proj of the first and last eighth of the layers and
+of every third. none gives all the same; a file says it by weight: {"lm.*.down": "int8", "vit.*": "fp16"}.
 --algorithm search (the default) finds the scale and zero point with the least squared
 error; rtn takes them from the largest and smallest weight (faster, 2 dB and more
 worse); hqq minimises a norm that forgives outliers; gptq compensates each column's

@@ -1,3 +1,4 @@
+import { compiled, type StepPipeline } from '../compiled.ts';
 import type { Sampling } from '../../../client/generation/sampling.ts';
 import type { Counters } from '../executor.ts';
 import type { DeviceMemory } from '../memory.ts';
@@ -34,9 +35,6 @@ interface SamplerKernel {
   readonly resources: readonly GPUBuffer[];
   readonly grid: readonly [number, number];
 }
-
-/** Compiled once a device. */
-const pipelines = new WeakMap<GPUDevice, Map<string, Promise<GPUComputePipeline>>>();
 
 /** Tokens from logits, on the device: two dispatches a step; four more for top-k, five for top-p. */
 export class Sampler {
@@ -150,17 +148,17 @@ export class Sampler {
         grid: [1, 1],
       },
     ];
-    const compiled = await Promise.all(kernels.map((kernel) => pipelineOf(device, kernel))).catch((error: unknown) => {
+    const made = await Promise.all(kernels.map((kernel) => pipelineOf(device, kernel))).catch((error: unknown) => {
       for (const buffer of owned) memory.destroy(buffer);
       throw error;
     });
     const dispatches = kernels.map(({ resources, grid }, i) => {
-      const pipeline = compiled[i]!;
+      const { pipeline, layout } = made[i]!;
       counters.bindGroups++;
       return {
         pipeline,
         group: device.createBindGroup({
-          layout: pipeline.getBindGroupLayout(0),
+          layout,
           entries: [control, ...resources].map((resource, binding) => ({ binding, resource: { buffer: resource } })),
         }),
         grid,
@@ -184,27 +182,9 @@ export class Sampler {
   }
 }
 
-/** With a layout that is the kernel's own whatever its constants, since `auto` would leave out what they do not use. */
-function pipelineOf(device: GPUDevice, { code, constants, resources }: SamplerKernel): Promise<GPUComputePipeline> {
-  const ofDevice = pipelines.get(device) ?? new Map<string, Promise<GPUComputePipeline>>();
-  pipelines.set(device, ofDevice);
-  const key = JSON.stringify([code, constants]);
-  const known = ofDevice.get(key);
-  if (known) return known;
-  const access = [...code.matchAll(/@binding\((\d+)\) var<storage, (\w+)>/g)];
-  const entries = [
-    { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' as const } },
-    ...resources.map((_, i) => ({
-      binding: i + 1,
-      visibility: GPUShaderStage.COMPUTE,
-      buffer: { type: access[i]![2] === 'read' ? ('read-only-storage' as const) : ('storage' as const) },
-    })),
-  ];
-  const layout = device.createPipelineLayout({ bindGroupLayouts: [device.createBindGroupLayout({ entries })] });
-  const made = device.createComputePipelineAsync({
-    layout,
-    compute: { module: device.createShaderModule({ code }), entryPoint: 'main', constants },
-  });
-  ofDevice.set(key, made);
-  return made;
+function pipelineOf(device: GPUDevice, { code, constants }: SamplerKernel): Promise<StepPipeline> {
+  const access = [...code.matchAll(/@binding\(\d+\) var<storage, (\w+)>/g)].map(([, kind]) =>
+    kind === 'read' ? 'read' : 'read_write',
+  );
+  return compiled(device, { label: 'sampling', code, access, constants });
 }

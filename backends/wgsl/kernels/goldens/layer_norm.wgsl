@@ -1,0 +1,38 @@
+// (x - mean) / sqrt(variance + 0.000001) * scale + bias over the last axis of x[batch_size, seq, 96]: a workgroup a row.
+
+struct Dims { batch_size: u32, capacity: u32, past: u32, seq: u32 }
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> scale: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+
+var<workgroup> sum_parts: array<f32, 64>;
+fn sum(value: f32, local: u32) -> f32 {
+  workgroupBarrier();
+  sum_parts[local] = value;
+  workgroupBarrier();
+  for (var half = 32u; half > 0u; half /= 2u) {
+    if (local < half) { sum_parts[local] = sum_parts[local] + sum_parts[local + half]; }
+    workgroupBarrier();
+  }
+  return sum_parts[0];
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  let row = workgroup.y * workgroups.x + workgroup.x;
+  if (row >= dims.batch_size * dims.seq) { return; }
+  let start = (row / dims.seq) * dims.seq * 96u + (((row) % dims.seq)) * 96u;
+  let width = 96u;
+  var total = 0.0;
+  for (var i = local; i < width; i += 64u) { total += x[start + i]; }
+  let mean = sum(total, local) / f32(width);
+  var squares = 0.0;
+  for (var i = local; i < width; i += 64u) {
+    let centred = x[start + i] - mean;
+    squares += centred * centred;
+  }
+  let inverse = 1.0 / sqrt(sum(squares, local) / f32(width) + 0.000001f);
+  for (var i = local; i < width; i += 64u) { out[start + i] = (x[start + i] - mean) * inverse * scale[i] + bias[i]; }
+}

@@ -1,0 +1,178 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
+import { Command } from 'commander';
+import { wholeNumber } from '../../cli/options.ts';
+import { table } from '../../terminal/table.ts';
+import { isKnown, type KnownEquivalent } from './equivalents.ts';
+import { ImportGraph } from './nearby_tests.ts';
+import { sample, type Sampled, type Source } from './sample.ts';
+
+interface Flags {
+  readonly sample: number;
+  readonly seed: number;
+  readonly tests: number;
+  readonly seconds: number;
+  readonly gpu?: boolean;
+  readonly list?: boolean;
+  readonly only?: string;
+  readonly json?: boolean;
+}
+
+/** How a slip came out. */
+type Outcome = 'noticed' | 'survived' | 'means nothing';
+
+interface Verdict extends Sampled {
+  readonly outcome: Outcome;
+  /** What noticed it: the compiler, a test file, or the time that it took; else why it means nothing. */
+  readonly by: string;
+}
+
+const program = new Command('npm run mutate --')
+  .description(
+    [
+      'Changes random lines of the code by one plausible step each, in a copy of the tree, and counts how many of them',
+      'the compiler or a test notices. Folders are strata, weighted by the square root of their lines. What means',
+      'nothing is listed by hand in converter/bench/mutation/equivalents.json, with the reason.',
+    ].join(' '),
+  )
+  .option('--sample <n>', 'lines', wholeNumber(1), 100)
+  .option('--seed <n>', 'the same seed and tree give the same lines', wholeNumber(0), 1)
+  .option(
+    '--tests <n>',
+    'test files that are run for a line: those that import its file by the fewest steps',
+    wholeNumber(1),
+    12,
+  )
+  .option(
+    '--seconds <n>',
+    'longest run for a line: one that takes longer was noticed, as it hangs',
+    wholeNumber(1),
+    300,
+  )
+  .option('--gpu', 'run tests that need a GPU as well')
+  .option('--list', 'print the lines and what becomes of them, and run nothing')
+  .option('--only <path>', 'only lines of files whose path begins so')
+  .option('--json', 'print one JSON text')
+  .addHelpText(
+    'after',
+    '\nExamples:\n  npm run mutate -- --sample 100 --seed 101 --gpu\n  npm run mutate -- --sample 10 --seed 3 --only ir/passes\n  npm run mutate -- --list --seed 101',
+  )
+  .action(main);
+
+const SOURCE = /^(ir|backends|verify|converter)\/.*\.(ts|js)$/;
+/** Code of tests and benchmarks, what is generated, and AssemblyScript, which vitest does not compile. */
+const NOT_MUTATED =
+  /\.test\.ts$|\.d\.ts$|\/testing\/|\/e2e\/|\/environment\/|\/bench\/|_pb\.ts$|\/generated\/|\/assembly\/|\/cli\/help\//;
+
+async function main(flags: Flags): Promise<void> {
+  const root = resolve(import.meta.dirname, '../../../..');
+  const tracked = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).trim().split('\n');
+  const sources = tracked
+    .filter((path) => SOURCE.test(path) && existsSync(join(root, path)))
+    .map((path): Source => ({ path, text: readFileSync(join(root, path), 'utf8') }));
+  const mutable = sources.filter(({ path }) => !NOT_MUTATED.test(path) && path.startsWith(flags.only ?? ''));
+  const sampled = sample(mutable, flags.sample, flags.seed);
+  if (flags.list) return console.log(sampled.map((s) => `${s.path}:${s.line}  ${s.what}`).join('\n'));
+  const tree = copyOf(root, tracked);
+  try {
+    const graph = new ImportGraph(sources);
+    const verdicts: Verdict[] = [];
+    for (const slip of sampled) {
+      const verdict = { ...slip, ...(await judge(tree, slip, graph.testsOf(slip.path).slice(0, flags.tests), flags)) };
+      verdicts.push(verdict);
+      console.error(
+        `${verdicts.length}/${sampled.length} ${slip.path}:${slip.line} ${slip.what}: ${verdict.outcome}, ${verdict.by}`,
+      );
+    }
+    console.log(flags.json ? JSON.stringify({ ...flags, verdicts }, null, 2) : report(verdicts, flags));
+  } finally {
+    rmSync(tree, { recursive: true, force: true });
+  }
+}
+
+/** A copy of what git has, with the packages and the build of the original. */
+function copyOf(root: string, tracked: readonly string[]): string {
+  const tree = mkdtempSync(join(tmpdir(), 'pgconv-mutate-'));
+  for (const path of tracked) if (existsSync(join(root, path))) cpSync(join(root, path), join(tree, path));
+  cpSync(join(root, 'dist'), join(tree, 'dist'), { recursive: true });
+  symlinkSync(join(root, 'node_modules'), join(tree, 'node_modules'));
+  execFileSync('git', ['init', '-q'], { cwd: tree });
+  execFileSync('git', ['add', '-A'], { cwd: tree });
+  return tree;
+}
+
+async function judge(
+  tree: string,
+  slip: Sampled,
+  tests: readonly string[],
+  { seconds, gpu = false }: Flags,
+): Promise<Pick<Verdict, 'outcome' | 'by'>> {
+  const file = join(tree, slip.path);
+  const before = readFileSync(file, 'utf8');
+  const known = isKnown(equivalents(), slip, before);
+  if (known) return { outcome: 'means nothing', by: known.why };
+  writeFileSync(file, before.slice(0, slip.start) + slip.text + before.slice(slip.end));
+  try {
+    const bin = (name: string) => join(tree, 'node_modules', '.bin', name);
+    const compiled = await run(bin('tsc'), ['-p', 'tsconfig.json', '--noEmit'], tree, seconds);
+    if (!compiled.ok) return { outcome: 'noticed', by: 'the compiler' };
+    const chosen = tests.filter((test) => gpu || !/\.(gpu|browser|f16)\.test\.ts$/.test(test));
+    // the nearest alone first: most slips end there
+    for (const some of [chosen.slice(0, 3), chosen.slice(3)]) {
+      if (some.length === 0) continue;
+      const tested = await run(bin('vitest'), ['run', '--bail', '1', '--reporter', 'dot', ...some], tree, seconds);
+      if (tested.late) return { outcome: 'noticed', by: `it takes longer than ${seconds} s` };
+      if (!tested.ok) return { outcome: 'noticed', by: failedIn(tested.output) ?? some.join(' ') };
+    }
+    return { outcome: 'survived', by: chosen.length === 0 ? 'no test imports it' : `${chosen.length} test files` };
+  } finally {
+    writeFileSync(file, before);
+  }
+}
+
+function equivalents(): readonly KnownEquivalent[] {
+  const file = resolve(import.meta.dirname, '../../../../converter/bench/mutation/equivalents.json');
+  return JSON.parse(readFileSync(file, 'utf8')) as readonly KnownEquivalent[];
+}
+
+function run(
+  file: string,
+  args: readonly string[],
+  cwd: string,
+  seconds: number,
+): Promise<{ readonly ok: boolean; readonly late: boolean; readonly output: string }> {
+  return new Promise((done) => {
+    const options = { cwd, timeout: 1000 * seconds, killSignal: 'SIGKILL', maxBuffer: 1 << 27 } as const;
+    const env = { ...process.env, PGCONV_INSTALL: 'no' };
+    execFile(file, [...args], { ...options, env }, (error, stdout, stderr) =>
+      done({ ok: !error, late: error?.killed === true, output: stdout + stderr }),
+    );
+  });
+}
+
+function failedIn(output: string): string | undefined {
+  return /FAIL\s+(?:\S+\s+)?(\S+\.test\.ts)/.exec(stripVTControlCharacters(output))?.[1];
+}
+
+function report(verdicts: readonly Verdict[], { seed }: Flags): string {
+  const count = (outcome: Outcome) => verdicts.filter((verdict) => verdict.outcome === outcome).length;
+  const meaningful = verdicts.length - count('means nothing');
+  const survivors = verdicts.filter(({ outcome }) => outcome === 'survived');
+  const score = meaningful === 0 ? 100 : (100 * count('noticed')) / meaningful;
+  return [
+    ...(survivors.length === 0
+      ? []
+      : [
+          table(
+            ['survivor', 'slip', 'tests'],
+            survivors.map((s) => [`${s.path}:${s.line}`, s.what, s.by]),
+          ),
+        ]),
+    `seed ${seed}: ${count('noticed')} of ${meaningful} noticed (${score.toFixed(0)} %), ${count('means nothing')} mean nothing`,
+  ].join('\n');
+}
+
+await program.parseAsync();
