@@ -21,28 +21,28 @@ test('cases fit the model and are the same for the same seed', () => {
 
 describe('one long row', () => {
   test('of a prompt and a cache beyond 300 tokens', () => {
-    const [long] = syntheticCases({ ...metadata, maxPositions: 8192 });
+    const [, , long] = syntheticCases({ ...metadata, maxPositions: 8192 });
     expect(long).toMatchObject({ name: 'one long row', inputIds: { shape: [1, 301] }, suffixIds: { shape: [1, 3] } });
   });
   test('of as many as the model has positions: what is read behind it takes the last', () => {
-    const [long] = syntheticCases(metadata);
+    const [, , long] = syntheticCases(metadata);
     expect([long!.inputIds.shape[1]! + 3, long!.maxNewTokens - 1]).toEqual([64, 3]);
-    const [longer] = syntheticCases(metadata, { maxNewTokens: 9 });
+    const [, , longer] = syntheticCases(metadata, { maxNewTokens: 9 });
     expect(longer!.inputIds.shape[1]! + 8).toBe(64);
   });
   test('of a few tokens behind pictures that are long themselves', () => {
-    const [long] = syntheticCases({ ...metadata, imageTokens: 1024, maxPositions: 8192 });
+    const [, , long] = syntheticCases({ ...metadata, imageTokens: 1024, maxPositions: 8192 });
     expect(long!.inputIds.shape).toEqual([1, 1030]);
   });
   test('reads the last id that means nothing of its own', () => {
-    expect(syntheticCases(metadata)[0]!.inputIds.data[5]).toBe(59);
+    expect(syntheticCases(metadata)[2]!.inputIds.data[5]).toBe(59);
     const special = { ...metadata, imageTokenId: 59, padTokenId: 58 };
-    expect(syntheticCases(special)[0]!.inputIds.data[5]).toBe(57);
+    expect(syntheticCases(special)[2]!.inputIds.data[5]).toBe(57);
   });
 });
 
 test('three rows of different length, the last an empty prompt', () => {
-  const { name, inputIds, attentionMask } = syntheticCases(metadata)[1]!;
+  const { name, inputIds, attentionMask } = syntheticCases(metadata)[0]!;
   expect([name, inputIds.shape]).toEqual(['three rows, left-padded', [3, 11]]);
   const rowOf = (row: number, { data }: { readonly data: ArrayLike<number> }) =>
     Array.from(data).slice(row * 11, (row + 1) * 11);
@@ -59,14 +59,14 @@ test('a model of real size has two rows, one of them empty', () => {
     layers: 26,
     hiddenSize: 2304,
     maxPositions: 8192,
-  })[1]!;
+  })[0]!;
   expect([name, inputIds.shape]).toEqual(['two rows, left-padded', [2, 263]]);
   expect([...attentionMask.data].slice(263).indexOf(1)).toBe(6);
 });
 
 test('a few tokens of text that end at the last position', () => {
   for (const maxNewTokens of [4, 9]) {
-    const last = syntheticCases({ ...metadata, maxPositions: 8192 }, { maxNewTokens })[2]!;
+    const last = syntheticCases({ ...metadata, maxPositions: 8192 }, { maxNewTokens })[1]!;
     expect(last).toMatchObject({ name: 'last positions', pixelValues: { shape: [0, 3, 28, 28] } });
     const read = last.inputIds.shape[1]! + Math.max(3, maxNewTokens - 1);
     expect(last.firstPosition! + read - 1).toBe(8192);
@@ -74,7 +74,7 @@ test('a few tokens of text that end at the last position', () => {
 });
 
 test('tokens are of the vocabulary and not special', () => {
-  const { inputIds, suffixIds } = syntheticCases(metadata)[0]!;
+  const { inputIds, suffixIds } = syntheticCases(metadata)[2]!;
   expect([...inputIds.data.slice(0, 5)]).toEqual([60, 60, 60, 60, 2]);
   for (const id of [...inputIds.data.slice(5), ...suffixIds!.data]) {
     expect(id).toBeGreaterThan(2);
@@ -83,7 +83,7 @@ test('tokens are of the vocabulary and not special', () => {
 });
 
 test('images are in range and show every swap of axes, channels or rows', () => {
-  const { shape, data } = syntheticCases(metadata)[1]!.pixelValues;
+  const { shape, data } = syntheticCases(metadata)[0]!.pixelValues;
   expect(shape).toEqual([3, 3, 28, 28]);
   expect(Math.min(...data)).toBeGreaterThanOrEqual(-1);
   expect(Math.max(...data)).toBeLessThanOrEqual(1);
@@ -103,12 +103,12 @@ test('images are in range and show every swap of axes, channels or rows', () => 
 
 test('a large vocabulary keeps the logits of a few last positions only', () => {
   const large = syntheticCases({ ...metadata, vocabSize: 257152, imageTokens: 256, maxPositions: 8192 });
-  expect(large.map((c) => c.logitsToKeep)).toEqual([8, 7, 0]);
-  expect(syntheticCases(metadata).map((c) => c.logitsToKeep)).toEqual([8, 0, 0]);
+  expect(large.map((c) => c.logitsToKeep)).toEqual([7, 0, 8]);
+  expect(syntheticCases(metadata).map((c) => c.logitsToKeep)).toEqual([0, 0, 8]);
 });
 
 test('a member of a case has its own tokens, image and suffix', () => {
-  const three = syntheticCases(metadata)[1]!;
+  const three = syntheticCases(metadata)[0]!;
   const second = caseMember(three, 1, metadata);
   expect(second.inputIds.shape).toEqual([1, 8]);
   expect([...second.inputIds.data]).toEqual([...three.inputIds.data.slice(14, 22)]);
@@ -118,9 +118,9 @@ test('a member of a case has its own tokens, image and suffix', () => {
 
 test('a retriever also gets queries: text alone, padded, with pad tokens that are read; and it answers nothing', () => {
   const retriever = { ...metadata, retrievalWidth: 128 };
-  const [one, three, last, queries] = syntheticCases(retriever);
-  expect(syntheticCases(metadata)).toEqual([one, three, last].map((read) => ({ ...read, maxNewTokens: 4 })));
-  expect([one, three, last, queries].map((read) => read!.maxNewTokens)).toEqual([0, 0, 0, 0]);
+  const [three, last, long, queries] = syntheticCases(retriever);
+  expect(syntheticCases(metadata)).toEqual([three, last, long].map((read) => ({ ...read, maxNewTokens: 4 })));
+  expect([three, last, long, queries].map((read) => read!.maxNewTokens)).toEqual([0, 0, 0, 0]);
   expect(queries!.pixelValues.shape).toEqual([0, 3, 28, 28]);
   expect(() => checkPrompt(queries!, retriever)).not.toThrow();
   expect([...queries!.attentionMask.data]).toEqual([0, 0, 0, ...Array(17).fill(1)]);

@@ -102,7 +102,9 @@ test('one NaN in one logit of the suffix fails, and says where', async () => {
   expect(failed.map(({ output }) => output)).toEqual(['suffix logits', 'suffix logits', 'suffix logits']);
   expect(failed[0]).toMatchObject({ at: [0, 1, 4], metrics: { nonFinite: 1, maxAbs: Infinity } });
   const text = reportText(report);
-  expect(text).toContain('failed: one long row, suffix logits at [0, 1, 4]: nonFinite is 1.0e+0, at most 0 is allowed');
+  expect(text).toContain(
+    'failed: three rows, left-padded, suffix logits at [0, 1, 4]: nonFinite is 1.0e+0, at most 0 is allowed',
+  );
   expect(text).toContain('verification FAILED: 11 of 14');
   expect(JSON.parse(reportJson(report)).checks[2].metrics.maxAbs).toBe('Infinity');
 });
@@ -126,7 +128,7 @@ describe('greedy tokens', () => {
     expect(report.greedyDifferences.length).toBeGreaterThan(0);
     expect(report.greedyDifferences.every(({ tie }) => tie)).toBe(true);
     expect(reportText(report)).toMatch(
-      /tie: one long row, row 0, step 0: token \d instead of \d, which led by 0\.0000200/,
+      /tie: three rows, left-padded, row 0, step 0: token \d instead of \d, which led by 0\.0000200/,
     );
   });
 
@@ -162,8 +164,8 @@ test('a shape that differs fails without being read', async () => {
 test('progress counts every part once', async () => {
   const seen: string[] = [];
   await verify(countingModel().runner, { onProgress: (done, total, label) => seen.push(`${done}/${total} ${label}`) });
-  expect(seen.at(0)).toBe('0/6 one long row: reference');
-  expect(seen.at(-1)).toBe('6/6 last positions: candidate');
+  expect(seen.at(0)).toBe('0/6 three rows, left-padded: reference');
+  expect(seen.at(-1)).toBe('6/6 one long row: candidate');
 });
 
 test('no cases, or a recording without the case, is no success', async () => {
@@ -216,17 +218,17 @@ describe('vectors', () => {
     expect(
       report.checks.filter((c) => /embeddings|scores/.test(c.output)).map((c) => `${c.case}: ${c.output}`),
     ).toEqual([
-      'one long row: prefill embeddings',
-      'one long row: suffix embeddings',
       'three rows, left-padded: prefill embeddings',
       'three rows, left-padded: suffix embeddings',
       'last positions: prefill embeddings',
       'last positions: suffix embeddings',
+      'one long row: prefill embeddings',
+      'one long row: suffix embeddings',
       'queries, left-padded: prefill embeddings',
-      'last positions × one long row: MaxSim scores',
       'last positions × three rows, left-padded: MaxSim scores',
-      'queries, left-padded × one long row: MaxSim scores',
+      'last positions × one long row: MaxSim scores',
       'queries, left-padded × three rows, left-padded: MaxSim scores',
+      'queries, left-padded × one long row: MaxSim scores',
     ]);
     expect(
       report.checks.some(({ case: name, output }) => name.startsWith('queries') && output === 'image_features'),

@@ -115,8 +115,7 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
     );
   const qualityCases = quality ? (before.cases ?? cases) : [];
   const againstItself = (each: VerifyCase) => invariants && !each.comparedOnly;
-  const total =
-    cases.length * (reference ? 2 : 1) + cases.filter(againstItself).length + 2 * qualityCases.length;
+  const total = cases.length * (reference ? 2 : 1) + cases.filter(againstItself).length + 2 * qualityCases.length;
   let done = 0;
   const part = async <T>(label: string, work: () => Promise<T>): Promise<T> => {
     signal?.throwIfAborted();
