@@ -45,15 +45,21 @@ export function mapBroadcast(inputs: readonly Tensor[], f: (...values: number[])
   const shape = broadcastShapes(inputs.map((t) => t.shape)) as number[];
   const out = new Float64Array(elementCount(shape));
   const [a, b, c] = inputs;
-  const offsets = inputs.map((t) => broadcastOffsets(t.shape, shape));
-  const [oa, ob, oc] = offsets;
   const x = a!.data;
-  if (!b) for (let i = 0; i < out.length; i++) out[i] = f(x[i]!);
-  else if (!c) {
-    const y = b.data;
+  if (!b) {
+    for (let i = 0; i < out.length; i++) out[i] = f(x[i]!);
+    return { shape, data: out };
+  }
+  const y = b.data;
+  const isNumber = y.length === 1; // beside a tensor, or tensors of one shape: no offsets
+  if (!c && x.length === out.length && (isNumber || y.length === out.length)) {
+    for (let i = 0; i < out.length; i++) out[i] = f(x[i]!, y[isNumber ? 0 : i]!);
+    return { shape, data: out };
+  }
+  const [oa, ob, oc] = inputs.map((t) => broadcastOffsets(t.shape, shape));
+  if (!c) {
     for (let i = 0; i < out.length; i++) out[i] = f(x[oa ? oa[i]! : i]!, y[ob ? ob[i]! : i]!);
   } else {
-    const y = b.data;
     const z = c.data;
     for (let i = 0; i < out.length; i++) out[i] = f(x[oa ? oa[i]! : i]!, y[ob ? ob[i]! : i]!, z[oc ? oc[i]! : i]!);
   }

@@ -19,15 +19,15 @@ const KLD = (p: readonly number[], q: readonly number[]) => p.reduce((sum, x, i)
 const even = [0, 0];
 const leaning = [Math.log(4), 0];
 
-test('positions of all outputs and cases are pooled; padding and columns behind the vocabulary do not count', () => {
+test('positions of all outputs and cases are pooled; padding and the original’s columns behind the vocabulary do not count', () => {
   const tally = tallyOf();
   const original: Outcome = {
     prefillLogits: logits([9, 9, 9], [...even, 9], [...even, 9]),
     suffixLogits: logits([...even, 0]),
   };
   const candidate: Outcome = {
-    prefillLogits: logits([0, 5, 7], [...even, 0], [...leaning, 0]),
-    suffixLogits: logits([...even, 0]),
+    prefillLogits: logits([0, 5], even, leaning),
+    suffixLogits: logits(even),
   };
   tally.add(verifyCase, candidate, original);
   tally.add(verifyCase, { suffixLogits: logits(leaning) }, { suffixLogits: logits(leaning) });
@@ -60,11 +60,17 @@ test('a bound that is broken fails, and so does what is not finite', () => {
 
 test('a candidate that gave less is refused', () => {
   expect(() => tallyOf().add(verifyCase, {}, { suffixLogits: logits(even) })).toThrow(
-    'c, suffix logits: [nothing] against the original',
+    'c, suffix logits: [nothing], not [1, 1, 2] as the original',
   );
   expect(() => tallyOf().add(verifyCase, { suffixLogits: logits(even, even) }, { suffixLogits: logits(even) })).toThrow(
     '[1, 2, 2]',
   );
+});
+
+test('a candidate of other columns than the vocabulary’s is refused: clients choose among all', () => {
+  expect(() =>
+    tallyOf().add(verifyCase, { suffixLogits: logits([...even, 9]) }, { suffixLogits: logits(even) }),
+  ).toThrow(`[1, 1, ${even.length + 1}]`);
 });
 
 describe('verification by two links', () => {
@@ -164,7 +170,7 @@ describe('verification by two links', () => {
       precision: 'int8',
       onProgress: (done, total) => seen.push(`${done}/${total}`),
     });
-    expect([seen.at(0), seen.at(-1)]).toEqual(['0/10', '10/10']);
+    expect([seen.at(0), seen.at(-1)]).toEqual(['0/14', '14/14']);
   });
 
   test('nothing to hold it against is no success', async () => {

@@ -27,7 +27,7 @@ export class AgreementTally {
 
   /**
    * Adds every logit that the original has. Greedy logits count where both read the same tokens.
-   * @throws VerifyError when the candidate lacks some.
+   * @throws VerifyError when the candidate lacks some, or has other columns than the vocabulary.
    */
   add(verifyCase: VerifyCase, candidate: Outcome, original: Outcome): void {
     const { prefillLogits, suffixLogits, greedy } = original;
@@ -61,11 +61,12 @@ export class AgreementTally {
     original: Tensor,
     valid?: readonly boolean[],
   ): void {
-    if (candidate?.shape.slice(0, -1).join() !== original.shape.slice(0, -1).join())
+    const expected = [...original.shape.slice(0, -1), this.#columns].join(', ');
+    if (candidate?.shape.join(', ') !== expected)
       throw new VerifyError(
         'bad_output',
-        `${name}, ${output}: [${candidate?.shape.join(', ') ?? 'nothing'}] against the original's [${original.shape.join(', ')}]`,
-        'convert again: the bundle lacks an output',
+        `${name}, ${output}: [${candidate?.shape.join(', ') ?? 'nothing'}], not [${expected}] as the original and the vocabulary have it`,
+        'convert again: the bundle does not hold what the model gives',
       );
     const rows = (tensor: Tensor): Rows => rowsOf(tensor, { columns: this.#columns, ...(valid && { valid }) });
     this.#parts.push(compareRows(rows(candidate), rows(original), this.#tieMargin));

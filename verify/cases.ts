@@ -12,6 +12,8 @@ export interface VerifyCase extends Prompt {
   readonly maxNewTokens: number;
   /** Prompt positions from the end whose logits are compared; 0 for all. */
   readonly logitsToKeep: number;
+  /** Whether the candidate is held against the reference alone, not against itself too; default no. */
+  readonly comparedOnly?: boolean;
 }
 
 export interface SyntheticOptions {
@@ -24,61 +26,96 @@ export function hasImages({ pixelValues }: Pick<VerifyCase, 'pixelValues'>): boo
   return pixelValues.shape[0]! > 0;
 }
 
-/** Logits that a case may make: beyond, only those of text positions are kept. 64 MB of f32. */
+/** Logits that a case may make: beyond, only those of the last text positions are kept. 64 MB of f32. */
 const MAX_LOGITS = 16 * 1024 * 1024;
+/** Of a prompt's last positions, where not all are kept; of the long prompt always. */
+const KEPT = 8;
+
+/** Tokens of the long prompt: more than kernels take at once (256 in ours), and no multiple of a tile. */
+const LONG = 301;
+const SUFFIX = 3;
+
+/** Image tokens × layers × width² that a third row may cost; its multiplications are 15 to 26 times as many. */
+const MAX_ROW_COST = 1e9;
 
 /**
- * Cases for any model, the same for the same seed: one row, and a batch of two whose shorter row is padded. Images are
- * asymmetric in place and colour, so that swapped axes or channels show, and smooth with noise, as pictures are. Token
- * ids are random, without those that have a meaning of their own. A model with ColPali's head writes no answers and
- * gets queries: two rows of text alone, the shorter padded on the left, that end in pad tokens which are read like
- * others, as ColPali asks its questions.
+ * Cases for any model, the same for the same seed, each for what no other shows (docs/verification.md); short ones come
+ * first, since what is wrong with a few tokens shows less among many:
+ * - a batch of three rows of different length, padded on the left, of which the last is an empty prompt: a picture and
+ *   <bos>. A model of real size has two rows: a third is computed as the second is, and takes minutes more;
+ * - a few tokens of text that end at the model's last position;
+ * - one long row, whose cache goes beyond 300 tokens where the model has as many positions; it reads the last id of the
+ *   vocabulary, which lies in the last shard of a table that is cut by rows. What must hold of a model by itself is
+ *   asked of the others, which take a third of its time.
+ *
+ * Images are asymmetric in place and colour, so that swapped axes or channels show, and smooth with noise, as pictures
+ * are. Token ids are random, without those that have a meaning of their own. A model with ColPali's head writes no
+ * answers and gets queries: two rows of text alone, the shorter padded on the left, that end in pad tokens which are
+ * read like others, as ColPali asks its questions.
  */
 export function syntheticCases(
   metadata: ProgramMetadata,
   { seed = 1, maxNewTokens = 4 }: SyntheticOptions = {},
 ): VerifyCase[] {
   const random = mulberry32(seed);
+  const { imageTokens, imageSize, padTokenId, vocabSize, maxPositions } = metadata;
   const isRetriever = metadata.retrievalWidth !== undefined;
+  const newTokens = isRetriever ? 0 : maxNewTokens;
+  const behind = Math.max(SUFFIX, newTokens - 1); // tokens read behind a prompt
+  const longest = maxPositions - imageTokens - behind;
   const text = (count: number) => [
     metadata.bosTokenId,
-    ...Array.from({ length: count - 1 }, () => randomToken(metadata, random)),
+    ...Array.from({ length: Math.min(count, longest) - 1 }, () => randomToken(metadata, random)),
   ];
-  const suffix = (batch: number, count: number) =>
+  const suffix = (batch: number) =>
     tensorOf(
       'i64',
-      [batch, count],
-      Array.from({ length: batch * count }, () => randomToken(metadata, random)),
+      [batch, SUFFIX],
+      Array.from({ length: batch * SUFFIX }, () => randomToken(metadata, random)),
     );
-  const makeCase = (name: string, texts: readonly (readonly number[])[]): VerifyCase => {
+  const makeCase = (name: string, texts: readonly (readonly number[])[], images: 0 | 1 = 1): VerifyCase => {
     const prompt = padLeft(
-      texts.map((t) => promptRow(metadata, t)),
-      metadata.padTokenId,
+      texts.map((t) => promptRow(metadata, t, images)),
+      padTokenId,
     );
-    const logits = prompt.inputIds.data.length * metadata.vocabSize;
+    const logits = prompt.inputIds.data.length * vocabSize;
     return {
       name,
       ...prompt,
-      pixelValues: syntheticImages(texts.length, metadata.imageSize, random),
+      pixelValues: syntheticImages(images * texts.length, imageSize, random),
       imageTokenId: metadata.imageTokenId,
-      suffixIds: suffix(texts.length, 3),
-      maxNewTokens: isRetriever ? 0 : maxNewTokens,
-      logitsToKeep: logits <= MAX_LOGITS ? 0 : Math.min(...texts.map((t) => t.length)),
+      suffixIds: suffix(texts.length),
+      maxNewTokens: newTokens,
+      logitsToKeep: logits <= MAX_LOGITS ? 0 : Math.min(KEPT, Math.max(...texts.map((t) => t.length))),
     };
   };
   const makeQueries = (texts: readonly (readonly number[])[]): VerifyCase => ({
     name: 'queries, left-padded',
     ...padLeft(
-      texts.map((row) => [...row, ...Array<number>(QUERY_PADS).fill(metadata.padTokenId)]),
-      metadata.padTokenId,
+      texts.map((row) => [...row, ...Array<number>(QUERY_PADS).fill(padTokenId)]),
+      padTokenId,
     ),
-    pixelValues: tensorOf('f32', [0, 3, metadata.imageSize, metadata.imageSize], []),
+    pixelValues: syntheticImages(0, imageSize, random),
     imageTokenId: metadata.imageTokenId,
     maxNewTokens: 0,
     logitsToKeep: 1,
   });
-  const read = [makeCase('one row', [text(6)]), makeCase('two rows, left-padded', [text(7), text(4)])];
+  const long = text(Math.max(6, LONG - imageTokens));
+  if (long.length > 1) long[1] = lastToken(metadata);
+  const rows = [text(7), ...(isThirdRowCheap(metadata) ? [text(4)] : []), text(1)];
+  const end = text(6);
+  const read = [
+    makeCase(`${NUMERALS[rows.length]!} rows, left-padded`, rows),
+    { ...makeCase('last positions', [end], 0), firstPosition: maxPositions - behind - end.length + 1 },
+    { ...makeCase('one long row', [long]), logitsToKeep: Math.min(KEPT, long.length), comparedOnly: true },
+  ];
   return isRetriever ? [...read, makeQueries([text(4), text(7)])] : read;
+}
+
+const NUMERALS: Readonly<Record<number, string>> = { 2: 'two', 3: 'three' };
+
+function isThirdRowCheap({ imageTokens, layers, hiddenSize }: ProgramMetadata): boolean {
+  return imageTokens * layers * hiddenSize ** 2 <= MAX_ROW_COST;
 }
 
 /** colpali-engine appends ten to a question, which are read as tokens: query augmentation, as ColBERT has it. */
@@ -101,15 +138,24 @@ function syntheticImages(images: number, size: number, random: () => number): Te
   return { dtype: 'f32', shape: [images, 3, size, size], data };
 }
 
-function randomToken(
-  { vocabSize, imageTokenId, bosTokenId, eosTokenId, padTokenId }: ProgramMetadata,
-  random: () => number,
-): number {
-  const special = new Set([imageTokenId, bosTokenId, eosTokenId, padTokenId]);
+function randomToken(metadata: ProgramMetadata, random: () => number): number {
+  const special = specialTokens(metadata);
   for (;;) {
-    const id = Math.floor(random() * vocabSize);
-    if (!special.has(id) || vocabSize <= special.size) return id;
+    const id = Math.floor(random() * metadata.vocabSize);
+    if (!special.has(id) || metadata.vocabSize <= special.size) return id;
   }
+}
+
+/** The highest id without a meaning of its own. */
+function lastToken(metadata: ProgramMetadata): number {
+  const special = specialTokens(metadata);
+  let id = metadata.vocabSize - 1;
+  while (special.has(id) && id > 0) id--;
+  return id;
+}
+
+function specialTokens({ imageTokenId, bosTokenId, eosTokenId, padTokenId }: ProgramMetadata): ReadonlySet<number> {
+  return new Set([imageTokenId, bosTokenId, eosTokenId, padTokenId]);
 }
 
 /** One row of a case as a case of its own, without padding. */

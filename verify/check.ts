@@ -84,7 +84,11 @@ export function checkValues(
   return checkOf(place, valueMetrics(found), limits, placeOf(found, reference));
 }
 
-/** Compares logits: values, distributions and greedy tokens, on `columns` and on rows that are not padding. */
+/**
+ * Compares logits: values, distributions and greedy tokens, on the `columns` of the vocabulary and on rows that are not
+ * padding. The candidate has these columns and no others, since clients choose among all that there are; a recording
+ * may have more.
+ */
 export function checkLogits(
   place: { readonly case: string; readonly output: string },
   candidate: Tensor | undefined,
@@ -92,18 +96,17 @@ export function checkLogits(
   { logits: bounds, tieMargin }: Tolerances,
   selection: RowSelection & { readonly columns: number },
 ): Check {
-  const narrow = candidate && candidate.shape.at(-1)! < Math.min(selection.columns, reference.shape.at(-1)!);
   const misshapen =
     shapeCheck(place, candidate, reference) ??
-    (narrow
-      ? {
+    (candidate!.shape.at(-1) === selection.columns
+      ? undefined
+      : {
           ...place,
           passed: false,
           metrics: {},
           bounds: [],
-          note: `${candidate.shape.at(-1)} columns, the vocabulary has ${selection.columns}`,
-        }
-      : undefined);
+          note: `${candidate!.shape.at(-1)} columns, the vocabulary has ${selection.columns}`,
+        });
   if (misshapen) return misshapen;
   const columns = Math.min(selection.columns, reference.shape.at(-1)!);
   const [a, b] = [rowsOf(candidate!, { ...selection, columns }), rowsOf(reference, { ...selection, columns })];

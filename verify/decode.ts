@@ -3,7 +3,7 @@ import type { ProgramMetadata } from '../ir/graph.ts';
 import { dtypes } from '../ir/dtypes/index.ts';
 import { tensorOf, type Tensor } from '../ir/tensor.ts';
 import { VerifyError } from './error.ts';
-import { checkPrompt, extendMask, mergeImageFeatures, positionIds, type Prompt } from './prompt.ts';
+import { checkPositions, checkPrompt, extendMask, mergeImageFeatures, positionIds, type Prompt } from './prompt.ts';
 
 /** A program in something that runs it. */
 export interface Model {
@@ -16,6 +16,8 @@ export interface DecoderState {
   readonly cache: Readonly<Record<string, Tensor>>;
   /** i64[B, tokens read]. */
   readonly attentionMask: Tensor;
+  /** Of the first token of each row. */
+  readonly firstPosition: number;
 }
 
 export interface StepOptions {
@@ -60,32 +62,21 @@ export async function prefill(
   const own = model.metadata.imageTokenId;
   const ids = { ...prompt.inputIds, data: prompt.inputIds.data.map((id) => (id === prompt.imageTokenId ? own : id)) };
   const embeddings = mergeImageFeatures(await embed(model, ids), features, prompt);
-  return runDecoder(
-    model,
-    embeddings,
-    prompt.attentionMask,
-    await emptyCache(model, prompt.inputIds.shape[0]!),
-    options,
-  );
+  const { attentionMask, firstPosition = 1 } = prompt;
+  const cache = await emptyCache(model, prompt.inputIds.shape[0]!);
+  return runDecoder(model, embeddings, { cache, attentionMask, firstPosition }, options);
 }
 
 /** Reads more tokens i64[B, n] after what a state holds: each sees what came before it. */
 export async function extend(
   model: Model,
-  { cache, attentionMask }: DecoderState,
+  { cache, attentionMask, firstPosition }: DecoderState,
   ids: Tensor,
   options: StepOptions = {},
 ): Promise<Step> {
-  const count = ids.shape[1]!;
-  const mask = extendMask(attentionMask, count);
-  const { maxPositions } = model.metadata;
-  if (mask.shape[1]! > maxPositions)
-    throw new VerifyError(
-      'too_long',
-      `${mask.shape[1]} tokens: the model has ${maxPositions} positions`,
-      'ask for fewer tokens',
-    );
-  return runDecoder(model, await embed(model, ids), mask, cache, options);
+  const mask = extendMask(attentionMask, ids.shape[1]!);
+  checkPositions(mask.shape[1]!, firstPosition, model.metadata.maxPositions);
+  return runDecoder(model, await embed(model, ids), { cache, attentionMask: mask, firstPosition }, options);
 }
 
 async function embed({ runner }: Model, inputIds: Tensor): Promise<Tensor> {
@@ -115,11 +106,11 @@ async function emptyCache(
   );
 }
 
+/** New tokens behind a cache; the mask is over both. */
 async function runDecoder(
   { runner, metadata }: Model,
   embeddings: Tensor,
-  attentionMask: Tensor,
-  cache: Readonly<Record<string, Tensor>>,
+  { cache, attentionMask, firstPosition }: DecoderState,
   { logitsToKeep = 0, stages = [] }: StepOptions,
 ): Promise<Step> {
   const results = await runner.run(
@@ -127,7 +118,7 @@ async function runDecoder(
     {
       inputs_embeds: embeddings,
       attention_mask: attentionMask,
-      position_ids: positionIds(attentionMask, embeddings.shape[1]),
+      position_ids: positionIds(attentionMask, embeddings.shape[1], firstPosition),
       num_logits_to_keep: tensorOf('i64', [], [logitsToKeep]),
       ...cache,
     },
@@ -140,7 +131,7 @@ async function runDecoder(
     (name) => [name, resultOf(results, name.replace('past_key_values', 'present'), runner)] as const,
   );
   return {
-    state: { cache: Object.fromEntries(longer), attentionMask },
+    state: { cache: Object.fromEntries(longer), attentionMask, firstPosition },
     logits: resultOf(results, 'logits', runner),
     ...(vectors && { embeddings: vectors }),
     stages: pick(results, stages),

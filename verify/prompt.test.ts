@@ -52,6 +52,11 @@ test('positions count tokens from 1 and pads are 1', () => {
   expect([...positionIds(prompt.attentionMask).data]).toEqual([1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1, 1, 1, 2, 3]);
 });
 
+test('positions may begin elsewhere; pads stay at 1', () => {
+  expect([...positionIds(prompt.attentionMask, 3, 12).data]).toEqual([14, 15, 16, 14, 15, 16, 12, 13, 14]);
+  expect([...positionIds(prompt.attentionMask, 5, 12).data].slice(10, 12)).toEqual([1, 1]);
+});
+
 test('a longer mask goes on counting where each row was', () => {
   const longer = extendMask(prompt.attentionMask, 2);
   expect(longer.shape).toEqual([3, 7]);
@@ -79,6 +84,8 @@ test('a member has its own images and no padding', () => {
   expect([...third.inputIds.data]).toEqual([9, 9, 2]);
   expect([...third.attentionMask.data]).toEqual([1, 1, 1]);
   expect([...third.pixelValues.data]).toEqual([...prompt.pixelValues.data.slice(36)]);
+  expect(third).not.toHaveProperty('firstPosition');
+  expect(promptMember({ ...prompt, firstPosition: 7 }, 2, metadata).firstPosition).toBe(7);
 });
 
 describe('checkPrompt', () => {
@@ -106,5 +113,14 @@ describe('checkPrompt', () => {
     expect(() => checkPrompt(prompt, { ...metadata, maxPositions: 4 })).toThrow(
       expect.objectContaining({ code: 'too_long' }),
     );
+  });
+  test('the last token may take the last position, and no more', () => {
+    expect(() => checkPrompt({ ...prompt, firstPosition: 12 }, metadata)).not.toThrow();
+    expect(() => checkPrompt({ ...prompt, firstPosition: 13 }, metadata)).toThrow(
+      '5 tokens from position 13 on: the model has 16 positions',
+    );
+  });
+  test.each([0, 1.5, Number.NaN])('refuses a first position of %d', (firstPosition) => {
+    expect(() => checkPrompt({ ...prompt, firstPosition }, metadata)).toThrow('the first position is');
   });
 });

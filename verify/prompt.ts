@@ -12,6 +12,8 @@ export interface Prompt {
   readonly attentionMask: Tensor;
   /** The id that stands for image tokens in these rows; recordings may have another than the model's own. */
   readonly imageTokenId: number;
+  /** Of the first token of each row; default 1. A few tokens can then be read at the last positions of a model. */
+  readonly firstPosition?: number;
 }
 
 /** Rows of different length as one prompt, padded on the left: pads are masked and positions do not count them. */
@@ -55,10 +57,10 @@ export function promptRow(
 }
 
 /**
- * Position ids i64[B, last `count` of T]: the running count of tokens, from 1; padding gets 1. This is what Hugging
- * Face and transformers.js feed (spec B.3); only differences matter to rotary embeddings.
+ * Position ids i64[B, last `count` of T]: the running count of tokens, from `first`; padding gets 1. From 1, this is
+ * what Hugging Face and transformers.js feed (spec B.3); only differences matter to rotary embeddings.
  */
-export function positionIds(attentionMask: Tensor, count = attentionMask.shape[1]!): Tensor {
+export function positionIds(attentionMask: Tensor, count = attentionMask.shape[1]!, first = 1): Tensor {
   const [batch, length] = attentionMask.shape as readonly [number, number];
   const positions: number[] = [];
   for (let b = 0; b < batch; b++) {
@@ -66,7 +68,7 @@ export function positionIds(attentionMask: Tensor, count = attentionMask.shape[1
     for (let t = 0; t < length; t++) {
       const token = attentionMask.data[b * length + t] !== 0;
       if (token) seen++;
-      if (t >= length - count) positions.push(token ? seen : 1);
+      if (t >= length - count) positions.push(token ? first - 1 + seen : 1);
     }
   }
   return tensorOf('i64', [batch, count], positions);
@@ -91,7 +93,7 @@ function imagePlaces({ inputIds, attentionMask, imageTokenId }: Prompt): number[
 
 /** @throws VerifyError when the parts of a prompt contradict each other or the model. */
 export function checkPrompt(prompt: Prompt, { imageTokens, imageSize, maxPositions }: ProgramMetadata): void {
-  const { inputIds, attentionMask, pixelValues } = prompt;
+  const { inputIds, attentionMask, pixelValues, firstPosition = 1 } = prompt;
   if (inputIds.shape.length !== 2 || inputIds.shape.join() !== attentionMask.shape.join())
     throw new VerifyError(
       'bad_case',
@@ -111,12 +113,24 @@ export function checkPrompt(prompt: Prompt, { imageTokens, imageSize, maxPositio
       `${found} image tokens for ${images} images of ${imageTokens} each`,
       `put ${imageTokens} tokens ${prompt.imageTokenId} before the text for every image`,
     );
-  if (inputIds.shape[1]! > maxPositions)
+  if (!Number.isInteger(firstPosition) || firstPosition < 1)
     throw new VerifyError(
-      'too_long',
-      `${inputIds.shape[1]} tokens: the model has ${maxPositions} positions`,
-      'shorten the prompt',
+      'bad_case',
+      `the first position is ${firstPosition}`,
+      'give a whole number: positions are counted from 1',
     );
+  checkPositions(inputIds.shape[1]!, firstPosition, maxPositions);
+}
+
+/** @throws VerifyError `too_long` when the model has not as many positions from the first one on */
+export function checkPositions(tokens: number, firstPosition: number, maxPositions: number): void {
+  if (firstPosition - 1 + tokens <= maxPositions) return;
+  const from = firstPosition === 1 ? '' : ` from position ${firstPosition} on`;
+  throw new VerifyError(
+    'too_long',
+    `${tokens} tokens${from}: the model has ${maxPositions} positions`,
+    'shorten the prompt, or ask for fewer tokens',
+  );
 }
 
 /**
@@ -156,5 +170,6 @@ export function promptMember(
     },
     ...padLeft([ids], 0),
     imageTokenId: prompt.imageTokenId,
+    ...(prompt.firstPosition !== undefined && { firstPosition: prompt.firstPosition }),
   };
 }

@@ -50,38 +50,62 @@ test('a model passes against itself', async () => {
   });
   expect(report.checks.map((c) => `${c.case}: ${c.output}`)).toEqual(
     cases.flatMap(({ name }) =>
-      ['image_features', 'prefill logits', 'suffix logits', 'greedy logits', 'greedy tokens'].map(
-        (output) => `${name}: ${output}`,
-      ),
+      ['image_features', 'prefill logits', 'suffix logits', 'greedy logits', 'greedy tokens']
+        .filter((output) => output !== 'image_features' || name !== 'last positions')
+        .map((output) => `${name}: ${output}`),
     ),
   );
-  expect(reportText(report)).toContain('verification passed: 10 of 10 checks');
+  expect(reportText(report)).toContain('verification passed: 14 of 14 checks');
 });
 
-test('columns beyond the vocabulary do not count', async () => {
-  const report = await verify(withLogits(({ data }) => data.forEach((_, i) => i % 12 >= 10 && (data[i] = Number.NaN))));
-  expect(report.passed).toBe(true);
+describe('logits have the columns of the vocabulary', () => {
+  const COMPARED = ['prefill logits', 'suffix logits', 'greedy logits'];
+
+  test('and what a recording has beyond does not count', async () => {
+    const report = await verify(countingModel().runner, { reference: countingModel('f32', metadata, 12).runner });
+    expect(report.passed, reportText(report)).toBe(true);
+  });
+
+  test.each([
+    ['one more, which clients would choose', 11],
+    ['one less', 9],
+  ])('%s: fails, whatever the rest is', async (_, columns) => {
+    const { runner } = countingModel('f32', metadata, columns);
+    const report = await verify(runner, { reference: countingModel('f32', metadata, columns).runner });
+    expect(failedOutputs(report)).toEqual(COMPARED);
+    expect(report.checks.find(({ passed }) => !passed)!.note).toBe(`${columns} columns, the vocabulary has 10`);
+  });
+
+  test('also where rows are held against the model itself', async () => {
+    const { runner } = countingModel('f32', metadata, 11);
+    const report = await verify(runner, { reference: countingModel().runner, invariants: true });
+    expect(failedOutputs(report)).toEqual(
+      expect.arrayContaining(['row 0 in the batch = alone', 'suffix at once = token by token']),
+    );
+  });
 });
 
 test('logits at padding do not count, and at tokens they do', async () => {
   const spoil = (wanted: number) =>
     withLogits(({ data }, inputs) => {
       const mask = inputs['attention_mask']!;
-      if (mask.shape[0] === 2 && inputs['past_key_values.0.key']!.shape[2] === 0)
-        mask.data.forEach((m, i) => m === wanted && (data[i * 12] = Number.NaN));
+      if (mask.shape[0] === 3 && inputs['past_key_values.0.key']!.shape[2] === 0)
+        mask.data.forEach((m, i) => m === wanted && (data[i * 10] = Number.NaN));
     });
   expect((await verify(spoil(0))).passed).toBe(true);
   expect(failedOutputs(await verify(spoil(1)))).toContain('prefill logits');
 });
 
 test('one NaN in one logit of the suffix fails, and says where', async () => {
-  const report = await verify(withLogits(({ data, shape }) => shape[1] === 3 && (data[12 + 4] = Number.NaN)));
+  const report = await verify(withLogits(({ data, shape }) => shape[1] === 3 && (data[10 + 4] = Number.NaN)));
   const failed = report.checks.filter(({ passed }) => !passed);
-  expect(failed.map(({ output }) => output)).toEqual(['suffix logits', 'suffix logits']);
+  expect(failed.map(({ output }) => output)).toEqual(['suffix logits', 'suffix logits', 'suffix logits']);
   expect(failed[0]).toMatchObject({ at: [0, 1, 4], metrics: { nonFinite: 1, maxAbs: Infinity } });
   const text = reportText(report);
-  expect(text).toContain('failed: one row, suffix logits at [0, 1, 4]: nonFinite is 1.0e+0, at most 0 is allowed');
-  expect(text).toContain('verification FAILED: 8 of 10');
+  expect(text).toContain(
+    'failed: three rows, left-padded, suffix logits at [0, 1, 4]: nonFinite is 1.0e+0, at most 0 is allowed',
+  );
+  expect(text).toContain('verification FAILED: 11 of 14');
   expect(JSON.parse(reportJson(report)).checks[2].metrics.maxAbs).toBe('Infinity');
 });
 
@@ -90,7 +114,7 @@ describe('greedy tokens', () => {
     (margin: number) =>
     (swap: boolean): Runner =>
       withLogits(({ data }) => {
-        for (let row = 0; row < data.length; row += 12) {
+        for (let row = 0; row < data.length; row += 10) {
           const top = data.subarray(row, row + 10).indexOf(Math.max(...data.subarray(row, row + 10)));
           data[row + ((top + 3) % 10)] = data[row + top]! - margin;
           if (swap) data[row + ((top + 3) % 10)] = data[row + top]! + margin / 16;
@@ -103,7 +127,9 @@ describe('greedy tokens', () => {
     expect(report.passed, reportText(report)).toBe(true);
     expect(report.greedyDifferences.length).toBeGreaterThan(0);
     expect(report.greedyDifferences.every(({ tie }) => tie)).toBe(true);
-    expect(reportText(report)).toMatch(/tie: one row, row 0, step 0: token \d instead of \d, which led by 0\.0000200/);
+    expect(reportText(report)).toMatch(
+      /tie: three rows, left-padded, row 0, step 0: token \d instead of \d, which led by 0\.0000200/,
+    );
   });
 
   test('that part off a tie fail, step by step', async () => {
@@ -111,7 +137,7 @@ describe('greedy tokens', () => {
     const report = await verify(far(true), { reference: far(false) });
     expect(failedOutputs(report)).toContain('greedy tokens');
     const { greedyDifferences: differences } = report;
-    expect(differences.filter((d) => d.case === 'one row').map(({ step }) => step)).toEqual([0, 1, 2, 3]);
+    expect(differences.filter((d) => d.case === 'one long row').map(({ step }) => step)).toEqual([0, 1, 2, 3]);
     expect(differences.every(({ tie }) => !tie)).toBe(true);
   });
 });
@@ -124,7 +150,7 @@ test('a shape that differs fails without being read', async () => {
       Object.fromEntries(
         Object.entries(await runner.run(graph, inputs)).map(([name, t]) => [
           name,
-          name === 'logits' ? { ...t, shape: [t.shape[0]!, (t.shape[1]! * 12) / 4, 4] } : t,
+          name === 'logits' ? { ...t, shape: [t.shape[0]!, t.shape[1]! * 2, 5] } : t,
         ]),
       ),
   };
@@ -138,8 +164,8 @@ test('a shape that differs fails without being read', async () => {
 test('progress counts every part once', async () => {
   const seen: string[] = [];
   await verify(countingModel().runner, { onProgress: (done, total, label) => seen.push(`${done}/${total} ${label}`) });
-  expect(seen.at(0)).toBe('0/4 one row: reference');
-  expect(seen.at(-1)).toBe('4/4 two rows, left-padded: candidate');
+  expect(seen.at(0)).toBe('0/6 three rows, left-padded: reference');
+  expect(seen.at(-1)).toBe('6/6 one long row: candidate');
 });
 
 test('no cases, or a recording without the case, is no success', async () => {
@@ -192,13 +218,17 @@ describe('vectors', () => {
     expect(
       report.checks.filter((c) => /embeddings|scores/.test(c.output)).map((c) => `${c.case}: ${c.output}`),
     ).toEqual([
-      'one row: prefill embeddings',
-      'one row: suffix embeddings',
-      'two rows, left-padded: prefill embeddings',
-      'two rows, left-padded: suffix embeddings',
+      'three rows, left-padded: prefill embeddings',
+      'three rows, left-padded: suffix embeddings',
+      'last positions: prefill embeddings',
+      'last positions: suffix embeddings',
+      'one long row: prefill embeddings',
+      'one long row: suffix embeddings',
       'queries, left-padded: prefill embeddings',
-      'queries, left-padded × one row: MaxSim scores',
-      'queries, left-padded × two rows, left-padded: MaxSim scores',
+      'last positions × three rows, left-padded: MaxSim scores',
+      'last positions × one long row: MaxSim scores',
+      'queries, left-padded × three rows, left-padded: MaxSim scores',
+      'queries, left-padded × one long row: MaxSim scores',
     ]);
     expect(
       report.checks.some(({ case: name, output }) => name.startsWith('queries') && output === 'image_features'),
@@ -234,6 +264,7 @@ describe('vectors', () => {
       ),
     );
     expect(report.checks.filter(({ passed }) => !passed)).toMatchObject([
+      { output: 'suffix embeddings', at: [0, 1, 1] },
       { output: 'suffix embeddings', at: [0, 1, 1] },
       { output: 'suffix embeddings', at: [0, 1, 1] },
     ]);

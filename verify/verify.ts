@@ -114,7 +114,8 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
       'pass the original as the reference',
     );
   const qualityCases = quality ? (before.cases ?? cases) : [];
-  const total = cases.length * [reference, candidate, invariants].filter(Boolean).length + 2 * qualityCases.length;
+  const againstItself = (each: VerifyCase) => invariants && !each.comparedOnly;
+  const total = cases.length * (reference ? 2 : 1) + cases.filter(againstItself).length + 2 * qualityCases.length;
   let done = 0;
   const part = async <T>(label: string, work: () => Promise<T>): Promise<T> => {
     signal?.throwIfAborted();
@@ -143,7 +144,7 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
       const failed = compared.checks.find(({ passed }) => !passed);
       if (failed && !divergence) divergence = await locate(options, verifyCase, expected, tolerances, failed);
     }
-    if (invariants)
+    if (againstItself(verifyCase))
       checks.push(
         ...(await part(`${name}: candidate against itself`, async () => [
           ...checkLengths(verifyCase, outcome),

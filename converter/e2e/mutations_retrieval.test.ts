@@ -131,7 +131,11 @@ describe('what both sides share is found by what must hold of the vectors', () =
     ['vectors of padding stay', ['embeddings of padding are 0']],
     [
       'new tokens are masked as the first ones',
-      ['embeddings have length 1', 'embeddings of row 1 in the batch = alone'],
+      [
+        'embeddings have length 1',
+        'embeddings of row 1 in the batch = alone',
+        'embeddings of row 2 in the batch = alone',
+      ],
     ],
     ['prompt is causal', ['prompt sees ahead']],
   ])('%s', async (name, outputs) => {

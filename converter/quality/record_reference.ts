@@ -54,7 +54,7 @@ export async function recordReference(
   const prompt = await quality.load();
   const { recorded } = quality;
   const tokens = recorded?.tokens ?? (await ownAnswer(model, quality, signal));
-  const room = model.metadata.maxPositions - prompt.inputIds.shape[1]!;
+  const room = model.metadata.maxPositions - prompt.inputIds.shape[1]! + 1; // nothing reads the last token
   if (tokens.length > room)
     throw new BadInputError(
       'bad_samples',

@@ -24,6 +24,8 @@ export const expand = primitive({
     const shape = attrs.shape.map((d) => evaluateDim(d, bindings));
     const offsets = broadcastOffsets(x!.shape, shape);
     if (!offsets) return [{ shape, data: x!.data }];
-    return [{ shape, data: Float64Array.from({ length: elementCount(shape) }, (_, i) => x!.data[offsets[i]!]!) }];
+    const data = new Float64Array(elementCount(shape));
+    for (let i = 0; i < data.length; i++) data[i] = x!.data[offsets[i]!]!;
+    return [{ shape, data }];
   },
 });

@@ -9,25 +9,31 @@ import { printType, sameShape, tensorType } from '../type.ts';
 /** Rows of a weight that are decoded at once when it is streamed: 8 Mi elements, 32 MB. */
 const STREAMED_ELEMENTS = 8 * 1024 * 1024;
 
+/** x[rows, inner] and where its products with `count` rows of a weight go: columns first.. of out[rows, outer]. */
+interface Sums {
+  readonly x: NumberArray;
+  readonly rows: number;
+  readonly inner: number;
+  readonly first: number;
+  readonly count: number;
+  readonly outer: number;
+  readonly out: Float64Array;
+}
+
 /**
- * Adds x[R, I] · w[first.., I]ᵀ into columns first.. of out[R, O]. Four sums run side by side, each in the order of I:
- * a single one waits for its own last addition most of the time.
+ * Adds x · wᵀ. Four columns are summed side by side, since a single sum waits for its own last addition most of the
+ * time, and two rows, so that an element of w is read once for both. Each sum is in the order of `inner`, whatever is
+ * computed beside it.
  */
-function accumulate(
-  x: NumberArray,
-  w: NumberArray,
-  rows: number,
-  inner: number,
-  first: number,
-  count: number,
-  outer: number,
-  out: Float64Array,
-): void {
+function accumulate(w: NumberArray, sums: Sums): void {
+  const { x, rows, inner, first, count, outer, out } = sums;
+  const wide = count - (count % 4);
+  const paired = rows - (rows % 2);
+  for (let r = 0; r < paired; r += 2) accumulatePair(w, { ...sums, count: wide }, r);
   for (let r = 0; r < rows; r++) {
     const a = r * inner;
     const at = r * outer + first;
-    let o = 0;
-    for (; o + 4 <= count; o += 4) {
+    for (let o = r < paired ? wide : 0; o < wide; o += 4) {
       const b = o * inner;
       let [s0, s1, s2, s3] = [0, 0, 0, 0];
       for (let i = 0; i < inner; i++) {
@@ -37,17 +43,50 @@ function accumulate(
         s2 += value * w[b + 2 * inner + i]!;
         s3 += value * w[b + 3 * inner + i]!;
       }
-      out[at + o] = out[at + o]! + s0;
-      out[at + o + 1] = out[at + o + 1]! + s1;
-      out[at + o + 2] = out[at + o + 2]! + s2;
-      out[at + o + 3] = out[at + o + 3]! + s3;
+      add(out, at + o, s0, s1, s2, s3);
     }
-    for (; o < count; o++) {
+    for (let o = wide; o < count; o++) {
       let sum = 0;
       for (let i = 0, b = o * inner; i < inner; i++) sum += x[a + i]! * w[b + i]!;
       out[at + o] = out[at + o]! + sum;
     }
   }
+}
+
+/** Rows r and r + 1, a multiple of four columns. */
+function accumulatePair(w: NumberArray, { x, inner, first, count, outer, out }: Sums, r: number): void {
+  const a = r * inner;
+  const b = a + inner;
+  const at = r * outer + first;
+  for (let o = 0; o < count; o += 4) {
+    const c = o * inner;
+    let [a0, a1, a2, a3, b0, b1, b2, b3] = [0, 0, 0, 0, 0, 0, 0, 0];
+    for (let i = 0; i < inner; i++) {
+      const xa = x[a + i]!;
+      const xb = x[b + i]!;
+      const v0 = w[c + i]!;
+      const v1 = w[c + inner + i]!;
+      const v2 = w[c + 2 * inner + i]!;
+      const v3 = w[c + 3 * inner + i]!;
+      a0 += xa * v0;
+      a1 += xa * v1;
+      a2 += xa * v2;
+      a3 += xa * v3;
+      b0 += xb * v0;
+      b1 += xb * v1;
+      b2 += xb * v2;
+      b3 += xb * v3;
+    }
+    add(out, at + o, a0, a1, a2, a3);
+    add(out, at + outer + o, b0, b1, b2, b3);
+  }
+}
+
+function add(out: Float64Array, at: number, s0: number, s1: number, s2: number, s3: number): void {
+  out[at] = out[at]! + s0;
+  out[at + 1] = out[at + 1]! + s1;
+  out[at + 2] = out[at + 2]! + s2;
+  out[at + 3] = out[at + 3]! + s3;
 }
 
 function prepare(x: Tensor, outer: number, bias: Tensor | undefined) {
@@ -83,7 +122,7 @@ export const linear = primitive({
   evaluate([x, weight, bias]) {
     const outer = weight!.shape[0]!;
     const { inner, shape, rows, data } = prepare(x!, outer, bias);
-    accumulate(x!.data, weight!.data, rows, inner, 0, outer, outer, data);
+    accumulate(weight!.data, { x: x!.data, rows, inner, first: 0, count: outer, outer, out: data });
     return [{ shape, data }];
   },
   streamedOperand: 1,
@@ -94,7 +133,7 @@ export const linear = primitive({
     for (let first = 0; first < outer; first += step) {
       const count = Math.min(step, outer - first);
       const block = await readRows(weight, first, first + count);
-      accumulate(x!.data, block.data, rows, inner, first, count, outer, data);
+      accumulate(block.data, { x: x!.data, rows, inner, first, count, outer, out: data });
     }
     return [{ shape, data }];
   },

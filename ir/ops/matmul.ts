@@ -1,10 +1,30 @@
 import { broadcastOffsets, broadcastShapes } from '../broadcast.ts';
 import { sameDim } from '../dim.ts';
+import type { NumberArray } from '../dtypes/codec.ts';
 import { expectType } from '../error.ts';
 import { primitive } from '../op.ts';
 import { elementCount } from '../tensor.ts';
 import { isFloat } from '../dtypes/index.ts';
 import { printType, tensorType } from '../type.ts';
+
+/**
+ * Adds a[k] · b[k, n] to a row of n sums, each in the order of k; four products at a time, so that a sum is read and
+ * written once for them.
+ */
+function addProduct(row: Float64Array, a: NumberArray, atA: number, b: NumberArray, atB: number, k: number): void {
+  const n = row.length;
+  let j = 0;
+  for (; j + 4 <= k; j += 4) {
+    const [x0, x1, x2, x3] = [a[atA + j]!, a[atA + j + 1]!, a[atA + j + 2]!, a[atA + j + 3]!];
+    const at = atB + j * n;
+    for (let c = 0; c < n; c++)
+      row[c] = row[c]! + x0 * b[at + c]! + x1 * b[at + n + c]! + x2 * b[at + 2 * n + c]! + x3 * b[at + 3 * n + c]!;
+  }
+  for (; j < k; j++) {
+    const x = a[atA + j]!;
+    for (let c = 0, at = atB + j * n; c < n; c++) row[c] = row[c]! + x * b[at + c]!;
+  }
+}
 
 export const matmul = primitive({
   name: 'matmul',
@@ -34,14 +54,15 @@ export const matmul = primitive({
     for (let batch = 0; batch < elementCount(lead); batch++) {
       const baseA = (matrixA ? matrixA[batch]! : batch) * m * k;
       const baseB = (matrixB ? matrixB[batch]! : batch) * k * n;
-      for (let i = 0; i < m; i++) {
-        const row = data.subarray((batch * m + i) * n, (batch * m + i + 1) * n);
-        for (let j = 0; j < k; j++) {
-          const x = a!.data[baseA + i * k + j]!;
-          const at = baseB + j * n;
-          for (let c = 0; c < n; c++) row[c] = row[c]! + x * b!.data[at + c]!;
-        }
-      }
+      for (let i = 0; i < m; i++)
+        addProduct(
+          data.subarray((batch * m + i) * n, (batch * m + i + 1) * n),
+          a!.data,
+          baseA + i * k,
+          b!.data,
+          baseB,
+          k,
+        );
     }
     return [{ shape, data }];
   },

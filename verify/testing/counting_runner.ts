@@ -27,11 +27,14 @@ export interface CountingModel extends Model {
 }
 
 /**
- * A model in closed form that says, after token t, the token t - 1 (down to 0), in logits of 12 columns of which the
- * last two, beyond the vocabulary, are the highest. The cache keeps the tokens read, so its length and dtype can be
- * checked.
+ * A model in closed form that says, after token t, the token t - 1 (down to 0). Where its logits have more columns than
+ * the vocabulary, those are the highest. The cache keeps the tokens read, so its length and dtype can be checked.
  */
-export function countingModel(cacheDtype: DType = 'f32', metadata: ProgramMetadata = countingMetadata): CountingModel {
+export function countingModel(
+  cacheDtype: DType = 'f32',
+  metadata: ProgramMetadata = countingMetadata,
+  columns: number = metadata.vocabSize,
+): CountingModel {
   const calls: Readonly<Record<string, Tensor>>[] = [];
   const runner: Runner = {
     description: 'counting',
@@ -46,28 +49,29 @@ export function countingModel(cacheDtype: DType = 'f32', metadata: ProgramMetada
         return { inputs_embeds: tensorOf('f32', [...shape, 1], data) };
       }
       calls.push(inputs);
-      return decode(inputs);
+      return decode(inputs, metadata.vocabSize, columns);
     },
     dispose: async () => {},
   };
   return { runner, metadata, calls };
 }
 
-function decode(inputs: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
+function decode(inputs: Readonly<Record<string, Tensor>>, vocabSize: number, columns: number): Record<string, Tensor> {
   const tokens = inputs['inputs_embeds']!;
   const past = inputs['past_key_values.0.key']!;
   const [batch, seq] = tokens.shape as readonly [number, number];
   const kept = Math.min(inputs['num_logits_to_keep']!.data[0]! || seq, seq);
-  const logits = new Float32Array(batch * kept * 12);
+  const logits = new Float32Array(batch * kept * columns);
   for (let b = 0; b < batch; b++)
     for (let k = 0; k < kept; k++) {
       const next = Math.max(0, tokens.data[b * seq + seq - kept + k]! - 1);
-      for (let c = 0; c < 12; c++) logits[(b * kept + k) * 12 + c] = c >= 10 ? 100 : -Math.abs(c - next);
+      for (let c = 0; c < columns; c++)
+        logits[(b * kept + k) * columns + c] = c >= vocabSize ? 100 : -Math.abs(c - next);
     }
   const length = past.shape[2]! + seq;
   const cache = tensorOf(past.dtype, [batch, 1, length, 1], new Array(batch * length).fill(0));
   return {
-    logits: { dtype: 'f32', shape: [batch, kept, 12], data: logits },
+    logits: { dtype: 'f32', shape: [batch, kept, columns], data: logits },
     'present.0.key': cache,
     'present.0.value': cache,
   };

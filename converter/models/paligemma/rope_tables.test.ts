@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { readTensor } from '../../../ir/tensor.ts';
+import { ropeTables } from './rope_tables.ts';
+
+test('there is a row for every position from 1 to the last that is promised, and for 0', async () => {
+  const [cos, sin] = ropeTables({ headDim: 4, ropeTheta: 100, maxPositions: 7 });
+  expect([cos.shape, sin.shape]).toEqual([
+    [8, 2],
+    [8, 2],
+  ]);
+  const [cosines, sines] = [await readTensor(cos), await readTensor(sin)];
+  expect([...cosines.data.slice(0, 2)]).toEqual([1, 1]);
+  expect([...cosines.data.slice(-2)]).toEqual([Math.cos(7), Math.cos(0.7)].map(Math.fround));
+  expect([...sines.data.slice(-2)]).toEqual([Math.sin(7), Math.sin(0.7)].map(Math.fround));
+});
+
+test('more positions change no row of fewer', async () => {
+  const [few] = ropeTables({ headDim: 4, ropeTheta: 100, maxPositions: 7 });
+  const [more] = ropeTables({ headDim: 4, ropeTheta: 100, maxPositions: 9 });
+  expect((await readTensor(more)).data.slice(0, 16)).toEqual((await readTensor(few)).data);
+});
