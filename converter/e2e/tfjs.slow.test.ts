@@ -1,0 +1,35 @@
+import { afterAll, beforeAll, describe } from 'vitest';
+import { itOnGpu } from '../../verify/environment/requirement.ts';
+import { verifyOnDevice } from '../testing/on_device.ts';
+import { readRecording } from '../testing/recording.ts';
+import { expectWithinRounding } from '../testing/rounding.ts';
+import { expectTfjsVerified, TFJS_LIMIT, TfjsBundles } from '../testing/tfjs_bundles.ts';
+
+let bundles: TfjsBundles;
+beforeAll(async () => {
+  bundles = await TfjsBundles.open();
+});
+afterAll(() => bundles.close());
+
+describe('pg2-tiny, fp32', () => {
+  itOnGpu(
+    'computes on webgpu what was recorded',
+    async () => {
+      const bundle = await bundles.make('pg2-tiny/hf', 'fp32', { layersPerGraph: 1 });
+      expectWithinRounding(
+        await verifyOnDevice(bundle, 'webgpu', await readRecording('fixtures/pg2-tiny')),
+        TFJS_LIMIT,
+      );
+    },
+    600_000,
+  );
+});
+
+// kernels of std are those that fp32 bundles run
+describe.each(['int8', 'int4', 'nf4'] as const)('pg1-tiny, %s packed', (precision) => {
+  itOnGpu(
+    'so it does on webgpu',
+    async () => expectTfjsVerified(await bundles.make('pg1-tiny/hf', precision, { target: 'packed' }), 'webgpu'),
+    600_000,
+  );
+});
