@@ -52,6 +52,6 @@ test('pgconv/tfjs reads a prompt that takes every position', async () => {
     const { data } = await model.logits();
     data.forEach((logit, i) => expect(Math.abs(logit - logits[i]!), `logit ${i}`).toBeLessThan(1e-4));
   } finally {
-    await model.dispose();
+    model.dispose();
   }
 });

@@ -184,5 +184,5 @@ function widened({ shape, data }: Tensor, { vocabSize }: ProgramMetadata): Tenso
     ...data.slice(row * vocabSize, (row + 1) * vocabSize),
     1e9,
   ]).flat();
-  return tensorOf('f32', shape.with(-1, vocabSize + 1), wide);
+  return tensorOf('f32', [...shape.slice(0, -1), vocabSize + 1], wide);
 }
