@@ -223,9 +223,13 @@ describe('what the quality of 4 bits hides, the codes’ program shows', () => {
       return await verifyProgram({
         candidate: runner,
         reference,
-        original: { model: original, help: 'mixed or calibrated', cases: realCases },
+        original: {
+          model: original,
+          help: 'mixed or calibrated',
+          cases: cases.filter(({ name }) => name === 'one long row'),
+        },
         metadata: program.metadata,
-        // of the faults, one moves positions: beyond the last, ONNX Runtime refuses them
+        // without the last positions: one of the faults moves them on, where ONNX Runtime refuses them
         cases: cases.filter(({ name }) => name !== 'last positions'),
         precision: 'int4',
         stages: stageNames(program),
