@@ -113,6 +113,8 @@ describe('ColPali of transformers', () => {
           'embeddings of row 0 in the batch = alone',
           'row 1 in the batch = alone',
           'embeddings of row 1 in the batch = alone',
+          'row 2 in the batch = alone',
+          'embeddings of row 2 in the batch = alone',
           'prompt sees ahead',
           'suffix at once = token by token',
           'suffix does not see ahead',

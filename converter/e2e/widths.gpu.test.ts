@@ -36,10 +36,13 @@ describe.each(['pg2-wide', 'pg1-wide'])(
     test.each(['fp32', 'fp16'])(
       'the %s bundle verifies on the cpu, against the recording and against the checkpoint',
       async (precision) => {
-        for (const against of [{ against: golden }, {}]) {
+        for (const [cases, against] of [
+          [2, { against: golden }],
+          [3, {}],
+        ] as const) {
           const report = await verifyBundle({ bundle: bundle(precision), ...against }, silentReporter);
           expect(report.passed, reportText(report)).toBe(true);
-          expect(new Set(report.checks.map((check) => check.case)).size).toBe(2);
+          expect(new Set(report.checks.map((check) => check.case)).size).toBe(cases);
           if (precision === 'fp32') expectWithinRounding(report, await roundingOf(`fixtures/${fixture}`));
         }
       },
