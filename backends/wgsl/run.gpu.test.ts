@@ -2,7 +2,6 @@ import { rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { evaluatorRunner } from '../../ir/evaluate.ts';
-import { runPassesOnProgram, storeWeights } from '../../ir/passes/index.ts';
 import { INT4 } from '../../ir/quantize/scheme.ts';
 import { tensorOf, type Tensor } from '../../ir/tensor.ts';
 import { randomTensor } from '../../ir/testing/random.ts';
@@ -12,7 +11,7 @@ import { coded, expectSame, expectSameDecoding } from './testing/expect_decoding
 import { emittedBundle } from './testing/emitted_bundle.ts';
 import { itOnGpu } from '../testing/gpu.ts';
 import { memoryRunner } from './testing/memory_runner.ts';
-import { GEMMA_1, GEMMA_2, tinyGemma } from './testing/tiny_gemma.ts';
+import { GEMMA_2, tinyGemma } from './testing/tiny_gemma.ts';
 
 const one = { layers: 1 };
 
@@ -20,9 +19,6 @@ const one = { layers: 1 };
 // pg1-tiny's bundle in converter/e2e; further forms are in run_formats.slow.test.ts.
 describe('the plan of a program computes what the program means', () => {
   itOnGpu('Gemma 2: norms behind, softcap, several KV heads', () => expectSameDecoding(tinyGemma(GEMMA_2)));
-  itOnGpu('Gemma 1, weights in f16', () =>
-    expectSameDecoding(runPassesOnProgram(tinyGemma(GEMMA_1), [storeWeights('f16')])),
-  );
   itOnGpu('weights in 4 bits with float zero points', () =>
     expectSameDecoding(coded(tinyGemma({ ...GEMMA_2, ...one }), { ...INT4, floatZero: true })),
   );

@@ -10,7 +10,7 @@ import { verifyProgram } from '../../verify/verify.ts';
 import { openBundle } from '../bundle/open_bundle.ts';
 import { fullPrompt, longModel, POSITIONS, shortBundle } from '../testing/short_model.ts';
 
-/* The last position that a model promises computes what it does in a model of many more. WGSL: last_position.gpu. */
+/* The last position that a model promises computes what it does in a model of many more. WGSL: last_position.slow. */
 
 let root: string;
 beforeAll(async () => {

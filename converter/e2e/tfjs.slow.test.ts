@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe } from 'vitest';
+import { afterAll, beforeAll, describe, it } from 'vitest';
 import { itOnGpu } from '../../verify/environment/requirement.ts';
+import type { Precision } from '../../verify/tolerances.ts';
 import { verifyOnDevice } from '../testing/on_device.ts';
 import { readRecording } from '../testing/recording.ts';
 import { expectWithinRounding } from '../testing/rounding.ts';
@@ -31,5 +32,35 @@ describe.each(['int8', 'int4', 'nf4'] as const)('pg1-tiny, %s packed', (precisio
     'so it does on webgpu',
     async () => expectTfjsVerified(await bundles.make('pg1-tiny/hf', precision, { target: 'packed' }), 'webgpu'),
     600_000,
+  );
+});
+
+describe.each<readonly [Precision, string]>([
+  ['fp16', 'std'],
+  ['int8', 'std'],
+  ['int8', 'packed'],
+  ['int4', 'packed'],
+  ['nf4', 'packed'],
+])('pg1-tiny, %s %s', (precision, target) => {
+  it(
+    'computes on cpu what its weights say, and is verified by what the manifest names',
+    async () => expectTfjsVerified(await bundles.make('pg1-tiny/hf', precision, { target }), 'cpu'),
+    300_000,
+  );
+});
+
+describe('pg1-wide', () => {
+  it.each<readonly [Precision, string, string]>([
+    ['fp32', 'std', 'wasm'],
+    ['int8', 'std', 'cpu'],
+    ['int8', 'packed', 'wasm'],
+    ['int4', 'packed', 'cpu'],
+    ['nf4', 'packed', 'cpu'],
+  ])(
+    '%s %s computes on %s what its weights say',
+    async (precision, target, device) => {
+      await expectTfjsVerified(await bundles.make('pg1-wide/hf', precision, { target }), device);
+    },
+    300_000,
   );
 });
