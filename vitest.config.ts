@@ -3,7 +3,7 @@ import { HeaviestFirst } from './verify/environment/heaviest_first.ts';
 import { TallyReporter } from './verify/environment/reporter.ts';
 
 const NEEDS = ['gpu', 'browser', 'f16'] as const;
-const NAMED = [...NEEDS, 'alone', 'slow'].map((name) => `**/*.${name}.test.ts`);
+const NAMED = [...NEEDS, 'alone', 'slow', 'slow_f16'].map((name) => `**/*.${name}.test.ts`);
 const FOLDERS = '{ir,backends,verify,converter}/**';
 const END_TO_END = 'converter/e2e/**';
 
@@ -35,13 +35,15 @@ const { test: shared } = project('alone', `${FOLDERS}/*.alone.test.ts`);
 const alone: TestProjectInlineConfiguration = { test: { ...shared, isolate: true, provide: { project: 'gpu' } } };
 
 /** Files of which each takes a minute and more on the software GPU: `npm run test:slow`, and in .ci/run. */
-const { test: long } = project('slow', `${FOLDERS}/*.slow.test.ts`);
-const slow: TestProjectInlineConfiguration = { test: { ...long, provide: { project: 'gpu' } } };
+const slow = (['gpu', 'f16'] as const).map((need): TestProjectInlineConfiguration => {
+  const name = need === 'gpu' ? 'slow' : 'slow_f16';
+  return { test: { ...project(name, `${FOLDERS}/*.${name}.test.ts`).test, provide: { project: need } } };
+});
 
 export default defineConfig({
   test: {
     projects: [
-      slow,
+      ...slow,
       ...NEEDS.map((need) => project(need, `${FOLDERS}/*.${need}.test.ts`)),
       alone,
       project('e2e', `${END_TO_END}/*.test.ts`, NAMED),

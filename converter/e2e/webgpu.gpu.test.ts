@@ -1,7 +1,7 @@
 import { describeOnWebgpu } from '../testing/webgpu_goldens.ts';
 
 /*
- * SwiftShader, the software GPU, has no shader-f16, so it runs the fp32 bundle; fp16_bundles.f16.test.ts runs the fp16
+ * SwiftShader, the software GPU, has no shader-f16, so it runs the fp32 bundle; fp16_bundles.slow_f16.test.ts runs the fp16
  * one on another, targets.gpu.test.ts pg2-window, webgpu.slow.test.ts the other fixtures.
  *
  * pg2-28b-tiny has attention scores of 184 under a softcap of 50, which WebGPU's fused attention would ignore, and
