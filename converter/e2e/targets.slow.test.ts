@@ -12,7 +12,9 @@ describe('every target computes what the original implementations recorded', () 
   for (const [fixture, target] of [
     ['pg1-tiny', 'webgpu'],
     ['pg2-tiny', 'webgpu'],
+    ['pg2-window', 'webgpu'],
     ['pg2-tiny', 'portable'],
+    ['pg2-window', 'portable'],
   ] as const)
     itOnGpu(
       `${fixture}, ${target}, on webgpu`,
