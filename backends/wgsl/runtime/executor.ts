@@ -1,11 +1,12 @@
-import { CAPACITY, type ElementType, type Phase, type Plan, type PlannedValue, type Step } from '../bundle/plan.ts';
+import type { ElementType, Phase, Plan, PlannedValue, Step } from '../bundle/plan.ts';
 import { RuntimeError } from '../../client/errors.ts';
 import type { StepPipeline } from './compiled.ts';
 import { DeviceHealth, lossOf } from './health.ts';
 import { packed, runsOf, storedPieces, type Elements } from './layout.ts';
 import { DeviceMemory } from './memory.ts';
 import { createPipelines, type PipelineChoice } from './pipelines.ts';
-import { bytesOf, extentOf } from './sizes.ts';
+import { PlanBuffers } from './plan_buffers.ts';
+import { extentOf } from './sizes.ts';
 import { uploadShards, type UploadTimes } from './upload.ts';
 
 /** Workgroups along one axis that every device allows. */
@@ -84,10 +85,11 @@ export class Executor {
   readonly dims: GPUBuffer;
   readonly #pipelines: readonly StepPipeline[];
   readonly #shards: readonly GPUBuffer[];
-  readonly #buffers: (GPUBuffer | undefined)[];
-  readonly #sizes: number[];
+  readonly #buffers: PlanBuffers;
   readonly #health: DeviceHealth;
-  #groups = new Map<Step, GPUBindGroup>();
+  readonly #groups = new Map<Step, GPUBindGroup>();
+  /** Of the buffers that the groups have. */
+  #grouped = 0;
   #disposed = false;
 
   private constructor(
@@ -104,8 +106,7 @@ export class Executor {
     this.choices = choices;
     this.loading = loading;
     this.#shards = shards;
-    this.#buffers = plan.buffers.map(() => undefined);
-    this.#sizes = plan.symbols.map(() => 1);
+    this.#buffers = new PlanBuffers(memory, plan);
     this.dims = memory.create({
       label: 'dims',
       size: Math.ceil((4 * plan.symbols.length) / 16) * 16,
@@ -167,19 +168,19 @@ export class Executor {
   }
 
   size(symbol: string): number {
-    return this.#sizes[this.#symbol(symbol)]!;
+    return this.#buffers.size(symbol);
   }
 
   /** States sizes for what follows; memory grows where it must (its contents are then gone). */
   setSizes(values: Readonly<Record<string, number>>): void {
     this.#alive();
-    for (const [name, value] of Object.entries(values)) this.#sizes[this.#symbol(name)] = value;
-    this.device.queue.writeBuffer(this.dims, 0, Uint32Array.from(this.#sizes));
+    this.#buffers.set(values);
+    this.device.queue.writeBuffer(this.dims, 0, Uint32Array.from(this.#buffers.sizes));
   }
 
   /** What the host knows of sizes that a kernel has advanced in `dims` itself. */
   noteSizes(values: Readonly<Record<string, number>>): void {
-    for (const [name, value] of Object.entries(values)) this.#sizes[this.#symbol(name)] = value;
+    this.#buffers.set(values);
   }
 
   /**
@@ -189,31 +190,19 @@ export class Executor {
    */
   async reserve(...phases: readonly Phase[]): Promise<void> {
     this.#alive();
-    const used = new Set<number>();
-    for (const { inputs, outputs, stages, steps } of phases) {
-      for (const { buffer } of [...inputs, ...outputs, ...stages]) used.add(buffer);
-      for (const { bindings } of steps) for (const { kind, index } of bindings) if (kind === 'buffer') used.add(index);
-    }
-    const growing = [...used].filter((index) => (this.#buffers[index]?.size ?? 0) < this.#needed(index));
-    if (growing.length === 0) return;
-    try {
-      await this.memory.checked('so many tokens', () => growing.forEach((index) => this.#grow(index)));
-    } catch (error) {
-      for (const index of growing) this.#drop(index);
-      throw await lossOf(this.device, error);
-    }
+    await this.#buffers.reserve(phases);
     this.#alive();
   }
 
   /** The buffer of a port or stage, grown to the present sizes. @throws RuntimeError when no phase has it */
   bufferOf(name: string): GPUBuffer {
-    return this.#grow(this.#value(name).buffer);
+    return this.#buffers.grown(this.#buffers.value(name).buffer);
   }
 
   /** Puts packed elements into a port. */
   write(name: string, data: Elements): void {
-    const value = this.#value(name);
-    const runs = runsOf(value, this.#sizes, this.#capacity());
+    const value = this.#buffers.value(name);
+    const runs = runsOf(value, this.#buffers.sizes, this.#buffers.capacity);
     const expected = runs.shape.reduce((a, b) => a * b, 1);
     if (data.length !== expected)
       throw new RuntimeError(
@@ -221,7 +210,7 @@ export class Executor {
         `"${name}" has ${data.length} elements`,
         `[${runs.shape.join(', ')}] are ${expected}`,
       );
-    const buffer = this.#grow(value.buffer);
+    const buffer = this.#buffers.grown(value.buffer);
     for (const { offset, piece } of storedPieces(data, runs)) this.device.queue.writeBuffer(buffer, 4 * offset, piece);
   }
 
@@ -229,7 +218,7 @@ export class Executor {
   encode(pass: GPUComputePassEncoder, phase: Phase, steps: readonly Step[] = phase.steps): void {
     for (const step of steps) {
       const { pipeline } = this.#pipelines[step.pipeline]!;
-      const [x, y, z] = step.grid.map((extent) => extentOf(extent, this.#sizes)) as [number, number, number];
+      const [x, y, z] = step.grid.map((extent) => extentOf(extent, this.#buffers.sizes)) as [number, number, number];
       if (x * y * z === 0) continue;
       const folded = Math.ceil(x / MAX_WORKGROUPS);
       pass.setPipeline(pipeline);
@@ -260,7 +249,7 @@ export class Executor {
     const wanted = new Set(stages);
     const copy = (value: PlannedValue) => {
       if (!wanted.delete(value.name)) return;
-      const source = this.#grow(value.buffer);
+      const source = this.#buffers.grown(value.buffer);
       const buffer = this.stage(encoder, source);
       copies.push({ value, buffer });
     };
@@ -333,8 +322,8 @@ export class Executor {
    */
   async read(port: string | PlannedValue): Promise<ReadTensor> {
     this.#alive();
-    const value = typeof port === 'string' ? this.#value(port) : port;
-    const source = this.#grow(value.buffer);
+    const value = typeof port === 'string' ? this.#buffers.value(port) : port;
+    const source = this.#buffers.grown(value.buffer);
     const encoder = this.device.createCommandEncoder();
     const buffer = this.stage(encoder, source);
     this.submit(encoder);
@@ -351,7 +340,7 @@ export class Executor {
   }
 
   async #take(value: PlannedValue, buffer: GPUBuffer): Promise<ReadTensor> {
-    const runs = runsOf(value, this.#sizes, this.#capacity());
+    const runs = runsOf(value, this.#buffers.sizes, this.#buffers.capacity);
     const bytes = await this.take(buffer, 4 * runs.storedLength);
     const stored =
       value.type === 'f32'
@@ -362,11 +351,18 @@ export class Executor {
     return { type: value.type, shape: runs.shape, data: packed(stored, runs) };
   }
 
+  /** Those whose buffers are still there. */
+  #currentGroups(): Map<Step, GPUBindGroup> {
+    if (this.#grouped !== this.#buffers.generation) this.#groups.clear();
+    this.#grouped = this.#buffers.generation;
+    return this.#groups;
+  }
+
   #group(step: Step): GPUBindGroup {
-    const known = this.#groups.get(step);
+    const known = this.#currentGroups().get(step);
     if (known) return known;
     const resources = step.bindings.map(({ kind, index }) => {
-      if (kind === 'buffer') return { buffer: this.#grow(index) };
+      if (kind === 'buffer') return { buffer: this.#buffers.grown(index) };
       const { shard, offset, byteLength } = this.plan.weights[index]!;
       return { buffer: this.#shards[shard]!, offset, size: Math.ceil(byteLength / 16) * 16 };
     });
@@ -375,64 +371,9 @@ export class Executor {
       layout: this.#pipelines[step.pipeline]!.layout,
       entries: [{ buffer: this.dims }, ...resources].map((resource, binding) => ({ binding, resource })),
     });
-    this.#groups.set(step, group);
+    this.#currentGroups().set(step, group);
     this.counters.bindGroups++;
     return group;
-  }
-
-  /** A buffer that holds what it must for the present sizes. */
-  #grow(index: number): GPUBuffer {
-    const size = this.#needed(index);
-    const known = this.#buffers[index];
-    if (known && known.size >= size) return known;
-    const { label } = this.plan.buffers[index]!;
-    const { maxStorageBufferBindingSize, maxBufferSize } = this.device.limits;
-    const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-    if (size > most)
-      throw new RuntimeError(
-        'small_limit',
-        `${label} needs ${size} bytes in one buffer, this device allows ${most}`,
-        'use fewer tokens, a smaller batch or smaller pictures',
-      );
-    this.#drop(index);
-    const buffer = this.memory.create({
-      label,
-      size,
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-    });
-    this.#buffers[index] = buffer;
-    return buffer;
-  }
-
-  /** Gives a buffer back, and the bind groups that may have it. */
-  #drop(index: number): void {
-    const known = this.#buffers[index];
-    if (known) this.memory.destroy(known);
-    this.#buffers[index] = undefined;
-    this.#groups = new Map();
-  }
-
-  /** Bytes that a buffer must have for the present sizes. */
-  #needed(index: number): number {
-    return Math.ceil(bytesOf(this.plan.buffers[index]!, this.#sizes) / 16) * 16;
-  }
-
-  #value(name: string): PlannedValue {
-    for (const { inputs, outputs, stages } of this.plan.phases)
-      for (const value of [...inputs, ...outputs, ...stages]) if (value.name === name) return value;
-    throw new RuntimeError('bad_input', `no phase has a tensor "${name}"`);
-  }
-
-  #symbol(name: string): number {
-    const index = this.plan.symbols.indexOf(name);
-    if (index < 0)
-      throw new RuntimeError('bad_input', `the plan has no size "${name}"`, `it has ${this.plan.symbols.join(', ')}`);
-    return index;
-  }
-
-  #capacity(): number {
-    const index = this.plan.symbols.indexOf(CAPACITY);
-    return index < 0 ? 1 : this.#sizes[index]!;
   }
 
   #alive(): void {
