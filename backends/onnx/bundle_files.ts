@@ -26,18 +26,27 @@ async function statedBy(dir: string): Promise<Stated> {
     );
   }
   if (manifest === null || typeof manifest !== 'object') return {};
-  const field = (name: string) => (manifest as Readonly<Record<string, unknown>>)[name];
-  const target = TARGETS.find((known) => known === field('target'));
-  const precision = field('precision');
+  const { precision, options } = manifest as { readonly precision?: unknown; readonly options?: unknown };
+  const named = (options as { readonly target?: unknown } | null | undefined)?.target;
+  const target = TARGETS.find((known) => known === named);
   return { ...(typeof precision === 'string' && { precision }), ...(target && { target }) };
 }
 
-/**
- * Path of a graph's model file: of the manifest's precision and target, else the first that exists.
- * @throws BackendError when there is none.
- */
+/** As `modelPaths`, of one graph. */
 export async function modelPath(dir: string, graph: string): Promise<string> {
-  const { precision: stated, target } = await statedBy(dir);
+  return (await modelPaths(dir))(graph);
+}
+
+/**
+ * Where the model files of a bundle's graphs are: of the manifest's precision and target, else the first that exist.
+ * The manifest is read once. @throws BackendError when it is damaged; for a graph that has no file
+ */
+export async function modelPaths(dir: string): Promise<(graph: string) => Promise<string>> {
+  const stated = await statedBy(dir);
+  return (graph) => pathOf(dir, graph, stated);
+}
+
+async function pathOf(dir: string, graph: string, { precision: stated, target }: Stated): Promise<string> {
   const folders =
     target === undefined ? [...new Set(TARGETS.map((name) => targets[name].folder))] : [targets[target].folder];
   for (const folder of folders) {

@@ -2,7 +2,7 @@ import type { DType } from '../../ir/dtypes/index.ts';
 import type { Tensor } from '../../ir/tensor.ts';
 import type { OpenOptions, Runner, RunOptions } from '../backend.ts';
 import { BackendError } from '../error.ts';
-import { modelPath } from './bundle_files.ts';
+import { modelPaths } from './bundle_files.ts';
 import { readModelFile } from './decode.ts';
 import { dtypeOfElementType } from './dtype.ts';
 import { dtypeOf, fromOrt, toOrt } from './ort_tensor.ts';
@@ -33,6 +33,7 @@ class OnnxRunner implements Runner {
   readonly #dir: string;
   readonly #device: Device;
   readonly #open = new Map<string, Promise<OpenGraph>>();
+  #paths: ReturnType<typeof modelPaths> | undefined;
 
   constructor(runtime: Runtime, dir: string, device: Device) {
     this.#runtime = runtime;
@@ -43,7 +44,7 @@ class OnnxRunner implements Runner {
 
   /** From the model file: no session is made for it. */
   async inputDtypes(graph: string): Promise<Readonly<Record<string, DType>>> {
-    const { model } = await readModelFile(await modelPath(this.#dir, graph));
+    const { model } = await readModelFile(await this.#path(graph));
     return Object.fromEntries(
       model.graph.input.flatMap(({ name, type }) =>
         type?.value.case === 'tensorType' ? [[name, dtypeOfElementType(type.value.value.elemType, name)] as const] : [],
@@ -86,6 +87,11 @@ class OnnxRunner implements Runner {
     for (const graph of opened) if (graph.status === 'fulfilled') await graph.value.session.release();
   }
 
+  async #path(graph: string): Promise<string> {
+    this.#paths ??= modelPaths(this.#dir);
+    return (await this.#paths)(graph);
+  }
+
   /** The session of a graph with these stages, created once. */
   #graph(graph: string, stages: readonly string[]): Promise<OpenGraph> {
     const key = [graph, ...stages.toSorted()].join('\n');
@@ -96,7 +102,7 @@ class OnnxRunner implements Runner {
   }
 
   async #load(graph: string, stages: readonly string[]): Promise<OpenGraph> {
-    const path = await modelPath(this.#dir, graph);
+    const path = await this.#path(graph);
     const variant = await stageVariant(path, stages);
     const session = await createSession(this.#runtime, path, this.#device, variant.bytes);
     return { session, outputs: variant.outputs, stages: variant.tensors };

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { bytesText } from '../../backends/bytes_text.ts';
 import type { DescribedFile } from '../../backends/backend.ts';
 import { backendNames, findBackend } from '../../backends/find_backend.ts';
+import { usualTarget } from '../../backends/usual_target.ts';
 import { dtypes, type DType } from '../../ir/dtypes/index.ts';
 import { graphNamed } from '../../ir/graph.ts';
 import { runPassesOnProgram, type Pass } from '../../ir/passes/index.ts';
@@ -14,7 +15,7 @@ import { UsageError } from '../errors.ts';
 import type { Model } from '../models/family.ts';
 import { chooseStorage } from '../precision/bit_allocation/index.ts';
 import { openModel, type OpenModel } from '../models/open_model.ts';
-import { narrowingFor, passesFor } from '../precision/precision.ts';
+import { narrowingFor, passesFor, usualMixed } from '../precision/precision.ts';
 import { bundleBackend } from '../bundle/open_bundle.ts';
 import { changesTable } from './changes_table.ts';
 import { json, type Io } from './io.ts';
@@ -96,10 +97,13 @@ async function passesOf(
   { program, roleOf }: Pick<Model, 'program' | 'roleOf'>,
 ): Promise<readonly Pass[]> {
   const backend = await findBackend(to);
-  const narrowing = narrowingFor(precision, backend, backend.targets[0]);
+  const target = usualTarget(backend, precision);
+  const narrowing = narrowingFor(precision, backend, target);
+  const mixed = usualMixed(backend, target);
   return passesFor(precision, {
-    storageOf: await chooseStorage({ precision, program, roleOf }),
+    storageOf: await chooseStorage({ precision, mixed, program, roleOf }),
     backend,
+    target,
     ...(narrowing && { narrowing }),
   });
 }

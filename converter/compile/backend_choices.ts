@@ -1,3 +1,4 @@
+import { usualTarget } from '../../backends/usual_target.ts';
 import type { Backend, Choice, EmitOptions } from '../../backends/backend.ts';
 import { backendsThat } from '../../backends/find_backend.ts';
 import { UsageError } from '../errors.ts';
@@ -31,12 +32,7 @@ export async function chosenFor(
   precision: string,
 ): Promise<MadeChoices> {
   const { name, targets, choices } = backend;
-  const {
-    target = backend.defaultTarget?.(precision) ?? targets[0],
-    quantizedOps = 'nbits',
-    accuracyLevel = 0,
-    layersPerGraph,
-  } = given;
+  const { target = usualTarget(backend, precision), quantizedOps = 'nbits', accuracyLevel = 0, layersPerGraph } = given;
   if (target !== undefined && targets.length === 0)
     throw await refused(`${name} bundles have no --target: each runs wherever its runtime does`, (other) =>
       other.targets.includes(target),

@@ -3,8 +3,6 @@ import type { ArtifactFile } from '../../backends/backend.ts';
 import type { ReadmeFacts } from '../../backends/readme/readme_input.ts';
 import { textFile } from '../../backends/text_file.ts';
 import type { Program } from '../../ir/graph.ts';
-import { preparedFiles } from '../sidecars/prepared_files.ts';
-import { readSidecar, readSidecars } from '../sidecars/sidecar.ts';
 import { TOOL } from '../version.ts';
 import type { Conversion } from './open_conversion.ts';
 
@@ -22,18 +20,11 @@ const FORMATS = { huggingface: 'a Hugging Face checkpoint', big_vision: 'a big_v
  * @throws BackendError for what the backend cannot express, BadInputError for a damaged file beside the weights
  */
 export async function emitBundle(conversion: Conversion, program: Program): Promise<EmittedBundle> {
-  const { options, source, backend, made, recorded } = conversion;
-  const { checkpoint, model } = source;
+  const { options, backend, made } = conversion;
   const artifact = backend.emit(program, { precision: options.precision, ...made });
   const client = backend.clientFiles({
     emitted: artifact.files.map((file) => file.path),
-    prepared: preparedFiles({
-      config: checkpoint.config,
-      sidecars: await readSidecars(checkpoint.sidecars),
-      tokenizer: options.tokenizer === undefined ? undefined : await readSidecar(options.tokenizer),
-      metadata: model.program.metadata,
-      reference: recorded.reference,
-    }),
+    prepared: await conversion.prepared(),
     facts: readmeFacts(conversion),
   });
   return {

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { Backend } from '../../backends/backend.ts';
+import type { PreparedFiles } from '../../backends/client_files.ts';
 import { backendNames, backendsThat, findBackend, isBackendName } from '../../backends/find_backend.ts';
 import { checkOutput } from '../bundle/output_folder.ts';
 import type { ManifestFields } from '../bundle/manifest.ts';
@@ -8,6 +9,7 @@ import type { Model } from '../models/family.ts';
 import { openModel, type OpenModel } from '../models/open_model.ts';
 import { isQuantized, usualMixed } from '../precision/precision.ts';
 import { findSamples } from '../samples/samples.ts';
+import { preparedFor } from '../sidecars/prepared_files.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import type { Reporter } from '../terminal/reporter.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -28,6 +30,8 @@ export interface Conversion {
   readonly verify: boolean;
   /** Pictures and prompts of the model, where there are some. */
   readonly samplesFile: string | undefined;
+  /** Files of the bundle that are made of the checkpoint's; read when they are first asked for. */
+  prepared(): Promise<PreparedFiles>;
   /** The tokenizer that the bundle gets; made when it is first asked for: a real one takes seconds. */
   tokenizer(): Promise<Tokenizer | undefined>;
   close(): Promise<void>;
@@ -63,8 +67,8 @@ export async function openConversion(options: ConvertOptions, reporter: Reporter
       strict: options.strict ?? false,
       allowOverflow: options.allowOverflow ?? false,
     };
-    let tokenizer: Promise<Tokenizer | undefined> | undefined;
     const { metadata } = source.model.program;
+    const prepared = once(() => preparedFor(source.checkpoint, { metadata, reference, tokenizer: options.tokenizer }));
     return {
       options,
       out,
@@ -74,13 +78,20 @@ export async function openConversion(options: ConvertOptions, reporter: Reporter
       recorded,
       verify: options.verify !== false,
       samplesFile: options.samples ?? (await findSamples(resolve(namingPath(options)))),
-      tokenizer: () => (tokenizer ??= checkpointTokenizer(source.checkpoint, metadata, options.tokenizer)),
+      prepared,
+      tokenizer: once(async () => checkpointTokenizer(await prepared())),
       close: () => source.close(),
     };
   } catch (error) {
     await source.close();
     throw error;
   }
+}
+
+/** What is made when it is first asked for, and then kept. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
 }
 
 /** @throws UsageError when there is none of that name */

@@ -1,3 +1,4 @@
+import { usualTarget } from '../../backends/usual_target.ts';
 import type { Backend } from '../../backends/backend.ts';
 import { planF16, type RangeFinding } from '../../ir/observe/f16_range.ts';
 import type { QuantizeWeightsOptions } from '../../ir/passes/index.ts';
@@ -55,7 +56,7 @@ export interface PrecisionChoices {
    * overflow.
    */
   readonly calibrate?: string;
-  /** Which runtime the bundle is for: one of the backend's targets, default the first. */
+  /** Which runtime the bundle is for: one of the backend's targets, default the backend's usual one. */
   readonly target?: string;
 }
 
@@ -94,7 +95,7 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
     backend,
     algorithm = 'search',
     perChannel = false,
-    target = options.backend.targets[0],
+    target = usualTarget(options.backend, options.precision),
     allowOverflow,
   } = options;
   const mixed = options.mixed ?? usualMixed(backend, target);

@@ -312,6 +312,9 @@ test('a bundle of shaders: converted, inspected, and refused a device that is an
   expect(elsewhere.stderr).toMatch(/wgsl has no device "cpu"[\s\S]*choose one of webgpu/);
   const ir = await pgconv('inspect', fixture('pg1-tiny/hf'), '--ir', 'decoder', '--dtype', 'int4', '--to', 'wgsl');
   expect(ir.stdout).toMatch(/\.zeros: f32\[/);
+  // as `convert` would have it: packed, blocks of 64, and no more bits for some
+  const packed = await pgconv('inspect', fixture('pg1-tiny/hf'), '--ir', 'decoder', '--dtype', 'int4', '--to', 'tfjs');
+  expect(packed.stdout).toMatch(/%lm\.0\.v\.codes: u4\[32, 1, 64\]/);
 });
 
 test('a reader that goes away is no failure', async () => {

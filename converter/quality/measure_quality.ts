@@ -9,6 +9,7 @@ import type { Reporter } from '../terminal/reporter.ts';
 import { findSamples } from '../samples/samples.ts';
 import { TOOL } from '../version.ts';
 import { summarizeRanges } from './activation_ranges.ts';
+import { preparedFor } from '../sidecars/prepared_files.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import { planReference } from './choose_reference.ts';
 import { measureVariants } from './measure_variants.ts';
@@ -38,7 +39,9 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
         { file: source.checkpoint.path, hint: 'compare its vectors with pgconv verify' },
       );
     for (const warning of source.warnings) reporter.warn(warning);
-    const tokenizer = await checkpointTokenizer(source.checkpoint, program.metadata, options.tokenizer);
+    const tokenizer = checkpointTokenizer(
+      await preparedFor(source.checkpoint, { metadata: program.metadata, tokenizer: options.tokenizer }),
+    );
     const { file, cases } = await findCases(options, {
       metadata: program.metadata,
       tokenizer,

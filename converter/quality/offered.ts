@@ -1,4 +1,5 @@
 import { findBackend } from '../../backends/find_backend.ts';
+import { usualTarget } from '../../backends/usual_target.ts';
 import type { Precision } from '../../verify/tolerances.ts';
 import type { Variant } from './variant.ts';
 
@@ -10,5 +11,5 @@ export async function offered(variants: readonly Variant[]): Promise<readonly Va
 
 async function isOffered(name: string, precision: Precision): Promise<boolean> {
   const backend = await findBackend(name);
-  return backend.refusal(precision, backend.defaultTarget?.(precision)) === undefined;
+  return backend.refusal(precision, usualTarget(backend, precision)) === undefined;
 }

@@ -6,6 +6,7 @@ import { openModel } from '../models/open_model.ts';
 import { tempFolders } from '../testing/bundle.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
+import { preparedFor } from '../sidecars/prepared_files.ts';
 import { builtInCases, casesOfFile } from './quality_cases.ts';
 import { nextTokens, textTokens } from './run_teacher_forced.ts';
 
@@ -16,7 +17,7 @@ let tokenizer: Tokenizer | undefined;
 beforeAll(async () => {
   const { checkpoint, model, close } = await openModel({ checkpoint: 'fixtures/shapes/hf' });
   metadata = model.program.metadata;
-  tokenizer = await checkpointTokenizer(checkpoint, metadata);
+  tokenizer = checkpointTokenizer(await preparedFor(checkpoint, { metadata }));
   await close();
 });
 const how = () => ({ metadata, tokenizer, mode: 'huggingface' as const });

@@ -4,6 +4,7 @@ import { SHAPES_METADATA } from '../../backends/testing/shapes.ts';
 import { checkPrompt } from '../../verify/prompt.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
+import { preparedFor } from '../sidecars/prepared_files.ts';
 import { defaultSamples } from './default_samples.ts';
 
 const load = (options: Parameters<typeof defaultSamples>[1], metadata = SHAPES_METADATA) =>
@@ -48,9 +49,11 @@ test('a vocabulary of special tokens alone does not hang', async () => {
 
 test('with the bundle’s tokenizer the prompts are text, as the reference says it', async () => {
   const checkpoint = await openCheckpoint('fixtures/shapes/hf');
-  const tokenizer = (await checkpointTokenizer(checkpoint, SHAPES_METADATA))!;
+  const tokenizer = checkpointTokenizer(await preparedFor(checkpoint, { metadata: SHAPES_METADATA }))!;
   await checkpoint.close();
   const [caption] = await load({ tokenizer, mode: 'bigvision' });
   expect(tokenizer.decode([...caption!.inputIds.data].slice(SHAPES_METADATA.imageTokens))).toBe('<bos>caption en\n');
-  expect(await checkpointTokenizer({ config: {}, sidecars: new Map() }, SHAPES_METADATA)).toBeUndefined();
+  expect(
+    checkpointTokenizer(await preparedFor({ config: {}, sidecars: new Map() }, { metadata: SHAPES_METADATA })),
+  ).toBeUndefined();
 });

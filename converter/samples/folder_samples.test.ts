@@ -5,6 +5,7 @@ import { tempFolder } from '../checkpoints/testing/temp_folder.ts';
 import { SHAPES_METADATA } from '../../backends/testing/shapes.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
+import { preparedFor } from '../sidecars/prepared_files.ts';
 import { folderSamples, MAX_SAMPLES } from './folder_samples.ts';
 
 const picture = readFileSync('fixtures/preprocess/gray_77x50.png');
@@ -12,7 +13,7 @@ let tokenizer: Tokenizer;
 
 beforeAll(async () => {
   const checkpoint = await openCheckpoint('fixtures/shapes/hf');
-  tokenizer = (await checkpointTokenizer(checkpoint, SHAPES_METADATA))!;
+  tokenizer = checkpointTokenizer(await preparedFor(checkpoint, { metadata: SHAPES_METADATA }))!;
   await checkpoint.close();
 });
 

@@ -1,20 +1,11 @@
-import type { ProgramMetadata } from '../../ir/graph.ts';
-import type { Checkpoint } from '../checkpoints/checkpoint.ts';
+import type { PreparedFiles } from '../../backends/client_files.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import { preparedFiles } from './prepared_files.ts';
-import { readSidecar, readSidecars } from './sidecar.ts';
 
 /**
- * The tokenizer that a bundle of this checkpoint gets; undefined when there is none.
+ * The tokenizer that a bundle with these files gets; undefined when there is none.
  * @throws BadInputError for a damaged one, or another model's
  */
-export async function checkpointTokenizer(
-  { config, sidecars }: Pick<Checkpoint, 'config' | 'sidecars'>,
-  metadata: ProgramMetadata,
-  named?: string,
-): Promise<Tokenizer | undefined> {
-  const source = named === undefined ? undefined : await readSidecar(named);
-  const prepared = preparedFiles({ config, sidecars: await readSidecars(sidecars), tokenizer: source, metadata });
+export function checkpointTokenizer(prepared: Pick<PreparedFiles, 'tokenizer'>): Tokenizer | undefined {
   const files = new Map(prepared.tokenizer().value.map(({ name, text }) => [name, text]));
   const parsed = (name: string): object | undefined => {
     const text = files.get(name);

@@ -1,10 +1,11 @@
 import type { ClientFile, PreparedFiles, WithNotes } from '../../backends/client_files.ts';
 import type { ProgramMetadata } from '../../ir/graph.ts';
+import type { Checkpoint } from '../checkpoints/checkpoint.ts';
 import type { Reference } from '../models/family.ts';
 import { configFields } from './config.ts';
 import { generationConfigFile } from './generation_config.ts';
 import { preprocessorConfigFile } from './preprocessor_config.ts';
-import type { Sidecar, Sidecars } from './sidecar.ts';
+import { readSidecar, readSidecars, type Sidecar, type Sidecars } from './sidecar.ts';
 import { tokenizerConfigFile } from './tokenizer_config.ts';
 import { tokenizerFile } from './tokenizer_file.ts';
 import { tokenizerSource } from './tokenizer_source.ts';
@@ -37,12 +38,23 @@ export function preparedFiles({
   metadata,
   reference = 'huggingface',
 }: CheckpointFiles): PreparedFiles {
+  let made: ReturnType<typeof tokenizerFiles> | undefined;
   return {
     config: () => configFields(config, metadata),
     preprocessor: () => preprocessorConfigFile(sidecars, metadata, reference),
-    tokenizer: () => tokenizerFiles(sidecars, tokenizer, metadata),
+    // of a real model it takes seconds
+    tokenizer: () => (made ??= tokenizerFiles(sidecars, tokenizer, metadata)),
     generationConfig: () => generationConfigFile(sidecars, metadata),
   };
+}
+
+/** The same of what lies beside a checkpoint's weights, with the file that `--tokenizer` names. */
+export async function preparedFor(
+  { config, sidecars }: Pick<Checkpoint, 'config' | 'sidecars'>,
+  { tokenizer, ...rest }: Pick<CheckpointFiles, 'metadata' | 'reference'> & { readonly tokenizer?: string | undefined },
+): Promise<PreparedFiles> {
+  const named = tokenizer === undefined ? undefined : await readSidecar(tokenizer);
+  return preparedFiles({ config, sidecars: await readSidecars(sidecars), tokenizer: named, ...rest });
 }
 
 function tokenizerFiles(

@@ -1,6 +1,7 @@
 import type sharpPackage from 'sharp';
 import type { Metadata, Sharp } from 'sharp';
 import { decodeGif } from './gif.ts';
+import { MAX_PIXELS } from './max_pixels.ts';
 import { rgbImage, type RgbImage } from './rgb_image.ts';
 
 export interface DecodeOptions {
@@ -29,9 +30,6 @@ export class PictureError extends Error {
     this.hint = hint;
   }
 }
-
-/** Pillow's threshold for DecompressionBombError: twice a quarter of 1 GiB over 3 bytes. */
-const MAX_PIXELS = 178_956_970;
 
 const FORMATS: ReadonlySet<string> = new Set(['jpeg', 'png', 'webp', 'gif', 'tiff', 'heif', 'avif']);
 const SPACES: ReadonlySet<string> = new Set(['srgb', 'rgb', 'rgb16', 'b-w', 'grey16', 'cmyk']);
@@ -76,7 +74,7 @@ export async function decodePicture(
       'scale the picture down first',
     );
   try {
-    if (format === 'gif') return decodeGif(bytes);
+    if (format === 'gif') return decodeGif(bytes, maxPixels);
     return await (space === 'cmyk' ? decodeCmyk : decodeRgb)(open());
   } catch (cause) {
     throw new PictureError(

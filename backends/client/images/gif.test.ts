@@ -35,3 +35,11 @@ test('codes that mean nothing, and codes of no bits', () => {
   const descriptor = bytes.findIndex((byte, i) => byte === 0x2c && bytes[i + 1] === 4 && bytes[i + 3] === 3);
   expect(() => decodeGif(bytes.with(descriptor + 10, 12))).toThrow('codes of 12 bits');
 });
+
+test('a small file that asks for a huge picture, or a huge screen, is an error before memory is asked for', () => {
+  const descriptor = bytes.findIndex((byte, i) => byte === 0x2c && bytes[i + 1] === 4 && bytes[i + 3] === 3);
+  const huge = (at: number) => Uint8Array.from(bytes, (byte, i) => (i >= at && i < at + 4 ? 0xff : byte));
+  // columns and rows of the picture, behind its place; width and height of the screen, behind the signature
+  for (const at of [descriptor + 5, 6]) expect(() => decodeGif(huge(at))).toThrow(/65535×65535/);
+  expect(() => decodeGif(bytes, 23 * 18 - 1)).toThrow(/23×18/);
+});

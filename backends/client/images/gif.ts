@@ -1,12 +1,13 @@
+import { MAX_PIXELS } from './max_pixels.ts';
 import { rgbImage, type RgbImage } from './rgb_image.ts';
 
 /**
  * The first picture of a GIF (GIF89a specification) as Pillow's `convert('RGB')` gives it: every pixel has its
  * palette's colour, the transparent ones too, which decoders that give RGBA make black. What the picture leaves of the
  * screen has the transparent colour, or the first.
- * @throws Error when it is damaged
+ * @throws Error when it is damaged, or its screen or its picture has more than `maxPixels`
  */
-export function decodeGif(bytes: Uint8Array): RgbImage {
+export function decodeGif(bytes: Uint8Array, maxPixels = MAX_PIXELS): RgbImage {
   const reader = new Reader(bytes);
   reader.skip('GIF89a'.length);
   const [width, height] = [reader.u16(), reader.u16()];
@@ -17,6 +18,8 @@ export function decodeGif(bytes: Uint8Array): RgbImage {
   const [left, top, columns, rows] = [reader.u16(), reader.u16(), reader.u16(), reader.u16()];
   const own = reader.u8();
   const palette = paletteOf(reader, own) ?? shared ?? GREYS;
+  if (Math.max(width * height, columns * rows) > maxPixels)
+    throw new Error(`a picture of ${columns}×${rows} on a screen of ${width}×${height} pixels`);
   const indices = lzwDecoded(reader, columns * rows);
   const screen = new Uint8Array(width * height).fill(transparent ?? 0);
   const lines = own & INTERLACED ? interlaced(rows) : Array.from({ length: rows }, (_, y) => y);

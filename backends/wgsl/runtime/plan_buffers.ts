@@ -4,7 +4,10 @@ import { lossOf } from './health.ts';
 import type { DeviceMemory } from './memory.ts';
 import { bytesOf } from './sizes.ts';
 
-/** The sizes of a plan as they are now, and the memory of its values for them: it grows where it must, never shrinks. */
+/**
+ * The sizes of a plan as they are now, and the memory of its values for them: it grows where it must, and never
+ * shrinks.
+ */
 export class PlanBuffers {
   /** Changes whenever a buffer is given back: bind groups of before may have it. */
   generation = 0;

@@ -1,3 +1,4 @@
+import { usualTarget } from '../../../backends/usual_target.ts';
 import type { Backend } from '../../../backends/backend.ts';
 import type { Program } from '../../../ir/graph.ts';
 import type { QuantizeWeightsOptions } from '../../../ir/passes/index.ts';
@@ -35,7 +36,7 @@ export async function programIn(
   program: Program,
   precision: Precision,
   backend: Backend,
-  { target = backend.defaultTarget?.(precision) ?? backend.targets[0], quantize }: ProgramOptions = {},
+  { target = usualTarget(backend, precision), quantize }: ProgramOptions = {},
 ): Promise<Program> {
   const narrowing = narrowingFor(precision, backend, target);
   const storageOf = await chooseStorage({

@@ -67,6 +67,15 @@ const SOURCE = /^(ir|backends|verify|converter)\/.*\.(ts|js)$/;
 const NOT_MUTATED =
   /\.test\.ts$|\.d\.ts$|\/testing\/|\/e2e\/|\/environment\/|\/bench\/|_pb\.ts$|\/generated\/|\/assembly\/|\/cli\/help\//;
 
+/** Tests that need a GPU or a browser, and those that take minutes: their files say so (vitest.config.ts). */
+const NEEDS_MORE = /\.(gpu|browser|f16)\.test\.ts$/;
+const SLOW = /\.slow(_f16)?\.test\.ts$/;
+
+/** Which tests are asked: never the slow ones, which would come late and so seem to notice. */
+function runs({ gpu = false }: Flags): (test: string) => boolean {
+  return (test) => !SLOW.test(test) && (gpu || !NEEDS_MORE.test(test));
+}
+
 async function main(flags: Flags): Promise<void> {
   const root = resolve(import.meta.dirname, '../../../..');
   const tracked = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).trim().split('\n');
@@ -81,7 +90,10 @@ async function main(flags: Flags): Promise<void> {
     const graph = new ImportGraph(sources);
     const verdicts: Verdict[] = [];
     for (const slip of sampled) {
-      const verdict = { ...slip, ...(await judge(tree, slip, graph.testsOf(slip.path).slice(0, flags.tests), flags)) };
+      const verdict = {
+        ...slip,
+        ...(await judge(tree, slip, graph.testsOf(slip.path).filter(runs(flags)).slice(0, flags.tests), flags)),
+      };
       verdicts.push(verdict);
       console.error(
         `${verdicts.length}/${sampled.length} ${slip.path}:${slip.line} ${slip.what}: ${verdict.outcome}, ${verdict.by}`,
@@ -108,7 +120,7 @@ async function judge(
   tree: string,
   slip: Sampled,
   tests: readonly string[],
-  { seconds, gpu = false }: Flags,
+  { seconds }: Flags,
 ): Promise<Pick<Verdict, 'outcome' | 'by'>> {
   const file = join(tree, slip.path);
   const before = readFileSync(file, 'utf8');
@@ -119,15 +131,14 @@ async function judge(
     const bin = (name: string) => join(tree, 'node_modules', '.bin', name);
     const compiled = await run(bin('tsc'), ['-p', 'tsconfig.json', '--noEmit'], tree, seconds);
     if (!compiled.ok) return { outcome: 'noticed', by: 'the compiler' };
-    const chosen = tests.filter((test) => gpu || !/\.(gpu|browser|f16)\.test\.ts$/.test(test));
     // the nearest alone first: most slips end there
-    for (const some of [chosen.slice(0, 3), chosen.slice(3)]) {
+    for (const some of [tests.slice(0, 3), tests.slice(3)]) {
       if (some.length === 0) continue;
       const tested = await run(bin('vitest'), ['run', '--bail', '1', '--reporter', 'dot', ...some], tree, seconds);
       if (tested.late) return { outcome: 'noticed', by: `it takes longer than ${seconds} s` };
       if (!tested.ok) return { outcome: 'noticed', by: failedIn(tested.output) ?? some.join(' ') };
     }
-    return { outcome: 'survived', by: chosen.length === 0 ? 'no test imports it' : `${chosen.length} test files` };
+    return { outcome: 'survived', by: tests.length === 0 ? 'no test imports it' : `${tests.length} test files` };
   } finally {
     writeFileSync(file, before);
   }

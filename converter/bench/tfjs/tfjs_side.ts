@@ -1,5 +1,6 @@
 import { load, type ImageFeatures, type Model, type Tfjs } from '../../../backends/tfjs/driver/index.ts';
 import { tfjs } from '../../../backends/tfjs/index.ts';
+import { usualTarget } from '../../../backends/usual_target.ts';
 import { nodeTfjs, type TfDevice } from '../../../backends/tfjs/node_tfjs.ts';
 import type { Program } from '../../../ir/graph.ts';
 import type { Side } from '../gpu/side.ts';
@@ -13,7 +14,7 @@ export async function openTfjsSide(
   dir: string,
   device: TfDevice,
 ): Promise<Side> {
-  await writeFiles(tfjs.emit(program, { precision, target: tfjs.defaultTarget!(precision) }).files, dir);
+  await writeFiles(tfjs.emit(program, { precision, target: usualTarget(tfjs, precision)! }).files, dir);
   const tf = await nodeTfjs(device);
   return tfjsSide(name, tf, await load(dir, { tf }));
 }

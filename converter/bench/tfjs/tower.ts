@@ -3,6 +3,7 @@ import { openSource } from '../../../backends/client/sources/open_source.ts';
 import { Engine } from '../../../backends/tfjs/driver/engine.ts';
 import { plannedMemory } from '../../../backends/tfjs/driver/planned_memory.ts';
 import { tfjs } from '../../../backends/tfjs/index.ts';
+import { usualTarget } from '../../../backends/usual_target.ts';
 import { nodeTfjs, type TfDevice } from '../../../backends/tfjs/node_tfjs.ts';
 import { PLAN_PATH } from '../../../backends/tfjs/plan.ts';
 import { graphNamed, type Program } from '../../../ir/graph.ts';
@@ -23,7 +24,7 @@ export async function measureTower(
     await writeFiles(
       tfjs.emit(
         { graphs: [graphNamed(program, 'vision_encoder')], metadata },
-        { precision, target: tfjs.defaultTarget!(precision) },
+        { precision, target: usualTarget(tfjs, precision)! },
       ).files,
       dir,
     );
