@@ -1,3 +1,4 @@
+import { randomSource } from '../ir/random_source.ts';
 import type { ProgramMetadata } from '../ir/graph.ts';
 import { tensorOf, type Tensor } from '../ir/tensor.ts';
 import { padLeft, promptMember, promptRow, type Prompt } from './prompt.ts';
@@ -57,7 +58,7 @@ export function syntheticCases(
   metadata: ProgramMetadata,
   { seed = 1, maxNewTokens = 4 }: SyntheticOptions = {},
 ): VerifyCase[] {
-  const random = mulberry32(seed);
+  const random = randomSource(seed);
   const { imageTokens, imageSize, padTokenId, vocabSize, maxPositions } = metadata;
   const isRetriever = metadata.retrievalWidth !== undefined;
   const newTokens = isRetriever ? 0 : maxNewTokens;
@@ -166,17 +167,5 @@ export function caseMember(verifyCase: VerifyCase, row: number, metadata: Progra
     ...promptMember(verifyCase, row, metadata),
     name: `${verifyCase.name}, row ${row} alone`,
     ...(suffixIds && { suffixIds: batchMember(suffixIds, row) }),
-  };
-}
-
-/** Uniform in [0, 1): mulberry32 by T. Ettinger. */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
 }

@@ -2,6 +2,7 @@ import { FORMAT_NAMES, formats, isFormatName } from '../../ir/formats/index.ts';
 import { answersOnly } from '../answers_only.ts';
 import type { Backend, Refusal } from '../backend.ts';
 import { filesWithReadme } from '../client_files.ts';
+import { computesInF32 } from '../computes_in_f32.ts';
 import { describe, storedTensors } from './describe.ts';
 import { emit } from './emit.ts';
 import { DEVICES } from './node_tfjs.ts';
@@ -9,9 +10,7 @@ import { readme } from './readme.ts';
 import { open } from './run.ts';
 import { profileOf, PROFILES, type Profile } from './target.ts';
 
-const NO_BF16: Refusal = { reason: 'tfjs has no bf16', instead: 'fp16 or fp32' };
-
-const NO_HALF_ACTIVATIONS: Refusal = { reason: 'activations are f32 on every device', instead: 'int4' };
+const { refusal, narrowing } = computesInF32('tfjs');
 const NO_CODES: Refusal = { reason: 'it holds codes', instead: `${FORMAT_NAMES.join(', ')}, or the profile std` };
 const NO_FOURS: Refusal = {
   reason: 'the loader of tfjs reads no 4-bit weights',
@@ -38,12 +37,11 @@ export const tfjs: Backend = {
   devices: DEVICES,
   targets: PROFILES,
   choices: ['layersPerGraph'],
-  refusal: (precision, target) =>
-    ({ bf16: NO_BF16, q4f16: NO_HALF_ACTIVATIONS })[precision] ?? refusedBy(profileOf(target), precision),
+  refusal: (precision, target) => refusal(precision) ?? refusedBy(profileOf(target), precision),
   defaultTarget: (precision) => (isPackedOnly(precision) ? 'packed' : 'std'),
   codes: (target) => (profileOf(target) === 'std' ? { blocks: { int8: 0 } } : { blocks: { int4: 64 }, mixed: 'none' }),
   floatZeros: false,
-  narrowing: (dtype) => (dtype === 'f16' ? 'store' : NO_BF16),
+  narrowing,
   modelRefusal: answersOnly,
   emit: (program, { precision, target, layersPerGraph }) =>
     emit(program, { precision, profile: profileOf(target), ...(layersPerGraph !== undefined && { layersPerGraph }) }),

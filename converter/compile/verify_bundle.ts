@@ -30,6 +30,7 @@ import { withSteps } from '../terminal/steps.ts';
 import { useKernels } from '../threads/kernels_module.ts';
 import { QuantizePool } from '../threads/quantize_pool.ts';
 import { threadCount } from '../threads/thread_count.ts';
+import { namingPath } from './convert_options.ts';
 
 export interface VerifyBundleOptions {
   readonly bundle: string;
@@ -155,9 +156,7 @@ async function openReference(
     checkSameModel(source, manifest, dir);
     const { program } = source.model;
     const quantized = pool && (await remade(source.model, manifest, pool));
-    const samples = await findSamples(
-      resolve(manifest.options.adapters.at(-1)?.dir ?? manifest.options.checkpoint[0]!),
-    );
+    const samples = await findSamples(resolve(namingPath(manifest.options)));
     const cases = pool && (await realCases(samples, await bundleTokenizer(dir), program.metadata, reference));
     return {
       ...referenceFor(precision, {

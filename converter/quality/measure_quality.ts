@@ -19,6 +19,7 @@ import { recordAll } from './record_cases.ts';
 import type { QualityReport } from './report.ts';
 import { TensorStore } from './tensor_store.ts';
 import { parameterCount } from './weight_bytes.ts';
+import { namingPath } from '../compile/convert_options.ts';
 
 /**
  * Converts a checkpoint to each variant, one after another, and measures how far each is from the f32 model.
@@ -97,7 +98,7 @@ async function findCases(
   options: QualityOptions,
   how: Parameters<typeof casesOfFile>[1],
 ): Promise<{ file?: string; cases: readonly QualityCase[] }> {
-  const named = options.adapters?.at(-1)?.dir ?? [options.checkpoint].flat()[0]!;
+  const named = namingPath(options);
   const file = options.samples ?? (await findSamples(resolve(named)));
   if (file === undefined) return { cases: builtInCases(how) };
   return { file: options.samples ?? join(named, 'eval.json'), cases: await casesOfFile(file, how) };

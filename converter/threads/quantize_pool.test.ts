@@ -8,7 +8,7 @@ import { quantizeMatrix, type QuantizeOptions } from '../../ir/quantize/quantize
 import type { QuantizedMatrix } from '../../ir/quantize/lazy_matrix.ts';
 import { INT4, INT8 } from '../../ir/quantize/scheme.ts';
 import { bytesData, readBytes } from '../../ir/tensor.ts';
-import { randomSource } from '../../ir/testing/random.ts';
+import { randomSource } from '../../ir/random_source.ts';
 import { sampleWeights } from '../../ir/testing/weights.ts';
 import { loadKernels } from './kernels_module.ts';
 import { QuantizePool } from './quantize_pool.ts';

@@ -5,7 +5,7 @@ import { ops } from '../ops/index.ts';
 import { quantizeMatrix } from '../quantize/quantize_matrix.ts';
 import { usualScheme } from '../quantize/scheme.ts';
 import { bytesData, readTensor, tensorData, tensorOf } from '../tensor.ts';
-import { randomSource } from '../testing/random.ts';
+import { randomSource } from '../random_source.ts';
 import { sampleWeights } from '../testing/weights.ts';
 import { dequantizedData } from '../views/dequantize.ts';
 import { codesShape } from './index.ts';

@@ -1,16 +1,6 @@
 import { dtypes, isFloat, type DType } from '../dtypes/index.ts';
+import { randomSource } from '../random_source.ts';
 import { elementCount, tensorOf, type Tensor } from '../tensor.ts';
-
-/** mulberry32: the same numbers in [0, 1) on every machine. */
-export function randomSource(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 /** A seed made of a name, so that a weight has the same values wherever it appears. */
 export function seedOf(name: string): number {

@@ -1,4 +1,4 @@
-import { randomSource } from './random.ts';
+import { randomSource } from '../random_source.ts';
 
 /** What weights of trained models look like, from near to far tails. */
 export type WeightDistribution = 'gauss' | 'laplace' | 'student_t5';

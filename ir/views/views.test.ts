@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { byteLengthOf, dtypes, type DType } from '../dtypes/index.ts';
 import { bytesData, elementCount, readBytes, readTensor, type TensorData } from '../tensor.ts';
-import { randomSource } from '../testing/random.ts';
+import { randomSource } from '../random_source.ts';
 import { castData } from './cast.ts';
 import { concatRows, padRows, zeroData } from './concat.ts';
 import { reshapeData, selectRow, sliceRows } from './select.ts';

@@ -4,7 +4,7 @@ import { dtypes, type DType } from '../../../ir/dtypes/index.ts';
 import { formats, type FormatName } from '../../../ir/formats/index.ts';
 import { readBytes, tensorData, tensorOf, type Tensor, type TensorData } from '../../../ir/tensor.ts';
 import { affineFormat } from '../../../ir/testing/affine_format.ts';
-import { randomSource } from '../../../ir/testing/random.ts';
+import { randomSource } from '../../../ir/random_source.ts';
 import { castData } from '../../../ir/views/cast.ts';
 import { dequantizedValues } from '../../../ir/views/dequantize.ts';
 import { sliceRows } from '../../../ir/views/select.ts';

@@ -1,5 +1,5 @@
 import { evaluateDim, type Bindings } from '../../../ir/dim.ts';
-import { randomSource } from '../../../ir/testing/random.ts';
+import { randomSource } from '../../../ir/random_source.ts';
 import type { Kernel } from '../kernels/kernel.ts';
 import { linearBindings, partsOf, type LinearResult, type LinearSpec } from '../kernels/linear.ts';
 import { randomMatrix } from './random_matrix.ts';

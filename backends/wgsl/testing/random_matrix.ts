@@ -1,6 +1,6 @@
 import { dtypes, type DType } from '../../../ir/dtypes/index.ts';
 import { tensorOf, type Tensor } from '../../../ir/tensor.ts';
-import { randomSource } from '../../../ir/testing/random.ts';
+import { randomSource } from '../../../ir/random_source.ts';
 import { FORMAT_NAMES, formats } from '../../../ir/formats/index.ts';
 import { isCoded, matrixVectors, scaleWordsPerRow, vectorsPerRow, type MatrixForm } from '../kernels/matrix_form.ts';
 

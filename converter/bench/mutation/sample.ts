@@ -1,3 +1,4 @@
+import { randomSource } from '../../../ir/random_source.ts';
 import { mutantsOf, type Mutant } from './mutants.ts';
 
 /** A source file of the tree. */
@@ -18,7 +19,7 @@ export interface Sampled extends Mutant {
  * drawn again.
  */
 export function sample(sources: readonly Source[], count: number, seed: number): readonly Sampled[] {
-  const random = mulberry32(seed);
+  const random = randomSource(seed);
   const folders = new Map<string, Source[]>();
   for (const source of sources) {
     const folder = source.path.slice(0, source.path.lastIndexOf('/'));
@@ -55,16 +56,4 @@ function pick<T>(items: readonly T[], shares: readonly number[], at: number): T 
   let sum = 0;
   const index = shares.findIndex((share) => (sum += share) > at);
   return items[index < 0 ? items.length - 1 : index]!;
-}
-
-/** Uniform in [0, 1): mulberry32 by T. Ettinger. */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

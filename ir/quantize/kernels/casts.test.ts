@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { bytesData, readBytes } from '../../tensor.ts';
 import { kernelExports } from '../../testing/kernels.ts';
-import { randomSource } from '../../testing/random.ts';
+import { randomSource } from '../../random_source.ts';
 import { castData } from '../../views/cast.ts';
 import { castKernels } from './casts.js';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { f16, f16FromBits } from '../../dtypes/f16.ts';
-import { randomSource } from '../../testing/random.ts';
+import { randomSource } from '../../random_source.ts';
 import { halfBits, halfValue, roundScale, roundToEven, roundToHalf } from './rounding.js';
 import { widen } from './widen.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { kernelExports } from '../../testing/kernels.ts';
-import { randomSource } from '../../testing/random.ts';
+import { randomSource } from '../../random_source.ts';
 import { sampleWeights } from '../../testing/weights.ts';
 import { FAULT_NON_FINITE, FAULT_OVERFLOW, formOf } from './form.js';
 import { quantizeScalar, type Blocks } from './scalar.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { kernelExports } from '../../testing/kernels.ts';
-import { randomSource } from '../../testing/random.ts';
+import { randomSource } from '../../random_source.ts';
 import { formOf } from './form.js';
 import { quantizeGptq } from './gptq.js';
 import { quantizeScalar, type Blocks } from './scalar.js';

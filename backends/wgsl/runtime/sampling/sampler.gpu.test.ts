@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import { randomSource } from '../../../../ir/testing/random.ts';
+import { randomSource } from '../../../../ir/random_source.ts';
 import { itOnGpu } from '../../../testing/gpu.ts';
 import { testDevice } from '../../testing/gpu.ts';
 import type { Counters } from '../executor.ts';
