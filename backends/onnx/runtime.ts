@@ -5,10 +5,13 @@ export type Runtime = typeof Ort;
 export type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 
 /**
- * onnxruntime-node, an optional dependency of about 290 MB: loaded when a bundle is run.
+ * onnxruntime-node, an optional dependency of about 290 MB: loaded when a bundle is run, with its telemetry off.
  * @throws BackendError when it is absent.
  */
 export async function loadRuntime(): Promise<Runtime> {
+  // onnxruntime 1.29 and later run a recursive regular expression over the command line for telemetry when the first
+  // session is made, and a long one crashes the process; nothing here is anybody's to count
+  process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
   try {
     const module = (await import('onnxruntime-node')) as Runtime & { readonly default?: Runtime };
     return module.default ?? module; // a CommonJS package

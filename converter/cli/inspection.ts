@@ -101,7 +101,7 @@ async function passesOf(
   const narrowing = narrowingFor(precision, backend, target);
   const mixed = usualMixed(backend, target);
   return passesFor(precision, {
-    storageOf: await chooseStorage({ precision, mixed, program, roleOf }),
+    storageOf: await chooseStorage({ precision, mixed, program, roleOf, backend, target }),
     backend,
     target,
     ...(narrowing && { narrowing }),

@@ -103,7 +103,7 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
   refuseIdle(options);
   const narrowing = narrowingFor(precision, backend, target);
   const narrows = roundsToF16(precision) && narrowing === 'compute';
-  const storageOf = await chooseStorage({ precision, mixed, program, roleOf: model.roleOf });
+  const storageOf = await chooseStorage({ precision, mixed, program, roleOf: model.roleOf, backend, target });
   const kernels = await useKernels();
   const calibration = await calibrated(options, narrows, reporter);
   const plan = narrows && calibration ? planF16(calibration.program.graphs, calibration.ranges) : undefined;
@@ -143,7 +143,7 @@ function refuseIdle({ precision, algorithm, perChannel, calibrate }: PrepareOpti
   if (idle.length > 0)
     throw new UsageError(
       'no_codes',
-      `${idle.join(' and ')} choose how weights are quantized, and ${precision} quantizes none`,
+      `${idle.join(' and ')} choose${idle.length > 1 ? '' : 's'} how weights are quantized, and ${precision} quantizes none`,
       { hint: `choose ${QUANTIZED.join(', ')}` },
     );
   const format = formatFor(precision);

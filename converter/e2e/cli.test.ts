@@ -218,6 +218,9 @@ test('from a checkpoint to answers: convert, inspect, run, verify', async () => 
   expect(JSON.parse(verified.stdout)).toMatchObject({ passed: true });
 
   const manifest = await readFile(join(out, 'manifest.json'), 'utf8');
+  // onnxruntime's telemetry, left on, would recurse over the command line until the process dies
+  const endless = ['run', out, '--image', fixture('shapes/images/000.png'), '--prompt', 'cat '.repeat(9000)];
+  expect(await pgconv(...endless)).toMatchObject({ code: 3, stderr: expect.stringContaining('too_long') });
   await writeFile(join(out, 'manifest.json'), manifest.replace('"fp16"', '"fp32"'));
   const damaged = await pgconv('verify', out, '--against', fixture('shapes/hf'), '--json');
   expect(damaged.code).toBe(3);

@@ -156,3 +156,28 @@ test('near names are those of the fewest edits', () => {
   ]);
   expect(nearNames('x', [])).toEqual([]);
 });
+
+describe('a file that names a format which the backend has not', () => {
+  const packed = { reason: 'no 4-bit weights here', instead: 'int8' };
+  const backend = {
+    name: 'toy',
+    refusal: (precision: string, target?: string) => (precision === 'nf4' && target === 'std' ? packed : undefined),
+  };
+  const asked = (content: object, target: string) =>
+    mixedFile(content).then((mixed) =>
+      chooseStorage({ precision: 'int8', mixed, program, roleOf: weightRoles(program), backend, target }),
+    );
+
+  test('is refused by its pattern, before any work', async () => {
+    await expect(asked({ 'lm.*.down': 'nf4' }, 'std')).rejects.toMatchObject({
+      code: 'unsupported_precision',
+      message: '"lm.*.down": toy has no nf4 for std: no 4-bit weights here',
+      place: { file: expect.stringContaining('mixed.json'), hint: 'choose int8' },
+    });
+  });
+
+  test('is none where the target has it, and floats are formats of none', async () => {
+    await asked({ 'lm.*.down': 'nf4' }, 'packed');
+    await asked({ 'lm.*.down': 'fp16' }, 'std');
+  });
+});

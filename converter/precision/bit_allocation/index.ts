@@ -1,4 +1,5 @@
-import { formats } from '../../../ir/formats/index.ts';
+import type { Backend } from '../../../backends/backend.ts';
+import { formats, isFormatName } from '../../../ir/formats/index.ts';
 import type { Program } from '../../../ir/graph.ts';
 import { quantizableWeights, type QuantizableWeight } from '../../../ir/passes/index.ts';
 import type { Precision } from '../../../verify/tolerances.ts';
@@ -19,17 +20,23 @@ export interface ChooseStorageOptions {
   readonly program: Program;
   /** What the family knows of them. */
   readonly roleOf: RoleOf;
+  /** Where the bundle goes: formats that a file names must be there; default a place that has all. */
+  readonly backend?: Pick<Backend, 'name' | 'refusal'>;
+  /** One of its targets. */
+  readonly target?: string | undefined;
 }
 
 /**
  * How each matrix is stored. @throws UsageError when `mixed` is asked of a precision whose weights are floats, for a
- * file that is none, and for a pattern that matches nothing.
+ * file that is none, for a pattern that matches nothing, and for one that names a format which the backend has not.
  */
 export async function chooseStorage({
   precision,
   mixed = 'auto',
   program,
   roleOf,
+  backend,
+  target,
 }: ChooseStorageOptions): Promise<(weight: QuantizableWeight) => WeightStorage> {
   const base = formatFor(precision);
   if (!base) {
@@ -44,6 +51,24 @@ export async function chooseStorage({
   if (mixed === 'auto')
     return ({ name }) => (formats[base].bits === 4 && deservesMoreBits(roleOf(name)) ? 'int8' : base);
   const names = program.graphs.flatMap(quantizableWeights).map(({ name }) => name);
-  const chosen = matchPatterns(await readMixedFile(mixed), names, mixed);
+  const patterns = await readMixedFile(mixed);
+  if (backend) refuseFormats(patterns, mixed, { backend, target });
+  const chosen = matchPatterns(patterns, names, mixed);
   return ({ name }) => chosen.get(name) ?? base;
+}
+
+function refuseFormats(
+  patterns: ReadonlyMap<string, WeightStorage>,
+  file: string,
+  { backend, target }: Required<Pick<ChooseStorageOptions, 'backend'>> & Pick<ChooseStorageOptions, 'target'>,
+): void {
+  for (const [pattern, storage] of patterns) {
+    const refusal = isFormatName(storage) ? backend.refusal(storage, target) : undefined;
+    if (refusal)
+      throw new UsageError(
+        'unsupported_precision',
+        `"${pattern}": ${backend.name} has no ${storage}${target === undefined ? '' : ` for ${target}`}: ${refusal.reason}`,
+        { file, hint: `choose ${refusal.instead}` },
+      );
+  }
 }
