@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Tally } from './reporter.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -27,7 +28,7 @@ afterAll(() => rmSync(dir, { recursive: true }));
 interface Outcome {
   readonly code: number | null;
   readonly lines: readonly string[];
-  readonly tally: { passed: number; failed: number; notRun: readonly { test: string; reason: string }[] };
+  readonly tally: Tally;
 }
 
 /** Runs the named files as a user's shell (`ci` false) or as CI does. */
@@ -42,14 +43,14 @@ async function run(ci: boolean, ...files: readonly string[]): Promise<Outcome> {
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (piece: string) => (text += piece));
   const code = await new Promise<number | null>((done) => child.once('close', done));
-  return { code, lines: text.trimEnd().split('\n'), tally: JSON.parse(readFileSync(path, 'utf8')) as Outcome['tally'] };
+  return { code, lines: text.trimEnd().split('\n'), tally: JSON.parse(readFileSync(path, 'utf8')) as Tally };
 }
 
 describe('the tally of a test run', () => {
   it('ends in the counts and succeeds when every test passed', async () => {
     const { code, lines, tally } = await run(true, 'good');
     expect([code, lines.at(-1)]).toEqual([0, '2 passed, 0 failed']);
-    expect(tally).toEqual({ passed: 2, failed: 0, notRun: [] });
+    expect(tally).toEqual({ passed: 2, failed: 0, failures: [], notRun: [] });
   });
 
   it('never counts what did not run as passed, and says why', async () => {
@@ -78,6 +79,12 @@ describe('the tally of a test run', () => {
     const { code, lines, tally } = await run(false, 'good', 'bad', 'broken', 'setup');
     expect([code, lines.at(-1)]).toEqual([1, '2 passed, 3 failed']);
     expect(tally.notRun).toEqual([{ test: 'setup.test.ts: group > waits', reason: 'its setup failed' }]);
+    expect(tally.failures.toSorted((a, b) => a.test.localeCompare(b.test))).toEqual([
+      { test: 'bad.test.ts: fails', reason: 'expected 1 to be 2 // Object.is equality' },
+      { test: 'broken.test.ts', reason: 'does not load' },
+      { test: 'setup.test.ts: group', reason: 'no setup' },
+    ]);
+    expect(lines.slice(-8)).toContain('    expected 1 to be 2 // Object.is equality');
   });
 
   it('fails when there is no test at all', async () => {

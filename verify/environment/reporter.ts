@@ -5,12 +5,19 @@ import type { Reporter, SerializedError, TestCase, TestModule, Vitest } from 'vi
 export interface Tally {
   readonly passed: number;
   readonly failed: number;
+  /** What failed, each with the first line of its error; a file that does not load is named alone. */
+  readonly failures: readonly Named[];
   /** Tests that did not run, each with its reason. */
-  readonly notRun: readonly { readonly test: string; readonly reason: string }[];
+  readonly notRun: readonly Named[];
+}
+
+interface Named {
+  readonly test: string;
+  readonly reason: string;
 }
 
 /**
- * Closes the output of `npm test` with the tests that did not run and why, and a last line `N passed, N failed`. Under
+ * Closes the output of `npm test` with what failed, the tests that did not run and why, and a last line `N passed, N failed`. Under
  * `CI=true` a test that did not run counts as failed, and so does a run in which no test passed. `PGCONV_TEST_TALLY`
  * names a file that gets the tally as JSON.
  */
@@ -27,7 +34,7 @@ export class TallyReporter implements Reporter {
   }
 
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
-    const counted = tally(modules, unhandled.length, this.root);
+    const counted = tally(modules, unhandled, this.root);
     const failed = counted.failed + (this.strict ? counted.notRun.length : 0);
     if (failed > 0 || counted.passed === 0) process.exitCode = 1;
     const path = process.env['PGCONV_TEST_TALLY'];
@@ -37,32 +44,36 @@ export class TallyReporter implements Reporter {
   }
 }
 
-/** Files that do not load and errors outside of tests count as failures. */
-export function tally(modules: readonly TestModule[], unhandledErrors: number, root: string): Tally {
+/** Files that do not load, setups that throw and errors outside of tests count as failures. */
+export function tally(modules: readonly TestModule[], unhandled: readonly SerializedError[], root: string): Tally {
   let passed = 0;
-  let failed = unhandledErrors;
-  const notRun: { test: string; reason: string }[] = [];
+  const failures = unhandled.map((error) => ({ test: 'outside of tests', reason: firstLine(error) }));
+  const notRun: Named[] = [];
   for (const module of modules) {
-    const broken =
-      module.errors().length + [...module.children.allSuites()].reduce((sum, suite) => sum + suite.errors().length, 0);
-    failed += broken;
-    for (const test of module.children.allTests()) {
-      const result = test.result();
+    const file = fileOf(module, root);
+    const suites = [...module.children.allSuites()].map((suite) => ({ name: `: ${suite.fullName}`, part: suite }));
+    const broken = [{ name: '', part: module }, ...suites].flatMap(({ name, part }) =>
+      part.errors().map((error) => ({ test: `${file}${name}`, reason: firstLine(error) })),
+    );
+    failures.push(...broken);
+    for (const each of module.children.allTests()) {
+      const test = `${file}: ${each.fullName}`;
+      const result = each.result();
       if (result.state === 'passed') passed++;
-      else if (result.state === 'failed') failed++;
+      else if (result.state === 'failed') failures.push({ test, reason: firstLine(result.errors[0]) });
       else
-        notRun.push({
-          test: nameOf(test, module, root),
-          reason: (result.state === 'skipped' && result.note) || reasonOf(test, broken > 0),
-        });
+        notRun.push({ test, reason: (result.state === 'skipped' && result.note) || reasonOf(each, broken.length > 0) });
     }
   }
-  return { passed, failed, notRun };
+  return { passed, failed: failures.length, failures, notRun };
 }
 
-function nameOf(test: TestCase, module: TestModule, root: string): string {
-  const file = module.moduleId.startsWith(`${root}/`) ? module.moduleId.slice(root.length + 1) : module.moduleId;
-  return `${file}: ${test.fullName}`;
+function fileOf(module: TestModule, root: string): string {
+  return module.moduleId.startsWith(`${root}/`) ? module.moduleId.slice(root.length + 1) : module.moduleId;
+}
+
+function firstLine(error: SerializedError | undefined): string {
+  return error?.message.split('\n')[0] ?? 'no error is known';
 }
 
 function reasonOf(test: TestCase, broken: boolean): string {
@@ -71,8 +82,12 @@ function reasonOf(test: TestCase, broken: boolean): string {
   return test.options.mode === 'skip' ? 'it is marked skip' : 'the run ended before it, or another test is marked only';
 }
 
-function closing({ passed, failed, notRun }: Tally, strict: boolean): string {
-  const lines = notRun.map(({ test, reason }) => `  ${test}\n    ${reason}`);
-  const heading = `\nNot run${strict ? ' (counted as failed, since CI=true)' : ''}: ${notRun.length}\n`;
-  return `${notRun.length > 0 ? `${heading}${lines.join('\n')}\n\n` : ''}${passed} passed, ${failed} failed\n`;
+function closing({ passed, failed, failures, notRun }: Tally, strict: boolean): string {
+  const absent = listed(`Not run${strict ? ' (counted as failed, since CI=true)' : ''}`, notRun);
+  return `${absent}${listed('Failed', failures)}${passed} passed, ${failed} failed\n`;
+}
+
+function listed(heading: string, named: readonly Named[]): string {
+  if (named.length === 0) return '';
+  return `\n${heading}: ${named.length}\n${named.map(({ test, reason }) => `  ${test}\n    ${reason}`).join('\n')}\n\n`;
 }

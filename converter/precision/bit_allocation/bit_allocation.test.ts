@@ -177,7 +177,9 @@ describe('a file that names a format which the backend has not', () => {
   });
 
   test('is none where the target has it, and floats are formats of none', async () => {
-    await asked({ 'lm.*.down': 'nf4' }, 'packed');
-    await asked({ 'lm.*.down': 'fp16' }, 'std');
+    const inPacked = await asked({ 'lm.*.down': 'nf4' }, 'packed');
+    const floats = await asked({ 'lm.*.down': 'fp16' }, 'std');
+    const down = program.graphs.flatMap(quantizableWeights).find(({ name }) => name.endsWith('.down'));
+    expect([inPacked(down!), floats(down!)]).toEqual(['nf4', 'fp16']);
   });
 });
