@@ -3,6 +3,7 @@ import type { Program } from '../../ir/graph.ts';
 import type { Adapter } from './adapters/adapter.ts';
 import type { ModuleChange } from './adapters/index.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
+import type { KnownTokens } from '../sidecars/known_tokens.ts';
 import type { RoleOf } from '../precision/weight_storage.ts';
 
 /** Something that was inferred rather than read, and from what: shown by `inspect` before hours of work. */
@@ -31,6 +32,8 @@ export interface ModelOptions {
   readonly slidingWindow?: Switch;
   /** Merged into the weights in this order. */
   readonly adapters?: readonly Adapter[];
+  /** What the model's tokenizer knows: which rows behind `<image>` are tokens. */
+  readonly tokens?: KnownTokens | undefined;
 }
 
 /** A recognised model: its f32 program, whose weights stay unread, and how its sizes were found. */

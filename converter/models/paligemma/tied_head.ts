@@ -1,7 +1,8 @@
 import { CHUNK_BYTES, readBytes, type TensorData } from '../../../ir/tensor.ts';
 import { castData } from '../../../ir/views/cast.ts';
-import { sliceRows } from '../../../ir/views/select.ts';
 import type { Inference } from '../family.ts';
+import { tokenRows } from './token_rows.ts';
+import type { Vocabulary } from './vocabulary.ts';
 import type { CanonicalWeights } from './weights.ts';
 
 export interface ResolvedHead {
@@ -12,16 +13,19 @@ export interface ResolvedHead {
 }
 
 /**
- * Whether the head is the embedding: absent means so; present, all rows of the vocabulary are compared, since
+ * Whether the head is the embedding: absent means so; present, the rows of all tokens are compared, since
  * checkpoints carry equal heads, and transformers 5 uses a different one (spec D.1). Reads two tables at most, in
  * pieces.
  */
-export async function resolveHead(weights: CanonicalWeights, vocabSize: number): Promise<ResolvedHead> {
+export async function resolveHead(
+  weights: CanonicalWeights,
+  ids: Pick<Vocabulary, 'vocabSize' | 'imageTokenId'>,
+): Promise<ResolvedHead> {
   const head = weights.get('lm.head');
   const field = 'head';
   if (!head)
     return { weights, inference: { field, value: 'tied', from: 'the checkpoint has no lm_head' }, warnings: [] };
-  if (await sameValues(sliceRows(head, 0, vocabSize), sliceRows(weights.get('lm.embed')!, 0, vocabSize))) {
+  if (await sameValues(tokenRows(head, ids), tokenRows(weights.get('lm.embed')!, ids))) {
     const tied = new Map(weights);
     tied.delete('lm.head');
     return {

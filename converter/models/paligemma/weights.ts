@@ -68,7 +68,7 @@ export function checkWeights(
   config: PaliGemmaConfig,
   sourceName: (canonical: string) => string,
 ): void {
-  const tableRows = weights.get('lm.embed')?.shape[0] ?? config.tableRows;
+  const tableRows = Math.max(weights.get('lm.embed')?.shape[0] ?? config.tableRows, config.vocabSize);
   const head = weights.get('lm.head');
   const headShape = [Math.max(head?.shape[0] ?? 0, config.vocabSize), config.text.width];
   for (const [name, shape] of [
