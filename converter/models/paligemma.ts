@@ -69,7 +69,12 @@ export function readCheckpoint(
     ? inferFromBigVision(tensors, path, facts)
     : inferFromHuggingFace(tensors, checkpoint, facts);
   const weights = bigVision ? canonicalFromBigVision(tensors, config) : canonicalFromHuggingFace(tensors, config);
-  checkWeights(weights, config, bigVision ? (name) => name : (name) => huggingFaceName(name, config.text));
+  checkWeights(
+    weights,
+    config,
+    bigVision ? (name) => name : (name) => huggingFaceName(name, config.text),
+    facts.adapterRows ? Math.min(config.vocabSize, config.imageTokenId) : config.vocabSize,
+  );
   for (const data of weights.values())
     if (!isFloat(data.dtype))
       throw new BadInputError(

@@ -421,7 +421,12 @@ describe('tokens of an adapter’s own', () => {
     };
     const refused = await expectRefused(factors, { code: 'adapter_wrong_base', message: /is \[2, 13\]/ }, {}, sizes);
     expect(refused.place.hint).toMatch(/no rows for its tokens/);
-    await expectRefused({ [`${E}.weight`]: filled([12, 4]) }, { code: 'adapter_wrong_base', message: /12, 4/ }, {}, sizes);
+    await expectRefused(
+      { [`${E}.weight`]: filled([12, 4]) },
+      { code: 'adapter_wrong_base', message: /12, 4/ },
+      {},
+      sizes,
+    );
   });
 
   test('rows of single tokens take the place of the table’s, and of a tied head’s', async () => {
@@ -445,7 +450,12 @@ describe('tokens of an adapter’s own', () => {
       [`${E}.lora_embedding_B`]: filled([4, 2], 2),
     };
     const { weights } = await apply(
-      [await adapterOf({ ...factors, [tokens]: filled([1, 4], 7) }, { trainable_token_indices: { embed_tokens: [2] } })],
+      [
+        await adapterOf(
+          { ...factors, [tokens]: filled([1, 4], 7) },
+          { trainable_token_indices: { embed_tokens: [2] } },
+        ),
+      ],
       before,
     );
     const isOwn = (i: number) => Math.floor(i / 4) === 2;
