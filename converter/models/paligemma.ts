@@ -5,7 +5,11 @@ import type { Adapter } from './adapters/adapter.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
 import { BadInputError } from '../errors.ts';
 import type { Family, Model, ModelOptions } from './family.ts';
+import type { Fates } from './ledger/ledger.ts';
+import { adapterEntries, checkpointEntries } from './paligemma/ledger_entries.ts';
+import { LeaveOut } from './ledger/unaccounted.ts';
 import { chooseBehaviour, HUGGING_FACE, type Behaviour } from './paligemma/behaviour.ts';
+import { checkLeftOut, fatesOf } from './paligemma/account.ts';
 import { bigVisionArrays, canonicalFromBigVision } from './paligemma/big_vision.ts';
 import { bigVisionTree, normalizeBigVision } from './paligemma/big_vision_tree.ts';
 import { imageTokens, paddedRows, variantName, type PaliGemmaConfig } from './paligemma/config.ts';
@@ -32,13 +36,14 @@ export const paligemma: Family = {
     return tree.has('llm/embedder/input_embedding') && tree.has('img/embedding/kernel');
   },
   async load(checkpoint, options = {}) {
-    const { adapters = [], tokens } = options;
+    const { adapters = [], tokens, leaveOut = [] } = options;
     const adapterRows = Math.max(0, ...adapters.map((adapter) => tableRowsOf(adapter, isTable)));
-    const read = readCheckpoint(checkpoint, { tokens, adapterRows });
+    const read = readCheckpoint(checkpoint, { tokens, adapterRows, leaveOut });
     const { config } = read;
     const { behaviour, inferences } = chooseBehaviour(options, config);
     const adapted = await adapt(read.weights, config, options);
-    const head = await resolveHead(adapted.weights, config);
+    const head = await resolveHead(adapted.weights, config, options.compare);
+    await checkLeftOut(checkpoint.tensors, read.fates, config);
     const program = buildProgram(config, head.weights, behaviour);
     return {
       family: familyOf(config),
@@ -47,6 +52,10 @@ export const paligemma: Family = {
       inferences: [...read.inferences, head.inference, ...inferences],
       warnings: [...read.warnings, ...adapted.warnings, ...head.warnings],
       changes: adapted.changes,
+      ledger: [
+        ...checkpointEntries(checkpoint, read.fates, { config, tokens, replaced: adapted.replaced, head }),
+        ...adapterEntries(adapted.used, { config, tokens }),
+      ],
       use: useOf(program.metadata),
     };
   },
@@ -59,10 +68,10 @@ export const paligemma: Family = {
 export function readCheckpoint(
   checkpoint: Checkpoint,
   facts: TableFacts = {},
-): { config: PaliGemmaConfig; weights: CanonicalWeights } & Pick<Model, 'inferences' | 'warnings'> {
+): { config: PaliGemmaConfig; weights: CanonicalWeights; fates: Fates } & Pick<Model, 'inferences' | 'warnings'> {
   const { format, path } = checkpoint;
   const bigVision = format === 'big_vision';
-  const { tensors, warnings } = bigVision
+  const { tensors, sources, leftOut, warnings } = bigVision
     ? normalizeBigVision(checkpoint.tensors, path)
     : normalizeHuggingFace(checkpoint.tensors, path);
   const { config, inferences } = bigVision
@@ -86,15 +95,17 @@ export function readCheckpoint(
           hint: 'quantized checkpoints cannot be converted: take the original weights',
         },
       );
-  const known = bigVision ? new Set(bigVisionArrays(config).map(({ key }) => key)) : canonicalNames(config);
-  const unused = [...tensors.keys()].filter((name) => !known.has(name));
-  const ignored =
-    unused.length === 0
-      ? []
-      : [
-          `${unused.length} tensors are not part of PaliGemma and were ignored: ${unused.slice(0, 5).join(', ')}${unused.length > 5 ? ', …' : ''}`,
-        ];
-  return { config, weights, inferences, warnings: [...warnings, ...ignored] };
+  const known: ReadonlyMap<string, readonly string[]> = bigVision
+    ? new Map(bigVisionArrays(config).map(({ key, parts }) => [key, Object.keys(parts)]))
+    : new Map([...canonicalNames(config)].map(([name, canonical]) => [name, [canonical]]));
+  const used = new Map(
+    [...sources].flatMap(([key, raw]) => {
+      const names = known.get(key);
+      return names ? [raw].flat().map((name) => [name, names] as const) : [];
+    }),
+  );
+  const fates = fatesOf(checkpoint, { used, leftOut }, new LeaveOut(facts.leaveOut));
+  return { config, weights, inferences, warnings, fates };
 }
 
 async function adapt(
@@ -102,7 +113,8 @@ async function adapt(
   config: PaliGemmaConfig,
   { adapters = [] }: ModelOptions,
 ): Promise<Awaited<ReturnType<typeof applyAdapters>>> {
-  if (adapters.length === 0) return { weights: new Map(weights), changes: [], warnings: [] };
+  if (adapters.length === 0)
+    return { weights: new Map(weights), changes: [], warnings: [], used: [], replaced: new Set() };
   const names = canonicalNames(config);
   refuseUnnamedTokens(weights, config, adapters);
   // the rows of single tokens are trained in table and head alike where the two are one, whichever way it is stored

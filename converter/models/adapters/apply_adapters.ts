@@ -25,6 +25,19 @@ export interface AdaptedWeights {
   readonly weights: Map<string, TensorData>;
   readonly changes: readonly ModuleChange[];
   readonly warnings: readonly string[];
+  /** Every tensor of every adapter, and the weight that it changes. */
+  readonly used: readonly UsedTensor[];
+  /** Weights of the base of which an adapter has all rows. */
+  readonly replaced: ReadonlySet<string>;
+}
+
+export interface UsedTensor {
+  /** Which of the adapters, from 0. */
+  readonly adapter: number;
+  readonly data: TensorData;
+  readonly weight: string;
+  /** Whether it is the weight itself. */
+  readonly isWhole: boolean;
 }
 
 /**
@@ -54,10 +67,14 @@ export async function applyAdapters(
   let current = new Map(weights);
   const changes: ModuleChange[] = [];
   const warnings: string[] = [];
-  for (const adapter of adapters) {
+  const used: UsedTensor[] = [];
+  for (const [index, adapter] of adapters.entries()) {
     const before = current;
     const baseOf = (weight: string) => before.get(weight) ?? (weight === HEAD ? before.get(TABLE) : undefined);
     const modules = groupTensors(adapter, { canonicalName, has: (weight) => baseOf(weight) !== undefined });
+    for (const { weight, parts } of modules)
+      for (const [part, data] of parts)
+        used.push({ adapter: index, data, weight, isWhole: part === 'full' || part === 'base_layer' });
     warnings.push(...unusedTargets(modules, adapter));
     const after = new Map(before);
     for (const module of modules) {
@@ -83,7 +100,8 @@ export async function applyAdapters(
       warnings.push(`${adapter.name} replaces some weights whole: those are not scaled by ${adapter.scale}.`);
     current = after;
   }
-  return { weights: current, changes, warnings };
+  const replaced = new Set(used.flatMap(({ isWhole, weight }) => (isWhole ? [weight] : [])));
+  return { weights: current, changes, warnings, used, replaced };
 }
 
 /** One weight of the base, and what one adapter has for it. */

@@ -15,6 +15,8 @@ export interface TableFacts {
   readonly tokens?: KnownTokens | undefined;
   /** Rows of the longest table among the adapters; 0 for none. */
   readonly adapterRows?: number;
+  /** Tensors that the user leaves out. */
+  readonly leaveOut?: readonly string[];
 }
 
 /** Collects where each size came from, and holds shapes against what config.json claims. */

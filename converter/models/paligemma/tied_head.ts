@@ -9,8 +9,13 @@ export interface ResolvedHead {
   /** `lm.head` is there only when it is not the embedding. */
   readonly weights: CanonicalWeights;
   readonly inference: Inference;
+  /** Whether a head was there and is the embedding, or is taken for it. */
+  readonly isEqual: boolean;
   readonly warnings: readonly string[];
 }
+
+/** How a head is known to be the embedding when it was not read. */
+export const NOT_COMPARED = 'lm_head, not compared with the embedding yet';
 
 /**
  * Whether the head is the embedding: absent means so; present, the rows of all tokens are compared, since
@@ -20,23 +25,31 @@ export interface ResolvedHead {
 export async function resolveHead(
   weights: CanonicalWeights,
   ids: Pick<Vocabulary, 'vocabSize' | 'imageTokenId'>,
+  compare = true,
 ): Promise<ResolvedHead> {
   const head = weights.get('lm.head');
   const field = 'head';
   if (!head)
-    return { weights, inference: { field, value: 'tied', from: 'the checkpoint has no lm_head' }, warnings: [] };
-  if (await sameValues(tokenRows(head, ids), tokenRows(weights.get('lm.embed')!, ids))) {
+    return {
+      weights,
+      inference: { field, value: 'tied', from: 'the checkpoint has no lm_head' },
+      isEqual: false,
+      warnings: [],
+    };
+  if (!compare || (await sameValues(tokenRows(head, ids), tokenRows(weights.get('lm.embed')!, ids)))) {
     const tied = new Map(weights);
     tied.delete('lm.head');
     return {
       weights: tied,
-      inference: { field, value: 'tied', from: 'lm_head holds the values of the embedding' },
+      inference: { field, value: 'tied', from: compare ? 'lm_head holds the values of the embedding' : NOT_COMPARED },
+      isEqual: true,
       warnings: [],
     };
   }
   return {
     weights,
     inference: { field, value: 'untied', from: 'lm_head differs from the embedding' },
+    isEqual: false,
     warnings: [
       'lm_head differs from the embedding and is converted as a matrix of its own, as transformers 5 loads it; older versions ignored it.',
     ],
