@@ -5,6 +5,8 @@ import { openCheckpoint } from '../checkpoints/index.ts';
 import { knownTokens } from '../sidecars/known_tokens.ts';
 import type { Model, ModelOptions } from './family.ts';
 import { loadModel } from './index.ts';
+import { folderEntries } from './ledger/folder_files.ts';
+import type { LedgerEntry } from './ledger/ledger.ts';
 import { modelSidecars } from './token_files.ts';
 
 /** An adapter's folder, and how strongly it is merged: 1 is as it was trained. */
@@ -32,6 +34,8 @@ export interface OpenModel {
   readonly model: Model;
   /** Files beside the weights, by name: the checkpoint's, and the tokenizer of an adapter that has one. */
   readonly sidecars: ReadonlyMap<SidecarName, string>;
+  /** What became of every tensor and file of the checkpoint and its adapters. */
+  readonly ledger: readonly LedgerEntry[];
   /** All of checkpoint, adapters and model: one sentence each. */
   readonly warnings: readonly string[];
   /** @throws BadInputError when a file changed since it was opened. */
@@ -67,6 +71,7 @@ export async function openModel({
       adapters,
       model,
       sidecars,
+      ledger: [...model.ledger, ...(await folderEntries(checkpoint))],
       warnings: [checkpoint, ...adapters, { warnings }, model].flatMap((part) => part.warnings),
       checkUnchanged: async () => {
         for (const file of [checkpoint, ...adapters]) await file.checkUnchanged();

@@ -64,3 +64,25 @@ export function summary(ledger: readonly LedgerEntry[]): string {
     ...[...left].map(([reason, count]) => `${count} left out: ${LEFT_OUT[reason]}`),
   ].join('; ');
 }
+
+/** An entry with its fields in their order and none that are undefined: as a manifest has it. */
+export function plainEntry({ file, tensor, rows, used, equal, leftOut }: LedgerEntry): PlainEntry {
+  return {
+    file,
+    ...(tensor !== undefined && { tensor }),
+    ...(rows && { rows: [rows[0], rows[1]] }),
+    ...(used && { used: [...used] }),
+    ...(equal && { equal: { ...equal } }),
+    ...(leftOut && { leftOut }),
+  };
+}
+
+/** A ledger's entry as JSON. */
+export interface PlainEntry {
+  file: string;
+  tensor?: string;
+  rows?: [number, number];
+  used?: string[];
+  equal?: { to: string; compared: boolean };
+  leftOut?: Reason;
+}
