@@ -8,7 +8,7 @@ import type { LedgerEntry, Reason } from './ledger.ts';
 
 /**
  * What became of every file of a Hugging Face folder that is not a weight file, by name and, where a name says nothing,
- * by its first bytes. An .npz or a single file is a checkpoint by itself: of what lies beside it nothing is the model's.
+ * by its first bytes. An .npz or a single file is a checkpoint by itself: what lies beside it is not the model's.
  * @throws BadInputError for code that config.json tells transformers to run: it may compute anything
  */
 export async function folderEntries({

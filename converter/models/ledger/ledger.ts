@@ -26,7 +26,7 @@ export const LEFT_OUT = {
 } as const;
 export type Reason = keyof typeof LEFT_OUT;
 
-/** What became of one tensor, of some rows of one, or of one file. Exactly one of `used`, `equal`, `leftOut` is there. */
+/** What became of one tensor, of some rows of one, or of one file: `used`, `equal` or `leftOut`, exactly one. */
 export interface LedgerEntry {
   /** Relative to the checkpoint's folder; of the n-th adapter `adapter-n/…`. */
   readonly file: string;

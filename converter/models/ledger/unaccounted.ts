@@ -54,17 +54,21 @@ export function unaccounted(tensors: ReadonlyMap<string, TensorData | undefined>
       file: from?.file ?? path,
       tensor: first?.[0] ?? '?',
       ...(from && { offset: from.byteOffset }),
-      hint: `if the model computes the same without ${tensors.size === 1 ? 'it' : 'them'}, leave ${tensors.size === 1 ? 'it' : 'them'} out by name: --leave-out "${shorten(patternOf([...tensors.keys()]))}"`,
+      hint: `if the model computes the same without ${tensors.size === 1 ? 'it' : 'them'}, leave ${tensors.size === 1 ? 'it' : 'them'} out by name: ${patternsOf(
+        [...tensors.keys()],
+      )
+        .map((pattern) => `--leave-out "${shorten(pattern)}"`)
+        .join(' ')}`,
     },
   );
 }
 
-/** One pattern for all names where they begin alike. */
-function patternOf(names: readonly string[]): string {
-  const [first = ''] = names;
-  if (names.length === 1) return first;
-  let length = first.length;
-  for (const name of names) while (!name.startsWith(first.slice(0, length))) length--;
-  const whole = first.slice(0, length).replace(/[^./]*$/, '');
-  return whole === '' ? first : `${whole}*`;
+/** A pattern for each first part of the names: the name itself where it is alone. */
+function patternsOf(names: readonly string[]): readonly string[] {
+  const groups = new Map<string, string[]>();
+  for (const name of names) {
+    const first = /^[^./]+[./]/.exec(name)?.[0] ?? name;
+    groups.set(first, [...(groups.get(first) ?? []), name]);
+  }
+  return [...groups].map(([first, group]) => (group.length === 1 ? group[0]! : `${first}*`));
 }
