@@ -5,6 +5,7 @@ import type { Backend } from '../../backends/backend.ts';
 import { backendNames, findBackend, isBackendName } from '../../backends/find_backend.ts';
 import type { Model } from '../../verify/decode.ts';
 import { readManifest, type Manifest } from './manifest.ts';
+import { requirePackages } from './require_runtime.ts';
 import { BadInputError, UsageError } from '../errors.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 
@@ -29,6 +30,7 @@ export async function openStaged(dir: string, manifest: Manifest, device?: strin
     throw new UsageError('unknown_device', `${backend.name} has no device "${device}"`, {
       hint: `choose one of ${backend.devices.join(', ')}`,
     });
+  requirePackages([backend], device);
   const runner = await backend.open(dir, device === undefined ? {} : { device });
   const metadata: ProgramMetadata = manifest.program;
   return { runner, metadata, manifest, dispose: () => runner.dispose() };

@@ -37,6 +37,10 @@ export async function writeBundle(
       strict: recorded.strict,
       allowOverflow: recorded.allowOverflow,
       ...(signal && { signal }),
+      onKept: (dir) =>
+        reporter.warn(
+          `nothing was compared: the bundle is kept as ${dir}, for pgconv verify, and is in nobody's place`,
+        ),
       onProgress: (bytes) => {
         writing.advance(bytes - written);
         written = bytes;
