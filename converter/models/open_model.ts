@@ -1,4 +1,4 @@
-import { openAdapter } from './adapters/index.ts';
+import { checkAdapterBeside, openAdapter } from './adapters/index.ts';
 import type { Adapter } from './adapters/adapter.ts';
 import type { Checkpoint, SourceFile } from '../checkpoints/checkpoint.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
@@ -52,12 +52,13 @@ export async function openModel({
       opened.push(adapter);
       adapters.push(adapter);
     }
+    const beside = await checkAdapterBeside(checkpoint, adapters);
     const model = await loadModel(checkpoint, { ...options, adapters });
     return {
       checkpoint,
       adapters,
       model,
-      warnings: [checkpoint, ...adapters, model].flatMap(({ warnings }) => warnings),
+      warnings: [...[checkpoint, ...adapters].flatMap(({ warnings }) => warnings), ...beside, ...model.warnings],
       checkUnchanged: async () => {
         for (const file of [checkpoint, ...adapters]) await file.checkUnchanged();
       },

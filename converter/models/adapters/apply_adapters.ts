@@ -250,7 +250,7 @@ class ModuleMerge {
         ...placeOf(data, module, this.#adapter),
         hint: added
           ? 'the adapter has tokens of its own: merge it in Python, PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(out), and convert that folder'
-          : data.shape.length < 2 || elementCount(data.shape) === 0
+          : data.shape.length < 2
             ? 'shards were not gathered when the adapter was saved (DeepSpeed, FSDP): save it again; or give the base model that it was trained on'
             : 'give the base model that the adapter was trained on',
       },
