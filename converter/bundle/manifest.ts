@@ -57,6 +57,8 @@ const manifestFields = z.strictObject({
     target: z.string().optional(),
     quantizedOps: z.enum(['nbits', 'qdq']).optional(),
     accuracyLevel: z.union([z.literal(0), z.literal(4)]).optional(),
+    /** The file that was given in place of the checkpoint's tokenizer. */
+    tokenizer: z.string().optional(),
     layersPerGraph: z.int().positive().optional(),
     strict: z.boolean(),
     allowOverflow: z.boolean(),

@@ -146,7 +146,14 @@ async function openReference(
   const { reference, finalSoftcap, slidingWindow } = manifest.options;
   const source = await (against === undefined
     ? openConverted(dir, manifest)
-    : openModel({ checkpoint: against, adapters, reference, finalSoftcap, slidingWindow }));
+    : openModel({
+        checkpoint: against,
+        adapters,
+        tokenizer: givenTokenizer(dir, manifest),
+        reference,
+        finalSoftcap,
+        slidingWindow,
+      }));
   const pool = isQuantized(precision) ? new QuantizePool(threadCount(), await useKernels()) : undefined;
   const close = async () => {
     await pool?.dispose();
@@ -291,13 +298,20 @@ function inOrder(names: readonly string[]): string[] {
   return [...names].sort((a, b) => rank(a) - rank(b));
 }
 
+/** The tokenizer that took the place of the checkpoint's: the bundle has it. */
+function givenTokenizer(dir: string, { options, files }: Manifest): string | undefined {
+  if (options.tokenizer === undefined) return undefined;
+  return files.some(({ path }) => path === 'tokenizer.json') ? join(dir, 'tokenizer.json') : options.tokenizer;
+}
+
 /** The checkpoint and adapters that the manifest names, when they are still those that were converted. */
-async function openConverted(dir: string, { options, source }: Manifest): Promise<OpenModel> {
-  const { checkpoint, adapters, reference, finalSoftcap, slidingWindow } = options;
+async function openConverted(dir: string, manifest: Manifest): Promise<OpenModel> {
+  const { checkpoint, adapters, reference, finalSoftcap, slidingWindow } = manifest.options;
   const hint = 'name the original with --against: the checkpoint, or a recording of what it computes';
   const model = await openModel({
     checkpoint: checkpoint.length === 1 ? checkpoint[0]! : checkpoint,
     adapters,
+    tokenizer: givenTokenizer(dir, manifest),
     reference,
     finalSoftcap,
     slidingWindow,
@@ -313,7 +327,7 @@ async function openConverted(dir: string, { options, source }: Manifest): Promis
   try {
     const hashes = await hashSources(sourceFiles(model));
     const changed = hashes.find(
-      ({ path, sha256 }) => source.files.find((file) => file.path === path)?.sha256 !== sha256,
+      ({ path, sha256 }) => manifest.source.files.find((file) => file.path === path)?.sha256 !== sha256,
     );
     if (changed)
       throw new BadInputError(

@@ -14,14 +14,14 @@ const PALIGEMMA = [
 ];
 const SPATIAL = ['spatial_embed_tokens.weight', 'position_embedding_3d.position_embedding_head.0.weight'];
 
-const recognize = (names: readonly string[], config?: unknown, modelType?: string) =>
+const recognize = (names: readonly string[], config?: unknown, modelType?: string, leaveOut: readonly string[] = []) =>
   recognizeBuiltOn(
     {
       tensors: new Map<string, SeenTensor>(names.map((name) => [name, { dtype: 'f32', shape: [4] }])),
       config,
       metadata: new Map(),
     },
-    modelType,
+    { modelType, leaveOut },
   );
 
 describe('another architecture on a PaliGemma', () => {
@@ -59,6 +59,14 @@ describe('another architecture on a PaliGemma', () => {
     expect(found).toMatchObject({ code: 'unsupported_family', message: expect.stringMatching(message) as unknown });
     expect(found?.message).toMatch(/^this is another model on a PaliGemma/);
     expect(found?.hint).toMatch(/give the PaliGemma that it was built on/);
+  });
+
+  test('its own tensors are no reason when they are left out by name, all of them', () => {
+    const names = [...PALIGEMMA, ...SPATIAL];
+    const leftOut = (...patterns: readonly string[]) =>
+      recognize(names, { model_type: 'spatialvla' }, undefined, patterns);
+    expect(leftOut('spatial_*')?.tensor).toBe(SPATIAL[1]);
+    expect(leftOut('spatial_*', 'position_embedding_3d.*')).toBeUndefined();
   });
 
   test('a PaliGemma under a name that no relative gives it', () => {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LeaveOut } from './ledger/unaccounted.ts';
 import { normalizeName, relativeOf } from './paligemma/hugging_face_names.ts';
 import { isPaliGemmaTensor } from './paligemma/known_names.ts';
 import type { Appearance, Recognition } from './recognition.ts';
@@ -17,9 +18,13 @@ const schema = z.looseObject({
  * Another architecture on a PaliGemma as its backbone: config.json names another kind of model and there are tensors
  * that PaliGemma has not, or a PaliGemma lies under a name that no known relative gives it. What such a model computes
  * is not what its backbone computes.
- * @param modelType as config.json of the whole model states it; default that of the vision-language model
+ * @param options `modelType` as config.json of the whole model states it, default that of the vision-language model;
+ * `leaveOut`, patterns of tensors that a user leaves out by name: those are no reason
  */
-export function recognizeBuiltOn({ tensors, config }: Appearance, modelType?: string): Recognition | undefined {
+export function recognizeBuiltOn(
+  { tensors, config }: Appearance,
+  { modelType, leaveOut = [] }: { readonly modelType?: string | undefined; readonly leaveOut?: readonly string[] } = {},
+): Recognition | undefined {
   const names = [...tensors.keys()];
   const normalized = names.map(normalizeName);
   const nested = normalized.findIndex((name) => name.endsWith(`.${PROJECTOR}`));
@@ -42,13 +47,14 @@ export function recognizeBuiltOn({ tensors, config }: Appearance, modelType?: st
     };
   }
   if (stated === undefined || relativeOf(names) === 'pi0') return undefined;
-  const own = names.filter((_, i) => !isPaliGemmaTensor(normalized[i]!));
+  const asked = new LeaveOut(leaveOut);
+  const own = names.filter((name, i) => !isPaliGemmaTensor(normalized[i]!) && !asked.has(name));
   if (own.length === 0) return undefined;
   const shown = own.slice(0, 3).map((name) => `"${name}"`);
   return {
     code: 'unsupported_family',
     message: `this is another model on a PaliGemma: config.json says ${stated}, and ${own.length === 1 ? 'a tensor is' : `${own.length} tensors are`} none of PaliGemma’s (${shown.join(', ')}${own.length > 3 ? ', …' : ''})`,
     tensor: own[0]!,
-    hint: 'give the PaliGemma that it was built on; what this model computes with its own tensors is not converted',
+    hint: 'give the PaliGemma that it was built on; what this model computes with its own tensors is not converted. To convert the PaliGemma in it alone, leave them out by name, with --leave-out',
   };
 }

@@ -1,9 +1,11 @@
 import { checkAdapterBeside, openAdapter } from './adapters/index.ts';
 import type { Adapter } from './adapters/adapter.ts';
-import type { Checkpoint, SourceFile } from '../checkpoints/checkpoint.ts';
+import type { Checkpoint, SidecarName, SourceFile } from '../checkpoints/checkpoint.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
+import { knownTokens } from '../sidecars/known_tokens.ts';
 import type { Model, ModelOptions } from './family.ts';
 import { loadModel } from './index.ts';
+import { modelSidecars } from './token_files.ts';
 
 /** An adapter's folder, and how strongly it is merged: 1 is as it was trained. */
 export interface AdapterSource {
@@ -12,13 +14,15 @@ export interface AdapterSource {
 }
 
 /** What a model is made of. */
-export interface ModelSource extends Omit<ModelOptions, 'adapters'> {
+export interface ModelSource extends Omit<ModelOptions, 'adapters' | 'tokens'> {
   /**
    * A Hugging Face folder, a .safetensors file or a big_vision .npz, or a folder that holds one; or several .npz with
    * selectors.
    */
   readonly checkpoint: string | readonly string[];
   readonly adapters?: readonly AdapterSource[];
+  /** A tokenizer.json or tokenizer.model in place of the checkpoint's and the adapters'. */
+  readonly tokenizer?: string | undefined;
 }
 
 /** A model with the files behind it, which stay open: weights are read when they are asked for. */
@@ -26,6 +30,8 @@ export interface OpenModel {
   readonly checkpoint: Checkpoint;
   readonly adapters: readonly Adapter[];
   readonly model: Model;
+  /** Files beside the weights, by name: the checkpoint's, and the tokenizer of an adapter that has one. */
+  readonly sidecars: ReadonlyMap<SidecarName, string>;
   /** All of checkpoint, adapters and model: one sentence each. */
   readonly warnings: readonly string[];
   /** @throws BadInputError when a file changed since it was opened. */
@@ -37,6 +43,7 @@ export interface OpenModel {
 export async function openModel({
   checkpoint: path,
   adapters: sources = [],
+  tokenizer,
   ...options
 }: ModelSource): Promise<OpenModel> {
   const opened: { close(): Promise<void> }[] = [];
@@ -53,12 +60,17 @@ export async function openModel({
       adapters.push(adapter);
     }
     const beside = await checkAdapterBeside(checkpoint, adapters);
-    const model = await loadModel(checkpoint, { ...options, adapters });
+    const { sidecars, warnings } = modelSidecars(checkpoint, adapters);
+    const tokens = await knownTokens(sidecars, tokenizer);
+    const model = await loadModel(checkpoint, { ...options, adapters, tokens });
     return {
       checkpoint,
       adapters,
       model,
-      warnings: [...[checkpoint, ...adapters].flatMap(({ warnings }) => warnings), ...beside, ...model.warnings],
+      sidecars,
+      warnings: [checkpoint, ...adapters, { warnings: [...beside, ...warnings] }, model].flatMap(
+        (part) => part.warnings,
+      ),
       checkUnchanged: async () => {
         for (const file of [checkpoint, ...adapters]) await file.checkUnchanged();
       },

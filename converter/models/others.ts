@@ -5,7 +5,8 @@ import { unreadableTensor } from '../checkpoints/safetensors.ts';
 import { modelArrays } from '../checkpoints/tree_root.ts';
 import { BadInputError, type ErrorPlace } from '../errors.ts';
 import { recognizeBuiltOn } from './built_on.ts';
-import { isLeftOut, normalizeName, relativeOf } from './paligemma/hugging_face_names.ts';
+import { normalizeName, reasonOf, relativeOf } from './paligemma/hugging_face_names.ts';
+import { isPaliGemmaTensor } from './paligemma/known_names.ts';
 import { recognizeQuantized } from './quantized.ts';
 import { appearanceOf, refusalOf, type Recognition } from './recognition.ts';
 import { recognizeAdapter, recognizeUnmergedArrays } from './unmerged.ts';
@@ -17,9 +18,10 @@ type Kind = z.infer<typeof kindSchema>;
 /**
  * Refuses by name the checkpoints that are taken for a PaliGemma, or that would be one if they had not been cut or
  * packed; returns for all others, PaliGemma and its relatives among them.
+ * @param leaveOut patterns of tensors that a user leaves out by name
  * @throws BadInputError that says what to do instead
  */
-export function refuseOther(checkpoint: Checkpoint): void {
+export function refuseOther(checkpoint: Checkpoint, leaveOut: readonly string[] = []): void {
   const { path } = checkpoint;
   const appearance = appearanceOf(checkpoint);
   const refuseIf = (recognition: Recognition | undefined) => {
@@ -36,7 +38,7 @@ export function refuseOther(checkpoint: Checkpoint): void {
   if (leftover) throw leftover;
   refuseGemma3(kind, names, path);
   refuseIf(recognizeQuantized(appearance, path));
-  refuseIf(recognizeBuiltOn(appearance, checkpoint.modelType));
+  refuseIf(recognizeBuiltOn(appearance, { modelType: checkpoint.modelType, leaveOut }));
   refuseGemma(kind, names, path);
   refuseUnreadable(checkpoint, names);
 }
@@ -45,11 +47,13 @@ function refuse(code: string, message: string, place: ErrorPlace): never {
   throw new BadInputError(code, message, place);
 }
 
-/** A PaliGemma of which some tensor that is converted has a dtype that the IR lacks. */
+/** A PaliGemma of which some weight has a dtype that the IR lacks. */
 function refuseUnreadable({ tensors, unreadable = new Map() }: Checkpoint, names: ReadonlyMap<string, string>): void {
   if (!names.has('multi_modal_projector.linear.weight')) return;
   const relative = relativeOf([...tensors.keys(), ...unreadable.keys()]);
-  const [first] = [...unreadable].filter(([name]) => !isLeftOut(name, relative));
+  const [first] = [...unreadable].filter(
+    ([name]) => isPaliGemmaTensor(normalizeName(name)) && reasonOf(name, relative) === undefined,
+  );
   if (first) throw unreadableTensor(...first);
 }
 

@@ -41,7 +41,10 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
       );
     for (const warning of source.warnings) reporter.warn(warning);
     const tokenizer = checkpointTokenizer(
-      await preparedFor(source.checkpoint, { metadata: program.metadata, tokenizer: options.tokenizer }),
+      await preparedFor(
+        { config: source.checkpoint.config, sidecars: source.sidecars },
+        { metadata: program.metadata, tokenizer: options.tokenizer },
+      ),
     );
     const { file, cases } = await findCases(options, {
       metadata: program.metadata,

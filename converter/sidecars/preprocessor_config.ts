@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { BadInputError } from '../errors.ts';
-import type { Reference } from '../models/family.ts';
+import type { PixelMode } from '../../backends/client/images/pixels.ts';
 import type { ClientFile, WithNotes } from '../../backends/client_files.ts';
 import { checkFields, jsonFile, listed } from './client_file.ts';
 import { isFields, parseSidecar, type JsonFields, type Sidecars } from './sidecar.ts';
@@ -60,7 +60,7 @@ const FOREIGN = [
 export function preprocessorConfigFile(
   sidecars: Sidecars,
   { imageSize, imageTokens }: ProgramMetadata,
-  reference: Reference = 'huggingface',
+  reference: PixelMode = 'huggingface',
 ): WithNotes<ClientFile> {
   const { fields: own, nested, from } = ownFields(sidecars);
   const source = own ?? {};

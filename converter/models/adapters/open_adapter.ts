@@ -1,6 +1,7 @@
 import { isFloat } from '../../../ir/dtypes/index.ts';
 import { elementCount } from '../../../ir/tensor.ts';
 import { downloadHint } from '../../checkpoints/hub_cache.ts';
+import { findSidecars } from '../../checkpoints/huggingface.ts';
 import { emptyWeights } from '../../checkpoints/leftover_tensors.ts';
 import { FilePool, InputFile } from '../../checkpoints/input_file.ts';
 import { resolveInside } from '../../checkpoints/safe_path.ts';
@@ -79,6 +80,7 @@ async function openWith(
     scale,
     config,
     tensors,
+    sidecars: await findSidecars(path),
     files,
     warnings: [...picked, ...warnings],
     async checkUnchanged() {

@@ -1,6 +1,6 @@
 import { VARIANTS } from './config.ts';
 import { canonicalNames } from './hugging_face.ts';
-import { isUnused } from './hugging_face_names.ts';
+import { unusedReason } from './hugging_face_names.ts';
 
 const anyLayer = (name: string): string => name.replace(/\.layers\.\d+\./, '.layers.*.');
 
@@ -13,5 +13,5 @@ const NAMES: ReadonlySet<string> = new Set(
 
 /** Whether a tensor of this normalised name is one of PaliGemma's or a relative's head, whatever sizes the model has. */
 export function isPaliGemmaTensor(normalized: string): boolean {
-  return NAMES.has(anyLayer(normalized)) || isUnused(normalized);
+  return NAMES.has(anyLayer(normalized)) || unusedReason(normalized) !== undefined;
 }
