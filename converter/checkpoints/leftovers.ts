@@ -1,7 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import { BadInputError } from '../errors.ts';
 
-/** What a training leaves in a folder that is no checkpoint yet: how its files name it, and the command that makes one. */
+/** What a training leaves in a folder and is no checkpoint: how its files name it, and the command that makes one. */
 interface Leftover {
   readonly what: string;
   /** Whether a folder of this path, with entries of these names, is one. */
@@ -89,7 +89,7 @@ export function isTrainingState(name: string): boolean {
   return STATE.test(name);
 }
 
-/** Why a folder is no checkpoint although a training wrote it, and what makes one of it; undefined for other folders. */
+/** Why a folder is no checkpoint although a training wrote it, and what makes one; undefined for other folders. */
 export function leftoverIn(folder: string, names: readonly string[]): BadInputError | undefined {
   const found = LEFTOVERS.find(({ matches }) => matches(folder, names));
   return (

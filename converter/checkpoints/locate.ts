@@ -20,8 +20,8 @@ export interface Located {
 
 /**
  * Finds the checkpoint that `given` means: a file by its first bytes; a folder by its weights, or by the one checkpoint
- * that lies in it, up to three levels deep (a Hugging Face folder before an .npz); `org/name` or `org/name@revision`, of
- * which there is no file or folder, in the Hub's local cache.
+ * that lies in it, up to three levels deep (a Hugging Face folder before an .npz); `org/name` or `org/name@revision`,
+ * of which there is no file or folder, in the Hub's local cache.
  * @throws UsageError when nothing is there or several could be meant; BadInputError for formats that are never read.
  */
 export async function locateCheckpoint(given: string): Promise<Located> {

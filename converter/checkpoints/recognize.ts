@@ -60,7 +60,7 @@ export function refusal(kind: RefusedKind, place: ErrorPlace, name = basename(pl
   return new BadInputError(code, message, { ...place, hint: hintFor(kind, name) });
 }
 
-/** from_pretrained reads weights by the names that save_pretrained gives them; others are a dict that must be unpacked. */
+/** from_pretrained reads weights by the names that save_pretrained gives them; others are a dict to be unpacked. */
 function hintFor(kind: RefusedKind, name: string): string {
   return kind === 'pickle' && !/^(?:pytorch_model|model)\b.*\.bin$/.test(name) ? SAVE_STATE : REFUSED[kind].hint;
 }

@@ -30,8 +30,8 @@ export interface SafetensorsFile {
 
 /**
  * Opens a safetensors file: u64 little-endian header length, JSON header, data.
- * @throws BadInputError for whatever the format forbids and for dtypes that the IR lacks, naming the tensor and the byte
- * offset.
+ * @throws BadInputError for whatever the format forbids and for dtypes that the IR lacks, naming the tensor and the
+ * byte offset.
  */
 export async function openSafetensors(path: string, options: SafetensorsOptions = {}): Promise<SafetensorsFile> {
   const pool = new FilePool(options.openFile);

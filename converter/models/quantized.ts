@@ -72,7 +72,7 @@ const METHODS: readonly Method[] = [
 
 const INTEGERS = new Set(['i8', 'u8', 'i32', 'I16', 'U16', 'U32', 'U64']);
 
-/** `quantization_config` is transformers', `compression_config` what compressed-tensors wrote at first, `quantization` MLX's. */
+/** transformers has `quantization_config`, compressed-tensors at first `compression_config`, MLX `quantization`. */
 const stated = z
   .looseObject({
     quant_method: z.string().optional().catch(undefined),
@@ -83,8 +83,8 @@ const stated = z
 const schema = z.looseObject({ quantization_config: stated, compression_config: stated, quantization: stated });
 
 /**
- * By which method the weights are quantized. Weights decide: a config may still speak of a quantization that was undone.
- * Integers that no config explains are the family's to refuse.
+ * By which method the weights are quantized. Weights decide: a config may still speak of a quantization that was
+ * undone. Integers that no config explains are the family's to refuse.
  * @param folder of the checkpoint, for commands
  */
 export function recognizeQuantized({ tensors, config, metadata }: Appearance, folder: string): Recognition | undefined {

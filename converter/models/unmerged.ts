@@ -14,11 +14,11 @@ const FACTOR = new RegExp(`\\.(?:${FACTORS})(?:\\.|$)`);
 const LORA_FACTOR = /\.lora_(?:[AaBb]|up|down|embedding_[AB]|magnitude_vector)(?:\.|$)/;
 
 /**
- * The same in trees of JAX: openpi's `q_einsum/lora_a` and `gating_einsum_lora_a`, gemma's `lora/a`, `w_lora_a` of qwix,
- * `lora_kernel_a` of Keras.
+ * The same in trees of JAX: openpi's `q_einsum/lora_a` and `gating_einsum_lora_a`, gemma's `lora/a`, `w_lora_a` of
+ * qwix, `lora_kernel_a` of Keras.
  */
 const ARRAY = /(?:^|[/_])lora(?:_kernel)?[/_][ab](?:$|\/)/;
-/** openpi numbers what belongs to the action expert: `q_einsum_1`, `mlp_1`. It is no part of the PaliGemma beside it. */
+/** openpi numbers what belongs to the action expert: `q_einsum_1`, `mlp_1`. It is no part of the PaliGemma beside. */
 const EXPERT = /(?:^|\/)(?:\w+_einsum|mlp|\w+_norm)_[1-9]\d*\//;
 
 const MERGE_IN_PYTHON =

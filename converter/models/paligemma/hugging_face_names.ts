@@ -23,7 +23,7 @@ export interface HuggingFaceTensors {
 
 /** What training frameworks put between the names of modules: torch.compile, FSDP, activation checkpointing, DDP. */
 const WRAPPERS = /(?<=^|\.)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.|^module\./g;
-/** Where relatives keep their PaliGemma: openpi and LeRobot, its first π0-FAST, transformers' PI0 in memory, ColPali. */
+/** Where relatives keep their PaliGemma: openpi and LeRobot, its old π0-FAST, transformers' PI0 in memory, ColPali. */
 const BACKBONE = /^(?:(?:model\.)*(?:paligemma_with_expert\.paligemma|pi0_paligemma)|model\.vlm|vlm)\./;
 
 /**

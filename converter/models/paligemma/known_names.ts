@@ -11,7 +11,7 @@ const NAMES: ReadonlySet<string> = new Set(
   ),
 );
 
-/** Whether a tensor of this normalised name is one of PaliGemma's or a relative's head, whatever sizes the model has. */
+/** Whether a tensor of this normalised name is one of PaliGemma's, or a relative's head, whatever the model's sizes. */
 export function isPaliGemmaTensor(normalized: string): boolean {
   return NAMES.has(anyLayer(normalized)) || unusedReason(normalized) !== undefined;
 }
