@@ -164,6 +164,8 @@ describe('what is not there: the command that downloads it', () => {
 test('names of outputs, and hints outside of a cache', () => {
   expect(hubName('me/pg@refs/pr/1')).toBe('me/pg');
   expect(hubName('me/pg')).toBe('me/pg');
+  expect(hubName('me/pg@v1:img')).toBe('me/pg');
+  expect(hubName('./me/a.npz:img')).toBe('./me/a.npz:img');
   expect(hubName('fixtures/shapes')).toBe('fixtures/shapes');
   expect(hubName('./pg@2')).toBe('./pg@2');
   expect(downloadHint('/home/me/pg', 'else')).toBe('else');

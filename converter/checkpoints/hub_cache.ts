@@ -23,9 +23,12 @@ export function parseHubId(given: string): HubId | undefined {
   return { repo, revision };
 }
 
-/** A Hub id without its revision, for names of outputs; what lies on disk under its own name stays what it is. */
+/**
+ * A Hub id without its revision and a selector behind it, for names of outputs; what lies on disk under its own name
+ * stays what it is.
+ */
 export function hubName(given: string): string {
-  const id = parseHubId(given);
+  const id = parseHubId(given.replace(/:[\w/]+$/, ''));
   return id === undefined || existsSync(given) ? given : id.repo;
 }
 

@@ -86,8 +86,8 @@ async function locateInFolder(folder: string): Promise<Located> {
   return archives.length > 0 ? choose(folder, [], archives) : refuse(folder, names);
 }
 
-/** In the Hub cache's folder of a model: the snapshot that refs/main names. */
-async function currentSnapshot(folder: string, names: readonly string[]): Promise<string | undefined> {
+/** In the Hub cache's folder of a model: the snapshot that refs/main names, relative to the folder. */
+export async function currentSnapshot(folder: string, names: readonly string[]): Promise<string | undefined> {
   if (!names.includes('snapshots') || !names.includes('refs')) return undefined;
   const commit = await commitOf(folder, 'main');
   const found = commit === undefined ? undefined : await stat(join(folder, 'snapshots', commit)).catch(() => undefined);

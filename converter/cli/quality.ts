@@ -54,7 +54,7 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
         'table and an HTML report.',
       ),
     )
-    .argument('<checkpoint...>', 'folder or file with the weights')
+    .argument('<checkpoint...>', 'folder or file with the weights, or a Hub id in the local cache')
     .addOption(
       new Option(
         '--dtypes <list>',

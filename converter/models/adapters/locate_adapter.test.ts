@@ -41,6 +41,14 @@ describe('an adapter in a folder below', () => {
     await adapter.close();
   });
 
+  test('of a model in the Hub’s cache, the snapshot that main names', async () => {
+    const folder = adaptersIn([`snapshots/${COMMIT}`, `snapshots/${'f'.repeat(40)}`], { 'refs/main': COMMIT });
+    const adapter = await openAdapter(folder);
+    expect(adapter.path).toBe(join(folder, 'snapshots', COMMIT));
+    expect(adapter.warnings).toEqual([`The snapshot snapshots/${COMMIT}, which is the revision main, was used.`]);
+    await adapter.close();
+  });
+
   test('several are listed by number', async () => {
     const folder = adaptersIn(['checkpoint-1000', 'checkpoint-200']);
     const error = await expectRefusal(() => openOnce(folder), folder, {

@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { hubFolder } from '../../checkpoints/locate.ts';
+import { hubIdOf } from '../../checkpoints/hub_cache.ts';
+import { currentSnapshot, hubFolder } from '../../checkpoints/locate.ts';
 import { leftoverIn } from '../../checkpoints/leftovers.ts';
 import { foldersWith, listed } from '../../checkpoints/search_folders.ts';
 import { BadInputError, UsageError } from '../../errors.ts';
@@ -27,11 +28,7 @@ export interface LocatedAdapter {
 export async function locateAdapter(given: string): Promise<LocatedAdapter> {
   const path = resolve(given);
   const stats = await stat(path).catch(() => undefined);
-  if (!stats) {
-    const folder = await hubFolder(given, 'check the path of the adapter');
-    const found = await locateInFolder(folder);
-    return { ...found, name: basename(given.replace(/@.*$/, '')) };
-  }
+  if (!stats) return locateInFolder(await hubFolder(given, 'check the path of the adapter'));
   if (!stats.isDirectory())
     throw new UsageError('not_a_folder', 'an adapter is a folder', {
       file: path,
@@ -44,7 +41,12 @@ export async function locateAdapter(given: string): Promise<LocatedAdapter> {
 
 async function locateInFolder(folder: string): Promise<LocatedAdapter> {
   const names = await readdir(folder);
-  if (names.includes(CONFIG)) return { path: folder, name: basename(folder), warnings: [] };
+  if (names.includes(CONFIG)) return { path: folder, name: nameOf(folder), warnings: [] };
+  const current = await currentSnapshot(folder, names);
+  if (current !== undefined) {
+    const { path, name, warnings } = await locateInFolder(join(folder, current));
+    return { path, name, warnings: [`The snapshot ${current}, which is the revision main, was used.`, ...warnings] };
+  }
   const found = await foldersWith(folder, (inner) => inner.names.includes(CONFIG));
   const picked = found.at(-1);
   if (!picked) throw withoutConfig(folder, names);
@@ -56,9 +58,14 @@ async function locateInFolder(folder: string): Promise<LocatedAdapter> {
     );
   return {
     path: picked.path,
-    name: basename(picked.path),
+    name: nameOf(picked.path),
     warnings: [`The adapter ${picked.name} in the folder ${basename(folder)} was used.`],
   };
+}
+
+/** A commit says nothing: an adapter in the Hub's cache has its model's name. */
+function nameOf(path: string): string {
+  return basename(hubIdOf(path)?.repo ?? path);
 }
 
 function withoutConfig(path: string, names: readonly string[]): BadInputError {
