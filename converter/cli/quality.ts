@@ -1,6 +1,7 @@
 import { basename, join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { backendNames, isBackendName } from '../../backends/find_backend.ts';
+import { hubName } from '../checkpoints/hub_cache.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { PRECISIONS } from '../precision/precision.ts';
 import { REFERENCE_KINDS, type ReferenceKind } from '../quality/choose_reference.ts';
@@ -53,7 +54,7 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
         'table and an HTML report.',
       ),
     )
-    .argument('<checkpoint...>', 'folder or file with the weights')
+    .argument('<checkpoint...>', 'folder or file with the weights, or a Hub id in the local cache')
     .addOption(
       new Option(
         '--dtypes <list>',
@@ -192,7 +193,7 @@ function backendsOf(text: string): readonly string[] {
 }
 
 function defaultOut(checkpoint: string): string {
-  return resolve(`${basename(resolve(checkpoint)).replace(/\.(npz|safetensors)(:[\w/]+)?$/, '')}-quality`);
+  return resolve(`${basename(resolve(hubName(checkpoint))).replace(/\.(npz|safetensors)(:[\w/]+)?$/, '')}-quality`);
 }
 
 /** The line as a shell takes it. */

@@ -1,4 +1,4 @@
-import { openAdapter } from './adapters/index.ts';
+import { checkAdapterBeside, openAdapter } from './adapters/index.ts';
 import type { Adapter } from './adapters/adapter.ts';
 import type { Checkpoint, SidecarName, SourceFile } from '../checkpoints/checkpoint.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
@@ -63,6 +63,7 @@ export async function openModel({
       opened.push(adapter);
       adapters.push(adapter);
     }
+    const beside = await checkAdapterBeside(checkpoint, adapters);
     const { sidecars, warnings } = modelSidecars(checkpoint, adapters);
     const tokens = await knownTokens(sidecars, tokenizer);
     const model = await loadModel(checkpoint, { ...options, adapters, tokens });
@@ -72,7 +73,9 @@ export async function openModel({
       model,
       sidecars,
       ledger: [...model.ledger, ...(await folderEntries(checkpoint))],
-      warnings: [checkpoint, ...adapters, { warnings }, model].flatMap((part) => part.warnings),
+      warnings: [checkpoint, ...adapters, { warnings: [...beside, ...warnings] }, model].flatMap(
+        (part) => part.warnings,
+      ),
       checkUnchanged: async () => {
         for (const file of [checkpoint, ...adapters]) await file.checkUnchanged();
       },

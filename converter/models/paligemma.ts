@@ -73,7 +73,7 @@ export function readCheckpoint(
   const bigVision = format === 'big_vision';
   const { tensors, sources, leftOut, warnings } = bigVision
     ? normalizeBigVision(checkpoint.tensors, path)
-    : normalizeHuggingFace(checkpoint.tensors, path);
+    : normalizeHuggingFace(checkpoint.tensors, path, checkpoint.unreadable?.keys());
   const { config, inferences } = bigVision
     ? inferFromBigVision(tensors, path, facts)
     : inferFromHuggingFace(tensors, checkpoint, facts);

@@ -139,8 +139,8 @@ describe('an adapter that does not fit is refused:', () => {
 
   test('factors whose shards were not gathered', async () => {
     const { place } = await expectRefused(
-      { ...lora(P, [6, 4]), [`${P}.lora_A.weight`]: filled([0]) },
-      { code: 'adapter_wrong_base', message: /is \[0\]/ },
+      { ...lora(P, [6, 4]), [`${P}.lora_A.weight`]: filled([3]) },
+      { code: 'adapter_wrong_base', message: /is \[3\]/ },
     );
     expect(place.hint).toMatch(/DeepSpeed/);
   });

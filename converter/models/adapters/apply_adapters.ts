@@ -310,7 +310,7 @@ class ModuleMerge {
         ...placeOf(data, module, this.#adapter),
         hint: added
           ? 'the base has no rows for its tokens: merge it in Python, PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(out), and convert that folder'
-          : data.shape.length < 2 || elementCount(data.shape) === 0
+          : data.shape.length < 2
             ? 'shards were not gathered when the adapter was saved (DeepSpeed, FSDP): save it again; or give the base model that it was trained on'
             : 'give the base model that the adapter was trained on',
       },

@@ -1,4 +1,4 @@
-import type { TensorData } from '../../../ir/tensor.ts';
+import type { SeenTensor } from '../../checkpoints/leftover_tensors.ts';
 import { shorten } from '../../checkpoints/strict_json.ts';
 import { BadInputError, UsageError } from '../../errors.ts';
 
@@ -39,7 +39,7 @@ function escaped(text: string): string {
  * Tensors that no rule knows: they may be of the model, so nothing is converted.
  * @param place the checkpoint, for messages
  */
-export function unaccounted(tensors: ReadonlyMap<string, TensorData | undefined>, path: string): BadInputError {
+export function unaccounted(tensors: ReadonlyMap<string, SeenTensor | undefined>, path: string): BadInputError {
   const [first] = tensors;
   const from = first?.[1]?.from;
   const listed = [...tensors]

@@ -1,5 +1,6 @@
 import { readTensor, type TensorData } from '../../../ir/tensor.ts';
 import type { Checkpoint } from '../../checkpoints/checkpoint.ts';
+import type { SeenTensor } from '../../checkpoints/leftover_tensors.ts';
 import { BadInputError } from '../../errors.ts';
 import type { Fate, Fates, Reason } from '../ledger/ledger.ts';
 import { unaccounted, type LeaveOut } from '../ledger/unaccounted.ts';
@@ -20,13 +21,13 @@ const BESIDE = { 'no array': 'no_array', 'not selected': 'not_selected' } as con
  * @throws BadInputError `unaccounted` for tensors that neither the model nor `leaveOut` has
  */
 export function fatesOf(
-  { tensors, beside, path }: Pick<Checkpoint, 'tensors' | 'beside' | 'path'>,
+  { tensors, unreadable = new Map(), beside, path }: Pick<Checkpoint, 'tensors' | 'unreadable' | 'beside' | 'path'>,
   { used, leftOut }: Reading,
   leaveOut: LeaveOut,
 ): Fates {
   const fates = new Map<string, Fate>();
-  const unknown = new Map<string, TensorData | undefined>();
-  for (const [name, data] of tensors) {
+  const unknown = new Map<string, SeenTensor | undefined>();
+  for (const [name, data] of [...tensors, ...unreadable]) {
     const [weights, reason] = [used.get(name), leftOut.get(name)];
     if (weights) fates.set(name, { used: weights });
     else if (reason) fates.set(name, { leftOut: reason });

@@ -16,7 +16,7 @@ const TABLES: readonly (string | undefined)[] = ['lm.embed', 'lm.head'];
 
 /** What became of a checkpoint's tensors, table and head by rows. */
 export function checkpointEntries(
-  { tensors, files, path }: Pick<Checkpoint, 'tensors' | 'files' | 'path'>,
+  { tensors, unreadable = new Map(), files, path }: Pick<Checkpoint, 'tensors' | 'unreadable' | 'files' | 'path'>,
   fates: Fates,
   { replaced, head, ...reading }: TableReading & Pick<AdaptedWeights, 'replaced'> & { readonly head: ResolvedHead },
 ): readonly LedgerEntry[] {
@@ -24,7 +24,7 @@ export function checkpointEntries(
   const table = [...fates].find(([, { used }]) => used?.includes('lm.embed'))?.[0] ?? '';
   const nameOf = new Map(files.map((file) => [file.path, file.name]));
   return [...fates].flatMap(([tensor, fate]) => {
-    const data = tensors.get(tensor);
+    const data = tensors.get(tensor) ?? unreadable.get(tensor);
     const place = { file: nameOf.get(data?.from?.file ?? path) ?? basename(path), tensor };
     const [weight, ...others] = fate.used ?? [];
     if (weight !== undefined && others.length === 0 && replaced.has(weight))
