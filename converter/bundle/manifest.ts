@@ -31,6 +31,7 @@ const programMetadata = z.strictObject({
   padTokenId: size,
   maxPositions: size,
   retrievalWidth: size.positive().optional(),
+  stopTokenIds: z.array(size).min(1).readonly().optional(),
 });
 
 /**

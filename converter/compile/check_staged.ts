@@ -29,14 +29,14 @@ export async function checkStaged(
   { dir, manifest }: { readonly dir: string; readonly manifest: Manifest },
   reporter: Reporter,
 ): Promise<StagedChecks> {
-  const { options, recorded, samplesFile, verify } = conversion;
+  const { options, recorded, samplesFile, verify, processor } = conversion;
   enforceFindings(programs.findings, recorded);
   if (!verify && options.samples === undefined) return { samples: [] };
   const bundle = await openStaged(dir, manifest).catch((error: unknown) => Promise.reject(withoutRuntime(error)));
   try {
     const verification = verify ? await verifyAgainst(conversion, programs, bundle, reporter) : undefined;
     if (verification?.passed === false) throw new VerificationFailed(verification);
-    const asked = { mode: recorded.reference, signal: options.signal };
+    const asked = { processor: await processor(), signal: options.signal };
     const samples = samplesFile === undefined ? [] : await askSamples(bundle, dir, samplesFile, asked, reporter);
     return { ...(verification && { verification }), samples };
   } finally {
@@ -45,7 +45,7 @@ export async function checkStaged(
 }
 
 async function verifyAgainst(
-  { options, source, recorded, samplesFile, made, tokenizer }: Conversion,
+  { options, source, samplesFile, made, tokenizer, processor }: Conversion,
   { reference, help }: PreparedPrograms,
   bundle: BundleModel,
   reporter: Reporter,
@@ -53,7 +53,7 @@ async function verifyAgainst(
   const { precision, signal } = options;
   const { program } = source.model;
   const cases = isQuantized(precision)
-    ? await realCases(samplesFile, await tokenizer(), program.metadata, recorded.reference)
+    ? await realCases(samplesFile, await tokenizer(), program.metadata, await processor())
     : undefined;
   return runVerification(
     bundle.runner,

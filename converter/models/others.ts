@@ -83,7 +83,11 @@ const PACKED: readonly { readonly method: string; readonly name: RegExp }[] = [
   { method: 'compressed-tensors', name: /\.weight_(?:packed|scale|zero_point|shape)$/ },
 ];
 const INTEGERS: readonly DType[] = ['i8', 'u8', 'i32'];
-const METHODS: Readonly<Record<string, string>> = { bitsandbytes: 'bitsandbytes', gptq: 'GPTQ', awq: 'AWQ' };
+const METHODS: ReadonlyMap<string, string> = new Map([
+  ['bitsandbytes', 'bitsandbytes'],
+  ['gptq', 'GPTQ'],
+  ['awq', 'AWQ'],
+]);
 
 /**
  * Weights decide: a config may still speak of a quantization that was undone. Integers that no config explains are the
@@ -98,7 +102,7 @@ function refuseQuantized(tensors: Checkpoint['tensors'], { quantization_config: 
   if (tensor === undefined) return;
   refuse(
     'quantized_checkpoint',
-    `the weights are quantized with ${claimed === undefined ? known!.method : (METHODS[claimed] ?? claimed)}`,
+    `the weights are quantized with ${claimed === undefined ? known!.method : (METHODS.get(claimed) ?? claimed)}`,
     {
       file: data?.from?.file ?? file,
       tensor,
@@ -108,13 +112,13 @@ function refuseQuantized(tensors: Checkpoint['tensors'], { quantization_config: 
   );
 }
 
-const LANGUAGE_MODELS: Readonly<Record<string, string>> = {
-  gemma: 'Gemma',
-  gemma2: 'Gemma 2',
-  gemma3_text: 'Gemma 3',
-  recurrent_gemma: 'RecurrentGemma',
-  shieldgemma: 'ShieldGemma',
-};
+const LANGUAGE_MODELS: ReadonlyMap<string, string> = new Map([
+  ['gemma', 'Gemma'],
+  ['gemma2', 'Gemma 2'],
+  ['gemma3_text', 'Gemma 3'],
+  ['recurrent_gemma', 'RecurrentGemma'],
+  ['shieldgemma', 'ShieldGemma'],
+]);
 
 /** A decoder without an image tower: `model.layers.0…`, or PaliGemma's own taken apart. */
 function refuseGemma({ model_type: type }: Kind, names: ReadonlyMap<string, string>, file: string): void {
@@ -128,7 +132,7 @@ function refuseGemma({ model_type: type }: Kind, names: ReadonlyMap<string, stri
       ? isGemma2
         ? 'Gemma 2'
         : undefined
-      : (LANGUAGE_MODELS[type] ?? `"${type}"`);
+      : (LANGUAGE_MODELS.get(type) ?? `"${type}"`);
   refuse(
     'unsupported_family',
     `this is ${named === undefined ? 'a language model' : `${named}, a language model`} without an image tower`,

@@ -9,6 +9,7 @@ import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
 import { builtInCases, casesOfFile } from './quality_cases.ts';
 import { nextTokens, textTokens } from './run_teacher_forced.ts';
+import { PROCESSORS } from '../../backends/client/images/processor.ts';
 
 const folder = tempFolders();
 let metadata: ProgramMetadata;
@@ -20,7 +21,7 @@ beforeAll(async () => {
   tokenizer = checkpointTokenizer(await preparedFor(checkpoint, { metadata }));
   await close();
 });
-const how = () => ({ metadata, tokenizer, mode: 'huggingface' as const });
+const how = () => ({ metadata, tokenizer, processor: PROCESSORS.huggingface });
 
 /** A file of cases with a picture beside it. */
 async function fileOf(cases: readonly object[]): Promise<string> {

@@ -5,7 +5,7 @@ import type { Reference } from '../models/family.ts';
 import { configFields } from './config.ts';
 import { generationConfigFile } from './generation_config.ts';
 import { preprocessorConfigFile } from './preprocessor_config.ts';
-import { readSidecar, readSidecars, type Sidecar, type Sidecars } from './sidecar.ts';
+import { readSidecar, readSidecars, type Sidecar, type Sidecars } from '../checkpoints/sidecar.ts';
 import { tokenizerConfigFile } from './tokenizer_config.ts';
 import { tokenizerFile } from './tokenizer_file.ts';
 import { tokenizerSource } from './tokenizer_source.ts';

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { SidecarName } from '../checkpoints/checkpoint.ts';
 import type { Reference } from '../models/family.ts';
 import { preprocessorConfigFile } from './preprocessor_config.ts';
-import type { Sidecar } from './sidecar.ts';
+import type { Sidecar } from '../checkpoints/sidecar.ts';
 import { SHAPES_METADATA } from '../../backends/testing/shapes.ts';
 import { sidecarOf } from './testing/sidecar_of.ts';
 

@@ -11,7 +11,7 @@ import { writeSafetensors } from '../checkpoints/safetensors_writer.ts';
 import { loadModel } from '../models/index.ts';
 import { randomTensor } from '../synth/random_tensor.ts';
 import { preparedFiles } from './prepared_files.ts';
-import { readSidecar, readSidecars, type Sidecar } from './sidecar.ts';
+import { readSidecar, readSidecars, type Sidecar } from '../checkpoints/sidecar.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const SHAPES = join(ROOT, 'fixtures/shapes');

@@ -9,7 +9,7 @@ import {
   type JsonFields,
   type Sidecar,
   type Sidecars,
-} from './sidecar.ts';
+} from '../checkpoints/sidecar.ts';
 
 /** A tokenizer.json of any origin: as much of it as is looked at, the rest untouched. */
 export interface ParsedTokenizer extends JsonFields {

@@ -63,7 +63,7 @@ class CountingDevice implements DeviceModel<Features, { readonly own?: number }>
     this.prompts.push(prompt);
   }
 
-  checkSteps(_: readonly number[], { own = 0 }: { readonly own?: number }): void {
+  checkSteps({ own = 0 }: { readonly own?: number }): void {
     if (own > 1) throw new RuntimeError('bad_input', 'not that one');
   }
 

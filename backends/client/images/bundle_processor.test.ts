@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openSource } from '../sources/open_source.ts';
-import { pixelValues } from '../images/picture.ts';
-import { processorOf } from './processor.ts';
+import { pixelValues } from './picture.ts';
+import { processorOf } from './bundle_processor.ts';
+import { PROCESSORS } from './processor.ts';
 
 const of = (files: Readonly<Record<string, string>>) =>
   processorOf(
@@ -21,5 +22,5 @@ test('a bundle says whose pictures and prompts it takes', async () => {
 
 test('big_vision’s pixels are others', async () => {
   const file = join(import.meta.dirname, '../../../fixtures/preprocess/noise_40x31.png');
-  expect(await pixelValues(file, 8, 'bigvision')).not.toEqual(await pixelValues(file, 8));
+  expect(await pixelValues(file, 8, PROCESSORS.bigvision)).not.toEqual(await pixelValues(file, 8));
 });
