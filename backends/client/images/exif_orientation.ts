@@ -28,44 +28,47 @@ export function isTiff(file: Uint8Array): boolean {
  * no EXIF, and done by its decoder.)
  */
 export function exifOrientation(file: Uint8Array): number {
-  return orientationField(file)?.orientation ?? 1;
+  // the last one counts for Pillow
+  return orientationFields(file).at(-1)?.orientation ?? 1;
 }
 
 /** The file with no orientation in it, which a decoder that obeys it leaves as it is stored; the same where it has none. */
 export function withoutOrientation(file: Uint8Array): Uint8Array {
-  const field = orientationField(file);
-  if (!field || field.orientation === 1) return file;
+  const fields = orientationFields(file).filter(({ orientation }) => orientation !== 1);
+  if (fields.length === 0) return file;
   const chunk = pngChunk(file);
   // a chunk of a PNG has a checksum
   if (chunk) return joined(file.subarray(0, chunk.begin - 8), file.subarray(chunk.end + 4));
-  const copy = file.slice();
-  const view = new DataView(copy.buffer, copy.byteOffset);
-  if (field.bytes === 2) view.setUint16(field.at, 1, field.littleEndian);
-  else view.setUint32(field.at, 1, field.littleEndian);
+  const copy = new Uint8Array(file);
+  const view = new DataView(copy.buffer);
+  for (const { at, bytes, littleEndian } of fields)
+    if (bytes === 2) view.setUint16(at, 1, littleEndian);
+    else view.setUint32(at, 1, littleEndian);
   return copy;
 }
 
-function orientationField(file: Uint8Array): OrientationField | undefined {
+/** One, if the file is as it should be. */
+function orientationFields(file: Uint8Array): readonly OrientationField[] {
   const exif = isTiff(file) ? { begin: 0, end: file.length } : (ofJpeg(file) ?? pngChunk(file) ?? ofWebp(file));
-  return exif && fieldOf(file, withoutName(file, exif));
+  return exif ? fieldsOf(file, withoutName(file, exif)) : [];
 }
 
-/** The last one in the first directory, as in Pillow. */
-function fieldOf(file: Uint8Array, { begin, end }: Span): OrientationField | undefined {
+/** Those in the first directory. */
+function fieldsOf(file: Uint8Array, { begin, end }: Span): readonly OrientationField[] {
   const tiff = file.subarray(begin, Math.min(end, file.length));
-  if (!isTiff(tiff) || tiff.length < 8) return undefined;
+  if (!isTiff(tiff) || tiff.length < 8) return [];
   const view = new DataView(tiff.buffer, tiff.byteOffset, tiff.length);
   const littleEndian = tiff[0] === 0x49;
   const directory = view.getUint32(4, littleEndian);
-  if (directory + 2 > tiff.length) return undefined;
-  let found: OrientationField | undefined;
+  if (directory + 2 > tiff.length) return [];
+  const found: OrientationField[] = [];
   for (let i = 0, at = directory + 2; i < view.getUint16(directory, littleEndian); i++, at += 12) {
     if (at + 12 > tiff.length) break;
     const bytes = TYPE_BYTES[view.getUint16(at + 2, littleEndian)];
     if (view.getUint16(at, littleEndian) !== ORIENTATION || !bytes || view.getUint32(at + 4, littleEndian) !== 1)
       continue;
     const value = bytes === 2 ? view.getUint16(at + 8, littleEndian) : view.getUint32(at + 8, littleEndian);
-    found = { orientation: value >= 1 && value <= 8 ? value : 1, at: begin + at + 8, bytes, littleEndian };
+    found.push({ orientation: value >= 1 && value <= 8 ? value : 1, at: begin + at + 8, bytes, littleEndian });
   }
   return found;
 }
