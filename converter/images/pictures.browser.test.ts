@@ -10,6 +10,8 @@ import { bundlePageModule } from '../testing/page_module.ts';
 
 const FOLDER = join(import.meta.dirname, '../../fixtures/preprocess');
 const SIZE = 14;
+/** Decoders of JPEG and WebP may round differently; Chromium’s and sharp’s give the same today. */
+const LIMIT = 1.5;
 
 let root: string;
 beforeAll(async () => {
@@ -18,53 +20,46 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-/** Largest difference between Chromium's and Node's pixel values, in steps of 8 bits, by picture and mode. */
-async function differences(browser: string, files: readonly string[]): Promise<ReadonlyMap<string, number>> {
+/** Pictures whose values in Chromium are others than in Node, with the largest difference in steps of 8 bits. */
+function differences(browser: string, files: readonly string[]): Promise<readonly (readonly [string, number])[]> {
   return withBrowserPage(browser, { '/page/': root, '/pictures/': FOLDER }, async (page, url) => {
-    const found = new Map<string, number>();
-    for (const file of files)
-      for (const mode of PIXEL_MODES) {
-        const args = JSON.stringify([`${url}/pictures/${file}`, SIZE, mode]);
-        const values: number[] = await page.evaluate(
-          `import('/page/page.js').then((module) => module.pixelsOf(...${args}))`,
-        );
+    const given = JSON.stringify([files.map((file) => `${url}/pictures/${file}`), SIZE]);
+    const found: number[][][] = await page.evaluate(
+      `import('/page/page.js').then((module) => module.pixelsOf(...${given}))`,
+    );
+    const differing: [string, number][] = [];
+    for (const [i, file] of files.entries())
+      for (const [m, mode] of PIXEL_MODES.entries()) {
         const expected = await pixelValues(join(FOLDER, file), SIZE, PROCESSORS[mode]);
-        found.set(
-          `${file} ${mode}`,
-          expected.reduce((most, x, i) => Math.max(most, Math.abs(x - values[i]!) * 127.5), 0),
-        );
+        const values = found[i]![m]!;
+        const steps = expected.reduce((most, x, k) => Math.max(most, Math.abs(x - values[k]!) * 127.5), 0);
+        if (steps > LIMIT) differing.push([`${file} ${mode}`, steps]);
       }
-    return found;
+    return differing;
   });
 }
 
-itInChromium('a page turns pictures as Node does, and leaves them as Node does', async (browser) => {
-  const files = (await readdir(join(FOLDER, 'exif'))).filter((name) => !name.endsWith('.tiff'));
-  const found = await differences(
-    browser,
-    files.map((name) => `exif/${name}`),
-  );
-  console.log([...found].filter(([, steps]) => steps > 0));
-  expect([...found].filter(([, steps]) => steps > 2)).toEqual([]);
-});
+/** Of decode/: what has no transparency. */
+const OPAQUE = [
+  'cmyk.jpg',
+  'chroma420.jpg',
+  'grey.jpg',
+  'progressive.jpg',
+  'profile.jpg',
+  'profile.png',
+  'gamma.png',
+  'grey16.png',
+  'rgb16.png',
+  'bilevel.png',
+  'palette.png',
+  'rgb.gif',
+  'lossy.webp',
+];
 
-itInChromium('other pictures', async (browser) => {
-  const files = [
-    'cmyk.jpg',
-    'rgba.png',
-    'rgba.webp',
-    'palette_transparent.png',
-    'rgb_transparent.png',
-    'greyalpha.png',
-    'rgba16.png',
-    'profile.png',
-    'profile.jpg',
-    'gamma.png',
-    'grey16.png',
-  ];
-  const found = await differences(
-    browser,
-    files.map((name) => `decode/${name}`),
-  );
-  console.log([...found]);
+itInChromium('a page has the pixels of Node: of pictures that EXIF turns, and of others', async (browser) => {
+  // browsers read no TIFF
+  const turned = (await readdir(join(FOLDER, 'exif'))).filter((name) => !name.endsWith('.tiff'));
+  expect(turned.length).toBeGreaterThan(30);
+  const files = [...turned.map((name) => `exif/${name}`), ...OPAQUE.map((name) => `decode/${name}`)];
+  expect(await differences(browser, files)).toEqual([]);
 });

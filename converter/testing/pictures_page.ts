@@ -1,7 +1,11 @@
 import { pixelValues } from '../../backends/client/images/picture.ts';
-import { PROCESSORS, type PixelMode } from '../../backends/client/images/processor.ts';
+import { PIXEL_MODES, PROCESSORS } from '../../backends/client/images/processor.ts';
 
-/** Runs in a page for pictures.browser.test.ts: the pixel values of a picture by its address. */
-export async function pixelsOf(url: string, size: number, mode: PixelMode): Promise<number[]> {
-  return Array.from(await pixelValues(url, size, PROCESSORS[mode]));
+/** Runs in a page for pictures.browser.test.ts: pixel values of pictures by their addresses, in each mode. */
+export function pixelsOf(urls: readonly string[], size: number): Promise<number[][][]> {
+  return Promise.all(
+    urls.map((url) =>
+      Promise.all(PIXEL_MODES.map(async (mode) => Array.from(await pixelValues(url, size, PROCESSORS[mode])))),
+    ),
+  );
 }

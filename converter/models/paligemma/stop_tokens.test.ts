@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function stopsOf(generation: object | string | undefined, config: unknown = undefined) {
+async function stopsOf(generation: object | string | undefined, config?: unknown) {
   const file = join(folder, 'generation_config.json');
   if (generation !== undefined)
     await writeFile(file, typeof generation === 'string' ? generation : JSON.stringify(generation));
