@@ -32,7 +32,7 @@ export function exifOrientation(file: Uint8Array): number {
   return orientationFields(file).at(-1)?.orientation ?? 1;
 }
 
-/** The file with no orientation in it, which a decoder that obeys it leaves as it is stored; the same where it has none. */
+/** The file without orientation, which every decoder leaves as it is stored; the same bytes where it has none. */
 export function withoutOrientation(file: Uint8Array): Uint8Array {
   const fields = orientationFields(file).filter(({ orientation }) => orientation !== 1);
   if (fields.length === 0) return file;
