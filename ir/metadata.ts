@@ -7,6 +7,7 @@ export interface ProgramMetadata {
   readonly imageSize: number;
   /** Rows of features of one picture. */
   readonly imageTokens: number;
+  /** Where it lies among the columns of the logits, a graph masks it: pictures take its place and no answer has it. */
   readonly imageTokenId: number;
   /** Columns of the logits that mean a token: compare and sample on these only. */
   readonly vocabSize: number;
@@ -30,4 +31,12 @@ export function stopTokens({
   stopTokenIds = [eosTokenId],
 }: Pick<ProgramMetadata, 'eosTokenId' | 'stopTokenIds'>): readonly number[] {
   return stopTokenIds;
+}
+
+/** Whether `<image>` lies among the tokens, with a fine-tune's own behind it: then its logits are masked. */
+export function hasImageWithin({
+  vocabSize,
+  imageTokenId,
+}: Pick<ProgramMetadata, 'vocabSize' | 'imageTokenId'>): boolean {
+  return imageTokenId + 1 < vocabSize;
 }

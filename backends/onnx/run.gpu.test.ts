@@ -250,7 +250,7 @@ describe('what cannot be run is refused by name', () => {
       'bundle-missing',
     );
     await writeFile(join(bundle.dir, 'manifest.json'), '{');
-    expect(await failureOf(runner.run('embed_tokens', {}))).toMatchObject({
+    expect(await failureOf((await open(bundle.dir)).run('embed_tokens', {}))).toMatchObject({
       code: 'bundle-damaged',
       place: { file: join(bundle.dir, 'manifest.json') },
     });

@@ -21,6 +21,9 @@ export const SIDECAR_NAMES = [
 ] as const;
 export type SidecarName = (typeof SIDECAR_NAMES)[number];
 
+/** A member of an archive that is no array, an array of a dtype that no weight has, a part that was not selected. */
+export type Beside = 'no array' | 'unreadable' | 'not selected';
+
 /** An opened checkpoint: every tensor's dtype and shape are known, no weight has been read. */
 export interface Checkpoint {
   readonly format: 'huggingface' | 'big_vision';
@@ -28,6 +31,8 @@ export interface Checkpoint {
   readonly path: string;
   /** By the name that the files give them, in file order. */
   readonly tensors: ReadonlyMap<string, TensorData>;
+  /** What the files hold beside them, by name, and why it is not among them; absent for nothing. */
+  readonly beside?: ReadonlyMap<string, Beside>;
   /** The weight files. */
   readonly files: readonly SourceFile[];
   /**

@@ -54,6 +54,7 @@ export interface ModelFlags {
   readonly reference: Reference;
   readonly finalSoftcap: Switch;
   readonly slidingWindow: Switch;
+  readonly leaveOut?: readonly string[] | undefined;
 }
 
 /** What `withAdapters` adds. */
@@ -82,6 +83,13 @@ export function withModelOptions(command: Command): Command {
       )
         .choices([...SWITCHES])
         .default('auto'),
+    )
+    .addOption(
+      collecting(
+        '--leave-out <name>',
+        'a tensor that lies beside the model, with * for any letters; recorded, and may be given again',
+        (text) => text,
+      ),
     );
 }
 

@@ -10,7 +10,7 @@ import { wgsl } from '../../backends/wgsl/index.ts';
 import type { Backend } from '../../backends/backend.ts';
 import type { ClientFiles } from '../../backends/client_files.ts';
 import { preparedFiles, type CheckpointFiles } from '../sidecars/prepared_files.ts';
-import { parseSidecar, readSidecar, readSidecars } from '../checkpoints/sidecar.ts';
+import { parseSidecar, readSidecar, readSidecars } from '../sidecars/sidecar.ts';
 import { sidecarOf } from '../sidecars/testing/sidecar_of.ts';
 
 const SHAPES = join(import.meta.dirname, '../../fixtures/shapes');

@@ -52,7 +52,13 @@ export async function openConversion(options: ConvertOptions, reporter: Reporter
   const { adapters = [], reference = 'huggingface', finalSoftcap = 'auto', slidingWindow = 'auto' } = options;
   const checkpoint = [options.checkpoint].flat();
   const switches = { reference, finalSoftcap, slidingWindow };
-  const source = await openModel({ checkpoint: options.checkpoint, adapters, ...switches });
+  const source = await openModel({
+    checkpoint: options.checkpoint,
+    adapters,
+    tokenizer: options.tokenizer,
+    leaveOut: options.leaveOut,
+    ...switches,
+  });
   try {
     for (const warning of source.warnings) reporter.warn(warning);
     const backend = await backendFor(options.backend);
@@ -63,6 +69,8 @@ export async function openConversion(options: ConvertOptions, reporter: Reporter
       checkpoint,
       adapters: adapters.map(({ dir, scale }) => ({ dir, scale })),
       ...switches,
+      ...(options.tokenizer !== undefined && { tokenizer: options.tokenizer }),
+      ...(options.leaveOut && options.leaveOut.length > 0 && { leaveOut: [...options.leaveOut] }),
       mixed: isQuantized(options.precision) ? mixed : 'none',
       algorithm,
       perChannel,
@@ -72,7 +80,12 @@ export async function openConversion(options: ConvertOptions, reporter: Reporter
       allowOverflow: options.allowOverflow ?? false,
     };
     const { metadata } = source.model.program;
-    const prepared = once(() => preparedFor(source.checkpoint, { metadata, reference, tokenizer: options.tokenizer }));
+    const prepared = once(() =>
+      preparedFor(
+        { config: source.checkpoint.config, sidecars: source.sidecars },
+        { metadata, reference, tokenizer: options.tokenizer },
+      ),
+    );
     return {
       options,
       out,

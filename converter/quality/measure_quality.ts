@@ -41,11 +41,10 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
         { file: source.checkpoint.path, hint: 'compare its vectors with pgconv verify' },
       );
     for (const warning of source.warnings) reporter.warn(warning);
-    const prepared = await preparedFor(source.checkpoint, {
-      metadata: program.metadata,
-      reference: mode,
-      tokenizer: options.tokenizer,
-    });
+    const prepared = await preparedFor(
+      { config: source.checkpoint.config, sidecars: source.sidecars },
+      { metadata: program.metadata, reference: mode, tokenizer: options.tokenizer },
+    );
     const tokenizer = checkpointTokenizer(prepared);
     const { file, cases } = await findCases(options, {
       metadata: program.metadata,

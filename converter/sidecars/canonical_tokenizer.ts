@@ -1,5 +1,5 @@
 import { ADDS_NOTHING } from '../text/tokenizer_json.ts';
-import type { JsonFields } from '../checkpoints/sidecar.ts';
+import type { JsonFields } from './sidecar.ts';
 import type { ParsedTokenizer } from './tokenizer_source.ts';
 
 type Token = ParsedTokenizer['added_tokens'][number];

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { ClientFile } from '../../backends/client_files.ts';
 import { BadInputError } from '../errors.ts';
-import type { JsonFields, Sidecar } from '../checkpoints/sidecar.ts';
+import type { JsonFields, Sidecar } from './sidecar.ts';
 
 /** The checkpoint's own text where nothing was changed, else the fields as JSON. */
 export function jsonFile(name: string, fields: object, original?: Sidecar): ClientFile {

@@ -2,7 +2,7 @@ import type { ProgramMetadata } from '../../ir/graph.ts';
 import { BadInputError } from '../errors.ts';
 import type { WithNotes } from '../../backends/client_files.ts';
 import { listed, setFields } from './client_file.ts';
-import { isFields, type JsonFields } from '../checkpoints/sidecar.ts';
+import { isFields, type JsonFields } from './sidecar.ts';
 
 const NAME = 'config.json';
 /** Gemma generation of each family, as the client spells it. */

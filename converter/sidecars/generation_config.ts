@@ -3,7 +3,7 @@ import type { ProgramMetadata } from '../../ir/graph.ts';
 import { stopTokens } from '../../ir/metadata.ts';
 import type { ClientFile, WithNotes } from '../../backends/client_files.ts';
 import { checkFields, jsonFile, listed, setFields } from './client_file.ts';
-import { parseSidecar, type JsonFields, type Sidecars } from '../checkpoints/sidecar.ts';
+import { parseSidecar, type JsonFields, type Sidecars } from './sidecar.ts';
 
 const NAME = 'generation_config.json';
 /** Enough for a caption or many boxes. Without the field, the client stops at 20 tokens in all, image included. */

@@ -7,7 +7,7 @@ import type { SidecarName } from '../checkpoints/checkpoint.ts';
 import { buildPrompt } from '../text/prompt.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
 import { preparedFiles, type CheckpointFiles } from './prepared_files.ts';
-import { readSidecar, readSidecars, type JsonFields } from '../checkpoints/sidecar.ts';
+import { readSidecar, readSidecars, type JsonFields } from './sidecar.ts';
 import { SHAPES_METADATA } from '../../backends/testing/shapes.ts';
 import { clientConfig } from '../../backends/onnx/client/client_config.ts';
 import { onnxFilesOf } from '../../backends/onnx/client/onnx_files.ts';

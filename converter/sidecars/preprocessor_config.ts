@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { BadInputError } from '../errors.ts';
-import type { Reference } from '../models/family.ts';
+import type { PixelMode } from '../../backends/client/images/processor.ts';
 import type { ClientFile, WithNotes } from '../../backends/client_files.ts';
 import { checkFields, jsonFile, listed } from './client_file.ts';
-import { isFields, parseSidecar, type JsonFields, type Sidecars } from '../checkpoints/sidecar.ts';
+import { isFields, parseSidecar, type JsonFields, type Sidecars } from './sidecar.ts';
 
 const NAME = 'preprocessor_config.json';
 const perChannel = z.union([z.number(), z.array(z.number()).length(3)]);
@@ -60,7 +60,7 @@ const FOREIGN = [
 export function preprocessorConfigFile(
   sidecars: Sidecars,
   { imageSize, imageTokens }: ProgramMetadata,
-  reference: Reference = 'huggingface',
+  reference: PixelMode = 'huggingface',
 ): WithNotes<ClientFile> {
   const { fields: own, nested, from } = ownFields(sidecars);
   const source = own ?? {};

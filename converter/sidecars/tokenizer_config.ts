@@ -1,6 +1,6 @@
 import type { ClientFile, WithNotes } from '../../backends/client_files.ts';
 import { jsonFile, listed } from './client_file.ts';
-import { isFields, parseSidecar, type JsonFields, type Sidecars } from '../checkpoints/sidecar.ts';
+import { isFields, parseSidecar, type JsonFields, type Sidecars } from './sidecar.ts';
 
 const NAME = 'tokenizer_config.json';
 

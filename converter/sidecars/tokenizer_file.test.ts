@@ -3,7 +3,7 @@ import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import { ModelProtoSchema } from '../text/proto/sentencepiece_model_pb.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
-import type { JsonFields } from '../checkpoints/sidecar.ts';
+import type { JsonFields } from './sidecar.ts';
 import { SHAPES_METADATA } from '../../backends/testing/shapes.ts';
 import { sidecarOf } from './testing/sidecar_of.ts';
 import { tokenizerFile } from './tokenizer_file.ts';

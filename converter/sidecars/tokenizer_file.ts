@@ -5,7 +5,7 @@ import { addedToken, PLACE_TOKENS } from '../text/tokenizer_json.ts';
 import { canonicalTokenizer } from './canonical_tokenizer.ts';
 import type { ClientFile, WithNotes } from '../../backends/client_files.ts';
 import { listed } from './client_file.ts';
-import { isFields, type JsonFields } from '../checkpoints/sidecar.ts';
+import { isFields, type JsonFields } from './sidecar.ts';
 import type { SpecialTokens } from './tokenizer_config.ts';
 import type { ParsedTokenizer, TokenizerSource } from './tokenizer_source.ts';
 

@@ -1,6 +1,6 @@
 import { BadInputError } from '../errors.ts';
 import { readSentencePiece } from '../text/sentencepiece.ts';
-import { tokenizerJsonOf, type AddedToken } from '../text/tokenizer_json.ts';
+import { addedToken, tokenizerJsonOf, type AddedToken } from '../text/tokenizer_json.ts';
 import {
   isFields,
   MAX_TOKENIZER_BYTES,
@@ -9,7 +9,7 @@ import {
   type JsonFields,
   type Sidecar,
   type Sidecars,
-} from '../checkpoints/sidecar.ts';
+} from './sidecar.ts';
 
 /** A tokenizer.json of any origin: as much of it as is looked at, the rest untouched. */
 export interface ParsedTokenizer extends JsonFields {
@@ -24,12 +24,53 @@ export interface TokenizerSource {
 }
 
 /**
- * The tokenizer that the user names, else the checkpoint's tokenizer.json, else its tokenizer.model; undefined when
- * there is none.
+ * The tokenizer that the user names, else the checkpoint's tokenizer.json, else its tokenizer.model, with the tokens
+ * that the files beside it add, as transformers adds them; undefined when there is none.
  */
 export function tokenizerSource(sidecars: Sidecars, named: Sidecar | undefined): TokenizerSource | undefined {
-  const source = named ?? sidecars.get('tokenizer.json') ?? sidecars.get('tokenizer.model');
-  return source && readTokenizer(source);
+  if (named) return readTokenizer(named);
+  const source = sidecars.get('tokenizer.json') ?? sidecars.get('tokenizer.model');
+  if (!source) return undefined;
+  const read = readTokenizer(source);
+  const { vocab } = read.json.model;
+  const known = new Set(read.json.added_tokens.map(({ content }) => content));
+  const added = addedBeside(sidecars).filter(({ content }) => !known.has(content) && !Object.hasOwn(vocab, content));
+  if (added.length === 0) return read;
+  return { ...read, json: { ...read.json, added_tokens: [...read.json.added_tokens, ...added] } };
+}
+
+/**
+ * The tokens of added_tokens.json (`{"<act0>": 257153}`) and of tokenizer_config.json's `added_tokens_decoder`, which
+ * says more of each.
+ * @throws BadInputError for an id that is none
+ */
+export function addedBeside(sidecars: Sidecars): ParsedTokenizer['added_tokens'] {
+  const found = new Map<string, ParsedTokenizer['added_tokens'][number]>();
+  const add = (file: string, id: JsonFields[string] | undefined, content: string, flags: Partial<AddedToken>) => {
+    if (!isId(id))
+      throw new BadInputError('bad_tokenizer', `${JSON.stringify(content)} has the id ${JSON.stringify(id)}`, {
+        file,
+        hint: 'save the tokenizer again with save_pretrained',
+      });
+    found.set(content, { ...addedToken(id, content, { special: false, ...flags }) });
+  };
+  const list = sidecars.get('added_tokens.json');
+  if (list) for (const [content, id] of Object.entries(parseSidecar(list))) add(list.file, id, content, {});
+  const config = sidecars.get('tokenizer_config.json');
+  const decoder = config && parseSidecar(config)['added_tokens_decoder'];
+  if (isFields(decoder))
+    for (const [key, token] of Object.entries(decoder)) {
+      if (!isFields(token) || typeof token['content'] !== 'string' || token['content'] === '') continue;
+      const flag = (name: string) => token[name] === true;
+      add(config!.file, /^\d{1,9}$/.test(key) ? Number(key) : key, token['content'], {
+        single_word: flag('single_word'),
+        lstrip: flag('lstrip'),
+        rstrip: flag('rstrip'),
+        normalized: flag('normalized'),
+        special: flag('special'),
+      });
+    }
+  return [...found.values()];
 }
 
 /**

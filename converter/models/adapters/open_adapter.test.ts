@@ -121,7 +121,6 @@ describe('is refused:', () => {
     ['megatron_config', { a: 1 }],
     ['monteclora_config', { a: 1 }],
     ['target_parameters', ['experts.gate_up_proj']],
-    ['trainable_token_indices', [5, 6]],
     ['use_bdlora', { nblocks: 2 }],
     ['use_qalora', true],
     ['velora_config', { scale: 1 }],

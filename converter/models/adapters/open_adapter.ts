@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { isFloat } from '../../../ir/dtypes/index.ts';
+import { findSidecars } from '../../checkpoints/huggingface.ts';
 import { FilePool, InputFile } from '../../checkpoints/input_file.ts';
 import { resolveInside } from '../../checkpoints/safe_path.ts';
 import { readSafetensors } from '../../checkpoints/safetensors.ts';
@@ -74,6 +75,7 @@ async function openWith(path: string, scale: number, pool: FilePool): Promise<Ad
     scale,
     config,
     tensors,
+    sidecars: await findSidecars(path),
     files,
     warnings,
     async checkUnchanged() {

@@ -1,5 +1,6 @@
 import type { TensorData } from '../../../ir/tensor.ts';
 import { BadInputError } from '../../errors.ts';
+import type { Reason } from '../ledger/ledger.ts';
 
 /** A model that is built on PaliGemma and holds one whole (spec D.3). */
 export type Relative = 'colpali' | 'pi0';
@@ -8,6 +9,10 @@ export type Relative = 'colpali' | 'pi0';
 export interface HuggingFaceTensors {
   /** By normalised name, without what nothing uses. */
   readonly tensors: ReadonlyMap<string, TensorData>;
+  /** The name that the files give each of them. */
+  readonly sources: ReadonlyMap<string, string>;
+  /** What nothing uses, by the files' names. */
+  readonly leftOut: ReadonlyMap<string, Reason>;
   /** Undefined for PaliGemma itself. */
   readonly relative: Relative | undefined;
   /** One sentence each: what was left out, and why. */
@@ -37,7 +42,17 @@ export function normalizeName(name: string): string {
 }
 
 /** Buffers and heads that some releases carry and no PaliGemma uses. */
-const UNUSED = /\.position_ids$|\.rotary_emb\.inv_freq$|^vision_tower\.head\./;
+const UNUSED: readonly (readonly [RegExp, Reason])[] = [
+  [/\.position_ids$/, 'position_ids'],
+  [/\.rotary_emb\.inv_freq$/, 'rope_frequencies'],
+  [
+    /^vision_tower\.head\.(?:probe|attention\.(?:in_proj_weight|in_proj_bias|out_proj\.(?:weight|bias))|layernorm\.(?:weight|bias)|mlp\.fc[12]\.(?:weight|bias))$/,
+    'vision_head',
+  ],
+];
+/** What openpi, LeRobot and transformers keep beside the PaliGemma of a π0. */
+const EXPERT =
+  /^(?:model\.)*(?:(?:paligemma_with_expert\.)?gemma_expert|dit|embed_action_time|(?:state|action_in|action_out)_proj|(?:action_)?time_mlp_(?:in|out)|(?:un)?normalize_(?:inputs|outputs|targets))\./;
 const PALIGEMMA = /^(?:language_model|vision_tower|multi_modal_projector|lm_head)\./;
 /** Factors that PEFT has not merged, and the full copies that replace modules. */
 const UNMERGED = /\.(?:lora_(?:A|B|embedding_A|embedding_B|magnitude_vector)|modules_to_save|original_module)\b/;
@@ -62,12 +77,19 @@ export function normalizeHuggingFace(tensors: ReadonlyMap<string, TensorData>, f
   const relative = relativeOf(tensors.keys());
   const normalized = new Map<string, TensorData>();
   const sources = new Map<string, string>();
-  const leftOut: string[] = [];
+  const leftOut = new Map<string, Reason>();
   for (const [name, data] of tensors) {
     const short = normalizeName(name);
-    if (UNUSED.test(short)) continue;
-    if (relative === 'pi0' && !(PALIGEMMA.test(short) && isBackbone(name))) {
-      leftOut.push(name);
+    const unused = UNUSED.find(([pattern]) => pattern.test(short))?.[1];
+    const beside = relative === 'pi0' && !(PALIGEMMA.test(short) && isBackbone(name));
+    if (unused !== undefined || (beside && EXPERT.test(bare(name)))) {
+      leftOut.set(name, unused ?? 'action_expert');
+      continue;
+    }
+    if (beside) {
+      // its own name, which no parameter has: nothing is known of it
+      normalized.set(name, data);
+      sources.set(name, name);
       continue;
     }
     const place = { file: data.from?.file ?? file, tensor: name, ...(data.from && { offset: data.from.byteOffset }) };
@@ -90,25 +112,32 @@ export function normalizeHuggingFace(tensors: ReadonlyMap<string, TensorData>, f
     sources.set(short, name);
     normalized.set(short, data);
   }
+  const expert = [...leftOut].flatMap(([name, reason]) => (reason === 'action_expert' ? [name] : []));
   const warnings =
-    leftOut.length > 0
+    expert.length > 0
       ? [
-          `This is a π0 checkpoint: its PaliGemma is converted, and ${leftOut.length} tensors of the action expert were left out (${summary(leftOut)}).`,
+          `This is a π0 checkpoint: its PaliGemma is converted, and ${expert.length} tensors of the action expert were left out (${summary(expert)}).`,
         ]
       : [];
   const head = normalized.get(HEAD);
   if (head && !normalized.has(TABLE)) {
     normalized.delete(HEAD);
     normalized.set(TABLE, head);
+    sources.set(TABLE, sources.get(HEAD)!);
     if (relative !== 'pi0')
       warnings.push(`The checkpoint holds "${sources.get(HEAD)!}" and no embedding table: the one serves as both.`);
   }
-  return { tensors: normalized, relative, warnings };
+  return { tensors: normalized, sources, leftOut, relative, warnings };
 }
 
 /** The expert and the projections of a π0 have names that could be a Gemma's: only what lies under its PaliGemma is. */
 function isBackbone(name: string): boolean {
-  return BACKBONE.test(name.replaceAll(WRAPPERS, '').replace(/^base_model\.model\./, ''));
+  return BACKBONE.test(bare(name));
+}
+
+/** A name without what training frameworks put into it. */
+function bare(name: string): string {
+  return name.replaceAll(WRAPPERS, '').replace(/^base_model\.model\./, '');
 }
 
 /** The modules that tensors belong to, each once. */

@@ -2,7 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { stopTokens } from '../../../ir/metadata.ts';
 import type { SidecarName } from '../../checkpoints/checkpoint.ts';
+import { openCheckpoint } from '../../checkpoints/index.ts';
+import { loadModel } from '../index.ts';
 import { readStopTokens } from './stop_tokens.ts';
 
 let folder: string;
@@ -50,4 +53,21 @@ test('a damaged file is told by its name', async () => {
       code: 'bad_sidecar',
       place: { file: join(folder, 'generation_config.json') },
     });
+});
+
+test('of a list in config.json the end token is Gemma’s, wherever it stands; all of them end answers', async () => {
+  const checkpoint = await openCheckpoint('fixtures/pg1-tiny/hf');
+  try {
+    const endings = async (eos: unknown) => {
+      const config = { ...(checkpoint.config as object), eos_token_id: eos };
+      const { program } = await loadModel({ ...checkpoint, config, sidecars: new Map() });
+      return [program.metadata.eosTokenId, stopTokens(program.metadata)];
+    };
+    expect(await endings([7, 1])).toEqual([1, [7, 1]]);
+    expect(await endings([7, 8])).toEqual([7, [7, 8]]);
+    expect(await endings(1)).toEqual([1, [1]]);
+    expect(await endings(null)).toEqual([1, [1]]);
+  } finally {
+    await checkpoint.close();
+  }
 });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Checkpoint } from '../../checkpoints/checkpoint.ts';
-import { parseSidecar, readSidecar } from '../../checkpoints/sidecar.ts';
+import { parseSidecar, readSidecar } from '../../sidecars/sidecar.ts';
 import { BadInputError } from '../../errors.ts';
 import type { Inference } from '../family.ts';
 import type { PaliGemmaConfig } from './config.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parseSidecar, readSidecar, readSidecars } from './sidecar.ts';
-import { sidecarOf } from '../sidecars/testing/sidecar_of.ts';
+import { sidecarOf } from './testing/sidecar_of.ts';
 
 test('numbers that no double holds are read as JavaScript reads them', () => {
   expect(parseSidecar(sidecarOf('{"model_max_length": 1000000000000000019884624838656, "a": [0.5, -1e-6]}'))).toEqual({

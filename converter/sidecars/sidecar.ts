@@ -1,6 +1,12 @@
 import { readFile, stat } from 'node:fs/promises';
-import type { SidecarName } from './checkpoint.ts';
-import { JsonReader, type JsonNumber, type JsonObject, type JsonValue, type PlainJson } from './strict_json.ts';
+import type { SidecarName } from '../checkpoints/checkpoint.ts';
+import {
+  JsonReader,
+  type JsonNumber,
+  type JsonObject,
+  type JsonValue,
+  type PlainJson,
+} from '../checkpoints/strict_json.ts';
 import { BadInputError } from '../errors.ts';
 
 /** A file beside the weights, or one that the user names in its place. */
