@@ -17,10 +17,20 @@ export interface ProgramMetadata {
   readonly hiddenSize: number;
   readonly bosTokenId: number;
   readonly eosTokenId: number;
+  /** Ids that end an answer, where they are others than `eosTokenId` alone. */
+  readonly stopTokenIds?: readonly number[] | undefined;
   readonly padTokenId: number;
   readonly maxPositions: number;
   /** Width of ColPali's vectors, the decoder's output `embeddings`; a model without that head has none. */
   readonly retrievalWidth?: number | undefined;
+}
+
+/** Ids that end an answer. */
+export function stopTokens({
+  eosTokenId,
+  stopTokenIds = [eosTokenId],
+}: Pick<ProgramMetadata, 'eosTokenId' | 'stopTokenIds'>): readonly number[] {
+  return stopTokenIds;
 }
 
 /** Whether `<image>` lies among the tokens, with a fine-tune's own behind it: then its logits are masked. */

@@ -32,6 +32,7 @@ const programMetadata = z.strictObject({
   padTokenId: size,
   maxPositions: size,
   retrievalWidth: size.positive().optional(),
+  stopTokenIds: z.array(size).min(1).readonly().optional(),
 });
 
 const ledgerEntry = z.strictObject({

@@ -24,6 +24,7 @@ import {
   type ModelFlags,
 } from './options.ts';
 import { QUALITY_HELP } from './help/quality.ts';
+import { collecting } from './repeats.ts';
 import { prose } from './prose.ts';
 
 interface Flags extends ModelFlags, AdapterFlags, VariantSettings {
@@ -82,13 +83,15 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
         '(default: that of convert)',
       ),
     )
-    .option(
-      '--bundle <[dtype=]dir>',
-      prose(
-        'measure a bundle too that was made before, or elsewhere, by the targets of its own dtype or of',
-        'this one; may be given again',
+    .addOption(
+      collecting(
+        '--bundle <[dtype=]dir>',
+        prose(
+          'measure a bundle too that was made before, or elsewhere, by the targets of its own dtype or of',
+          'this one; may be given again',
+        ),
+        givenBundle,
       ),
-      (text: string, before?: readonly GivenBundle[]) => [...(before ?? []), givenBundle(text)],
     )
     .option('--device <name>', DEVICE_HELP)
     .option('--samples <file>', 'pictures, prompts and answers (default: eval.json beside the checkpoint)')

@@ -29,7 +29,7 @@ export async function checkStaged(
   { dir, manifest }: { readonly dir: string; readonly manifest: Manifest },
   reporter: Reporter,
 ): Promise<StagedChecks> {
-  const { options, recorded, samplesFile, verify } = conversion;
+  const { options, recorded, samplesFile, verify, processor } = conversion;
   enforceFindings(programs.findings, recorded);
   if (!verify && options.samples === undefined) return { samples: [] };
   return checkedOrKept(() => openAndCheck(conversion, programs, { dir, manifest }, reporter));
@@ -46,7 +46,7 @@ async function openAndCheck(
   try {
     const verification = verify ? await verifyAgainst(conversion, programs, bundle, reporter) : undefined;
     if (verification?.passed === false) throw new VerificationFailed(verification);
-    const asked = { mode: recorded.reference, signal: options.signal };
+    const asked = { processor: await processor(), signal: options.signal };
     const samples = samplesFile === undefined ? [] : await askSamples(bundle, dir, samplesFile, asked, reporter);
     return { ...(verification && { verification }), samples };
   } finally {
@@ -55,7 +55,7 @@ async function openAndCheck(
 }
 
 async function verifyAgainst(
-  { options, source, recorded, samplesFile, made, tokenizer }: Conversion,
+  { options, source, samplesFile, made, tokenizer, processor }: Conversion,
   { reference, help }: PreparedPrograms,
   bundle: BundleModel,
   reporter: Reporter,
@@ -63,7 +63,7 @@ async function verifyAgainst(
   const { precision, signal } = options;
   const { program } = source.model;
   const cases = isQuantized(precision)
-    ? await realCases(samplesFile, await tokenizer(), program.metadata, recorded.reference)
+    ? await realCases(samplesFile, await tokenizer(), program.metadata, await processor())
     : undefined;
   return runVerification(
     bundle.runner,

@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import type { Backend } from '../../backends/backend.ts';
 import type { PreparedFiles } from '../../backends/client_files.ts';
+import type { Processor } from '../../backends/client/images/processor.ts';
 import { backendNames, backendsThat, findBackend, isBackendName } from '../../backends/find_backend.ts';
 import { BackendError } from '../../backends/error.ts';
 import { formats } from '../../ir/formats/index.ts';
@@ -18,6 +19,7 @@ import { openModel, type OpenModel } from '../models/open_model.ts';
 import { formatFor, isQuantized, roundsToF16, usualMixed } from '../precision/precision.ts';
 import { findSamples } from '../samples/samples.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
+import { checkpointProcessor } from '../sidecars/checkpoint_processor.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import type { Reporter } from '../terminal/reporter.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -42,6 +44,8 @@ export interface Conversion {
   prepared(): Promise<PreparedFiles>;
   /** The tokenizer that the bundle gets; made when it is first asked for: a real one takes seconds. */
   tokenizer(): Promise<Tokenizer | undefined>;
+  /** How the bundle wants pictures and prompts. */
+  processor(): Promise<Processor>;
   close(): Promise<void>;
 }
 
@@ -104,6 +108,7 @@ export async function openConversion(options: ConvertOptions, reporter: Reporter
       samplesFile: options.samples ?? (await findSamples(resolve(namingPath(options)))),
       prepared,
       tokenizer: once(async () => checkpointTokenizer(await prepared())),
+      processor: once(async () => checkpointProcessor(await prepared(), reference)),
       close: () => source.close(),
     };
   } catch (error) {

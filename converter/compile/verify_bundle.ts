@@ -12,7 +12,7 @@ import type { QuantizeAlgorithm } from '../../ir/formats/index.ts';
 import type { EmitOptions, Runner } from '../../backends/backend.ts';
 import { findBackend } from '../../backends/find_backend.ts';
 import type { Program, ProgramMetadata } from '../../ir/graph.ts';
-import { bundleTokenizer, openStaged } from '../bundle/open_bundle.ts';
+import { bundleProcessor, bundleTokenizer, openStaged } from '../bundle/open_bundle.ts';
 import { checkBundle } from '../bundle/check_bundle.ts';
 import { checkLedger } from './check_ledger.ts';
 import { hashSources } from '../bundle/hash_sources.ts';
@@ -167,7 +167,9 @@ async function openReference(
     const { program } = source.model;
     const quantized = pool && (await remade(source.model, manifest, pool));
     const samples = await findSamples(resolve(namingPath(manifest.options)));
-    const cases = pool && (await realCases(samples, await bundleTokenizer(dir), program.metadata, reference));
+    const cases =
+      pool &&
+      (await realCases(samples, await bundleTokenizer(dir), program.metadata, await bundleProcessor(dir, manifest)));
     return {
       ...referenceFor(precision, {
         original: program,

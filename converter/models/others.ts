@@ -75,13 +75,13 @@ function refuseGemma3({ model_type: type = '' }: Kind, names: ReadonlyMap<string
   });
 }
 
-const LANGUAGE_MODELS: Readonly<Record<string, string>> = {
-  gemma: 'Gemma',
-  gemma2: 'Gemma 2',
-  gemma3_text: 'Gemma 3',
-  recurrent_gemma: 'RecurrentGemma',
-  shieldgemma: 'ShieldGemma',
-};
+const LANGUAGE_MODELS: ReadonlyMap<string, string> = new Map([
+  ['gemma', 'Gemma'],
+  ['gemma2', 'Gemma 2'],
+  ['gemma3_text', 'Gemma 3'],
+  ['recurrent_gemma', 'RecurrentGemma'],
+  ['shieldgemma', 'ShieldGemma'],
+]);
 
 /** A decoder without an image tower: `model.layers.0…`, or PaliGemma's own taken apart. */
 function refuseGemma({ model_type: type }: Kind, names: ReadonlyMap<string, string>, file: string): void {
@@ -95,7 +95,7 @@ function refuseGemma({ model_type: type }: Kind, names: ReadonlyMap<string, stri
       ? isGemma2
         ? 'Gemma 2'
         : undefined
-      : (LANGUAGE_MODELS[type] ?? `"${type}"`);
+      : (LANGUAGE_MODELS.get(type) ?? `"${type}"`);
   refuse(
     'unsupported_family',
     `this is ${named === undefined ? 'a language model' : `${named}, a language model`} without an image tower`,

@@ -20,6 +20,7 @@ import { canonicalFromHuggingFace, canonicalNames, huggingFaceName } from './pal
 import { normalizeHuggingFace, normalizeName } from './paligemma/hugging_face_names.ts';
 import { inferFromBigVision } from './paligemma/infer_big_vision.ts';
 import { inferFromHuggingFace } from './paligemma/infer_hugging_face.ts';
+import { readStopTokens } from './paligemma/stop_tokens.ts';
 import { resolveHead } from './paligemma/tied_head.ts';
 import { useOf } from './paligemma/use.ts';
 import { visionEncoder } from './paligemma/vision_encoder.ts';
@@ -39,7 +40,8 @@ export const paligemma: Family = {
     const { adapters = [], tokens, leaveOut = [] } = options;
     const adapterRows = Math.max(0, ...adapters.map((adapter) => tableRowsOf(adapter, isTable)));
     const read = readCheckpoint(checkpoint, { tokens, adapterRows, leaveOut });
-    const { config } = read;
+    const stops = await readStopTokens(checkpoint, read.config);
+    const config = { ...read.config, ...(stops.stopTokenIds && { stopTokenIds: stops.stopTokenIds }) };
     const { behaviour, inferences } = chooseBehaviour(options, config);
     const adapted = await adapt(read.weights, config, options);
     const head = await resolveHead(adapted.weights, config, options.compare);
@@ -49,7 +51,7 @@ export const paligemma: Family = {
       family: familyOf(config),
       program,
       roleOf: weightRoles(program),
-      inferences: [...read.inferences, head.inference, ...inferences],
+      inferences: [...read.inferences, ...stops.inferences, head.inference, ...inferences],
       warnings: [...read.warnings, ...adapted.warnings, ...head.warnings],
       changes: adapted.changes,
       ledger: [
@@ -195,5 +197,6 @@ export function metadataOf(config: PaliGemmaConfig): ProgramMetadata {
     padTokenId: config.padTokenId,
     maxPositions: text.maxPositions,
     ...(config.retrievalWidth > 0 && { retrievalWidth: config.retrievalWidth }),
+    ...(config.stopTokenIds && { stopTokenIds: config.stopTokenIds }),
   };
 }

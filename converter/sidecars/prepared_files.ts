@@ -1,7 +1,7 @@
 import type { ClientFile, PreparedFiles, WithNotes } from '../../backends/client_files.ts';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
-import type { PixelMode } from '../../backends/client/images/pixels.ts';
+import type { PixelMode } from '../../backends/client/images/processor.ts';
 import { configFields } from './config.ts';
 import { generationConfigFile } from './generation_config.ts';
 import { preprocessorConfigFile } from './preprocessor_config.ts';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { SidecarName } from '../checkpoints/checkpoint.ts';
-import type { PixelMode } from '../../backends/client/images/pixels.ts';
+import type { PixelMode } from '../../backends/client/images/processor.ts';
 import { preprocessorConfigFile } from './preprocessor_config.ts';
 import type { Sidecar } from './sidecar.ts';
 import { SHAPES_METADATA } from '../../backends/testing/shapes.ts';

@@ -102,6 +102,9 @@ function refuseOtherArithmetic(
     });
 }
 
+/** Gemma's `<eos>`. */
+const END_TOKEN = 1;
+
 /**
  * Sizes of a Hugging Face checkpoint: shapes first, config.json for what no shape tells. `tensors` by normalised name.
  */
@@ -284,15 +287,15 @@ export function inferFromHuggingFace(
         ? evidence.note('retrievalWidth', shapeOf(RETRIEVAL, 2)[0]!, `shape of ${RETRIEVAL}`)
         : 0,
       bosTokenId: evidence.fromConfig('bosTokenId', top.bos_token_id, 'bos_token_id', 2, 'Gemma'),
-      eosTokenId: evidence.fromConfig(
-        'eosTokenId',
-        Array.isArray(top.eos_token_id) ? top.eos_token_id[0] : top.eos_token_id,
-        'eos_token_id',
-        1,
-        'Gemma',
-      ),
+      eosTokenId: evidence.fromConfig('eosTokenId', endTokenOf(top.eos_token_id), 'eos_token_id', END_TOKEN, 'Gemma'),
       padTokenId: evidence.fromConfig('padTokenId', top.pad_token_id, 'pad_token_id', 0, 'Gemma'),
     },
     inferences: evidence.inferences,
   };
+}
+
+/** Of several, Gemma's own `<eos>` wherever it stands: the others end answers too, see `readStopTokens`. */
+function endTokenOf(ids: number | readonly number[] | null | undefined): number | null | undefined {
+  if (typeof ids !== 'object' || ids === null) return ids;
+  return ids.includes(END_TOKEN) ? END_TOKEN : ids[0];
 }
