@@ -29,7 +29,7 @@ export async function checkStaged(
   { dir, manifest }: { readonly dir: string; readonly manifest: Manifest },
   reporter: Reporter,
 ): Promise<StagedChecks> {
-  const { options, recorded, samplesFile, verify, processor } = conversion;
+  const { options, recorded, verify } = conversion;
   enforceFindings(programs.findings, recorded);
   if (!verify && options.samples === undefined) return { samples: [] };
   return checkedOrKept(() => openAndCheck(conversion, programs, { dir, manifest }, reporter));
@@ -41,7 +41,7 @@ async function openAndCheck(
   { dir, manifest }: { readonly dir: string; readonly manifest: Manifest },
   reporter: Reporter,
 ): Promise<StagedChecks> {
-  const { options, recorded, samplesFile, verify } = conversion;
+  const { options, recorded, samplesFile, verify, processor } = conversion;
   const bundle = await openStaged(dir, manifest);
   try {
     const verification = verify ? await verifyAgainst(conversion, programs, bundle, reporter) : undefined;

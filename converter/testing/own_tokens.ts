@@ -60,7 +60,7 @@ export type Where = 'tokenizer.json' | 'added_tokens.json' | 'tokenizer_config.j
 /** A Hugging Face folder of `rows` rows. */
 export async function writeOwnCheckpoint(
   out: string,
-  { rows = OWN_ROWS, where = 'tokenizer.json' as Where } = {},
+  { rows = OWN_ROWS, where = 'tokenizer.json' }: { readonly rows?: number; readonly where?: Where } = {},
 ): Promise<string> {
   await mkdir(out, { recursive: true });
   const base = await openCheckpoint(BASE);

@@ -93,7 +93,7 @@ function refuseRemoteCode(config: unknown, path: string): void {
   if (models.length === 0) return;
   throw new BadInputError(
     'remote_code',
-    `config.json names code of its own for the model (auto_map ${String(models[0]![0])}: ${String(models[0]![1])}): what that computes nobody here knows`,
+    `config.json names code of its own for the model (auto_map ${models[0]![0]}: ${String(models[0]![1])}): what that computes nobody here knows`,
     {
       file: join(path, 'config.json'),
       hint: 'where it is a PaliGemma as transformers has it, remove auto_map from config.json',

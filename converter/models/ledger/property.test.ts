@@ -102,7 +102,7 @@ async function conditionHolds(reason: string, name: string, data: TensorData): P
   const values = async () => [...(await readTensor(data)).data];
   switch (reason) {
     case 'position_ids':
-      return /position_ids$/.test(name) && (await values()).every((x, i) => x === i);
+      return name.endsWith('position_ids') && (await values()).every((x, i) => x === i);
     case 'rope_frequencies':
       return (await values()).every((x, i) => Math.abs(x * 10000 ** ((2 * i) / 16) - 1) < 0.02);
     case 'vision_head':
