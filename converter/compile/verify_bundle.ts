@@ -76,6 +76,13 @@ export async function verifyBundle(
     reporter.warn(
       `Files that the manifest does not list: ${unlisted.slice(0, 5).join(', ')}${unlisted.length > 5 ? ', …' : ''}.`,
     );
+  const asked = [
+    ...new Set(manifest.ledger.flatMap(({ tensor, leftOut }) => (leftOut === 'asked' && tensor ? [tensor] : []))),
+  ];
+  if (asked.length > 0)
+    reporter.warn(
+      `Left out of the checkpoint by --leave-out, and unknown to whoever verifies: ${asked.slice(0, 8).join(', ')}${asked.length > 8 ? `, and ${asked.length - 8} more` : ''}.`,
+    );
   const precision = PRECISIONS.find((name) => name === manifest.precision);
   if (!precision)
     throw new BadInputError('unknown_precision', `the bundle is in "${manifest.precision}"`, {

@@ -46,25 +46,6 @@ export type Fate = Pick<LedgerEntry, 'used' | 'equal' | 'leftOut'>;
 /** What became of the tensors of a checkpoint, by the names that its files give them. */
 export type Fates = ReadonlyMap<string, Fate>;
 
-/** For people: how many tensors were used, and what was left out and why, a reason each. */
-export function summary(ledger: readonly LedgerEntry[]): string {
-  const tensors = (has: (entry: LedgerEntry) => boolean) =>
-    new Set(
-      ledger
-        .filter((entry) => entry.tensor !== undefined && has(entry))
-        .map(({ file, tensor }) => `${file}\n${tensor}`),
-    ).size;
-  const used = tensors(({ used: weights }) => weights !== undefined);
-  const equal = tensors(({ equal: other }) => other !== undefined);
-  const left = new Map<Reason, number>();
-  for (const { leftOut } of ledger) if (leftOut) left.set(leftOut, (left.get(leftOut) ?? 0) + 1);
-  return [
-    `${used} tensors used`,
-    ...(equal > 0 ? [`${equal} equal to another`] : []),
-    ...[...left].map(([reason, count]) => `${count} left out: ${LEFT_OUT[reason]}`),
-  ].join('; ');
-}
-
 /** An entry with its fields in their order and none that are undefined: as a manifest has it. */
 export function plainEntry({ file, tensor, rows, used, equal, leftOut }: LedgerEntry): PlainEntry {
   return {
