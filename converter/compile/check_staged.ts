@@ -41,7 +41,7 @@ async function openAndCheck(
   { dir, manifest }: { readonly dir: string; readonly manifest: Manifest },
   reporter: Reporter,
 ): Promise<StagedChecks> {
-  const { options, recorded, samplesFile, verify, processor } = conversion;
+  const { options, samplesFile, verify, processor } = conversion;
   const bundle = await openStaged(dir, manifest);
   try {
     const verification = verify ? await verifyAgainst(conversion, programs, bundle, reporter) : undefined;

@@ -15,7 +15,7 @@ import { folderEntries } from './folder_files.ts';
 import type { LedgerEntry } from './ledger.ts';
 
 /*
- * Something is added to a sound checkpoint: a tensor, rows of a table, a file. It changes the bundle, or is an error, or
+ * Something is added to a sound checkpoint: a tensor, rows of a table, a file. It changes the bundle, is an error, or
  * stands in the ledger as left out for a reason whose condition is checked here by other means. It is never unlisted.
  */
 
