@@ -30,6 +30,9 @@ export interface UnreadableTensor {
   readonly from: { readonly file: string; readonly byteOffset: number };
 }
 
+/** A member of an archive that is no array, an array of a dtype that no weight has, a part that was not selected. */
+export type Beside = 'no array' | 'unreadable' | 'not selected';
+
 /** An opened checkpoint: every tensor's dtype and shape are known, no weight has been read. */
 export interface Checkpoint {
   readonly format: 'huggingface' | 'big_vision';
@@ -41,6 +44,8 @@ export interface Checkpoint {
   readonly unreadable?: ReadonlyMap<string, UnreadableTensor>;
   /** What the files say of themselves, such as `format: mlx`; default nothing. */
   readonly metadata?: ReadonlyMap<string, string>;
+  /** What the files hold beside them, by name, and why it is not among them; absent for nothing. */
+  readonly beside?: ReadonlyMap<string, Beside>;
   /** The weight files. */
   readonly files: readonly SourceFile[];
   /**

@@ -52,6 +52,7 @@ export interface ModelFlags {
   readonly reference: Reference;
   readonly finalSoftcap: Switch;
   readonly slidingWindow: Switch;
+  readonly leaveOut?: readonly string[] | undefined;
 }
 
 /** What `withAdapters` adds. */
@@ -83,6 +84,11 @@ export function withModelOptions(command: Command): Command {
       )
         .choices([...SWITCHES])
         .default('auto'),
+    )
+    .option(
+      '--leave-out <name>',
+      'a tensor that lies beside the model, with * for any letters; recorded, and may be given again',
+      collect<string>,
     );
 }
 

@@ -52,6 +52,7 @@ export async function openConversion(options: ConvertOptions, reporter: Reporter
     checkpoint: options.checkpoint,
     adapters,
     tokenizer: options.tokenizer,
+    leaveOut: options.leaveOut,
     ...switches,
   });
   try {
@@ -65,6 +66,7 @@ export async function openConversion(options: ConvertOptions, reporter: Reporter
       adapters: adapters.map(({ dir, scale }) => ({ dir, scale })),
       ...switches,
       ...(options.tokenizer !== undefined && { tokenizer: options.tokenizer }),
+      ...(options.leaveOut && options.leaveOut.length > 0 && { leaveOut: [...options.leaveOut] }),
       mixed: isQuantized(options.precision) ? mixed : 'none',
       algorithm,
       perChannel,

@@ -14,6 +14,7 @@ import { findBackend } from '../../backends/find_backend.ts';
 import type { Program, ProgramMetadata } from '../../ir/graph.ts';
 import { bundleTokenizer, openStaged } from '../bundle/open_bundle.ts';
 import { checkBundle } from '../bundle/check_bundle.ts';
+import { checkLedger } from './check_ledger.ts';
 import { hashSources } from '../bundle/hash_sources.ts';
 import type { Manifest } from '../bundle/manifest.ts';
 import { locateCheckpoint } from '../checkpoints/locate.ts';
@@ -143,7 +144,7 @@ async function openReference(
     return { ...rest, original: { model: runner!, help: helpOf(manifest.options) } };
   }
   if (recorded) return recorded;
-  const { reference, finalSoftcap, slidingWindow } = manifest.options;
+  const { reference, finalSoftcap, slidingWindow, leaveOut } = manifest.options;
   const source = await (against === undefined
     ? openConverted(dir, manifest)
     : openModel({
@@ -153,6 +154,7 @@ async function openReference(
         reference,
         finalSoftcap,
         slidingWindow,
+        leaveOut,
       }));
   const pool = isQuantized(precision) ? new QuantizePool(threadCount(), await useKernels()) : undefined;
   const close = async () => {
@@ -161,6 +163,7 @@ async function openReference(
   };
   try {
     checkSameModel(source, manifest, dir);
+    checkLedger(source, manifest);
     const { program } = source.model;
     const quantized = pool && (await remade(source.model, manifest, pool));
     const samples = await findSamples(resolve(namingPath(manifest.options)));
@@ -306,7 +309,7 @@ function givenTokenizer(dir: string, { options, files }: Manifest): string | und
 
 /** The checkpoint and adapters that the manifest names, when they are still those that were converted. */
 async function openConverted(dir: string, manifest: Manifest): Promise<OpenModel> {
-  const { checkpoint, adapters, reference, finalSoftcap, slidingWindow } = manifest.options;
+  const { checkpoint, adapters, reference, finalSoftcap, slidingWindow, leaveOut } = manifest.options;
   const hint = 'name the original with --against: the checkpoint, or a recording of what it computes';
   const model = await openModel({
     checkpoint: checkpoint.length === 1 ? checkpoint[0]! : checkpoint,
@@ -315,6 +318,7 @@ async function openConverted(dir: string, manifest: Manifest): Promise<OpenModel
     reference,
     finalSoftcap,
     slidingWindow,
+    leaveOut,
   }).catch((cause: unknown) => {
     if (!(cause instanceof UsageError)) throw cause;
     throw new UsageError(

@@ -36,7 +36,7 @@ export interface ModelOptions {
   /** What the model's tokenizer knows: which rows behind `<image>` are tokens. */
   readonly tokens?: KnownTokens | undefined;
   /** Names of tensors, with `*`, that are left out although nobody knows what they are. */
-  readonly leaveOut?: readonly string[];
+  readonly leaveOut?: readonly string[] | undefined;
   /** Whether a head is compared with the embedding, for which both are read; default true. Without, equal is taken. */
   readonly compare?: boolean;
 }

@@ -5,6 +5,8 @@ import { openCheckpoint } from '../checkpoints/index.ts';
 import { knownTokens } from '../sidecars/known_tokens.ts';
 import type { Model, ModelOptions } from './family.ts';
 import { loadModel } from './index.ts';
+import { folderEntries } from './ledger/folder_files.ts';
+import type { LedgerEntry } from './ledger/ledger.ts';
 import { modelSidecars } from './token_files.ts';
 
 /** An adapter's folder, and how strongly it is merged: 1 is as it was trained. */
@@ -32,6 +34,8 @@ export interface OpenModel {
   readonly model: Model;
   /** Files beside the weights, by name: the checkpoint's, and the tokenizer of an adapter that has one. */
   readonly sidecars: ReadonlyMap<SidecarName, string>;
+  /** What became of every tensor and file of the checkpoint and its adapters. */
+  readonly ledger: readonly LedgerEntry[];
   /** All of checkpoint, adapters and model: one sentence each. */
   readonly warnings: readonly string[];
   /** @throws BadInputError when a file changed since it was opened. */
@@ -59,6 +63,7 @@ export async function openModel({
       opened.push(adapter);
       adapters.push(adapter);
     }
+    const adapterFiles = adapters.flatMap(({ files }) => files.map((file) => file.path));
     const beside = await checkAdapterBeside(checkpoint, adapters);
     const { sidecars, warnings } = modelSidecars(checkpoint, adapters);
     const tokens = await knownTokens(sidecars, tokenizer);
@@ -68,6 +73,7 @@ export async function openModel({
       adapters,
       model,
       sidecars,
+      ledger: [...model.ledger, ...(await folderEntries(checkpoint, adapterFiles))],
       warnings: [checkpoint, ...adapters, { warnings: [...beside, ...warnings] }, model].flatMap(
         (part) => part.warnings,
       ),

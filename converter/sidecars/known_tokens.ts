@@ -15,7 +15,7 @@ export interface KnownTokens {
   /** The id of `<image>`, where it is named. */
   readonly imageTokenId: number | undefined;
   /**
-   * The id of `<mask>`, which transformers 5 gives to every Gemma tokenizer that it saves, though no PaliGemma knows it.
+   * The id of `<mask>`, which transformers 5 gives to every Gemma tokenizer that it saves; no PaliGemma knows it.
    */
   readonly maskTokenId: number | undefined;
   /** Texts of the tokens that were added to the vocabulary, by id. */

@@ -26,7 +26,7 @@ export const LEFT_OUT = {
 } as const;
 export type Reason = keyof typeof LEFT_OUT;
 
-/** What became of one tensor, of some rows of one, or of one file. Exactly one of `used`, `equal`, `leftOut` is there. */
+/** What became of one tensor, of some rows of one, or of one file: `used`, `equal` or `leftOut`, exactly one. */
 export interface LedgerEntry {
   /** Relative to the checkpoint's folder; of the n-th adapter `adapter-n/…`. */
   readonly file: string;
@@ -63,4 +63,26 @@ export function summary(ledger: readonly LedgerEntry[]): string {
     ...(equal > 0 ? [`${equal} equal to another`] : []),
     ...[...left].map(([reason, count]) => `${count} left out: ${LEFT_OUT[reason]}`),
   ].join('; ');
+}
+
+/** An entry with its fields in their order and none that are undefined: as a manifest has it. */
+export function plainEntry({ file, tensor, rows, used, equal, leftOut }: LedgerEntry): PlainEntry {
+  return {
+    file,
+    ...(tensor !== undefined && { tensor }),
+    ...(rows && { rows: [rows[0], rows[1]] }),
+    ...(used && { used: [...used] }),
+    ...(equal && { equal: { ...equal } }),
+    ...(leftOut && { leftOut }),
+  };
+}
+
+/** A ledger's entry as JSON. */
+export interface PlainEntry {
+  file: string;
+  tensor?: string;
+  rows?: [number, number];
+  used?: string[];
+  equal?: { to: string; compared: boolean };
+  leftOut?: Reason;
 }

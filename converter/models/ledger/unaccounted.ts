@@ -39,29 +39,36 @@ function escaped(text: string): string {
  * Tensors that no rule knows: they may be of the model, so nothing is converted.
  * @param place the checkpoint, for messages
  */
-export function unaccounted(tensors: ReadonlyMap<string, SeenTensor>, path: string): BadInputError {
+export function unaccounted(tensors: ReadonlyMap<string, SeenTensor | undefined>, path: string): BadInputError {
   const [first] = tensors;
-  const listed = [...tensors].slice(0, 8).map(([name, { shape }]) => `"${shorten(name)}" [${shape.join(', ')}]`);
+  const from = first?.[1]?.from;
+  const listed = [...tensors]
+    .slice(0, 8)
+    .map(([name, data]) => `"${shorten(name)}"${data ? ` [${data.shape.join(', ')}]` : ''}`);
   const rest = tensors.size > listed.length ? `, and ${tensors.size - listed.length} more` : '';
   const count = tensors.size === 1 ? 'a tensor is' : `${tensors.size} tensors are`;
   return new BadInputError(
     'unaccounted',
     `${count} of no part that PaliGemma has, and of nothing that is known to lie beside one: ${listed.join(', ')}${rest}`,
     {
-      file: first?.[1].from?.file ?? path,
+      file: from?.file ?? path,
       tensor: first?.[0] ?? '?',
-      ...(first?.[1].from && { offset: first[1].from.byteOffset }),
-      hint: `if the model computes the same without ${tensors.size === 1 ? 'it' : 'them'}, leave ${tensors.size === 1 ? 'it' : 'them'} out by name: --leave-out "${shorten(patternOf([...tensors.keys()]))}"`,
+      ...(from && { offset: from.byteOffset }),
+      hint: `if the model computes the same without ${tensors.size === 1 ? 'it' : 'them'}, leave ${tensors.size === 1 ? 'it' : 'them'} out by name: ${patternsOf(
+        [...tensors.keys()],
+      )
+        .map((pattern) => `--leave-out "${shorten(pattern)}"`)
+        .join(' ')}`,
     },
   );
 }
 
-/** One pattern for all names where they begin alike. */
-function patternOf(names: readonly string[]): string {
-  const [first = ''] = names;
-  if (names.length === 1) return first;
-  let length = first.length;
-  for (const name of names) while (!name.startsWith(first.slice(0, length))) length--;
-  const whole = first.slice(0, length).replace(/[^./]*$/, '');
-  return whole === '' ? first : `${whole}*`;
+/** A pattern for each first part of the names: the name itself where it is alone. */
+function patternsOf(names: readonly string[]): readonly string[] {
+  const groups = new Map<string, string[]>();
+  for (const name of names) {
+    const first = /^[^./]+[./]/.exec(name)?.[0] ?? name;
+    groups.set(first, [...(groups.get(first) ?? []), name]);
+  }
+  return [...groups].map(([first, group]) => (group.length === 1 ? group[0]! : `${first}*`));
 }

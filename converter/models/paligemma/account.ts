@@ -4,6 +4,7 @@ import type { SeenTensor } from '../../checkpoints/leftover_tensors.ts';
 import { BadInputError } from '../../errors.ts';
 import type { Fate, Fates, Reason } from '../ledger/ledger.ts';
 import { unaccounted, type LeaveOut } from '../ledger/unaccounted.ts';
+import { trainingOf } from './big_vision_tree.ts';
 import { imageTokens, type PaliGemmaConfig } from './config.ts';
 
 /** What the readers of both layouts know of a checkpoint's tensors, by the names that its files give them. */
@@ -13,23 +14,31 @@ export interface Reading {
   readonly leftOut: ReadonlyMap<string, Reason>;
 }
 
+const BESIDE = { 'no array': 'no_array', 'not selected': 'not_selected' } as const;
+
 /**
  * What became of every tensor of a checkpoint.
  * @throws BadInputError `unaccounted` for tensors that neither the model nor `leaveOut` has
  */
 export function fatesOf(
-  { tensors, unreadable = new Map(), path }: Pick<Checkpoint, 'tensors' | 'unreadable' | 'path'>,
+  { tensors, unreadable = new Map(), beside, path }: Pick<Checkpoint, 'tensors' | 'unreadable' | 'beside' | 'path'>,
   { used, leftOut }: Reading,
   leaveOut: LeaveOut,
 ): Fates {
   const fates = new Map<string, Fate>();
-  const unknown = new Map<string, SeenTensor>();
+  const unknown = new Map<string, SeenTensor | undefined>();
   for (const [name, data] of [...tensors, ...unreadable]) {
     const [weights, reason] = [used.get(name), leftOut.get(name)];
     if (weights) fates.set(name, { used: weights });
     else if (reason) fates.set(name, { leftOut: reason });
     else if (leaveOut.has(name)) fates.set(name, { leftOut: 'asked' });
     else unknown.set(name, data);
+  }
+  for (const [name, why] of beside ?? []) {
+    const reason = why === 'unreadable' ? trainingOf(name) : BESIDE[why];
+    if (reason) fates.set(name, { leftOut: reason });
+    else if (leaveOut.has(name)) fates.set(name, { leftOut: 'asked' });
+    else unknown.set(name, undefined);
   }
   if (unknown.size > 0) throw unaccounted(unknown, path);
   leaveOut.requireUsed(path);

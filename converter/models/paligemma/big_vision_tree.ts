@@ -37,7 +37,7 @@ export function normalizeBigVision(tensors: ReadonlyMap<string, TensorData>, pat
   const unknown: string[] = [];
   const beside = (name: string, reason: Reason | undefined) =>
     reason ? leftOut.set(name, reason) : unknown.push(name);
-  for (const name of others) beside(name, TRAINING.test(name) ? 'training_state' : undefined);
+  for (const name of others) beside(name, trainingOf(name));
   if (hasTowers)
     for (const [name, data] of arrays)
       if (!isModel(name)) beside(nameOf.get(data)!, CONTRASTIVE.test(name) ? 'contrastive' : trainingOf(name));
@@ -72,7 +72,8 @@ const TRAINING = /^(?:opt|opt_state|chrono|step)(?:\/|$)/;
 /** SigLIP's other half. */
 const CONTRASTIVE = /^(?:txt\/.*|t|b)$/;
 
-function trainingOf(name: string): Reason | undefined {
+/** Whether an array of this name is state of training. */
+export function trainingOf(name: string): Reason | undefined {
   return TRAINING.test(name) ? 'training_state' : undefined;
 }
 

@@ -13,8 +13,9 @@ import { weightsOf, type CanonicalWeights } from './weights.ts';
 /**
  * input_ids i64[batch_size, seq] to inputs_embeds f32[batch_size, seq, D], scaled by √D (spec A.4). Rows past the
  * vocabulary, and that of `<image>` within it, are zero in the bundle: `<image>` is replaced by image features and
- * nothing else may ask for them, while checkpoints hold random values there (spec A.3). Where the reference rounds as the checkpoint is stored, both √D and
- * the product are of that dtype (67.88 is 68 in bf16), and the table holds the product.
+ * nothing else may ask for them, while checkpoints hold random values there (spec A.3). Where the reference rounds as
+ * the checkpoint is stored, both √D and the product are of that dtype (67.88 is 68 in bf16), and the table holds the
+ * product.
  */
 export function embedTokens(
   config: PaliGemmaConfig,

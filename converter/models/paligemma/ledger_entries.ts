@@ -24,12 +24,12 @@ export function checkpointEntries(
   const table = [...fates].find(([, { used }]) => used?.includes('lm.embed'))?.[0] ?? '';
   const nameOf = new Map(files.map((file) => [file.path, file.name]));
   return [...fates].flatMap(([tensor, fate]) => {
-    const data = tensors.get(tensor) ?? unreadable.get(tensor)!;
-    const place = { file: nameOf.get(data.from?.file ?? path) ?? basename(path), tensor };
+    const data = tensors.get(tensor) ?? unreadable.get(tensor);
+    const place = { file: nameOf.get(data?.from?.file ?? path) ?? basename(path), tensor };
     const [weight, ...others] = fate.used ?? [];
     if (weight !== undefined && others.length === 0 && replaced.has(weight))
       return [{ ...place, leftOut: 'replaced' as const }];
-    if (!TABLES.includes(weight)) return [{ ...place, ...fate }];
+    if (!data || !TABLES.includes(weight)) return [{ ...place, ...fate }];
     const own: Fate = weight === 'lm.head' && head.isEqual ? { equal: { to: table, compared } } : fate;
     return tableEntries(place, data.shape[0]!, own, reading);
   });
