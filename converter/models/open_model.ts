@@ -63,6 +63,7 @@ export async function openModel({
       opened.push(adapter);
       adapters.push(adapter);
     }
+    const adapterFiles = adapters.flatMap(({ files }) => files.map((file) => file.path));
     const beside = await checkAdapterBeside(checkpoint, adapters);
     const { sidecars, warnings } = modelSidecars(checkpoint, adapters);
     const tokens = await knownTokens(sidecars, tokenizer);
@@ -72,7 +73,7 @@ export async function openModel({
       adapters,
       model,
       sidecars,
-      ledger: [...model.ledger, ...(await folderEntries(checkpoint))],
+      ledger: [...model.ledger, ...(await folderEntries(checkpoint, adapterFiles))],
       warnings: [checkpoint, ...adapters, { warnings: [...beside, ...warnings] }, model].flatMap(
         (part) => part.warnings,
       ),

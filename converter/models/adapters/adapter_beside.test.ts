@@ -17,10 +17,18 @@ function both(): string {
   return folder;
 }
 
-async function open(source: ModelSource): Promise<{ warnings: readonly string[]; adapted: boolean }> {
-  const { warnings, model, close } = await openModel(source);
+interface Opened {
+  readonly warnings: readonly string[];
+  readonly adapted: boolean;
+  /** Of the adapter's files in the checkpoint's folder: what was left out. */
+  readonly leftOut: readonly string[];
+}
+
+async function open(source: ModelSource): Promise<Opened> {
+  const { warnings, model, ledger, close } = await openModel(source);
   await close();
-  return { warnings, adapted: model.changes.length > 0 };
+  const leftOut = ledger.flatMap(({ file, leftOut: reason }) => (file.startsWith('adapter_') && reason ? [file] : []));
+  return { warnings, adapted: model.changes.length > 0, leftOut };
 }
 
 describe('weights and an adapter in one folder', () => {
@@ -40,6 +48,7 @@ describe('weights and an adapter in one folder', () => {
       expect(await open({ checkpoint: folder, adapters: [{ dir, scale: 1 }] })).toEqual({
         warnings: [],
         adapted: true,
+        leftOut: [],
       });
   });
 
@@ -48,11 +57,16 @@ describe('weights and an adapter in one folder', () => {
     expect(await open({ checkpoint: folder, adapters: [{ dir: LORA, scale: 1 }] })).toEqual({
       warnings: [BESIDE],
       adapted: true,
+      leftOut: ['adapter_config.json', 'adapter_model.safetensors'],
     });
     const npz = tempFolder();
     cpSync('fixtures/pg1-tiny/bv_f32.npz', join(npz, 'pg.npz'));
     cpSync(LORA, npz, { recursive: true });
-    expect(await open({ checkpoint: join(npz, 'pg.npz') })).toEqual({ warnings: [BESIDE], adapted: false });
+    expect(await open({ checkpoint: join(npz, 'pg.npz') })).toEqual({
+      warnings: [BESIDE],
+      adapted: false,
+      leftOut: [],
+    });
   });
 
   test('an adapter’s config with pickled weights is one, too', async () => {
@@ -65,6 +79,6 @@ describe('weights and an adapter in one folder', () => {
     const folder = tempFolder();
     cpSync(HF, folder, { recursive: true });
     cpSync(LORA, join(folder, 'checkpoint-100'), { recursive: true });
-    expect(await open({ checkpoint: folder })).toEqual({ warnings: [], adapted: false });
+    expect(await open({ checkpoint: folder })).toEqual({ warnings: [], adapted: false, leftOut: [] });
   });
 });

@@ -9,15 +9,13 @@ import type { LedgerEntry, Reason } from './ledger.ts';
 /**
  * What became of every file of a Hugging Face folder that is not a weight file, by name and, where a name says nothing,
  * by its first bytes. An .npz or a single file is a checkpoint by itself: what lies beside it is not the model's.
+ * @param elsewhere files that have entries of their own: those of an adapter that lies in the same folder
  * @throws BadInputError for code that config.json tells transformers to run: it may compute anything
  */
-export async function folderEntries({
-  format,
-  path,
-  files,
-  config,
-  sidecars,
-}: Pick<Checkpoint, 'format' | 'path' | 'files' | 'config' | 'sidecars'>): Promise<readonly LedgerEntry[]> {
+export async function folderEntries(
+  { format, path, files, config, sidecars }: Pick<Checkpoint, 'format' | 'path' | 'files' | 'config' | 'sidecars'>,
+  elsewhere: readonly string[] = [],
+): Promise<readonly LedgerEntry[]> {
   if (format !== 'huggingface' || !(await stat(path)).isDirectory()) return [];
   refuseRemoteCode(config, path);
   const entries = await readdir(path, { withFileTypes: true });
@@ -30,6 +28,7 @@ export async function folderEntries({
   const found: LedgerEntry[] = [];
   for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     const { name } = entry;
+    if (elsewhere.includes(join(path, name))) continue;
     if (opened.has(name) || (isIndexed && name.endsWith('.safetensors.index.json'))) {
       if (!files.some((file) => file.name === name)) found.push({ file: name, used: ['settings'] });
       continue;
