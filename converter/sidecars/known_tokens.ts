@@ -1,6 +1,6 @@
 import type { SidecarName } from '../checkpoints/checkpoint.ts';
 import { IMAGE_TOKEN } from '../../backends/client/text/tokenizer.ts';
-import { readSidecar, readSidecars, type Sidecars } from './sidecar.ts';
+import { parseSidecar, readSidecar, readSidecars, type JsonFields, type Sidecar, type Sidecars } from './sidecar.ts';
 import { addedBeside, tokenizerSource, type ParsedTokenizer } from './tokenizer_source.ts';
 
 /** As GemmaTokenizer of transformers 5 names it by default. */
@@ -33,8 +33,23 @@ export async function knownTokens(
   named?: string,
 ): Promise<KnownTokens | undefined> {
   const sidecars = await readSidecars(paths);
-  const source = tokenizerSource(sidecars, named === undefined ? undefined : await readSidecar(named));
+  const given = named === undefined ? undefined : await readSidecar(named);
+  const source = tokenizerSource(sidecars, given, parseFast);
   return source ? tokensOf(source.json, source.file) : tokensOfLists(sidecars);
+}
+
+/**
+ * The 17 MB of a real tokenizer take the strict reader seconds, and `inspect` waits for them: whoever converts reads
+ * them strictly before they are used.
+ */
+function parseFast(sidecar: Sidecar): JsonFields {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(sidecar.bytes).toString('utf8'));
+    if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as JsonFields;
+  } catch {
+    // told by the strict reader, with its place
+  }
+  return parseSidecar(sidecar);
 }
 
 /** The same of a tokenizer that was read. */

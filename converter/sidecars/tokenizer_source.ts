@@ -26,12 +26,17 @@ export interface TokenizerSource {
 /**
  * The tokenizer that the user names, else the checkpoint's tokenizer.json, else its tokenizer.model, with the tokens
  * that the files beside it add, as transformers adds them; undefined when there is none.
+ * @param parse of tokenizer.json
  */
-export function tokenizerSource(sidecars: Sidecars, named: Sidecar | undefined): TokenizerSource | undefined {
-  if (named) return readTokenizer(named);
+export function tokenizerSource(
+  sidecars: Sidecars,
+  named: Sidecar | undefined,
+  parse: (sidecar: Sidecar) => JsonFields = parseSidecar,
+): TokenizerSource | undefined {
+  if (named) return readTokenizer(named, parse);
   const source = sidecars.get('tokenizer.json') ?? sidecars.get('tokenizer.model');
   if (!source) return undefined;
-  const read = readTokenizer(source);
+  const read = readTokenizer(source, parse);
   const { vocab } = read.json.model;
   const known = new Set(read.json.added_tokens.map(({ content }) => content));
   const added = addedBeside(sidecars).filter(({ content }) => !known.has(content) && !Object.hasOwn(vocab, content));
@@ -77,7 +82,7 @@ export function addedBeside(sidecars: Sidecars): ParsedTokenizer['added_tokens']
  * Reads a tokenizer.json or a tokenizer.model: what it is, its bytes tell.
  * @throws BadInputError when it is neither, damaged, or of a kind that PaliGemma does not have.
  */
-function readTokenizer(source: Sidecar): TokenizerSource {
+function readTokenizer(source: Sidecar, parse: (sidecar: Sidecar) => JsonFields): TokenizerSource {
   const { file, bytes } = source;
   if (bytes.length > MAX_TOKENIZER_BYTES)
     throw new BadInputError('tokenizer_too_large', `a tokenizer of ${bytes.length} bytes`, {
@@ -85,7 +90,7 @@ function readTokenizer(source: Sidecar): TokenizerSource {
       hint: 'give the tokenizer of the model',
     });
   refuseLfsPointer(bytes, file);
-  if (startsJson(bytes)) return { file, json: checkTokenizer(parseSidecar(source), file), kind: 'tokenizer.json' };
+  if (startsJson(bytes)) return { file, json: checkTokenizer(parse(source), file), kind: 'tokenizer.json' };
   // A SentencePiece model begins with field 1, a piece, whose field 1 is its text.
   if (bytes[0] !== 0x0a)
     throw new BadInputError(
