@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Checkpoint } from '../../checkpoints/checkpoint.ts';
+import { isTrainingState } from '../../checkpoints/leftovers.ts';
 import { FilePool, InputFile } from '../../checkpoints/input_file.ts';
 import { recognize } from '../../checkpoints/recognize.ts';
 import { BadInputError } from '../../errors.ts';
@@ -45,10 +46,6 @@ const NAMES: readonly (readonly [RegExp, Reason])[] = [
   [/^(?:README|LICEN[CS]E|NOTICE|USAGE|USE_POLICY|MODEL_CARD|CITATION|CHANGELOG)(?:[._-].*)?$/i, 'documentation'],
   [/\.(?:md|rst|pdf|png|jpe?g|gif|webp|svg|bib|ipynb)$/i, 'documentation'],
   [/^\.(?:gitattributes|gitignore|DS_Store|huggingface|cache)$/, 'documentation'],
-  [
-    /^(?:optimizer|scheduler|scaler|rng_state|random_states)[^/]*\.(?:pt|pth|bin|pkl|safetensors)$|^training_args\.bin$/,
-    'training_file',
-  ],
   [/^(?:trainer_state|train_results|eval_results|all_results|training_config)\.json$/, 'training_file'],
   [/^events\.out\.tfevents\.|^(?:latest|zero_to_fp32\.py)$|\.log$/, 'training_file'],
   [
@@ -63,6 +60,7 @@ const NAMES: readonly (readonly [RegExp, Reason])[] = [
 ];
 
 function reasonByName(name: string): Reason | undefined {
+  if (isTrainingState(name)) return 'training_file';
   return NAMES.find(([pattern]) => pattern.test(name))?.[1];
 }
 
