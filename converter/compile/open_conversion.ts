@@ -16,7 +16,7 @@ import type { ManifestFields } from '../bundle/manifest.ts';
 import { UsageError } from '../errors.ts';
 import type { Model } from '../models/family.ts';
 import { openModel, type OpenModel } from '../models/open_model.ts';
-import { formatFor, isQuantized, roundsToF16, usualMixed } from '../precision/precision.ts';
+import { formatFor, isQuantized, usualMixed } from '../precision/precision.ts';
 import { findSamples } from '../samples/samples.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
 import { checkpointProcessor } from '../sidecars/checkpoint_processor.ts';
@@ -145,7 +145,7 @@ function leastBytes(program: Program, precision: Precision): number {
     for (const constant of constants)
       if (constant.kind === 'weight') weights.set(firstRowOf(constant.data), elementCount(constant.data.shape));
   const format = formatFor(precision);
-  const bits = format ? formats[format].bits : roundsToF16(precision) || precision === 'bf16' ? 16 : 32;
+  const bits = format ? formats[format].bits : precision === 'fp32' ? 32 : 16;
   return ([...weights.values()].reduce((sum, count) => sum + count, 0) * bits) / 8;
 }
 

@@ -1,3 +1,4 @@
+import { sums } from '../arithmetic.ts';
 import { elementwise, numeric } from './elementwise.ts';
 
 export const add = elementwise({
@@ -7,4 +8,5 @@ export const add = elementwise({
   castPolicy: 'keep f32',
   accepts: numeric,
   f: (a, b) => a + b,
+  loop: sums,
 });

@@ -1,3 +1,4 @@
+import { quotients } from '../arithmetic.ts';
 import { elementwise, floating } from './elementwise.ts';
 
 export const div = elementwise({
@@ -7,4 +8,5 @@ export const div = elementwise({
   castPolicy: 'keep f32',
   accepts: floating,
   f: (a, b) => a / b,
+  loop: quotients,
 });

@@ -1,3 +1,4 @@
+import { runsOverLastAxes, type Loop } from '../arithmetic.ts';
 import { broadcastShapes, mapBroadcast } from '../broadcast.ts';
 import type { DType } from '../dtypes/index.ts';
 import { isFloat } from '../dtypes/index.ts';
@@ -13,6 +14,8 @@ interface Elementwise<Name extends string> {
   readonly accepts?: (dtype: DType) => boolean;
   readonly result?: DType;
   readonly f: (...values: number[]) => number;
+  /** The same of two operands, many elements at a time. */
+  readonly loop?: Loop;
 }
 
 /** A primitive that applies `f` to broadcast operands of one dtype. */
@@ -24,6 +27,7 @@ export function elementwise<const Name extends string>({
   accepts = () => true,
   result,
   f,
+  loop,
 }: Elementwise<Name>): Primitive<Name, Record<never, never>, 'elementwise'> {
   return primitive({
     name,
@@ -40,7 +44,10 @@ export function elementwise<const Name extends string>({
       );
       return [tensorType(result ?? dtype, broadcastShapes(inputs.map((t) => t.shape)))];
     },
-    evaluate: (inputs) => [mapBroadcast(inputs, f)],
+    evaluate(inputs) {
+      const shape = broadcastShapes(inputs.map((t) => t.shape)) as number[];
+      return [(loop && runsOverLastAxes(inputs, shape, loop)) ?? mapBroadcast(inputs, f)];
+    },
   });
 }
 

@@ -1,3 +1,4 @@
+import { products } from '../arithmetic.ts';
 import { elementwise, numeric } from './elementwise.ts';
 
 export const mul = elementwise({
@@ -7,4 +8,5 @@ export const mul = elementwise({
   castPolicy: 'follow all operands',
   accepts: numeric,
   f: (a, b) => a * b,
+  loop: products,
 });

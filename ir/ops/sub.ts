@@ -1,3 +1,4 @@
+import { differences } from '../arithmetic.ts';
 import { elementwise, numeric } from './elementwise.ts';
 
 export const sub = elementwise({
@@ -7,4 +8,5 @@ export const sub = elementwise({
   castPolicy: 'keep f32',
   accepts: numeric,
   f: (a, b) => a - b,
+  loop: differences,
 });
