@@ -1,4 +1,4 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -8,6 +8,7 @@ import { wholeNumber } from '../../cli/options.ts';
 import { table } from '../../terminal/table.ts';
 import { isKnown, type KnownEquivalent } from './equivalents.ts';
 import { ImportGraph } from './nearby_tests.ts';
+import { run } from './run.ts';
 import { sample, type Sampled, type Source } from './sample.ts';
 
 interface Flags {
@@ -19,6 +20,7 @@ interface Flags {
   readonly list?: boolean;
   readonly only?: string;
   readonly json?: boolean;
+  readonly again?: string;
 }
 
 /** How a slip came out. */
@@ -52,10 +54,11 @@ const program = new Command('npm run mutate --')
     wholeNumber(1),
     300,
   )
-  .option('--gpu', 'run tests that need a GPU as well')
+  .option('--gpu', 'where a line survives, run as many tests that need a GPU or a browser as well')
   .option('--list', 'print the lines and what becomes of them, and run nothing')
   .option('--only <path>', 'only lines of files whose path begins so')
   .option('--json', 'print one JSON text')
+  .option('--again <report>', 'only lines that survived in a report that --json printed, of the same sample and seed')
   .addHelpText(
     'after',
     '\nExamples:\n  npm run mutate -- --sample 100 --seed 101 --gpu\n  npm run mutate -- --sample 10 --seed 3 --only ir/passes\n  npm run mutate -- --list --seed 101',
@@ -71,9 +74,15 @@ const NOT_MUTATED =
 const NEEDS_MORE = /\.(gpu|browser|f16)\.test\.ts$/;
 const SLOW = /\.slow(_f16)?\.test\.ts$/;
 
-/** Which tests are asked: never the slow ones, which would come late and so seem to notice. */
-function runs({ gpu = false }: Flags): (test: string) => boolean {
-  return (test) => !SLOW.test(test) && (gpu || !NEEDS_MORE.test(test));
+/**
+ * Tests for a file, in turns: the nearest three, as most slips end there; as many more as were asked for; then those
+ * that need a GPU. Never the slow ones, which would come late and so seem to notice.
+ */
+function turns(graph: ImportGraph, path: string, { gpu = false, tests }: Flags): readonly (readonly string[])[] {
+  const near = graph.testsOf(path).filter((test) => !SLOW.test(test));
+  const plain = near.filter((test) => !NEEDS_MORE.test(test)).slice(0, tests);
+  const needing = gpu ? near.filter((test) => NEEDS_MORE.test(test)).slice(0, tests) : [];
+  return [plain.slice(0, 3), plain.slice(3), needing];
 }
 
 async function main(flags: Flags): Promise<void> {
@@ -83,7 +92,8 @@ async function main(flags: Flags): Promise<void> {
     .filter((path) => SOURCE.test(path) && existsSync(join(root, path)))
     .map((path): Source => ({ path, text: readFileSync(join(root, path), 'utf8') }));
   const mutable = sources.filter(({ path }) => !NOT_MUTATED.test(path) && path.startsWith(flags.only ?? ''));
-  const sampled = sample(mutable, flags.sample, flags.seed);
+  const survived = flags.again === undefined ? undefined : survivorsOf(flags.again);
+  const sampled = sample(mutable, flags.sample, flags.seed).filter((slip) => survived?.has(nameOf(slip)) ?? true);
   if (flags.list) return console.log(sampled.map((s) => `${s.path}:${s.line}  ${s.what}`).join('\n'));
   const tree = copyOf(root, tracked);
   try {
@@ -92,17 +102,24 @@ async function main(flags: Flags): Promise<void> {
     for (const slip of sampled) {
       const verdict = {
         ...slip,
-        ...(await judge(tree, slip, graph.testsOf(slip.path).filter(runs(flags)).slice(0, flags.tests), flags)),
+        ...(await judge(tree, slip, turns(graph, slip.path, flags), flags)),
       };
       verdicts.push(verdict);
-      console.error(
-        `${verdicts.length}/${sampled.length} ${slip.path}:${slip.line} ${slip.what}: ${verdict.outcome}, ${verdict.by}`,
-      );
+      console.error(`${verdicts.length}/${sampled.length} ${nameOf(slip)}: ${verdict.outcome}, ${verdict.by}`);
     }
     console.log(flags.json ? JSON.stringify({ ...flags, verdicts }, null, 2) : report(verdicts, flags));
   } finally {
     rmSync(tree, { recursive: true, force: true });
   }
+}
+
+function nameOf({ path, line, what }: Sampled): string {
+  return `${path}:${line} ${what}`;
+}
+
+function survivorsOf(report: string): ReadonlySet<string> {
+  const { verdicts } = JSON.parse(readFileSync(report, 'utf8')) as { readonly verdicts: readonly Verdict[] };
+  return new Set(verdicts.filter(({ outcome }) => outcome === 'survived').map(nameOf));
 }
 
 /** A copy of what git has, with the packages and the build of the original. */
@@ -119,7 +136,7 @@ function copyOf(root: string, tracked: readonly string[]): string {
 async function judge(
   tree: string,
   slip: Sampled,
-  tests: readonly string[],
+  tests: readonly (readonly string[])[],
   { seconds }: Flags,
 ): Promise<Pick<Verdict, 'outcome' | 'by'>> {
   const file = join(tree, slip.path);
@@ -127,41 +144,32 @@ async function judge(
   const known = isKnown(equivalents(), slip, before);
   if (known) return { outcome: 'means nothing', by: known.why };
   writeFileSync(file, before.slice(0, slip.start) + slip.text + before.slice(slip.end));
+  const bin = (name: string) => join(tree, 'node_modules', '.bin', name);
   try {
-    const bin = (name: string) => join(tree, 'node_modules', '.bin', name);
-    const compiled = await run(bin('tsc'), ['-p', 'tsconfig.json', '--noEmit'], tree, seconds);
-    if (!compiled.ok) return { outcome: 'noticed', by: 'the compiler' };
-    // the nearest alone first: most slips end there
-    for (const some of [tests.slice(0, 3), tests.slice(3)]) {
-      if (some.length === 0) continue;
-      const tested = await run(bin('vitest'), ['run', '--bail', '1', '--reporter', 'dot', ...some], tree, seconds);
-      if (tested.late) return { outcome: 'noticed', by: `it takes longer than ${seconds} s` };
-      if (!tested.ok) return { outcome: 'noticed', by: failedIn(tested.output) ?? some.join(' ') };
+    for (const [turn, some] of tests.entries()) {
+      if (some.length > 0) {
+        const tested = await run(bin('vitest'), ['run', '--bail', '1', '--reporter', 'dot', ...some], tree, seconds);
+        if (tested.late) return { outcome: 'noticed', by: `it takes longer than ${seconds} s` };
+        if (!tested.ok) return { outcome: 'noticed', by: failedIn(tested.output) ?? some.join(' ') };
+      }
+      // the compiler takes longer than the nearest tests, and less than the others
+      if (turn > 0) continue;
+      const compiled = await run(bin('tsc'), ['-p', 'tsconfig.json', '--incremental', ...BUILD_INFO], tree, seconds);
+      if (!compiled.ok) return { outcome: 'noticed', by: 'the compiler' };
     }
-    return { outcome: 'survived', by: tests.length === 0 ? 'no test imports it' : `${tests.length} test files` };
+    const count = tests.flat().length;
+    return { outcome: 'survived', by: count === 0 ? 'no test imports it' : `${count} test files` };
   } finally {
     writeFileSync(file, before);
   }
 }
 
+/** The compiler looks again at what a slip touches, and at no more. */
+const BUILD_INFO = ['--tsBuildInfoFile', 'mutate.tsbuildinfo'];
+
 function equivalents(): readonly KnownEquivalent[] {
   const file = resolve(import.meta.dirname, '../../../../converter/bench/mutation/equivalents.json');
   return JSON.parse(readFileSync(file, 'utf8')) as readonly KnownEquivalent[];
-}
-
-function run(
-  file: string,
-  args: readonly string[],
-  cwd: string,
-  seconds: number,
-): Promise<{ readonly ok: boolean; readonly late: boolean; readonly output: string }> {
-  return new Promise((done) => {
-    const options = { cwd, timeout: 1000 * seconds, killSignal: 'SIGKILL', maxBuffer: 1 << 27 } as const;
-    const env = { ...process.env, PGCONV_INSTALL: 'no' };
-    execFile(file, [...args], { ...options, env }, (error, stdout, stderr) =>
-      done({ ok: !error, late: error?.killed === true, output: stdout + stderr }),
-    );
-  });
 }
 
 function failedIn(output: string): string | undefined {
