@@ -48,9 +48,11 @@ describe('the shapes tokenizer against its Hugging Face twin', () => {
     expect(converted.added_tokens).toEqual(reference.added_tokens));
 
   test('everything but the vocabulary’s own spelling is the same', () => {
-    const { model: _ours, ...mine } = converted;
-    const { model: _theirs, ...other } = reference;
+    const { model: ours, ...mine } = converted;
+    const { model: theirs, ...other } = reference;
     expect(mine).toEqual(other);
+    const settings = ({ vocab: _, merges: _merges, ...rest }: typeof ours) => rest;
+    expect(settings(ours)).toEqual(settings(theirs));
   });
 });
 
@@ -90,6 +92,11 @@ describe('what SentencePiece does', () => {
     expect(tokenizer.encode('\t')).toEqual([4 + 9]);
     expect(tokenizer.encode('a\t\t\t')).toEqual([261, 260, 13]);
     expect(tokenizer.decode([13, 260])).toBe('\t\t\t');
+  });
+
+  test('a character without a piece is the bytes of its UTF-8, where the model says so', () => {
+    const tokenizer = tokenizerOf([...BYTE_PIECES, ['a', -2]], { trainerSpec: { byteFallback: true } });
+    expect(tokenizer.encode('aé')).toEqual([260, 4 + 0xc3, 4 + 0xa9]);
   });
 
   test('without byte fallback, neighbouring unknown characters are one unknown token', () => {

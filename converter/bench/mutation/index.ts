@@ -8,7 +8,7 @@ import { wholeNumber } from '../../cli/options.ts';
 import { table } from '../../terminal/table.ts';
 import { isKnown, type KnownEquivalent } from './equivalents.ts';
 import { ImportGraph } from './nearby_tests.ts';
-import { run } from './run.ts';
+import { run, type Ended } from './run.ts';
 import { sample, type Sampled, type Source } from './sample.ts';
 
 interface Flags {
@@ -17,6 +17,7 @@ interface Flags {
   readonly tests: number;
   readonly seconds: number;
   readonly gpu?: boolean;
+  readonly quick?: boolean;
   readonly list?: boolean;
   readonly only?: string;
   readonly json?: boolean;
@@ -44,7 +45,7 @@ const program = new Command('npm run mutate --')
   .option('--seed <n>', 'the same seed and tree give the same lines', wholeNumber(0), 1)
   .option(
     '--tests <n>',
-    'test files that are run for a line: those that import its file by the fewest steps',
+    'test files that are run for a line, those that import its file by the fewest steps, and a quarter as many end to end',
     wholeNumber(1),
     12,
   )
@@ -54,7 +55,8 @@ const program = new Command('npm run mutate --')
     wholeNumber(1),
     300,
   )
-  .option('--gpu', 'where a line survives, run as many tests that need a GPU or a browser as well')
+  .option('--gpu', 'where a line survives, run a quarter as many tests that need a GPU or a browser as well')
+  .option('--quick', 'the nearest three alone: what survives may fall in others, which --again asks')
   .option('--list', 'print the lines and what becomes of them, and run nothing')
   .option('--only <path>', 'only lines of files whose path begins so')
   .option('--json', 'print one JSON text')
@@ -75,19 +77,28 @@ const NEEDS_MORE = /\.(gpu|browser|f16)\.test\.ts$/;
 const SLOW = /\.slow(_f16)?\.test\.ts$/;
 
 /**
- * Tests for a file, in turns: the nearest three, as most slips end there; as many more as were asked for; then those
- * that need a GPU. Never the slow ones, which would come late and so seem to notice.
+ * Tests for a file, in turns, the cheap ones first: the nearest three, as most slips end there; as many more as were
+ * asked for; a quarter as many that go end to end; and of those that need a GPU. Never the slow ones, which would come
+ * late and so seem to notice.
  */
-function turns(graph: ImportGraph, path: string, { gpu = false, tests }: Flags): readonly (readonly string[])[] {
+function turns(graph: ImportGraph, path: string, { gpu, quick, tests }: Flags): readonly (readonly string[])[] {
   const near = graph.testsOf(path).filter((test) => !SLOW.test(test));
-  const plain = near.filter((test) => !NEEDS_MORE.test(test)).slice(0, tests);
-  const needing = gpu ? near.filter((test) => NEEDS_MORE.test(test)).slice(0, tests) : [];
-  return [plain.slice(0, 3), plain.slice(3), needing];
+  const [needing, plain] = parted(near, (test) => NEEDS_MORE.test(test));
+  const [endToEnd, unit] = parted(plain, (test) => test.startsWith('converter/e2e/'));
+  if (quick) return [unit.slice(0, 3)];
+  const few = Math.ceil(tests / 4);
+  return [unit.slice(0, 3), unit.slice(3, tests), endToEnd.slice(0, few), gpu ? needing.slice(0, few) : []];
+}
+
+function parted<T>(items: readonly T[], belongs: (item: T) => boolean): readonly [T[], T[]] {
+  return [items.filter(belongs), items.filter((item) => !belongs(item))];
 }
 
 async function main(flags: Flags): Promise<void> {
   const root = resolve(import.meta.dirname, '../../../..');
-  const tracked = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).trim().split('\n');
+  const tracked = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { cwd: root, encoding: 'utf8' })
+    .trim()
+    .split('\n');
   const sources = tracked
     .filter((path) => SOURCE.test(path) && existsSync(join(root, path)))
     .map((path): Source => ({ path, text: readFileSync(join(root, path), 'utf8') }));
@@ -96,21 +107,22 @@ async function main(flags: Flags): Promise<void> {
   const sampled = sample(mutable, flags.sample, flags.seed).filter((slip) => survived?.has(nameOf(slip)) ?? true);
   if (flags.list) return console.log(sampled.map((s) => `${s.path}:${s.line}  ${s.what}`).join('\n'));
   const tree = copyOf(root, tracked);
-  try {
-    const graph = new ImportGraph(sources);
-    const verdicts: Verdict[] = [];
-    for (const slip of sampled) {
-      const verdict = {
-        ...slip,
-        ...(await judge(tree, slip, turns(graph, slip.path, flags), flags)),
-      };
-      verdicts.push(verdict);
-      console.error(`${verdicts.length}/${sampled.length} ${nameOf(slip)}: ${verdict.outcome}, ${verdict.by}`);
-    }
-    console.log(flags.json ? JSON.stringify({ ...flags, verdicts }, null, 2) : report(verdicts, flags));
-  } finally {
-    rmSync(tree, { recursive: true, force: true });
+  // stopped midway it leaves no copy and no process: whatever ends this one runs what waits for its exit
+  process.once('exit', () => rmSync(tree, { recursive: true, force: true }));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
+  const { ok, output } = await compile(tree, flags);
+  if (!ok) throw new Error(`the tree does not compile as it stands, so every slip would be noticed:\n${output}`);
+  const graph = new ImportGraph(sources);
+  const verdicts: Verdict[] = [];
+  for (const slip of sampled) {
+    const verdict = {
+      ...slip,
+      ...(await judge(tree, slip, turns(graph, slip.path, flags), flags)),
+    };
+    verdicts.push(verdict);
+    console.error(`${verdicts.length}/${sampled.length} ${nameOf(slip)}: ${verdict.outcome}, ${verdict.by}`);
   }
+  console.log(flags.json ? JSON.stringify({ ...flags, verdicts }, null, 2) : report(verdicts, flags));
 }
 
 function nameOf({ path, line, what }: Sampled): string {
@@ -122,7 +134,7 @@ function survivorsOf(report: string): ReadonlySet<string> {
   return new Set(verdicts.filter(({ outcome }) => outcome === 'survived').map(nameOf));
 }
 
-/** A copy of what git has, with the packages and the build of the original. */
+/** A copy of what git has or would take, with the packages and the build of the original. */
 function copyOf(root: string, tracked: readonly string[]): string {
   const tree = mkdtempSync(join(tmpdir(), 'pgconv-mutate-'));
   for (const path of tracked) if (existsSync(join(root, path))) cpSync(join(root, path), join(tree, path));
@@ -144,18 +156,21 @@ async function judge(
   const known = isKnown(equivalents(), slip, before);
   if (known) return { outcome: 'means nothing', by: known.why };
   writeFileSync(file, before.slice(0, slip.start) + slip.text + before.slice(slip.end));
-  const bin = (name: string) => join(tree, 'node_modules', '.bin', name);
   try {
     for (const [turn, some] of tests.entries()) {
       if (some.length > 0) {
-        const tested = await run(bin('vitest'), ['run', '--bail', '1', '--reporter', 'dot', ...some], tree, seconds);
+        const tested = await run(
+          command(tree, 'vitest'),
+          ['run', '--bail', '1', '--reporter', 'dot', ...some],
+          tree,
+          seconds,
+        );
         if (tested.late) return { outcome: 'noticed', by: `it takes longer than ${seconds} s` };
         if (!tested.ok) return { outcome: 'noticed', by: failedIn(tested.output) ?? some.join(' ') };
       }
       // the compiler takes longer than the nearest tests, and less than the others
       if (turn > 0) continue;
-      const compiled = await run(bin('tsc'), ['-p', 'tsconfig.json', '--incremental', ...BUILD_INFO], tree, seconds);
-      if (!compiled.ok) return { outcome: 'noticed', by: 'the compiler' };
+      if (!(await compile(tree, { seconds })).ok) return { outcome: 'noticed', by: 'the compiler' };
     }
     const count = tests.flat().length;
     return { outcome: 'survived', by: count === 0 ? 'no test imports it' : `${count} test files` };
@@ -164,8 +179,15 @@ async function judge(
   }
 }
 
-/** The compiler looks again at what a slip touches, and at no more. */
-const BUILD_INFO = ['--tsBuildInfoFile', 'mutate.tsbuildinfo'];
+function command(tree: string, name: string): string {
+  return join(tree, 'node_modules', '.bin', name);
+}
+
+/** It looks again at what a slip touches, and at no more. */
+function compile(tree: string, { seconds }: Pick<Flags, 'seconds'>): Promise<Ended> {
+  const args = ['-p', 'tsconfig.json', '--incremental', '--tsBuildInfoFile', 'mutate.tsbuildinfo'];
+  return run(command(tree, 'tsc'), args, tree, seconds);
+}
 
 function equivalents(): readonly KnownEquivalent[] {
   const file = resolve(import.meta.dirname, '../../../../converter/bench/mutation/equivalents.json');
