@@ -87,9 +87,9 @@ describe('a file that cannot be written', () => {
     writeFileSync(taken, 'of another');
     const files = writer({ maxInFlight: 10 });
     files.open(taken);
-    const failure = expect(files.close(taken)).rejects;
-    await failure.toThrow(OutputError);
-    await failure.toThrow(/EEXIST/);
+    const closed = files.close(taken);
+    await expect(closed).rejects.toThrow(OutputError);
+    await expect(closed).rejects.toThrow(/EEXIST/);
     const next = join(folder, 'next');
     files.open(next);
     await expect(files.write({ bytes: bytes(100) })).rejects.toThrow(/EEXIST/);

@@ -1,3 +1,4 @@
+import type * as crypto from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { beforeEach, expect, test, vi } from 'vitest';
 import type { WriterReply, WriterRequest } from './file_writer.ts';
@@ -50,7 +51,7 @@ vi.mock('node:fs/promises', async (original) => ({
   },
 }));
 
-const { createHash } = await vi.importActual<typeof import('node:crypto')>('node:crypto');
+const { createHash } = await vi.importActual<typeof crypto>('node:crypto');
 await import('./write_worker.js');
 
 beforeEach(() => {

@@ -66,8 +66,12 @@ it('operands are widened where the kernel would round scores, and the result is 
 
 it.each([lowerAttention, lowerAttentionWide])('heads come before positions, and q is scaled already: %o', (rule) => {
   const graph = lowered(rule, 'f32');
-  expect(named(graph, 'Transpose').map(({ attributes }) => attributes)).toEqual(Array(4).fill({ perm: [0, 2, 1, 3] }));
-  expect(named(graph, 'Attention').map(({ attributes }) => attributes)).toEqual(Array(2).fill({ scale: { float: 1 } }));
+  expect(named(graph, 'Transpose').map(({ attributes }) => attributes)).toEqual(
+    Array.from({ length: 4 }, () => ({ perm: [0, 2, 1, 3] })),
+  );
+  expect(named(graph, 'Attention').map(({ attributes }) => attributes)).toEqual(
+    Array.from({ length: 2 }, () => ({ scale: { float: 1 } })),
+  );
   expect(named(lowered(rule, 'f32', 50), 'Attention')[0]!.attributes).toEqual({
     scale: { float: 1 },
     softcap: { float: 50 },
