@@ -47,7 +47,7 @@ it('of tests that are as near, a file’s own comes first, then those beside it'
   const graph = new ImportGraph(
     ['a/b.test.ts', 'a/x.gpu.test.ts', 'b/y.test.ts', 'a/x.test.ts', 'a/z.test.ts'].map((path) => ({
       path,
-      text: path.startsWith('a/') ? "import './x.ts';" : "import '../a/x.ts';",
+      text: `import { x } from '${path.startsWith('a/') ? '.' : '../a'}/x.ts';`,
     })),
   );
   const tests = ['a/x.gpu.test.ts', 'a/x.test.ts', 'a/b.test.ts', 'a/z.test.ts', 'b/y.test.ts'];
