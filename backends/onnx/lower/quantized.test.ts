@@ -78,10 +78,15 @@ describe('nbits', () => {
     expect(weightsOf(lowered)).toContainEqual(['scales', 'f32', 4, 3]);
   });
 
-  it('blocks that the kernels do not have are dequantized by ONNX’s own ops', () => {
-    expect(
-      opsOf(lowerGraph(quantizedModel({ dtype: 'u8', rows: 4, blocks: 2, block: 24, columns: 48, zeros: true }))),
-    ).not.toContain('MatMulNBits');
+  it.each([
+    { blocks: 2, block: 24, zeros: true },
+    // they divide into blocks of the kernels, but not into those of one row
+    { blocks: 2, block: 48, zeros: false },
+    // zero points are not repeated
+    { blocks: 1, block: 96, zeros: true },
+  ])('blocks that the kernels do not have are dequantized by ONNX’s own ops: %j', ({ blocks, block, zeros }) => {
+    const sizes = { dtype: 'u8', rows: 4, blocks, block, columns: blocks * block, zeros } as const;
+    expect(opsOf(lowerGraph(quantizedModel(sizes)))).not.toContain('MatMulNBits');
   });
 });
 
