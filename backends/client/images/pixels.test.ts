@@ -13,6 +13,8 @@ describe.each(PIXEL_MODES)('pixel values as %s has them', (mode) => {
   });
 
   it.each([0, -1, 1.5, NaN, Infinity])('of size %d are refused', (size) => {
-    expect(() => toPixelValues(rgbImage(1, 1, new Uint8Array(3)), size, mode)).toThrow(RangeError);
+    expect(() => toPixelValues(rgbImage(1, 1, new Uint8Array(3)), size, mode)).toThrow(
+      new RangeError(`pixel values of ${size}×${size}`),
+    );
   });
 });
