@@ -62,6 +62,26 @@ test.each([
   expect(() => ops.concat.infer(types.map(typeOf), { axis })).toThrow(`concat of ${types.join(', ')} along ${axis}`);
 });
 
+test.each([
+  ['f32[1, 2, 3, 4]', 'f16[1, 5, 2, 4]'],
+  ['f32[1, 2, 3, 4]', 'f32[2, 5, 2, 4]'],
+  ['f32[1, 2, 3, 4]', 'f32[1, 5, 3, 4]'],
+  ['f32[1, 2, 3, 4]', 'f32[1, 5, 2, 5]'],
+  ['f32[1, 2, 3, 4]', 'f32[1, 5, 2]'],
+  ['f32[1, 2, 3]', 'f32[1, 5, 2, 4]'],
+  ['f32[1, 2, 3, 4, 1]', 'f32[1, 5, 2, 4]'],
+  ['f32[1, 2, 3, 4]', 'f32[1, 5, 2, 4, 1]'],
+])('append_cache of another shape is refused: %s, %s', (cache, x) => {
+  expect(() => ops.append_cache.infer([cache, x].map(typeOf), {})).toThrow(`append_cache of ${x} to ${cache}`);
+});
+
+test('append_cache puts positions behind those that there are', async () => {
+  const [cache, x] = [tensor('f32', range(8), [1, 2, 2, 2]), tensor('f32', [90, 91, 92, 93], [1, 1, 2, 2])];
+  const joined = await runOp(ops.append_cache, [cache, x], {});
+  expect(joined.shape).toEqual([1, 2, 3, 2]);
+  expect(valuesOf(joined)).toEqual([0, 1, 2, 3, 90, 91, 4, 5, 6, 7, 92, 93]);
+});
+
 test('expand to sizes that are known when it runs', async () => {
   const b = new GraphBuilder('g');
   const x = b.input('x', tensorType('f32', [sym('n'), 1]));
