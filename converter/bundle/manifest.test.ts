@@ -66,6 +66,13 @@ describe('another text than was written is damaged', () => {
   });
 });
 
+it('a byte order mark is no part of a manifest, and neither are bytes that are no UTF-8', () => {
+  expect(() => parsed(`\ufeff${printManifest(made)}`)).toThrow(expect.objectContaining({ code: 'manifest_invalid' }));
+  const bytes = Buffer.from(printManifest(made));
+  bytes[bytes.indexOf('pgconv-bundle')] = 0xff;
+  expect(() => parseManifest(bytes, 'f')).toThrow(/is not UTF-8 text/);
+});
+
 it('a manifest beyond 16 MiB is not read', async () => {
   const folder = tempFolder();
   writeFileSync(join(folder, MANIFEST_NAME), printManifest(made).padEnd(16 * 1024 * 1024 + 1));
