@@ -48,6 +48,6 @@ it.each([
 ])('files that nobody lists are told: %j', async (unlisted, message) => {
   const warnings: string[] = [];
   const reporter = { ...silentReporter, warn: (text: string) => warnings.push(text) };
-  await expect(verifyBundle({ bundle: bundle('int3', unlisted) }, reporter)).rejects.toThrow();
+  await expect(verifyBundle({ bundle: bundle('int3', unlisted) }, reporter)).rejects.toThrow('int3');
   expect(warnings).toEqual([message]);
 });

@@ -7,9 +7,9 @@ function terminal(): { readonly stream: NodeJS.WriteStream; readonly text: () =>
   const pieces: string[] = [];
   const stream = Object.assign(new PassThrough(), { isTTY: true, columns: 80, rows: 24 });
   stream.on('data', (chunk: Buffer) => pieces.push(chunk.toString()));
-  // oxlint-disable-next-line no-control-regex -- what moves the cursor is not for the eye
   return {
     stream: stream as unknown as NodeJS.WriteStream,
+    // oxlint-disable-next-line no-control-regex -- what moves the cursor is not for the eye
     text: () => pieces.join('').replaceAll(/\u001b\[[\d;?]*[a-zA-Z]/g, ''),
   };
 }
@@ -19,7 +19,7 @@ const drawn = () => new Promise((resolve) => setTimeout(resolve, 250));
 test('a bar says how much is done, and a line what was, with its name escaped', async () => {
   const { stream, text } = terminal();
   const reporter = barReporter(stream);
-  const stage = reporter.stage('write \u0007x', { unit: 'steps' as 'bytes', total: 100 });
+  const stage = reporter.stage('write \u0007x', { unit: 'steps', total: 100 });
   stage.advance(20);
   stage.advance(30);
   await drawn();

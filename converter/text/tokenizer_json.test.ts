@@ -51,7 +51,7 @@ describe('the shapes tokenizer against its Hugging Face twin', () => {
     const { model: ours, ...mine } = converted;
     const { model: theirs, ...other } = reference;
     expect(mine).toEqual(other);
-    const settings = ({ vocab: _, merges: _merges, ...rest }: typeof ours) => rest;
+    const settings = ({ vocab: _vocab, merges: _merges, ...rest }: typeof ours) => rest;
     expect(settings(ours)).toEqual(settings(theirs));
   });
 });
