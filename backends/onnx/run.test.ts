@@ -1,4 +1,4 @@
-import { cp, readFile, truncate, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { evaluatorRunner } from '../../ir/evaluate.ts';
@@ -138,11 +138,14 @@ describe('what cannot be run is refused by name', () => {
       'bundle-missing',
     );
     const manifest = join(bundle.dir, 'manifest.json');
+    const damaged = await open(bundle.dir);
     await writeFile(manifest, '{');
-    expect(await failureOf((await open(bundle.dir)).run('embed_tokens', {}))).toMatchObject({
+    expect(await failureOf(damaged.run('embed_tokens', {}))).toMatchObject({
       code: 'bundle-damaged',
       place: { file: manifest },
     });
+    await rm(manifest);
+    expect((await failureOf(damaged.run('embed_tokens', {}))).code).toBe('bad-input');
   });
 
   it('inputs that are absent, of another dtype, of a wrong size or shape', async () => {
