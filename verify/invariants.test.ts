@@ -25,7 +25,7 @@ interface Faults {
 
 const prefixThenCausal = (q: number, k: number, past: number): boolean => past === 0 || k <= past + q;
 
-/** A prefix-LM whose logits are of the sum of the tokens that it sees, each by its place; the cache keeps the tokens. */
+/** A prefix-LM: logits are of the sum of the tokens that it sees, each by its place; the cache keeps the tokens. */
 function model(faults: Faults = {}): Model & { readonly embedded: number[][] } {
   const embedded: number[][] = [];
   return {

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { httpSource } from './http_source.ts';
 
 const CONTENT = Uint8Array.from({ length: 1000 }, (_, i) => i % 251);
@@ -111,9 +111,17 @@ describe('a stream', () => {
 
   it('gives up after five refusals in a row', async () => {
     answers = Array.from({ length: 9 }, () => status(500));
+    const pauses: number[] = [];
+    const wait = globalThis.setTimeout;
+    vi.spyOn(globalThis, 'setTimeout').mockImplementation(((go: () => void, ms: number) => {
+      if (ms >= 200) pauses.push(ms);
+      return wait(go, ms >= 200 ? 1 : ms);
+    }) as typeof setTimeout);
     await expect(streamed()).rejects.toMatchObject({ code: 'network' });
+    vi.restoreAllMocks();
     expect(asked).toHaveLength(5);
-  }, 20_000);
+    expect(pauses).toEqual([200, 400, 800, 1600]);
+  });
 
   it('does not ask again for what is not there', async () => {
     answers = [status(404)];
