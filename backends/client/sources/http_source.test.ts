@@ -113,10 +113,12 @@ describe('a stream', () => {
     answers = Array.from({ length: 9 }, () => status(500));
     const pauses: number[] = [];
     const wait = globalThis.setTimeout;
-    vi.spyOn(globalThis, 'setTimeout').mockImplementation(((go: () => void, ms: number) => {
-      if (ms >= 200) pauses.push(ms);
-      return wait(go, ms >= 200 ? 1 : ms);
-    }) as typeof setTimeout);
+    // fetch has timers of its own
+    vi.spyOn(globalThis, 'setTimeout').mockImplementation(((go: () => void, ms: number, ...more: unknown[]) => {
+      const isPause = [200, 400, 800, 1600].includes(ms);
+      if (isPause) pauses.push(ms);
+      return wait(() => go(...(more as [])), isPause ? 1 : ms);
+    }) as unknown as typeof setTimeout);
     await expect(streamed()).rejects.toMatchObject({ code: 'network' });
     vi.restoreAllMocks();
     expect(asked).toHaveLength(5);
