@@ -98,6 +98,14 @@ export interface Backend {
   emit(program: Program, options: EmitOptions): Artifact;
   /** What stands beside the emitted files: what its clients read of the checkpoint's, and a README. Pure. */
   clientFiles(input: ClientInput): ClientFiles;
+  /** Packages of npm that a device needs (default the first), which users install or leave out. */
+  packages(device?: string): readonly string[];
+  /**
+   * Whether a device is there once its packages are (default the first): before the work whose result it is to run.
+   * Absent: every machine has it.
+   * @throws BackendError `runtime-missing`
+   */
+  ready?(device?: string): Promise<void>;
   /** Opens an emitted bundle. The runtime is imported only here. */
   open(dir: string, options?: OpenOptions): Promise<Runner>;
   /** What a bundle holds. No weight is read. @throws BackendError for a damaged one */

@@ -24,10 +24,15 @@ export function printNumber(x: number): string {
           : String(x);
 }
 
+const NOT_FINITE: ReadonlyMap<string, number> = new Map([
+  ['nan', Number.NaN],
+  ['inf', Infinity],
+  ['-inf', -Infinity],
+]);
+
 /** Reads what `printNumber` writes. @throws Error for anything else */
 export function parseNumber(text: string): number {
-  const special: Record<string, number> = { nan: Number.NaN, inf: Infinity, '-inf': -Infinity };
-  const value = special[text.trim()] ?? Number(text);
+  const value = NOT_FINITE.get(text.trim()) ?? Number(text);
   if (text.trim() === '' || (Number.isNaN(value) && text.trim() !== 'nan'))
     throw new Error(`"${text}" is not a number`);
   return value;

@@ -7,6 +7,7 @@ export interface ProgramMetadata {
   readonly imageSize: number;
   /** Rows of features of one picture. */
   readonly imageTokens: number;
+  /** Where it lies among the columns of the logits, a graph masks it: pictures take its place and no answer has it. */
   readonly imageTokenId: number;
   /** Columns of the logits that mean a token: compare and sample on these only. */
   readonly vocabSize: number;
@@ -16,8 +17,26 @@ export interface ProgramMetadata {
   readonly hiddenSize: number;
   readonly bosTokenId: number;
   readonly eosTokenId: number;
+  /** Ids that end an answer, where they are others than `eosTokenId` alone. */
+  readonly stopTokenIds?: readonly number[] | undefined;
   readonly padTokenId: number;
   readonly maxPositions: number;
   /** Width of ColPali's vectors, the decoder's output `embeddings`; a model without that head has none. */
   readonly retrievalWidth?: number | undefined;
+}
+
+/** Ids that end an answer. */
+export function stopTokens({
+  eosTokenId,
+  stopTokenIds = [eosTokenId],
+}: Pick<ProgramMetadata, 'eosTokenId' | 'stopTokenIds'>): readonly number[] {
+  return stopTokenIds;
+}
+
+/** Whether `<image>` lies among the tokens, with a fine-tune's own behind it: then its logits are masked. */
+export function hasImageWithin({
+  vocabSize,
+  imageTokenId,
+}: Pick<ProgramMetadata, 'vocabSize' | 'imageTokenId'>): boolean {
+  return imageTokenId + 1 < vocabSize;
 }

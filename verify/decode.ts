@@ -3,6 +3,7 @@ import type { ProgramMetadata } from '../ir/graph.ts';
 import { dtypes } from '../ir/dtypes/index.ts';
 import { tensorOf, type Tensor } from '../ir/tensor.ts';
 import { VerifyError } from './error.ts';
+import { maskedImage } from './image_column.ts';
 import { checkPositions, checkPrompt, extendMask, mergeImageFeatures, positionIds, type Prompt } from './prompt.ts';
 
 /** A program in something that runs it. */
@@ -132,7 +133,7 @@ async function runDecoder(
   );
   return {
     state: { cache: Object.fromEntries(longer), attentionMask, firstPosition },
-    logits: resultOf(results, 'logits', runner),
+    logits: maskedImage(resultOf(results, 'logits', runner), metadata, runner.description),
     ...(vectors && { embeddings: vectors }),
     stages: pick(results, stages),
   };

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import type { NumberArray } from '../ir/dtypes/codec.ts';
 import { tensorOf } from '../ir/tensor.ts';
+import type { Model } from './decode.ts';
 import { generate, generateAll, generateRow } from './generate.ts';
 import { padLeft, promptRow, type Prompt } from './prompt.ts';
 import { countingMetadata, countingModel } from './testing/counting_runner.ts';
@@ -66,6 +68,51 @@ test('feeds an empty cache first, then what came back, with a growing mask and p
   expect([...model.calls[0]!['inputs_embeds']!.data], 'image features in their places').toEqual([
     0, 7, 2, 5, 7, 2, 2, 6,
   ]);
+});
+
+test('every end token of the model ends a row', async () => {
+  const model = countingModel('f32', { ...countingMetadata, stopTokenIds: [6, 2] });
+  expect(await generateAll(model, promptOf([2, 5], [2, 2, 8]), { maxNewTokens: 9 })).toEqual([
+    [4, 3, 2],
+    [7, 6],
+  ]);
+});
+
+test('a row of nothing but NaN is an error, of some an answer', async () => {
+  const sound = countingModel();
+  const spoiling = (spoil: (logits: NumberArray) => void): Model => ({
+    ...sound,
+    runner: {
+      ...sound.runner,
+      run: async (...given) => {
+        const results = await sound.runner.run(...given);
+        if (given[0] === 'decoder') spoil(results['logits']!.data);
+        return results;
+      },
+    },
+  });
+  const all = generateAll(
+    spoiling((logits) => logits.fill(Number.NaN)),
+    promptOf([2, 5]),
+    { maxNewTokens: 9 },
+  );
+  await expect(all).rejects.toMatchObject({ code: 'not_a_number', hint: expect.stringContaining('--dtype') as string });
+  const some = spoiling((logits) => (logits[0] = logits[9] = Number.NaN));
+  expect(await generateAll(some, promptOf([2, 5]), { maxNewTokens: 9 })).toEqual([[4, 3, 2, 1]]);
+  // a row that has ended may say what it likes
+  let step = 0;
+  const ended = spoiling((logits) => step++ > 1 && logits.fill(Number.NaN, 0, countingMetadata.vocabSize));
+  expect(await generateAll(ended, promptOf([2, 3], [2, 2, 5]), { maxNewTokens: 9 })).toEqual([
+    [2, 1],
+    [4, 3, 2, 1],
+  ]);
+});
+
+test('a number of tokens that is none is refused', async () => {
+  for (const maxNewTokens of [Number.NaN, -1, 1.5, Infinity])
+    await expect(generateAll(countingModel(), promptOf([2, 5]), { maxNewTokens })).rejects.toMatchObject({
+      code: 'bad_input',
+    });
 });
 
 test('stops where the positions of the model end', async () => {

@@ -1,5 +1,8 @@
+import { stopTokens } from '../ir/metadata.ts';
 import { tensorOf } from '../ir/tensor.ts';
 import { untilStopped } from '../backends/client/generation/decode.ts';
+import { wholeNumber } from '../backends/client/generation/numbers.ts';
+import { ofNumbers } from '../backends/client/generation/of_numbers.ts';
 import { encodeImages, extend, prefill, type Model, type Step } from './decode.ts';
 import { choose } from './metrics.ts';
 import type { Prompt } from './prompt.ts';
@@ -7,7 +10,7 @@ import { rowsOf } from './rows.ts';
 
 export interface GenerateOptions {
   readonly maxNewTokens: number;
-  /** Ids that end a row; default the model's own. An empty list never stops. */
+  /** Ids that end a row; default the model's own, all of them. An empty list never stops. */
   readonly stopTokenIds?: readonly number[];
   /** Stops between tokens: the reason is thrown. */
   readonly signal?: AbortSignal;
@@ -16,29 +19,39 @@ export interface GenerateOptions {
 /**
  * Greedy decoding with a KV cache. Yields, step by step, each row's token: stop tokens included, undefined once a row
  * has ended. Ends when all rows have, after maxNewTokens, or when the positions of the model are used up.
- * @throws VerifyError for a prompt that does not fit the model.
+ * @throws VerifyError for a prompt that does not fit the model; RuntimeError `bad_input` for a number of tokens that is
+ * none, `not_a_number` where the model computes nothing else
  */
 export async function* generate(
   model: Model,
   prompt: Prompt,
-  { maxNewTokens, stopTokenIds: stops = [model.metadata.eosTokenId], signal }: GenerateOptions,
+  { maxNewTokens, stopTokenIds: stops = stopTokens(model.metadata), signal }: GenerateOptions,
 ): AsyncGenerator<readonly (number | undefined)[]> {
   const [rows, length] = prompt.inputIds.shape as readonly [number, number];
   signal?.throwIfAborted();
+  wholeNumber('the number of new tokens', maxNewTokens);
   const { features } = await encodeImages(model, prompt.pixelValues);
   const first = await prefill(model, prompt, features, { logitsToKeep: 1 });
   // the last token needs no position: nothing reads it
   const steps = Math.min(maxNewTokens, model.metadata.maxPositions - length + 1);
-  yield* untilStopped(greedySteps(model, first), { rows, steps, stops, signal });
+  yield* ofNumbers(untilStopped(greedySteps(model, first), { rows, steps, stops, signal }), model.metadata);
 }
 
-/** Tokens of all rows for ever. Rows that have ended go on: nothing reads what comes of it. */
+/**
+ * Tokens of all rows for ever, the size of the vocabulary for one that is all NaN. Rows that have ended go on: nothing
+ * reads what comes of it.
+ */
 async function* greedySteps(model: Model, first: Step): AsyncGenerator<readonly number[]> {
+  const { vocabSize, padTokenId } = model.metadata;
   for (let step = first; ;) {
-    const rows = rowsOf(step.logits, { columns: model.metadata.vocabSize });
-    const tokens = rows.starts.map((_, row) => choose(rows, row).token);
+    const rows = rowsOf(step.logits, { columns: vocabSize });
+    const tokens = rows.starts.map((_, row) => {
+      const { token, logit } = choose(rows, row);
+      return Number.isNaN(logit) ? vocabSize : token;
+    });
     yield tokens;
-    step = await extend(model, step.state, tensorOf('i64', [tokens.length, 1], tokens), { logitsToKeep: 1 });
+    const ids = tokens.map((token) => (token === vocabSize ? padTokenId : token));
+    step = await extend(model, step.state, tensorOf('i64', [ids.length, 1], ids), { logitsToKeep: 1 });
   }
 }
 

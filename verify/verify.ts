@@ -5,6 +5,7 @@ import { checkLogits, checkValues, type Check } from './check.ts';
 import type { Model } from './decode.ts';
 import { compareStages, type Phase, type StageDifference, type StageNames } from './divergence.ts';
 import { VerifyError } from './error.ts';
+import { withoutImage } from './image_column.ts';
 import { checkGreedy, type GreedyDifference } from './greedy.ts';
 import { checkInvariants, checkRowsAlone } from './invariants.ts';
 import { AgreementTally } from './agreement_tally.ts';
@@ -126,7 +127,7 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
   };
   const outcomeOf = async (side: Runner | Recorded, verifyCase: VerifyCase, follow?: Outcome): Promise<Outcome> =>
     'outcomes' in side
-      ? recordedOutcome(side, verifyCase.name)
+      ? recordedOutcome(side, verifyCase.name, metadata)
       : runCase({ runner: side, metadata }, verifyCase, follow?.greedy ? { follow: follow.greedy.tokens } : {});
   const checks: Check[] = [];
   const greedyDifferences: GreedyDifference[] = [];
@@ -184,7 +185,7 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
   };
 }
 
-function recordedOutcome({ outcomes, description }: Recorded, name: string): Outcome {
+function recordedOutcome({ outcomes, description }: Recorded, name: string, metadata: ProgramMetadata): Outcome {
   const outcome = outcomes.get(name);
   if (!outcome)
     throw new VerifyError(
@@ -192,7 +193,13 @@ function recordedOutcome({ outcomes, description }: Recorded, name: string): Out
       `${description} has no case "${name}"`,
       `take one of ${[...outcomes.keys()].join(', ')}`,
     );
-  return outcome;
+  const { prefillLogits, suffixLogits, greedy, ...rest } = outcome;
+  return {
+    ...rest,
+    ...(prefillLogits && { prefillLogits: withoutImage(prefillLogits, metadata) }),
+    ...(suffixLogits && { suffixLogits: withoutImage(suffixLogits, metadata) }),
+    ...(greedy && { greedy: { ...greedy, logits: withoutImage(greedy.logits, metadata) } }),
+  };
 }
 
 type ValuesPart = 'imageFeatures' | 'prefillEmbeddings' | 'suffixEmbeddings';

@@ -34,6 +34,7 @@ export const onnx: Backend = {
   },
   emit: (program, options) => emit(program, onnxOptions(options)),
   clientFiles,
+  packages: () => ['onnxruntime-node'],
   open,
   describe,
   storedTensors,

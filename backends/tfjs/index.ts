@@ -5,7 +5,7 @@ import { filesWithReadme } from '../client_files.ts';
 import { computesInF32 } from '../computes_in_f32.ts';
 import { describe, storedTensors } from './describe.ts';
 import { emit } from './emit.ts';
-import { DEVICES } from './node_tfjs.ts';
+import { DEVICES, packagesFor } from './node_tfjs.ts';
 import { readme } from './readme.ts';
 import { open } from './run.ts';
 import { profileOf, PROFILES, type Profile } from './target.ts';
@@ -46,6 +46,7 @@ export const tfjs: Backend = {
   emit: (program, { precision, target, layersPerGraph }) =>
     emit(program, { precision, profile: profileOf(target), ...(layersPerGraph !== undefined && { layersPerGraph }) }),
   clientFiles: ({ prepared, facts }) => filesWithReadme([prepared.preprocessor(), prepared.tokenizer()], facts, readme),
+  packages: (device) => packagesFor(DEVICES.find((name) => name === device) ?? DEVICES[0]),
   open,
   describe,
   storedTensors,

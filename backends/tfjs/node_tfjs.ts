@@ -5,6 +5,16 @@ import type { Tfjs } from './driver/tfjs.ts';
 export const DEVICES = ['cpu', 'wasm', 'webgpu'] as const;
 export type TfDevice = (typeof DEVICES)[number];
 
+/** Packages that a backend of tfjs needs in Node. */
+export function packagesFor(device: TfDevice): readonly string[] {
+  return [
+    '@tensorflow/tfjs-core',
+    '@tensorflow/tfjs-converter',
+    `@tensorflow/tfjs-backend-${device}`,
+    ...(device === 'webgpu' ? ['webgpu'] : []),
+  ];
+}
+
 /** Dawn stops its threads when this object is collected, under a device in use as well. */
 let dawn: GPU | undefined;
 

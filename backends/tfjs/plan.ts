@@ -94,6 +94,7 @@ const facts = z.strictObject({
   padTokenId: count,
   maxPositions: count,
   retrievalWidth: z.optional(count),
+  stopTokenIds: z.optional(z.readonly(z.array(count).check(z.minLength(1)))),
 });
 
 /** docs/bundle-format.md says what each field is. */

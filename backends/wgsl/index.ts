@@ -5,7 +5,7 @@ import { computesInF32 } from '../computes_in_f32.ts';
 import { describe, storedTensors } from './describe.ts';
 import { emit } from './emit.ts';
 import { readme } from './readme.ts';
-import { open } from './run.ts';
+import { open, ready } from './run.ts';
 
 /**
  * Shaders, packed weights and the steps to run them, for any WebGPU device: `pgconv/runtime` runs them in browsers and
@@ -21,6 +21,8 @@ export const wgsl: Backend = {
   modelRefusal: answersOnly,
   emit: (program, options) => emit(program, options),
   clientFiles: ({ prepared, facts }) => filesWithReadme([prepared.preprocessor(), prepared.tokenizer()], facts, readme),
+  packages: () => ['webgpu'],
+  ready,
   open,
   describe,
   storedTensors,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { BadInputError } from '../errors.ts';
 import { REFERENCES, SWITCHES } from '../models/family.ts';
+import { LEFT_OUT, type Reason } from '../models/ledger/ledger.ts';
 import { unsafePathReason } from './bundle_path.ts';
 
 export const MANIFEST_NAME = 'manifest.json';
@@ -31,6 +32,16 @@ const programMetadata = z.strictObject({
   padTokenId: size,
   maxPositions: size,
   retrievalWidth: size.positive().optional(),
+  stopTokenIds: z.array(size).min(1).readonly().optional(),
+});
+
+const ledgerEntry = z.strictObject({
+  file: z.string(),
+  tensor: z.string().optional(),
+  rows: z.tuple([size, size]).optional(),
+  used: z.array(z.string()).optional(),
+  equal: z.strictObject({ to: z.string(), compared: z.boolean() }).optional(),
+  leftOut: z.enum(Object.keys(LEFT_OUT) as [Reason, ...Reason[]]).optional(),
 });
 
 /**
@@ -57,6 +68,10 @@ const manifestFields = z.strictObject({
     target: z.string().optional(),
     quantizedOps: z.enum(['nbits', 'qdq']).optional(),
     accuracyLevel: z.union([z.literal(0), z.literal(4)]).optional(),
+    /** Tensors that were left out by name. */
+    leaveOut: z.array(z.string()).optional(),
+    /** The file that was given in place of the checkpoint's tokenizer. */
+    tokenizer: z.string().optional(),
     layersPerGraph: z.int().positive().optional(),
     strict: z.boolean(),
     allowOverflow: z.boolean(),
@@ -64,6 +79,8 @@ const manifestFields = z.strictObject({
   /** The checkpoint: names relative to its folder; those of the n-th adapter begin with `adapter-n/`. */
   source: z.strictObject({ format: z.string(), files: z.array(fileEntry) }),
   program: programMetadata,
+  /** What became of every tensor and file of the checkpoint and its adapters (docs/ledger.md). */
+  ledger: z.array(ledgerEntry),
   /** Sizes that were inferred, and from what. */
   inferences: z.array(
     z.strictObject({ field: z.string(), value: z.union([z.string(), z.number(), z.boolean()]), from: z.string() }),

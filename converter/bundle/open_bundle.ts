@@ -1,10 +1,13 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import type { Backend } from '../../backends/backend.ts';
 import { backendNames, findBackend, isBackendName } from '../../backends/find_backend.ts';
+import { RuntimeError } from '../../backends/client/errors.ts';
+import { processorFrom, type Processor } from '../../backends/client/images/processor.ts';
 import type { Model } from '../../verify/decode.ts';
 import { readManifest, type Manifest } from './manifest.ts';
+import { requirePackages } from './require_runtime.ts';
 import { BadInputError, UsageError } from '../errors.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 
@@ -29,6 +32,7 @@ export async function openStaged(dir: string, manifest: Manifest, device?: strin
     throw new UsageError('unknown_device', `${backend.name} has no device "${device}"`, {
       hint: `choose one of ${backend.devices.join(', ')}`,
     });
+  requirePackages([backend], device);
   const runner = await backend.open(dir, device === undefined ? {} : { device });
   const metadata: ProgramMetadata = manifest.program;
   return { runner, metadata, manifest, dispose: () => runner.dispose() };
@@ -45,21 +49,31 @@ export async function bundleBackend(dir: string, { backend }: Manifest): Promise
 
 /** The tokenizer in a bundle; undefined when it has none. @throws BadInputError when it is damaged. */
 export async function bundleTokenizer(dir: string): Promise<Tokenizer | undefined> {
-  const read = async (name: string): Promise<object | undefined> => {
-    const file = join(dir, name);
-    const text = await readFile(file, 'utf8').catch(() => undefined);
-    if (text === undefined) return undefined;
-    try {
-      return JSON.parse(text) as object;
-    } catch (cause) {
-      throw new BadInputError(
-        'bad_tokenizer',
-        `not JSON: ${(cause as Error).message}`,
-        { file, hint: 'copy the bundle again, or convert the checkpoint again' },
-        { cause },
-      );
-    }
-  };
+  const read = (name: string) => readJson(join(dir, name), 'bad_tokenizer');
   const tokenizer = await read('tokenizer.json');
   return tokenizer && loadTokenizer(tokenizer, await read('tokenizer_config.json'), join(dir, 'tokenizer.json'));
+}
+
+/** How a bundle wants pictures and prompts. @throws BadInputError when its preprocessor_config.json is damaged */
+export async function bundleProcessor(dir: string, { options }: Manifest): Promise<Processor> {
+  const file = join(dir, 'preprocessor_config.json');
+  try {
+    return processorFrom(options.reference, (await readJson(file, 'bad_sidecar')) ?? {}, basename(file));
+  } catch (error) {
+    if (!(error instanceof RuntimeError)) throw error;
+    throw new BadInputError('bad_sidecar', error.problem, { file, hint: AGAIN }, { cause: error });
+  }
+}
+
+const AGAIN = 'copy the bundle again, or convert the checkpoint again';
+
+/** Undefined where there is none. */
+async function readJson(file: string, code: 'bad_tokenizer' | 'bad_sidecar'): Promise<object | undefined> {
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as object;
+  } catch (cause) {
+    throw new BadInputError(code, `not JSON: ${(cause as Error).message}`, { file, hint: AGAIN }, { cause });
+  }
 }

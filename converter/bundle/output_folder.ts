@@ -121,6 +121,20 @@ export async function checkSpace(parent: string, bytes: number): Promise<void> {
     });
 }
 
+/**
+ * Moves a finished bundle that nobody compared beside its place, `<out>.unverified`, with a number where that is taken.
+ * @returns its path
+ */
+export async function keepUnverified(staging: string, { path, parent }: OutputFolder): Promise<string> {
+  for (let n = 1; ; n++) {
+    const kept = `${path}.unverified${n === 1 ? '' : `-${n}`}`;
+    if (await lstat(kept).catch(() => undefined)) continue;
+    await rename(staging, kept);
+    await syncFolder(parent);
+    return kept;
+  }
+}
+
 /** Makes the names in a folder durable, where the system can do that. */
 export async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, 'r').catch(() => undefined);

@@ -17,7 +17,16 @@ import {
   type ManifestFields,
 } from './manifest.ts';
 import { enforceNonFinite, withOverflow, type NonFinite, type NonFinitePolicy } from './nonfinite.ts';
-import { checkOutput, checkReplaceable, checkSpace, putInPlace, recover, syncFolder } from './output_folder.ts';
+import { NotCompared } from './not_compared.ts';
+import {
+  checkOutput,
+  checkReplaceable,
+  checkSpace,
+  keepUnverified,
+  putInPlace,
+  recover,
+  syncFolder,
+} from './output_folder.ts';
 import { outputError } from '../output_error.ts';
 
 export interface PublishOptions extends Partial<NonFinitePolicy> {
@@ -30,8 +39,13 @@ export interface PublishOptions extends Partial<NonFinitePolicy> {
    * did not change.
    */
   readonly manifest: (written: WrittenBundle) => ManifestFields | Promise<ManifestFields>;
-  /** Looks at the finished staging folder before it is moved into place; what it throws stops the run. */
+  /**
+   * Looks at the finished staging folder before it is moved into place; what it throws stops the run. A bundle of which
+   * it could not tell anything (NotCompared) is kept as `<out>.unverified`.
+   */
   readonly beforePublish?: (stagingDir: string, manifest: Manifest) => Promise<void>;
+  /** Told where a bundle is kept that `beforePublish` could not compare. */
+  readonly onKept?: (dir: string) => void;
   readonly onProgress?: (writtenBytes: number, totalBytes: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -81,6 +95,10 @@ export async function publishBundle(options: PublishOptions): Promise<PublishedB
     await system(putInPlace(staging, out));
     return { dir: out.path, manifest, ...written };
   } catch (error) {
+    if (error instanceof NotCompared) {
+      options.onKept?.(await keepUnverified(staging, out));
+      throw signal?.aborted ? abortError(signal) : error.cause;
+    }
     throw signal?.aborted ? abortError(signal) : error;
   } finally {
     await rm(staging, { recursive: true, force: true }).catch(() => {});

@@ -1,4 +1,4 @@
-import { byteLengthOf, type DType } from '../../ir/dtypes/index.ts';
+import { dtypes, type DType } from '../../ir/dtypes/index.ts';
 
 /** Most axes that numpy (64) and safetensors files have in practice. */
 export const MAX_RANK = 64;
@@ -8,6 +8,11 @@ export const MAX_RANK = 64;
  * Zeros do not hide an overflow: [2^40, 2^40, 0] is refused as the reference readers refuse it.
  */
 export function tensorByteLength(dtype: DType, shape: readonly number[]): number | undefined {
+  return packedByteLength(dtypes[dtype].bits, shape);
+}
+
+/** The same for elements of so many bits, one after another. */
+export function packedByteLength(bits: number, shape: readonly number[]): number | undefined {
   let count = 1;
   let empty = false;
   for (const dim of shape) {
@@ -16,7 +21,7 @@ export function tensorByteLength(dtype: DType, shape: readonly number[]): number
     else count *= dim;
     if (count > Number.MAX_SAFE_INTEGER) return undefined;
   }
-  const bytes = byteLengthOf(dtype, count);
+  const bytes = Math.ceil((count * bits) / 8);
   if (bytes > Number.MAX_SAFE_INTEGER) return undefined;
   return empty ? 0 : bytes;
 }

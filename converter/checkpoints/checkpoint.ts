@@ -21,6 +21,18 @@ export const SIDECAR_NAMES = [
 ] as const;
 export type SidecarName = (typeof SIDECAR_NAMES)[number];
 
+/** A tensor of a dtype that the IR has not: `F8_E4M3`, `U32`, `F64`. Its place is known, its values are not read. */
+export interface UnreadableTensor {
+  /** As the file spells it. */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly byteLength: number;
+  readonly from: { readonly file: string; readonly byteOffset: number };
+}
+
+/** A member of an archive that is no array, an array of a dtype that no weight has, a part that was not selected. */
+export type Beside = 'no array' | 'unreadable' | 'not selected';
+
 /** An opened checkpoint: every tensor's dtype and shape are known, no weight has been read. */
 export interface Checkpoint {
   readonly format: 'huggingface' | 'big_vision';
@@ -28,6 +40,12 @@ export interface Checkpoint {
   readonly path: string;
   /** By the name that the files give them, in file order. */
   readonly tensors: ReadonlyMap<string, TensorData>;
+  /** Those beside them that cannot be read; default none. The family decides whether it can do without. */
+  readonly unreadable?: ReadonlyMap<string, UnreadableTensor>;
+  /** What the files say of themselves, such as `format: mlx`; default nothing. */
+  readonly metadata?: ReadonlyMap<string, string>;
+  /** What the files hold beside them, by name, and why it is not among them; absent for nothing. */
+  readonly beside?: ReadonlyMap<string, Beside>;
   /** The weight files. */
   readonly files: readonly SourceFile[];
   /**
@@ -35,6 +53,8 @@ export interface Checkpoint {
    * none (always for .npz).
    */
   readonly config: unknown;
+  /** The kind of the whole model, as its config.json spells it, where that is another than its backbone's. */
+  readonly modelType?: string;
   /** Absolute paths of the sidecar files that exist. */
   readonly sidecars: ReadonlyMap<SidecarName, string>;
   /** What a careful user should know: one sentence each. */

@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { BadInputError } from '../errors.ts';
 import { backboneConfig } from './backbone_config.ts';
 import { SIDECAR_NAMES, type Checkpoint, type SidecarName } from './checkpoint.ts';
+import { downloadHint } from './hub_cache.ts';
 import { FilePool, InputFile, type OpenFile } from './input_file.ts';
 import { resolveInside } from './safe_path.ts';
 import { readSafetensors, type SafetensorsOptions } from './safetensors.ts';
@@ -38,16 +39,18 @@ async function openWith(path: string, pool: FilePool, options: HuggingFaceOption
     ? await openFolder(folder, pool, options)
     : await openSingle(folder, basename(path), pool, options);
   const { shards, warnings } = weights;
-  const { tensors, warnings: joining } = joinShards(shards, weights.map);
+  const { tensors, unreadable, metadata, warnings: joining } = joinShards(shards, weights.map);
   checkLayersAgree(shards);
-  if (tensors.size === 0) warnings.push(`${basename(path)} holds no tensors.`);
+  if (tensors.size + unreadable.size === 0) warnings.push(`${basename(path)} holds no tensors.`);
   const files = shards.map(({ file }) => file);
   return {
     format: 'huggingface',
     path,
     tensors,
+    unreadable,
+    metadata,
     files,
-    config: await readConfig(folder, pool),
+    ...(await readConfig(folder, pool)),
     sidecars: await findSidecars(folder),
     warnings: [...warnings, ...joining],
     async checkUnchanged() {
@@ -109,8 +112,7 @@ async function openShards(
   if (absent.length > 0) throw missing(folder, absent, describeSizes(files, map));
   const shards: Shard[] = [];
   for (const file of files.values()) {
-    const { tensors } = await readSafetensors(file!, options);
-    shards.push({ file: file!, tensors });
+    shards.push({ file: file!, ...(await readSafetensors(file!, options)) });
   }
   return shards;
 }
@@ -127,7 +129,7 @@ function missing(folder: string, names: readonly string[], sizes: string): BadIn
     `${names.length === 1 ? 'a file is' : `${names.length} files are`} missing: ${list}${sizes}`,
     {
       file: join(folder, names[0]!),
-      hint: 'download the missing files into the folder',
+      hint: downloadHint(folder, 'download the missing files into the folder'),
     },
   );
 }
@@ -147,15 +149,16 @@ function describeSizes(files: ReadonlyMap<string, InputFile | undefined>, map: W
   return `${present.length > 0 ? `; present: ${listed}` : ''}${rest}`;
 }
 
-async function readConfig(folder: string, pool: FilePool): Promise<unknown> {
+async function readConfig(folder: string, pool: FilePool): Promise<Pick<Checkpoint, 'config' | 'modelType'>> {
   const file = await openInside(folder, 'config.json', pool);
-  if (!file) return undefined;
+  if (!file) return { config: undefined };
   const json = await openJson(file, 'bad_config', 'take config.json from the model page again');
   const config = json.plain();
   json.end();
   if (config === null || typeof config !== 'object' || Array.isArray(config))
     return json.fail('config.json must be a JSON object', 0);
-  return backboneConfig(config);
+  const { model_type: modelType } = config as { readonly model_type?: unknown };
+  return { config: backboneConfig(config), ...(typeof modelType === 'string' && { modelType }) };
 }
 
 /** The sidecars that lie in a folder, as absolute paths. @throws BadInputError for a link that leads out of it. */

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, renameSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readBytes } from '../../ir/tensor.ts';
@@ -120,6 +120,78 @@ test('several checkpoints of one kind are listed', async () => {
   });
 });
 
+describe('below the folder that was given', () => {
+  test('checkpoints of a training: listed by number, or the only one', async () => {
+    const folder = tempFolder({ 'config.json': '{}', 'training_args.bin': 'x' });
+    for (const name of ['checkpoint-100', 'checkpoint-20']) cpSync(HF, join(folder, name), { recursive: true });
+    const error = await expectRefusal(() => openOnce(folder), folder, {
+      name: 'UsageError',
+      code: 'ambiguous_checkpoint',
+      message: /several checkpoints: checkpoint-20, checkpoint-100$/,
+    });
+    expect(error.place.hint).toBe(`give one of them, such as ${join(folder, 'checkpoint-100')}`);
+    renameSync(join(folder, 'checkpoint-20'), join(folder, '.checkpoint-20'));
+    const opened = await openCheckpoint(folder);
+    expect(opened).toMatchObject({
+      path: join(folder, 'checkpoint-100'),
+      warnings: ['The checkpoint checkpoint-100 in the folder was used.'],
+    });
+    await opened.close();
+  });
+
+  test('three levels deep, as LeRobot and Hub caches keep them, and no deeper', async () => {
+    const folder = tempFolder({ 'checkpoints/000100/training_state/optimizer_state.safetensors': 'x' });
+    cpSync(HF, join(folder, 'checkpoints/000100/pretrained_model'), { recursive: true });
+    symlinkSync('000100', join(folder, 'checkpoints/last'));
+    const opened = await openCheckpoint(folder);
+    expect(opened.path).toBe(join(folder, 'checkpoints/000100/pretrained_model'));
+    await opened.close();
+    renameSync(join(folder, 'checkpoints'), join(folder, 'x'));
+    mkdirSync(join(folder, 'y'));
+    renameSync(join(folder, 'x'), join(folder, 'y/x'));
+    await expectRefusal(() => openOnce(folder), folder, { code: 'no_weights', message: /it holds y$/ });
+  });
+
+  test('an .npz in a folder below, which may not be a link that leads out', async () => {
+    const folder = tempFolder({ 'a/b.npz': readFileSync(NPZ), 'a/readme.md': 'x' });
+    const opened = await openCheckpoint(folder);
+    expect(opened).toMatchObject({ format: 'big_vision', path: join(folder, 'a/b.npz') });
+    await opened.close();
+    const linked = tempFolder();
+    symlinkSync(NPZ, join(linked, 'x.npz'));
+    const error = await expectRefusal(() => openOnce(linked), join(linked, 'x.npz'), {
+      code: 'outside_checkpoint',
+      message: /leads out/,
+    });
+    expect(error.place.hint).toMatch(/ln -f .*bv_bf16\.npz .*x\.npz/);
+  });
+
+  test('adapters where a model is expected', async () => {
+    const folder = tempFolder({
+      'config.json': '{}',
+      'checkpoint-9/adapter_config.json': '{}',
+      'checkpoint-10/adapter_config.json': '{}',
+    });
+    const error = await expectRefusal(() => openOnce(folder), folder, {
+      code: 'adapter_only',
+      message: /PEFT adapters \(checkpoint-9, checkpoint-10\), not a model/,
+    });
+    expect(error.place.hint).toContain(`--adapter ${join(folder, 'checkpoint-10')}`);
+  });
+
+  test('pickled weights in a folder below are named', async () => {
+    const folder = tempFolder({
+      'config.json': '{}',
+      'checkpoint-5/pytorch_model.bin': 'x',
+      'checkpoint-5/optimizer.pt': 'x',
+    });
+    await expectRefusal(() => openOnce(folder), join(folder, 'checkpoint-5/pytorch_model.bin'), {
+      code: 'pickle_refused',
+      message: /pickle/,
+    });
+  });
+});
+
 describe('refused, with the way out', () => {
   test.each<[string, readonly string[], Partial<Refusal>, string, RegExp]>([
     [
@@ -134,14 +206,14 @@ describe('refused, with the way out', () => {
       ['model.pt'],
       { code: 'pickle_refused', message: /PyTorch pickle/ },
       'model.pt',
-      /safe_serialization/,
+      /torch\.load\(file, .*weights_only=True\).*save_file/,
     ],
     [
       'only a .pth',
       ['consolidated.00.pth'],
       { code: 'pickle_refused', message: /PyTorch pickle/ },
       'consolidated.00.pth',
-      /safe_serialization/,
+      /torch\.load\(file, .*weights_only=True\).*save_file/,
     ],
     [
       'sharded .bin with its index',

@@ -50,11 +50,12 @@ async function openWhole(path: string, options: CheckpointOptions): Promise<Chec
 
 async function openBigVision(path: string, options: CheckpointOptions): Promise<Checkpoint> {
   const sidecars = await findSidecars(dirname(path));
-  const { tensors, file, warnings, checkUnchanged, close } = await openNpz(path, options);
+  const { tensors, file, beside, warnings, checkUnchanged, close } = await openNpz(path, options);
   return {
     format: 'big_vision',
     path,
     tensors,
+    beside,
     files: [file],
     config: undefined,
     sidecars,

@@ -1,7 +1,7 @@
 import { dirname, relative, resolve, sep } from 'node:path';
 import type { TensorData } from '../../ir/tensor.ts';
 import { UsageError } from '../errors.ts';
-import type { Checkpoint, SidecarName } from './checkpoint.ts';
+import type { Beside, Checkpoint, SidecarName } from './checkpoint.ts';
 import type { SelectedPath } from './selector.ts';
 import { selectSubtree } from './subtree.ts';
 
@@ -63,6 +63,10 @@ function join(sources: readonly SelectedPath[], opened: ReadonlyMap<string, Chec
     }
   }
   const checkpoints = [...opened.values()];
+  const selected = new Set(tensors.values());
+  const beside = new Map<string, Beside>(checkpoints.flatMap((checkpoint) => [...(checkpoint.beside ?? [])]));
+  for (const checkpoint of checkpoints)
+    for (const [name, data] of checkpoint.tensors) if (!selected.has(data)) beside.set(name, 'not selected');
   const sidecars = new Map<SidecarName, string>();
   for (const checkpoint of checkpoints)
     for (const [name, path] of checkpoint.sidecars) if (!sidecars.has(name)) sidecars.set(name, path);
@@ -72,6 +76,7 @@ function join(sources: readonly SelectedPath[], opened: ReadonlyMap<string, Chec
     format: 'big_vision',
     path: checkpoints[0]!.path,
     tensors,
+    beside,
     files: files.map(({ path, byteLength }) => ({
       path,
       name: relative(folder, path).replaceAll(sep, '/'),

@@ -1,9 +1,13 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { BadInputError, UsageError } from '../errors.ts';
+import { commitOf, downloadHint, findInHubCache, parseHubId } from './hub_cache.ts';
 import { FilePool, InputFile, kindOf } from './input_file.ts';
+import { leftoverFile, stateAlone } from './leftovers.ts';
 import { recognize, refusal, refusedName } from './recognize.ts';
-import { findWeightFiles, refuseFolder } from './weight_files.ts';
+import { resolveInside } from './safe_path.ts';
+import { foldersWith, levelsBelow, listed } from './search_folders.ts';
+import { findWeightFiles, holdsAdapter, refuseFolder } from './weight_files.ts';
 
 /** Where the weights are, found by content. */
 export interface Located {
@@ -16,19 +20,14 @@ export interface Located {
 
 /**
  * Finds the checkpoint that `given` means: a file by its first bytes; a folder by its weights, or by the one checkpoint
- * that lies in it (a Hugging Face folder before an .npz).
+ * that lies in it, up to three levels deep (a Hugging Face folder before an .npz); `org/name` or `org/name@revision`,
+ * of which there is no file or folder, in the Hub's local cache.
  * @throws UsageError when nothing is there or several could be meant; BadInputError for formats that are never read.
  */
 export async function locateCheckpoint(given: string): Promise<Located> {
   const path = resolve(given);
-  const stats = await stat(path, { bigint: true }).catch((cause: unknown) => {
-    throw new UsageError(
-      'not_found',
-      'no such file or folder',
-      { file: path, hint: 'check the path of the checkpoint' },
-      { cause },
-    );
-  });
+  const stats = await stat(path, { bigint: true }).catch(() => undefined);
+  if (!stats) return locateInFolder(await hubFolder(given, 'check the path of the checkpoint'));
   if (stats.isFile()) return locateFile(path);
   if (!stats.isDirectory())
     throw new BadInputError('not_a_file', `expected a file or a folder, found ${kindOf(stats)}`, {
@@ -38,6 +37,16 @@ export async function locateCheckpoint(given: string): Promise<Located> {
   return locateInFolder(path);
 }
 
+/**
+ * The folder in the Hub's cache of a model that is named by its id.
+ * @throws UsageError when it is not there; for what can only be a path, with `hint`
+ */
+export async function hubFolder(given: string, hint: string): Promise<string> {
+  const id = parseHubId(given);
+  if (id) return findInHubCache(id);
+  throw new UsageError('not_found', 'no such file or folder', { file: resolve(given), hint });
+}
+
 async function locateFile(path: string): Promise<Located> {
   if (/\.json$/i.test(path))
     throw new UsageError('not_weights', 'this is a JSON file, not weights', {
@@ -45,6 +54,8 @@ async function locateFile(path: string): Promise<Located> {
       hint: 'give the folder that it lies in',
     });
   if (path.endsWith('-LAST')) refuseFolder(resolve(path, '..'), [basename(path)]);
+  const leftover = leftoverFile(path);
+  if (leftover) throw leftover;
   const pool = new FilePool();
   try {
     const content = await recognize(await InputFile.open(path, basename(path), pool));
@@ -59,46 +70,77 @@ async function locateFile(path: string): Promise<Located> {
 }
 
 async function locateInFolder(folder: string): Promise<Located> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  const names = entries.map(({ name }) => name).toSorted();
+  const names = (await readdir(folder)).toSorted();
   if (findWeightFiles(folder, names)) return { kind: 'huggingface', path: folder, warnings: [] };
-  const folders: string[] = [];
-  for (const name of entries
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => entry.name)
-    .toSorted()) {
-    // A Hugging Face cache keeps each revision in snapshots/<revision>.
-    const inner =
-      name === 'snapshots'
-        ? (await readdir(join(folder, name))).toSorted().map((revision) => join(name, revision))
-        : [name];
-    for (const candidate of inner) if (await hasWeights(join(folder, candidate))) folders.push(candidate);
+  const current = await currentSnapshot(folder, names);
+  if (current !== undefined) {
+    const located = await locateInFolder(join(folder, current));
+    return { ...located, warnings: [`The snapshot ${current}, which is the revision main, was used.`] };
   }
-  const archives = names.filter((name) => /\.npz$/i.test(name));
-  const [picked] = folders.length > 0 ? folders : archives;
-  if (picked === undefined) return refuse(folder, names);
+  let archives = archivesIn(names);
+  for await (const level of levelsBelow(folder)) {
+    const folders = level.filter((inner) => hasWeights(inner.path, inner.names)).map(({ name }) => name);
+    if (folders.length + archives.length > 0) return choose(folder, folders, archives);
+    archives = level.flatMap((inner) => archivesIn(inner.names).map((name) => join(inner.name, name)));
+  }
+  return archives.length > 0 ? choose(folder, [], archives) : refuse(folder, names);
+}
+
+/** In the Hub cache's folder of a model: the snapshot that refs/main names, relative to the folder. */
+export async function currentSnapshot(folder: string, names: readonly string[]): Promise<string | undefined> {
+  if (!names.includes('snapshots') || !names.includes('refs')) return undefined;
+  const commit = await commitOf(folder, 'main');
+  const found = commit === undefined ? undefined : await stat(join(folder, 'snapshots', commit)).catch(() => undefined);
+  return found?.isDirectory() ? join('snapshots', commit!) : undefined;
+}
+
+function archivesIn(names: readonly string[]): readonly string[] {
+  return names.filter((name) => /\.npz$/i.test(name));
+}
+
+/** The one checkpoint among those that lie beside each other. */
+async function choose(folder: string, folders: readonly string[], archives: readonly string[]): Promise<Located> {
   const [kind, same, others] =
     folders.length > 0 ? (['huggingface', folders, archives] as const) : (['npz', archives, []] as const);
+  const picked = same.at(-1)!;
   if (same.length > 1)
     throw new UsageError(
       'ambiguous_checkpoint',
-      `the folder holds several checkpoints: ${[...folders, ...archives].join(', ')}`,
+      `the folder holds several checkpoints: ${listed([...folders, ...archives])}`,
       { file: folder, hint: `give one of them, such as ${join(folder, picked)}` },
     );
+  const path = join(folder, picked);
+  if (kind === 'npz') await resolveInside(resolve(path, '..'), basename(path));
   const beside =
-    others.length > 0
-      ? `; ${others.join(', ')} lay beside it and ${others.length === 1 ? 'was' : 'were'} not used`
-      : '';
-  return { kind, path: join(folder, picked), warnings: [`The checkpoint ${picked} in the folder was used${beside}.`] };
+    others.length > 0 ? `; ${listed(others)} lay beside it and ${others.length === 1 ? 'was' : 'were'} not used` : '';
+  return { kind, path, warnings: [`The checkpoint ${picked} in the folder was used${beside}.`] };
 }
 
-async function hasWeights(folder: string): Promise<boolean> {
-  const names = await readdir(folder).catch(() => []);
-  return findWeightFiles(folder, names) !== undefined;
+/** Whether there are weights, be it that several files could be meant. */
+function hasWeights(folder: string, names: readonly string[]): boolean {
+  try {
+    return findWeightFiles(folder, names) !== undefined;
+  } catch {
+    return true;
+  }
 }
 
-function refuse(folder: string, names: readonly string[]): never {
+/** What the folder holds instead, or one below it. */
+async function refuse(folder: string, names: readonly string[]): Promise<never> {
   refuseFolder(folder, names);
+  const adapters = await foldersWith(folder, (inner) => holdsAdapter(inner.names));
+  if (adapters.length > 0)
+    throw new BadInputError(
+      'adapter_only',
+      `the folder holds ${adapters.length === 1 ? 'a PEFT adapter' : 'PEFT adapters'} (${listed(adapters.map(({ name }) => name))}), not a model`,
+      {
+        file: folder,
+        hint: `give the base model as the checkpoint, and the adapter with it: --adapter ${adapters.at(-1)!.path}`,
+      },
+    );
+  for await (const level of levelsBelow(folder)) for (const inner of level) refuseFolder(inner.path, inner.names);
+  const state = stateAlone(folder, names);
+  if (state) throw state;
   const found =
     names.length === 0 ? 'it is empty' : `it holds ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', …' : ''}`;
   throw new BadInputError(
@@ -106,7 +148,7 @@ function refuse(folder: string, names: readonly string[]): never {
     `the folder holds no model.safetensors, no index of shards and no .npz; ${found}`,
     {
       file: folder,
-      hint: 'give a Hugging Face folder with .safetensors files, or a big_vision .npz',
+      hint: downloadHint(folder, 'give a Hugging Face folder with .safetensors files, or a big_vision .npz'),
     },
   );
 }

@@ -3,7 +3,7 @@ import { dtypes } from '../../ir/dtypes/index.ts';
 import { elementCount, readRange, type TensorData } from '../../ir/tensor.ts';
 import { transposeData } from '../../ir/views/transpose.ts';
 import { BadInputError } from '../errors.ts';
-import type { SourceFile } from './checkpoint.ts';
+import type { Beside, SourceFile } from './checkpoint.ts';
 import { FilePool, InputFile, type OpenFile } from './input_file.ts';
 import { NPY_PREAMBLE, npyHeaderLength, parseNpyHeader, type NpyHeader } from './npy.ts';
 import { recognize, refusal } from './recognize.ts';
@@ -25,6 +25,8 @@ export interface NpzFile {
   /** By member name without `.npy`, in the order of the archive. */
   readonly tensors: ReadonlyMap<string, TensorData>;
   readonly file: SourceFile;
+  /** Members that are not among them. */
+  readonly beside: ReadonlyMap<string, Beside>;
   readonly warnings: readonly string[];
   /** Completes the CRC of every array that was read. @throws BadInputError when one differs or the file changed. */
   checkUnchanged(): Promise<void>;
@@ -47,12 +49,13 @@ export async function openNpz(path: string, options: NpzOptions = {}): Promise<N
   try {
     const file = await InputFile.open(resolve(path), basename(path), pool);
     await checkIsZip(file);
-    const { arrays, warnings } = await readArrays(file, scratch);
+    const { arrays, beside, warnings } = await readArrays(file, scratch);
     return {
       tensors: new Map(
         arrays.map(({ name, header, bytes, offset }) => [name, arrayData(file, name, header, bytes, offset)]),
       ),
       file,
+      beside,
       warnings,
       async checkUnchanged() {
         for (const { bytes } of arrays) await bytes.verify();
@@ -91,17 +94,26 @@ async function checkIsZip(file: InputFile): Promise<void> {
     });
 }
 
-async function readArrays(file: InputFile, scratch: ScratchFile): Promise<{ arrays: NpzArray[]; warnings: string[] }> {
+async function readArrays(
+  file: InputFile,
+  scratch: ScratchFile,
+): Promise<{
+  arrays: NpzArray[];
+  beside: Map<string, Beside>;
+  warnings: string[];
+}> {
   const members = await readZip(file);
   if (members.some(({ name }) => name === 'data.pkl' || name.endsWith('/data.pkl')))
     throw refusal('pickle', { file: file.path });
   const arrays: NpzArray[] = [];
+  const beside = new Map<string, Beside>();
   const warnings: string[] = [];
   const isWeight = weightNames(members.map(({ name }) => name));
   for (const member of members) {
     if (!member.name.endsWith('.npy')) {
-      if (!member.name.endsWith('/'))
-        warnings.push(`${file.name}: the member "${shorten(member.name)}" is no .npy array and was left out.`);
+      if (member.name.endsWith('/')) continue;
+      beside.set(member.name, 'no array');
+      warnings.push(`${file.name}: the member "${shorten(member.name)}" is no .npy array and was left out.`);
       continue;
     }
     try {
@@ -113,6 +125,7 @@ async function readArrays(file: InputFile, scratch: ScratchFile): Promise<{ arra
         !['unsupported_dtype', 'pickle_refused'].includes(error.code)
       )
         throw error;
+      beside.set(arrayName(member.name), 'unreadable');
       warnings.push(
         `${file.name}: the array "${shorten(member.name)}", which is not among the weights, was left out: ${error.message}.`,
       );
@@ -123,7 +136,7 @@ async function readArrays(file: InputFile, scratch: ScratchFile): Promise<{ arra
       file: file.path,
       hint: 'give an .npz that numpy.savez wrote; extract other archives first',
     });
-  return { arrays, warnings };
+  return { arrays, beside, warnings };
 }
 
 /**

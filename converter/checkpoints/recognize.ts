@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { BadInputError, type ErrorPlace } from '../errors.ts';
 import type { InputFile } from './input_file.ts';
 
@@ -8,6 +9,8 @@ export type Content =
 
 const SAVE_AS_SAFETENSORS =
   'convert it in Python where you trust its source: PaliGemmaForConditionalGeneration.from_pretrained(folder).save_pretrained(out, safe_serialization=True), then give that folder';
+const SAVE_STATE =
+  'where you trust its source, in Python: state = torch.load(file, map_location="cpu", weights_only=True); of a training, take the dict of weights in it (state["state_dict"], state["model"]); safetensors.torch.save_file({name: t.clone() for name, t in state.items()}, "model.safetensors", {"format": "pt"}); then give that, with config.json beside it';
 const SAVE_AS_NPZ =
   'restore it in Python with big_vision or Orbax and write it with numpy.savez (one array per "params/..." key), then give that .npz';
 
@@ -48,10 +51,18 @@ const REFUSED = {
 
 export type RefusedKind = keyof typeof REFUSED;
 
-/** Why a recognised format is not read, and the way out. */
-export function refusal(kind: RefusedKind, place: ErrorPlace): BadInputError {
-  const { code, message, hint } = REFUSED[kind];
-  return new BadInputError(code, message, { ...place, hint });
+/**
+ * Why a recognised format is not read, and the way out.
+ * @param name of the file; default that of the place
+ */
+export function refusal(kind: RefusedKind, place: ErrorPlace, name = basename(place.file ?? '')): BadInputError {
+  const { code, message } = REFUSED[kind];
+  return new BadInputError(code, message, { ...place, hint: hintFor(kind, name) });
+}
+
+/** from_pretrained reads weights by the names that save_pretrained gives them; others are a dict to be unpacked. */
+function hintFor(kind: RefusedKind, name: string): string {
+  return kind === 'pickle' && !/^(?:pytorch_model|model)\b.*\.bin$/.test(name) ? SAVE_STATE : REFUSED[kind].hint;
 }
 
 /** What a file name says of formats that are never read; undefined for others. */
@@ -69,10 +80,13 @@ export function refusedName(name: string): RefusedKind | undefined {
 const startsWith = (head: Uint8Array, ...bytes: readonly number[]): boolean =>
   bytes.every((byte, i) => head[i] === byte);
 
-const refused = (kind: RefusedKind): Content => ({ kind: 'refused', ...REFUSED[kind] });
-
 /** Looks at the first bytes of a file. */
 export async function recognize(file: InputFile): Promise<Content> {
+  const refused = (kind: RefusedKind): Content => ({
+    kind: 'refused',
+    ...REFUSED[kind],
+    hint: hintFor(kind, file.name),
+  });
   const head = await file.read(0, Math.min(file.byteLength, 512));
   if (head.byteLength === 0) return { kind: 'empty' };
   // A plausible length and "{": before the magic numbers below, which a header length may spell.

@@ -1,6 +1,7 @@
 import { lstat, readlink, realpath } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { BadInputError } from '../errors.ts';
+import { isHubBlob } from './hub_cache.ts';
 
 /**
  * Whether `name` is a plain file name: no separator of any system, no drive, no percent-encoding that hides one, no
@@ -12,8 +13,9 @@ export function isPlainFileName(name: string): boolean {
 }
 
 /**
- * The path of `name` in `folder`, or undefined when it is absent. A symbolic link may stay in the folder, or, in a
- * Hugging Face cache, lead from snapshots/<revision>/ to blobs/<hash>.
+ * The path of `name` in `folder`, or undefined when it is absent. A symbolic link may stay in the folder, or lead to a
+ * file of a Hub cache: from snapshots/<revision>/ to blobs/<hash> beside it, or, as older versions of
+ * `hf download --local-dir` make them, to the blobs of any models--<org>--<name>.
  * @throws BadInputError for any other link: a checkpoint must not make the converter read, or copy, the user's files.
  */
 export async function resolveInside(folder: string, name: string): Promise<string | undefined> {
@@ -24,15 +26,20 @@ export async function resolveInside(folder: string, name: string): Promise<strin
   const target = await realpath(path).catch(() => undefined);
   if (target === undefined) return undefined; // the link dangles: a download that is missing
   const root = await realpath(folder);
-  if (target.startsWith(root + sep) || isCacheBlob(root, target)) return path;
+  if (target.startsWith(root + sep) || isCacheBlob(root, target) || isHubBlob(target)) return path;
   throw new BadInputError(
     'outside_checkpoint',
     `a symbolic link leads out of the checkpoint, to ${await readlink(path)}`,
     {
       file: path,
-      hint: 'replace the link by a copy of the file, if you trust it',
+      hint: `if you trust it, put the file itself there: ln -f ${quoted(target)} ${quoted(path)} makes a hard link, which takes no room (from another disk: cp --remove-destination)`,
     },
   );
+}
+
+/** A path as a shell takes it. */
+function quoted(path: string): string {
+  return /^[\w./:=,@+-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /** `<repository>/snapshots/<revision>` and `<repository>/blobs/<sha1 or sha256>`. */

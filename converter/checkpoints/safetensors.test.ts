@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import type { DType } from '../../ir/dtypes/index.ts';
 import { bytesData, readBytes, readTensor, tensorData, tensorOf } from '../../ir/tensor.ts';
 import { openSafetensors, type SafetensorsOptions } from './safetensors.ts';
-import { SAFETENSORS_DTYPES } from './safetensors_header.ts';
+import { SAFETENSORS_DTYPES } from './safetensors_dtypes.ts';
 import { writeSafetensors } from './safetensors_writer.ts';
 import { expectRefusal, type Refusal } from './testing/expect_refusal.ts';
 import { tempFolder } from './testing/temp_folder.ts';
@@ -167,12 +167,12 @@ const CORPUS: readonly (readonly [string, Uint8Array, Refusal])[] = [
   [
     'dtype F64',
     one('F64', '[1]', '[0,8]', 8),
-    { code: 'safetensors_header', message: /"F64" is not supported; supported are F32/, ...a },
+    { code: 'unsupported_dtype', message: /^"a" is F64: weights must be F32, F16 or BF16$/, ...a, offset: 62 },
   ],
   [
     'dtype F8_E4M3',
     one('F8_E4M3', '[1]', '[0,1]', 1),
-    { code: 'safetensors_header', message: /"F8_E4M3" is not supported/, ...a },
+    { code: 'unsupported_dtype', message: /^"a" is F8_E4M3: /, ...a, offset: 66 },
   ],
   [
     'dtype constructor',

@@ -1,10 +1,13 @@
 import { basename, resolve } from 'node:path';
+import type { DType } from '../../ir/dtypes/index.ts';
 import { readRange, type TensorData } from '../../ir/tensor.ts';
 import { BadInputError } from '../errors.ts';
+import type { UnreadableTensor } from './checkpoint.ts';
 import { liesWithin } from './bounds.ts';
 import { FilePool, InputFile, type OpenFile } from './input_file.ts';
 import { recognize } from './recognize.ts';
 import { parseHeader, type HeaderEntry } from './safetensors_header.ts';
+import { shorten } from './strict_json.ts';
 
 export interface SafetensorsOptions {
   /** Largest header that is read, default 8 MB; at most 100 MB, the limit of the reference reader. */
@@ -27,13 +30,14 @@ export interface SafetensorsFile {
 
 /**
  * Opens a safetensors file: u64 little-endian header length, JSON header, data.
- * @throws BadInputError for whatever the format forbids, naming the tensor and the byte offset.
+ * @throws BadInputError for whatever the format forbids and for dtypes that the IR lacks, naming the tensor and the
+ * byte offset.
  */
 export async function openSafetensors(path: string, options: SafetensorsOptions = {}): Promise<SafetensorsFile> {
   const pool = new FilePool(options.openFile);
   try {
     const file = await InputFile.open(resolve(path), basename(path), pool);
-    const { tensors, metadata } = await readSafetensors(file, options);
+    const { tensors, metadata } = await readAllTensors(file, options);
     return { tensors, metadata, checkUnchanged: () => file.checkUnchanged(), close: () => pool.close() };
   } catch (error) {
     await pool.close();
@@ -41,20 +45,58 @@ export async function openSafetensors(path: string, options: SafetensorsOptions 
   }
 }
 
+/** What the header of a safetensors file tells. */
+export interface SafetensorsContent extends Pick<SafetensorsFile, 'tensors' | 'metadata'> {
+  /** Tensors of dtypes that the IR has not. */
+  readonly unreadable: ReadonlyMap<string, UnreadableTensor>;
+}
+
 /** Reads the header of an opened file; the tensors read from it by range. */
-export async function readSafetensors(
-  file: InputFile,
-  options: SafetensorsOptions = {},
-): Promise<Pick<SafetensorsFile, 'tensors' | 'metadata'>> {
+export async function readSafetensors(file: InputFile, options: SafetensorsOptions = {}): Promise<SafetensorsContent> {
   const bytes = await readHeader(file, options);
   const dataOffset = 8 + bytes.byteLength;
   const { entries, metadata } = parseHeader(bytes, file.path, file.byteLength - dataOffset);
-  return { metadata, tensors: new Map(entries.map((entry) => [entry.name, tensorOf(file, entry, dataOffset)])) };
+  const tensors = new Map<string, TensorData>();
+  const unreadable = new Map<string, UnreadableTensor>();
+  for (const entry of entries) {
+    const { name, dtype, written, shape, begin, end } = entry;
+    if (dtype !== undefined) tensors.set(name, tensorOf(file, entry, dtype, dataOffset));
+    else
+      unreadable.set(name, {
+        dtype: written,
+        shape,
+        byteLength: end - begin,
+        from: { file: file.path, byteOffset: dataOffset + begin },
+      });
+  }
+  return { tensors, metadata, unreadable };
+}
+
+/** The same for files of which every tensor is meant. @throws BadInputError for a dtype that the IR lacks */
+export async function readAllTensors(
+  file: InputFile,
+  options: SafetensorsOptions = {},
+): Promise<Pick<SafetensorsFile, 'tensors' | 'metadata'>> {
+  const { tensors, metadata, unreadable } = await readSafetensors(file, options);
+  const [first] = unreadable;
+  if (first) throw unreadableTensor(...first);
+  return { tensors, metadata };
+}
+
+/** Why a tensor is not read, and the way out. */
+export function unreadableTensor(name: string, { dtype, from }: UnreadableTensor): BadInputError {
+  return new BadInputError('unsupported_dtype', `"${shorten(name)}" is ${dtype}: weights must be F32, F16 or BF16`, {
+    file: from.file,
+    tensor: name,
+    offset: from.byteOffset,
+    hint: 'save the model in one of these, in Python: model.to(torch.bfloat16), or torch.float32, and save_pretrained(out)',
+  });
 }
 
 function tensorOf(
   file: InputFile,
-  { name, dtype, shape, begin: first, end: last }: HeaderEntry,
+  { name, shape, begin: first, end: last }: HeaderEntry,
+  dtype: DType,
   dataOffset: number,
 ): TensorData {
   const byteLength = last - first;

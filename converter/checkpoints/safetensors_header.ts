@@ -1,19 +1,9 @@
-import type { DType } from '../../ir/dtypes/index.ts';
+import { dtypes, type DType } from '../../ir/dtypes/index.ts';
 import { BadInputError } from '../errors.ts';
-import { MAX_RANK, tensorByteLength } from './bounds.ts';
+import { MAX_RANK, packedByteLength } from './bounds.ts';
+import { OTHER_DTYPES, SAFETENSORS_DTYPES } from './safetensors_dtypes.ts';
 import { JsonReader, shorten } from './strict_json.ts';
 
-/** The dtypes of the format that the IR has. */
-export const SAFETENSORS_DTYPES = {
-  F32: 'f32',
-  F16: 'f16',
-  BF16: 'bf16',
-  I8: 'i8',
-  U8: 'u8',
-  I32: 'i32',
-  I64: 'i64',
-  BOOL: 'bool',
-} as const satisfies Record<string, DType>;
 const SUPPORTED = Object.keys(SAFETENSORS_DTYPES).join(', ');
 
 export const MAX_TENSORS = 65_536;
@@ -22,7 +12,10 @@ export const METADATA_KEY = '__metadata__';
 /** One tensor as the header states it: its bytes are [begin, end) of the data section. */
 export interface HeaderEntry {
   readonly name: string;
-  readonly dtype: DType;
+  /** Of the IR; undefined when it has none that `written` means. */
+  readonly dtype: DType | undefined;
+  /** As the header spells it, such as `F8_E4M3`. */
+  readonly written: string;
   readonly shape: readonly number[];
   readonly begin: number;
   readonly end: number;
@@ -81,7 +74,7 @@ function readMetadata(json: JsonReader): ReadonlyMap<string, string> {
 
 function readEntry(json: JsonReader, name: string, at: number): HeaderEntry {
   const start = json.offset;
-  let dtype: DType | undefined;
+  let dtype: string | undefined;
   let shape: number[] | undefined;
   let offsets: number[] | undefined;
   let shapeAt = start;
@@ -98,20 +91,26 @@ function readEntry(json: JsonReader, name: string, at: number): HeaderEntry {
   const [begin, end] = offsets;
   if (begin === undefined || end === undefined) return json.fail('data_offsets must have two elements', start);
   if (begin > end) json.fail(`data_offsets [${begin}, ${end}] end before they begin`, start);
-  const byteLength = tensorByteLength(dtype, shape);
+  const known = readable(dtype);
+  const shown = `${known ?? dtype}[${shape.join(', ')}]`;
+  const byteLength = packedByteLength(known === undefined ? OTHER_DTYPES.get(dtype)! : dtypes[known].bits, shape);
   if (byteLength === undefined) return json.fail(`shape [${shape.join(', ')}] has more than 2^53 - 1 bytes`, shapeAt);
   if (byteLength !== end - begin)
-    json.fail(
-      `${dtype}[${shape.join(', ')}] takes ${byteLength} bytes, but data_offsets [${begin}, ${end}] hold ${end - begin}`,
-      start,
-    );
-  return { name, dtype, shape, begin, end, at };
+    json.fail(`${shown} takes ${byteLength} bytes, but data_offsets [${begin}, ${end}] hold ${end - begin}`, start);
+  return { name, dtype: known, written: dtype, shape, begin, end, at };
 }
 
-function readDType(json: JsonReader): DType {
+function readable(name: string): DType | undefined {
+  return Object.hasOwn(SAFETENSORS_DTYPES, name)
+    ? SAFETENSORS_DTYPES[name as keyof typeof SAFETENSORS_DTYPES]
+    : undefined;
+}
+
+/** A dtype that the format has, whether the IR has it or not. */
+function readDType(json: JsonReader): string {
   const offset = json.offset;
   const name = json.string('a dtype');
-  if (Object.hasOwn(SAFETENSORS_DTYPES, name)) return SAFETENSORS_DTYPES[name as keyof typeof SAFETENSORS_DTYPES];
+  if (readable(name) !== undefined || OTHER_DTYPES.has(name)) return name;
   return json.fail(`dtype "${shorten(name)}" is not supported; supported are ${SUPPORTED}`, offset);
 }
 

@@ -2,7 +2,8 @@ import { open, rename, rm } from 'node:fs/promises';
 import { dtypes, type DType } from '../../ir/dtypes/index.ts';
 import type { TensorData } from '../../ir/tensor.ts';
 import { OutputError } from '../errors.ts';
-import { METADATA_KEY, SAFETENSORS_DTYPES } from './safetensors_header.ts';
+import { SAFETENSORS_DTYPES } from './safetensors_dtypes.ts';
+import { METADATA_KEY } from './safetensors_header.ts';
 
 export interface NamedTensor {
   readonly name: string;

@@ -1,27 +1,36 @@
 import type { TensorData } from '../../ir/tensor.ts';
 import { BadInputError } from '../errors.ts';
 import type { InputFile } from './input_file.ts';
+import type { SafetensorsContent } from './safetensors.ts';
 import { shorten } from './strict_json.ts';
 import type { WeightMap } from './weight_map.ts';
 
-export interface Shard {
+export interface Shard extends SafetensorsContent {
   readonly file: InputFile;
-  readonly tensors: ReadonlyMap<string, TensorData>;
 }
+
+/** What all shards hold together. */
+export interface Joined extends SafetensorsContent {
+  readonly warnings: string[];
+}
+
+/** A tensor as far as shards are compared. */
+type Held = Pick<TensorData, 'shape' | 'byteLength'> & {
+  readonly dtype: string;
+  readonly from?: { readonly byteOffset: number };
+};
 
 /**
  * All tensors of all shards, in shard order, checked against the index.
  * @throws BadInputError when a tensor is in two shards, or is not in the shard that the index names.
  */
-export function joinShards(
-  shards: readonly Shard[],
-  map?: WeightMap & { readonly file: string },
-): { tensors: ReadonlyMap<string, TensorData>; warnings: string[] } {
-  const tensors = new Map<string, TensorData>();
+export function joinShards(shards: readonly Shard[], map?: WeightMap & { readonly file: string }): Joined {
+  const tensors = new Map<string, Held>();
   const homes = new Map<string, InputFile>();
   const warnings: string[] = [];
-  for (const { file, tensors: own } of shards)
-    for (const [name, data] of own) {
+  for (const shard of shards)
+    for (const [name, data] of heldBy(shard)) {
+      const { file } = shard;
       const other = homes.get(name);
       if (other)
         throw new BadInputError(
@@ -44,7 +53,17 @@ export function joinShards(
     if (map.totalSize !== undefined && map.totalSize !== size)
       warnings.push(`The index states a total_size of ${map.totalSize} bytes; the tensors have ${size}.`);
   }
-  return { tensors, warnings };
+  return {
+    tensors: new Map(shards.flatMap((shard) => [...shard.tensors])),
+    unreadable: new Map(shards.flatMap((shard) => [...shard.unreadable])),
+    metadata: new Map(shards.flatMap((shard) => [...shard.metadata])),
+    warnings,
+  };
+}
+
+/** All tensors of a shard, those of other dtypes last. */
+function heldBy({ tensors, unreadable }: Shard): readonly (readonly [string, Held])[] {
+  return [...tensors, ...unreadable];
 }
 
 function checkListed(
@@ -58,7 +77,7 @@ function checkListed(
   const [tensor, shardName] = first;
   const shard = shards.find(({ file }) => file.name === shardName)!;
   const elsewhere = homes.get(tensor);
-  const unlisted = [...shard.tensors.keys()].filter((name) => map.shardOf.get(name) !== shardName);
+  const unlisted = heldBy(shard).flatMap(([name]) => (map.shardOf.get(name) === shardName ? [] : [name]));
   const revision =
     unlisted.length > 0
       ? `; that shard holds ${unlisted.length} tensors that the index does not place there (${someOf(unlisted)}), so it is probably of another revision`
@@ -80,9 +99,10 @@ function checkListed(
  * @throws BadInputError that names both.
  */
 export function checkLayersAgree(shards: readonly Shard[]): void {
-  const firsts = new Map<string, { name: string; data: TensorData; file: InputFile }>();
-  for (const { file, tensors } of shards)
-    for (const [name, data] of tensors) {
+  const firsts = new Map<string, { name: string; data: Held; file: InputFile }>();
+  for (const shard of shards)
+    for (const [name, data] of heldBy(shard)) {
+      const { file } = shard;
       const pattern = name.replace(/\blayers\.\d+\./, 'layers.*.');
       if (pattern === name) continue;
       const first = firsts.get(pattern);
@@ -99,11 +119,11 @@ export function checkLayersAgree(shards: readonly Shard[]): void {
     }
 }
 
-function placeOf(data: TensorData, file: InputFile, tensor: string): { file: string; tensor: string; offset?: number } {
+function placeOf(data: Held, file: InputFile, tensor: string): { file: string; tensor: string; offset?: number } {
   return { file: file.path, tensor, ...(data.from && { offset: data.from.byteOffset }) };
 }
 
-function describe(data: TensorData): string {
+function describe(data: Held): string {
   return `${data.dtype}[${data.shape.join(', ')}]`;
 }
 

@@ -1,4 +1,5 @@
 import { BadInputError, UsageError } from '../errors.ts';
+import { isTrainingState, leftoverIn } from './leftovers.ts';
 import { refusal, refusedName } from './recognize.ts';
 
 /** Which files of a folder hold the weights. */
@@ -10,7 +11,8 @@ export type WeightFiles =
 
 const INDEX_SUFFIX = '.safetensors.index.json';
 const SHARD = /^(.*)-(\d{5})-of-(\d{5})\.safetensors$/;
-const ADAPTER = 'adapter_model.safetensors';
+/** PEFT's weights, and MLX's. */
+const ADAPTERS = ['adapter_model.safetensors', 'adapters.safetensors'];
 /** More would be a hostile name, not a checkpoint. */
 const MAX_SHARDS = 10_000;
 
@@ -31,7 +33,9 @@ export function findWeightFiles(
 ): { files: WeightFiles; warnings: readonly string[] } | undefined {
   const indexes = names.filter((name) => name.endsWith(INDEX_SUFFIX));
   const series = seriesOf(folder, names);
-  const others = names.filter((name) => name.endsWith('.safetensors') && name !== ADAPTER && !SHARD.test(name));
+  const others = names.filter(
+    (name) => name.endsWith('.safetensors') && !ADAPTERS.includes(name) && !SHARD.test(name) && !isTrainingState(name),
+  );
   if (names.includes('model.safetensors')) {
     const unused = [...indexes, ...series.flat().filter((name) => names.includes(name))];
     const warnings =
@@ -62,15 +66,22 @@ export function findWeightFiles(
   return undefined;
 }
 
-/** Why a folder without readable weights is refused, when its files say what it is. */
+/** Whether an adapter lies in a folder with these entries. */
+export function holdsAdapter(names: readonly string[]): boolean {
+  return names.includes('adapter_config.json') || ADAPTERS.some((name) => names.includes(name));
+}
+
+/** Why a folder without readable weights is refused, when its files say what it is. @throws BadInputError then */
 export function refuseFolder(folder: string, names: readonly string[]): void {
-  if (names.includes(ADAPTER) || names.includes('adapter_config.json'))
+  if (holdsAdapter(names))
     throw new BadInputError('adapter_only', 'the folder holds a PEFT adapter, not a model', {
       file: folder,
       hint: 'give the base model as the checkpoint, and this folder with --adapter',
     });
+  const leftover = leftoverIn(folder, names);
+  if (leftover) throw leftover;
   for (const name of names) {
-    const refused = refusedName(name);
+    const refused = isTrainingState(name) ? undefined : refusedName(name);
     if (refused) throw refusal(refused, { file: `${folder}/${name}` });
   }
 }

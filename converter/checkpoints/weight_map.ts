@@ -65,7 +65,7 @@ function readMap(json: JsonReader, file: string, shardOf: Map<string, string>): 
         { ...place, hint: 'do not trust this checkpoint; take it from its publisher' },
       );
     const refused = refusedName(shard);
-    if (refused) throw refusal(refused, place);
+    if (refused) throw refusal(refused, place, shard);
     if (!/\.safetensors$/i.test(shard))
       throw new BadInputError('bad_index', `weight_map names "${shorten(shard)}", which is not a .safetensors file`, {
         ...place,

@@ -50,7 +50,7 @@ interface Flags extends ModelFlags, AdapterFlags, PrecisionFlags {
 export function convertCommand(io: Io): Command {
   const command = new Command('convert')
     .description('Convert a checkpoint to a bundle, and verify it.')
-    .argument('<checkpoint...>', 'folder or file with the weights')
+    .argument('<checkpoint...>', 'folder or file with the weights, or a Hub id in the local cache')
     .addOption(
       new Option(
         '--to <backend>',

@@ -50,7 +50,9 @@ function codesInSource(): ReadonlyMap<string, ReadonlySet<number>> {
   for (const code of union('backends/client/images/decode_picture.ts', 'PictureFault')) add(code, EXIT.badInput);
   for (const path of sources) {
     const text = withoutComments(readTree(path));
-    if (!/\b(?:BadInputError|UsageError|OutputError|ParityError|PgconvError|openJson|JsonReader)\b/.test(text))
+    if (
+      !/\b(?:BadInputError|UsageError|OutputError|ParityError|PgconvError|Recognition|openJson|JsonReader)\b/.test(text)
+    )
       continue;
     for (const [, kind, code] of text.matchAll(/new (\w+Error)\(\s*'(\w+)'/g)) add(code!, KINDS[kind!]);
     for (const [, code, other] of text.matchAll(/new BadInputError\(\s*\w+ \? '(\w+)' : '(\w+)'/g))

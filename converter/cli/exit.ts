@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { RuntimeError } from '../../backends/client/errors.ts';
 import { BackendError } from '../../backends/error.ts';
 import { QuantizeError } from '../../ir/quantize/error.ts';
 import { VerifyError } from '../../verify/error.ts';
@@ -41,6 +42,10 @@ function knownError(error: unknown): PgconvError | undefined {
   if (error instanceof PgconvError) return error;
   if (error instanceof VerifyError)
     return new BadInputError(error.code, error.message, error.hint === undefined ? {} : { hint: error.hint }, {
+      cause: error,
+    });
+  if (error instanceof RuntimeError)
+    return new BadInputError(error.code, error.problem, error.hint === undefined ? {} : { hint: error.hint }, {
       cause: error,
     });
   if (error instanceof QuantizeError)

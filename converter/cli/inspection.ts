@@ -17,6 +17,7 @@ import { chooseStorage } from '../precision/bit_allocation/index.ts';
 import { openModel, type OpenModel } from '../models/open_model.ts';
 import { narrowingFor, passesFor, usualMixed } from '../precision/precision.ts';
 import { bundleBackend } from '../bundle/open_bundle.ts';
+import { ledgerTable } from './ledger_table.ts';
 import { changesTable } from './changes_table.ts';
 import { json, type Io } from './io.ts';
 import { showDescription } from './show_description.ts';
@@ -43,13 +44,16 @@ export async function inspect(io: Io, path: string, flags: InspectFlags): Promis
     });
   if (file) return showDescription(io, await file.describe(path), flags);
   if (bundle) return showBundle(io, path, bundle, flags);
-  const { reference, finalSoftcap, slidingWindow } = flags;
+  const { reference, finalSoftcap, slidingWindow, leaveOut } = flags;
   const opened = await openModel({
     checkpoint: path,
     adapters: adapterSources(flags),
     reference,
     finalSoftcap,
     slidingWindow,
+    leaveOut,
+    // a head that repeats the embedding is another GB to read: only the graph itself depends on it
+    compare: flags.ir !== undefined,
   });
   try {
     if (flags.ir !== undefined) return io.out(await irText(opened.model, flags.ir, flags));
@@ -108,7 +112,11 @@ async function passesOf(
   });
 }
 
-function showCheckpoint(io: Io, { checkpoint, adapters, model, warnings }: OpenModel, flags: InspectFlags): void {
+function showCheckpoint(
+  io: Io,
+  { checkpoint, adapters, model, ledger, warnings }: OpenModel,
+  flags: InspectFlags,
+): void {
   const { format, path, files, tensors } = checkpoint;
   const list = [...tensors].map(([name, data]) => ({
     name,
@@ -140,6 +148,7 @@ function showCheckpoint(io: Io, { checkpoint, adapters, model, warnings }: OpenM
         files,
         adapters: adapters.map(({ path: dir, scale, files: of }) => ({ dir, scale, files: of })),
         changes: model.changes,
+        ledger,
         tensors: list,
         warnings,
       }),
@@ -161,6 +170,7 @@ function showCheckpoint(io: Io, { checkpoint, adapters, model, warnings }: OpenM
     ),
   );
   if (model.changes.length > 0) io.out(changesTable(model.changes));
+  io.out(ledgerTable(ledger));
   if (flags.tensors)
     io.out(
       table(

@@ -8,6 +8,7 @@ import { inspectCommand } from './inspect.ts';
 import { json, processIo, type Io } from './io.ts';
 import type { CommandResult } from './options.ts';
 import { qualityCommand } from './quality.ts';
+import { refuseRepeats } from './repeats.ts';
 import { runCommand } from './run.ts';
 import { synthCommand } from './synth.ts';
 import { verifyCommand } from './verify.ts';
@@ -59,11 +60,13 @@ export function commandLine(io: Io, result: CommandResult): Command {
     .addHelpText('after', MAIN_HELP);
   for (const make of [convertCommand, inspectCommand, verifyCommand, runCommand, qualityCommand, synthCommand])
     program.addCommand(make(io, result));
-  for (const command of [program, ...program.commands])
+  for (const command of [program, ...program.commands]) {
+    refuseRepeats(command);
     command
       .exitOverride()
       .showHelpAfterError('(see --help)')
       .configureOutput({ writeOut: (text) => io.out(text.trimEnd()), writeErr: (text) => io.err(text.trimEnd()) });
+  }
   return program;
 }
 

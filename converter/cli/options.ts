@@ -1,4 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { isWholeNumber } from '../../backends/client/generation/numbers.ts';
+import { collecting } from './repeats.ts';
 import { REFERENCES, SWITCHES, type Reference, type Switch } from '../models/family.ts';
 import type { ModelSource } from '../models/open_model.ts';
 import { ALGORITHMS, type Algorithm } from '../compile/prepare_programs.ts';
@@ -21,7 +23,7 @@ export function jsonOption(): Option {
 export function wholeNumber(least: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least)
+    if (!/^\d+$/.test(text) || !isWholeNumber(value, least))
       throw new InvalidArgumentError(`give a whole number of at least ${least}.`);
     return value;
   };
@@ -52,6 +54,7 @@ export interface ModelFlags {
   readonly reference: Reference;
   readonly finalSoftcap: Switch;
   readonly slidingWindow: Switch;
+  readonly leaveOut?: readonly string[] | undefined;
 }
 
 /** What `withAdapters` adds. */
@@ -59,9 +62,6 @@ export interface AdapterFlags {
   readonly adapter?: readonly string[] | undefined;
   readonly adapterScale?: readonly number[] | undefined;
 }
-
-/** Help on what `withModelOptions` and `withAdapters` add, for commands that read a checkpoint. */
-const collect = <T>(value: T, before: readonly T[] = []): readonly T[] => [...before, value];
 
 /** Options that decide what the graphs compute. */
 export function withModelOptions(command: Command): Command {
@@ -83,17 +83,22 @@ export function withModelOptions(command: Command): Command {
       )
         .choices([...SWITCHES])
         .default('auto'),
+    )
+    .addOption(
+      collecting(
+        '--leave-out <name>',
+        'a tensor that lies beside the model, with * for any letters; recorded, and may be given again',
+        (text) => text,
+      ),
     );
 }
 
 /** Options that name adapters. */
 export function withAdapters(command: Command): Command {
   return command
-    .option('--adapter <dir>', 'a PEFT adapter to merge; may be given again', collect<string>)
-    .option(
-      '--adapter-scale <x>',
-      'strength of the adapter at the same place (default: 1)',
-      (text: string, before?: readonly number[]) => collect(finiteNumber(text), before),
+    .addOption(collecting('--adapter <dir>', 'a PEFT adapter to merge; may be given again', (text) => text))
+    .addOption(
+      collecting('--adapter-scale <x>', 'strength of the adapter at the same place (default: 1)', finiteNumber),
     );
 }
 

@@ -1,6 +1,7 @@
 import { basename, join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { backendNames, isBackendName } from '../../backends/find_backend.ts';
+import { hubName } from '../checkpoints/hub_cache.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { PRECISIONS } from '../precision/precision.ts';
 import { REFERENCE_KINDS, type ReferenceKind } from '../quality/choose_reference.ts';
@@ -23,6 +24,7 @@ import {
   type ModelFlags,
 } from './options.ts';
 import { QUALITY_HELP } from './help/quality.ts';
+import { collecting } from './repeats.ts';
 import { prose } from './prose.ts';
 
 interface Flags extends ModelFlags, AdapterFlags, VariantSettings {
@@ -53,7 +55,7 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
         'table and an HTML report.',
       ),
     )
-    .argument('<checkpoint...>', 'folder or file with the weights')
+    .argument('<checkpoint...>', 'folder or file with the weights, or a Hub id in the local cache')
     .addOption(
       new Option(
         '--dtypes <list>',
@@ -81,13 +83,15 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
         '(default: that of convert)',
       ),
     )
-    .option(
-      '--bundle <[dtype=]dir>',
-      prose(
-        'measure a bundle too that was made before, or elsewhere, by the targets of its own dtype or of',
-        'this one; may be given again',
+    .addOption(
+      collecting(
+        '--bundle <[dtype=]dir>',
+        prose(
+          'measure a bundle too that was made before, or elsewhere, by the targets of its own dtype or of',
+          'this one; may be given again',
+        ),
+        givenBundle,
       ),
-      (text: string, before?: readonly GivenBundle[]) => [...(before ?? []), givenBundle(text)],
     )
     .option('--device <name>', DEVICE_HELP)
     .option('--samples <file>', 'pictures, prompts and answers (default: eval.json beside the checkpoint)')
@@ -192,7 +196,7 @@ function backendsOf(text: string): readonly string[] {
 }
 
 function defaultOut(checkpoint: string): string {
-  return resolve(`${basename(resolve(checkpoint)).replace(/\.(npz|safetensors)(:[\w/]+)?$/, '')}-quality`);
+  return resolve(`${basename(resolve(hubName(checkpoint))).replace(/\.(npz|safetensors)(:[\w/]+)?$/, '')}-quality`);
 }
 
 /** The line as a shell takes it. */

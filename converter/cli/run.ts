@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { BadInputError, UsageError } from '../errors.ts';
 import { parseBoxes, toPixelBox } from '../images/boxes.ts';
-import { PIXEL_MODES, type PixelMode } from '../../backends/client/images/pixels.ts';
+import { PIXEL_MODES, PROCESSORS, type PixelMode } from '../../backends/client/images/processor.ts';
 import { json, type Io } from './io.ts';
 import { DEVICE_HELP, jsonOption, wholeNumber } from './options.ts';
 import { table } from '../terminal/table.ts';
@@ -22,9 +22,9 @@ export function runCommand(io: Io): Command {
   return new Command('run')
     .description('Ask a bundle about a picture.')
     .argument('<bundle>', 'folder that `pgconv convert` wrote')
-    .requiredOption('--image <file>', 'PNG, JPEG, WebP, …')
+    .requiredOption('--image <file>', 'the picture, one: PNG, JPEG, WebP, …')
     .requiredOption('--prompt <text>', 'what to ask')
-    .option('--max-new-tokens <n>', 'longest answer', wholeNumber(1), 100)
+    .option('--max-new-tokens <n>', 'longest answer, where the model has room for it', wholeNumber(1), 100)
     .option('--draw <file>', 'write the picture with the boxes drawn on it, as PNG')
     .addOption(
       new Option(
@@ -36,14 +36,24 @@ export function runCommand(io: Io): Command {
     .addOption(jsonOption())
     .addHelpText('after', RUN_HELP)
     .action(async (bundle: string, flags: Flags) => {
-      const [{ answer }, { bundleTokenizer, openBundle }, { decodeImage }, { drawBoxes }] = await Promise.all([
+      const [
+        { answer },
+        { bundleProcessor, bundleTokenizer, openStaged },
+        { readManifest },
+        { decodeImage },
+        { drawBoxes },
+      ] = await Promise.all([
         import('../samples/answer.ts'),
         import('../bundle/open_bundle.ts'),
+        import('../bundle/manifest.ts'),
         import('../images/decode.ts'),
         import('../images/draw.ts'),
       ]);
-      const picture = await decodeImage(flags.image);
-      const model = await openBundle(bundle, flags.device);
+      const manifest = await readManifest(bundle);
+      const own = await bundleProcessor(bundle, manifest);
+      const processor = flags.resize === undefined || flags.resize === own.mode ? own : PROCESSORS[flags.resize];
+      const picture = await decodeImage(flags.image, { mode: processor.mode });
+      const model = await openStaged(bundle, manifest, flags.device);
       try {
         if (model.metadata.retrievalWidth !== undefined)
           throw new UsageError('not_for_answers', 'this is a ColPali: it gives vectors for retrieval, not answers', {
@@ -60,7 +70,7 @@ export function runCommand(io: Io): Command {
           image: picture,
           prompt: flags.prompt,
           maxNewTokens: flags.maxNewTokens,
-          mode: flags.resize ?? model.manifest.options.reference,
+          processor,
           signal: io.signal,
         });
         const { boxes, problems } = parseBoxes(text);

@@ -1,4 +1,4 @@
-import type { PixelMode } from '../../backends/client/images/pixels.ts';
+import type { Processor } from '../../backends/client/images/processor.ts';
 import { bundleTokenizer, type BundleModel } from '../bundle/open_bundle.ts';
 import { decodeImage } from '../images/decode.ts';
 import { answer } from '../samples/answer.ts';
@@ -16,7 +16,7 @@ export async function askSamples(
   bundle: BundleModel,
   dir: string,
   file: string,
-  { mode, signal }: { readonly mode: PixelMode; readonly signal?: AbortSignal | undefined },
+  { processor, signal }: { readonly processor: Processor; readonly signal?: AbortSignal | undefined },
   reporter: Reporter,
 ): Promise<readonly SampleResult[]> {
   const tokenizer = await bundleTokenizer(dir);
@@ -28,8 +28,9 @@ export async function askSamples(
   const asking = reporter.stage('ask samples', { unit: 'steps', total: samples.length });
   const results: SampleResult[] = [];
   for (const sample of samples) {
-    const image = await decodeImage(sample.image);
-    const { text } = await answer(bundle, tokenizer, { image, prompt: sample.prompt, mode, ...(signal && { signal }) });
+    const image = await decodeImage(sample.image, { mode: processor.mode });
+    const asked = { image, prompt: sample.prompt, processor, ...(signal && { signal }) };
+    const { text } = await answer(bundle, tokenizer, asked);
     results.push({ ...sample, answer: text, same: text === sample.reference });
     asking.advance(1);
   }

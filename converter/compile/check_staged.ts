@@ -1,6 +1,6 @@
-import { BackendError } from '../../backends/error.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
 import type { Manifest } from '../bundle/manifest.ts';
+import { NotCompared } from '../bundle/not_compared.ts';
 import { openStaged, type BundleModel } from '../bundle/open_bundle.ts';
 import { enforceFindings } from '../precision/calibration/index.ts';
 import { isQuantized } from '../precision/precision.ts';
@@ -21,7 +21,7 @@ export interface StagedChecks {
 
 /**
  * Runs a bundle that is written and not yet in place: compares it with the checkpoint, and asks it the samples.
- * @throws VerificationFailed (with `report`) when the bundle differs; BackendError when it does not run
+ * @throws VerificationFailed (with `report`) when the bundle differs; NotCompared when nothing can be said of it
  */
 export async function checkStaged(
   conversion: Conversion,
@@ -29,14 +29,24 @@ export async function checkStaged(
   { dir, manifest }: { readonly dir: string; readonly manifest: Manifest },
   reporter: Reporter,
 ): Promise<StagedChecks> {
-  const { options, recorded, samplesFile, verify } = conversion;
+  const { options, recorded, verify } = conversion;
   enforceFindings(programs.findings, recorded);
   if (!verify && options.samples === undefined) return { samples: [] };
-  const bundle = await openStaged(dir, manifest).catch((error: unknown) => Promise.reject(withoutRuntime(error)));
+  return checkedOrKept(() => openAndCheck(conversion, programs, { dir, manifest }, reporter));
+}
+
+async function openAndCheck(
+  conversion: Conversion,
+  programs: PreparedPrograms,
+  { dir, manifest }: { readonly dir: string; readonly manifest: Manifest },
+  reporter: Reporter,
+): Promise<StagedChecks> {
+  const { options, samplesFile, verify, processor } = conversion;
+  const bundle = await openStaged(dir, manifest);
   try {
     const verification = verify ? await verifyAgainst(conversion, programs, bundle, reporter) : undefined;
     if (verification?.passed === false) throw new VerificationFailed(verification);
-    const asked = { mode: recorded.reference, signal: options.signal };
+    const asked = { processor: await processor(), signal: options.signal };
     const samples = samplesFile === undefined ? [] : await askSamples(bundle, dir, samplesFile, asked, reporter);
     return { ...(verification && { verification }), samples };
   } finally {
@@ -45,7 +55,7 @@ export async function checkStaged(
 }
 
 async function verifyAgainst(
-  { options, source, recorded, samplesFile, made, tokenizer }: Conversion,
+  { options, source, samplesFile, made, tokenizer, processor }: Conversion,
   { reference, help }: PreparedPrograms,
   bundle: BundleModel,
   reporter: Reporter,
@@ -53,7 +63,7 @@ async function verifyAgainst(
   const { precision, signal } = options;
   const { program } = source.model;
   const cases = isQuantized(precision)
-    ? await realCases(samplesFile, await tokenizer(), program.metadata, recorded.reference)
+    ? await realCases(samplesFile, await tokenizer(), program.metadata, await processor())
     : undefined;
   return runVerification(
     bundle.runner,
@@ -63,15 +73,11 @@ async function verifyAgainst(
   );
 }
 
-/** A runtime that is not here is no reason not to convert, if one knows that nothing was verified. */
-function withoutRuntime(error: unknown): unknown {
-  if (!(error instanceof BackendError && error.code === 'runtime-missing')) return error;
-  const { hint, ...place } = error.place;
-  const first = hint === undefined ? '' : `${hint}; or `;
-  return new BackendError(
-    error.code,
-    error.message,
-    { ...place, hint: `${first}convert with --no-verify, and run pgconv verify where there is one` },
-    { cause: error },
-  );
+/** What stops a comparison before its verdict says nothing against the bundle. */
+async function checkedOrKept<T>(check: () => Promise<T>): Promise<T> {
+  try {
+    return await check();
+  } catch (error) {
+    throw error instanceof VerificationFailed ? error : new NotCompared(error);
+  }
 }

@@ -55,11 +55,11 @@ export async function convert(options: ConvertOptions, reporter: Reporter): Prom
 
 /** The programs of a conversion in its precision: calibrated, quantized. */
 function prepare(conversion: Conversion, reporter: Reporter): Promise<PreparedPrograms> {
-  const { options, made, recorded, source, backend, verify, tokenizer } = conversion;
-  const { strict, allowOverflow, reference: mode } = recorded;
+  const { options, made, recorded, source, backend, verify, tokenizer, processor } = conversion;
+  const { strict, allowOverflow } = recorded;
   const { model } = source;
   return preparePrograms(
-    { ...options, ...made, strict, allowOverflow, model, backend, mode, verify, tokenizer },
+    { ...options, ...made, strict, allowOverflow, model, backend, verify, tokenizer, processor },
     reporter,
   );
 }

@@ -1,6 +1,7 @@
 import { basename, resolve } from 'node:path';
 import type { EmitOptions } from '../../backends/backend.ts';
 import type { Precision } from '../../verify/tolerances.ts';
+import { hubName } from '../checkpoints/hub_cache.ts';
 import type { ModelSource } from '../models/open_model.ts';
 import type { PrecisionChoices } from './prepare_programs.ts';
 
@@ -30,7 +31,7 @@ export interface ConvertOptions
 
 /** The bundle's folder when none is named: the checkpoint's name, the last adapter's when there is one. */
 export function defaultOut(options: Pick<ConvertOptions, 'checkpoint' | 'adapters' | 'backend' | 'precision'>): string {
-  const file = namingPath(options).replace(/(\.npz):[\w/]+$/, '$1');
+  const file = hubName(namingPath(options).replace(/(\.npz):[\w/]+$/, '$1'));
   const name = basename(resolve(file)).replace(/\.(npz|safetensors)$/, '');
   return resolve(`${name}-${options.backend}-${options.precision}`);
 }

@@ -19,7 +19,7 @@ import {
 } from '../precision/calibration/index.ts';
 import { UsageError } from '../errors.ts';
 import type { Model } from '../models/family.ts';
-import type { PixelMode } from '../../backends/client/images/pixels.ts';
+import type { Processor } from '../../backends/client/images/processor.ts';
 import { chooseStorage, type Mixed } from '../precision/bit_allocation/index.ts';
 import {
   formatFor,
@@ -66,7 +66,7 @@ export interface PrepareOptions extends PrecisionChoices {
   readonly backend: Backend;
   /** Made when calibration needs it: a real one takes seconds. */
   readonly tokenizer: () => Promise<Tokenizer | undefined>;
-  readonly mode: PixelMode;
+  readonly processor: () => Promise<Processor>;
   readonly verify: boolean;
   readonly strict: boolean;
   readonly allowOverflow: boolean;
@@ -163,13 +163,21 @@ async function calibrated(
   narrows: boolean,
   reporter: Reporter,
 ): Promise<Calibration | undefined> {
-  const { model, algorithm, tokenizer, mode, verify, signal } = options;
+  const { model, algorithm, tokenizer, processor, verify, signal } = options;
   const calibrate = options.calibrate ?? (algorithm === 'gptq' ? BUILT_IN : undefined);
   if (chosenSet(model.program, { calibrate, narrows, verify }) === undefined) return undefined;
   const moments = algorithm === 'gptq' ? { wantsProducts: () => true } : {};
   return runCalibration(
     model.program,
-    { calibrate, narrows, verify, tokenizer: await tokenizer(), mode, moments, ...(signal && { signal }) },
+    {
+      calibrate,
+      narrows,
+      verify,
+      tokenizer: await tokenizer(),
+      processor: await processor(),
+      moments,
+      ...(signal && { signal }),
+    },
     reporter,
   );
 }

@@ -12,8 +12,9 @@ import type { QuantizeAlgorithm } from '../../ir/formats/index.ts';
 import type { EmitOptions, Runner } from '../../backends/backend.ts';
 import { findBackend } from '../../backends/find_backend.ts';
 import type { Program, ProgramMetadata } from '../../ir/graph.ts';
-import { bundleTokenizer, openStaged } from '../bundle/open_bundle.ts';
+import { bundleProcessor, bundleTokenizer, openStaged } from '../bundle/open_bundle.ts';
 import { checkBundle } from '../bundle/check_bundle.ts';
+import { checkLedger } from './check_ledger.ts';
 import { hashSources } from '../bundle/hash_sources.ts';
 import type { Manifest } from '../bundle/manifest.ts';
 import { locateCheckpoint } from '../checkpoints/locate.ts';
@@ -74,6 +75,13 @@ export async function verifyBundle(
   if (unlisted.length > 0)
     reporter.warn(
       `Files that the manifest does not list: ${unlisted.slice(0, 5).join(', ')}${unlisted.length > 5 ? ', …' : ''}.`,
+    );
+  const asked = [
+    ...new Set(manifest.ledger.flatMap(({ tensor, leftOut }) => (leftOut === 'asked' && tensor ? [tensor] : []))),
+  ];
+  if (asked.length > 0)
+    reporter.warn(
+      `Left out of the checkpoint by --leave-out, and unknown to whoever verifies: ${asked.slice(0, 8).join(', ')}${asked.length > 8 ? `, and ${asked.length - 8} more` : ''}.`,
     );
   const precision = PRECISIONS.find((name) => name === manifest.precision);
   if (!precision)
@@ -143,10 +151,18 @@ async function openReference(
     return { ...rest, original: { model: runner!, help: helpOf(manifest.options) } };
   }
   if (recorded) return recorded;
-  const { reference, finalSoftcap, slidingWindow } = manifest.options;
+  const { reference, finalSoftcap, slidingWindow, leaveOut } = manifest.options;
   const source = await (against === undefined
     ? openConverted(dir, manifest)
-    : openModel({ checkpoint: against, adapters, reference, finalSoftcap, slidingWindow }));
+    : openModel({
+        checkpoint: against,
+        adapters,
+        tokenizer: givenTokenizer(dir, manifest),
+        reference,
+        finalSoftcap,
+        slidingWindow,
+        leaveOut,
+      }));
   const pool = isQuantized(precision) ? new QuantizePool(threadCount(), await useKernels()) : undefined;
   const close = async () => {
     await pool?.dispose();
@@ -154,10 +170,13 @@ async function openReference(
   };
   try {
     checkSameModel(source, manifest, dir);
+    checkLedger(source, manifest);
     const { program } = source.model;
     const quantized = pool && (await remade(source.model, manifest, pool));
     const samples = await findSamples(resolve(namingPath(manifest.options)));
-    const cases = pool && (await realCases(samples, await bundleTokenizer(dir), program.metadata, reference));
+    const cases =
+      pool &&
+      (await realCases(samples, await bundleTokenizer(dir), program.metadata, await bundleProcessor(dir, manifest)));
     return {
       ...referenceFor(precision, {
         original: program,
@@ -291,16 +310,24 @@ function inOrder(names: readonly string[]): string[] {
   return [...names].sort((a, b) => rank(a) - rank(b));
 }
 
+/** The tokenizer that took the place of the checkpoint's: the bundle has it. */
+function givenTokenizer(dir: string, { options, files }: Manifest): string | undefined {
+  if (options.tokenizer === undefined) return undefined;
+  return files.some(({ path }) => path === 'tokenizer.json') ? join(dir, 'tokenizer.json') : options.tokenizer;
+}
+
 /** The checkpoint and adapters that the manifest names, when they are still those that were converted. */
-async function openConverted(dir: string, { options, source }: Manifest): Promise<OpenModel> {
-  const { checkpoint, adapters, reference, finalSoftcap, slidingWindow } = options;
+async function openConverted(dir: string, manifest: Manifest): Promise<OpenModel> {
+  const { checkpoint, adapters, reference, finalSoftcap, slidingWindow, leaveOut } = manifest.options;
   const hint = 'name the original with --against: the checkpoint, or a recording of what it computes';
   const model = await openModel({
     checkpoint: checkpoint.length === 1 ? checkpoint[0]! : checkpoint,
     adapters,
+    tokenizer: givenTokenizer(dir, manifest),
     reference,
     finalSoftcap,
     slidingWindow,
+    leaveOut,
   }).catch((cause: unknown) => {
     if (!(cause instanceof UsageError)) throw cause;
     throw new UsageError(
@@ -313,7 +340,7 @@ async function openConverted(dir: string, { options, source }: Manifest): Promis
   try {
     const hashes = await hashSources(sourceFiles(model));
     const changed = hashes.find(
-      ({ path, sha256 }) => source.files.find((file) => file.path === path)?.sha256 !== sha256,
+      ({ path, sha256 }) => manifest.source.files.find((file) => file.path === path)?.sha256 !== sha256,
     );
     if (changed)
       throw new BadInputError(

@@ -4,6 +4,7 @@ import type { Manifest } from '../bundle/manifest.ts';
 import { publishBundle, type PublishedBundle } from '../bundle/publish.ts';
 import { sourceFiles } from '../models/open_model.ts';
 import type { Reporter } from '../terminal/reporter.ts';
+import { plainEntry } from '../models/ledger/ledger.ts';
 import { TOOL } from '../version.ts';
 import type { EmittedBundle } from './emit_bundle.ts';
 import type { Conversion } from './open_conversion.ts';
@@ -36,6 +37,10 @@ export async function writeBundle(
       strict: recorded.strict,
       allowOverflow: recorded.allowOverflow,
       ...(signal && { signal }),
+      onKept: (dir) =>
+        reporter.warn(
+          `nothing was compared: the bundle is kept as ${dir}, for pgconv verify, and is in nobody's place`,
+        ),
       onProgress: (bytes) => {
         writing.advance(bytes - written);
         written = bytes;
@@ -51,6 +56,7 @@ export async function writeBundle(
           options: recorded,
           source: { format: source.checkpoint.format, files: hashed },
           program: source.model.program.metadata,
+          ledger: source.ledger.map(plainEntry),
           inferences: [...source.model.inferences],
           notes: [...notes],
         };

@@ -45,7 +45,7 @@ const withStages = ({ cases, reference }: Recording): Recording => ({ cases: cas
 /** Weights read into memory, for their checkpoint is closed before they are used. */
 async function soundOf(checkpoint: Checkpoint): Promise<Sound> {
   const { config, weights } = readCheckpoint(checkpoint);
-  const head = await resolveHead(weights, config.vocabSize);
+  const head = await resolveHead(weights, config);
   const held = new Map<string, TensorData>();
   for (const [name, data] of head.weights) held.set(name, tensorData(await readTensor(data)));
   return { config, weights: held, behaviour: HUGGING_FACE };

@@ -31,6 +31,7 @@ import { openSafetensors } from '../checkpoints/safetensors.ts';
 import { buildProgram, readCheckpoint } from '../models/paligemma.ts';
 import { passesFor } from '../precision/precision.ts';
 import { tempFolders } from '../testing/bundle.ts';
+import { PROCESSORS } from '../../backends/client/images/processor.ts';
 
 /*
  * Activations that reach 1e6, planted without changing the function, against what the original implementations recorded
@@ -83,7 +84,9 @@ describe.each(PLANTED)('$fixture', ({ fixture, plant, huge, widePorts }) => {
     original = buildProgram(config, weights);
     planted = buildProgram(config, await plant(weights, config));
     ({ cases, reference: recorded } = await readRecorded(golden.tensors, undefined, 'recorded'));
-    calibration = await calibrate(planted, { samples: defaultSamples(planted.metadata, { mode: 'huggingface' }) });
+    calibration = await calibrate(planted, {
+      samples: defaultSamples(planted.metadata, { processor: PROCESSORS.huggingface }),
+    });
     plan = planF16(calibration.program.graphs, calibration.ranges);
   });
   afterAll(() => Promise.all(opened.map((file) => file.close())));

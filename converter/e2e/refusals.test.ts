@@ -195,14 +195,21 @@ describe('refused by name, with what to do instead', () => {
       /PyTorch pickle/,
       /save_pretrained/,
     ],
-    ['.pt: a folder', files({ 'model.pt': torchZip }), whole, 'pickle_refused', /PyTorch pickle/, /save_pretrained/],
+    [
+      '.pt: a folder',
+      files({ 'model.pt': torchZip }),
+      whole,
+      'pickle_refused',
+      /PyTorch pickle/,
+      /torch\.load.*save_file/,
+    ],
     [
       '.pt: the file',
       files({ 'model.pt': torchZip }),
       inside('model.pt'),
       'pickle_refused',
       /PyTorch pickle/,
-      /save_pretrained/,
+      /torch\.load.*save_file/,
     ],
     [
       '.pth: a folder',
@@ -210,7 +217,7 @@ describe('refused by name, with what to do instead', () => {
       whole,
       'pickle_refused',
       /PyTorch pickle/,
-      /save_pretrained/,
+      /torch\.load.*save_file/,
     ],
     [
       '.pth under the name of an .npz',
@@ -218,7 +225,7 @@ describe('refused by name, with what to do instead', () => {
       whole,
       'pickle_refused',
       /PyTorch pickle/,
-      /save_pretrained/,
+      /torch\.load.*save_file/,
     ],
     [
       'ShieldGemma 2',

@@ -7,6 +7,7 @@ import type * as Registry from '../../backends/index.ts';
 import { failureOf } from '../cli/exit.ts';
 import { convert } from '../compile/convert.ts';
 import { defaultOut, type ConvertOptions } from '../compile/convert_options.ts';
+import { readManifest } from '../bundle/manifest.ts';
 import { openBundle } from '../bundle/open_bundle.ts';
 import { silentReporter } from '../terminal/reporter.ts';
 import { tempFolders } from '../testing/bundle.ts';
@@ -128,23 +129,32 @@ test.each<[Partial<ConvertOptions>, string, RegExp, RegExp]>([
   expect(fake.emitted).toEqual([]);
 });
 
-test('without its runtime a bundle cannot be verified: what to do is said, and nothing is kept', async () => {
-  const open = async () =>
-    Promise.reject(
-      new BackendError('runtime-missing', 'the package webgpu is not installed', { hint: 'npm install webgpu' }),
-    );
-  registry.wgsl = { ...fake, open };
+test('without its runtime a bundle could not be verified: that is said before any work', async () => {
+  const ready = async () => Promise.reject(new BackendError('runtime-missing', 'WebGPU finds no GPU here'));
+  registry.wgsl = { ...fake, ready };
   const parent = await folder();
   const error = await convertTiny({ verify: true }, join(parent, 'bundle')).catch((e: unknown) => e);
   expect(failureOf(error)).toMatchObject({
     exitCode: 2,
     report: {
       code: 'runtime_missing',
-      message: 'the package webgpu is not installed',
-      hint: expect.stringMatching(/^npm install webgpu; or convert with --no-verify/),
+      message: 'WebGPU finds no GPU here',
+      hint: expect.stringMatching(/^convert with --no-verify/),
     },
   });
+  expect(fake.emitted).toEqual([]);
   expect(await readdir(parent)).toEqual([]);
+});
+
+test('what could not be compared is kept beside its place, and what differs is not', async () => {
+  const open = async () => Promise.reject(new BackendError('runtime-failed', 'the device was lost'));
+  registry.wgsl = { ...fake, open };
+  const parent = await folder();
+  for (const kept of ['bundle.unverified', 'bundle.unverified-2']) {
+    await expect(convertTiny({ verify: true }, join(parent, 'bundle'))).rejects.toThrow('the device was lost');
+    expect((await readManifest(join(parent, kept))).backend).toBe('wgsl');
+  }
+  expect((await readdir(parent)).toSorted()).toEqual(['bundle.unverified', 'bundle.unverified-2']);
 });
 
 test('a device of another backend is refused with those of this one', async () => {

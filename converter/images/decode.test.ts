@@ -8,6 +8,7 @@ import { openSafetensors, type SafetensorsFile } from '../checkpoints/safetensor
 import { BadInputError } from '../errors.ts';
 import { pixelValues } from '../../backends/client/images/picture.ts';
 import { toPixelValues } from '../../backends/client/images/pixels.ts';
+import { PROCESSORS } from '../../backends/client/images/processor.ts';
 import { decodeImage, type DecodeOptions } from './decode.ts';
 
 const FOLDER = join(import.meta.dirname, '../../fixtures/preprocess');
@@ -79,7 +80,7 @@ describe("decodes as Pillow's convert('RGB')", () => {
 
   test('turns by EXIF only when asked', async () => {
     const stored = await decodeImage(join(FOLDER, 'decode/exif6.jpg'));
-    const turned = await decodeImage(join(FOLDER, 'decode/exif6.jpg'), { orient: true });
+    const turned = await decodeImage(join(FOLDER, 'decode/exif6.jpg'), { mode: 'huggingface' });
     expect([stored.width, stored.height, turned.width, turned.height]).toEqual([17, 12, 12, 17]);
     // orientation 6: the stored left column becomes the top row, from the bottom up
     expect([...turned.data.subarray(0, 3)]).toEqual([...stored.data.subarray(11 * 17 * 3, 11 * 17 * 3 + 3)]);
@@ -110,7 +111,9 @@ describe("decodes as Pillow's convert('RGB')", () => {
     expect(files.length).toBeGreaterThan(35);
     for (const file of files)
       for (const mode of ['huggingface', 'bigvision'] as const)
-        expect(await pixelValues(file, 14, mode), file).toEqual(toPixelValues(await decodeImage(file), 14, mode));
+        expect(await pixelValues(file, 14, PROCESSORS[mode]), file).toEqual(
+          toPixelValues(await decodeImage(file, { mode }), 14, PROCESSORS[mode]),
+        );
   });
 
   test('bytes read as the file does', async () => {

@@ -3,6 +3,8 @@ import type { Program } from '../../ir/graph.ts';
 import type { Adapter } from './adapters/adapter.ts';
 import type { ModuleChange } from './adapters/index.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
+import type { LedgerEntry } from './ledger/ledger.ts';
+import type { KnownTokens } from '../sidecars/known_tokens.ts';
 import type { RoleOf } from '../precision/weight_storage.ts';
 
 /** Something that was inferred rather than read, and from what: shown by `inspect` before hours of work. */
@@ -31,6 +33,12 @@ export interface ModelOptions {
   readonly slidingWindow?: Switch;
   /** Merged into the weights in this order. */
   readonly adapters?: readonly Adapter[];
+  /** What the model's tokenizer knows: which rows behind `<image>` are tokens. */
+  readonly tokens?: KnownTokens | undefined;
+  /** Names of tensors, with `*`, that are left out although nobody knows what they are. */
+  readonly leaveOut?: readonly string[] | undefined;
+  /** Whether a head is compared with the embedding, for which both are read; default true. Without, equal is taken. */
+  readonly compare?: boolean;
 }
 
 /** A recognised model: its f32 program, whose weights stay unread, and how its sizes were found. */
@@ -43,6 +51,8 @@ export interface Model {
   readonly roleOf: RoleOf;
   /** What adapters do to each module. */
   readonly changes: readonly ModuleChange[];
+  /** What became of every tensor of the checkpoint and its adapters. */
+  readonly ledger: readonly LedgerEntry[];
   /** For the README of a bundle. */
   readonly use: ModelUse;
 }

@@ -9,7 +9,7 @@ export const families: readonly Family[] = [paligemma];
 
 /** @throws BadInputError when no family knows the checkpoint. */
 export async function loadModel(checkpoint: Checkpoint, options: ModelOptions = {}): Promise<Model> {
-  refuseOther(checkpoint);
+  refuseOther(checkpoint, options.leaveOut);
   const family = families.find((f) => f.matches(checkpoint));
   if (family) return family.load(checkpoint, options);
   const names = [...checkpoint.tensors.keys()].slice(0, 3);

@@ -1,9 +1,13 @@
-import { openAdapter } from './adapters/index.ts';
+import { checkAdapterBeside, openAdapter } from './adapters/index.ts';
 import type { Adapter } from './adapters/adapter.ts';
-import type { Checkpoint, SourceFile } from '../checkpoints/checkpoint.ts';
+import type { Checkpoint, SidecarName, SourceFile } from '../checkpoints/checkpoint.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
+import { knownTokens } from '../sidecars/known_tokens.ts';
 import type { Model, ModelOptions } from './family.ts';
 import { loadModel } from './index.ts';
+import { folderEntries } from './ledger/folder_files.ts';
+import type { LedgerEntry } from './ledger/ledger.ts';
+import { modelSidecars } from './token_files.ts';
 
 /** An adapter's folder, and how strongly it is merged: 1 is as it was trained. */
 export interface AdapterSource {
@@ -12,13 +16,15 @@ export interface AdapterSource {
 }
 
 /** What a model is made of. */
-export interface ModelSource extends Omit<ModelOptions, 'adapters'> {
+export interface ModelSource extends Omit<ModelOptions, 'adapters' | 'tokens'> {
   /**
    * A Hugging Face folder, a .safetensors file or a big_vision .npz, or a folder that holds one; or several .npz with
    * selectors.
    */
   readonly checkpoint: string | readonly string[];
   readonly adapters?: readonly AdapterSource[];
+  /** A tokenizer.json or tokenizer.model in place of the checkpoint's and the adapters'. */
+  readonly tokenizer?: string | undefined;
 }
 
 /** A model with the files behind it, which stay open: weights are read when they are asked for. */
@@ -26,6 +32,10 @@ export interface OpenModel {
   readonly checkpoint: Checkpoint;
   readonly adapters: readonly Adapter[];
   readonly model: Model;
+  /** Files beside the weights, by name: the checkpoint's, and the tokenizer of an adapter that has one. */
+  readonly sidecars: ReadonlyMap<SidecarName, string>;
+  /** What became of every tensor and file of the checkpoint and its adapters. */
+  readonly ledger: readonly LedgerEntry[];
   /** All of checkpoint, adapters and model: one sentence each. */
   readonly warnings: readonly string[];
   /** @throws BadInputError when a file changed since it was opened. */
@@ -37,6 +47,7 @@ export interface OpenModel {
 export async function openModel({
   checkpoint: path,
   adapters: sources = [],
+  tokenizer,
   ...options
 }: ModelSource): Promise<OpenModel> {
   const opened: { close(): Promise<void> }[] = [];
@@ -52,12 +63,20 @@ export async function openModel({
       opened.push(adapter);
       adapters.push(adapter);
     }
-    const model = await loadModel(checkpoint, { ...options, adapters });
+    const adapterFiles = adapters.flatMap(({ files }) => files.map((file) => file.path));
+    const beside = await checkAdapterBeside(checkpoint, adapters);
+    const { sidecars, warnings } = modelSidecars(checkpoint, adapters);
+    const tokens = await knownTokens(sidecars, tokenizer);
+    const model = await loadModel(checkpoint, { ...options, adapters, tokens });
     return {
       checkpoint,
       adapters,
       model,
-      warnings: [checkpoint, ...adapters, model].flatMap(({ warnings }) => warnings),
+      sidecars,
+      ledger: [...model.ledger, ...(await folderEntries(checkpoint, adapterFiles))],
+      warnings: [checkpoint, ...adapters, { warnings: [...beside, ...warnings] }, model].flatMap(
+        (part) => part.warnings,
+      ),
       checkUnchanged: async () => {
         for (const file of [checkpoint, ...adapters]) await file.checkUnchanged();
       },

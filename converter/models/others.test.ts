@@ -102,6 +102,50 @@ describe('passes', () => {
   ])('%s', (_, subject) => expect(refusal(subject)).toBeUndefined());
 });
 
+/** Tensors of a dtype that the IR lacks, in place of those with these names, or beside. */
+const unreadable = (dtype: string, names: readonly string[]): NonNullable<Checkpoint['unreadable']> =>
+  new Map(
+    names.map((name) => [
+      name,
+      { dtype, shape: [4], byteLength: 32, from: { file: '/m/a.safetensors', byteOffset: 16 } },
+    ]),
+  );
+
+describe('tensors that cannot be read', () => {
+  const plain = checkpoint('huggingface', PALIGEMMA.slice(1));
+  test.each<[string, Checkpoint, string | undefined]>([
+    ['one that is converted', { ...plain, unreadable: unreadable('F64', [PALIGEMMA[0]!]) }, PALIGEMMA[0]],
+    ['all', { ...checkpoint('huggingface', []), unreadable: unreadable('F64', PALIGEMMA) }, PALIGEMMA[0]],
+    ['one that PaliGemma has not: the ledger’s', { ...plain, unreadable: unreadable('U16', ['x.table']) }, undefined],
+    [
+      'a buffer that nothing uses',
+      { ...plain, unreadable: unreadable('F64', ['vision_tower.vision_model.embeddings.position_ids']) },
+      undefined,
+    ],
+    [
+      'the expert of a π0',
+      {
+        ...checkpoint(
+          'huggingface',
+          PALIGEMMA.map((name) => `model.paligemma_with_expert.paligemma.${name}`),
+        ),
+        unreadable: unreadable('F64', ['model.paligemma_with_expert.gemma_expert.model.norm.weight']),
+      },
+      undefined,
+    ],
+    [
+      'those of a model that is nobody’s here',
+      { ...checkpoint('huggingface', ['x']), unreadable: unreadable('F64', ['y']) },
+      undefined,
+    ],
+  ])('%s', (_, subject, tensor) => {
+    const error = refusal(subject);
+    expect(error?.place.tensor).toBe(tensor);
+    if (tensor === undefined) return expect(error).toBeUndefined();
+    expect(error).toMatchObject({ code: 'unsupported_dtype', place: { file: '/m/a.safetensors', offset: 16 } });
+  });
+});
+
 describe('refused by name', () => {
   test.each<[string, Checkpoint, string, RegExp, string | undefined, RegExp]>([
     [
@@ -220,7 +264,7 @@ describe('refused by name', () => {
       'packed, as the config names it',
       checkpoint('huggingface', PALIGEMMA, { quantization_config: { quant_method: 'hqq' } }, 'u8'),
       'quantized_checkpoint',
-      /quantized with hqq/,
+      /quantized with HQQ/,
       PALIGEMMA[0],
       /./,
     ],
@@ -234,6 +278,44 @@ describe('refused by name', () => {
       /PEFT adapter/,
       undefined,
       /--adapter/,
+    ],
+    [
+      'fp8, which the IR cannot read',
+      {
+        ...checkpoint('huggingface', PALIGEMMA.slice(1)),
+        unreadable: unreadable('F8_E4M3', [PALIGEMMA[0]!]),
+      },
+      'quantized_checkpoint',
+      /quantized with fp8$/,
+      PALIGEMMA[0],
+      /the checkpoint that it was made from/,
+    ],
+    [
+      'weights that ZeRO-3 left empty',
+      {
+        ...checkpoint('huggingface', PALIGEMMA.slice(1)),
+        tensors: new Map([[PALIGEMMA[0]!, { ...data(), shape: [0] }]]),
+      },
+      'empty_weights',
+      /DeepSpeed ZeRO-3/,
+      PALIGEMMA[0],
+      /zero_to_fp32/,
+    ],
+    [
+      'SpatialVLA',
+      checkpoint('huggingface', [...PALIGEMMA, 'spatial_embed_tokens.weight'], { model_type: 'spatialvla' }),
+      'unsupported_family',
+      /model_type = "spatialvla"/,
+      'spatial_embed_tokens.weight',
+      /built on/,
+    ],
+    [
+      'factors of JAX beside the weights, before anything else of the tree',
+      checkpoint('big_vision', ['params/PaliGemma/img/embedding/kernel', 'params/PaliGemma/llm/q_einsum/lora_a']),
+      'unmerged_adapter',
+      /not merged/,
+      'params/PaliGemma/llm/q_einsum/lora_a',
+      /openpi/,
     ],
     [
       'an image tower',

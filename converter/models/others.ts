@@ -1,57 +1,60 @@
 import { z } from 'zod';
-import type { DType } from '../../ir/dtypes/index.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
+import { leftoverTensors } from '../checkpoints/leftover_tensors.ts';
+import { unreadableTensor } from '../checkpoints/safetensors.ts';
 import { modelArrays } from '../checkpoints/tree_root.ts';
 import { BadInputError, type ErrorPlace } from '../errors.ts';
-import { normalizeName } from './paligemma/hugging_face_names.ts';
+import { recognizeBuiltOn } from './built_on.ts';
+import { normalizeName, reasonOf, relativeOf } from './paligemma/hugging_face_names.ts';
+import { isPaliGemmaTensor } from './paligemma/known_names.ts';
+import { recognizeQuantized } from './quantized.ts';
+import { appearanceOf, refusalOf, type Recognition } from './recognition.ts';
+import { recognizeAdapter, recognizeUnmergedArrays } from './unmerged.ts';
 
 /** What config.json says of the kind of model; whatever else it holds, and fields of other types, say nothing. */
-const kindSchema = z.looseObject({
-  model_type: z.string().optional().catch(undefined),
-  quantization_config: z
-    .looseObject({ quant_method: z.string().optional().catch(undefined) })
-    .nullish()
-    .catch(undefined),
-});
+const kindSchema = z.looseObject({ model_type: z.string().optional().catch(undefined) });
 type Kind = z.infer<typeof kindSchema>;
 
 /**
  * Refuses by name the checkpoints that are taken for a PaliGemma, or that would be one if they had not been cut or
  * packed; returns for all others, PaliGemma and its relatives among them.
+ * @param leaveOut patterns of tensors that a user leaves out by name
  * @throws BadInputError that says what to do instead
  */
-export function refuseOther(checkpoint: Checkpoint): void {
-  if (checkpoint.format === 'big_vision') refuseHalfTree(checkpoint);
-  else refuseHuggingFace(checkpoint);
-}
-
-function refuseHuggingFace({ path, tensors, config }: Checkpoint): void {
-  if (tensors.size === 0) return;
-  const kind: Kind = kindSchema.safeParse(config).data ?? {};
-  const names = new Map([...tensors.keys()].map((name) => [normalizeName(name), name]));
-  refuseAdapter(tensors, path);
+export function refuseOther(checkpoint: Checkpoint, leaveOut: readonly string[] = []): void {
+  const { path } = checkpoint;
+  const appearance = appearanceOf(checkpoint);
+  const refuseIf = (recognition: Recognition | undefined) => {
+    if (recognition) throw refusalOf(recognition, appearance, path);
+  };
+  if (checkpoint.format === 'big_vision') {
+    refuseIf(recognizeUnmergedArrays(appearance));
+    return refuseHalfTree(checkpoint);
+  }
+  const kind: Kind = kindSchema.safeParse(checkpoint.config).data ?? {};
+  const names = new Map([...appearance.tensors.keys()].map((name) => [normalizeName(name), name]));
+  refuseIf(recognizeAdapter(appearance));
+  const leftover = leftoverTensors(appearance.tensors, path);
+  if (leftover) throw leftover;
   refuseGemma3(kind, names, path);
-  refuseQuantized(tensors, kind, path);
+  refuseIf(recognizeQuantized(appearance, path));
+  refuseIf(recognizeBuiltOn(appearance, { modelType: checkpoint.modelType, leaveOut }));
   refuseGemma(kind, names, path);
+  refuseUnreadable(checkpoint, names);
 }
 
 function refuse(code: string, message: string, place: ErrorPlace): never {
   throw new BadInputError(code, message, place);
 }
 
-const FACTORS = /\.lora_(?:A|B|embedding_A|embedding_B|magnitude_vector)\b/;
-
-/** An adapter_model.safetensors that is given as a file. */
-function refuseAdapter(tensors: Checkpoint['tensors'], file: string): void {
-  const isAdapter =
-    [...tensors.keys()].every((name) => FACTORS.test(name) || name.startsWith('base_model.model.')) &&
-    [...tensors.keys()].some((name) => FACTORS.test(name));
-  const hasBase = [...tensors.keys()].some((name) => name.includes('.base_layer.'));
-  if (isAdapter && !hasBase)
-    refuse('adapter_only', 'this is a PEFT adapter, not a model', {
-      file,
-      hint: 'give the base model as the checkpoint, and the adapter’s folder with --adapter',
-    });
+/** A PaliGemma of which some weight has a dtype that the IR lacks. */
+function refuseUnreadable({ tensors, unreadable = new Map() }: Checkpoint, names: ReadonlyMap<string, string>): void {
+  if (!names.has('multi_modal_projector.linear.weight')) return;
+  const relative = relativeOf([...tensors.keys(), ...unreadable.keys()]);
+  const [first] = [...unreadable].filter(
+    ([name]) => isPaliGemmaTensor(normalizeName(name)) && reasonOf(name, relative) === undefined,
+  );
+  if (first) throw unreadableTensor(...first);
 }
 
 /** Gemma 3 has a projector of its own: a norm and a matrix without a module between (transformers' modeling_gemma3). */
@@ -72,49 +75,13 @@ function refuseGemma3({ model_type: type = '' }: Kind, names: ReadonlyMap<string
   });
 }
 
-/** Tensors that a method of quantization leaves beside or in place of a weight. The first that fits tells. */
-const PACKED: readonly { readonly method: string; readonly name: RegExp }[] = [
-  {
-    method: 'bitsandbytes',
-    name: /\.(?:absmax|nested_absmax|quant_map|nested_quant_map|SCB|weight_format)$|\.quant_state\.bitsandbytes__\w+$/,
-  },
-  { method: 'GPTQ', name: /\.g_idx$/ },
-  { method: 'AWQ', name: /\.qzeros$/ },
-  { method: 'compressed-tensors', name: /\.weight_(?:packed|scale|zero_point|shape)$/ },
-];
-const INTEGERS: readonly DType[] = ['i8', 'u8', 'i32'];
-const METHODS: Readonly<Record<string, string>> = { bitsandbytes: 'bitsandbytes', gptq: 'GPTQ', awq: 'AWQ' };
-
-/**
- * Weights decide: a config may still speak of a quantization that was undone. Integers that no config explains are the
- * family's to refuse.
- */
-function refuseQuantized(tensors: Checkpoint['tensors'], { quantization_config: stated }: Kind, file: string): void {
-  const claimed = stated?.quant_method;
-  const known = PACKED.find(({ name }) => [...tensors.keys()].some((tensor) => name.test(tensor)));
-  const isPacked = (tensor: string, dtype: DType) =>
-    known ? known.name.test(tensor) : claimed !== undefined && tensor.endsWith('weight') && INTEGERS.includes(dtype);
-  const [tensor, data] = [...tensors].find(([name, { dtype }]) => isPacked(name, dtype)) ?? [];
-  if (tensor === undefined) return;
-  refuse(
-    'quantized_checkpoint',
-    `the weights are quantized with ${claimed === undefined ? known!.method : (METHODS[claimed] ?? claimed)}`,
-    {
-      file: data?.from?.file ?? file,
-      tensor,
-      ...(data?.from && { offset: data.from.byteOffset }),
-      hint: 'give the checkpoint that it was made from; or unpack it in Python with model.dequantize(), then model.save_pretrained(out), which keeps its rounding errors',
-    },
-  );
-}
-
-const LANGUAGE_MODELS: Readonly<Record<string, string>> = {
-  gemma: 'Gemma',
-  gemma2: 'Gemma 2',
-  gemma3_text: 'Gemma 3',
-  recurrent_gemma: 'RecurrentGemma',
-  shieldgemma: 'ShieldGemma',
-};
+const LANGUAGE_MODELS: ReadonlyMap<string, string> = new Map([
+  ['gemma', 'Gemma'],
+  ['gemma2', 'Gemma 2'],
+  ['gemma3_text', 'Gemma 3'],
+  ['recurrent_gemma', 'RecurrentGemma'],
+  ['shieldgemma', 'ShieldGemma'],
+]);
 
 /** A decoder without an image tower: `model.layers.0…`, or PaliGemma's own taken apart. */
 function refuseGemma({ model_type: type }: Kind, names: ReadonlyMap<string, string>, file: string): void {
@@ -128,7 +95,7 @@ function refuseGemma({ model_type: type }: Kind, names: ReadonlyMap<string, stri
       ? isGemma2
         ? 'Gemma 2'
         : undefined
-      : (LANGUAGE_MODELS[type] ?? `"${type}"`);
+      : (LANGUAGE_MODELS.get(type) ?? `"${type}"`);
   refuse(
     'unsupported_family',
     `this is ${named === undefined ? 'a language model' : `${named}, a language model`} without an image tower`,

@@ -1,19 +1,26 @@
 import type { Program, ProgramMetadata } from '../../ir/graph.ts';
 import { isFloat } from '../../ir/dtypes/index.ts';
-import { applyAdapters } from './adapters/index.ts';
+import { applyAdapters, tableRowsOf } from './adapters/index.ts';
+import type { Adapter } from './adapters/adapter.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
 import { BadInputError } from '../errors.ts';
 import type { Family, Model, ModelOptions } from './family.ts';
+import type { Fates } from './ledger/ledger.ts';
+import { adapterEntries, checkpointEntries } from './paligemma/ledger_entries.ts';
+import { LeaveOut } from './ledger/unaccounted.ts';
 import { chooseBehaviour, HUGGING_FACE, type Behaviour } from './paligemma/behaviour.ts';
+import { checkLeftOut, fatesOf } from './paligemma/account.ts';
 import { bigVisionArrays, canonicalFromBigVision } from './paligemma/big_vision.ts';
 import { bigVisionTree, normalizeBigVision } from './paligemma/big_vision_tree.ts';
-import { imageTokens, variantName, type PaliGemmaConfig } from './paligemma/config.ts';
+import { imageTokens, paddedRows, variantName, type PaliGemmaConfig } from './paligemma/config.ts';
 import { decoder } from './paligemma/decoder.ts';
 import { embedTokens } from './paligemma/embed_tokens.ts';
+import type { TableFacts } from './paligemma/evidence.ts';
 import { canonicalFromHuggingFace, canonicalNames, huggingFaceName } from './paligemma/hugging_face.ts';
 import { normalizeHuggingFace, normalizeName } from './paligemma/hugging_face_names.ts';
 import { inferFromBigVision } from './paligemma/infer_big_vision.ts';
 import { inferFromHuggingFace } from './paligemma/infer_hugging_face.ts';
+import { readStopTokens } from './paligemma/stop_tokens.ts';
 import { resolveHead } from './paligemma/tied_head.ts';
 import { useOf } from './paligemma/use.ts';
 import { visionEncoder } from './paligemma/vision_encoder.ts';
@@ -30,19 +37,27 @@ export const paligemma: Family = {
     return tree.has('llm/embedder/input_embedding') && tree.has('img/embedding/kernel');
   },
   async load(checkpoint, options = {}) {
-    const read = readCheckpoint(checkpoint);
-    const { config } = read;
+    const { adapters = [], tokens, leaveOut = [] } = options;
+    const adapterRows = Math.max(0, ...adapters.map((adapter) => tableRowsOf(adapter, isTable)));
+    const read = readCheckpoint(checkpoint, { tokens, adapterRows, leaveOut });
+    const stops = await readStopTokens(checkpoint, read.config);
+    const config = { ...read.config, ...(stops.stopTokenIds && { stopTokenIds: stops.stopTokenIds }) };
     const { behaviour, inferences } = chooseBehaviour(options, config);
     const adapted = await adapt(read.weights, config, options);
-    const head = await resolveHead(adapted.weights, config.vocabSize);
+    const head = await resolveHead(adapted.weights, config, options.compare);
+    await checkLeftOut(checkpoint.tensors, read.fates, config);
     const program = buildProgram(config, head.weights, behaviour);
     return {
       family: familyOf(config),
       program,
       roleOf: weightRoles(program),
-      inferences: [...read.inferences, head.inference, ...inferences],
+      inferences: [...read.inferences, ...stops.inferences, head.inference, ...inferences],
       warnings: [...read.warnings, ...adapted.warnings, ...head.warnings],
       changes: adapted.changes,
+      ledger: [
+        ...checkpointEntries(checkpoint, read.fates, { config, tokens, replaced: adapted.replaced, head }),
+        ...adapterEntries(adapted.used, { config, tokens }),
+      ],
       use: useOf(program.metadata),
     };
   },
@@ -54,17 +69,23 @@ export const paligemma: Family = {
  */
 export function readCheckpoint(
   checkpoint: Checkpoint,
-): { config: PaliGemmaConfig; weights: CanonicalWeights } & Pick<Model, 'inferences' | 'warnings'> {
+  facts: TableFacts = {},
+): { config: PaliGemmaConfig; weights: CanonicalWeights; fates: Fates } & Pick<Model, 'inferences' | 'warnings'> {
   const { format, path } = checkpoint;
   const bigVision = format === 'big_vision';
-  const { tensors, warnings } = bigVision
+  const { tensors, sources, leftOut, warnings } = bigVision
     ? normalizeBigVision(checkpoint.tensors, path)
-    : normalizeHuggingFace(checkpoint.tensors, path);
+    : normalizeHuggingFace(checkpoint.tensors, path, checkpoint.unreadable?.keys());
   const { config, inferences } = bigVision
-    ? inferFromBigVision(tensors, path)
-    : inferFromHuggingFace(tensors, checkpoint);
+    ? inferFromBigVision(tensors, path, facts)
+    : inferFromHuggingFace(tensors, checkpoint, facts);
   const weights = bigVision ? canonicalFromBigVision(tensors, config) : canonicalFromHuggingFace(tensors, config);
-  checkWeights(weights, config, bigVision ? (name) => name : (name) => huggingFaceName(name, config.text));
+  checkWeights(
+    weights,
+    config,
+    bigVision ? (name) => name : (name) => huggingFaceName(name, config.text),
+    facts.adapterRows ? Math.min(config.vocabSize, config.imageTokenId) : config.vocabSize,
+  );
   for (const data of weights.values())
     if (!isFloat(data.dtype))
       throw new BadInputError(
@@ -76,15 +97,17 @@ export function readCheckpoint(
           hint: 'quantized checkpoints cannot be converted: take the original weights',
         },
       );
-  const known = bigVision ? new Set(bigVisionArrays(config).map(({ key }) => key)) : canonicalNames(config);
-  const unused = [...tensors.keys()].filter((name) => !known.has(name));
-  const ignored =
-    unused.length === 0
-      ? []
-      : [
-          `${unused.length} tensors are not part of PaliGemma and were ignored: ${unused.slice(0, 5).join(', ')}${unused.length > 5 ? ', …' : ''}`,
-        ];
-  return { config, weights, inferences, warnings: [...warnings, ...ignored] };
+  const known: ReadonlyMap<string, readonly string[]> = bigVision
+    ? new Map(bigVisionArrays(config).map(({ key, parts }) => [key, Object.keys(parts)]))
+    : new Map([...canonicalNames(config)].map(([name, canonical]) => [name, [canonical]]));
+  const used = new Map(
+    [...sources].flatMap(([key, raw]) => {
+      const names = known.get(key);
+      return names ? [raw].flat().map((name) => [name, names] as const) : [];
+    }),
+  );
+  const fates = fatesOf(checkpoint, { used, leftOut }, new LeaveOut(facts.leaveOut));
+  return { config, weights, inferences, warnings, fates };
 }
 
 async function adapt(
@@ -92,11 +115,47 @@ async function adapt(
   config: PaliGemmaConfig,
   { adapters = [] }: ModelOptions,
 ): Promise<Awaited<ReturnType<typeof applyAdapters>>> {
-  if (adapters.length === 0) return { weights: new Map(weights), changes: [], warnings: [] };
+  if (adapters.length === 0)
+    return { weights: new Map(weights), changes: [], warnings: [], used: [], replaced: new Set() };
   const names = canonicalNames(config);
-  const adapted = await applyAdapters(weights, adapters, (parameter) => names.get(normalizeName(parameter)), config);
+  refuseUnnamedTokens(weights, config, adapters);
+  // the rows of single tokens are trained in table and head alike where the two are one, whichever way it is stored
+  const one = adapters.some(({ config: { tokenIds } }) => tokenIds.size > 0)
+    ? (await resolveHead(weights, config)).weights
+    : weights;
+  const adapted = await applyAdapters(one, adapters, (parameter) => names.get(normalizeName(parameter)), config);
   checkWeights(adapted.weights, config, (name) => huggingFaceName(name, config.text));
   return adapted;
+}
+
+/** Whether a parameter is the table of tokens or the head. */
+function isTable(parameter: string): boolean {
+  return /^(?:language_model\.embed_tokens|lm_head)\.weight$/.test(normalizeName(parameter));
+}
+
+/**
+ * Rows of an adapter's table that are neither tokens which a tokenizer names nor padding.
+ * @throws BadInputError that asks for the tokenizer
+ */
+function refuseUnnamedTokens(
+  weights: CanonicalWeights,
+  { vocabSize, imageTokenId }: PaliGemmaConfig,
+  adapters: readonly Adapter[],
+): void {
+  const baseRows = weights.get('lm.embed')!.shape[0]!;
+  const end = Math.max(vocabSize, imageTokenId + 1);
+  for (const adapter of adapters) {
+    const rows = tableRowsOf(adapter, isTable);
+    if (rows === 0 || rows === baseRows || rows <= end || rows === paddedRows(end - 1)) continue;
+    throw new BadInputError(
+      'adapter_tokens_unknown',
+      `the adapter's table has ${rows} rows, and the tokenizer knows ${end} tokens: those behind them have no names`,
+      {
+        file: adapter.path,
+        hint: 'give the tokenizer that the adapter was trained with: --tokenizer tokenizer.json',
+      },
+    );
+  }
 }
 
 function familyOf({ text }: PaliGemmaConfig): 'paligemma' | 'paligemma2' {
@@ -138,5 +197,6 @@ export function metadataOf(config: PaliGemmaConfig): ProgramMetadata {
     padTokenId: config.padTokenId,
     maxPositions: text.maxPositions,
     ...(config.retrievalWidth > 0 && { retrievalWidth: config.retrievalWidth }),
+    ...(config.stopTokenIds && { stopTokenIds: config.stopTokenIds }),
   };
 }

@@ -10,6 +10,7 @@ import { findSamples } from '../samples/samples.ts';
 import { TOOL } from '../version.ts';
 import { summarizeRanges } from './activation_ranges.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
+import { checkpointProcessor } from '../sidecars/checkpoint_processor.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import { planReference } from './choose_reference.ts';
 import { measureVariants } from './measure_variants.ts';
@@ -40,13 +41,15 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
         { file: source.checkpoint.path, hint: 'compare its vectors with pgconv verify' },
       );
     for (const warning of source.warnings) reporter.warn(warning);
-    const tokenizer = checkpointTokenizer(
-      await preparedFor(source.checkpoint, { metadata: program.metadata, tokenizer: options.tokenizer }),
+    const prepared = await preparedFor(
+      { config: source.checkpoint.config, sidecars: source.sidecars },
+      { metadata: program.metadata, reference: mode, tokenizer: options.tokenizer },
     );
+    const tokenizer = checkpointTokenizer(prepared);
     const { file, cases } = await findCases(options, {
       metadata: program.metadata,
       tokenizer,
-      mode,
+      processor: checkpointProcessor(prepared, mode),
       limit: options.limit,
     });
     const decode = (tokens: readonly number[]) =>

@@ -1,5 +1,6 @@
 import { cp, mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import sharp from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { openModel } from '../models/open_model.ts';
@@ -9,6 +10,7 @@ import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
 import { builtInCases, casesOfFile } from './quality_cases.ts';
 import { nextTokens, textTokens } from './run_teacher_forced.ts';
+import { PROCESSORS, processorFrom, type PixelMode } from '../../backends/client/images/processor.ts';
 
 const folder = tempFolders();
 let metadata: ProgramMetadata;
@@ -20,7 +22,7 @@ beforeAll(async () => {
   tokenizer = checkpointTokenizer(await preparedFor(checkpoint, { metadata }));
   await close();
 });
-const how = () => ({ metadata, tokenizer, mode: 'huggingface' as const });
+const how = () => ({ metadata, tokenizer, processor: PROCESSORS.huggingface });
 
 /** A file of cases with a picture beside it. */
 async function fileOf(cases: readonly object[]): Promise<string> {
@@ -86,4 +88,22 @@ test('prompts need a tokenizer; the built-in pictures do not', async () => {
   });
   const [built] = builtInCases({ ...how(), tokenizer: undefined, limit: 1 });
   expect((await built!.load()).pixelValues.shape).toEqual([1, 3, metadata.imageSize, metadata.imageSize]);
+});
+
+test('pictures are turned and normalized as the checkpoint’s processor says', async () => {
+  const file = await fileOf([{}]);
+  const pixelsOf = async (fields: object, mode: PixelMode = 'huggingface') => {
+    const processor = processorFrom(mode, fields, 'preprocessor_config.json');
+    const [only] = await casesOfFile(file, { ...how(), processor });
+    return Array.from((await only!.load()).pixelValues.data);
+  };
+  const usual = await pixelsOf({});
+  const scaled = await pixelsOf({ do_normalize: false });
+  expect(Math.max(...usual.map((x, i) => Math.abs((x + 1) / 2 - scaled[i]!)))).toBeLessThan(1e-6);
+  // the same picture on its side, and EXIF that says so
+  const picture = join(dirname(file), 'images', 'a.png');
+  const turned = await sharp(picture).rotate(270).toBuffer();
+  await sharp(turned).withMetadata({ orientation: 6 }).png().toFile(picture);
+  expect(await pixelsOf({})).toEqual(usual);
+  expect(await pixelsOf({}, 'bigvision')).not.toEqual(usual);
 });

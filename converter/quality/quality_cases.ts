@@ -6,7 +6,7 @@ import { defaultSamples } from '../samples/default_samples.ts';
 import { promptOf } from '../samples/calibration_sample.ts';
 import { BadInputError, UsageError } from '../errors.ts';
 import { decodeImage } from '../images/decode.ts';
-import type { PixelMode } from '../../backends/client/images/pixels.ts';
+import type { Processor } from '../../backends/client/images/processor.ts';
 import { readSamples } from '../samples/samples.ts';
 import { buildPrompt } from '../text/prompt.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -34,8 +34,8 @@ export interface RecordedAnswer {
 export interface QualityCaseOptions {
   readonly metadata: ProgramMetadata;
   readonly tokenizer: Tokenizer | undefined;
-  /** Whose resize and prompt tokens. */
-  readonly mode: PixelMode;
+  /** How pictures become pixel values, and whose prompt tokens. */
+  readonly processor: Processor;
   /** At most so many, those with different prompts first; default all. */
   readonly limit?: number | undefined;
 }
@@ -62,7 +62,7 @@ type Extras = z.infer<typeof extrasSchema>['cases'][number];
  */
 export async function casesOfFile(
   file: string,
-  { metadata, tokenizer, mode, limit = Infinity }: QualityCaseOptions,
+  { metadata, tokenizer, processor, limit = Infinity }: QualityCaseOptions,
 ): Promise<readonly QualityCase[]> {
   if (!tokenizer)
     throw new UsageError('no_tokenizer', 'prompts are text, and the checkpoint has no tokenizer', {
@@ -71,6 +71,7 @@ export async function casesOfFile(
     });
   const samples = await readSamples(file, limit);
   const extras = await readExtras(file, metadata);
+  const { mode } = processor;
   return samples.map(({ image, name, prompt, reference: text }) => {
     // The same picture, prompt and answer may come twice: both lists have them in the file's order.
     const { truth, tokens, min_margin: minMargin } = extras.get(keyOf({ image: name, prompt, text }))!.shift()!;
@@ -79,10 +80,10 @@ export async function casesOfFile(
       prompt,
       load: async () =>
         promptOf(
-          await decodeImage(image),
+          await decodeImage(image, { mode }),
           buildPrompt(tokenizer, { imageTokens: metadata.imageTokens, prompt, mode }),
           metadata,
-          mode,
+          processor,
         ),
       recorded: { text, ...(tokens && { tokens }), ...(minMargin !== undefined && { minMargin }) },
       ...(truth !== undefined && { truth }),
@@ -94,10 +95,10 @@ export async function casesOfFile(
 export function builtInCases({
   metadata,
   tokenizer,
-  mode,
+  processor,
   limit = Infinity,
 }: QualityCaseOptions): readonly QualityCase[] {
-  return defaultSamples(metadata, { tokenizer, mode })
+  return defaultSamples(metadata, { tokenizer, processor })
     .slice(0, limit)
     .map(({ name, load }) => ({ name, prompt: name, load }));
 }

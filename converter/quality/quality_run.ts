@@ -63,6 +63,7 @@ export function conversionSource({
   reference,
   finalSoftcap,
   slidingWindow,
+  leaveOut,
   tokenizer,
   signal,
 }: QualityOptions): ConversionSource {
@@ -72,6 +73,7 @@ export function conversionSource({
     ...(reference && { reference }),
     ...(finalSoftcap && { finalSoftcap }),
     ...(slidingWindow && { slidingWindow }),
+    ...(leaveOut && { leaveOut }),
     ...(tokenizer !== undefined && { tokenizer }),
     ...(signal && { signal }),
   };

@@ -2,6 +2,7 @@ import type { Tensor } from '../../ir/tensor.ts';
 import type { Model } from '../../verify/decode.ts';
 import type { StageNames } from '../../verify/divergence.ts';
 import { generateRow } from '../../verify/generate.ts';
+import { choose } from '../../verify/metrics.ts';
 import { rowsOf, type Rows } from '../../verify/rows.ts';
 import type { CaseStages } from '../../verify/run_case.ts';
 import { BadInputError } from '../errors.ts';
@@ -69,7 +70,8 @@ export async function recordReference(
   const answer = { tokens, text: recorded?.text ?? decode(tokens), positions: forced.logits.shape[1]! };
   if (!recorded?.tokens) return answer;
   const rows = answerRows(forced.logits, tokens, model.metadata.vocabSize);
-  return { ...answer, recorded: compareAnswers(chosenBy(rows), tokens, rows, tieMargin) };
+  const chosen = rows.starts.map((_, row) => choose(rows, row).token);
+  return { ...answer, recorded: compareAnswers(chosen, tokens, rows, tieMargin) };
 }
 
 async function ownAnswer(
@@ -97,13 +99,4 @@ export function stagesOf({ stages }: TeacherForced): readonly (readonly [keyof C
 export function answerRows(logits: Tensor, answer: readonly number[], columns: number): Rows {
   const rows = rowsOf(logits, { columns });
   return { ...rows, starts: rows.starts.slice(rows.starts.length - answer.length) };
-}
-
-/** The most likely token of each row, the first of equals. */
-function chosenBy({ data, starts, columns }: Rows): number[] {
-  return starts.map((start) => {
-    let best = 0;
-    for (let c = 1; c < columns; c++) if (data[start + c]! > data[start + best]!) best = c;
-    return best;
-  });
 }

@@ -1,6 +1,7 @@
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { padLeft, type Prompt } from '../../verify/prompt.ts';
-import { toPixelValues, type PixelMode } from '../../backends/client/images/pixels.ts';
+import { toPixelValues } from '../../backends/client/images/pixels.ts';
+import type { Processor } from '../../backends/client/images/processor.ts';
 import type { RgbImage } from '../../backends/client/images/rgb_image.ts';
 
 /** One picture with one prompt, of which the model is shown what it computes. */
@@ -16,9 +17,9 @@ export function promptOf(
   image: RgbImage,
   ids: readonly number[],
   { imageSize, imageTokenId, padTokenId }: ProgramMetadata,
-  mode: PixelMode,
+  processor: Processor,
 ): Prompt {
-  const pixels = toPixelValues(image, imageSize, mode);
+  const pixels = toPixelValues(image, imageSize, processor);
   return {
     pixelValues: { dtype: 'f32', shape: [1, 3, imageSize, imageSize], data: pixels },
     ...padLeft([ids], padTokenId),

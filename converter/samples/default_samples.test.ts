@@ -6,6 +6,7 @@ import { openCheckpoint } from '../checkpoints/index.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
 import { defaultSamples } from './default_samples.ts';
+import { PROCESSORS } from '../../backends/client/images/processor.ts';
 
 const load = (options: Parameters<typeof defaultSamples>[1], metadata = SHAPES_METADATA) =>
   Promise.all(defaultSamples(metadata, options).map((sample) => sample.load()));
@@ -13,7 +14,7 @@ const load = (options: Parameters<typeof defaultSamples>[1], metadata = SHAPES_M
 const bytesOf = ({ data }: Tensor) => Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 
 test('pictures in the model’s size, of both extremes, and rows that fit it, without padding', async () => {
-  const prompts = await load({ mode: 'huggingface' });
+  const prompts = await load({ processor: PROCESSORS.huggingface });
   expect(prompts).toHaveLength(4);
   for (const prompt of prompts) {
     checkPrompt(prompt, SHAPES_METADATA);
@@ -49,7 +50,10 @@ test('figures in documents are of these pictures: they are the same in every ver
 });
 
 test('without a tokenizer ids are random and have no meaning of their own; the same every time', async () => {
-  const [first, again] = [await load({ mode: 'huggingface' }), await load({ mode: 'huggingface' })];
+  const [first, again] = [
+    await load({ processor: PROCESSORS.huggingface }),
+    await load({ processor: PROCESSORS.huggingface }),
+  ];
   first.forEach(({ pixelValues, inputIds }, i) => {
     expect([...inputIds.data]).toEqual([...again[i]!.inputIds.data]);
     expect(Buffer.compare(bytesOf(pixelValues), bytesOf(again[i]!.pixelValues))).toBe(0);
@@ -63,7 +67,7 @@ test('without a tokenizer ids are random and have no meaning of their own; the s
 });
 
 test('a vocabulary of special tokens alone does not hang', async () => {
-  const [prompt] = await load({ mode: 'huggingface' }, { ...SHAPES_METADATA, vocabSize: 3 });
+  const [prompt] = await load({ processor: PROCESSORS.huggingface }, { ...SHAPES_METADATA, vocabSize: 3 });
   expect(prompt!.inputIds.data.length).toBe(SHAPES_METADATA.imageTokens + 8);
 });
 
@@ -71,7 +75,7 @@ test('with the bundle’s tokenizer the prompts are text, as the reference says 
   const checkpoint = await openCheckpoint('fixtures/shapes/hf');
   const tokenizer = checkpointTokenizer(await preparedFor(checkpoint, { metadata: SHAPES_METADATA }))!;
   await checkpoint.close();
-  const [caption] = await load({ tokenizer, mode: 'bigvision' });
+  const [caption] = await load({ tokenizer, processor: PROCESSORS.bigvision });
   expect(tokenizer.decode([...caption!.inputIds.data].slice(SHAPES_METADATA.imageTokens))).toBe('<bos>caption en\n');
   expect(
     checkpointTokenizer(await preparedFor({ config: {}, sidecars: new Map() }, { metadata: SHAPES_METADATA })),

@@ -1,6 +1,6 @@
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { promptRow } from '../../verify/prompt.ts';
-import type { PixelMode } from '../../backends/client/images/pixels.ts';
+import type { Processor } from '../../backends/client/images/processor.ts';
 import { rgbImage, type RgbImage } from '../../backends/client/images/rgb_image.ts';
 import { buildPrompt } from '../text/prompt.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -23,8 +23,8 @@ const RANDOM_TOKENS = 8;
 export interface DefaultSampleOptions {
   /** Of the model; without, ids are random. */
   readonly tokenizer?: Tokenizer | undefined;
-  /** Whose resize and prompt tokens. */
-  readonly mode: PixelMode;
+  /** How pictures become pixel values, and whose prompt tokens. */
+  readonly processor: Processor;
 }
 
 /**
@@ -33,16 +33,16 @@ export interface DefaultSampleOptions {
  */
 export function defaultSamples(
   metadata: ProgramMetadata,
-  { tokenizer, mode }: DefaultSampleOptions,
+  { tokenizer, processor }: DefaultSampleOptions,
 ): readonly CalibrationSample[] {
   const { imageTokens, imageSize } = metadata;
   return SET.map(({ name, prompt, picture }, index) => ({
     name: `built-in "${name}"`,
     load: async () => {
       const ids = tokenizer
-        ? buildPrompt(tokenizer, { imageTokens, prompt, mode })
+        ? buildPrompt(tokenizer, { imageTokens, prompt, mode: processor.mode })
         : promptRow(metadata, randomText(metadata, index));
-      return promptOf(draw(picture, imageSize), ids, metadata, mode);
+      return promptOf(draw(picture, imageSize), ids, metadata, processor);
     },
   }));
 }

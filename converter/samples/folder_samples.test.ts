@@ -7,6 +7,7 @@ import type { Tokenizer } from '../text/tokenizer.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
 import { folderSamples, MAX_SAMPLES } from './folder_samples.ts';
+import { PROCESSORS } from '../../backends/client/images/processor.ts';
 
 const picture = readFileSync('fixtures/preprocess/gray_77x50.png');
 let tokenizer: Tokenizer;
@@ -21,7 +22,7 @@ const read = (folder: string, maxSamples?: number) =>
   folderSamples(folder, {
     metadata: SHAPES_METADATA,
     tokenizer,
-    mode: 'huggingface',
+    processor: PROCESSORS.huggingface,
     ...(maxSamples !== undefined && { maxSamples }),
   });
 const names = async (files: Parameters<typeof tempFolder>[0], maxSamples?: number) =>
@@ -134,7 +135,7 @@ describe('refusals', () => {
     });
     const folder = tempFolder({ 'a.png': picture, 'prompts.txt': 'x' });
     await expect(
-      folderSamples(folder, { metadata: SHAPES_METADATA, tokenizer: undefined, mode: 'huggingface' }),
+      folderSamples(folder, { metadata: SHAPES_METADATA, tokenizer: undefined, processor: PROCESSORS.huggingface }),
     ).rejects.toMatchObject({ code: 'no_tokenizer', place: { hint: expect.stringContaining('--tokenizer') } });
   });
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { BadInputError, UsageError } from '../errors.ts';
 import { decodeImage } from '../images/decode.ts';
-import type { PixelMode } from '../../backends/client/images/pixels.ts';
+import type { Processor } from '../../backends/client/images/processor.ts';
 import { buildPrompt } from '../text/prompt.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { promptOf, type CalibrationSample } from './calibration_sample.ts';
@@ -30,8 +30,8 @@ export interface FolderOptions {
   readonly metadata: ProgramMetadata;
   /** Of the model; prompts are text. */
   readonly tokenizer: Tokenizer | undefined;
-  /** Whose resize and prompt tokens. */
-  readonly mode: PixelMode;
+  /** How pictures become pixel values, and whose prompt tokens. */
+  readonly processor: Processor;
   /** Default MAX_SAMPLES. */
   readonly maxSamples?: number;
 }
@@ -46,7 +46,7 @@ export interface FolderOptions {
  */
 export async function folderSamples(
   folder: string,
-  { metadata, tokenizer, mode, maxSamples = MAX_SAMPLES }: FolderOptions,
+  { metadata, tokenizer, processor, maxSamples = MAX_SAMPLES }: FolderOptions,
 ): Promise<readonly CalibrationSample[]> {
   const names = await listFolder(folder);
   if (!tokenizer)
@@ -61,14 +61,15 @@ export async function folderSamples(
         file: image,
         hint: 'put it there, or take its case out',
       });
+  const { mode } = processor;
   return pairs.map(({ image, prompt }) => ({
     name: `${parse(image).base} "${prompt}"`,
     load: async () =>
       promptOf(
-        await decodeImage(image),
+        await decodeImage(image, { mode }),
         buildPrompt(tokenizer, { imageTokens: metadata.imageTokens, prompt, mode }),
         metadata,
-        mode,
+        processor,
       ),
   }));
 }

@@ -1,7 +1,7 @@
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import type { VerifyCase } from '../../verify/cases.ts';
 import { defaultSamples } from './default_samples.ts';
-import type { PixelMode } from '../../backends/client/images/pixels.ts';
+import type { Processor } from '../../backends/client/images/processor.ts';
 import { sampleCases } from './sample_cases.ts';
 import { readSamples } from './samples.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -18,12 +18,12 @@ export async function realCases(
   samples: string | undefined,
   tokenizer: Tokenizer | undefined,
   metadata: ProgramMetadata,
-  mode: PixelMode,
+  processor: Processor,
 ): Promise<readonly VerifyCase[] | undefined> {
   if (!tokenizer) return undefined;
-  if (samples !== undefined) return sampleCases(await readSamples(samples), tokenizer, metadata, mode);
+  if (samples !== undefined) return sampleCases(await readSamples(samples), tokenizer, metadata, processor);
   return Promise.all(
-    defaultSamples(metadata, { tokenizer, mode }).map(async ({ name, load }) => {
+    defaultSamples(metadata, { tokenizer, processor }).map(async ({ name, load }) => {
       const prompt = await load();
       return {
         ...prompt,

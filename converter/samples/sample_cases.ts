@@ -3,7 +3,8 @@ import { tensorOf } from '../../ir/tensor.ts';
 import type { VerifyCase } from '../../verify/cases.ts';
 import { padLeft } from '../../verify/prompt.ts';
 import { decodeImage } from '../images/decode.ts';
-import { toPixelValues, type PixelMode } from '../../backends/client/images/pixels.ts';
+import { toPixelValues } from '../../backends/client/images/pixels.ts';
+import { PROCESSORS, type Processor } from '../../backends/client/images/processor.ts';
 import type { Sample } from './samples.ts';
 import { buildPrompt } from '../text/prompt.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -17,11 +18,12 @@ export function sampleCases(
   samples: readonly Sample[],
   tokenizer: Tokenizer,
   { imageSize, imageTokens, imageTokenId, padTokenId }: ProgramMetadata,
-  mode: PixelMode = 'huggingface',
+  processor: Processor = PROCESSORS.huggingface,
 ): Promise<VerifyCase[]> {
+  const { mode } = processor;
   return Promise.all(
     samples.map(async ({ image, name, prompt, reference }, i) => {
-      const pixels = toPixelValues(await decodeImage(image), imageSize, mode);
+      const pixels = toPixelValues(await decodeImage(image, { mode }), imageSize, processor);
       const answer = tokenizer.encode(reference);
       return {
         name: `sample ${i + 1}, ${name}`,

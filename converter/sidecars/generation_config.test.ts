@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest';
+import type { ProgramMetadata } from '../../ir/graph.ts';
 import { generationConfigFile } from './generation_config.ts';
 import { SHAPES_METADATA } from '../../backends/testing/shapes.ts';
 import { sidecarOf } from './testing/sidecar_of.ts';
 
-const make = (contents?: object | string) => {
+const make = (contents?: object | string, metadata: ProgramMetadata = SHAPES_METADATA) => {
   const { value, notes } = generationConfigFile(
     new Map(contents === undefined ? [] : [['generation_config.json', sidecarOf(contents)]]),
-    SHAPES_METADATA,
+    metadata,
   );
   return { text: value.text, fields: JSON.parse(value.text) as Record<string, unknown>, notes };
 };
@@ -14,6 +15,13 @@ const make = (contents?: object | string) => {
 test('made from the model when there is none', () => {
   expect(make().fields).toEqual({ bos_token_id: 2, eos_token_id: 1, pad_token_id: 0, max_new_tokens: 256 });
   expect(make().notes).toHaveLength(1);
+});
+
+test('every end token that config.json names, where the file names none', () => {
+  const metadata = { ...SHAPES_METADATA, stopTokenIds: [1, 107] };
+  for (const contents of [undefined, {}, { eos_token_id: null }])
+    expect(make(contents, metadata).fields).toMatchObject({ eos_token_id: [1, 107] });
+  expect(make({ eos_token_id: 5 }, metadata).fields).toMatchObject({ eos_token_id: 5 });
 });
 
 test('a file that says it all is carried over as it is', () => {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
+import { stopTokens } from '../../ir/metadata.ts';
 import type { ClientFile, WithNotes } from '../../backends/client_files.ts';
 import { checkFields, jsonFile, listed, setFields } from './client_file.ts';
 import { parseSidecar, type JsonFields, type Sidecars } from './sidecar.ts';
@@ -52,9 +53,10 @@ export function generationConfigFile(sidecars: Sidecars, metadata: ProgramMetada
     value !== null && Object.hasOwn(STALE, key) && STALE[key]!(value) ? [key] : [],
   );
   const kept = Object.fromEntries(Object.entries(source).filter(([key]) => !stale.includes(key)));
+  const stops = stopTokens(metadata);
   const defaults: JsonFields = {
     bos_token_id: metadata.bosTokenId,
-    eos_token_id: metadata.eosTokenId,
+    eos_token_id: stops.length === 1 ? stops[0]! : [...stops],
     pad_token_id: metadata.padTokenId,
     max_new_tokens: MAX_NEW_TOKENS,
   };

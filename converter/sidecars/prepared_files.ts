@@ -1,7 +1,7 @@
 import type { ClientFile, PreparedFiles, WithNotes } from '../../backends/client_files.ts';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
-import type { Reference } from '../models/family.ts';
+import type { PixelMode } from '../../backends/client/images/processor.ts';
 import { configFields } from './config.ts';
 import { generationConfigFile } from './generation_config.ts';
 import { preprocessorConfigFile } from './preprocessor_config.ts';
@@ -22,7 +22,7 @@ export interface CheckpointFiles {
    * Whose image processor the bundle gets: big_vision resizes bilinearly, Hugging Face bicubically. Default
    * `huggingface`.
    */
-  readonly reference?: Reference;
+  readonly reference?: PixelMode;
 }
 
 /**

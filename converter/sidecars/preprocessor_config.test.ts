@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { SidecarName } from '../checkpoints/checkpoint.ts';
-import type { Reference } from '../models/family.ts';
+import type { PixelMode } from '../../backends/client/images/processor.ts';
 import { preprocessorConfigFile } from './preprocessor_config.ts';
 import type { Sidecar } from './sidecar.ts';
 import { SHAPES_METADATA } from '../../backends/testing/shapes.ts';
@@ -10,7 +10,7 @@ import { sidecarOf } from './testing/sidecar_of.ts';
 const make = (
   fields?: object | string,
   name: SidecarName = 'preprocessor_config.json',
-  reference?: Reference,
+  reference?: PixelMode,
   metadata = SHAPES_METADATA,
 ) => {
   const { value, notes } = preprocessorConfigFile(

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { BadInputError } from '../errors.ts';
-import type { Reference } from '../models/family.ts';
+import type { PixelMode } from '../../backends/client/images/processor.ts';
 import type { ClientFile, WithNotes } from '../../backends/client_files.ts';
 import { checkFields, jsonFile, listed } from './client_file.ts';
 import { isFields, parseSidecar, type JsonFields, type Sidecars } from './sidecar.ts';
@@ -16,7 +16,7 @@ const schema = z.looseObject({
   do_normalize: flag,
   do_convert_rgb: flag,
   image_mean: perChannel.nullish(),
-  image_std: perChannel.nullish(),
+  image_std: perChannel.refine((value) => ![value].flat().includes(0), 'nothing can be divided by 0').nullish(),
   rescale_factor: z.number().positive().nullish(),
   resample: z.int().min(0).max(5).nullish(),
 });
@@ -60,7 +60,7 @@ const FOREIGN = [
 export function preprocessorConfigFile(
   sidecars: Sidecars,
   { imageSize, imageTokens }: ProgramMetadata,
-  reference: Reference = 'huggingface',
+  reference: PixelMode = 'huggingface',
 ): WithNotes<ClientFile> {
   const { fields: own, nested, from } = ownFields(sidecars);
   const source = own ?? {};

@@ -1,6 +1,6 @@
 import { BadInputError } from '../errors.ts';
 import { readSentencePiece } from '../text/sentencepiece.ts';
-import { tokenizerJsonOf, type AddedToken } from '../text/tokenizer_json.ts';
+import { addedToken, tokenizerJsonOf, type AddedToken } from '../text/tokenizer_json.ts';
 import {
   isFields,
   MAX_TOKENIZER_BYTES,
@@ -24,19 +24,65 @@ export interface TokenizerSource {
 }
 
 /**
- * The tokenizer that the user names, else the checkpoint's tokenizer.json, else its tokenizer.model; undefined when
- * there is none.
+ * The tokenizer that the user names, else the checkpoint's tokenizer.json, else its tokenizer.model, with the tokens
+ * that the files beside it add, as transformers adds them; undefined when there is none.
+ * @param parse of tokenizer.json
  */
-export function tokenizerSource(sidecars: Sidecars, named: Sidecar | undefined): TokenizerSource | undefined {
-  const source = named ?? sidecars.get('tokenizer.json') ?? sidecars.get('tokenizer.model');
-  return source && readTokenizer(source);
+export function tokenizerSource(
+  sidecars: Sidecars,
+  named: Sidecar | undefined,
+  parse: (sidecar: Sidecar) => JsonFields = parseSidecar,
+): TokenizerSource | undefined {
+  if (named) return readTokenizer(named, parse);
+  const source = sidecars.get('tokenizer.json') ?? sidecars.get('tokenizer.model');
+  if (!source) return undefined;
+  const read = readTokenizer(source, parse);
+  const { vocab } = read.json.model;
+  const known = new Set(read.json.added_tokens.map(({ content }) => content));
+  const added = addedBeside(sidecars).filter(({ content }) => !known.has(content) && !Object.hasOwn(vocab, content));
+  if (added.length === 0) return read;
+  return { ...read, json: { ...read.json, added_tokens: [...read.json.added_tokens, ...added] } };
+}
+
+/**
+ * The tokens of added_tokens.json (`{"<act0>": 257153}`) and of tokenizer_config.json's `added_tokens_decoder`, which
+ * says more of each.
+ * @throws BadInputError for an id that is none
+ */
+export function addedBeside(sidecars: Sidecars): ParsedTokenizer['added_tokens'] {
+  const found = new Map<string, ParsedTokenizer['added_tokens'][number]>();
+  const add = (file: string, id: JsonFields[string] | undefined, content: string, flags: Partial<AddedToken>) => {
+    if (!isId(id))
+      throw new BadInputError('bad_tokenizer', `${JSON.stringify(content)} has the id ${JSON.stringify(id)}`, {
+        file,
+        hint: 'save the tokenizer again with save_pretrained',
+      });
+    found.set(content, { ...addedToken(id, content, { special: false, ...flags }) });
+  };
+  const list = sidecars.get('added_tokens.json');
+  if (list) for (const [content, id] of Object.entries(parseSidecar(list))) add(list.file, id, content, {});
+  const config = sidecars.get('tokenizer_config.json');
+  const decoder = config && parseSidecar(config)['added_tokens_decoder'];
+  if (isFields(decoder))
+    for (const [key, token] of Object.entries(decoder)) {
+      if (!isFields(token) || typeof token['content'] !== 'string' || token['content'] === '') continue;
+      const flag = (name: string) => token[name] === true;
+      add(config!.file, /^\d{1,9}$/.test(key) ? Number(key) : key, token['content'], {
+        single_word: flag('single_word'),
+        lstrip: flag('lstrip'),
+        rstrip: flag('rstrip'),
+        normalized: flag('normalized'),
+        special: flag('special'),
+      });
+    }
+  return [...found.values()];
 }
 
 /**
  * Reads a tokenizer.json or a tokenizer.model: what it is, its bytes tell.
  * @throws BadInputError when it is neither, damaged, or of a kind that PaliGemma does not have.
  */
-function readTokenizer(source: Sidecar): TokenizerSource {
+function readTokenizer(source: Sidecar, parse: (sidecar: Sidecar) => JsonFields): TokenizerSource {
   const { file, bytes } = source;
   if (bytes.length > MAX_TOKENIZER_BYTES)
     throw new BadInputError('tokenizer_too_large', `a tokenizer of ${bytes.length} bytes`, {
@@ -44,7 +90,7 @@ function readTokenizer(source: Sidecar): TokenizerSource {
       hint: 'give the tokenizer of the model',
     });
   refuseLfsPointer(bytes, file);
-  if (startsJson(bytes)) return { file, json: checkTokenizer(parseSidecar(source), file), kind: 'tokenizer.json' };
+  if (startsJson(bytes)) return { file, json: checkTokenizer(parse(source), file), kind: 'tokenizer.json' };
   // A SentencePiece model begins with field 1, a piece, whose field 1 is its text.
   if (bytes[0] !== 0x0a)
     throw new BadInputError(

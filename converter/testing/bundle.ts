@@ -57,6 +57,7 @@ export const testFields: ManifestFields = {
     padTokenId: 0,
     maxPositions: 128,
   },
+  ledger: [{ file: 'model.safetensors', tensor: 'a', used: ['lm.embed'] }],
   inferences: [{ field: 'headDim', value: 8, from: 'config.json text_config.head_dim' }],
   notes: ['a note'],
 };

@@ -21,6 +21,8 @@ export function shaderBackend(): ShaderBackend {
       emitted.push({ program, options });
       return toy.emit(program, options);
     },
+    packages: toy.packages,
+    ready: async () => {},
     open: toy.open,
     describe: toy.describe,
     storedTensors: toy.storedTensors,

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { tensorData, tensorOf } from '../tensor.ts';
 import { castData } from '../views/cast.ts';
-import { padRows } from '../views/concat.ts';
-import { contentKey, rowsOfFirstRun } from '../views/content.ts';
+import { concatRows, padRows, zeroData } from '../views/concat.ts';
+import { contentKey, rowsBeforeFill } from '../views/content.ts';
 import { sliceRows } from '../views/select.ts';
 import { quantizeMatrix } from './quantize_matrix.ts';
 import { INT4, INT8, type Scheme } from './scheme.ts';
@@ -25,7 +25,11 @@ test.each([INT4, INT8, { ...INT4, floatZero: true }])(
   (scheme) => {
     const [head, table] = [wide(sliceRows(embed, 0, 8)), wide(padRows(sliceRows(embed, 0, 8), 12))];
     expect(keysOf(table, scheme, 8)).toEqual(keysOf(head, scheme, 8));
-    expect(rowsOfFirstRun(quantizeMatrix(table, scheme).scales)).toBe(8);
+    expect(rowsBeforeFill(quantizeMatrix(table, scheme).scales)).toBe(8);
+    const none = zeroData(embed.dtype, [1, ...embed.shape.slice(1)]);
+    const within = wide(concatRows([sliceRows(embed, 0, 4), none, sliceRows(embed, 5, 8)]));
+    expect(rowsBeforeFill(quantizeMatrix(within, scheme).scales)).toBe(8);
+    expect(rowsBeforeFill(quantizeMatrix(padRows(within, 12), scheme).scales)).toBe(8);
   },
 );
 

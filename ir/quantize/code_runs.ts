@@ -1,5 +1,5 @@
 import { elementCount, type TensorData } from '../tensor.ts';
-import { rememberRuns, runsOf, isZeros, type Run } from '../views/runs.ts';
+import { isZeros, rememberRuns, rememberZeros, runsOf, type Run } from '../views/runs.ts';
 import { isStraight, viewBehind } from '../views/view.ts';
 
 /** What stands for the codes, scales or zero points of all rows of a source under one recipe. */
@@ -32,7 +32,7 @@ export function rememberCodes(result: TensorData, source: TensorData, recipe: st
 function standIn(source: TensorData, key: string): TensorData {
   const all = made.get(source) ?? new Map<string, TensorData>();
   made.set(source, all);
-  const known = all.get(key) ?? { ...ofZeros };
+  const known = all.get(key) ?? (source === ofZeros ? rememberZeros({ ...ofZeros }) : { ...ofZeros });
   all.set(key, known);
   return known;
 }

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { tensorData, tensorOf } from '../tensor.ts';
 import { castData } from './cast.ts';
-import { concatRows, padRows } from './concat.ts';
-import { contentKey, rowsOfFirstRun } from './content.ts';
+import { concatRows, padRows, zeroData } from './concat.ts';
+import { contentKey, rowsBeforeFill } from './content.ts';
 import { reshapeData, sliceRows } from './select.ts';
 import { transposeData } from './transpose.ts';
 
@@ -37,9 +37,12 @@ test('other elements, shapes, dtypes and orders have others', () => {
 });
 
 test('rows that were added as zeros are told from those before', () => {
-  expect(rowsOfFirstRun(padRows(source, 9))).toBe(6);
-  expect(rowsOfFirstRun(castData(padRows(source, 9), 'f16'))).toBe(6);
-  expect(rowsOfFirstRun(sliceRows(padRows(source, 9), 0, 7))).toBe(6);
-  expect(rowsOfFirstRun(source)).toBe(6);
-  expect(rowsOfFirstRun(transposeData(padRows(source, 9), [1, 0]))).toBe(4);
+  expect(rowsBeforeFill(padRows(source, 9))).toBe(6);
+  expect(rowsBeforeFill(castData(padRows(source, 9), 'f16'))).toBe(6);
+  expect(rowsBeforeFill(sliceRows(padRows(source, 9), 0, 7))).toBe(6);
+  expect(rowsBeforeFill(source)).toBe(6);
+  const within = concatRows([source, zeroData('f32', [1, 4]), source]);
+  expect(rowsBeforeFill(within)).toBe(13);
+  expect(rowsBeforeFill(padRows(within, 20))).toBe(13);
+  expect(rowsBeforeFill(transposeData(padRows(source, 9), [1, 0]))).toBe(4);
 });

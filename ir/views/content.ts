@@ -1,5 +1,5 @@
 import { elementCount, type TensorData } from '../tensor.ts';
-import { isZeros, runsOf, type Run } from './runs.ts';
+import { isOfZeros, isZeros, runsOf, type Run } from './runs.ts';
 import { isStraight, viewBehind } from './view.ts';
 
 /** Numbers of the sources that keys speak of. */
@@ -18,15 +18,17 @@ export function contentKey(data: TensorData): string {
 }
 
 /**
- * Rows of the first axis that are the first part of what was joined to make the data: of a table that zeros fill up,
- * those before them. All rows of other data.
+ * Rows of the first axis before the zeros that were joined to its end, or before what those became as codes: of a table
+ * that zeros fill up, its own. All rows of other data.
  */
-export function rowsOfFirstRun(data: TensorData): number {
+export function rowsBeforeFill(data: TensorData): number {
   const view = viewBehind(data);
   const rows = data.shape[0] ?? 0;
-  const [first] = runsOf(view.source);
-  const inRows = (first?.count ?? 0) / elementCount(data.shape.slice(1));
-  return isStraight(view) && Number.isInteger(inRows) && inRows > 0 ? inRows : rows;
+  const runs = runsOf(view.source);
+  const last = runs.at(-1);
+  if (!isStraight(view) || runs.length < 2 || !last || !isOfZeros(last)) return rows;
+  const filled = last.count / elementCount(data.shape.slice(1));
+  return Number.isInteger(filled) ? rows - filled : rows;
 }
 
 function runKey(run: Run): string {

@@ -12,6 +12,19 @@ export function runsOf(data: TensorData): readonly Run[] {
   return made.get(data) ?? [{ source: data, first: 0, count: elementCount(data.shape) }];
 }
 
+const ofZeros = new WeakSet<TensorData>();
+
+/** Says that `data` stands for what rows of zeros become, as their codes and scales. */
+export function rememberZeros(data: TensorData): TensorData {
+  ofZeros.add(data);
+  return data;
+}
+
+/** Whether a run is of rows of zeros, or stands for what they become. */
+export function isOfZeros(run: Run): boolean {
+  return run.source === undefined || ofZeros.has(run.source);
+}
+
 /** Whether a run has no source: its bytes are zero. */
 export function isZeros(run: Run): run is Extract<Run, { source: undefined }> {
   return run.source === undefined;

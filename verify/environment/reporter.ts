@@ -17,9 +17,9 @@ interface Named {
 }
 
 /**
- * Closes the output of `npm test` with what failed, the tests that did not run and why, and a last line `N passed, N failed`. Under
- * `CI=true` a test that did not run counts as failed, and so does a run in which no test passed. `PGCONV_TEST_TALLY`
- * names a file that gets the tally as JSON.
+ * Closes the output of `npm test` with what failed, the tests that did not run and why, and a last line `N passed, N
+ * failed`. Under `CI=true` a test that did not run counts as failed, and so does a run in which no test passed.
+ * `PGCONV_TEST_TALLY` names a file that gets the tally as JSON.
  */
 export class TallyReporter implements Reporter {
   private root = process.cwd();

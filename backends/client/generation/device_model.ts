@@ -27,8 +27,8 @@ export interface DeviceModel<Features extends object, Own extends object = objec
   free(features: Features): void;
   /** Reads a prompt with an empty cache, in place of what was read before. */
   prefill(prompt: Prompt, images: readonly Features[]): Promise<void>;
-  /** @throws RuntimeError `bad_input` for stop tokens and options of its own that it cannot have */
-  checkSteps(stops: readonly number[], own: Partial<Own>): void;
+  /** @throws RuntimeError `bad_input` for options of its own that it cannot have */
+  checkSteps(own: Partial<Own>): void;
   /**
    * Tokens after the prompt, `steps` of every row, in chunks as the device likes; then what was read is gone. A logit
    * of NaN is never chosen; where all are, the token is the size of the vocabulary.

@@ -1,3 +1,4 @@
+import type { ProgramMetadata } from '../../../ir/metadata.ts';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test, vi } from 'vitest';
@@ -63,7 +64,7 @@ class CountingDevice implements DeviceModel<Features, { readonly own?: number }>
     this.prompts.push(prompt);
   }
 
-  checkSteps(_: readonly number[], { own = 0 }: { readonly own?: number }): void {
+  checkSteps({ own = 0 }: { readonly own?: number }): void {
     if (own > 1) throw new RuntimeError('bad_input', 'not that one');
   }
 
@@ -106,10 +107,11 @@ class TestModel extends PictureModel<Features, { readonly own?: number }> {
 
 function opened(
   files: Readonly<Record<string, object>> = { 'tokenizer.json': tokenizer, 'tokenizer_config.json': {} },
+  own: Partial<ProgramMetadata> = {},
 ) {
   const device = new CountingDevice();
   const blobs = Object.entries(files).map(([path, json]) => [path, new Blob([JSON.stringify(json)])] as const);
-  return { device, model: new TestModel(device, openSource(new Map(blobs), ''), facts) };
+  return { device, model: new TestModel(device, openSource(new Map(blobs), ''), { ...facts, ...own }) };
 }
 
 async function collected<T>(given: AsyncIterable<T>): Promise<T[]> {
@@ -136,6 +138,23 @@ describe('prefill and decode', () => {
       [1, undefined],
     ]);
     await expect(model.decode().next()).rejects.toThrow(bad);
+  });
+
+  test('every end token of the model ends a row, and those of a caller in their place', async () => {
+    const { model } = opened(undefined, { stopTokenIds: [7, 3, 5] });
+    const rows = [
+      [2, 6],
+      [2, 4],
+    ];
+    await model.prefill({ rows });
+    expect(await collected(model.decode())).toEqual([[5, 3]]);
+    await model.prefill({ rows });
+    expect(await collected(model.decode({ stopTokenIds: [2, 7, 1, 1, 1, 1] }))).toEqual([
+      [5, 3],
+      [4, 2],
+      [3, undefined],
+      [2, undefined],
+    ]);
   });
 
   test('room is 256, what was asked for, or what positions leave: the last token needs none', async () => {

@@ -1,6 +1,6 @@
-import type { ProgramMetadata } from '../../../ir/metadata.ts';
+import { stopTokens, type ProgramMetadata } from '../../../ir/metadata.ts';
 import { RuntimeError } from '../errors.ts';
-import { pixelValues, type PictureSource } from '../images/picture.ts';
+import type { PictureSource } from '../images/picture.ts';
 import type { BundleSource } from '../sources/source.ts';
 import { BundleText } from '../text/bundle_text.ts';
 import { TextPieces } from '../text/text_pieces.ts';
@@ -8,6 +8,7 @@ import { untilStopped } from './decode.ts';
 import type { DeviceModel, StepsRequest } from './device_model.ts';
 import { inTurn } from './in_turn.ts';
 import { demand, wholeNumber } from './numbers.ts';
+import { ofNumbers } from './of_numbers.ts';
 import { checkIds, promptOf, type PrefillInput, type Prompt } from './prompt.ts';
 import { samplingOf, type SamplingOptions } from './sampling.ts';
 import { Turn } from './turn.ts';
@@ -15,7 +16,7 @@ import { Turn } from './turn.ts';
 export interface DecodeOptions extends SamplingOptions {
   /** Default, and at most, what prefill made room for. */
   readonly maxTokens?: number;
-  /** Ids that end a row; default the model's own. */
+  /** Ids that end a row; default the model's own, all of them. */
   readonly stopTokenIds?: readonly number[];
   /** Ends it at once: its reason is thrown. */
   readonly signal?: AbortSignal;
@@ -57,7 +58,11 @@ export class PictureModel<Features extends object, Own extends object = object> 
     return this.alone(() => this.#device.encode(pixels));
   }
 
-  /** The same of pixels f32 [3, imageSize, imageSize] in [-1, 1]. @throws RuntimeError */
+  /**
+   * The same of pixels f32 [3, imageSize, imageSize], normalized as the bundle's preprocessor_config.json says: usually
+   * in [-1, 1].
+   * @throws RuntimeError
+   */
   async encodePixels(pixels: Float32Array): Promise<Features> {
     const { imageSize } = this.facts;
     const count = 3 * imageSize ** 2;
@@ -131,7 +136,9 @@ export class PictureModel<Features extends object, Own extends object = object> 
   }
 
   async #pixels(picture: PictureSource): Promise<Float32Array> {
-    return pixelValues(picture, this.facts.imageSize, await this.#bundle.mode());
+    // what a page does not need before the weights are there
+    const { pixelValues } = await import('../images/picture.ts');
+    return pixelValues(picture, this.facts.imageSize, await this.#bundle.processor());
   }
 
   async #prefill(input: PrefillInput<Features>): Promise<void> {
@@ -157,9 +164,9 @@ export class PictureModel<Features extends object, Own extends object = object> 
 
   /** @throws RuntimeError `bad_input` for options that mean nothing */
   #request(options: Omit<DecodeOptions, 'maxTokens'> & Partial<Own>, steps: number): StepsRequest {
-    const { stopTokenIds: stops = [this.facts.eosTokenId] } = options;
+    const { stopTokenIds: stops = stopTokens(this.facts) } = options;
     checkIds(stops, this.facts);
-    this.#device.checkSteps(stops, options);
+    this.#device.checkSteps(options);
     return { steps: wholeNumber('the number of new tokens', steps), stops, sampling: samplingOf(options) };
   }
 
@@ -191,22 +198,6 @@ export class PictureModel<Features extends object, Own extends object = object> 
     } finally {
       for (const features of own) this.#device.free(features);
     }
-  }
-}
-
-/** The same steps. @throws RuntimeError `not_a_number` where a row has no token */
-async function* ofNumbers(
-  steps: AsyncGenerator<readonly (number | undefined)[]>,
-  { vocabSize }: ProgramMetadata,
-): AsyncGenerator<readonly (number | undefined)[]> {
-  for await (const step of steps) {
-    if (step.some((token) => token === vocabSize))
-      throw new RuntimeError(
-        'not_a_number',
-        'the model computes NaN for every token',
-        'convert with another --dtype, fp32 to be sure, or report it with this bundle',
-      );
-    yield step;
   }
 }
 

@@ -2,16 +2,15 @@ import type sharpPackage from 'sharp';
 import type { Metadata, Sharp } from 'sharp';
 import { decodeGif } from './gif.ts';
 import { MAX_PIXELS } from './max_pixels.ts';
+import type { PixelMode } from './processor.ts';
 import { rgbImage, type RgbImage } from './rgb_image.ts';
+import { orientationFor, upright } from './upright.ts';
 
 export interface DecodeOptions {
   /** Largest width × height, default 178,956,970: where Pillow refuses too. */
   readonly maxPixels?: number;
-  /**
-   * Turn the picture as its EXIF orientation says. Default false, as `PIL.Image.open` and big_vision do; transformers'
-   * `load_image`, which its pipelines use, turns it.
-   */
-  readonly orient?: boolean;
+  /** Whose way of turning it by EXIF, see `orientationFor`. Default `bigvision`: as it is stored. */
+  readonly mode?: PixelMode;
 }
 
 /** What is wrong with a picture, for programs. */
@@ -47,12 +46,12 @@ const FORMAT_HINT = 'give a JPEG, PNG, WebP, GIF, TIFF or AVIF file';
 export async function decodePicture(
   sharp: typeof sharpPackage,
   bytes: Uint8Array,
-  { maxPixels = MAX_PIXELS, orient = false }: DecodeOptions = {},
+  { maxPixels = MAX_PIXELS, mode = 'bigvision' }: DecodeOptions = {},
 ): Promise<RgbImage> {
   if (bytes.byteLength === 0) throw new PictureError('image_empty', 'the file is empty', FORMAT_HINT);
   // the limit is checked below, with a message that names it; `error` refuses truncated files but not remarks about odd
   // metadata
-  const open = () => sharp(bytes, { ignoreIcc: true, failOn: 'error', limitInputPixels: false, autoOrient: orient });
+  const open = () => sharp(bytes, { ignoreIcc: true, failOn: 'error', limitInputPixels: false });
 
   let metadata: Metadata;
   try {
@@ -75,7 +74,8 @@ export async function decodePicture(
     );
   try {
     if (format === 'gif') return decodeGif(bytes, maxPixels);
-    return await (space === 'cmyk' ? decodeCmyk : decodeRgb)(open());
+    const stored = await (space === 'cmyk' ? decodeCmyk : decodeRgb)(open());
+    return upright(stored, orientationFor(bytes, mode));
   } catch (cause) {
     throw new PictureError(
       'image_damaged',

@@ -1,5 +1,8 @@
-import { toPixelValues, type PixelMode } from './pixels.ts';
+import { toPixelValues } from './pixels.ts';
+import { PROCESSORS, type PixelMode, type Processor } from './processor.ts';
 import { rgbImage, type RgbImage } from './rgb_image.ts';
+import { withoutOrientation } from './exif_orientation.ts';
+import { orientationFor, upright } from './upright.ts';
 import { RuntimeError } from '../errors.ts';
 import { nodeModule, nodePackage } from '../node.ts';
 
@@ -38,24 +41,24 @@ interface Page {
 }
 
 /**
- * A picture as the image tower takes it: f32 [3, size, size] in [-1, 1], squashed as Hugging Face's processor or
- * big_vision does it, bit for bit once the file is decoded. In Node it is decoded as by `pgconv run`, see
+ * A picture as the image tower takes it: f32 [3, size, size], usually in [-1, 1], squashed as Hugging Face's processor
+ * or big_vision does it, bit for bit once the file is decoded. In Node it is decoded as by `pgconv run`, see
  * `decodePicture`; a browser decodes all but GIF by itself: what is wholly transparent is black there, and CMYK is what
- * it makes of it.
+ * it makes of it. A file is turned as `orientationFor` says; what is decoded already is taken as it is.
  * @throws RuntimeError `bad_input` for what is no picture, `not_found`
  */
 export async function pixelValues(
   source: PictureSource,
   size: number,
-  mode: PixelMode = 'huggingface',
+  processor: Processor = PROCESSORS.huggingface,
 ): Promise<Float32Array> {
-  return toPixelValues(await decoded(source), size, mode);
+  return toPixelValues(await decoded(source, processor.mode), size, processor);
 }
 
-async function decoded(source: PictureSource): Promise<RgbImage> {
-  if (typeof source === 'string' || source instanceof URL) return decoded(await fetched(source));
-  if (source instanceof Blob) return decodedFile(source);
-  if (source instanceof Uint8Array) return decodedFile(new Blob([source]));
+async function decoded(source: PictureSource, mode: PixelMode): Promise<RgbImage> {
+  if (typeof source === 'string' || source instanceof URL) return decoded(await fetched(source), mode);
+  if (source instanceof Blob) return decodedFile(source, mode);
+  if (source instanceof Uint8Array) return decodedFile(new Blob([source]), mode);
   if ('data' in source) return withoutAlpha(source);
   return drawn(source);
 }
@@ -76,15 +79,17 @@ async function fetched(address: string | URL): Promise<Blob> {
 }
 
 /** Decoders are imported when there is something for them: a page has need of few. */
-async function decodedFile(file: Blob): Promise<RgbImage> {
+async function decodedFile(file: Blob, mode: PixelMode): Promise<RgbImage> {
   const { createImageBitmap } = globalThis as Page;
-  if (!createImageBitmap) return decodedInNode(file);
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  if (!createImageBitmap) return decodedInNode(bytes, mode);
   try {
-    const start = new TextDecoder().decode(await file.slice(0, 4).arrayBuffer());
-    if (start === 'GIF8') return (await import('./gif.ts')).decodeGif(new Uint8Array(await file.arrayBuffer()));
-    const bitmap = await createImageBitmap(file, { premultiplyAlpha: 'none', colorSpaceConversion: 'none' });
+    if (new TextDecoder().decode(bytes.subarray(0, 4)) === 'GIF8') return (await import('./gif.ts')).decodeGif(bytes);
+    // browsers turn some kinds of files by themselves: not these
+    const stored = new Blob([withoutOrientation(bytes)], { type: file.type });
+    const bitmap = await createImageBitmap(stored, { premultiplyAlpha: 'none', colorSpaceConversion: 'none' });
     try {
-      return drawn(bitmap);
+      return upright(drawn(bitmap), orientationFor(bytes, mode));
     } finally {
       bitmap.close();
     }
@@ -95,12 +100,12 @@ async function decodedFile(file: Blob): Promise<RgbImage> {
   }
 }
 
-async function decodedInNode(file: Blob): Promise<RgbImage> {
+async function decodedInNode(file: Uint8Array, mode: PixelMode): Promise<RgbImage> {
   const [{ default: sharp }, { decodePicture, PictureError }] = await Promise.all([
     nodePackage('sharp'),
     import('./decode_picture.ts'),
   ]);
-  return decodePicture(sharp, new Uint8Array(await file.arrayBuffer())).catch((cause: unknown) => {
+  return decodePicture(sharp, file, { mode }).catch((cause: unknown) => {
     if (!(cause instanceof PictureError)) throw cause;
     throw new RuntimeError('bad_input', cause.message, cause.hint, { cause });
   });

@@ -1,7 +1,8 @@
 import type { RgbImage } from './rgb_image.ts';
-import { sampleWeights, type ResizeKernel } from './sample_weights.ts';
+import { PILLOW_KERNELS } from './pillow_filters.ts';
+import { sampleWeights } from './sample_weights.ts';
 
-const TRIANGLE: ResizeKernel = { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) };
+const TRIANGLE = PILLOW_KERNELS.bilinear;
 
 /**
  * `tf.image.resize(image, method='bilinear', antialias=True)`, as big_vision's notebook resizes: the result stays

@@ -1,5 +1,5 @@
 import { RuntimeError } from '../errors.ts';
-import type { PixelMode } from '../images/pixels.ts';
+import type { PixelMode } from '../images/processor.ts';
 import { IMAGE_TOKEN, type Tokenizer } from './tokenizer.ts';
 
 const BOS_TOKEN = '<bos>';

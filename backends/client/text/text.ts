@@ -1,5 +1,5 @@
 import type { ProgramMetadata } from '../../../ir/metadata.ts';
-import type { PixelMode } from '../images/pixels.ts';
+import type { PixelMode } from '../images/processor.ts';
 import { readJson, readJsonIfThere, type BundleSource } from '../sources/source.ts';
 import { promptIds } from './prompt.ts';
 import { openTokenizer } from './tokenizer.ts';

@@ -2,7 +2,7 @@ import { formats, type FormatName } from '../../../ir/formats/index.ts';
 import type { Constant, Graph } from '../../../ir/graph.ts';
 import { nodeHasTrait } from '../../../ir/ops/traits.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
-import { contentKey, rowsOfFirstRun } from '../../../ir/views/content.ts';
+import { contentKey, rowsBeforeFill } from '../../../ir/views/content.ts';
 import { sliceRows } from '../../../ir/views/select.ts';
 import type { TfWeight } from '../graph.ts';
 import { storedFloats } from '../lower/context.ts';
@@ -30,7 +30,7 @@ export function tableRuns(
   const { storage } = table;
   const name = table.input;
   // what fills the table up is not stored
-  const rows = rowsOfFirstRun(storage.kind === 'float' ? storage.data : storage.q);
+  const rows = rowsBeforeFill(storage.kind === 'float' ? storage.data : storage.q);
   const first = (data: TensorData) => (rows === data.shape[0] ? data : sliceRows(data, 0, rows));
   if (storage.kind === 'float') {
     const data = first(storage.data);
@@ -119,7 +119,7 @@ function tiedRuns({ storage }: HostTable, heads: readonly WrittenHead[]): readon
     firstRow += rows;
   }
   // rows beyond are zeros that fill the table up, or there are rows that no head has
-  const filled = rowsOfFirstRun(storage.kind === 'float' ? storage.data : storage.q);
+  const filled = rowsBeforeFill(storage.kind === 'float' ? storage.data : storage.q);
   return heads.length > 0 &&
     firstRow >= Math.min(filled, storage.kind === 'float' ? storage.data.shape[0]! : storage.q.shape[0]!)
     ? runs

@@ -314,6 +314,11 @@ class Reader {
   }
 
   model(m: Model): ProgramMetadata {
+    const stops = this.list(
+      m.stopTokenIdsLength(),
+      (i) => m.stopTokenIds(i),
+      (id) => id,
+    );
     return {
       family: this.text(m.family()),
       variant: this.text(m.variant()),
@@ -330,6 +335,7 @@ class Reader {
       padTokenId: m.padTokenId(),
       maxPositions: m.maxPositions(),
       ...(m.retrievalWidth() > 0 && { retrievalWidth: m.retrievalWidth() }),
+      ...(stops.length > 0 && { stopTokenIds: stops }),
     };
   }
 }

@@ -189,6 +189,8 @@ function contentsBytes({ precision, model, plan }: WgslManifest): Uint8Array<Arr
 
 function modelTable(t: Tables, m: WgslManifest['model']): Offset {
   const [family, variant] = [t.text(m.family), t.text(m.variant)];
+  // 0 writes nothing
+  const stops = m.stopTokenIds ? Model.createStopTokenIdsVector(t.b, [...m.stopTokenIds]) : 0;
   return Model.createModel(
     t.b,
     family,
@@ -206,6 +208,7 @@ function modelTable(t: Tables, m: WgslManifest['model']): Offset {
     m.padTokenId,
     m.maxPositions,
     m.retrievalWidth ?? 0,
+    stops,
   );
 }
 

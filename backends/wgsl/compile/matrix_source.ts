@@ -2,7 +2,7 @@ import type { Value } from '../../../ir/graph.ts';
 import { hasTrait, type NodeWith } from '../../../ir/ops/traits.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
 import { castData } from '../../../ir/views/cast.ts';
-import { contentKey, rowsOfFirstRun } from '../../../ir/views/content.ts';
+import { contentKey, rowsBeforeFill } from '../../../ir/views/content.ts';
 import { dequantizedData, type Quantized } from '../../../ir/views/dequantize.ts';
 import { sliceRows } from '../../../ir/views/select.ts';
 import { formName, type MatrixForm } from '../kernels/matrix_form.ts';
@@ -59,7 +59,7 @@ export function rowsOf({ name, form, columns, parts }: MatrixSource, first: numb
 
 /** The rows of a table, and those of zeros that fill it up: a head has the first alone. */
 export function zeroRowsApart(matrix: MatrixSource): readonly MatrixSource[] {
-  const rows = rowsOfFirstRun(matrix.parts.kind === 'float' ? matrix.parts.data : matrix.parts.scales);
+  const rows = rowsBeforeFill(matrix.parts.kind === 'float' ? matrix.parts.data : matrix.parts.scales);
   return rows === matrix.rows ? [matrix] : [rowsOf(matrix, 0, rows), rowsOf(matrix, rows, matrix.rows - rows)];
 }
 

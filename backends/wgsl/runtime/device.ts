@@ -35,15 +35,7 @@ let dawn: GPU | undefined;
  * @throws RuntimeError `no_webgpu`, `missing_feature`, `small_limit`
  */
 export async function openDevice(plan: Plan, gpu?: GpuProvider, devices: DeviceSource = own): Promise<OpenedDevice> {
-  const from = gpu ?? (await provider());
-  const language = languageOf(from);
-  const adapter = await from.requestAdapter({ powerPreference: 'high-performance' });
-  if (!adapter)
-    throw new RuntimeError(
-      'no_webgpu',
-      'WebGPU finds no GPU here',
-      'use a machine with a GPU and its driver, or a browser that allows it',
-    );
+  const { adapter, language } = await requireAdapter(gpu);
   checkLimits(adapter.limits, neededLimits(plan));
   checkFeatures(new Set([...adapter.features, ...language]), plan);
   // what a prompt needs is not known yet, nor which plans follow on a shared device: all that the adapter has
@@ -57,6 +49,20 @@ export async function openDevice(plan: Plan, gpu?: GpuProvider, devices: DeviceS
     requiredLimits: { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage },
   });
   return { device, release: () => devices.release(device), adapter: nameOf(adapter.info), language };
+}
+
+/** The GPU of this machine or page. @throws RuntimeError `no_webgpu` */
+export async function requireAdapter(
+  gpu?: GpuProvider,
+): Promise<{ readonly adapter: GPUAdapter; readonly language: ReadonlySet<string> }> {
+  const from = gpu ?? (await provider());
+  const adapter = await from.requestAdapter({ powerPreference: 'high-performance' });
+  if (adapter) return { adapter, language: languageOf(from) };
+  throw new RuntimeError(
+    'no_webgpu',
+    'WebGPU finds no GPU here',
+    'use a machine with a GPU and its driver, or a browser that allows it',
+  );
 }
 
 /**

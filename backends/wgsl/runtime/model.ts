@@ -13,7 +13,6 @@ import type { LoadInfo, LoadOptions, Started } from './load_options.ts';
 import type { StepTime } from './profile.ts';
 
 export type PrefillInput = AnyPrefillInput<ImageFeatures>;
-/** Up to four stop tokens. */
 export interface DecodeOptions extends AnyDecodeOptions, StepsAhead {}
 export interface GenerateOptions extends AnyGenerateOptions<ImageFeatures>, StepsAhead {}
 

@@ -2,6 +2,8 @@
 export const CONVERT_HELP = `
 The checkpoint is a Hugging Face folder (.safetensors, one or many, with config.json), a
 big_vision .npz, or a folder that holds one of them: what it is, is told by its content.
+A Hub id, org/name or org/name@revision, of which there is no file or folder, is looked up
+in the local Hub cache (HF_HUB_CACHE, HF_HOME): hf download org/name puts it there.
 Weights are read, converted and written as a stream. A path may end in a selector, as in
 big_vision: two files give one model as a.npz:img and b.npz:llm.
 

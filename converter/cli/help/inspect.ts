@@ -1,5 +1,6 @@
 /** Help of `pgconv inspect`, below its options. */
 export const INSPECT_HELP = `
+A checkpoint is a path, or a Hub id (org/name, org/name@revision) in the local Hub cache.
 For a checkpoint: family, variant, sizes with where each was read from, dtypes and
 tensors. For a bundle: its graphs, their ops, parameters and bytes, or its phases,
 dispatches, shaders and weights. For an .onnx: opset, inputs, outputs, ops,

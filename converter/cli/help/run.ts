@@ -4,10 +4,14 @@ Prompts that PaliGemma's mixtures know: "caption en", "detect cat", "answer en w
 the cat?", "ocr", "segment cat". Location tokens in the answer are also shown as boxes
 in pixels of the picture.
 
---resize huggingface   bicubic on 8 bits, as Hugging Face's processor does with Pillow
---resize bigvision     bilinear with antialias in float, with the prompt's newline
-                       tokenised apart and special tokens like <bos> in the prompt taken
-                       as text, as big_vision does
+--resize huggingface   bicubic on 8 bits, as Hugging Face's processor does with Pillow; a
+                       photo is turned as EXIF says, and boxes are in the turned picture
+--resize bigvision     bilinear with antialias in float of the picture as it is stored, with
+                       the prompt's newline tokenised apart and special tokens like <bos> in
+                       the prompt taken as text, as big_vision does
+
+Without it, the bundle's preprocessor_config.json says how pictures are resized and
+normalized. An answer ends at any end token of the model, or after --max-new-tokens.
 
 Examples:
   pgconv run shapes-onnx-fp16 --image fixtures/shapes/images/000.png --prompt "detect green circle" --draw boxes.png

@@ -1,5 +1,5 @@
 import type { TensorData } from '../../../ir/tensor.ts';
-import type { SourceFile } from '../../checkpoints/checkpoint.ts';
+import type { SidecarName, SourceFile } from '../../checkpoints/checkpoint.ts';
 import type { AdapterConfig } from './adapter_config.ts';
 
 /** An opened PEFT adapter: its config was read and checked, of its tensors only dtypes and shapes are known. */
@@ -13,6 +13,8 @@ export interface Adapter {
   readonly config: AdapterConfig;
   /** By the name that the file gives them. */
   readonly tensors: ReadonlyMap<string, TensorData>;
+  /** Files of the tokenizer that was saved with it. */
+  readonly sidecars: ReadonlyMap<SidecarName, string>;
   /** Weights and config. */
   readonly files: readonly SourceFile[];
   readonly warnings: readonly string[];
@@ -29,7 +31,7 @@ export interface ModuleChange {
   readonly module: string;
   /** Canonical name of the weight. */
   readonly weight: string;
-  readonly kind: 'lora' | 'dora' | 'bias' | 'replaced';
+  readonly kind: 'lora' | 'dora' | 'bias' | 'replaced' | 'tokens';
   /** Frobenius norm of the change of the weight, with every scale in it. */
   readonly norm: number;
   /** The same as a part of the weight's own norm; only where the weight had to be read anyway. */

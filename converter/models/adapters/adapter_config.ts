@@ -8,6 +8,7 @@ const rank = z
   .max(1 << 20);
 const alpha = z.number().finite();
 const flag = z.boolean().nullish();
+const id = z.int().nonnegative();
 const names = z.union([z.string(), z.array(z.string())]).nullish();
 
 /** The fields of adapter_config.json that decide what the tensors mean, with PEFT's defaults. */
@@ -25,6 +26,7 @@ const schema = z.looseObject({
   alpha_pattern: z.record(z.string(), alpha).nullish(),
   target_modules: names,
   modules_to_save: z.array(z.string()).nullish(),
+  trainable_token_indices: z.union([z.array(id), z.record(z.string(), z.array(id))]).nullish(),
   init_lora_weights: z.union([z.boolean(), z.string()]).nullish(),
 });
 
@@ -44,6 +46,8 @@ export interface AdapterConfig {
   /** Ends of module names, or one regular expression. */
   readonly targetModules: readonly string[] | string | undefined;
   readonly modulesToSave: readonly string[];
+  /** Ids of the tokens whose rows were trained by themselves, by the end of the module's name. */
+  readonly tokenIds: ReadonlyMap<string, readonly number[]>;
 }
 
 const MERGE_IN_PYTHON =
@@ -74,7 +78,6 @@ const REFUSED: Readonly<Record<string, { readonly what: string; readonly hint: s
   megatron_config: { what: 'Megatron’s parallel layers', hint: 'save it from a model without Megatron' },
   monteclora_config: { what: 'MonteCLoRA', hint: MERGE_IN_PYTHON },
   target_parameters: { what: 'LoRA on parameters rather than modules', hint: MERGE_IN_PYTHON },
-  trainable_token_indices: { what: 'single trained tokens', hint: MERGE_IN_PYTHON },
   use_bdlora: { what: 'block-diagonal LoRA', hint: MERGE_IN_PYTHON },
   use_qalora: { what: 'QALoRA', hint: MERGE_IN_PYTHON },
   velora_config: { what: 'VeLoRA', hint: MERGE_IN_PYTHON },
@@ -188,6 +191,12 @@ export function parseAdapterConfig(
       alphaPattern: new Map(Object.entries(data.alpha_pattern ?? {})),
       targetModules: data.target_modules ?? undefined,
       modulesToSave: data.modules_to_save ?? [],
+      // a list without a name is of the input embedding
+      tokenIds: new Map(
+        Array.isArray(data.trainable_token_indices)
+          ? [['embed_tokens', data.trainable_token_indices]]
+          : Object.entries(data.trainable_token_indices ?? {}),
+      ),
     },
   };
 }

@@ -139,8 +139,8 @@ describe('an adapter that does not fit is refused:', () => {
 
   test('factors whose shards were not gathered', async () => {
     const { place } = await expectRefused(
-      { ...lora(P, [6, 4]), [`${P}.lora_A.weight`]: filled([0]) },
-      { code: 'adapter_wrong_base', message: /is \[0\]/ },
+      { ...lora(P, [6, 4]), [`${P}.lora_A.weight`]: filled([3]) },
+      { code: 'adapter_wrong_base', message: /is \[3\]/ },
     );
     expect(place.hint).toMatch(/DeepSpeed/);
   });
@@ -328,7 +328,7 @@ describe('applying adapters', () => {
 });
 
 describe('a table that is embedding and head', () => {
-  const table: TableSizes = { vocabSize: 10, tableRows: 12 };
+  const table: TableSizes = { vocabSize: 10, imageTokenId: 10 };
   const embedding = (rows = 10) => ({
     [`${E}.lora_embedding_A`]: filled([2, rows], 0.5),
     [`${E}.lora_embedding_B`]: filled([4, 2], 2),
@@ -370,26 +370,19 @@ describe('a table that is embedding and head', () => {
     const before = await valuesOf(weights.get('lm.embed'));
     const more = await apply([await adapterOf(embedding(12))], weights, table);
     expect(await valuesOf(more.weights.get('lm.embed'))).toEqual(before.map((x) => Math.fround(x + 2)));
-    expect(more.warnings[0]).toMatch(/is for 12 rows and the base has 10; .* left out/);
+    expect(more.warnings[0]).toMatch(/is for 12 rows and the base has 10; .* no model reads/);
     const wide = base().set('lm.embed', filled([12, 4], 1));
     const fewer = await apply([await adapterOf(embedding(10))], wide, table);
     expect(await valuesOf(fewer.weights.get('lm.embed'))).toEqual([...Array(40).fill(3), ...Array(8).fill(1)]);
     const replaced = await apply([await adapterOf({ [`${E}.weight`]: filled([10, 4], 5) })], wide, table);
     expect(await valuesOf(replaced.weights.get('lm.embed'))).toEqual([...Array(40).fill(5), ...Array(8).fill(1)]);
     const cut = await apply([await adapterOf({ [`${H}.weight`]: filled([12, 4], 5) })], weights, table);
-    expect(await valuesOf(cut.weights.get('lm.head'))).toEqual(Array(40).fill(5));
+    expect(await valuesOf(cut.weights.get('lm.head'))).toEqual(Array(48).fill(5));
     await expectRefused(embedding(12), {
       code: 'adapter_wrong_base',
       message: /lora_embedding_A must be \[2, 10\] and is \[2, 12\]/,
     });
     await expectRefused(embedding(9), { code: 'adapter_wrong_base', message: /is \[2, 9\]/ }, {}, table);
-    const added = await expectRefused(
-      { [`${E}.weight`]: filled([13, 4]) },
-      { code: 'adapter_wrong_base', message: /is \[13, 4\] in the adapter/ },
-      {},
-      table,
-    );
-    expect(added.place.hint).toMatch(/tokens of its own/);
     // Other weights are never so forgiving.
     await expectRefused(
       { [`${VISION}.weight`]: filled([12, 8]) },
@@ -404,6 +397,80 @@ describe('a table that is embedding and head', () => {
       { use_dora: true },
       table,
     );
+  });
+});
+
+describe('tokens of an adapter’s own', () => {
+  const sizes: TableSizes = { vocabSize: 13, imageTokenId: 10 };
+  const H = 'base_model.model.lm_head.weight';
+  const tokens = 'base_model.model.model.language_model.embed_tokens.token_adapter.trainable_tokens_delta';
+
+  test('bring their rows, in table and head', async () => {
+    const own = await adapterOf({ [`${E}.weight`]: filled([13, 4], 5), [H]: filled([14, 4], 6) });
+    const { weights, changes, warnings } = await apply([own], base(), sizes);
+    expect(await valuesOf(weights.get('lm.embed'))).toEqual(Array(52).fill(5));
+    expect(await valuesOf(weights.get('lm.head'))).toEqual(Array(56).fill(6));
+    expect(changes.map(({ kind }) => kind)).toEqual(['replaced', 'replaced']);
+    expect(warnings[0]).toMatch(/is for 13 rows and the base has 10; the difference is 2 tokens of its own/);
+  });
+
+  test('cannot be added to rows that the base has not, nor be fewer than there are', async () => {
+    const factors = {
+      [`${E}.lora_embedding_A`]: filled([2, 13], 0.5),
+      [`${E}.lora_embedding_B`]: filled([4, 2], 2),
+    };
+    const refused = await expectRefused(factors, { code: 'adapter_wrong_base', message: /is \[2, 13\]/ }, {}, sizes);
+    expect(refused.place.hint).toMatch(/no rows for its tokens/);
+    await expectRefused(
+      { [`${E}.weight`]: filled([12, 4]) },
+      { code: 'adapter_wrong_base', message: /12, 4/ },
+      {},
+      sizes,
+    );
+  });
+
+  test('rows of single tokens take the place of the table’s, and of a tied head’s', async () => {
+    const before = base();
+    const values = await valuesOf(before.get('lm.embed'));
+    const { weights, changes } = await apply(
+      [await adapterOf({ [tokens]: filled([2, 4], 7) }, { trainable_token_indices: [8, 3] })],
+      before,
+    );
+    const expected = values.map((x, i) => (Math.floor(i / 4) === 8 || Math.floor(i / 4) === 3 ? 7 : x));
+    expect(await valuesOf(weights.get('lm.embed'))).toEqual(expected);
+    expect(weights.has('lm.head')).toBe(false);
+    expect(changes).toMatchObject([{ kind: 'tokens', weight: 'lm.embed' }]);
+  });
+
+  test('rows of single tokens beside factors: the head has the rows alone', async () => {
+    const before = base();
+    const values = await valuesOf(before.get('lm.embed'));
+    const factors = {
+      [`${E}.lora_embedding_A`]: filled([2, 10], 0.5),
+      [`${E}.lora_embedding_B`]: filled([4, 2], 2),
+    };
+    const { weights } = await apply(
+      [
+        await adapterOf(
+          { ...factors, [tokens]: filled([1, 4], 7) },
+          { trainable_token_indices: { embed_tokens: [2] } },
+        ),
+      ],
+      before,
+    );
+    const isOwn = (i: number) => Math.floor(i / 4) === 2;
+    expect(await valuesOf(weights.get('lm.head'))).toEqual(values.map((x, i) => (isOwn(i) ? 7 : x)));
+    expect(await valuesOf(weights.get('lm.embed'))).toEqual(values.map((x, i) => (isOwn(i) ? 7 : Math.fround(x + 2))));
+  });
+
+  test('rows of tokens that the table has not, or more than there are ids', async () => {
+    const beyond = await adapterOf({ [tokens]: filled([1, 4]) }, { trainable_token_indices: [10] });
+    await expect(apply([beyond])).rejects.toMatchObject({
+      code: 'adapter_wrong_base',
+      message: expect.stringContaining('token 10 was trained, and this table has 10 rows'),
+    });
+    const more = await adapterOf({ [tokens]: filled([2, 4]) }, { trainable_token_indices: [1] });
+    await expect(apply([more])).rejects.toMatchObject({ code: 'adapter_wrong_base' });
   });
 });
 

@@ -1,12 +1,14 @@
 import { elementCount, type TensorData } from '../../../ir/tensor.ts';
-import { reshapeData } from '../../../ir/views/select.ts';
+import { concatRows } from '../../../ir/views/concat.ts';
+import { reshapeData, sliceRows } from '../../../ir/views/select.ts';
 import { shorten } from '../../checkpoints/strict_json.ts';
 import { BadInputError } from '../../errors.ts';
+import { castData } from '../../../ir/views/cast.ts';
 import type { Adapter, ModuleChange } from './adapter.ts';
 import { scalingOf } from './adapter_config.ts';
 import { matrixShape, readFloats } from './f32_rows.ts';
 import { lowRankNorm, requireFinite, type LowRank } from './low_rank.ts';
-import { addedBias, measuredChange, mergedDora, mergedEmbeddingDora, mergedLora } from './merge.ts';
+import { addedBias, measuredChange, mergedDora, mergedEmbeddingDora, mergedLora, replacedRows } from './merge.ts';
 import { groupTensors, hasFactors, placeOf, trainedOn, unusedTargets, type ModuleTensors } from './module_tensors.ts';
 import { rowsFit, withRowsOf, type TableSizes } from './table_rows.ts';
 
@@ -23,6 +25,19 @@ export interface AdaptedWeights {
   readonly weights: Map<string, TensorData>;
   readonly changes: readonly ModuleChange[];
   readonly warnings: readonly string[];
+  /** Every tensor of every adapter, and the weight that it changes. */
+  readonly used: readonly UsedTensor[];
+  /** Weights of the base of which an adapter has all rows. */
+  readonly replaced: ReadonlySet<string>;
+}
+
+export interface UsedTensor {
+  /** Which of the adapters, from 0. */
+  readonly adapter: number;
+  readonly data: TensorData;
+  readonly weight: string;
+  /** Whether it is the weight itself. */
+  readonly isWhole: boolean;
 }
 
 /**
@@ -39,7 +54,7 @@ export interface AdaptedWeights {
  *
  * @param canonicalName the name of the weight behind a Hugging Face parameter of any generation; undefined when there
  * is none
- * @param table allows a base and an adapter whose tables differ by `<image>` and padding only; without it they must be
+ * @param sizes allows a base and an adapter whose tables differ by `<image>` and padding only; without it they must be
  * equal
  * @throws BadInputError when an adapter does not fit the model or contradicts itself
  */
@@ -47,34 +62,46 @@ export async function applyAdapters(
   weights: ReadonlyMap<string, TensorData>,
   adapters: readonly Adapter[],
   canonicalName: (parameter: string) => string | undefined,
-  table?: TableSizes,
+  sizes?: TableSizes,
 ): Promise<AdaptedWeights> {
   let current = new Map(weights);
   const changes: ModuleChange[] = [];
   const warnings: string[] = [];
-  for (const adapter of adapters) {
+  const used: UsedTensor[] = [];
+  for (const [index, adapter] of adapters.entries()) {
     const before = current;
     const baseOf = (weight: string) => before.get(weight) ?? (weight === HEAD ? before.get(TABLE) : undefined);
     const modules = groupTensors(adapter, { canonicalName, has: (weight) => baseOf(weight) !== undefined });
+    for (const { weight, parts } of modules)
+      for (const [part, data] of parts)
+        used.push({ adapter: index, data, weight, isWhole: part === 'full' || part === 'base_layer' });
     warnings.push(...unusedTargets(modules, adapter));
     const after = new Map(before);
     for (const module of modules) {
-      const merged = await new ModuleMerge(adapter, module, baseOf(module.weight)!, table).merge();
+      const merged = await new ModuleMerge(adapter, module, baseOf(module.weight)!, sizes).merge();
       warnings.push(...merged.warnings);
       changes.push(...merged.changes);
       if (merged.changes.length > 0) after.set(module.weight, merged.data);
     }
     if (after.get(TABLE) !== before.get(TABLE) && !after.has(HEAD) && canonicalName('lm_head.weight') === HEAD) {
-      after.set(HEAD, before.get(TABLE)!);
-      warnings.push(
-        `${adapter.name} changes the embedding and not the head, which were one matrix: the head stays the base’s, as in PEFT’s model.`,
-      );
+      const table = modules.find(({ weight }) => weight === TABLE)!;
+      const tokens = table.parts.get('tokens');
+      // PEFT lets a tied head have the rows of trained tokens, too, and nothing else of what is done to the embedding
+      if (!tokens || table.parts.size > 1) {
+        const parts = new Map(tokens ? [['tokens' as const, tokens]] : []);
+        const head = await new ModuleMerge(adapter, { ...table, parts }, before.get(TABLE)!, sizes).merge();
+        after.set(HEAD, head.data);
+        warnings.push(
+          `${adapter.name} changes the embedding and not the head, which were one matrix: the head stays the base’s, as in PEFT’s model.`,
+        );
+      }
     }
-    if (adapter.scale !== 1 && modules.some((module) => module.parts.has('full')))
+    if (adapter.scale !== 1 && modules.some(({ parts }) => parts.has('full') || parts.has('tokens')))
       warnings.push(`${adapter.name} replaces some weights whole: those are not scaled by ${adapter.scale}.`);
     current = after;
   }
-  return { weights: current, changes, warnings };
+  const replaced = new Set(used.flatMap(({ isWhole, weight }) => (isWhole ? [weight] : [])));
+  return { weights: current, changes, warnings, used, replaced };
 }
 
 /** One weight of the base, and what one adapter has for it. */
@@ -100,6 +127,8 @@ class ModuleMerge {
     const whole = parts.get('full') ?? parts.get('base_layer');
     if (whole) data = await this.#replaced(data, whole);
     if (hasFactors(this.#tensors)) data = await this.#lowRank(data);
+    const tokens = parts.get('tokens');
+    if (tokens) data = await this.#withTokens(data, tokens);
     const bias = parts.get('lora_B.bias');
     if (bias) data = await this.#withBias(data, bias);
     return { data, changes: this.#changes, warnings: this.#warnings };
@@ -111,8 +140,9 @@ class ModuleMerge {
   async #replaced(base: TensorData, whole: TensorData): Promise<TensorData> {
     this.#requireShape(whole, base.shape);
     const data = withRowsOf(base, whole);
-    const { norm, relative } = await measuredChange(base, data, true);
-    if (norm === 0) return base;
+    const rows = base.shape[0]!;
+    const { norm, relative } = await measuredChange(base, sliceRows(data, 0, rows), true);
+    if (norm === 0 && data.shape[0] === rows) return base;
     this.#note({ kind: 'replaced', norm, relative });
     return data;
   }
@@ -188,6 +218,29 @@ class ModuleMerge {
     return mergedEmbeddingDora(base, factors, magnitude);
   }
 
+  /** Rows of single tokens (PEFT's `trainable_token_indices`). */
+  async #withTokens(data: TensorData, rows: TensorData): Promise<TensorData> {
+    const { module } = this.#tensors;
+    const { tokenIds } = this.#adapter.config;
+    const ids = [...tokenIds].find(([name]) => module === name || module.endsWith(`.${name}`))?.[1] ?? [];
+    const { columns, rows: count } = matrixShape(data);
+    this.#requireShape(rows, [ids.length, columns], 'trainable_tokens_delta', -1);
+    const beyond = ids.find((id) => id >= count);
+    if (beyond !== undefined)
+      throw new BadInputError(
+        'adapter_wrong_base',
+        `"${shorten(module)}": token ${beyond} was trained, and this table has ${count} rows${trainedOn(this.#adapter)}`,
+        {
+          ...placeOf(rows, module, this.#adapter),
+          hint: 'give the base that the adapter was trained on, resized for its tokens; or save the adapter with save_embedding_layers=True',
+        },
+      );
+    if (ids.length === 0) return data;
+    const before = concatRows(ids.map((id) => castData(sliceRows(data, id, id + 1), 'f32')));
+    this.#note({ kind: 'tokens', ...(await measuredChange(before, rows, true)) });
+    return replacedRows(data, ids, rows);
+  }
+
   async #withBias(base: TensorData, bias: TensorData): Promise<TensorData> {
     this.#requireShape(bias, base.shape, 'lora_B.bias', -1);
     const values = await readFloats(bias);
@@ -226,21 +279,28 @@ class ModuleMerge {
   #requireShape(data: TensorData, shape: readonly number[], what?: string, axis = 0): void {
     const fits =
       data.shape.length === shape.length &&
-      shape.every((d, i) => (i === axis ? rowsFit(data.shape[i]!, d, this.#table) : data.shape[i] === d));
+      shape.every((d, i) =>
+        i === axis ? rowsFit(data.shape[i]!, d, this.#table, what === undefined) : data.shape[i] === d,
+      );
     if (!fits) this.#failShape(data, shape, what);
     else if (axis >= 0 && data.shape[axis] !== shape[axis])
       this.#warnings.push(
-        `${this.#adapter.name}: ${what ?? 'the weight'} of ${this.#tensors.module} is for ${data.shape[axis]} rows and the base has ${shape[axis]}; the difference is <image> and padding, which ${data.shape[axis]! > shape[axis]! ? 'were left out' : 'stay as they are'}.`,
+        `${this.#adapter.name}: ${what ?? 'the weight'} of ${this.#tensors.module} is for ${data.shape[axis]} rows and the base has ${shape[axis]}; ${this.#difference(data.shape[axis]!, shape[axis]!)}.`,
       );
+  }
+
+  /** What rows are that only one of the two tables has. */
+  #difference(rows: number, baseRows: number): string {
+    if (rows < baseRows) return 'the difference is <image> and padding, which stay as they are';
+    const own = this.#table!.vocabSize - Math.max(baseRows, this.#table!.imageTokenId + 1);
+    return own > 0
+      ? `the difference is ${own === 1 ? 'a token' : `${own} tokens`} of its own, <image> and padding`
+      : 'the difference is <image> and padding, which no model reads';
   }
 
   #failShape(data: TensorData, shape: readonly number[], what?: string): never {
     const { module } = this.#tensors;
-    const added =
-      this.#table &&
-      data.shape.length === shape.length &&
-      data.shape.some((d) => d > this.#table!.tableRows) &&
-      data.shape.every((d, i) => d >= shape[i]!);
+    const added = this.#table && data.shape.length === shape.length && data.shape.every((d, i) => d >= shape[i]!);
     throw new BadInputError(
       'adapter_wrong_base',
       what === undefined
@@ -249,8 +309,8 @@ class ModuleMerge {
       {
         ...placeOf(data, module, this.#adapter),
         hint: added
-          ? 'the adapter has tokens of its own: merge it in Python, PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(out), and convert that folder'
-          : data.shape.length < 2 || elementCount(data.shape) === 0
+          ? 'the base has no rows for its tokens: merge it in Python, PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(out), and convert that folder'
+          : data.shape.length < 2
             ? 'shards were not gathered when the adapter was saved (DeepSpeed, FSDP): save it again; or give the base model that it was trained on'
             : 'give the base model that the adapter was trained on',
       },

@@ -62,6 +62,20 @@ async function adding(factors: LowRank, end: number, finish?: FinishRow): Promis
     addLowRank(block, await left.rows(block.firstRow, block.firstRow + block.rows), right, factors, finish);
 }
 
+/** A table of which the rows with these ids are others: `rows` [ids, columns], in the order of the ids. */
+export function replacedRows(base: TensorData, ids: readonly number[], rows: TensorData): TensorData {
+  const { columns } = matrixShape(base);
+  return changedRows(base, rows.from, async (begin, end) => {
+    const within = ids.flatMap((row, i) => (row >= begin && row < end ? [[row, i] as const] : []));
+    const values = new Map<number, Float32Array>();
+    for (const [row, i] of within) values.set(row, await readFloats(rows, i * columns, (i + 1) * columns));
+    return async ({ firstRow, rows: count, values: block }) => {
+      for (const [row, value] of values)
+        if (row >= firstRow && row < firstRow + count) block.set(value, (row - firstRow) * columns);
+    };
+  });
+}
+
 /** W + scaling·b for a vector: the bias of lora_B (PEFT's `lora_bias`). */
 export function addedBias(base: TensorData, bias: TensorData, scaling: number): TensorData {
   return changedRows(base, bias.from, async (begin, end) => {

@@ -3,6 +3,7 @@ import { cpSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { expectRefusal } from '../../checkpoints/testing/expect_refusal.ts';
+import { rawSafetensors } from '../../checkpoints/testing/raw_safetensors.ts';
 import { tempFolder } from '../../checkpoints/testing/temp_folder.ts';
 import { openAdapter } from './index.ts';
 
@@ -121,7 +122,6 @@ describe('is refused:', () => {
     ['megatron_config', { a: 1 }],
     ['monteclora_config', { a: 1 }],
     ['target_parameters', ['experts.gate_up_proj']],
-    ['trainable_token_indices', [5, 6]],
     ['use_bdlora', { nblocks: 2 }],
     ['use_qalora', true],
     ['velora_config', { scale: 1 }],
@@ -223,11 +223,24 @@ describe('is refused:', () => {
     });
   });
 
+  test('factors that ZeRO-3 left empty, and those of another dtype', async () => {
+    const name = 'base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight';
+    for (const [tensor, code] of [
+      [['F32', [0]], 'empty_weights'],
+      [['F8_E4M3', [3, 4]], 'unsupported_dtype'],
+      [['F64', [3, 4]], 'unsupported_dtype'],
+    ] as const) {
+      const folder = adapterWith({}, { 'adapter_model.safetensors': rawSafetensors({ [name]: tensor }) });
+      const file = join(folder, 'adapter_model.safetensors');
+      await expectRefusal(() => openOnce(folder), file, { code, message: /lora_A/, tensor: name });
+    }
+  });
+
   test('a path that is none, a file, a FIFO and a link that leads out', async () => {
     const nowhere = join(tempFolder(), 'nowhere');
     await expectRefusal(() => openOnce(nowhere), nowhere, {
       code: 'not_found',
-      message: /no such folder/,
+      message: /no such file or folder/,
       name: 'UsageError',
     });
     const file = join(adapterWith({}), 'adapter_model.safetensors');

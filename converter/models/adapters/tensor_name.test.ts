@@ -43,11 +43,7 @@ test.each([
     ['multi_modal_projector.bias', 'multi_modal_projector.linear.bias'],
   ],
   ['lm_head.lora_A.weight', 'lora_A', ['lm_head.weight']],
-  [
-    'base_model.model.lm_head.token_adapter.trainable_tokens_delta',
-    'full',
-    ['lm_head.token_adapter.trainable_tokens_delta'],
-  ],
+  ['base_model.model.lm_head.token_adapter.trainable_tokens_delta', 'tokens', ['lm_head.weight']],
 ])('%s', (name, part, parameters) => {
   expect(parseTensorName(name)).toEqual({ part, parameters });
 });

@@ -6,6 +6,7 @@ export type Part =
   | 'lora_embedding_A'
   | 'lora_embedding_B'
   | 'magnitude'
+  | 'tokens'
   | 'full'
   | 'base_layer';
 
@@ -24,6 +25,8 @@ const PARTS: readonly (readonly [RegExp, Part, 'weight' | 'bias'])[] = [
   [/^(.+)\.lora_embedding_A(?:\.[^.]+)?$/, 'lora_embedding_A', 'weight'],
   [/^(.+)\.lora_embedding_B(?:\.[^.]+)?$/, 'lora_embedding_B', 'weight'],
   [/^(.+)\.lora_magnitude_vector(?:\.[^.]+)?(?:\.weight)?$/, 'magnitude', 'weight'],
+  // what PEFT calls a delta is the rows themselves, which take the place of the table's (TrainableTokensLayer)
+  [/^(.+)\.token_adapter\.trainable_tokens_delta(?:\.[^.]+)?$/, 'tokens', 'weight'],
   [/^(.+)\.base_layer\.weight$/, 'base_layer', 'weight'],
   [/^(.+)\.base_layer\.bias$/, 'base_layer', 'bias'],
 ];

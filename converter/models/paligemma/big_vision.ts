@@ -7,6 +7,8 @@ import { imageTokens, type PaliGemmaConfig } from './config.ts';
 /** Only Gemma 2 has it (spec C). */
 export const POST_NORM = 'llm/layers/post_ffw_norm/scale';
 
+const EMBEDDING = 'llm/embedder/input_embedding';
+
 /** How one array of a big_vision checkpoint becomes canonical weights (spec C and E). */
 export interface ArrayLayout {
   readonly key: string;
@@ -25,8 +27,11 @@ const projection = (rows: number) => (x: TensorData) => swapped(reshapeData(x, [
 const einsum = (x: TensorData) => reshapeData(transposeData(x, [0, 2, 1]), [x.shape[0]! * x.shape[2]!, x.shape[1]!]);
 const flat = (x: TensorData) => reshapeData(x, [elementCount(x.shape)]);
 
-/** Every array that big_vision writes for a model of these sizes, in the order of its tree. */
-export function bigVisionArrays(config: PaliGemmaConfig): readonly ArrayLayout[] {
+/**
+ * Every array that big_vision writes for a model of these sizes, in the order of its tree.
+ * @param rows of the embedding
+ */
+export function bigVisionArrays(config: PaliGemmaConfig, rows = config.vocabSize): readonly ArrayLayout[] {
   const { vision, text } = config;
   const [v, d] = [vision.width, text.width];
   const block = 'img/Transformer/encoderblock';
@@ -72,7 +77,7 @@ export function bigVisionArrays(config: PaliGemmaConfig): readonly ArrayLayout[]
     { key: 'img/Transformer/encoder_norm/bias', shape: [v], parts: { 'vit.ln_post.b': whole } },
     { key: 'img/head/kernel', shape: [v, d], parts: { 'proj.w': swapped } },
     { key: 'img/head/bias', shape: [d], parts: { 'proj.b': whole } },
-    { key: 'llm/embedder/input_embedding', shape: [config.vocabSize, d], parts: { 'lm.embed': whole } },
+    { key: EMBEDDING, shape: [rows, d], parts: { 'lm.embed': whole } },
     textLayers('llm/layers/pre_attention_norm/scale', [d], { 'lm.*.norm_attn_in': whole }),
     textLayers('llm/layers/attn/q_einsum/w', [text.heads, d, text.headDim], { 'lm.*.q': einsum }),
     textLayers('llm/layers/attn/kv_einsum/w', [2, text.kvHeads, d, text.headDim], {
@@ -105,7 +110,7 @@ export function canonicalFromBigVision(
   config: PaliGemmaConfig,
 ): Map<string, TensorData> {
   const weights = new Map<string, TensorData>();
-  for (const { key, shape, parts, layers } of bigVisionArrays(config)) {
+  for (const { key, shape, parts, layers } of bigVisionArrays(config, tensors.get(EMBEDDING)?.shape[0])) {
     const array = tensors.get(key);
     if (!array)
       throw new BadInputError('missing_tensor', `the checkpoint has no "${key}"`, {
@@ -157,7 +162,7 @@ export function sizesFromBigVision(tensors: ReadonlyMap<string, TensorData>) {
   const q = shapeOf('llm/layers/attn/q_einsum/w', 4);
   const kv = shapeOf('llm/layers/attn/kv_einsum/w', 5);
   const down = shapeOf('llm/layers/mlp/linear', 3);
-  const [rows] = shapeOf('llm/embedder/input_embedding', 2);
+  const [rows] = shapeOf(EMBEDDING, 2);
   return {
     vision: {
       layers: query[0]!,

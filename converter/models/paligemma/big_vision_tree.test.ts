@@ -37,7 +37,7 @@ describe('the root', () => {
       'params/, with the state of training',
       'params/',
       ['opt/0/count', 'opt/1/mu/img/embedding/kernel', 'chrono/accum_train_time', 'img/embedding/kernel'],
-      ['4 arrays beside the model were ignored (opt: 2, chrono: 1, img: 1).'],
+      ['3 arrays beside the model were ignored (opt: 2, chrono: 1).'],
     ],
     [
       'opt/target/, with the state of training',
@@ -51,7 +51,12 @@ describe('the root', () => {
       ['opt/target/img/embedding/kernel'],
       ['1 array beside the model was ignored (opt: 1).'],
     ],
-    ['params/, with another tower', 'params/', ['params/txt/head'], ['1 array beside the model was ignored (txt: 1).']],
+    [
+      'params/, with another tower',
+      'params/',
+      ['params/txt/head'],
+      ['1 array beside the model was ignored (params: 1).'],
+    ],
   ] as const)('%s', (_, root, siblings, warnings) => {
     const names = [...siblings, ...MODEL.map((name) => root + name)];
     const tree = open(treeOf(...names.map((name) => [name, [2]] as const)));

@@ -4,11 +4,18 @@ import { stackData } from '../../../ir/views/stack.ts';
 import { transposeData } from '../../../ir/views/transpose.ts';
 import { modelArrays } from '../../checkpoints/tree_root.ts';
 import { BadInputError, type ErrorPlace } from '../../errors.ts';
+import type { Reason } from '../ledger/ledger.ts';
 
 /** A big_vision checkpoint under the names and axes that its current models have. */
 export interface BigVisionTree {
   /** `img/…` and `llm/…`, layers along the first axis. */
   readonly tensors: ReadonlyMap<string, TensorData>;
+  /** The arrays of the file that each of them is made of. */
+  readonly sources: ReadonlyMap<string, readonly string[]>;
+  /** What is known to lie beside a model, by the file's names. */
+  readonly leftOut: ReadonlyMap<string, Reason>;
+  /** What is not known, by the file's names. */
+  readonly unknown: readonly string[];
   /** One sentence each: what was ignored or turned. */
   readonly warnings: readonly string[];
 }
@@ -25,21 +32,49 @@ export function normalizeBigVision(tensors: ReadonlyMap<string, TensorData>, pat
   const { arrays, others } = modelArrays(tensors);
   const isModel = (name: string) => /^(?:img|llm)\//.test(name);
   const hasTowers = [...arrays.keys()].some(isModel);
-  const siblings = [...others, ...(hasTowers ? [...arrays.keys()].filter((name) => !isModel(name)) : [])];
+  const nameOf = new Map([...tensors].map(([name, data]) => [data, name]));
+  const leftOut = new Map<string, Reason>();
+  const unknown: string[] = [];
+  const beside = (name: string, reason: Reason | undefined) =>
+    reason ? leftOut.set(name, reason) : unknown.push(name);
+  for (const name of others) beside(name, trainingOf(name));
+  if (hasTowers)
+    for (const [name, data] of arrays)
+      if (!isModel(name)) beside(nameOf.get(data)!, CONTRASTIVE.test(name) ? 'contrastive' : trainingOf(name));
+  const siblings = [...leftOut.keys()];
   const warnings =
     siblings.length > 0
       ? [
           `${siblings.length === 1 ? '1 array beside the model was' : `${siblings.length} arrays beside the model were`} ignored (${countBySubtree(siblings)}).`,
         ]
       : [];
+  const sources = new Map<string, readonly string[]>();
+  const remember: Remember = (key, parts) =>
+    sources.set(
+      key,
+      parts.flatMap((part) => nameOf.get(part) ?? []),
+    );
   const tree = new Map(hasTowers ? [...arrays].filter(([name]) => isModel(name)) : arrays);
   moveOldPositions(tree, path);
   refuseOtherTowers(tree, path);
   const isRaw = renameRawGemma(tree, path);
-  const stacked = stackLayers(tree, path);
+  const stacked = stackLayers(tree, path, remember);
   if (turnGating(stacked, isRaw, path))
     warnings.push('The gate and up projections lie transposed, as in Gemma’s own dumps, and were turned.');
-  return { tensors: stacked, warnings };
+  return { tensors: stacked, sources, leftOut, unknown, warnings };
+}
+
+/** Says of which arrays one of the tree is made. */
+type Remember = (key: string, parts: readonly TensorData[]) => void;
+
+/** What optax, Flax's old optimizers and big_vision's clock write beside the parameters. */
+const TRAINING = /^(?:opt|opt_state|chrono|step)(?:\/|$)/;
+/** SigLIP's other half. */
+const CONTRASTIVE = /^(?:txt\/.*|t|b)$/;
+
+/** Whether an array of this name is state of training. */
+export function trainingOf(name: string): Reason | undefined {
+  return TRAINING.test(name) ? 'training_state' : undefined;
 }
 
 /** The tree alone: see `normalizeBigVision`. */
@@ -140,7 +175,7 @@ interface LayerArray {
   readonly data: TensorData;
 }
 
-function stackLayers(tree: ReadonlyMap<string, TensorData>, path: string): Map<string, TensorData> {
+function stackLayers(tree: ReadonlyMap<string, TensorData>, path: string, remember: Remember): Map<string, TensorData> {
   const stacked = new Map<string, TensorData>();
   /** By the name of the stack, then of the array in a layer, then the layer's number. */
   const stacks = new Map<string, Map<string, Map<number, LayerArray>>>();
@@ -148,6 +183,7 @@ function stackLayers(tree: ReadonlyMap<string, TensorData>, path: string): Map<s
     const layer = layerOf(name);
     if (!layer) {
       stacked.set(name, data);
+      remember(name, [data]);
       continue;
     }
     const arrays = stacks.get(layer.stack) ?? new Map<string, Map<number, LayerArray>>();
@@ -173,7 +209,9 @@ function stackLayers(tree: ReadonlyMap<string, TensorData>, path: string): Map<s
           `"${key}" is there stacked, and layer by layer in "${[...layers.values()][0]!.name}"`,
           { ...placeOf(key, whole, path), hint: 'write the checkpoint again with one of them' },
         );
-      stacked.set(key, stackData(orderedParts(key, layers, depth, path)));
+      const parts = orderedParts(key, layers, depth, path);
+      stacked.set(key, stackData(parts));
+      remember(key, parts);
     }
   }
   return stacked;

@@ -55,6 +55,8 @@ export interface PaliGemmaConfig {
   readonly retrievalWidth: number;
   readonly bosTokenId: number;
   readonly eosTokenId: number;
+  /** Ids that end an answer, where they are not the end token alone. */
+  readonly stopTokenIds?: readonly number[];
   readonly padTokenId: number;
 }
 

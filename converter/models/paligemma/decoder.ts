@@ -2,12 +2,12 @@ import { GraphBuilder } from '../../../ir/builder.ts';
 import { addDims, sym } from '../../../ir/dim.ts';
 import type { Graph, Value } from '../../../ir/graph.ts';
 import { ops } from '../../../ir/ops/index.ts';
-import { sliceRows } from '../../../ir/views/select.ts';
 import { mapData } from '../../../ir/views/map.ts';
 import type { Behaviour } from './behaviour.ts';
 import type { PaliGemmaConfig, TextConfig } from './config.ts';
 import { prefixMask } from './prefix_mask.ts';
 import { ropeTables } from './rope_tables.ts';
+import { maskImage, tokenRows } from './token_rows.ts';
 import { weightsOf, type CanonicalWeights } from './weights.ts';
 
 const batch = sym('batch_size');
@@ -35,11 +35,8 @@ interface Context {
  * what the head of its backbone, the tied embedding, makes of hidden states that were trained to be embedded. They mean
  * little; clients that expect the output find it, and with num_logits_to_keep 1 it costs next to nothing.
  */
-export function decoder(
-  { text: config, vocabSize, retrievalWidth }: PaliGemmaConfig,
-  weights: CanonicalWeights,
-  behaviour: Behaviour,
-): Graph {
+export function decoder(whole: PaliGemmaConfig, weights: CanonicalWeights, behaviour: Behaviour): Graph {
+  const { text: config, retrievalWidth } = whole;
   const b = new GraphBuilder('decoder');
   const head = weights.get('lm.head') ?? weights.get('lm.embed')!;
   const norms = behaviour.roundsLikeStorage
@@ -47,7 +44,7 @@ export function decoder(
         isNorm(name) && data.dtype !== 'f32' ? [[name, mapData(data, (x) => 1 + x)] as const] : [],
       )
     : [];
-  const w = weightsOf(b, new Map([...weights, ...norms, ['lm.head', sliceRows(head, 0, vocabSize)]]));
+  const w = weightsOf(b, new Map([...weights, ...norms, ['lm.head', tokenRows(head, whole)]]));
   const countFromOne = new Set(norms.map(([name]) => name));
   let x = b.input('inputs_embeds', { dtype: 'f32', shape: [batch, seq, config.width] });
   const attentionMask = b.input('attention_mask', { dtype: 'i64', shape: [batch, total] });
@@ -91,7 +88,8 @@ export function decoder(
   b.stage(`lm.${config.layers}`, normed);
   const kept = b.op(ops.take_last, [normed, logitsToKeep], { axis: 1, kept: sym('kept') });
   const logits = b.op(ops.linear, [kept, w('lm.head')], {});
-  b.output('logits', behaviour.finalSoftcap ? softcap(b, logits, config.finalSoftcap) : logits);
+  const capped = behaviour.finalSoftcap ? softcap(b, logits, config.finalSoftcap) : logits;
+  b.output('logits', maskImage(b, capped, whole));
   if (retrievalWidth > 0) b.output('embeddings', retrievalEmbeddings(context, normed, attentionMask, retrievalWidth));
   presents.forEach(([key, value], i) => {
     b.output(`present.${i}.key`, key);

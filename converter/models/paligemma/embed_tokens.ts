@@ -5,24 +5,26 @@ import type { Graph } from '../../../ir/graph.ts';
 import { ops } from '../../../ir/ops/index.ts';
 import { padRows } from '../../../ir/views/concat.ts';
 import { mapData } from '../../../ir/views/map.ts';
-import { sliceRows } from '../../../ir/views/select.ts';
 import type { Behaviour } from './behaviour.ts';
 import type { PaliGemmaConfig } from './config.ts';
+import { tokenRows } from './token_rows.ts';
 import { weightsOf, type CanonicalWeights } from './weights.ts';
 
 /**
  * input_ids i64[batch_size, seq] to inputs_embeds f32[batch_size, seq, D], scaled by √D (spec A.4). Rows past the
- * vocabulary are zero in the bundle: `<image>` is replaced by image features and nothing else may ask for them, while
- * checkpoints hold random values there (spec A.3). Where the reference rounds as the checkpoint is stored, both √D and
- * the product are of that dtype (67.88 is 68 in bf16), and the table holds the product.
+ * vocabulary, and that of `<image>` within it, are zero in the bundle: `<image>` is replaced by image features and
+ * nothing else may ask for them, while checkpoints hold random values there (spec A.3). Where the reference rounds as
+ * the checkpoint is stored, both √D and the product are of that dtype (67.88 is 68 in bf16), and the table holds the
+ * product.
  */
 export function embedTokens(
-  { text, vocabSize, tableRows }: PaliGemmaConfig,
+  config: PaliGemmaConfig,
   weights: CanonicalWeights,
   { roundsLikeStorage }: Behaviour,
 ): Graph {
+  const { text, tableRows } = config;
   const b = new GraphBuilder('embed_tokens');
-  const stored = sliceRows(weights.get('lm.embed')!, 0, vocabSize);
+  const stored = tokenRows(weights.get('lm.embed')!, config);
   const scale = Math.sqrt(text.width);
   const isScaled = roundsLikeStorage && stored.dtype !== 'f32';
   const storedScale = dtypes[stored.dtype].round(scale);

@@ -1,4 +1,5 @@
 import { BadInputError } from '../../errors.ts';
+import type { KnownTokens } from '../../sidecars/known_tokens.ts';
 import type { Inference } from '../family.ts';
 import type { PaliGemmaConfig } from './config.ts';
 
@@ -6,6 +7,16 @@ import type { PaliGemmaConfig } from './config.ts';
 export interface Inferred {
   readonly config: PaliGemmaConfig;
   readonly inferences: readonly Inference[];
+}
+
+/** What is known of the table of tokens beside the checkpoint's weights. */
+export interface TableFacts {
+  /** Of the tokenizer that the bundle gets. */
+  readonly tokens?: KnownTokens | undefined;
+  /** Rows of the longest table among the adapters; 0 for none. */
+  readonly adapterRows?: number;
+  /** Tensors that the user leaves out. */
+  readonly leaveOut?: readonly string[];
 }
 
 /** Collects where each size came from, and holds shapes against what config.json claims. */

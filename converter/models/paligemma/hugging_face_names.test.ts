@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { bytesData, type TensorData } from '../../../ir/tensor.ts';
+import { bytesData, readTensor, tensorData, tensorOf, type TensorData } from '../../../ir/tensor.ts';
 import { normalizeName, normalizeHuggingFace, relativeOf } from './hugging_face_names.ts';
 
 const data: TensorData = {
@@ -115,6 +115,16 @@ describe('one spelling for', () => {
       ],
     ],
     [
+      'π0-FAST of LeRobot',
+      [
+        ['model.pi0_paligemma.language_model.model.layers.3.self_attn.q_proj.weight', Q],
+        [`pi0_paligemma.model.${Q}`, Q],
+        ['model.pi0_paligemma.language_model.lm_head.weight', HEAD],
+        ['module.model.pi0_paligemma.vision_tower.vision_model.encoder.layers.0.mlp.fc1.bias', FC],
+        ['base_model.model.model.pi0_paligemma.multi_modal_projector.linear.weight', PROJECTOR],
+      ],
+    ],
+    [
       'PI0 of transformers',
       [
         [`model.vlm.${Q}`, Q],
@@ -175,6 +185,29 @@ test.each([
     }),
   ),
 );
+
+test.each<[readonly number[], readonly number[], boolean]>([
+  [[8, 14, 14, 3], [8, 3, 14, 14], true],
+  [[8, 3, 14, 14], [8, 3, 14, 14], false],
+  [[8, 14, 7, 3], [8, 14, 7, 3], false],
+  [[8, 3, 3, 3], [8, 3, 3, 3], false],
+])('a patch kernel %o, of MLX or not', async (shape, expected, isTurned) => {
+  const name = 'vision_tower.vision_model.embeddings.patch_embedding.weight';
+  const values = Array.from({ length: shape.reduce((n, d) => n * d, 1) }, (_, i) => i % 251);
+  const { tensors, warnings } = normalizeHuggingFace(
+    new Map([[name, tensorData(tensorOf('f32', shape, values))]]),
+    'f',
+  );
+  const patch = tensors.get('vision_tower.embeddings.patch_embedding.weight')!;
+  expect(patch.shape).toEqual(expected);
+  expect(warnings).toEqual(
+    isTurned ? [expect.stringMatching(/patch_embedding\.weight" lies \[out, height, width, in\], as MLX/)] : [],
+  );
+  const read = (await readTensor(patch)).data;
+  // [1, 2, 5, 4] of [out, in, height, width]
+  if (isTurned) expect(read[((1 * 3 + 2) * 14 + 5) * 14 + 4]).toBe(values[((1 * 14 + 5) * 14 + 4) * 3 + 2]);
+  else expect([...read]).toEqual(values);
+});
 
 test('a table that is only there as the head is the embedding', () => {
   const { tensors, warnings } = normalizeHuggingFace(named(Q, 'language_model.lm_head.weight'), 'folder');

@@ -1,11 +1,16 @@
 import type { TensorData } from '../../../ir/tensor.ts';
 import { POST_NORM, sizesFromBigVision } from './big_vision.ts';
 import { paddedRows } from './config.ts';
-import { Evidence, sideOf, type Inferred } from './evidence.ts';
+import { Evidence, sideOf, type Inferred, type TableFacts } from './evidence.ts';
 import { generation } from './generation.ts';
+import { vocabularyOf } from './vocabulary.ts';
 
 /** Sizes of a big_vision checkpoint: shapes tell all but constants of the architecture. */
-export function inferFromBigVision(tensors: ReadonlyMap<string, TensorData>, file: string): Inferred {
+export function inferFromBigVision(
+  tensors: ReadonlyMap<string, TensorData>,
+  file: string,
+  { tokens, adapterRows = 0 }: TableFacts = {},
+): Inferred {
   const evidence = new Evidence(file);
   const sizes = sizesFromBigVision(tensors);
   const side = sideOf(sizes.vision.imageTokens, 'img/pos_embedding', file);
@@ -13,6 +18,11 @@ export function inferFromBigVision(tensors: ReadonlyMap<string, TensorData>, fil
     evidence.fromShape(field, value, tensor, undefined, '');
   const constant = (field: string, value: number) => evidence.note(field, value, 'constant of big_vision’s PaliGemma');
   const { imageTokens: _, ...vision } = sizes.vision;
+  const table = 'llm/embedder/input_embedding';
+  const rows = Math.max(sizes.rows, adapterRows);
+  // a vocabulary that ends before `<image>`, as big_vision has it, is followed by it
+  const named = tokens?.imageTokenId !== undefined && tokens.imageTokenId < rows ? tokens.imageTokenId : undefined;
+  const vocabulary = vocabularyOf({ rows, imageTokenId: named ?? sizes.rows, tokens, table });
   const query = 'img/Transformer/encoderblock/MultiHeadDotProductAttention_0/query/kernel';
   return {
     config: {
@@ -44,15 +54,15 @@ export function inferFromBigVision(tensors: ReadonlyMap<string, TensorData>, fil
         ropeTheta: constant('text.ropeTheta', 10000),
         maxPositions: constant('text.maxPositions', 8192),
       },
-      vocabSize: shape('vocabSize', sizes.rows, 'llm/embedder/input_embedding'),
+      vocabSize: evidence.note('vocabSize', vocabulary.vocabSize, vocabulary.from),
       imageTokenId: evidence.note(
         'imageTokenId',
-        sizes.rows,
-        'the row after the vocabulary, as Hugging Face places it',
+        vocabulary.imageTokenId,
+        named === undefined ? 'the row after the vocabulary, as Hugging Face places it' : 'the tokenizer',
       ),
       tableRows: evidence.note(
         'tableRows',
-        paddedRows(sizes.rows),
+        Math.max(rows, paddedRows(vocabulary.imageTokenId)),
         'the vocabulary and <image>, padded to a multiple of 64',
       ),
       retrievalWidth: 0,

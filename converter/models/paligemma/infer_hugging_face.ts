@@ -2,9 +2,10 @@ import type { TensorData } from '../../../ir/tensor.ts';
 import type { Checkpoint } from '../../checkpoints/checkpoint.ts';
 import { BadInputError } from '../../errors.ts';
 import { DECODERS } from './config.ts';
-import { Evidence, sideOf, type Inferred } from './evidence.ts';
+import { Evidence, sideOf, type Inferred, type TableFacts } from './evidence.ts';
 import { generation } from './generation.ts';
 import { parseHuggingFaceConfig, type HuggingFaceConfig } from './hugging_face_config.ts';
+import { vocabularyOf } from './vocabulary.ts';
 
 const RETRIEVAL = 'embedding_proj_layer.weight';
 const GEMMA_2_NORM = 'language_model.layers.0.pre_feedforward_layernorm.weight';
@@ -101,10 +102,17 @@ function refuseOtherArithmetic(
     });
 }
 
+/** Gemma's `<eos>`. */
+const END_TOKEN = 1;
+
 /**
  * Sizes of a Hugging Face checkpoint: shapes first, config.json for what no shape tells. `tensors` by normalised name.
  */
-export function inferFromHuggingFace(tensors: ReadonlyMap<string, TensorData>, checkpoint: Checkpoint): Inferred {
+export function inferFromHuggingFace(
+  tensors: ReadonlyMap<string, TensorData>,
+  checkpoint: Checkpoint,
+  { tokens, adapterRows = 0 }: TableFacts = {},
+): Inferred {
   const file = `${checkpoint.path}/config.json`;
   const {
     text_config: text = {},
@@ -164,16 +172,16 @@ export function inferFromHuggingFace(tensors: ReadonlyMap<string, TensorData>, c
         hint: 'set text_config.head_dim and vision_config.num_attention_heads in config.json to the model’s own',
       },
     );
+  const tableRows = Math.max(rows, adapterRows);
+  const stated = top.image_token_index ?? top.image_token_id;
+  const vocabulary = vocabularyOf({ rows: tableRows, imageTokenId: stated, tokens, table });
   const imageTokenId = evidence.fromConfig(
     'imageTokenId',
-    top.image_token_index ?? top.image_token_id,
+    stated,
     'image_token_index',
-    rows > 257152 ? 257152 : rows,
-    'the row after the vocabulary',
+    vocabulary.imageTokenId,
+    tokens?.imageTokenId === undefined ? 'the row after the vocabulary' : 'the tokenizer',
   );
-  // `<image>` followed by more rows is where Hugging Face pads a table (spec A.3); as the last row it is a token like
-  // others.
-  const vocabSize = imageTokenId + 1 < rows ? imageTokenId : rows;
   return {
     config: {
       vision: {
@@ -268,26 +276,26 @@ export function inferFromHuggingFace(tensors: ReadonlyMap<string, TensorData>, c
           'Gemma',
         ),
       },
-      vocabSize: evidence.note(
-        'vocabSize',
-        vocabSize,
-        vocabSize === rows ? `shape of ${table}` : 'the rows before <image>; those after it are padding',
-      ),
+      vocabSize: evidence.note('vocabSize', vocabulary.vocabSize, vocabulary.from),
       imageTokenId,
-      tableRows: evidence.note('tableRows', Math.max(rows, imageTokenId + 1), `shape of ${table}`),
+      tableRows: evidence.note(
+        'tableRows',
+        Math.max(tableRows, imageTokenId + 1),
+        tableRows === rows ? `shape of ${table}` : 'the table of the adapter',
+      ),
       retrievalWidth: tensors.has(RETRIEVAL)
         ? evidence.note('retrievalWidth', shapeOf(RETRIEVAL, 2)[0]!, `shape of ${RETRIEVAL}`)
         : 0,
       bosTokenId: evidence.fromConfig('bosTokenId', top.bos_token_id, 'bos_token_id', 2, 'Gemma'),
-      eosTokenId: evidence.fromConfig(
-        'eosTokenId',
-        Array.isArray(top.eos_token_id) ? top.eos_token_id[0] : top.eos_token_id,
-        'eos_token_id',
-        1,
-        'Gemma',
-      ),
+      eosTokenId: evidence.fromConfig('eosTokenId', endTokenOf(top.eos_token_id), 'eos_token_id', END_TOKEN, 'Gemma'),
       padTokenId: evidence.fromConfig('padTokenId', top.pad_token_id, 'pad_token_id', 0, 'Gemma'),
     },
     inferences: evidence.inferences,
   };
+}
+
+/** Of several, Gemma's own `<eos>` wherever it stands: the others end answers too, see `readStopTokens`. */
+function endTokenOf(ids: number | readonly number[] | null | undefined): number | null | undefined {
+  if (typeof ids !== 'object' || ids === null) return ids;
+  return ids.includes(END_TOKEN) ? END_TOKEN : ids[0];
 }

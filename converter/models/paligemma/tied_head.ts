@@ -1,38 +1,55 @@
 import { CHUNK_BYTES, readBytes, type TensorData } from '../../../ir/tensor.ts';
 import { castData } from '../../../ir/views/cast.ts';
-import { sliceRows } from '../../../ir/views/select.ts';
 import type { Inference } from '../family.ts';
+import { tokenRows } from './token_rows.ts';
+import type { Vocabulary } from './vocabulary.ts';
 import type { CanonicalWeights } from './weights.ts';
 
 export interface ResolvedHead {
   /** `lm.head` is there only when it is not the embedding. */
   readonly weights: CanonicalWeights;
   readonly inference: Inference;
+  /** Whether a head was there and is the embedding, or is taken for it. */
+  readonly isEqual: boolean;
   readonly warnings: readonly string[];
 }
 
+/** How a head is known to be the embedding when it was not read. */
+export const NOT_COMPARED = 'lm_head, not compared with the embedding yet';
+
 /**
- * Whether the head is the embedding: absent means so; present, all rows of the vocabulary are compared, since
+ * Whether the head is the embedding: absent means so; present, the rows of all tokens are compared, since
  * checkpoints carry equal heads, and transformers 5 uses a different one (spec D.1). Reads two tables at most, in
  * pieces.
  */
-export async function resolveHead(weights: CanonicalWeights, vocabSize: number): Promise<ResolvedHead> {
+export async function resolveHead(
+  weights: CanonicalWeights,
+  ids: Pick<Vocabulary, 'vocabSize' | 'imageTokenId'>,
+  compare = true,
+): Promise<ResolvedHead> {
   const head = weights.get('lm.head');
   const field = 'head';
   if (!head)
-    return { weights, inference: { field, value: 'tied', from: 'the checkpoint has no lm_head' }, warnings: [] };
-  if (await sameValues(sliceRows(head, 0, vocabSize), sliceRows(weights.get('lm.embed')!, 0, vocabSize))) {
+    return {
+      weights,
+      inference: { field, value: 'tied', from: 'the checkpoint has no lm_head' },
+      isEqual: false,
+      warnings: [],
+    };
+  if (!compare || (await sameValues(tokenRows(head, ids), tokenRows(weights.get('lm.embed')!, ids)))) {
     const tied = new Map(weights);
     tied.delete('lm.head');
     return {
       weights: tied,
-      inference: { field, value: 'tied', from: 'lm_head holds the values of the embedding' },
+      inference: { field, value: 'tied', from: compare ? 'lm_head holds the values of the embedding' : NOT_COMPARED },
+      isEqual: true,
       warnings: [],
     };
   }
   return {
     weights,
     inference: { field, value: 'untied', from: 'lm_head differs from the embedding' },
+    isEqual: false,
     warnings: [
       'lm_head differs from the embedding and is converted as a matrix of its own, as transformers 5 loads it; older versions ignored it.',
     ],

@@ -62,15 +62,19 @@ export function canonicalShapes(config: PaliGemmaConfig, tableRows: number): Map
   return shapes;
 }
 
-/** @throws BadInputError naming the first weight that is missing, superfluous or of another shape. */
+/**
+ * @param tokens rows that table and head have at least: fewer while an adapter is still to bring its own
+ * @throws BadInputError naming the first weight that is missing, superfluous or of another shape.
+ */
 export function checkWeights(
   weights: CanonicalWeights,
   config: PaliGemmaConfig,
   sourceName: (canonical: string) => string,
+  tokens = config.vocabSize,
 ): void {
-  const tableRows = weights.get('lm.embed')?.shape[0] ?? config.tableRows;
+  const tableRows = Math.max(weights.get('lm.embed')?.shape[0] ?? config.tableRows, tokens);
   const head = weights.get('lm.head');
-  const headShape = [Math.max(head?.shape[0] ?? 0, config.vocabSize), config.text.width];
+  const headShape = [Math.max(head?.shape[0] ?? 0, tokens), config.text.width];
   for (const [name, shape] of [
     ...canonicalShapes(config, tableRows),
     ...(head ? [['lm.head', headShape] as const] : []),

@@ -7,12 +7,13 @@ import { silentReporter } from '../../terminal/reporter.ts';
 import { calibrate, type Calibration } from './calibrate.ts';
 import { defaultSamples } from '../../samples/default_samples.ts';
 import { chosenSet, runCalibration } from './index.ts';
+import { PROCESSORS } from '../../../backends/client/images/processor.ts';
 
 let model: OpenModel;
 let program: Program;
 let calibration: Calibration;
 const progress: [number, number][] = [];
-const samples = () => defaultSamples(program.metadata, { mode: 'huggingface' }).slice(0, 2);
+const samples = () => defaultSamples(program.metadata, { processor: PROCESSORS.huggingface }).slice(0, 2);
 
 beforeAll(async () => {
   model = await openModel({ checkpoint: 'fixtures/pg1-tiny/hf' });
@@ -133,7 +134,7 @@ describe('what is done when', () => {
         silentReporter.stage(label, { unit: 'steps', total })
       ),
     };
-    const rest = { narrows: true, verify: false, tokenizer: undefined, mode: 'huggingface' as const };
+    const rest = { narrows: true, verify: false, tokenizer: undefined, processor: PROCESSORS.huggingface };
     expect(await runCalibration(program, { calibrate: 'none', ...rest }, reporter)).toBeUndefined();
     expect(stages).toEqual([]);
     const done = await runCalibration(

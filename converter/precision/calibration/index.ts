@@ -4,7 +4,7 @@ import type { Kernels } from '../../../ir/evaluate.ts';
 import type { Program } from '../../../ir/graph.ts';
 import type { MomentOptions } from '../../../ir/observe/second_moments.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
-import type { PixelMode } from '../../../backends/client/images/pixels.ts';
+import type { Processor } from '../../../backends/client/images/processor.ts';
 import type { Reporter } from '../../terminal/reporter.ts';
 import { withSteps } from '../../terminal/steps.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
@@ -36,7 +36,7 @@ export interface CalibrationRequest {
   /** Whether the bundle is verified too: then calibrating a large model is the smaller part. */
   readonly verify: boolean;
   readonly tokenizer: Tokenizer | undefined;
-  readonly mode: PixelMode;
+  readonly processor: Processor;
   readonly moments?: MomentOptions;
   readonly signal?: AbortSignal;
 }
@@ -64,14 +64,14 @@ export async function runCalibration(
   request: CalibrationRequest,
   reporter: Reporter,
 ): Promise<Calibration | undefined> {
-  const { tokenizer, mode, moments, signal } = request;
+  const { tokenizer, processor, moments, signal } = request;
   const set = chosenSet(program, request);
   if (set === undefined) return undefined;
   const small = isSmall(program);
   const samples =
     set === BUILT_IN
-      ? defaultSamples(program.metadata, { tokenizer, mode }).slice(0, small ? undefined : LARGE_MODEL_PICTURES)
-      : await folderSamples(set, { metadata: program.metadata, tokenizer, mode });
+      ? defaultSamples(program.metadata, { tokenizer, processor }).slice(0, small ? undefined : LARGE_MODEL_PICTURES)
+      : await folderSamples(set, { metadata: program.metadata, tokenizer, processor });
   const kernels = small ? undefined : await fastKernels();
   return withSteps(reporter, `calibrate on ${samples.length} pictures`, (onProgress) =>
     calibrate(program, { ...moments, samples, onProgress, ...(kernels && { kernels }), ...(signal && { signal }) }),

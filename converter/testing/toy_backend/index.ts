@@ -20,6 +20,7 @@ export const toy: Backend = {
     const [processor, tokenizer] = [prepared.preprocessor(), prepared.tokenizer()];
     return { files: [processor.value, ...tokenizer.value], notes: [...processor.notes, ...tokenizer.notes] };
   },
+  packages: () => [],
   open,
   describe,
   storedTensors,

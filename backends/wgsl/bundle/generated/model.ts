@@ -3,7 +3,8 @@
 import * as flatbuffers from 'flatbuffers';
 
 /**
- * ProgramMetadata of the IR. `retrieval_width` is 0 where there is none.
+ * ProgramMetadata of the IR. `retrieval_width` is 0 where there is none; `stop_token_ids` are absent where they are
+ * `eos_token_id` alone.
  */
 export class Model {
   bb: flatbuffers.ByteBuffer|null = null;
@@ -102,8 +103,23 @@ retrievalWidth():number {
   return offset ? this.bb!.readUint32(this.bb_pos + offset) : 0;
 }
 
+stopTokenIds(index: number):number|null {
+  const offset = this.bb!.__offset(this.bb_pos, 34);
+  return offset ? this.bb!.readUint32(this.bb!.__vector(this.bb_pos + offset) + index * 4) : 0;
+}
+
+stopTokenIdsLength():number {
+  const offset = this.bb!.__offset(this.bb_pos, 34);
+  return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
+}
+
+stopTokenIdsArray():Uint32Array|null {
+  const offset = this.bb!.__offset(this.bb_pos, 34);
+  return offset ? new Uint32Array(this.bb!.bytes().buffer, this.bb!.bytes().byteOffset + this.bb!.__vector(this.bb_pos + offset), this.bb!.__vector_len(this.bb_pos + offset)) : null;
+}
+
 static startModel(builder:flatbuffers.Builder) {
-  builder.startObject(15);
+  builder.startObject(16);
 }
 
 static addFamily(builder:flatbuffers.Builder, familyOffset:flatbuffers.Offset) {
@@ -166,6 +182,27 @@ static addRetrievalWidth(builder:flatbuffers.Builder, retrievalWidth:number) {
   builder.addFieldInt32(14, retrievalWidth, 0);
 }
 
+static addStopTokenIds(builder:flatbuffers.Builder, stopTokenIdsOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(15, stopTokenIdsOffset, 0);
+}
+
+static createStopTokenIdsVector(builder:flatbuffers.Builder, data:number[]|Uint32Array):flatbuffers.Offset;
+/**
+ * @deprecated This Uint8Array overload will be removed in the future.
+ */
+static createStopTokenIdsVector(builder:flatbuffers.Builder, data:number[]|Uint8Array):flatbuffers.Offset;
+static createStopTokenIdsVector(builder:flatbuffers.Builder, data:number[]|Uint32Array|Uint8Array):flatbuffers.Offset {
+  builder.startVector(4, data.length, 4);
+  for (let i = data.length - 1; i >= 0; i--) {
+    builder.addInt32(data[i]!);
+  }
+  return builder.endVector();
+}
+
+static startStopTokenIdsVector(builder:flatbuffers.Builder, numElems:number) {
+  builder.startVector(4, numElems, 4);
+}
+
 static endModel(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   builder.requiredField(offset, 4) // family
@@ -173,7 +210,7 @@ static endModel(builder:flatbuffers.Builder):flatbuffers.Offset {
   return offset;
 }
 
-static createModel(builder:flatbuffers.Builder, familyOffset:flatbuffers.Offset, variantOffset:flatbuffers.Offset, imageSize:number, imageTokens:number, imageTokenId:number, vocabSize:number, layers:number, kvHeads:number, headDim:number, hiddenSize:number, bosTokenId:number, eosTokenId:number, padTokenId:number, maxPositions:number, retrievalWidth:number):flatbuffers.Offset {
+static createModel(builder:flatbuffers.Builder, familyOffset:flatbuffers.Offset, variantOffset:flatbuffers.Offset, imageSize:number, imageTokens:number, imageTokenId:number, vocabSize:number, layers:number, kvHeads:number, headDim:number, hiddenSize:number, bosTokenId:number, eosTokenId:number, padTokenId:number, maxPositions:number, retrievalWidth:number, stopTokenIdsOffset:flatbuffers.Offset):flatbuffers.Offset {
   Model.startModel(builder);
   Model.addFamily(builder, familyOffset);
   Model.addVariant(builder, variantOffset);
@@ -190,6 +227,7 @@ static createModel(builder:flatbuffers.Builder, familyOffset:flatbuffers.Offset,
   Model.addPadTokenId(builder, padTokenId);
   Model.addMaxPositions(builder, maxPositions);
   Model.addRetrievalWidth(builder, retrievalWidth);
+  Model.addStopTokenIds(builder, stopTokenIdsOffset);
   return Model.endModel(builder);
 }
 }

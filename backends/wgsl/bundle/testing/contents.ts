@@ -38,6 +38,7 @@ export const CONTENTS: BundleContents = {
     eosTokenId: 1,
     padTokenId: 0,
     maxPositions: 64,
+    stopTokenIds: [1, 340],
   },
   plan: {
     symbols: ['past', 'seq', 'capacity'],

@@ -1,7 +1,7 @@
 /** Columns of logits that one workgroup looks at. */
 export const PART = 4096;
 
-/** Ids that end a row, at most. */
+/** Ids that end a row on the device, at most: from there on it reads padding. */
 export const MAX_STOPS = 4;
 
 /** The unit in which probability is added up: a top-p of less would be none at all, which keeps every token. */

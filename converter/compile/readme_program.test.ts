@@ -10,8 +10,8 @@ import { openCheckpoint } from '../checkpoints/index.ts';
 import { writeSafetensors } from '../checkpoints/safetensors_writer.ts';
 import { loadModel } from '../models/index.ts';
 import { randomTensor } from '../synth/random_tensor.ts';
-import { preparedFiles } from './prepared_files.ts';
-import { readSidecar, readSidecars, type Sidecar } from './sidecar.ts';
+import { preparedFiles } from '../sidecars/prepared_files.ts';
+import { readSidecar, readSidecars, type Sidecar } from '../sidecars/sidecar.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const SHAPES = join(ROOT, 'fixtures/shapes');

@@ -1,0 +1,45 @@
+import { createRequire } from 'node:module';
+import type { Backend } from '../../backends/backend.ts';
+import { BackendError } from '../../backends/error.ts';
+
+const { resolve } = createRequire(import.meta.url);
+
+/**
+ * Whether bundles of these backends can run here: their packages, then each device is asked for.
+ * @param device of all of them; default each one's first
+ * @throws BackendError `runtime-missing`
+ */
+export async function requireRuntime(backends: readonly Backend[], device?: string): Promise<void> {
+  requirePackages(backends, device);
+  for (const backend of backends) await backend.ready?.(device);
+}
+
+/**
+ * Every package that is missing is named at once, with the one line that installs them.
+ * @throws BackendError `runtime-missing`
+ */
+export function requirePackages(backends: readonly Backend[], device?: string): void {
+  const missing = [...new Set(backends.flatMap((backend) => backend.packages(device)))].filter((name) => !isHere(name));
+  if (missing.length > 0)
+    throw new BackendError(
+      'runtime-missing',
+      `${missing.length === 1 ? `the package ${missing[0]!} is` : `the packages ${missing.join(', ')} are`} not installed`,
+      { hint: installLine(missing) },
+    );
+}
+
+/** Without the download of CUDA libraries that onnxruntime-node makes by itself on Linux. */
+export function installLine(packages: readonly string[]): string {
+  const quiet = packages.includes('onnxruntime-node') ? 'ONNXRUNTIME_NODE_INSTALL=skip ' : '';
+  return `${quiet}npm install ${packages.join(' ')}`;
+}
+
+function isHere(name: string): boolean {
+  try {
+    resolve(name);
+    return true;
+  } catch (error) {
+    // a package for `import` alone has no entry for `require`, and is there
+    return (error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND';
+  }
+}

@@ -1,0 +1,137 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { load } from '../../backends/tfjs/driver/index.ts';
+import { nodeTfjs } from '../../backends/tfjs/node_tfjs.ts';
+import { runCommandLine } from '../cli/main.ts';
+import { convert } from '../compile/convert.ts';
+import { silentReporter } from '../terminal/reporter.ts';
+
+/*
+ * Answers that transformers 5.17 gives to a picture on its side, with several end tokens, and with a processor's own
+ * mean and deviation: by `pgconv run`, and by a runtime on the same files.
+ */
+
+const IMAGES = 'fixtures/shapes/images';
+
+/** What differs from fixtures/shapes/hf, by the file that says it. */
+const CHECKPOINTS = {
+  plain: {},
+  stops: { 'generation_config.json': { eos_token_id: [1, 340] } },
+  normalized: { 'preprocessor_config.json': { image_mean: [0.485, 0.456, 0.406], image_std: [0.229, 0.224, 0.225] } },
+} as const;
+type Name = keyof typeof CHECKPOINTS;
+
+/** 000.png as a phone stores it: turned to its left, and EXIF says so. */
+let phone: string;
+let root: string;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'pgconv-answers-'));
+  phone = join(root, 'phone.jpg');
+  const turned = await sharp(join(IMAGES, '000.png')).rotate(270).toBuffer();
+  await sharp(turned).withMetadata({ orientation: 6 }).jpeg({ quality: 95 }).toFile(phone);
+});
+
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+const made = new Map<string, Promise<string>>();
+function bundleOf(name: Name, backend: string): Promise<string> {
+  const key = `${name}-${backend}`;
+  const bundle = made.get(key) ?? convertTo(name, backend, join(root, key));
+  made.set(key, bundle);
+  return bundle;
+}
+
+async function convertTo(name: Name, backend: string, out: string): Promise<string> {
+  const checkpoint = join(root, name);
+  await cp('fixtures/shapes/hf', checkpoint, { recursive: true });
+  for (const [file, fields] of Object.entries(CHECKPOINTS[name])) {
+    const path = join(checkpoint, file);
+    await writeFile(path, JSON.stringify({ ...(JSON.parse(await readFile(path, 'utf8')) as object), ...fields }));
+  }
+  await convert({ checkpoint, backend, precision: 'fp32', out, verify: false }, silentReporter);
+  return out;
+}
+
+interface Answer {
+  readonly text: string;
+  readonly tokens: readonly number[];
+  readonly boxes: readonly object[];
+}
+
+async function pgconv(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
+  const [out, err]: [string[], string[]] = [[], []];
+  const code = await runCommandLine(args, {
+    out: (text) => out.push(text),
+    err: (text) => err.push(text),
+    reporter: () => silentReporter,
+    signal: new AbortController().signal,
+  });
+  return { code, out: out.join('\n'), err: err.join('\n') };
+}
+
+async function run(bundle: string, image: string, prompt: string, ...more: readonly string[]): Promise<Answer> {
+  const { code, out, err } = await pgconv('run', bundle, '--image', image, '--prompt', prompt, '--json', ...more);
+  expect(code, err + out).toBe(0);
+  return JSON.parse(out) as Answer;
+}
+
+const UPRIGHT = '<loc0640><loc0384><loc1023><loc0768> green circle';
+
+describe('pgconv run', () => {
+  test('turns a phone’s picture, and boxes are in the picture as it is seen', async () => {
+    const bundle = await bundleOf('plain', 'onnx');
+    const drawn = join(root, 'drawn.png');
+    const turned = await run(bundle, phone, 'detect green circle', '--draw', drawn);
+    expect(turned.text).toBe(UPRIGHT);
+    const upright = await run(bundle, join(IMAGES, '000.png'), 'detect green circle');
+    expect(turned.boxes).toEqual(upright.boxes);
+    // what was drawn is upright: but for the box it is the picture itself
+    const pixels = async (file: string) => sharp(file).removeAlpha().raw().toBuffer();
+    const [found, expected] = [await pixels(drawn), await pixels(join(IMAGES, '000.png'))];
+    const differing = expected.filter((value, i) => Math.abs(value - found[i]!) > 40).length / expected.length;
+    expect(differing).toBeLessThan(0.1);
+    // big_vision takes it as it is stored
+    expect((await run(bundle, phone, 'detect green circle', '--resize', 'bigvision')).text).not.toBe(UPRIGHT);
+  });
+
+  test('ends at every end token of generation_config.json', async () => {
+    const { tokens } = await run(await bundleOf('stops', 'onnx'), join(IMAGES, '000.png'), 'caption en');
+    expect(tokens).toEqual([341, 340]);
+  });
+
+  test('normalizes as the processor does', async () => {
+    const bundle = await bundleOf('normalized', 'onnx');
+    const { text } = await run(bundle, join(IMAGES, '018.png'), 'detect orange triangle');
+    expect(text).toBe('<loc0128><loc0000><loc0512><loc0384> orange triangle');
+    // with the other original's own steps in their place
+    const other = await run(bundle, join(IMAGES, '018.png'), 'detect orange triangle', '--resize', 'bigvision');
+    expect(other.text).not.toBe(text);
+  });
+
+  test('takes one picture, and says so', async () => {
+    const pictures = ['000.png', '002.png'].flatMap((name) => ['--image', join(IMAGES, name)]);
+    const { code, err } = await pgconv('run', await bundleOf('plain', 'onnx'), ...pictures, '--prompt', 'caption en');
+    expect([code, err]).toEqual([2, expect.stringContaining("option '--image <file>' is given twice")]);
+  });
+});
+
+test('pgconv/tfjs gives the same answers, of one bundle whose answers end with a space', async () => {
+  const tf = await nodeTfjs('wasm');
+  const bundle = await bundleOf('stops', 'tfjs');
+  const said = async (image: string, prompt: string) => {
+    const model = await load(bundle, { tf });
+    let text = '';
+    for await (const piece of model.generate({ image, prompt, maxNewTokens: 20 })) text += piece;
+    model.dispose();
+    return text;
+  };
+  expect(await said(join(IMAGES, '000.png'), 'caption en')).toBe('a ');
+  expect(await said(phone, 'detect green circle')).toBe(UPRIGHT.replace('green circle', ''));
+  const processor = join(bundle, 'preprocessor_config.json');
+  const fields = JSON.parse(await readFile(processor, 'utf8')) as object;
+  await writeFile(processor, JSON.stringify({ ...fields, ...CHECKPOINTS.normalized['preprocessor_config.json'] }));
+  expect(await said(join(IMAGES, '018.png'), 'detect orange triangle')).toBe('<loc0128><loc0000><loc0512><loc0384> ');
+});
