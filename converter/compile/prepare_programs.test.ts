@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PROCESSORS } from '../../backends/client/images/processor.ts';
 import { backends } from '../../backends/index.ts';
 import type { Backend } from '../../backends/backend.ts';
 import type { Program } from '../../ir/graph.ts';
@@ -37,7 +38,7 @@ async function prepare(options: Partial<PrepareOptions>) {
       precision: 'fp16',
       backend: onnx,
       tokenizer: async () => undefined,
-      mode: 'huggingface',
+      processor: async () => PROCESSORS.huggingface,
       verify: false,
       strict: false,
       allowOverflow: false,

@@ -34,7 +34,7 @@ test('figures in documents are of these pictures: they are the same in every ver
     const size = SHAPES_METADATA.imageSize;
     return Math.round(1e3 * values[(channel * size + y) * size + x]!);
   };
-  const prompts = await load({ mode: 'huggingface' });
+  const prompts = await load({ processor: PROCESSORS.huggingface });
   const places = [
     [0, 0, 0],
     [0, 50, 20],

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { PROCESSORS } from '../../backends/client/images/processor.ts';
 import { SHAPES_METADATA } from '../../backends/testing/shapes.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
@@ -9,7 +10,7 @@ test('built-in prompts are text, whose positions alone have logits that are comp
   const checkpoint = await openCheckpoint('fixtures/shapes/hf');
   const tokenizer = checkpointTokenizer(await preparedFor(checkpoint, { metadata: SHAPES_METADATA }));
   await checkpoint.close();
-  const cases = await realCases(undefined, tokenizer, SHAPES_METADATA, 'huggingface');
+  const cases = await realCases(undefined, tokenizer, SHAPES_METADATA, PROCESSORS.huggingface);
   expect(cases!.map(({ name, maxNewTokens }) => [name, maxNewTokens])).toEqual(
     ['smooth', 'noise', 'checkers', 'white'].map((name) => [`built-in "${name}"`, 4]),
   );
@@ -20,5 +21,5 @@ test('built-in prompts are text, whose positions alone have logits that are comp
 });
 
 test('without a tokenizer there are none', async () => {
-  expect(await realCases('any.jsonl', undefined, SHAPES_METADATA, 'huggingface')).toBeUndefined();
+  expect(await realCases('any.jsonl', undefined, SHAPES_METADATA, PROCESSORS.huggingface)).toBeUndefined();
 });
