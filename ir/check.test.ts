@@ -31,6 +31,12 @@ test('a built graph is valid', () => {
   expect(() => checkGraph(valid())).not.toThrow();
 });
 
+test('a size may be 0', () => {
+  const b = new GraphBuilder('g');
+  b.output('y', b.op(ops.tanh, [b.input('x', tensorType('f32', [0, 2]))], {}));
+  expect(() => checkGraph(b.build())).not.toThrow();
+});
+
 /** Faults that text cannot express. */
 test.each<[string, (graph: Graph) => Graph, string]>([
   [

@@ -1,7 +1,15 @@
 import { expect, test } from 'vitest';
 import type { Tensor } from '../ir/tensor.ts';
 import { checkLogits } from './check.ts';
-import { f16Ulp, f32MaxAbs, TOLERANCES, TOKEN_LENGTH, tolerancesOf, type Bound } from './tolerances.ts';
+import {
+  f16Ulp,
+  f32MaxAbs,
+  TOLERANCES,
+  TOKEN_LENGTH,
+  tolerancesOf,
+  type Bound,
+  type MetricName,
+} from './tolerances.ts';
 
 const tiny = { layers: 3, hiddenSize: 64 };
 const gemma2b = { layers: 18, hiddenSize: 2048 };
@@ -49,6 +57,44 @@ test.each(['fp32', 'fp16', 'bf16', 'int8', 'int4', 'q4f16'] as const)(
       expect(reason.length).toBeGreaterThan(12);
       expect(atMost === undefined).not.toBe(atLeast === undefined);
     }
+  },
+);
+
+/** What a bundle gives that equals its reference to the bit. */
+const EQUAL: Readonly<Record<MetricName, number>> = {
+  maxAbs: 0,
+  relativeL2: 0,
+  cosine: 1,
+  nonFinite: 0,
+  meanKld: 0,
+  kld99: 0,
+  maxKld: 0,
+  sameTop1: 1,
+};
+
+test.each(['fp32', 'fp16', 'bf16', 'int8', 'int4', 'nf4', 'q4f16'] as const)(
+  '%s: what is equal passes every bound, rounded activations or not',
+  (precision) => {
+    for (const sizes of [tiny, gemma2b])
+      for (const roundedActivations of [false, true]) {
+        const { imageFeatures, logits, embeddings, scores, stage, quality } = tolerancesOf(precision, sizes, {
+          roundedActivations,
+        });
+        const bounds = [
+          ...imageFeatures,
+          ...logits,
+          ...embeddings,
+          ...scores,
+          stage,
+          ...(quality?.('none').bounds ?? []),
+        ];
+        expect(
+          bounds.filter(
+            ({ metric, atMost = Infinity, atLeast = -Infinity }) => EQUAL[metric] > atMost || EQUAL[metric] < atLeast,
+          ),
+        ).toEqual([]);
+        expect(bounds.every(({ atMost = 0, atLeast = 0 }) => atMost >= 0 && atLeast >= 0)).toBe(true);
+      }
   },
 );
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Runner } from '../backends/backend.ts';
-import type { Tensor } from '../ir/tensor.ts';
+import { tensorOf, type Tensor } from '../ir/tensor.ts';
 import { syntheticCases } from './cases.ts';
 import { reportJson, reportText } from './report.ts';
 import { countingMetadata as metadata, countingModel } from './testing/counting_runner.ts';
@@ -107,6 +107,25 @@ test('one NaN in one logit of the suffix fails, and says where', async () => {
   );
   expect(text).toContain('verification FAILED: 11 of 14');
   expect(JSON.parse(reportJson(report)).checks[2].metrics.maxAbs).toBe('Infinity');
+});
+
+test('where no stage is off, the first output that fails is where to look', async () => {
+  const staged = (runner: Runner): Runner => ({
+    ...runner,
+    run: async (graph, inputs, options) => ({
+      ...(await runner.run(graph, inputs, options)),
+      ...(graph === 'decoder' && {
+        'lm.0': tensorOf('f32', inputs['inputs_embeds']!.shape, inputs['inputs_embeds']!.data),
+      }),
+    }),
+  });
+  const off = withLogits(({ data }) => (data[0]! += 1));
+  const report = await verify(staged(off), {
+    reference: staged(countingModel().runner),
+    stages: { decoder: ['lm.0'] },
+  });
+  expect(failedOutputs(report)).toEqual(expect.arrayContaining(['prefill logits', 'suffix logits', 'greedy logits']));
+  expect(report.firstDivergingStage).toMatchObject({ case: cases[0]!.name, phase: 'prefill', stage: 'logits' });
 });
 
 describe('greedy tokens', () => {

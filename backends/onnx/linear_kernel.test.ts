@@ -10,6 +10,7 @@ const bias = randomTensor('f32', [11], 2);
 describe.each([
   ['whole', undefined],
   ['in blocks of 3 rows, the last of 2', 21],
+  ['in blocks of 2 rows that leave some of their room', 20],
   ['row by row', 1],
 ] as const)('%s', (_, blockElements) => {
   test.each(['f32', 'bf16', 'f16'] as const)(

@@ -88,8 +88,10 @@ class OnnxRunner implements Runner {
   }
 
   async #path(graph: string): Promise<string> {
-    this.#paths ??= modelPaths(this.#dir);
-    return (await this.#paths)(graph);
+    const paths = (this.#paths ??= modelPaths(this.#dir));
+    // a manifest may be repaired
+    paths.catch(() => (this.#paths = undefined));
+    return (await paths)(graph);
   }
 
   /** The session of a graph with these stages, created once. */

@@ -59,3 +59,16 @@ test('contradictions are errors', () => {
   expect(bound([2, 20], [2, 3, 8], [2, 18])).toThrow('"mask" has a size of 20 where the others say 21');
   expect(bound([2, 20], [2, 3], [2, 17])).toThrow('"x" has 2 axes, not 3');
 });
+
+test('a size that only a sum has is what the sum leaves once the others are known, in any order of inputs', () => {
+  const inputs = [
+    value('all', [size(0, 'batch', 'past', 'seq')]),
+    value('mask', [size(0, 'past', 'seq')]),
+    value('x', [size(0, 'seq')]),
+  ];
+  const given = { all: { shape: [10] }, mask: { shape: [8] }, x: { shape: [3] } };
+  for (const order of [inputs, inputs.toReversed()]) {
+    const bare = { ...phase, scalars: [], inputs: order, outputs: [] };
+    expect(bindSizes(plan, bare, given, () => 0)).toMatchObject({ batch: 2, past: 5, seq: 3 });
+  }
+});

@@ -95,12 +95,20 @@ test('people see phases, counts of shaders, buffers and shards, and weights when
     'decoder: 2 rows, 1 plain',
     'decoder.step: 1 plain',
     expect.stringMatching(/^2 pipelines of 3 shaders .*, 1 buffers that outlive a phase, 1 shared ones$/),
-    expect.objectContaining({ rows: [['weights/000.bin', 544, 2, expect.stringMatching(/^[0-9a-f]{16}$/)]] }),
+    {
+      head: ['shard', 'bytes', 'weights', 'sha256'],
+      rows: [['weights/000.bin', 544, 2, expect.stringMatching(/^[0-9a-f]{16}$/)]],
+      numeric: [1, 2],
+    },
   ]);
-  expect(tensors!.rows).toEqual([
-    ['table', 400, 'weights/000.bin', 0],
-    ['computed', 28, 'weights/000.bin', 512],
-  ]);
+  expect(tensors).toEqual({
+    head: ['weight', 'bytes', 'shard', 'offset'],
+    rows: [
+      ['table', 400, 'weights/000.bin', 0],
+      ['computed', 28, 'weights/000.bin', 512],
+    ],
+    numeric: [1, 3],
+  });
 });
 
 test('what is stored are the ranges', async () => {

@@ -113,6 +113,7 @@ test.each([
   ['no manifest', undefined, 'not_a_bundle'],
   ['not JSON', '{', 'manifest_invalid'],
   ['not UTF-8', Buffer.from([0xff, 0xfe]), 'manifest_invalid'],
+  ['a byte order mark', '\ufeff{}', 'manifest_invalid'],
   ['another JSON', '{"name": "app"}', 'manifest_invalid'],
   ['a list', '[]', 'manifest_invalid'],
 ])('%s', async (_, content, code) => {

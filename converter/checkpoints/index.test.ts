@@ -89,6 +89,13 @@ describe('by content, not by name', () => {
   });
 });
 
+test('a folder with one .NPZ', async () => {
+  const folder = tempFolder({ 'MODEL.NPZ': readFileSync(NPZ) });
+  const opened = await openCheckpoint(folder);
+  expect(opened.path).toBe(join(folder, 'MODEL.NPZ'));
+  await opened.close();
+});
+
 test('several checkpoints of one kind are listed', async () => {
   const folder = tempFolder({ 'a.npz': readFileSync(NPZ), 'b.npz': readFileSync(NPZ) });
   await expectRefusal(() => openOnce(folder), folder, {

@@ -167,3 +167,31 @@ test('few handles are open at a time', async () => {
   await pool.close();
   expect(now).toBe(0);
 });
+
+test('a file that is being read stays open, however many others are asked for', async () => {
+  const folder = tempFolder({ a: CONTENT, b: CONTENT, c: CONTENT });
+  let closedWhileRead = 0;
+  const slow: OpenFile = async (path) => {
+    const handle = await open(path);
+    let reads = 0;
+    return {
+      async read(...args) {
+        reads++;
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        reads--;
+        return handle.read(...args);
+      },
+      stat: (options) => handle.stat(options),
+      async close() {
+        closedWhileRead += reads;
+        await handle.close();
+      },
+    };
+  };
+  const pool = new FilePool(slow, 1);
+  const files = await Promise.all(['a', 'b', 'c'].map((name) => InputFile.open(join(folder, name), name, pool)));
+  const read = await Promise.all([...files, ...files].map((file, i) => file.read(100 * i, 100 * i + 50)));
+  expect(read).toEqual(files.concat(files).map((_, i) => CONTENT.slice(100 * i, 100 * i + 50)));
+  expect(closedWhileRead).toBe(0);
+  await pool.close();
+});

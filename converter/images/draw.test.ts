@@ -124,6 +124,7 @@ describe('boxOverlay', () => {
     const svg = boxOverlay([box(0, 0, 1, 1, '猫<image href="file:///etc/passwd"/>')], 2000, 2000);
     expect(svg).not.toContain('<image');
     expect(svg).toContain('猫&lt;image');
+    expect(boxOverlay([box(0, 0, 1, 1, `猫 & "a" 'b'`)], 2000, 2000)).toContain('猫 &amp; &quot;a&quot; &#39;b&#39;');
   });
 
   test('labels of boxes in one place do not cover one another, and stay in the picture', () => {

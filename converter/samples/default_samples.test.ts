@@ -29,6 +29,26 @@ test('pictures in the model’s size, of both extremes, and rows that fit it, wi
   expect(new Set(values[1]).size).toBe(256);
 });
 
+test('figures in documents are of these pictures: they are the same in every version', async () => {
+  const mid = (values: ArrayLike<number>, [channel, x, y]: readonly [number, number, number]) => {
+    const size = SHAPES_METADATA.imageSize;
+    return Math.round(1e3 * values[(channel * size + y) * size + x]!);
+  };
+  const prompts = await load({ processor: PROCESSORS.huggingface });
+  const places = [
+    [0, 0, 0],
+    [0, 50, 20],
+    [1, 20, 50],
+    [2, 90, 100],
+    [2, 10, 60],
+  ] as const;
+  expect(prompts.slice(0, 3).map(({ pixelValues }) => places.map((at) => mid(pixelValues.data, at)))).toEqual([
+    [-498, -529, 443, 106, 537],
+    [-773, -647, 671, 412, 420],
+    [1000, 1000, 1000, -1000, 1000],
+  ]);
+});
+
 test('without a tokenizer ids are random and have no meaning of their own; the same every time', async () => {
   const [first, again] = [
     await load({ processor: PROCESSORS.huggingface }),

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -97,6 +98,23 @@ const TINY: PaliGemmaConfig = {
   eosTokenId: 1,
   padTokenId: 0,
 };
+
+test('a folder that somebody makes meanwhile is left to them, and the failure told', async () => {
+  const parent = await folder();
+  const out = join(parent, 'out');
+  const run = writeSynthetic(TINY, {
+    variant: 'tiny',
+    format: 'npz',
+    dtype: 'bf16',
+    out,
+    onProgress: () => {
+      mkdirSync(out, { recursive: true });
+      writeFileSync(join(out, 'theirs'), '');
+    },
+  });
+  await expect(run).rejects.toMatchObject({ code: 'cannot_write', place: { file: out } });
+  expect([await readdir(parent), await readdir(out)]).toEqual([['out'], ['theirs']]);
+});
 
 test('unknown variants, layers out of range and an existing folder are refused, and an aborted run leaves nothing', async () => {
   const out = await folder();

@@ -84,6 +84,7 @@ describe('refuses by name', () => {
       ]),
     ],
     ['score NaN', sentencePieceBytes([['a', Number.NaN]])],
+    ['score -Infinity', sentencePieceBytes([['a', -Infinity]])],
     ['2 unknown pieces', sentencePieceBytes([['a', 0, Type.UNKNOWN]])],
     ['255 byte pieces', sentencePieceBytes(BYTE_PIECES.slice(1), { trainerSpec: { byteFallback: true } })],
     ['expected a name like <0x0A>', sentencePieceBytes([['<0xgg>', 0, Type.BYTE]])],

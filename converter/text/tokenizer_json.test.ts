@@ -48,9 +48,11 @@ describe('the shapes tokenizer against its Hugging Face twin', () => {
     expect(converted.added_tokens).toEqual(reference.added_tokens));
 
   test('everything but the vocabulary’s own spelling is the same', () => {
-    const { model: _ours, ...mine } = converted;
-    const { model: _theirs, ...other } = reference;
+    const { model: ours, ...mine } = converted;
+    const { model: theirs, ...other } = reference;
     expect(mine).toEqual(other);
+    const settings = ({ vocab: _vocab, merges: _merges, ...rest }: typeof ours) => rest;
+    expect(settings(ours)).toEqual(settings(theirs));
   });
 });
 
@@ -85,11 +87,33 @@ describe('what SentencePiece does', () => {
     expect(tokenizer.encode('abc')).toEqual([6, 4]);
   });
 
+  test('a piece that splits in two ways, each with what the other ends with, is one piece', () => {
+    const tokenizer = tokenizerOf([
+      ['aaa', -1],
+      ['aa', -2],
+      ['a', -3],
+    ]);
+    expect(tokenizer.encode('aaa')).toEqual([4]);
+    expect(tokenizer.encode('aaaaa')).toEqual([4, 5]);
+  });
+
   test('a character without a piece merges all the same when it is ASCII', () => {
     const tokenizer = tokenizerOf([...BYTE_PIECES, ['\t\t', -1], ['a', -2]], { trainerSpec: { byteFallback: true } });
     expect(tokenizer.encode('\t')).toEqual([4 + 9]);
     expect(tokenizer.encode('a\t\t\t')).toEqual([261, 260, 13]);
     expect(tokenizer.decode([13, 260])).toBe('\t\t\t');
+  });
+
+  test('a character without a piece is the bytes of its UTF-8, where the model says so', () => {
+    const tokenizer = tokenizerOf([...BYTE_PIECES, ['a', -2]], { trainerSpec: { byteFallback: true } });
+    expect(tokenizer.encode('aé')).toEqual([260, 4 + 0xc3, 4 + 0xa9]);
+  });
+
+  test('byte fallback is said as the model has it', () => {
+    const fallback = (byteFallback: boolean) =>
+      tokenizerJsonOf(readSentencePiece(sentencePieceBytes(BYTE_PIECES, { trainerSpec: { byteFallback } }), 'x.model'))
+        .model.byte_fallback;
+    expect([fallback(true), fallback(false)]).toEqual([true, false]);
   });
 
   test('without byte fallback, neighbouring unknown characters are one unknown token', () => {

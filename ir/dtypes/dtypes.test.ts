@@ -157,6 +157,11 @@ describe.each([
     expect(round(-2.9)).toBe(min < 0 ? -2 : 0);
   });
 
+  test('what is written is rounded so as well', () => {
+    const values = [2.9, -0.5, Number.NaN, Infinity, -Infinity, max, min, 1];
+    expect(decode(dtype, encode(dtype, values), values.length)).toEqual(values.map(dtypes[dtype].round));
+  });
+
   test('all that fits reads back, in any count and at any offset', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min, max }), { maxLength: 9 }), fc.nat(3), (values, offset) => {

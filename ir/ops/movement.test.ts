@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { GraphBuilder } from '../builder.ts';
+import { addDims, sym } from '../dim.ts';
+import { evaluateGraph } from '../evaluate.ts';
 import { runOp, tensor, valuesOf } from '../testing/run_op.ts';
+import { typeOf } from '../testing/type_of.ts';
+import { tensorType } from '../type.ts';
 import { ops } from './index.ts';
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
@@ -44,6 +49,46 @@ test('concat along each axis, with an empty operand', async () => {
   expect(wide.shape).toEqual([2, 4]);
   expect(valuesOf(wide)).toEqual([7, 1, 2, 3, 8, 4, 5, 6]);
   await expect(runOp(ops.concat, [pair, row], { axis: 1 })).rejects.toThrow('concat of f32[2, 3], f32[1, 3] along 1');
+});
+
+test.each([
+  [['f32[2, 3]', 'f16[2, 3]'], 0],
+  [['f32[2, 3]', 'f32[2, 3, 1]'], 0],
+  [['f32[2, 3, 1]', 'f32[2, 3]'], 0],
+  [['f32[2, 3]', 'f32[2, 3]'], -1],
+  [['f32[2, 3]', 'f32[2, 3]'], 2],
+  [['f32[]', 'f32[]'], 0],
+])('concat of %j along %d is refused', (types, axis) => {
+  expect(() => ops.concat.infer(types.map(typeOf), { axis })).toThrow(`concat of ${types.join(', ')} along ${axis}`);
+});
+
+test.each([
+  ['f32[1, 2, 3, 4]', 'f16[1, 5, 2, 4]'],
+  ['f32[1, 2, 3, 4]', 'f32[2, 5, 2, 4]'],
+  ['f32[1, 2, 3, 4]', 'f32[1, 5, 3, 4]'],
+  ['f32[1, 2, 3, 4]', 'f32[1, 5, 2, 5]'],
+  ['f32[1, 2, 3, 4]', 'f32[1, 5, 2]'],
+  ['f32[1, 2, 3]', 'f32[1, 5, 2, 4]'],
+  ['f32[1, 2, 3, 4, 1]', 'f32[1, 5, 2, 4]'],
+  ['f32[1, 2, 3, 4]', 'f32[1, 5, 2, 4, 1]'],
+])('append_cache of another shape is refused: %s, %s', (cache, x) => {
+  expect(() => ops.append_cache.infer([cache, x].map(typeOf), {})).toThrow(`append_cache of ${x} to ${cache}`);
+});
+
+test('append_cache puts positions behind those that there are', async () => {
+  const [cache, x] = [tensor('f32', range(8), [1, 2, 2, 2]), tensor('f32', [90, 91, 92, 93], [1, 1, 2, 2])];
+  const joined = await runOp(ops.append_cache, [cache, x], {});
+  expect(joined.shape).toEqual([1, 2, 3, 2]);
+  expect(valuesOf(joined)).toEqual([0, 1, 2, 3, 90, 91, 4, 5, 6, 7, 92, 93]);
+});
+
+test('expand to sizes that are known when it runs', async () => {
+  const b = new GraphBuilder('g');
+  const x = b.input('x', tensorType('f32', [sym('n'), 1]));
+  b.output('y', b.op(ops.expand, [x], { shape: [2, sym('n'), addDims(sym('n'), 1)] }));
+  const { y } = await evaluateGraph(b.build(), { x: tensor('f32', [7, 8], [2, 1]) });
+  expect(y!.shape).toEqual([2, 2, 3]);
+  expect(valuesOf(y!)).toEqual([7, 7, 7, 8, 8, 8, 7, 7, 7, 8, 8, 8]);
 });
 
 test('expand repeats axes of size 1 and adds leading ones', async () => {

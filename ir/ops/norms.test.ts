@@ -1,8 +1,9 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { GraphBuilder } from '../builder.ts';
 import { evaluateGraph } from '../evaluate.ts';
 import { randomTensor } from '../testing/random.ts';
 import { firstDifference, runOp, tensor, valuesOf } from '../testing/run_op.ts';
+import { typeOf } from '../testing/type_of.ts';
 import { ops } from './index.ts';
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
@@ -109,4 +110,47 @@ describe.each(['gelu_tanh', 'gelu_erf'] as const)('%s', (name) => {
         NaN,
       ]);
   });
+});
+
+describe('refused', () => {
+  it.each([
+    ['f32[2, 4]', 'f32[4]', 'f32[3]'],
+    ['f32[2, 4]', 'f32[3]', 'f32[4]'],
+    ['f32[2, 4]', 'f32[2, 4]', 'f32[4]'],
+    ['f32[2, 4]', 'f32[4, 4]', 'f32[4]'],
+    ['f32[2, 4]', 'f32[4]', 'f32[4, 4]'],
+    ['f32[2, 4]', 'f16[4]', 'f32[4]'],
+    ['f32[2, 4]', 'f32[4]', 'f16[4]'],
+    ['i32[2, 4]', 'i32[4]', 'i32[4]'],
+    ['f32[]', 'f32[4]', 'f32[4]'],
+  ])('layer_norm of %s, %s, %s', (...operands) =>
+    expect(() => ops.layer_norm.infer(operands.map(typeOf), { epsilon: 0 })).toThrow(
+      `layer_norm of ${operands.join(', ')}`,
+    ),
+  );
+
+  it.each([
+    ['f32[2, 4]', 'f32[3]'],
+    ['f32[2, 4]', 'f16[4]'],
+    ['f32[2, 4]', 'f32[1, 4]'],
+    ['f32[2, 4]', 'f32[4, 4]'],
+    ['i32[2, 4]', 'i32[4]'],
+    ['f32[]', 'f32[4]'],
+  ])('rms_norm of %s, %s', (...operands) =>
+    expect(() => ops.rms_norm.infer(operands.map(typeOf), { epsilon: 0 })).toThrow('rms_norm of'),
+  );
+
+  it.each([
+    ['f32[1, 2, 3]', 'i64[1, 2]', 'f32[9, 2]', 'f32[9, 2]'],
+    ['f32[1, 2, 3, 5]', 'i64[1, 2]', 'f32[9, 2]', 'f32[9, 2]'],
+    ['i32[1, 2, 3, 4]', 'i64[1, 2]', 'i32[9, 2]', 'i32[9, 2]'],
+    ['f32[1, 2, 3, 4]', 'i32[1, 2]', 'f32[9, 2]', 'f32[9, 2]'],
+    ['f32[1, 2, 3, 4]', 'i64[1, 3]', 'f32[9, 2]', 'f32[9, 2]'],
+    ['f32[1, 2, 3, 4]', 'i64[1, 2]', 'f32[9, 4]', 'f32[9, 2]'],
+    ['f32[1, 2, 3, 4]', 'i64[1, 2]', 'f32[9, 2]', 'f32[9, 4]'],
+    ['f32[1, 2, 3, 4]', 'i64[1, 2]', 'f16[9, 2]', 'f32[9, 2]'],
+    ['f32[1, 2, 3, 4]', 'i64[1, 2]', 'f32[9, 2]', 'f32[2]'],
+  ])('rope of %s, %s, %s, %s', (...operands) =>
+    expect(() => ops.rope.infer(operands.map(typeOf), {})).toThrow(`rope of ${operands.join(', ')}`),
+  );
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { randomTensor } from '../testing/random.ts';
 import { firstDifference, runOp, tensor, valuesOf } from '../testing/run_op.ts';
-import type { Tensor } from '../tensor.ts';
+import { tensorData, type Tensor } from '../tensor.ts';
 import { ops } from './index.ts';
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
@@ -28,6 +28,24 @@ test.each([1, 3])('linear of %d rows', async (rows) => {
     ),
   ).toBe(-1);
 });
+
+/** The evaluator sums columns by fours and rows by twos: what is left over is summed as well. */
+test.each(range(4).flatMap((rows) => [1, 2, 3, 4, 5, 7, 8, 11].map((columns) => [rows + 1, columns] as const)))(
+  'linear of %d rows and %d columns, at once and streamed',
+  async (rows, columns) => {
+    const [x, w, bias] = [[rows, 6], [columns, 6], [columns]].map((shape, i) => randomTensor('f32', shape, i)) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    const expected = range(rows).flatMap((r) =>
+      range(columns).map((o) => at(bias, o) + sum(range(6).map((i) => at(x, r, i) * at(w, o, i)))),
+    );
+    expect(firstDifference(await runOp(ops.linear, [x, w, bias], {}), expected, 1e-6)).toBe(-1);
+    const [streamed] = await ops.linear.evaluateStreamed!([x, bias], tensorData(w), {});
+    expect(expected.findIndex((value, i) => Math.abs(value - streamed!.data[i]!) > 1e-6)).toBe(-1);
+  },
+);
 
 test('f16 sums without rounding on the way: 2048 + 1 + 1 is 2050, not 2048', async () => {
   expect(

@@ -94,6 +94,14 @@ test('a matrix that is stored narrow is cut as it is stored, and its shards are 
   expect(await evaluateGraph(split, { ids })).toEqual(await evaluateGraph(stored, { ids }));
 });
 
+test('a matrix that an op other than a cast makes of a weight stays whole', () => {
+  const b = new GraphBuilder('g');
+  const weight = b.op(ops.tanh, [b.weight('table', tensorData(table))], {});
+  b.output('y', b.op(ops.linear, [b.input('x', { dtype: 'f32', shape: [1, WIDTH] }), weight], {}));
+  const graph = b.build();
+  expect(splitLargeWeights(1024).run(graph)).toBe(graph);
+});
+
 test('an id outside the table fails as it does in the whole', async () => {
   const split = splitLargeWeights(64 * WIDTH * 4).run(model());
   await expect(evaluateGraph(split, { ids: tensorOf('i64', [1, 1], [ROWS]) })).rejects.toThrow(/index \d+ of a table/);

@@ -5,7 +5,7 @@ import { QuantizeError } from './error.ts';
 const LEAST = 2 ** -10;
 
 /**
- * Importance of each column (E[x²] of its input) relative to the mean, as binary32. Undefined when all are equal.
+ * Importance of each column (E[x²] of its input) relative to the mean, as binary32. Undefined when all are 0.
  * @throws QuantizeError `importance` when it is not one finite number ≥ 0 for each of `columns`
  */
 export function relativeImportance(

@@ -1,43 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { describe } from 'vitest';
 import { itOnGpu } from '../../testing/gpu.ts';
-import { nodeTfjs, type TfDevice } from '../node_tfjs.ts';
-import { withErrorScopes } from './error_scopes.ts';
-import { wordRows } from './word_rows.ts';
-
-/** Words of all bits, in a tensor that is too large for tfjs to answer from the host. */
-async function expectExact(
-  device: TfDevice,
-  shape: readonly [number, ...number[]],
-  first: number,
-  count: number,
-): Promise<void> {
-  const tf = await nodeTfjs(device);
-  const width = shape.slice(1).reduce((product, size) => product * size, 1);
-  const words = Int32Array.from({ length: shape[0] * width }, (_, i) => Math.imul(i + 1, 0x9e3779b1));
-  const tensor = tf.tensor(words, [...shape], 'int32');
-  const before = tf.memory().numTensors;
-  const rows = await withErrorScopes(tf, () => wordRows(tf, tensor, first, count));
-  expect(rows.shape).toEqual([count, ...shape.slice(1)]);
-  expect(Array.from(await rows.data())).toEqual(Array.from(words.subarray(first * width, (first + count) * width)));
-  rows.dispose();
-  expect(tf.memory().numTensors).toBe(before);
-  tensor.dispose();
-}
-
-const CASES: readonly (readonly [readonly [number, ...number[]], number, number])[] = [
-  [[512, 8], 0, 1],
-  [[512, 8], 511, 1],
-  [[70, 66], 3, 5],
-  [[5000], 1234, 7],
-];
-
-describe.each(['cpu', 'wasm'] as const)('words of rows on %s', (device) => {
-  it.each(CASES)('%j from %i on, %i of them', (shape, first, count) => expectExact(device, shape, first, count));
-});
+import { expectWordRows, WORD_ROWS } from '../testing/expect_word_rows.ts';
 
 describe('words of rows on webgpu', () => {
-  for (const [shape, first, count] of CASES)
+  for (const [shape, first, count] of WORD_ROWS)
     itOnGpu(`${JSON.stringify(shape)} from ${first} on, ${count} of them`, () =>
-      expectExact('webgpu', shape, first, count),
+      expectWordRows('webgpu', shape, first, count),
     );
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { storeWeights, runPassesOnProgram } from '../../../ir/passes/index.ts';
-import { tinyProgram } from '../../testing/tiny_program.ts';
+import type { Node, Program, Value } from '../../../ir/graph.ts';
+import { randomWeight, tinyProgram } from '../../testing/tiny_program.ts';
 import { GEMMA_1, GEMMA_2, tinyGemma } from '../testing/tiny_gemma.ts';
 import { compile, type CompiledProgram } from './compile.ts';
 
@@ -36,6 +37,29 @@ describe('one new token', () => {
   test('Gemma 2: two kernels more a layer, for the norms behind attention and MLP with the next ones, of which the last is the final norm', () => {
     expect(steps(compile(tinyGemma({ ...GEMMA_2, layers: 3 })), 'decoder.step')).toHaveLength(1 + 3 * 8 + 1);
   });
+});
+
+/** A decoder of one layer whose keys are rotated by another operand: 1 are positions, 2 cosines, 3 sines. */
+function withOtherRope(operand: number): Program {
+  const program = tinyGemma({ ...GEMMA_1, layers: 1 });
+  return {
+    ...program,
+    graphs: program.graphs.map((graph) => {
+      const rope = graph.nodes.filter(({ op }) => op === 'rope')[1];
+      if (!rope) return graph;
+      const other: Value = { name: 'other', type: rope.inputs[operand]!.type };
+      const turned = { ...rope, inputs: rope.inputs.with(operand, other) } as Node;
+      const nodes = graph.nodes.map((node) => (node === rope ? turned : node));
+      if (operand === 1) return { ...graph, nodes, inputs: [...graph.inputs, other] };
+      const data = randomWeight('other', other.type.shape as number[]);
+      return { ...graph, nodes, constants: [...graph.constants, { kind: 'weight', value: other, data }] };
+    }),
+  };
+}
+
+test.each([1, 2, 3])('heads that are rotated by another operand %d have a kernel of their own', (operand) => {
+  const count = (program: Program) => steps(compile(program), 'decoder.step').length;
+  expect(count(withOtherRope(operand))).toBe(count(tinyGemma({ ...GEMMA_1, layers: 1 })) + 1);
 });
 
 describe('weights', () => {

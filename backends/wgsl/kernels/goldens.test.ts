@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { addDims, sym } from '../../../ir/dim.ts';
+import { addDims, printDim, sym } from '../../../ir/dim.ts';
 import { appendCacheKernel } from './append_cache.ts';
 import { attentionKernel } from './attention.ts';
 import { attentionStepKernels } from './attention_step.ts';
@@ -133,16 +133,23 @@ const KERNELS: Readonly<Record<string, Kernel>> = {
   windows: windowsKernel(windows),
 };
 
-/** File to text: the plain body, and a file for each variant with features. */
-const texts = new Map(
-  Object.entries(KERNELS).flatMap(([name, kernel]) => [
+/** `⌈batch_size · 4 / 1⌉ × 1 × 1`: how many workgroups each kernel is given. */
+const grids = Object.entries(KERNELS).map(
+  ([name, { grid }]) =>
+    `${name}: ${grid.map(({ factors, divide }) => `⌈${factors.map(printDim).join(' · ')} / ${divide}⌉`).join(' × ')}\n`,
+);
+
+/** File to text: the plain body, a file for each variant with features, and one of all grids. */
+const texts = new Map([
+  ['grids.txt', grids.join('')],
+  ...Object.entries(KERNELS).flatMap(([name, kernel]) => [
     [`${name}.wgsl`, shaderText(kernel, kernel.body, SYMBOLS)] as const,
     ...(kernel.variants ?? []).map(
       ({ features, body }) =>
         [`${name}+${features.join('+')}.wgsl`, shaderText(kernel, body, SYMBOLS, features)] as const,
     ),
   ]),
-);
+]);
 
 if (process.env['UPDATE_GOLDEN']) {
   rmSync(FOLDER, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -8,6 +8,7 @@ import { wholeNumber } from '../../cli/options.ts';
 import { table } from '../../terminal/table.ts';
 import { isKnown, type KnownEquivalent } from './equivalents.ts';
 import { ImportGraph } from './nearby_tests.ts';
+import { run, type Ended } from './run.ts';
 import { sample, type Sampled, type Source } from './sample.ts';
 
 interface Flags {
@@ -16,9 +17,11 @@ interface Flags {
   readonly tests: number;
   readonly seconds: number;
   readonly gpu?: boolean;
+  readonly quick?: boolean;
   readonly list?: boolean;
   readonly only?: string;
   readonly json?: boolean;
+  readonly again?: string;
 }
 
 /** How a slip came out. */
@@ -42,7 +45,7 @@ const program = new Command('npm run mutate --')
   .option('--seed <n>', 'the same seed and tree give the same lines', wholeNumber(0), 1)
   .option(
     '--tests <n>',
-    'test files that are run for a line: those that import its file by the fewest steps',
+    'test files that are run for a line, those that import its file by the fewest steps, and a quarter as many end to end',
     wholeNumber(1),
     12,
   )
@@ -52,10 +55,12 @@ const program = new Command('npm run mutate --')
     wholeNumber(1),
     300,
   )
-  .option('--gpu', 'run tests that need a GPU as well')
+  .option('--gpu', 'where a line survives, run a quarter as many tests that need a GPU or a browser as well')
+  .option('--quick', 'the nearest three alone: what survives may fall in others, which --again asks')
   .option('--list', 'print the lines and what becomes of them, and run nothing')
   .option('--only <path>', 'only lines of files whose path begins so')
   .option('--json', 'print one JSON text')
+  .option('--again <report>', 'only lines that survived in a report that --json printed, of the same sample and seed')
   .addHelpText(
     'after',
     '\nExamples:\n  npm run mutate -- --sample 100 --seed 101 --gpu\n  npm run mutate -- --sample 10 --seed 3 --only ir/passes\n  npm run mutate -- --list --seed 101',
@@ -71,41 +76,65 @@ const NOT_MUTATED =
 const NEEDS_MORE = /\.(gpu|browser|f16)\.test\.ts$/;
 const SLOW = /\.slow(_f16)?\.test\.ts$/;
 
-/** Which tests are asked: never the slow ones, which would come late and so seem to notice. */
-function runs({ gpu = false }: Flags): (test: string) => boolean {
-  return (test) => !SLOW.test(test) && (gpu || !NEEDS_MORE.test(test));
+/**
+ * Tests for a file, in turns, the cheap ones first: the nearest three, as most slips end there; as many more as were
+ * asked for; a quarter as many that go end to end; and of those that need a GPU. Never the slow ones, which would come
+ * late and so seem to notice.
+ */
+function turns(graph: ImportGraph, path: string, { gpu, quick, tests }: Flags): readonly (readonly string[])[] {
+  const near = graph.testsOf(path).filter((test) => !SLOW.test(test));
+  const [needing, plain] = parted(near, (test) => NEEDS_MORE.test(test));
+  const [endToEnd, unit] = parted(plain, (test) => test.startsWith('converter/e2e/'));
+  if (quick) return [unit.slice(0, 3)];
+  const few = Math.ceil(tests / 4);
+  return [unit.slice(0, 3), unit.slice(3, tests), endToEnd.slice(0, few), gpu ? needing.slice(0, few) : []];
+}
+
+function parted<T>(items: readonly T[], belongs: (item: T) => boolean): readonly [T[], T[]] {
+  return [items.filter(belongs), items.filter((item) => !belongs(item))];
 }
 
 async function main(flags: Flags): Promise<void> {
   const root = resolve(import.meta.dirname, '../../../..');
-  const tracked = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).trim().split('\n');
+  const tracked = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { cwd: root, encoding: 'utf8' })
+    .trim()
+    .split('\n');
   const sources = tracked
     .filter((path) => SOURCE.test(path) && existsSync(join(root, path)))
     .map((path): Source => ({ path, text: readFileSync(join(root, path), 'utf8') }));
   const mutable = sources.filter(({ path }) => !NOT_MUTATED.test(path) && path.startsWith(flags.only ?? ''));
-  const sampled = sample(mutable, flags.sample, flags.seed);
+  const survived = flags.again === undefined ? undefined : survivorsOf(flags.again);
+  const sampled = sample(mutable, flags.sample, flags.seed).filter((slip) => survived?.has(nameOf(slip)) ?? true);
   if (flags.list) return console.log(sampled.map((s) => `${s.path}:${s.line}  ${s.what}`).join('\n'));
   const tree = copyOf(root, tracked);
-  try {
-    const graph = new ImportGraph(sources);
-    const verdicts: Verdict[] = [];
-    for (const slip of sampled) {
-      const verdict = {
-        ...slip,
-        ...(await judge(tree, slip, graph.testsOf(slip.path).filter(runs(flags)).slice(0, flags.tests), flags)),
-      };
-      verdicts.push(verdict);
-      console.error(
-        `${verdicts.length}/${sampled.length} ${slip.path}:${slip.line} ${slip.what}: ${verdict.outcome}, ${verdict.by}`,
-      );
-    }
-    console.log(flags.json ? JSON.stringify({ ...flags, verdicts }, null, 2) : report(verdicts, flags));
-  } finally {
-    rmSync(tree, { recursive: true, force: true });
+  // stopped midway it leaves no copy and no process: whatever ends this one runs what waits for its exit
+  process.once('exit', () => rmSync(tree, { recursive: true, force: true }));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
+  const { ok, output } = await compile(tree, flags);
+  if (!ok) throw new Error(`the tree does not compile as it stands, so every slip would be noticed:\n${output}`);
+  const graph = new ImportGraph(sources);
+  const verdicts: Verdict[] = [];
+  for (const slip of sampled) {
+    const verdict = {
+      ...slip,
+      ...(await judge(tree, slip, turns(graph, slip.path, flags), flags)),
+    };
+    verdicts.push(verdict);
+    console.error(`${verdicts.length}/${sampled.length} ${nameOf(slip)}: ${verdict.outcome}, ${verdict.by}`);
   }
+  console.log(flags.json ? JSON.stringify({ ...flags, verdicts }, null, 2) : report(verdicts, flags));
 }
 
-/** A copy of what git has, with the packages and the build of the original. */
+function nameOf({ path, line, what }: Sampled): string {
+  return `${path}:${line} ${what}`;
+}
+
+function survivorsOf(report: string): ReadonlySet<string> {
+  const { verdicts } = JSON.parse(readFileSync(report, 'utf8')) as { readonly verdicts: readonly Verdict[] };
+  return new Set(verdicts.filter(({ outcome }) => outcome === 'survived').map(nameOf));
+}
+
+/** A copy of what git has or would take, with the packages and the build of the original. */
 function copyOf(root: string, tracked: readonly string[]): string {
   const tree = mkdtempSync(join(tmpdir(), 'pgconv-mutate-'));
   for (const path of tracked) if (existsSync(join(root, path))) cpSync(join(root, path), join(tree, path));
@@ -119,7 +148,7 @@ function copyOf(root: string, tracked: readonly string[]): string {
 async function judge(
   tree: string,
   slip: Sampled,
-  tests: readonly string[],
+  tests: readonly (readonly string[])[],
   { seconds }: Flags,
 ): Promise<Pick<Verdict, 'outcome' | 'by'>> {
   const file = join(tree, slip.path);
@@ -128,40 +157,41 @@ async function judge(
   if (known) return { outcome: 'means nothing', by: known.why };
   writeFileSync(file, before.slice(0, slip.start) + slip.text + before.slice(slip.end));
   try {
-    const bin = (name: string) => join(tree, 'node_modules', '.bin', name);
-    const compiled = await run(bin('tsc'), ['-p', 'tsconfig.json', '--noEmit'], tree, seconds);
-    if (!compiled.ok) return { outcome: 'noticed', by: 'the compiler' };
-    // the nearest alone first: most slips end there
-    for (const some of [tests.slice(0, 3), tests.slice(3)]) {
-      if (some.length === 0) continue;
-      const tested = await run(bin('vitest'), ['run', '--bail', '1', '--reporter', 'dot', ...some], tree, seconds);
-      if (tested.late) return { outcome: 'noticed', by: `it takes longer than ${seconds} s` };
-      if (!tested.ok) return { outcome: 'noticed', by: failedIn(tested.output) ?? some.join(' ') };
+    for (const [turn, some] of tests.entries()) {
+      if (some.length > 0) {
+        const tested = await run(
+          command(tree, 'vitest'),
+          ['run', '--bail', '1', '--reporter', 'dot', ...some],
+          tree,
+          seconds,
+        );
+        if (tested.late) return { outcome: 'noticed', by: `it takes longer than ${seconds} s` };
+        if (!tested.ok) return { outcome: 'noticed', by: failedIn(tested.output) ?? some.join(' ') };
+      }
+      // the compiler takes longer than the nearest tests, and less than the others
+      if (turn > 0) continue;
+      if (!(await compile(tree, { seconds })).ok) return { outcome: 'noticed', by: 'the compiler' };
     }
-    return { outcome: 'survived', by: tests.length === 0 ? 'no test imports it' : `${tests.length} test files` };
+    const count = tests.flat().length;
+    return { outcome: 'survived', by: count === 0 ? 'no test imports it' : `${count} test files` };
   } finally {
     writeFileSync(file, before);
   }
 }
 
+function command(tree: string, name: string): string {
+  return join(tree, 'node_modules', '.bin', name);
+}
+
+/** It looks again at what a slip touches, and at no more. */
+function compile(tree: string, { seconds }: Pick<Flags, 'seconds'>): Promise<Ended> {
+  const args = ['-p', 'tsconfig.json', '--incremental', '--tsBuildInfoFile', 'mutate.tsbuildinfo'];
+  return run(command(tree, 'tsc'), args, tree, seconds);
+}
+
 function equivalents(): readonly KnownEquivalent[] {
   const file = resolve(import.meta.dirname, '../../../../converter/bench/mutation/equivalents.json');
   return JSON.parse(readFileSync(file, 'utf8')) as readonly KnownEquivalent[];
-}
-
-function run(
-  file: string,
-  args: readonly string[],
-  cwd: string,
-  seconds: number,
-): Promise<{ readonly ok: boolean; readonly late: boolean; readonly output: string }> {
-  return new Promise((done) => {
-    const options = { cwd, timeout: 1000 * seconds, killSignal: 'SIGKILL', maxBuffer: 1 << 27 } as const;
-    const env = { ...process.env, PGCONV_INSTALL: 'no' };
-    execFile(file, [...args], { ...options, env }, (error, stdout, stderr) =>
-      done({ ok: !error, late: error?.killed === true, output: stdout + stderr }),
-    );
-  });
 }
 
 function failedIn(output: string): string | undefined {

@@ -43,6 +43,25 @@ describe('a sample', () => {
   it('ends when there are fewer lines than asked for', () => expect(sample(sources, 50, 1)).toHaveLength(6));
 });
 
+it('of tests that are as near, a file’s own comes first, then those beside it', () => {
+  const graph = new ImportGraph(
+    ['a/b.test.ts', 'a/x.gpu.test.ts', 'b/y.test.ts', 'a/x.test.ts', 'a/z.test.ts'].map((path) => ({
+      path,
+      text: `import { x } from '${path.startsWith('a/') ? '.' : '../a'}/x.ts';`,
+    })),
+  );
+  const tests = ['a/x.gpu.test.ts', 'a/x.test.ts', 'a/b.test.ts', 'a/z.test.ts', 'b/y.test.ts'];
+  expect(graph.testsOf('a/x.ts')).toEqual(tests);
+});
+
+it('tests that start the command line reach it', () => {
+  const graph = new ImportGraph([
+    { path: 'converter/e2e/cli.test.ts', text: 'const dir = testBuild();' },
+    { path: 'converter/cli.ts', text: "import { main } from './cli/main.ts';" },
+  ]);
+  expect(graph.testsOf('converter/cli/main.ts')).toEqual(['converter/e2e/cli.test.ts']);
+});
+
 it('tests are those that reach a file, the nearest first', () => {
   const graph = new ImportGraph([
     { path: 'a/x.ts', text: '' },

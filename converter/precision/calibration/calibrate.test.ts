@@ -109,17 +109,14 @@ describe('what is done when', () => {
   const request = { calibrate: undefined, narrows: true, verify: false };
 
   test('small models are calibrated where activations are narrowed; others when they are verified, or asked to', () => {
-    const large: Program = {
+    const [graph] = program.graphs as [Program['graphs'][0]];
+    const [weight] = graph.constants.filter((c) => c.kind === 'weight');
+    const sized = (byteLength: number): Program => ({
       ...program,
-      graphs: [
-        {
-          ...program.graphs[0]!,
-          constants: program.graphs[0]!.constants.map((c) =>
-            c.kind === 'weight' ? { ...c, data: { ...c.data, byteLength: 2 ** 30 } } : c,
-          ),
-        },
-      ],
-    };
+      graphs: [{ ...graph, constants: [{ ...weight!, data: { ...weight!.data, byteLength } }] }],
+    });
+    const large = sized(512 * 2 ** 20 + 4);
+    expect(chosenSet(sized(512 * 2 ** 20), request)).toBe('default');
     expect(chosenSet(program, request)).toBe('default');
     expect(chosenSet(program, { ...request, narrows: false })).toBeUndefined();
     expect(chosenSet(large, request)).toBeUndefined();
