@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { readTensor, tensorData, tensorOf, type TensorData } from '../../../ir/tensor.ts';
 import { randomTensor } from '../../../ir/testing/random.ts';
 import { castData } from '../../../ir/views/cast.ts';
-import { concatRows } from '../../../ir/views/concat.ts';
+import { padRows } from '../../../ir/views/concat.ts';
 import type { Quantized } from '../../../ir/views/dequantize.ts';
 import { codedMatrix, floatMatrix, rowsOf, sameForm, zeroRowsApart } from './matrix_source.ts';
 
@@ -101,7 +101,7 @@ describe('a table that zeros fill up', () => {
   const values = tensorData(randomTensor('f32', [5, 4], 3));
 
   it('is its rows, and those of zeros', async () => {
-    const joined = concatRows([values, tensorData(tensorOf('f32', [3, 4], Array(12).fill(0)))]);
+    const joined = padRows(values, 8);
     const parts = zeroRowsApart(table(joined, 8));
     expect(parts.map(({ rows }) => rows)).toEqual([5, 3]);
     expect(await valuesOf((parts[0]!.parts as { data: TensorData }).data)).toEqual(await valuesOf(values));

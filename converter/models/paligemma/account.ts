@@ -30,8 +30,8 @@ export function fatesOf(
   for (const [name, data] of [...tensors, ...unreadable]) {
     const [weights, reason] = [used.get(name), leftOut.get(name)];
     if (weights) fates.set(name, { used: weights });
-    else if (reason) fates.set(name, { leftOut: reason });
     else if (leaveOut.has(name)) fates.set(name, { leftOut: 'asked' });
+    else if (reason) fates.set(name, { leftOut: reason });
     else unknown.set(name, data);
   }
   for (const [name, why] of beside ?? []) {
@@ -57,9 +57,9 @@ export async function checkLeftOut(
     const data = tensors.get(name);
     if (!data) continue;
     if (leftOut === 'position_ids')
-      await requireValues(name, data, Math.max(imageTokens(vision), text.maxPositions), (i) => i, 0);
+      await requireValues(name, data, [imageTokens(vision), text.maxPositions], (i) => i, 0);
     if (leftOut === 'rope_frequencies')
-      await requireValues(name, data, text.headDim / 2, (i) => text.ropeTheta ** ((-2 * i) / text.headDim), ROUNDED);
+      await requireValues(name, data, [text.headDim / 2], (i) => text.ropeTheta ** ((-2 * i) / text.headDim), ROUNDED);
   }
 }
 
@@ -69,13 +69,13 @@ const ROUNDED = 2 ** -7;
 async function requireValues(
   name: string,
   data: TensorData,
-  most: number,
+  counts: readonly number[],
   expected: (index: number) => number,
   tolerance: number,
 ): Promise<void> {
   const count = data.shape.reduce((product, d) => product * d, 1);
   const fits =
-    count <= most &&
+    counts.includes(count) &&
     (await readTensor(data)).data.every((x, i) => Math.abs(x - expected(i)) <= tolerance * Math.abs(expected(i)));
   if (!fits)
     throw new BadInputError('unaccounted', `"${name}" does not hold what a tensor of this name holds in a PaliGemma`, {
