@@ -23,11 +23,13 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-async function expectRight(backend: string, precision: Precision, device: string): Promise<void> {
+async function expectRight(backend: string, precision: Precision, device: string, verified = true): Promise<void> {
   const out = join(root, `${backend}-${precision}`);
   await convert({ checkpoint, backend, precision, out, verify: false }, silentReporter);
-  const report = await verifyBundle({ bundle: out, device }, silentReporter);
-  expect(report.passed, reportText(report)).toBe(true);
+  if (verified) {
+    const report = await verifyBundle({ bundle: out, device }, silentReporter);
+    expect(report.passed, reportText(report)).toBe(true);
+  }
   const model = await openBundle(out, device);
   try {
     const { image, prompt, tokens } = OWN_QUESTION;
@@ -39,5 +41,6 @@ async function expectRight(backend: string, precision: Precision, device: string
 }
 
 it.each(['fp32', 'int8'] as const)('tfjs, %s', (precision) => expectRight('tfjs', precision, 'cpu'), 300_000);
-itOnGpu('WGSL, fp32', () => expectRight('wgsl', 'fp32', 'webgpu'), 600_000);
+// each shape that verification takes costs a software GPU seconds of compiling: once will do
+itOnGpu('WGSL, fp32', () => expectRight('wgsl', 'fp32', 'webgpu', false), 600_000);
 itOnGpu('WGSL, int8', () => expectRight('wgsl', 'int8', 'webgpu'), 600_000);
