@@ -1,6 +1,14 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import {
+  AutoProcessor,
+  env,
+  PaliGemmaForConditionalGeneration,
+  RawImage,
+  type PaliGemmaProcessor,
+  type Tensor,
+} from '@huggingface/transformers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bundleTokenizer, openBundle } from '../bundle/open_bundle.ts';
 import { convert } from '../compile/convert.ts';
@@ -78,6 +86,28 @@ test('of an adapter that trained their rows alone', async () => {
   expect(await said('indices', { checkpoint: 'fixtures/shapes/hf', adapters: [{ dir, scale: 1 }] })).toMatchObject(
     RIGHT,
   );
+});
+
+test('transformers.js says them, of the bundle as it is', async () => {
+  const checkpoint = await writeOwnCheckpoint(join(root, 'client'));
+  const { out } = await convert(
+    { checkpoint, backend: 'onnx', precision: 'fp32', verify: false, out: join(root, 'client-bundle') },
+    silentReporter,
+  );
+  env.allowRemoteModels = false;
+  env.localModelPath = root;
+  const processor = (await AutoProcessor.from_pretrained(basename(out))) as PaliGemmaProcessor;
+  const model = await PaliGemmaForConditionalGeneration.from_pretrained(basename(out), { dtype: 'fp32' });
+  try {
+    const { image, prompt, tokens } = OWN_QUESTION;
+    const inputs = (await processor(await RawImage.read(image), `<image>${prompt}`)) as { input_ids: Tensor };
+    const ids = (await model.generate({ ...inputs, max_new_tokens: 4 })) as Tensor;
+    const said = ids.slice(null, [inputs.input_ids.dims.at(-1)!, ids.dims.at(-1)!]);
+    expect([...(said.data as BigInt64Array)].map(Number)).toEqual(tokens);
+    expect(processor.batch_decode(said, { skip_special_tokens: true })).toEqual(['<act0>']);
+  } finally {
+    await model.dispose();
+  }
 });
 
 test('an adapter whose tokens no tokenizer names is refused, and taken with one', async () => {
