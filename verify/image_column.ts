@@ -2,6 +2,9 @@ import { hasImageWithin, type ProgramMetadata } from '../ir/metadata.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import { VerifyError } from './error.ts';
 
+/** Any mask is below: the least that f16 has is -65504, and no logit comes near. */
+const MASKED_BELOW = -60_000;
+
 type Ids = Pick<ProgramMetadata, 'vocabSize' | 'imageTokenId'>;
 
 /**
@@ -19,8 +22,8 @@ export function withoutImage(logits: Tensor, ids: Ids): Tensor {
  * The same of what a bundle computes. @throws VerifyError where `<image>` is not masked: a client would say it
  */
 export function maskedImage(logits: Tensor, ids: Ids, description: string): Tensor {
-  for (const { at, smallest } of rowsWithImage(logits, ids))
-    if (logits.data[at]! > smallest)
+  for (const { at } of rowsWithImage(logits, ids))
+    if (logits.data[at]! > MASKED_BELOW)
       throw new VerifyError(
         'bad_output',
         `${description} gives <image>, token ${ids.imageTokenId}, the logit ${logits.data[at]}: it is not masked`,
@@ -29,7 +32,10 @@ export function maskedImage(logits: Tensor, ids: Ids, description: string): Tens
   return withoutImage(logits, ids);
 }
 
-/** For each row, where the logit of `<image>` is, and the smallest of the others; none where it has no column. */
+/**
+ * For each row, where the logit of `<image>` is, and the smallest of the others, NaN where they are all NaN; no rows
+ * where it has no column.
+ */
 function rowsWithImage(
   { shape, data }: Tensor,
   ids: Ids,
@@ -40,6 +46,6 @@ function rowsWithImage(
     const at = row * width + ids.imageTokenId;
     let smallest = Infinity;
     for (let i = row * width; i < (row + 1) * width; i++) if (i !== at && data[i]! < smallest) smallest = data[i]!;
-    return { at, smallest };
+    return { at, smallest: smallest === Infinity ? Number.NaN : smallest };
   });
 }

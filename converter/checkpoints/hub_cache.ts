@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UsageError } from '../errors.ts';
+import { isFolder } from './is_folder.ts';
 
 /** A model on the Hugging Face Hub as people name it: `org/name`, or `org/name@revision`. */
 export interface HubId {
@@ -102,12 +103,5 @@ export function isHubBlob(path: string): boolean {
     basename(blobs) === 'blobs' &&
     basename(dirname(blobs)).startsWith(PREFIX) &&
     /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(basename(path))
-  );
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
   );
 }

@@ -3,6 +3,7 @@ import { basename, join, resolve } from 'node:path';
 import { BadInputError, UsageError } from '../errors.ts';
 import { commitOf, downloadHint, findInHubCache, parseHubId } from './hub_cache.ts';
 import { FilePool, InputFile, kindOf } from './input_file.ts';
+import { isFolder } from './is_folder.ts';
 import { leftoverFile, stateAlone } from './leftovers.ts';
 import { recognize, refusal, refusedName } from './recognize.ts';
 import { resolveInside } from './safe_path.ts';
@@ -90,8 +91,8 @@ async function locateInFolder(folder: string): Promise<Located> {
 export async function currentSnapshot(folder: string, names: readonly string[]): Promise<string | undefined> {
   if (!names.includes('snapshots') || !names.includes('refs')) return undefined;
   const commit = await commitOf(folder, 'main');
-  const found = commit === undefined ? undefined : await stat(join(folder, 'snapshots', commit)).catch(() => undefined);
-  return found?.isDirectory() ? join('snapshots', commit!) : undefined;
+  if (commit === undefined || !(await isFolder(join(folder, 'snapshots', commit)))) return undefined;
+  return join('snapshots', commit);
 }
 
 function archivesIn(names: readonly string[]): readonly string[] {

@@ -1,22 +1,14 @@
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { Backend } from '../../backends/backend.ts';
 import type { PreparedFiles } from '../../backends/client_files.ts';
 import type { Processor } from '../../backends/client/images/processor.ts';
 import { backendNames, backendsThat, findBackend, isBackendName } from '../../backends/find_backend.ts';
-import { BackendError } from '../../backends/error.ts';
-import { formats } from '../../ir/formats/index.ts';
-import type { Program } from '../../ir/graph.ts';
-import { elementCount, type TensorData } from '../../ir/tensor.ts';
-import { sliceRows } from '../../ir/views/select.ts';
-import { contentKey } from '../../ir/views/content.ts';
-import type { Precision } from '../../verify/tolerances.ts';
-import { checkOutput, checkSpace } from '../bundle/output_folder.ts';
-import { requireRuntime } from '../bundle/require_runtime.ts';
+import { checkOutput } from '../bundle/output_folder.ts';
 import type { ManifestFields } from '../bundle/manifest.ts';
 import { UsageError } from '../errors.ts';
 import type { Model } from '../models/family.ts';
 import { openModel, type OpenModel } from '../models/open_model.ts';
-import { formatFor, isQuantized, usualMixed } from '../precision/precision.ts';
+import { isQuantized, usualMixed } from '../precision/precision.ts';
 import { findSamples } from '../samples/samples.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
 import { checkpointProcessor } from '../sidecars/checkpoint_processor.ts';
@@ -24,6 +16,7 @@ import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import type { Reporter } from '../terminal/reporter.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { chosenFor, type MadeChoices } from './backend_choices.ts';
+import { requireSpace, requireVerifier } from './before_work.ts';
 import { defaultOut, namingPath, type ConvertOptions } from './convert_options.ts';
 
 /** One run of `convert`: what is converted, and every choice about it, made. */
@@ -74,7 +67,7 @@ export async function openConversion(options: ConvertOptions, reporter: Reporter
     await checkServed(backend, source.model);
     const verify = options.verify !== false;
     if (verify || options.samples !== undefined) await requireVerifier(backend);
-    await checkSpace(dirname(resolve(out)), leastBytes(source.model.program, options.precision));
+    await requireSpace(out, source.model.program, options.precision);
     const { mixed = usualMixed(backend, made.target), algorithm = 'search', perChannel = false } = options;
     const recorded = {
       checkpoint,
@@ -121,37 +114,6 @@ export async function openConversion(options: ConvertOptions, reporter: Reporter
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
   return () => (made ??= make());
-}
-
-/** @throws BackendError when what runs the bundle is not here: better now than after the work */
-async function requireVerifier(backend: Backend): Promise<void> {
-  await requireRuntime([backend]).catch((error: unknown) => {
-    if (!(error instanceof BackendError && error.code === 'runtime-missing')) throw error;
-    const { hint, ...place } = error.place;
-    const first = hint === undefined ? '' : `${hint}; or `;
-    throw new BackendError(
-      error.code,
-      error.message,
-      { ...place, hint: `${first}convert with --no-verify, and run pgconv verify where there is one` },
-      { cause: error },
-    );
-  });
-}
-
-/** Bytes that a bundle has at least: its weights in the fewest bits that the precision stores them in. */
-function leastBytes(program: Program, precision: Precision): number {
-  const weights = new Map<string, number>();
-  for (const { constants } of program.graphs)
-    for (const constant of constants)
-      if (constant.kind === 'weight') weights.set(firstRowOf(constant.data), elementCount(constant.data.shape));
-  const format = formatFor(precision);
-  const bits = format ? formats[format].bits : precision === 'fp32' ? 32 : 16;
-  return ([...weights.values()].reduce((sum, count) => sum + count, 0) * bits) / 8;
-}
-
-/** Tells weights apart; a table and the head that is its first rows are one. */
-function firstRowOf(data: TensorData): string {
-  return data.shape.length > 1 ? contentKey(sliceRows(data, 0, 1)) : contentKey(data);
 }
 
 /** @throws UsageError when there is none of that name */

@@ -13,7 +13,7 @@ import { answer } from '../samples/answer.ts';
 import { silentReporter } from '../terminal/reporter.ts';
 import { OWN_QUESTION, writeOwnCheckpoint } from '../testing/own_tokens.ts';
 
-/* Tokens of a fine-tune's own in the other backends (own_tokens.test.ts has ONNX), floats and codes. */
+/* Tokens of a fine-tune's own in every backend, floats and codes (own_tokens.test.ts has ONNX in f32). */
 
 let root: string;
 let checkpoint: string;
@@ -40,6 +40,7 @@ async function expectRight(backend: string, precision: Precision, device: string
   }
 }
 
+it.each(['fp16', 'int4'] as const)('ONNX, %s', (precision) => expectRight('onnx', precision, 'cpu'), 300_000);
 it.each(['fp32', 'int8'] as const)('tfjs, %s', (precision) => expectRight('tfjs', precision, 'cpu'), 300_000);
 // each shape that verification takes costs a software GPU seconds of compiling: once will do
 itOnGpu('WGSL, fp32', () => expectRight('wgsl', 'fp32', 'webgpu', false), 600_000);

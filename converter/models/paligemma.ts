@@ -1,7 +1,6 @@
 import type { Program, ProgramMetadata } from '../../ir/graph.ts';
 import { isFloat } from '../../ir/dtypes/index.ts';
-import { applyAdapters, tableRowsOf } from './adapters/index.ts';
-import type { Adapter } from './adapters/adapter.ts';
+import { applyAdapters, tableRowsOf, type AdaptedWeights } from './adapters/index.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
 import { BadInputError } from '../errors.ts';
 import type { Family, Model, ModelOptions } from './family.ts';
@@ -21,7 +20,7 @@ import { normalizeHuggingFace, normalizeName } from './paligemma/hugging_face_na
 import { inferFromBigVision } from './paligemma/infer_big_vision.ts';
 import { inferFromHuggingFace } from './paligemma/infer_hugging_face.ts';
 import { readStopTokens } from './paligemma/stop_tokens.ts';
-import { resolveHead } from './paligemma/tied_head.ts';
+import { resolveHead, type ResolvedHead } from './paligemma/tied_head.ts';
 import { useOf } from './paligemma/use.ts';
 import { visionEncoder } from './paligemma/vision_encoder.ts';
 import { weightRoles } from './paligemma/weight_roles.ts';
@@ -45,6 +44,7 @@ export const paligemma: Family = {
     const { behaviour, inferences } = chooseBehaviour(options, config);
     const adapted = await adapt(read.weights, config, options);
     const head = await resolveHead(adapted.weights, config, options.compare);
+    const equal = adapted.equal ?? head.equal;
     await checkLeftOut(checkpoint.tensors, read.fates, config);
     const program = buildProgram(config, head.weights, behaviour);
     return {
@@ -55,7 +55,7 @@ export const paligemma: Family = {
       warnings: [...read.warnings, ...adapted.warnings, ...head.warnings],
       changes: adapted.changes,
       ledger: [
-        ...checkpointEntries(checkpoint, read.fates, { config, tokens, replaced: adapted.replaced, head }),
+        ...checkpointEntries(checkpoint, read.fates, { config, tokens, replaced: adapted.replaced, equal }),
         ...adapterEntries(adapted.used, { config, tokens }),
       ],
       use: useOf(program.metadata),
@@ -113,19 +113,25 @@ export function readCheckpoint(
 async function adapt(
   weights: CanonicalWeights,
   config: PaliGemmaConfig,
-  { adapters = [] }: ModelOptions,
-): Promise<Awaited<ReturnType<typeof applyAdapters>>> {
+  { adapters = [], tokens, compare }: ModelOptions,
+): Promise<AdaptedWeights & Pick<ResolvedHead, 'equal'>> {
   if (adapters.length === 0)
     return { weights: new Map(weights), changes: [], warnings: [], used: [], replaced: new Set() };
   const names = canonicalNames(config);
-  refuseUnnamedTokens(weights, config, adapters);
+  refuseUnnamedTokens(weights, config, { adapters, tokens });
   // the rows of single tokens are trained in table and head alike where the two are one, whichever way it is stored
-  const one = adapters.some(({ config: { tokenIds } }) => tokenIds.size > 0)
-    ? (await resolveHead(weights, config)).weights
-    : weights;
-  const adapted = await applyAdapters(one, adapters, (parameter) => names.get(normalizeName(parameter)), config);
+  const hasTokens = adapters.some(({ config: { tokenIds } }) => tokenIds.size > 0);
+  const one: Pick<ResolvedHead, 'weights' | 'equal'> = hasTokens
+    ? await resolveHead(weights, config, compare)
+    : { weights };
+  const adapted = await applyAdapters(
+    one.weights,
+    adapters,
+    (parameter) => names.get(normalizeName(parameter)),
+    config,
+  );
   checkWeights(adapted.weights, config, (name) => huggingFaceName(name, config.text));
-  return adapted;
+  return { ...adapted, ...(one.equal && { equal: one.equal }) };
 }
 
 /** Whether a parameter is the table of tokens or the head. */
@@ -140,10 +146,10 @@ function isTable(parameter: string): boolean {
 function refuseUnnamedTokens(
   weights: CanonicalWeights,
   { vocabSize, imageTokenId }: PaliGemmaConfig,
-  adapters: readonly Adapter[],
+  { adapters = [], tokens }: Pick<ModelOptions, 'adapters' | 'tokens'>,
 ): void {
   const baseRows = weights.get('lm.embed')!.shape[0]!;
-  const end = Math.max(vocabSize, imageTokenId + 1);
+  const end = Math.max(tokens?.end ?? Math.min(vocabSize, baseRows), imageTokenId + 1);
   for (const adapter of adapters) {
     const rows = tableRowsOf(adapter, isTable);
     if (rows === 0 || rows === baseRows || rows <= end || rows === paddedRows(end - 1)) continue;

@@ -1,6 +1,7 @@
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Checkpoint } from '../../checkpoints/checkpoint.ts';
+import { isFolder } from '../../checkpoints/is_folder.ts';
 import { holdsAdapter } from '../../checkpoints/weight_files.ts';
 import { UsageError } from '../../errors.ts';
 import type { Adapter } from './adapter.ts';
@@ -18,8 +19,7 @@ export async function checkAdapterBeside(
   const folder = dirname(checkpoint.files[0]?.path ?? resolve(checkpoint.path, '_'));
   const names = await readdir(folder);
   if (!holdsAdapter(names) || adapters.some(({ path }) => path === folder)) return [];
-  const isFolder = (await stat(checkpoint.path)).isDirectory();
-  if (adapters.length > 0 || !isFolder)
+  if (adapters.length > 0 || !(await isFolder(checkpoint.path)))
     return [`An adapter lies beside the weights (${folder}) and was not used: --adapter names those that are merged.`];
   throw new UsageError('adapter_beside_model', 'the folder holds a model and, beside its weights, an adapter', {
     file: folder,

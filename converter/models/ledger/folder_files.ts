@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Checkpoint } from '../../checkpoints/checkpoint.ts';
+import { isFolder } from '../../checkpoints/is_folder.ts';
 import { isTrainingState } from '../../checkpoints/leftovers.ts';
 import { FilePool, InputFile } from '../../checkpoints/input_file.ts';
 import { recognize } from '../../checkpoints/recognize.ts';
@@ -17,9 +18,8 @@ export async function folderEntries(
   { format, path, files, config, sidecars }: Pick<Checkpoint, 'format' | 'path' | 'files' | 'config' | 'sidecars'>,
   elsewhere: readonly string[] = [],
 ): Promise<readonly LedgerEntry[]> {
-  if (format !== 'huggingface' || !(await stat(path)).isDirectory()) return [];
+  if (format !== 'huggingface' || !(await isFolder(path))) return [];
   refuseRemoteCode(config, path);
-  const entries = await readdir(path, { withFileTypes: true });
   const opened = new Set([
     ...files.map(({ name }) => name),
     'config.json',
@@ -27,16 +27,15 @@ export async function folderEntries(
   ]);
   const isIndexed = files.length > 1;
   const found: LedgerEntry[] = [];
-  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    const { name } = entry;
+  for (const name of (await readdir(path)).toSorted()) {
     if (elsewhere.includes(join(path, name))) continue;
     if (opened.has(name) || (isIndexed && name.endsWith('.safetensors.index.json'))) {
       if (!files.some((file) => file.name === name)) found.push({ file: name, used: ['settings'] });
       continue;
     }
-    const isFolder = entry.isDirectory() || (entry.isSymbolicLink() && (await isDirectory(join(path, name))));
-    const leftOut = isFolder ? 'folder' : (reasonByName(name) ?? (await reasonByContent(join(path, name))));
-    found.push({ file: isFolder ? `${name}/` : name, leftOut });
+    const isInner = await isFolder(join(path, name));
+    const leftOut = isInner ? 'folder' : (reasonByName(name) ?? (await reasonByContent(join(path, name))));
+    found.push({ file: isInner ? `${name}/` : name, leftOut });
   }
   return found;
 }
@@ -74,13 +73,6 @@ async function reasonByContent(file: string): Promise<Reason> {
   } finally {
     await pool.close();
   }
-}
-
-async function isDirectory(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
 }
 
 function refuseRemoteCode(config: unknown, path: string): void {

@@ -4,7 +4,7 @@ import type { KnownTokens } from '../../sidecars/known_tokens.ts';
 import type { AdaptedWeights } from '../adapters/index.ts';
 import type { Fate, Fates, LedgerEntry } from '../ledger/ledger.ts';
 import type { PaliGemmaConfig } from './config.ts';
-import { NOT_COMPARED, type ResolvedHead } from './tied_head.ts';
+import type { ResolvedHead } from './tied_head.ts';
 
 /** What entries of tables depend on. */
 export interface TableReading {
@@ -18,9 +18,8 @@ const TABLES: readonly (string | undefined)[] = ['lm.embed', 'lm.head'];
 export function checkpointEntries(
   { tensors, unreadable = new Map(), files, path }: Pick<Checkpoint, 'tensors' | 'unreadable' | 'files' | 'path'>,
   fates: Fates,
-  { replaced, head, ...reading }: TableReading & Pick<AdaptedWeights, 'replaced'> & { readonly head: ResolvedHead },
+  { replaced, equal, ...reading }: TableReading & Pick<AdaptedWeights, 'replaced'> & Pick<ResolvedHead, 'equal'>,
 ): readonly LedgerEntry[] {
-  const compared = head.inference.from !== NOT_COMPARED;
   const table = [...fates].find(([, { used }]) => used?.includes('lm.embed'))?.[0] ?? '';
   const nameOf = new Map(files.map((file) => [file.path, file.name]));
   return [...fates].flatMap(([tensor, fate]) => {
@@ -30,7 +29,7 @@ export function checkpointEntries(
     if (weight !== undefined && others.length === 0 && replaced.has(weight))
       return [{ ...place, leftOut: 'replaced' as const }];
     if (!data || !TABLES.includes(weight)) return [{ ...place, ...fate }];
-    const own: Fate = weight === 'lm.head' && head.isEqual ? { equal: { to: table, compared } } : fate;
+    const own: Fate = weight === 'lm.head' && equal ? { equal: { to: table, ...equal } } : fate;
     return tableEntries(place, data.shape[0]!, own, reading);
   });
 }

@@ -9,13 +9,10 @@ export interface ResolvedHead {
   /** `lm.head` is there only when it is not the embedding. */
   readonly weights: CanonicalWeights;
   readonly inference: Inference;
-  /** Whether a head was there and is the embedding, or is taken for it. */
-  readonly isEqual: boolean;
+  /** A head was there and is the embedding, by its values or, where they were not read, taken for it. */
+  readonly equal?: { readonly compared: boolean } | undefined;
   readonly warnings: readonly string[];
 }
-
-/** How a head is known to be the embedding when it was not read. */
-export const NOT_COMPARED = 'lm_head, not compared with the embedding yet';
 
 /**
  * Whether the head is the embedding: absent means so; present, the rows of all tokens are compared, since
@@ -30,26 +27,24 @@ export async function resolveHead(
   const head = weights.get('lm.head');
   const field = 'head';
   if (!head)
-    return {
-      weights,
-      inference: { field, value: 'tied', from: 'the checkpoint has no lm_head' },
-      isEqual: false,
-      warnings: [],
-    };
+    return { weights, inference: { field, value: 'tied', from: 'the checkpoint has no lm_head' }, warnings: [] };
   if (!compare || (await sameValues(tokenRows(head, ids), tokenRows(weights.get('lm.embed')!, ids)))) {
     const tied = new Map(weights);
     tied.delete('lm.head');
     return {
       weights: tied,
-      inference: { field, value: 'tied', from: compare ? 'lm_head holds the values of the embedding' : NOT_COMPARED },
-      isEqual: true,
+      inference: {
+        field,
+        value: 'tied',
+        from: compare ? 'lm_head holds the values of the embedding' : 'lm_head, not compared with the embedding yet',
+      },
+      equal: { compared: compare },
       warnings: [],
     };
   }
   return {
     weights,
     inference: { field, value: 'untied', from: 'lm_head differs from the embedding' },
-    isEqual: false,
     warnings: [
       'lm_head differs from the embedding and is converted as a matrix of its own, as transformers 5 loads it; older versions ignored it.',
     ],

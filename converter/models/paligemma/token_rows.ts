@@ -22,10 +22,14 @@ export function tokenRows(table: TensorData, ids: Ids): TensorData {
   return concatRows([sliceRows(rows, 0, imageTokenId), none, sliceRows(rows, imageTokenId + 1, vocabSize)]);
 }
 
-/** Logits [..., vocabSize] of which `<image>`, where it lies among the tokens, is never the largest. */
+/**
+ * Logits [..., vocabSize] of which `<image>`, where it lies among the tokens, is never the largest. A sum, so that a
+ * row of NaN stays one.
+ */
 export function maskImage(b: GraphBuilder, logits: Value, ids: Ids): Value {
   if (!hasImageWithin(ids)) return logits;
   const columns = b.op(ops.iota, [], { length: ids.vocabSize });
   const isImage = b.op(ops.equal, [columns, b.literal('i64', [], [ids.imageTokenId])], {});
-  return b.op(ops.where, [isImage, b.literal('f32', [], [MASKED]), logits], {});
+  const mask = b.op(ops.where, [isImage, b.literal('f32', [], [MASKED]), b.literal('f32', [], [0])], {});
+  return b.op(ops.add, [logits, mask], {});
 }

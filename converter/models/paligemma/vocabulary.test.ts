@@ -19,11 +19,16 @@ test('rows behind <image> are tokens as far as the tokenizer names them, and pad
   expect(of(1600, tokens(1538))).toEqual([1538, 1538]);
   expect(of(1600, tokens(1541))).toEqual([1541, 1538]);
   expect(of(1541, tokens(1541))).toEqual([1541, 1538]);
-  expect(of(1541, tokens(1538))).toEqual([1538, 1538]);
+  expect(of(1544, tokens(1538))).toEqual([1538, 1538]);
 });
 
 test('a tokenizer that names more than there are rows gets those that are there', () => {
   expect(of(1541, tokens(2000))).toEqual([1541, 1538]);
+});
+
+test('a table of a length that nobody pads to is kept whole though the tokenizer names none of its rows', () => {
+  expect(of(1541, tokens(1538))).toEqual([1541, 1538]);
+  expect(of(1541, tokens(1540))).toEqual([1541, 1538]);
 });
 
 test('without a tokenizer a table of a multiple of 64 rows is padded, and any other was resized', () => {

@@ -22,30 +22,31 @@ export interface TableEvidence {
   readonly table: string;
 }
 
+/** The least that `pad_to_multiple_of` is given, for tensor cores. */
+const PADDED_TO = 8;
+
 /** `<image>` of every published PaliGemma: the row after 256,000 tokens of Gemma, 1,024 places and 128 codewords. */
 const PUBLISHED_IMAGE_TOKEN = 257152;
 
 /**
- * Rows behind `<image>` are a fine-tune's own tokens as far as the tokenizer names them; the rest is padding. Where no
- * tokenizer is at hand, rows up to the next multiple of 64 are padding, as Hugging Face pads (spec A.3), and a table of
- * any other length was resized for tokens: all of it is kept. `<image>` as the last row is a token like others.
+ * Rows behind `<image>` are a fine-tune's own tokens as far as the tokenizer names them; the rest is padding. Where it
+ * names none, a table of a length that nobody pads to was resized for tokens all the same, and is kept whole; without a
+ * tokenizer, all is kept but rows up to the next multiple of 64, as Hugging Face pads (spec A.3). `<image>` as the last
+ * row is a token like others.
  */
 export function vocabularyOf({ rows, imageTokenId: stated, tokens, table }: TableEvidence): Vocabulary {
   const named = tokens?.imageTokenId !== undefined && tokens.imageTokenId <= rows ? tokens.imageTokenId : undefined;
   const imageTokenId = stated ?? named ?? (rows > PUBLISHED_IMAGE_TOKEN ? PUBLISHED_IMAGE_TOKEN : rows);
   if (imageTokenId + 1 >= rows) return { vocabSize: rows, imageTokenId, from: `shape of ${table}` };
-  const end = tokens && endOf(tokens, rows === paddedRows(imageTokenId));
-  if (tokens && end !== undefined && end > imageTokenId + 1) {
-    const vocabSize = Math.min(end, rows);
-    const own = vocabSize - imageTokenId - 1;
-    return {
-      vocabSize,
-      imageTokenId,
-      from: `${own} token${own === 1 ? '' : 's'} behind <image> in ${nameOf(tokens)}`,
-    };
+  // nobody pads to odd lengths: the table was resized for tokens, whoever knows their names
+  const isPadded = tokens ? rows % PADDED_TO === 0 : rows === paddedRows(imageTokenId);
+  const end = tokens ? Math.min(endOf(tokens, rows === paddedRows(imageTokenId)), rows) : 0;
+  if (!isPadded && end < rows) return { vocabSize: rows, imageTokenId, from: `shape of ${table}, which nothing pads` };
+  if (tokens && end > imageTokenId + 1) {
+    const own = end - imageTokenId - 1;
+    const from = `${own} token${own === 1 ? '' : 's'} behind <image> in ${nameOf(tokens)}`;
+    return { vocabSize: end, imageTokenId, from };
   }
-  if (!tokens && rows !== paddedRows(imageTokenId))
-    return { vocabSize: rows, imageTokenId, from: `shape of ${table}, which nothing pads` };
   return { vocabSize: imageTokenId, imageTokenId, from: 'the rows before <image>; those after it are padding' };
 }
 
