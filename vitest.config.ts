@@ -3,7 +3,7 @@ import { HeaviestFirst } from './verify/environment/heaviest_first.ts';
 import { TallyReporter } from './verify/environment/reporter.ts';
 
 const NEEDS = ['gpu', 'browser', 'f16'] as const;
-const NAMED = [...NEEDS, 'alone', 'slow', 'slow_f16'].map((name) => `**/*.${name}.test.ts`);
+const NAMED = [...NEEDS, 'alone', 'slow', 'slow_f16', 'slow_browser'].map((name) => `**/*.${name}.test.ts`);
 const FOLDERS = '{ir,backends,verify,converter}/**';
 const END_TO_END = 'converter/e2e/**';
 
@@ -25,7 +25,7 @@ function project(name: string, include: string, exclude: readonly string[] = [])
       // generous, since compiling shaders on two busy cores is slow: a time-out is there to end a hang
       testTimeout: 240_000,
       hookTimeout: 240_000,
-      ...(name === 'browser' && { globalSetup: ['verify/environment/launch_browser.ts'] }),
+      ...(name.endsWith('browser') && { globalSetup: ['verify/environment/launch_browser.ts'] }),
     },
   };
 }
@@ -35,8 +35,8 @@ const { test: shared } = project('alone', `${FOLDERS}/*.alone.test.ts`);
 const alone: TestProjectInlineConfiguration = { test: { ...shared, isolate: true, provide: { project: 'gpu' } } };
 
 /** Files of which each takes a minute and more on the software GPU: `npm run test:slow`, and in .ci/run. */
-const slow = (['gpu', 'f16'] as const).map((need): TestProjectInlineConfiguration => {
-  const name = need === 'gpu' ? 'slow' : 'slow_f16';
+const slow = NEEDS.map((need): TestProjectInlineConfiguration => {
+  const name = need === 'gpu' ? 'slow' : `slow_${need}`;
   return { test: { ...project(name, `${FOLDERS}/*.${name}.test.ts`).test, provide: { project: need } } };
 });
 

@@ -4,6 +4,7 @@ import { RuntimeError, type RuntimeErrorCode } from './client/errors.ts';
 const CODES: { readonly [C in RuntimeErrorCode]?: BackendErrorCode } = {
   bad_input: 'bad-input',
   damaged: 'bundle-damaged',
+  device_lost: 'device-lost',
   newer_version: 'bundle-damaged',
   no_webgpu: 'runtime-missing',
   not_found: 'bundle-missing',

@@ -1,10 +1,15 @@
 import type { DType } from '../ir/dtypes/index.ts';
 import type { Kernels } from '../ir/evaluate.ts';
+import type { GraphRun } from '../ir/graph_run.ts';
 import type { FormatName } from '../ir/formats/index.ts';
 import type { Program, ProgramMetadata } from '../ir/graph.ts';
+import type { PassListener } from '../ir/passes/index.ts';
 import type { Tensor, TensorData } from '../ir/tensor.ts';
 import type { ClientFiles, ClientInput } from './client_files.ts';
+import type { DeviceFacts } from './device_facts.ts';
 import type { BundleFolder, Description, StoredTensor } from './description.ts';
+import type { ForeignBundles } from './foreign.ts';
+import type { StoredField } from './stored_field.ts';
 
 /** One file of a bundle. Its size is known before its bytes are made. */
 export interface ArtifactFile {
@@ -15,7 +20,15 @@ export interface ArtifactFile {
    * Pieces in order, each with the tensor it belongs to when there is one: for messages and for the search for
    * overflow.
    */
-  chunks(): AsyncIterable<ArtifactChunk>;
+  chunks(request?: ChunkRequest): AsyncIterable<ArtifactChunk>;
+}
+
+/** What a writer of files wants and knows. */
+export interface ChunkRequest {
+  /** The byte to begin at, the first of an element; default 0. What lies before it is not made. */
+  readonly from?: number;
+  /** The hash of another file of the bundle, in hexadecimal digits, once it is written: for files that name hashes. */
+  readonly sha256Of?: (path: string) => Promise<string>;
 }
 
 export interface ArtifactChunk {
@@ -44,12 +57,30 @@ export interface Artifact {
 export interface RunOptions {
   /** Names of stages to return beside the outputs. */
   readonly stages?: readonly string[];
+  /** Stages as another computed them: who has no names for them gives what it has that is nearest to each. */
+  readonly like?: Readonly<Record<string, Tensor>>;
+}
+
+/** What is heard of runs that are computed together. */
+export interface TogetherOptions {
+  /** Hears of done and all units of work. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Stops between two units: the reason is thrown. */
+  readonly signal?: AbortSignal;
+  /** Hears what a part makes of the stage that a run was given: outputs and asked stages, by name. */
+  readonly onGiven?: (run: number, name: string, value: Tensor) => void;
 }
 
 /** A bundle that is open in its real runtime, or the evaluator in its place. */
 export interface Runner {
   /** For reports: `onnxruntime-node 1.30.0 cpu`. */
   readonly description: string;
+  /** Whether graphs run part by part, never as a whole: what needs a run again costs much. */
+  readonly inParts?: boolean;
+  /** Whether stages have no names in its graphs, and are looked for by their values (`like`). */
+  readonly seeksStages?: boolean;
+  /** Where it runs; absent for what stands in for a runtime. */
+  readonly device?: DeviceFacts;
   /** Dtypes of a graph's inputs by name: precision decides those of the KV cache. */
   inputDtypes(graph: string): Promise<Readonly<Record<string, DType>>>;
   /** Runs one graph by its IR name. Inputs and results carry the names of the graph's ports. */
@@ -58,12 +89,28 @@ export interface Runner {
     inputs: Readonly<Record<string, Tensor>>,
     options?: RunOptions,
   ): Promise<Readonly<Record<string, Tensor>>>;
+  /**
+   * Several runs of one graph, of which later ones may take what earlier ones give; absent where a weight need not be
+   * read once for all of them.
+   */
+  runTogether?(
+    graph: string,
+    runs: readonly GraphRun[],
+    options?: TogetherOptions,
+  ): Promise<readonly Readonly<Record<string, Tensor>>[]>;
   dispose(): Promise<void>;
 }
 
 export interface OpenOptions {
   /** Where to run: a name of `devices`; default the first. */
   readonly device?: string;
+  /** The executable of a browser, for devices that are one; default the one that is found. */
+  readonly browser?: string;
+  /**
+   * Bytes of memory that it may take. A bundle that needs more is run in parts where a backend can (`runTogether`).
+   * Default: as much as it needs.
+   */
+  readonly memory?: number;
 }
 
 export interface Backend {
@@ -94,8 +141,8 @@ export interface Backend {
   narrowing(dtype: 'f16' | 'bf16', target?: string): Narrowing | Refusal;
   /** Why what runs its bundles cannot serve a model, in a sentence; undefined when it can. Absent: it serves all. */
   modelRefusal?(model: ProgramMetadata): string | undefined;
-  /** Pure: no file is touched. */
-  emit(program: Program, options: EmitOptions): Artifact;
+  /** Pure: no file is touched. `onPass` hears of every pass that it runs over the graphs before it lowers them. */
+  emit(program: Program, options: EmitOptions, onPass?: PassListener): Artifact;
   /** What stands beside the emitted files: what its clients read of the checkpoint's, and a README. Pure. */
   clientFiles(input: ClientInput): ClientFiles;
   /** Packages of npm that a device needs (default the first), which users install or leave out. */
@@ -105,7 +152,7 @@ export interface Backend {
    * Absent: every machine has it.
    * @throws BackendError `runtime-missing`
    */
-  ready?(device?: string): Promise<void>;
+  ready?(device?: string, options?: Pick<OpenOptions, 'browser'>): Promise<void>;
   /** Opens an emitted bundle. The runtime is imported only here. */
   open(dir: string, options?: OpenOptions): Promise<Runner>;
   /** What a bundle holds. No weight is read. @throws BackendError for a damaged one */
@@ -116,12 +163,21 @@ export interface Backend {
    */
   storedTensors(bundle: BundleFolder): Promise<readonly StoredTensor[]>;
   /**
-   * Kernels for the evaluator that its runtime computes, in f32 and many times as fast; absent where there are none.
+   * Where every weight, scale and zero point of a bundle lies, as the ops that read it take it: for who compares them
+   * with the checkpoint's. Of what stands in the bundle and of what its ops are documented to read, by no code that
+   * wrote it. Numbers of a single element are the graphs' own. Absent: nobody compares them.
+   * @throws BackendError for a damaged bundle
+   */
+  storedFields?(bundle: BundleFolder): Promise<readonly StoredField[]>;
+  /**
+   * Products for the evaluator that its runtime computes, in float64 and many times as fast; absent where it has none.
    * @throws BackendError `runtime-missing`
    */
   evaluatorKernels?(): Promise<Kernels>;
   /** A kind of file of its bundles that says something on its own; absent: none does. */
   readonly file?: DescribedFile;
+  /** Bundles of its kind that others made, without a manifest; absent: it knows none. */
+  readonly foreign?: ForeignBundles;
 }
 
 /** Files with a name that ends so are described one by one. */

@@ -13,6 +13,8 @@ import { backendNames, findBackend } from './find_backend.ts';
 import { programOf } from './testing/tiny_program.ts';
 
 const SIZE = 64;
+/** Of files whose bytes nobody looks at. */
+const NO_HASH = '0'.repeat(64);
 /** Of each weight: infinite in the checkpoint, and too large for f16. */
 const [INFINITE, LARGE] = [1, 2];
 
@@ -35,7 +37,7 @@ test.each(backendNames())('%s: what did not fit is told from what was infinite b
   const backend = await findBackend(name);
   const written = new Map<ChunkTensor, number>();
   for (const file of backend.emit(overflowing(), { precision: 'fp16' }).files)
-    for await (const { bytes, tensor } of file.chunks()) {
+    for await (const { bytes, tensor } of file.chunks({ sha256Of: async () => NO_HASH })) {
       if (!tensor || !isFloat(tensor.dtype)) continue;
       const { bits, allocate, decode } = dtypes[tensor.dtype];
       const data = allocate((bytes.byteLength * 8) / bits);

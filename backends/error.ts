@@ -17,7 +17,12 @@ export type BackendErrorCode =
   | 'bundle-missing'
   | 'runtime-missing'
   | 'runtime-failed'
+  | 'no-webgpu'
+  | 'browser-failed'
+  | 'device-lost'
   | 'bad-input'
+  | 'unmapped-ports'
+  | 'ambiguous-graphs'
   | 'unsupported';
 
 /** A backend's failure, by code and place; whoever wires backends together gives it an exit code. */

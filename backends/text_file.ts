@@ -6,8 +6,8 @@ export function textFile(path: string, text: string): ArtifactFile {
   return {
     path,
     byteLength: bytes.byteLength,
-    async *chunks() {
-      yield { bytes: bytes.slice() };
+    async *chunks({ from = 0 } = {}) {
+      yield { bytes: bytes.slice(from) };
     },
   };
 }

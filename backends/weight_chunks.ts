@@ -11,17 +11,19 @@ export interface StoredWeight {
 }
 
 /**
- * A weight's bytes, each chunk under the tensor's name. `file` and `offset` say where they go, for messages.
+ * A weight's bytes behind the first `from`, each chunk under the tensor's name. `file` and `offset` say where it goes,
+ * for messages.
  * @throws BackendError when they are more or fewer than its size
  */
 export async function* weightChunks(
   { name, data, source = data }: StoredWeight,
   file: string,
   offset?: number,
+  from = 0,
 ): AsyncGenerator<ArtifactChunk> {
   const tensor = { name, dtype: data.dtype, source };
-  let written = 0;
-  for await (const bytes of data.chunks()) {
+  let written = from;
+  for await (const bytes of data.chunks({ begin: from })) {
     written += bytes.byteLength;
     if (written > data.byteLength) break;
     yield { bytes, tensor };

@@ -1,4 +1,4 @@
 #!/usr/bin/env node
-import { main } from './cli/main.ts';
+import { inThread } from './cli/in_thread.ts';
 
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = await inThread(process.argv.slice(2));

@@ -1,3 +1,5 @@
+import { visible } from '../ir/text/visible.ts';
+
 /**
  * Exit codes of the command line. `internal` is sysexits' EX_SOFTWARE: a bug never looks like a failed parity check.
  */
@@ -35,17 +37,19 @@ export abstract class PgconvError extends Error {
   }
 
   /** The message with its place and its way out, one line each. */
-  describe(): string {
+  describe(): readonly string[] {
     const { file, tensor, offset, hint } = this.place;
     const where = [
-      file && `file ${visible(file)}`,
-      tensor !== undefined && `tensor ${visible(tensor)}`,
+      file && `file ${file}`,
+      tensor !== undefined && `tensor ${tensor}`,
       offset !== undefined && `byte offset ${offset}`,
     ];
     const place = where.filter(Boolean).join(', ');
-    return [`${this.code}: ${visible(this.message)}`, place && `  at ${place}`, hint && `  try: ${hint}`]
-      .filter(Boolean)
-      .join('\n');
+    return [
+      `${this.code}: ${this.message}`,
+      ...(place === '' ? [] : [`  at ${place}`]),
+      ...(hint === undefined ? [] : [`  try: ${hint}`]),
+    ].map(visible);
   }
 
   /** The same for scripts. */
@@ -93,13 +97,4 @@ export class InterruptedError extends PgconvError {
     super('interrupted', 'stopped before the end; nothing was left at the output path');
     this.exitCode = signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated;
   }
-}
-
-/** Control characters of hostile names never reach a terminal. */
-export function visible(text: string): string {
-  return text.replaceAll(
-    // oxlint-disable-next-line no-control-regex -- finding control characters is the point
-    /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }

@@ -11,7 +11,7 @@ interface Run {
 }
 
 /** out[at + i] = x[i] ∘ y[i] for a run of elements. */
-export type Loop = (out: Float64Array, at: number, count: number, x: Run, y: Run) => void;
+export type Loop = (out: Float64Array | Float32Array, at: number, count: number, x: Run, y: Run) => void;
 
 /*
  * The rules of arithmetic as loops that call nothing: a function called for each element, of which there are many,
@@ -54,11 +54,12 @@ export function runsOverLastAxes(
   [a, b]: readonly Tensor[],
   shape: readonly number[],
   loop: Loop,
+  take: (length: number) => Float64Array | Float32Array,
 ): RawTensor | undefined {
   const count = shape.reduce((product, d) => product * d, 1);
   const [x, y] = [kindOf(a!, shape, count), kindOf(b!, shape, count)];
   if (!x || !y) return undefined;
-  const out = new Float64Array(count);
+  const out = take(count);
   const columns = Math.min(x.columns, y.columns);
   for (let at = 0, row = 0; at < count; at += columns, row++)
     loop(out, at, columns, runAt(x, at, row), runAt(y, at, row));

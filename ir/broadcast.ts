@@ -40,10 +40,14 @@ export function broadcastOffsets(from: readonly number[], shape: readonly number
   return offsets;
 }
 
-/** Applies `f` elementwise to broadcast operands. */
-export function mapBroadcast(inputs: readonly Tensor[], f: (...values: number[]) => number): RawTensor {
+/** Applies `f` elementwise to broadcast operands. @param take memory for the result */
+export function mapBroadcast(
+  inputs: readonly Tensor[],
+  f: (...values: number[]) => number,
+  take: (length: number) => Float64Array | Float32Array = (length) => new Float64Array(length),
+): RawTensor {
   const shape = broadcastShapes(inputs.map((t) => t.shape)) as number[];
-  const out = new Float64Array(elementCount(shape));
+  const out = take(elementCount(shape));
   const [a, b, c] = inputs;
   const x = a!.data;
   if (!b) {

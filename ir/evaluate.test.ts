@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { GraphBuilder } from './builder.ts';
 import { sym } from './dim.ts';
-import { evaluateGraph, evaluatorRunner } from './evaluate.ts';
+import { evaluateGraph, evaluateTogether, evaluatorRunner } from './evaluate.ts';
 import type { Program } from './graph.ts';
 import { ops } from './ops/index.ts';
 import { parseGraph } from './parse.ts';
@@ -154,4 +154,140 @@ test('each result is rounded to its dtype before the next op reads it', async ()
     output "b" = %b
   }`);
   expect(valuesOf((await evaluateGraph(graph, { x: tensor('f16', [2048]) }))['b']!)).toEqual([2048]);
+});
+
+describe('runs that are computed together', () => {
+  const weight = tensorData(randomTensor('f32', [6, 4], 1));
+  /** A step of something with a cache: sums of products with all that was read, over a weight. */
+  const graph = (() => {
+    const b = new GraphBuilder('steps');
+    const x = b.input('x', tensorType('f32', [sym('seq'), 4]));
+    const past = b.input('past', tensorType('f32', [sym('past'), 6]));
+    const y = b.op(ops.linear, [x, b.weight('w', weight)], {});
+    const all = b.op(ops.concat, [past, y], { axis: 0 });
+    const scores = b.op(ops.matmul, [y, b.op(ops.transpose, [all], { perm: [1, 0] })], {});
+    b.output('scores', scores);
+    b.output('present', all);
+    b.stage('y', y);
+    return b.build();
+  })();
+  const nothing = tensor('f32', [], [0, 6]);
+  const rows = (count: number, seed: number) => randomTensor('f32', [count, 4], seed);
+
+  test('give what they give one after the other, stages too', async () => {
+    const [first, second] = [rows(5, 2), rows(1, 3)];
+    const one = await evaluateGraph(graph, { x: first, past: nothing }, { stages: ['y'] });
+    const two = await evaluateGraph(graph, { x: second, past: one['present']! });
+    expect(
+      await evaluateTogether(graph, [
+        { inputs: { x: first, past: nothing }, stages: ['y'] },
+        { inputs: { x: second, past: { run: 0, output: 'present' } } },
+      ]),
+    ).toEqual([one, two]);
+  });
+
+  test('wait for what an earlier run makes later than they ask for it', async () => {
+    const b = new GraphBuilder('late');
+    const x = b.input('x', tensorType('f32', [2]));
+    const past = b.input('past', tensorType('f32', [2]));
+    const sum = b.op(ops.add, [past, x], {});
+    const scaled = b.op(ops.mul, [sum, b.literal('f32', [], [2])], {});
+    b.output('present', b.op(ops.add, [scaled, x], {}));
+    b.output('y', b.op(ops.sub, [scaled, x], {}));
+    const late = b.build();
+    const run = (value: number, before?: number) => ({
+      inputs: {
+        x: tensor('f32', [value, value]),
+        past: before === undefined ? tensor('f32', [0, 0]) : { run: before, output: 'present' },
+      },
+    });
+    const results = await evaluateTogether(late, [run(1), run(10), run(2, 0), run(3, 2), run(20, 1)]);
+    const present = results.map((each) => each['present']!.data[0]);
+    expect(present).toEqual([3, 30, (3 + 2) * 2 + 2, (12 + 3) * 2 + 3, (30 + 20) * 2 + 20]);
+  });
+
+  test('take what an earlier run only passes on', async () => {
+    const b = new GraphBuilder('passing');
+    const x = b.input('x', tensorType('f32', [2]));
+    b.output('same', x);
+    b.output('twice', b.op(ops.add, [x, x], {}));
+    const passing = b.build();
+    const results = await evaluateTogether(passing, [
+      { inputs: { x: tensor('f32', [1, 2]) } },
+      { inputs: { x: { run: 0, output: 'same' } } },
+      { inputs: { x: { run: 1, output: 'same' } } },
+    ]);
+    expect(results.map((each) => [...each['twice']!.data])).toEqual([
+      [2, 4],
+      [2, 4],
+      [2, 4],
+    ]);
+  });
+
+  test('read each weight once', async () => {
+    const reads = watched(weight);
+    const b = new GraphBuilder('g');
+    b.output('y', b.op(ops.linear, [b.input('x', tensorType('f32', [sym('n'), 4])), b.weight('w', reads.data)], {}));
+    const run = (count: number) => ({ inputs: { x: rows(count, count) } });
+    await evaluateTogether(b.build(), [run(1), run(2), run(3)], { streamBytes: 0 });
+    expect(reads.reads.bytes).toBe(weight.byteLength);
+  });
+
+  test.each([
+    ['of a run that is not there', { run: 3, output: 'present' }],
+    ['of itself', { run: 0, output: 'present' }],
+    ['of an output that is not there', { run: 0, output: 'y' }],
+  ])('cannot take what comes %s', async (_, past) => {
+    await expect(evaluateTogether(graph, [{ inputs: { x: rows(1, 1), past } }])).rejects.toThrow(/there is none/);
+  });
+
+  test('tell how far they are, and stop when they are told', async () => {
+    const heard: number[] = [];
+    let all = 0;
+    await evaluateTogether(graph, [{ inputs: { x: rows(1, 1), past: nothing } }], {
+      onProgress: (done, total) => {
+        heard.push(done);
+        all = total;
+      },
+    });
+    expect(heard.at(-1)).toBe(all);
+    expect(all).toBeGreaterThan(24);
+    const stop = AbortSignal.abort(new Error('enough'));
+    await expect(
+      evaluateTogether(graph, [{ inputs: { x: rows(1, 1), past: nothing } }], { signal: stop }),
+    ).rejects.toThrow('enough');
+  });
+
+  test('leave what they return to whoever asked', async () => {
+    const big = 600 * 1024;
+    const b = new GraphBuilder('g');
+    const x = b.input('x', tensorType('f32', [sym('n')]));
+    const twice = b.op(ops.add, [x, x], {});
+    b.output('twice', twice);
+    b.output('four', b.op(ops.add, [twice, twice], {}));
+    const four = b.build();
+    const run = async (value: number) =>
+      evaluateGraph(four, { x: { dtype: 'f32', shape: [big], data: new Float32Array(big).fill(value) } });
+    const [one, two] = [await run(1), await run(2)];
+    await run(3);
+    expect([one['twice']!.data[5], one['four']!.data[5], two['four']!.data[big - 1]]).toEqual([2, 4, 8]);
+    const again = await evaluateGraph(four, { x: one['four']! });
+    await run(5);
+    expect([one['four']!.data[7], again['four']!.data[7]]).toEqual([4, 16]);
+  });
+
+  test('use no memory again that a reshaped value still lies in', async () => {
+    const big = 300 * 1024;
+    const b = new GraphBuilder('g');
+    const x = b.input('x', tensorType('f32', [big]));
+    const twice = b.op(ops.add, [x, x], {});
+    const square = b.op(ops.reshape, [twice], { shape: [2, big / 2] });
+    const third = b.op(ops.add, [x, b.op(ops.mul, [x, x], {})], {});
+    const all = b.op(ops.add, [square, b.op(ops.reshape, [third], { shape: [2, big / 2] })], {});
+    b.output('all', b.op(ops.mul, [all, square], {}));
+    const data = new Float32Array(big).fill(3);
+    const { all: result } = await evaluateGraph(b.build(), { x: { dtype: 'f32', shape: [big], data } });
+    expect(new Set(result!.data)).toEqual(new Set([(6 + 3 + 9) * 6]));
+    expect(new Set(data)).toEqual(new Set([3]));
+  });
 });

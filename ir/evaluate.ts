@@ -1,12 +1,17 @@
-import { evaluateDim, type Bindings, type Dim } from './dim.ts';
+import type { Bindings } from './dim.ts';
 import { dtypes } from './dtypes/index.ts';
+import type { NumberArray } from './dtypes/codec.ts';
 import { IrError } from './error.ts';
 import { graphNamed, type Constant, type Graph, type Node, type Program, type Value } from './graph.ts';
+import type { GraphRun } from './graph_run.ts';
 import type { Observer } from './observe/observer.ts';
 import { ops, type OpName } from './ops/index.ts';
 import type { Primitive, RawTensor } from './op.ts';
 import { decomposeWithOrigins, type Origin } from './passes/decompose.ts';
-import { elementCount, readTensor, type Tensor, type TensorData } from './tensor.ts';
+import { RunState, type Weights } from './run_state.ts';
+import { giveBack, letGo, takeF32 } from './scratch.ts';
+import { elementCount, type Tensor, type TensorData } from './tensor.ts';
+import { WeightCache } from './weight_cache.ts';
 
 /** Weights larger than this are read a few rows at a time by the ops that can. */
 const STREAM_BYTES = 64 * 1024 * 1024;
@@ -14,25 +19,6 @@ const STREAM_BYTES = 64 * 1024 * 1024;
  * Nodes compute without a pause: signals and timers of the process get their turn at least this often, between nodes.
  */
 const YIELD_MS = 50;
-/** Decoded weights that a runner keeps between runs, in bytes of the stored form. */
-const CACHE_BYTES = 256 * 1024 * 1024;
-
-/** Decoded weights, kept while they fit. */
-class WeightCache {
-  readonly #kept = new Map<TensorData, Tensor>();
-  #bytes = 0;
-
-  async read(data: TensorData): Promise<Tensor> {
-    const known = this.#kept.get(data);
-    if (known) return known;
-    const tensor = await readTensor(data);
-    if (this.#bytes + data.byteLength <= CACHE_BYTES) {
-      this.#bytes += data.byteLength;
-      this.#kept.set(data, tensor);
-    }
-    return tensor;
-  }
-}
 
 /** A graph as it is evaluated. */
 interface Prepared {
@@ -65,21 +51,29 @@ function preparePrimitives({ graph, origins }: Omit<Prepared, 'constants'>): Pre
 }
 
 export interface EvaluateOptions {
-  /** Names of intermediate values to return beside the outputs. */
-  readonly stages?: readonly string[];
   readonly cache?: WeightCache;
   /** Weights of more bytes are read a few rows at a time by the ops that can. */
   readonly streamBytes?: number;
   /** Hears of every input and result. */
   readonly observe?: Observer;
-  /**
-   * Other implementations of ops over an unread weight, for speed: they may round otherwise than the definition does.
-   */
+  /** Other implementations of ops, for speed: sums may be in another order than the definition's. */
   readonly kernels?: Kernels;
+  /** Hears of done and all units of work: elements of weights that were met. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Stops between two nodes: the reason is thrown. */
+  readonly signal?: AbortSignal;
 }
 
-/** In the form of `evaluateStreamed`: operands without the weight, the weight, attributes. */
-export type Kernels = { readonly [N in OpName]?: NonNullable<Primitive['evaluateStreamed']> };
+/** An operand of a kernel: a value, or a weight that is still unread. */
+export type Operand = Tensor | TensorData;
+
+/** An op in place of its `evaluate`: operands in their order, attributes; results in float64, not yet rounded. */
+export type Kernel = (
+  operands: readonly Operand[],
+  attrs: Readonly<Record<string, unknown>>,
+) => Promise<readonly RawTensor[]>;
+
+export type Kernels = { readonly [N in OpName]?: Kernel };
 
 /**
  * The definition of what a graph means: float64 arithmetic, each result rounded to its declared dtype.
@@ -89,152 +83,171 @@ export type Kernels = { readonly [N in OpName]?: NonNullable<Primitive['evaluate
 export async function evaluateGraph(
   graph: Graph,
   inputs: Readonly<Record<string, Tensor>>,
-  options: EvaluateOptions = {},
+  { stages, ...options }: EvaluateOptions & Pick<GraphRun, 'stages'> = {},
 ): Promise<Record<string, Tensor>> {
-  const prepared = prepare(graph);
-  const { outputs, stages, inputs: parameters } = prepared.graph;
-  const weights = prepared.constants;
-  const nodes = prepared.graph.nodes.filter((node) => !weights.has(node.outputs[0]!));
-  const { cache = new WeightCache(), streamBytes = STREAM_BYTES, kernels = {}, observe } = options;
-  const bindings = new Map<string, number>();
-  const values = new Map<Value, Tensor>();
-  for (const parameter of parameters) {
-    const tensor = inputs[parameter.name];
-    if (!tensor) throw new IrError(`graph ${graph.name} needs the input "${parameter.name}"`);
-    if (tensor.dtype !== parameter.type.dtype)
-      throw new IrError(`input "${parameter.name}" is ${tensor.dtype}, not ${parameter.type.dtype}`);
-    if (tensor.data.length !== elementCount(tensor.shape))
-      throw new IrError(
-        `input "${parameter.name}" has ${tensor.data.length} elements for shape [${tensor.shape.join(', ')}]`,
-      );
-    values.set(parameter, tensor);
-  }
-  bindInputs(parameters, values, bindings);
-  for (const [{ name }, tensor] of values) observe?.({ graph: graph.name, value: name, op: 'input', tensor });
-  const wanted = [...outputs, ...stages.filter((s) => options.stages?.includes(s.name))];
-  const uses = countUses(
-    nodes,
-    wanted.map((port) => port.value),
-  );
-  const read = async (value: Value): Promise<Tensor> => {
-    const constant = weights.get(value);
-    const tensor =
-      values.get(value) ?? (constant?.kind === 'weight' ? await cache.read(constant.data) : constant?.tensor);
-    if (!tensor) throw new IrError(`%${value.name} has no value in graph ${graph.name}`);
-    return tensor;
-  };
-  let yielded = performance.now();
-  for (const node of nodes) {
-    if (!node.outputs.some((v) => uses.has(v))) continue;
-    if (performance.now() - yielded > YIELD_MS) {
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      yielded = performance.now();
-    }
-    const results = await runNode(node, { weights, read, bindings, streamBytes, kernels });
-    node.outputs.forEach((value, i) => {
-      const raw = results[i]!;
-      bindShape(value.name, value.type.shape, raw.shape, bindings);
-      const tensor = rounded(value, raw);
-      values.set(value, tensor);
-      if (observe) observe({ graph: graph.name, ...observed(prepared.origins.get(value)!), tensor });
-    });
-    for (const value of node.inputs) {
-      const left = (uses.get(value) ?? 1) - 1;
-      uses.set(value, left);
-      if (left === 0) values.delete(value);
-    }
-  }
-  const results: Record<string, Tensor> = {};
-  for (const port of wanted) results[port.name] = await read(port.value);
-  return results;
+  const [results] = await evaluateTogether(graph, [{ inputs, ...(stages && { stages }) }], options);
+  return results!;
 }
 
-interface NodeContext {
-  readonly weights: ReadonlyMap<Value, Constant>;
-  readonly read: (value: Value) => Promise<Tensor>;
-  readonly bindings: Bindings;
+/**
+ * The same for several runs, node by node: each weight is read once for all of them, and products by it are one. A run
+ * may take what an earlier one of the list gives.
+ */
+export async function evaluateTogether(
+  graph: Graph,
+  runs: readonly GraphRun[],
+  options: EvaluateOptions = {},
+): Promise<Record<string, Tensor>[]> {
+  const prepared = prepare(graph);
+  const weights = prepared.constants;
+  const nodes = prepared.graph.nodes.filter((node) => !weights.has(node.outputs[0]!));
+  const { cache = new WeightCache(), streamBytes = STREAM_BYTES, kernels = {}, observe, onProgress, signal } = options;
+  const context: NodeContext = { weights, cache, streamBytes, kernels };
+  const states: RunState[] = [];
+  for (const run of runs) states.push(new RunState(prepared.graph, nodes, run, states, observe !== undefined));
+  for (const { values } of states)
+    for (const [{ name }, tensor] of values) observe?.({ graph: graph.name, value: name, op: 'input', tensor });
+  signal?.throwIfAborted();
+  const progress = onProgress && workOf(nodes, weights, onProgress);
+  const runAll = async () => {
+    let yielded = performance.now();
+    for (let next = firstRunnable(states, nodes); next !== undefined; next = firstRunnable(states, nodes)) {
+      const { node, runs: concerned } = next;
+      if (performance.now() - yielded > YIELD_MS) {
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        yielded = performance.now();
+        signal?.throwIfAborted();
+      }
+      const done = (state: RunState, results: readonly RawTensor[]) =>
+        node.outputs.forEach((value, i) => {
+          const tensor = state.keep(value, results[i]!, node);
+          if (observe) observe({ graph: graph.name, ...observed(prepared.origins.get(value)!), tensor });
+        });
+      const joined = concerned.length > 1 ? await runJoined(node, concerned, context) : undefined;
+      for (const [i, state] of concerned.entries()) {
+        const read = (value: Value) => state.read(value, context);
+        done(state, joined?.results[i] ?? (await runNode(node, read, context, state.bindings)));
+        state.drop(node.inputs);
+        state.at++;
+      }
+      if (joined) giveBack(joined.memory);
+      progress?.(node);
+    }
+  };
+  try {
+    await runAll();
+  } finally {
+    letGo();
+  }
+  return Promise.all(states.map((state) => state.results(context)));
+}
+
+/**
+ * The first node that some run has not computed and can, with all runs of which that is true: one that waits for what
+ * an earlier run has yet to give catches up before the others go on.
+ */
+function firstRunnable(
+  states: readonly RunState[],
+  nodes: readonly Node[],
+): { readonly node: Node; readonly runs: readonly RunState[] } | undefined {
+  let at = nodes.length;
+  for (const state of states) {
+    while (state.at < nodes.length && !nodes[state.at]!.outputs.some((value) => state.uses.has(value))) state.at++;
+    if (state.at < at && state.isReady(nodes[state.at]!)) ({ at } = state);
+  }
+  const node = nodes[at];
+  return node && { node, runs: states.filter((state) => state.at === at && state.isReady(node)) };
+}
+
+/** Tells of the elements of weights that nodes have met, of all. */
+function workOf(
+  nodes: readonly Node[],
+  weights: ReadonlyMap<Value, Constant>,
+  onProgress: (done: number, total: number) => void,
+): (node: Node) => void {
+  const elementsOf = (node: Node) =>
+    node.inputs.reduce((sum, input) => {
+      const constant = weights.get(input);
+      return constant?.kind === 'weight' ? sum + elementCount(constant.data.shape) : sum;
+    }, 1);
+  const total = nodes.reduce((sum, node) => sum + elementsOf(node), 0);
+  let done = 0;
+  const met = new Set<Node>();
+  return (node) => {
+    if (!met.has(node)) done += elementsOf(node);
+    met.add(node);
+    onProgress(done, total);
+  };
+}
+
+interface NodeContext extends Weights {
   readonly streamBytes: number;
   readonly kernels: Kernels;
 }
 
 async function runNode(
   node: Node,
-  { weights, read, bindings, streamBytes, kernels }: NodeContext,
+  read: (value: Value) => Promise<Tensor>,
+  { weights, streamBytes, kernels }: NodeContext,
+  bindings: Bindings,
 ): Promise<readonly RawTensor[]> {
   const op = ops[node.op] as unknown as Primitive;
   const attrs = node.attrs as Readonly<Record<string, unknown>>;
   if (op.kind !== 'primitive') throw new IrError(`${node.op} was not decomposed`);
+  const kernel = kernels[node.op];
+  if (kernel) {
+    const operands = node.inputs.map(async (input): Promise<Operand> => {
+      const constant = weights.get(input);
+      return constant?.kind === 'weight' ? constant.data : read(input);
+    });
+    return kernel(await Promise.all(operands), attrs);
+  }
   const streamed = op.streamedOperand === undefined ? undefined : weights.get(node.inputs[op.streamedOperand]!);
-  const kernel =
-    kernels[node.op] ??
-    (streamed?.kind === 'weight' && streamed.data.byteLength > streamBytes ? op.evaluateStreamed : undefined);
-  if (kernel && streamed?.kind === 'weight') {
+  if (streamed?.kind === 'weight' && streamed.data.byteLength > streamBytes && op.evaluateStreamed) {
     const others = node.inputs.filter((_, i) => i !== op.streamedOperand);
-    return kernel(await Promise.all(others.map(read)), streamed.data, attrs);
+    return op.evaluateStreamed(await Promise.all(others.map(read)), streamed.data, attrs);
   }
   return op.evaluate(await Promise.all(node.inputs.map(read)), attrs, bindings);
 }
 
+/**
+ * The rows of all runs by one product with a weight, which is read once; undefined for a node that is no such product.
+ */
+async function runJoined(
+  node: Node,
+  states: readonly RunState[],
+  context: NodeContext,
+): Promise<{ readonly results: readonly (readonly RawTensor[])[]; readonly memory: NumberArray } | undefined> {
+  const [x, weight] = node.inputs;
+  if (node.op !== 'linear' || !context.weights.has(weight!)) return undefined;
+  const inputs = await Promise.all(states.map((state) => state.read(x!, context)));
+  const { dtype } = inputs[0]!;
+  const inner = inputs[0]!.shape.at(-1)!;
+  const length = inputs.reduce((sum, { data: own }) => sum + own.length, 0);
+  const data = dtype === 'f32' ? takeF32(length) : dtypes[dtype].allocate(length);
+  let at = 0;
+  for (const input of inputs) {
+    data.set(input.data, at);
+    at += input.data.length;
+  }
+  const all: Tensor = { dtype, shape: [data.length / (inner || 1), inner], data };
+  const first = states[0]!;
+  const read = async (value: Value) => (value === x ? all : first.read(value, context));
+  const [product] = await runNode(node, read, context, first.bindings);
+  giveBack(data);
+  const outer = product!.shape.at(-1)!;
+  let row = 0;
+  const results = inputs.map(({ shape }) => {
+    const rows = elementCount(shape.slice(0, -1));
+    const own = product!.data.subarray(row * outer, (row + rows) * outer);
+    row += rows;
+    return [{ shape: [...shape.slice(0, -1), outer], data: own }];
+  });
+  return { results, memory: product!.data };
+}
+
 function observed({ node, value, step }: Origin): Pick<Parameters<Observer>[0], 'value' | 'op' | 'step'> {
   return { value: (value ?? node.outputs[0]!).name, op: node.op, ...(step && { step }) };
-}
-
-function rounded(value: Value, raw: RawTensor): Tensor {
-  const codec = dtypes[value.type.dtype];
-  const data = codec.allocate(raw.data.length);
-  if (value.type.dtype === 'f32') data.set(raw.data);
-  else for (let i = 0; i < data.length; i++) data[i] = codec.round(raw.data[i]!);
-  return { dtype: value.type.dtype, shape: raw.shape, data };
-}
-
-/**
- * Binds the symbols of all inputs, in whatever order they determine each other, then checks every shape against them.
- */
-function bindInputs(
-  parameters: readonly Value[],
-  values: ReadonlyMap<Value, Tensor>,
-  bindings: Map<string, number>,
-): void {
-  for (let known = -1; known !== bindings.size;) {
-    known = bindings.size;
-    for (const parameter of parameters)
-      bindShape(parameter.name, parameter.type.shape, values.get(parameter)!.shape, bindings);
-  }
-}
-
-/** Gives new symbols their values and checks the known ones. A dimension with two unknown symbols waits. */
-function bindShape(
-  name: string,
-  declared: readonly Dim[],
-  actual: readonly number[],
-  bindings: Map<string, number>,
-): void {
-  const mismatch = () =>
-    new IrError(
-      `%${name} has shape [${actual.join(', ')}] where its type says otherwise (${[...bindings].map(([s, v]) => `${s} = ${v}`).join(', ')})`,
-    );
-  if (declared.length !== actual.length) throw mismatch();
-  declared.forEach((d, axis) => {
-    if (typeof d !== 'number') {
-      const unknown = d.terms.filter(([symbol]) => !bindings.has(symbol));
-      if (unknown.length === 1) {
-        const [symbol, coefficient] = unknown[0]!;
-        const rest = { terms: d.terms.filter(([s]) => s !== symbol), offset: d.offset };
-        const size = (actual[axis]! - evaluateDim(rest, bindings)) / coefficient;
-        if (!Number.isSafeInteger(size) || size < 0) throw mismatch();
-        bindings.set(symbol, size);
-      } else if (unknown.length > 1) return;
-    }
-    if (evaluateDim(d, bindings) !== actual[axis]) throw mismatch();
-  });
-}
-
-function countUses(nodes: readonly Node[], kept: readonly Value[]): Map<Value, number> {
-  const uses = new Map<Value, number>(kept.map((value) => [value, Infinity]));
-  for (const node of [...nodes].reverse())
-    if (node.outputs.some((v) => uses.has(v)))
-      for (const value of node.inputs) uses.set(value, (uses.get(value) ?? 0) + 1);
-  return uses;
 }
 
 /** A runner over a program, beside the real runtimes: the reference that bundles are compared with. */
@@ -243,22 +256,22 @@ export function evaluatorRunner(
   description = 'IR evaluator, float64',
   { observe, kernels }: Pick<EvaluateOptions, 'observe' | 'kernels'> = {},
 ) {
-  const cache = new WeightCache();
+  const options = { cache: new WeightCache(), ...(observe && { observe }), ...(kernels && { kernels }) };
+  const runTogether = (
+    graph: string,
+    runs: readonly GraphRun[],
+    heard: Pick<EvaluateOptions, 'onProgress' | 'signal'> = {},
+  ) => evaluateTogether(graphNamed(program, graph), runs, { ...options, ...heard });
   return {
     description,
     inputDtypes: async (graph: string) =>
       Object.fromEntries(graphNamed(program, graph).inputs.map(({ name, type }) => [name, type.dtype])),
-    run: (
+    run: async (
       graph: string,
       inputs: Readonly<Record<string, Tensor>>,
-      options: { readonly stages?: readonly string[] } = {},
-    ) =>
-      evaluateGraph(graphNamed(program, graph), inputs, {
-        ...options,
-        cache,
-        ...(observe && { observe }),
-        ...(kernels && { kernels }),
-      }),
+      { stages = [] }: { readonly stages?: readonly string[] } = {},
+    ) => (await runTogether(graph, [{ inputs, stages }]))[0]!,
+    runTogether,
     dispose: async () => {},
   };
 }

@@ -105,8 +105,33 @@ export async function readBytes(data: TensorData, options?: ReadOptions): Promis
   return out;
 }
 
+/** Reads bytes [begin, begin + out.byteLength) of a tensor into `out`. */
+export type DirectRead = (out: Uint8Array, begin: number) => Promise<void>;
+
+const directReads = new WeakMap<TensorData, DirectRead>();
+
+/**
+ * Says how the bytes of `data` are read into memory that is there: no chunks between, whose memory a large weight costs
+ * more than its bytes.
+ */
+export function rememberDirectRead(data: TensorData, read: DirectRead): TensorData {
+  directReads.set(data, read);
+  return data;
+}
+
+/** Undefined for data of which there are only chunks. */
+export function directReadOf(data: TensorData): DirectRead | undefined {
+  return directReads.get(data);
+}
+
 /** The same into memory that is there already. @throws RangeError when other than `out.byteLength` bytes come. */
 export async function readInto(data: TensorData, out: Uint8Array, options?: ReadOptions): Promise<void> {
+  const direct = directReadOf(data);
+  if (direct) {
+    const { begin, end } = readRange(data.byteLength, options);
+    if (end - begin !== out.byteLength) throw new RangeError(`${end - begin} bytes for ${out.byteLength}`);
+    return direct(out, begin);
+  }
   let at = 0;
   for await (const chunk of data.chunks(options)) {
     out.set(chunk, at);

@@ -31,7 +31,7 @@ test('positions of all outputs and cases are pooled; padding and the original’
   };
   tally.add(verifyCase, candidate, original);
   tally.add(verifyCase, { suffixLogits: logits(leaning) }, { suffixLogits: logits(leaning) });
-  const { metrics, note } = tally.check([]);
+  const { metrics, note } = tally.check('all cases', []);
   expect(note).toBe('4 positions');
   expect(metrics.meanKld).toBeCloseTo(KLD([0.5, 0.5], [0.8, 0.2]) / 4, 6);
   expect(metrics.maxKld).toBeCloseTo(KLD([0.5, 0.5], [0.8, 0.2]), 6);
@@ -42,7 +42,7 @@ test('another token within the margin is none', () => {
   const share = (margin: number) => {
     const tally = tallyOf(margin);
     tally.add(verifyCase, { suffixLogits: logits([0, 1], [1, 0]) }, { suffixLogits: logits([0.1, 0], [1, 0]) });
-    return tally.check([]).metrics.sameTop1;
+    return tally.check('all cases', []).metrics.sameTop1;
   };
   expect([share(0), share(0.05), share(0.2)]).toEqual([0.5, 0.5, 1]);
 });
@@ -50,7 +50,7 @@ test('another token within the margin is none', () => {
 test('a bound that is broken fails, and so does what is not finite', () => {
   const tally = tallyOf();
   tally.add(verifyCase, { suffixLogits: logits([Number.NaN, 0]) }, { suffixLogits: logits(even) });
-  const check = tally.check([
+  const check = tally.check('all cases', [
     { metric: 'nonFinite', atMost: 0, reason: 'r' },
     { metric: 'meanKld', atMost: 0.1, reason: 'r' },
   ]);
@@ -168,9 +168,13 @@ describe('verification by two links', () => {
       metadata,
       cases,
       precision: 'int8',
-      onProgress: (done, total) => seen.push(`${done}/${total}`),
+      onProgress: ({ done, total, label }) => seen.push(`${done === total} ${done} ${label.replace(/.*: /, '')}`),
     });
-    expect([seen.at(0), seen.at(-1)]).toEqual(['0/14', '14/14']);
+    expect(seen[0]).toBe('false 0 original and reference');
+    expect(seen.at(-1)).toMatch(/^true \d+ candidate$/);
+    expect(new Set(seen.map((each) => each.split(' ').slice(2).join(' ')))).toEqual(
+      new Set(['original and reference', 'candidate']),
+    );
   });
 
   test('nothing to hold it against is no success', async () => {

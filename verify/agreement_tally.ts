@@ -9,6 +9,9 @@ import type { Outcome } from './run_case.ts';
 import { keptTokens } from './tokens.ts';
 import type { Bound } from './tolerances.ts';
 
+/** What the check of what codes cost is called. */
+export const QUALITY_OUTPUT = 'logits against the original';
+
 /**
  * How far a quantized model's next-token distributions are from the original's, over all positions of all cases: a
  * bound on a mean or on a share says nothing about the few positions of one output. Values are summed up as cases come,
@@ -43,11 +46,11 @@ export class AgreementTally {
     if (greedy) this.#compare(verifyCase, 'greedy logits', candidate.greedy?.logits, greedy.logits);
   }
 
-  /** The verdict on all that was added. */
-  check(bounds: readonly Bound[]): Check {
+  /** The verdict on all that was added, which is of `cases`. */
+  check(cases: string, bounds: readonly Bound[]): Check {
     const { meanKld, kld99, maxKld, sameTop1, rows } = pooledAgreement(this.#parts);
     return checkOf(
-      { case: 'all cases', output: 'logits against the original' },
+      { case: cases, output: QUALITY_OUTPUT },
       { meanKld, kld99, maxKld, sameTop1, nonFinite: this.#nonFinite },
       bounds,
       { note: `${rows} positions` },

@@ -15,6 +15,8 @@ export interface VerifyCase extends Prompt {
   readonly logitsToKeep: number;
   /** Whether the candidate is held against the reference alone, not against itself too; default no. */
   readonly comparedOnly?: boolean;
+  /** Whether the candidate may compute angles of rotary embeddings in f32, as the originals do; default no. */
+  readonly anglesInF32?: boolean;
 }
 
 export interface SyntheticOptions {
@@ -36,7 +38,7 @@ const KEPT = 8;
 const LONG = 301;
 const SUFFIX = 3;
 
-/** Image tokens × layers × width² that a third row may cost; its multiplications are 15 to 26 times as many. */
+/** Image tokens × layers × width² that a row more may cost; its multiplications are 15 to 26 times as many. */
 const MAX_ROW_COST = 1e9;
 
 /**
@@ -103,7 +105,7 @@ export function syntheticCases(
   });
   const long = text(Math.max(6, LONG - imageTokens));
   if (long.length > 1) long[1] = lastToken(metadata);
-  const rows = [text(7), ...(isThirdRowCheap(metadata) ? [text(4)] : []), text(1)];
+  const rows = [text(7), ...(isRowCostly(metadata) ? [] : [text(4)]), text(1)];
   const end = text(6);
   const read = [
     makeCase(`${NUMERALS[rows.length]!} rows, left-padded`, rows),
@@ -115,8 +117,14 @@ export function syntheticCases(
 
 const NUMERALS: Readonly<Record<number, string>> = { 2: 'two', 3: 'three' };
 
-function isThirdRowCheap({ imageTokens, layers, hiddenSize }: ProgramMetadata): boolean {
-  return imageTokens * layers * hiddenSize ** 2 <= MAX_ROW_COST;
+/** Whether a row with a picture takes a model of this size minutes. */
+export function isRowCostly({ imageTokens, layers, hiddenSize }: ProgramMetadata): boolean {
+  return imageTokens * layers * hiddenSize ** 2 > MAX_ROW_COST;
+}
+
+/** Whether a case has several rows. */
+export function isBatch({ inputIds }: Pick<VerifyCase, 'inputIds'>): boolean {
+  return inputIds.shape[0]! > 1;
 }
 
 /** colpali-engine appends ten to a question, which are read as tokens: query augmentation, as ColBERT has it. */
@@ -139,7 +147,8 @@ function syntheticImages(images: number, size: number, random: () => number): Te
   return { dtype: 'f32', shape: [images, 3, size, size], data };
 }
 
-function randomToken(metadata: ProgramMetadata, random: () => number): number {
+/** An id without a meaning of its own. */
+export function randomToken(metadata: ProgramMetadata, random: () => number): number {
   const special = specialTokens(metadata);
   for (;;) {
     const id = Math.floor(random() * metadata.vocabSize);

@@ -2,6 +2,7 @@ import type { Runner } from '../backends/backend.ts';
 import type { ProgramMetadata } from '../ir/graph.ts';
 import { dtypes } from '../ir/dtypes/index.ts';
 import { tensorOf, type Tensor } from '../ir/tensor.ts';
+import { callsOf, type Input, type PlanOptions } from './calls.ts';
 import { VerifyError } from './error.ts';
 import { maskedImage } from './image_column.ts';
 import { checkPositions, checkPrompt, extendMask, mergeImageFeatures, positionIds, type Prompt } from './prompt.ts';
@@ -12,20 +13,24 @@ export interface Model {
   readonly metadata: ProgramMetadata;
 }
 
-/** What has been read: immutable, so a continuation may start from it more than once. */
+/** What has been read: immutable, so a continuation may start from it more than once, and before it is computed. */
 export interface DecoderState {
-  readonly cache: Readonly<Record<string, Tensor>>;
+  readonly cache: Readonly<Record<string, Input>>;
   /** i64[B, tokens read]. */
   readonly attentionMask: Tensor;
   /** Of the first token of each row. */
   readonly firstPosition: number;
 }
 
-export interface StepOptions {
+export interface StepOptions extends PlanOptions {
   /** Positions from the end that get logits; 0 for all. */
   readonly logitsToKeep?: number;
-  /** Stages of the graphs to return. */
-  readonly stages?: readonly string[];
+}
+
+/** A step that is planned: others may go on from its state, and then wait for what it gives. */
+export interface PlannedStep {
+  readonly state: DecoderState;
+  readonly done: Promise<Step>;
 }
 
 export interface Step {
@@ -41,11 +46,12 @@ export interface Step {
 export async function encodeImages(
   { runner, metadata }: Model,
   pixelValues: Tensor,
-  stages: readonly string[] = [],
+  { stages = [], ...given }: PlanOptions = {},
 ): Promise<{ features: Tensor; stages: Readonly<Record<string, Tensor>> }> {
   if (pixelValues.shape[0] === 0)
     return { features: tensorOf('f32', [0, metadata.imageTokens, metadata.hiddenSize], []), stages: {} };
-  const results = await runner.run('vision_encoder', { pixel_values: pixelValues }, { stages });
+  const results = await callsOf(runner).plan('vision_encoder', { pixel_values: pixelValues }, { stages, ...given })
+    .results;
   return { features: resultOf(results, 'image_features', runner), stages: pick(results, stages) };
 }
 
@@ -59,29 +65,45 @@ export async function prefill(
   features: Tensor,
   options: StepOptions = {},
 ): Promise<Step> {
+  return (await planPrefill(model, prompt, features, options)).done;
+}
+
+/** The same, not yet computed. @throws VerifyError for a prompt that does not fit. */
+export async function planPrefill(
+  model: Model,
+  prompt: Prompt,
+  features: Tensor,
+  options: StepOptions = {},
+): Promise<PlannedStep> {
   checkPrompt(prompt, model.metadata);
   const own = model.metadata.imageTokenId;
   const ids = { ...prompt.inputIds, data: prompt.inputIds.data.map((id) => (id === prompt.imageTokenId ? own : id)) };
   const embeddings = mergeImageFeatures(await embed(model, ids), features, prompt);
   const { attentionMask, firstPosition = 1 } = prompt;
   const cache = await emptyCache(model, prompt.inputIds.shape[0]!);
-  return runDecoder(model, embeddings, { cache, attentionMask, firstPosition }, options);
+  return planDecoder(model, embeddings, { cache, attentionMask, firstPosition }, options);
 }
 
 /** Reads more tokens i64[B, n] after what a state holds: each sees what came before it. */
-export async function extend(
+export async function extend(model: Model, state: DecoderState, ids: Tensor, options: StepOptions = {}): Promise<Step> {
+  return (await planExtend(model, state, ids, options)).done;
+}
+
+/** The same, not yet computed. */
+export async function planExtend(
   model: Model,
   { cache, attentionMask, firstPosition }: DecoderState,
   ids: Tensor,
   options: StepOptions = {},
-): Promise<Step> {
+): Promise<PlannedStep> {
   const mask = extendMask(attentionMask, ids.shape[1]!);
   checkPositions(mask.shape[1]!, firstPosition, model.metadata.maxPositions);
-  return runDecoder(model, await embed(model, ids), { cache, attentionMask: mask, firstPosition }, options);
+  return planDecoder(model, await embed(model, ids), { cache, attentionMask: mask, firstPosition }, options);
 }
 
 async function embed({ runner }: Model, inputIds: Tensor): Promise<Tensor> {
-  return resultOf(await runner.run('embed_tokens', { input_ids: inputIds }), 'inputs_embeds', runner);
+  const { results } = callsOf(runner).plan('embed_tokens', { input_ids: inputIds });
+  return resultOf(await results, 'inputs_embeds', runner);
 }
 
 async function emptyCache(
@@ -108,35 +130,39 @@ async function emptyCache(
 }
 
 /** New tokens behind a cache; the mask is over both. */
-async function runDecoder(
+function planDecoder(
   { runner, metadata }: Model,
   embeddings: Tensor,
   { cache, attentionMask, firstPosition }: DecoderState,
-  { logitsToKeep = 0, stages = [] }: StepOptions,
-): Promise<Step> {
-  const results = await runner.run(
-    'decoder',
-    {
-      inputs_embeds: embeddings,
-      attention_mask: attentionMask,
-      position_ids: positionIds(attentionMask, embeddings.shape[1], firstPosition),
-      num_logits_to_keep: tensorOf('i64', [], [logitsToKeep]),
-      ...cache,
-    },
-    { stages },
-  );
-  // A bundle that should give vectors and does not is broken; one that need not may: the comparison tells.
-  const vectors =
-    metadata.retrievalWidth === undefined ? results['embeddings'] : resultOf(results, 'embeddings', runner);
-  const longer = Object.keys(cache).map(
-    (name) => [name, resultOf(results, name.replace('past_key_values', 'present'), runner)] as const,
-  );
-  return {
-    state: { cache: Object.fromEntries(longer), attentionMask, firstPosition },
-    logits: maskedImage(resultOf(results, 'logits', runner), metadata, runner.description),
-    ...(vectors && { embeddings: vectors }),
-    stages: pick(results, stages),
+  { logitsToKeep = 0, stages = [], ...given }: StepOptions,
+): PlannedStep {
+  const inputs = {
+    inputs_embeds: embeddings,
+    attention_mask: attentionMask,
+    position_ids: positionIds(attentionMask, embeddings.shape[1], firstPosition),
+    num_logits_to_keep: tensorOf('i64', [], [logitsToKeep]),
+    ...cache,
   };
+  const call = callsOf(runner).plan('decoder', inputs, { stages, ...given });
+  const present = (name: string) => name.replace('past_key_values', 'present');
+  const longer = Object.keys(cache).map((name) => [name, { call, output: present(name) }] as const);
+  const finish = async (): Promise<Step> => {
+    const results = await call.results;
+    // A bundle that should give vectors and does not is broken; one that need not may: the comparison tells.
+    const vectors =
+      metadata.retrievalWidth === undefined ? results['embeddings'] : resultOf(results, 'embeddings', runner);
+    const read = Object.keys(cache).map((name) => [name, resultOf(results, present(name), runner)] as const);
+    return {
+      state: { cache: Object.fromEntries(read), attentionMask, firstPosition },
+      logits: maskedImage(resultOf(results, 'logits', runner), metadata, runner.description),
+      ...(vectors && { embeddings: vectors }),
+      stages: pick(results, stages),
+    };
+  };
+  const done = finish();
+  // whoever waits hears of it
+  done.catch(() => {});
+  return { state: { cache: Object.fromEntries(longer), attentionMask, firstPosition }, done };
 }
 
 function resultOf(results: Readonly<Record<string, Tensor>>, name: string, { description }: Runner): Tensor {

@@ -68,3 +68,16 @@ export function compareStages(
     }),
   );
 }
+
+/**
+ * The first stage that is off, where stages were looked for by their values: what a phase computes right proves all
+ * before it in that phase, even what was not found in a form that could be told.
+ */
+export function firstBehindHeld(compared: readonly StageDifference[]): StageDifference | undefined {
+  for (const phase of ['vision', 'prefill', 'suffix'] as const) {
+    const own = compared.filter((stage) => stage.phase === phase);
+    const first = own[own.findLastIndex(({ passed }) => passed) + 1];
+    if (first) return first;
+  }
+  return undefined;
+}

@@ -158,7 +158,7 @@ describe('rows of a batch', () => {
   const vectors = (row: number) => `embeddings of row ${row} in the batch = alone`;
   const check = async (faults: Faults, verifyCase = rows) => {
     const asked = model(faults);
-    return named(await checkRowsAlone(asked, verifyCase, await runCase(asked, verifyCase), tolerances));
+    return named(await checkRowsAlone(asked, verifyCase, runCase(asked, verifyCase), tolerances));
   };
 
   it('are what they are alone', async () => {

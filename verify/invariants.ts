@@ -1,7 +1,7 @@
 import { tensorOf, type Tensor } from '../ir/tensor.ts';
 import { caseMember, type VerifyCase } from './cases.ts';
 import { checkLogits, checkOf, checkValues, type Check } from './check.ts';
-import { encodeImages, extend, prefill, type Model } from './decode.ts';
+import { encodeImages, planExtend, planPrefill, type Model, type PlannedStep } from './decode.ts';
 import { difference } from './metrics.ts';
 import { batchMember, joinPositions, lastPositions, rowsOf, slicePositions } from './rows.ts';
 import { runCase, type Outcome } from './run_case.ts';
@@ -17,25 +17,17 @@ export async function checkInvariants(model: Model, verifyCase: VerifyCase, tole
   const one = verifyCase.inputIds.shape[0] === 1 ? verifyCase : caseMember(verifyCase, 0, metadata);
   const { features } = await encodeImages(model, one.pixelValues);
   const logitsToKeep = one.logitsToKeep === 1 ? 2 : one.logitsToKeep;
-  const prompt = await prefill(model, one, features, { logitsToKeep });
-  const otherPrompt = await prefill(
-    model,
-    { ...one, inputIds: withOtherLast(one.inputIds, metadata.vocabSize, metadata.imageTokenId) },
-    features,
-    { logitsToKeep },
-  );
-  const checks = [checkSeesLast(verifyCase.name, prompt.logits, otherPrompt.logits, metadata.vocabSize)];
-  const { suffixIds } = one;
-  const count = suffixIds?.shape[1] ?? 0;
-  if (!suffixIds || count < 2) return checks;
-  const whole = await extend(model, prompt.state, suffixIds);
+  const withOther = (ids: Tensor) => withOtherLast(ids, metadata.vocabSize, metadata.imageTokenId);
+  // all is planned before anything is waited for
+  const prompt = await planPrefill(model, one, features, { logitsToKeep });
+  const other = await planPrefill(model, { ...one, inputIds: withOther(one.inputIds) }, features, { logitsToKeep });
+  const suffix = await planSuffix(model, prompt, one.suffixIds, withOther);
+  const [{ logits }, { logits: otherLogits }] = [await prompt.done, await other.done];
+  const checks = [checkSeesLast(verifyCase.name, logits, otherLogits, metadata.vocabSize)];
+  if (!suffix) return checks;
+  const whole = await suffix.whole.done;
   const parts: Tensor[] = [];
-  let { state } = prompt;
-  for (let i = 0; i < count; i++) {
-    const step = await extend(model, state, idAt(suffixIds, i));
-    parts.push(step.logits);
-    state = step.state;
-  }
+  for (const { done } of suffix.oneByOne) parts.push((await done).logits);
   checks.push(
     checkLogits(
       { case: verifyCase.name, output: 'suffix at once = token by token' },
@@ -45,12 +37,8 @@ export async function checkInvariants(model: Model, verifyCase: VerifyCase, tole
       { columns: metadata.vocabSize },
     ),
   );
-  const otherSuffix = await extend(
-    model,
-    prompt.state,
-    withOtherLast(suffixIds, metadata.vocabSize, metadata.imageTokenId),
-  );
-  const earlier = (logits: Tensor) => slicePositions(logits, 0, count - 1);
+  const otherSuffix = await suffix.other.done;
+  const earlier = (all: Tensor) => slicePositions(all, 0, all.shape[1]! - 1);
   checks.push(
     checkValues(
       { case: verifyCase.name, output: 'suffix does not see ahead' },
@@ -69,6 +57,26 @@ export async function checkInvariants(model: Model, verifyCase: VerifyCase, tole
   return checks;
 }
 
+/** A suffix behind a prompt at once, token by token, and with another last token; undefined for one of a token. */
+async function planSuffix(
+  model: Model,
+  prompt: PlannedStep,
+  ids: Tensor | undefined,
+  withOther: (ids: Tensor) => Tensor,
+): Promise<{ whole: PlannedStep; oneByOne: readonly PlannedStep[]; other: PlannedStep } | undefined> {
+  const count = ids?.shape[1] ?? 0;
+  if (!ids || count < 2) return undefined;
+  const whole = await planExtend(model, prompt.state, ids);
+  const oneByOne: PlannedStep[] = [];
+  let { state } = prompt;
+  for (let i = 0; i < count; i++) {
+    const step = await planExtend(model, state, idAt(ids, i));
+    oneByOne.push(step);
+    ({ state } = step);
+  }
+  return { whole, oneByOne, other: await planExtend(model, prompt.state, withOther(ids)) };
+}
+
 /** The first compared position must feel the last prompt token. Any bit will do: a causal mask leaves none. */
 function checkSeesLast(name: string, logits: Tensor, other: Tensor, columns: number): Check {
   const first = (t: Tensor) => rowsOf(slicePositions(t, 0, 1), { columns });
@@ -83,15 +91,20 @@ function checkSeesLast(name: string, logits: Tensor, other: Tensor, columns: num
 export async function checkRowsAlone(
   model: Model,
   verifyCase: VerifyCase,
-  batched: Outcome,
+  whole: Promise<Outcome>,
   tolerances: Tolerances,
+  follow?: readonly (readonly number[])[],
 ): Promise<Check[]> {
   const batch = verifyCase.inputIds.shape[0]!;
   if (batch === 1) return [];
+  const rows = Promise.all(
+    Array.from({ length: batch }, (_, row) =>
+      runCase(model, caseMember(verifyCase, row, model.metadata), follow ? { follow: [follow[row]!] } : {}),
+    ),
+  );
+  const [batched, outcomes] = await Promise.all([whole, rows]);
   const checks: Check[] = [];
-  for (let row = 0; row < batch; row++) {
-    const member = caseMember(verifyCase, row, model.metadata);
-    const alone = await runCase(model, member, batched.greedy ? { follow: [batched.greedy.tokens[row]!] } : {});
+  for (const [row, alone] of outcomes.entries()) {
     const kept = alone.prefillLogits!.shape[1]!;
     const inBatch = partsOf({ ...batched, prefillLogits: lastPositions(batched.prefillLogits!, kept) }).map((part) =>
       batchMember(part, row),

@@ -1,6 +1,15 @@
 import { tensorOf, type Tensor } from '../ir/tensor.ts';
 import { hasImages, type VerifyCase } from './cases.ts';
-import { encodeImages, extend, prefill, type DecoderState, type Model, type Step } from './decode.ts';
+import {
+  encodeImages,
+  extend,
+  planExtend,
+  planPrefill,
+  type DecoderState,
+  type Model,
+  type PlannedStep,
+  type Step,
+} from './decode.ts';
 import { choose, type Choice } from './metrics.ts';
 import { joinPositions, lastPositions, rowsOf } from './rows.ts';
 
@@ -40,6 +49,9 @@ export interface Outcome {
 export interface RunCaseOptions {
   /** Names of stages by graph. */
   readonly stages?: Readonly<Record<string, readonly string[]>>;
+  /** Stages as another computed them, and who hears what parts make of them. */
+  readonly given?: CaseStages;
+  readonly onGiven?: (phase: keyof CaseStages, name: string, value: Tensor) => void;
   /** Tokens to read on instead of the model's own choices, so that every step is comparable. */
   readonly follow?: readonly (readonly number[])[];
 }
@@ -48,33 +60,82 @@ export interface RunCaseOptions {
 export async function runCase(
   model: Model,
   verifyCase: VerifyCase,
-  { stages = {}, follow }: RunCaseOptions = {},
+  { stages = {}, follow, given, onGiven }: RunCaseOptions = {},
 ): Promise<Outcome> {
   const { suffixIds, maxNewTokens, logitsToKeep } = verifyCase;
-  const images = await encodeImages(model, verifyCase.pixelValues, stages['vision_encoder']);
+  const partsOn = (phase: keyof CaseStages) => ({
+    ...(given && { given: given[phase] }),
+    ...(onGiven && { onGiven: (name: string, value: Tensor) => onGiven(phase, name, value) }),
+  });
+  const images = await encodeImages(model, verifyCase.pixelValues, {
+    stages: stages['vision_encoder'] ?? [],
+    ...partsOn('vision'),
+  });
   const decoderStages = stages['decoder'] ?? [];
-  const prompt = await prefill(model, verifyCase, images.features, { logitsToKeep, stages: decoderStages });
+  const prompt = await planPrefill(model, verifyCase, images.features, {
+    logitsToKeep,
+    stages: decoderStages,
+    ...partsOn('prefill'),
+  });
+  // all that is known is planned before anything is waited for
+  const forced = follow && maxNewTokens > 0 ? planForced(model, prompt, maxNewTokens, follow) : undefined;
   const suffix =
     suffixIds && suffixIds.shape[1]! > 0
-      ? await extend(model, prompt.state, suffixIds, { stages: decoderStages })
+      ? await planExtend(model, prompt.state, suffixIds, { stages: decoderStages, ...partsOn('suffix') })
       : undefined;
+  const steps = await forced;
+  const read = await prompt.done;
+  const behind = await suffix?.done;
   return {
     ...(hasImages(verifyCase) && { imageFeatures: images.features }),
-    prefillLogits: prompt.logits,
-    ...(prompt.embeddings && { prefillEmbeddings: prompt.embeddings }),
-    ...(suffix && { suffixLogits: suffix.logits }),
-    ...(suffix?.embeddings && { suffixEmbeddings: suffix.embeddings }),
-    ...(maxNewTokens > 0 && { greedy: await greedySteps(model, prompt, maxNewTokens, follow) }),
-    stages: { vision: images.stages, prefill: prompt.stages, suffix: suffix?.stages ?? {} },
+    prefillLogits: read.logits,
+    ...(read.embeddings && { prefillEmbeddings: read.embeddings }),
+    ...(behind && { suffixLogits: behind.logits }),
+    ...(behind?.embeddings && { suffixEmbeddings: behind.embeddings }),
+    ...(maxNewTokens > 0 && {
+      greedy: steps ? await readForced(model, read, steps, follow!) : await greedySteps(model, read, maxNewTokens),
+    }),
+    stages: { vision: images.stages, prefill: read.stages, suffix: behind?.stages ?? {} },
   };
 }
 
-async function greedySteps(
+/** Steps that read the given tokens, one by one, behind a prompt. */
+async function planForced(
+  model: Model,
+  prompt: PlannedStep,
+  steps: number,
+  tokens: readonly (readonly number[])[],
+): Promise<readonly PlannedStep[]> {
+  const planned: PlannedStep[] = [];
+  let { state } = prompt;
+  for (let step = 0; step + 1 < steps; step++) {
+    const ids = tensorOf(
+      'i64',
+      [tokens.length, 1],
+      tokens.map((row) => row[step]!),
+    );
+    const next = await planExtend(model, state, ids, { logitsToKeep: 1 });
+    planned.push(next);
+    ({ state } = next);
+  }
+  return planned;
+}
+
+async function readForced(
   model: Model,
   prompt: Step,
-  steps: number,
-  follow?: readonly (readonly number[])[],
+  steps: readonly PlannedStep[],
+  tokens: readonly (readonly number[])[],
 ): Promise<Greedy> {
+  const logits = [lastPositions(prompt.logits, 1)];
+  for (const { done } of steps) logits.push((await done).logits);
+  const choices = tokens.map((_, row) =>
+    logits.map((each) => choose(rowsOf(each, { columns: model.metadata.vocabSize }), row)),
+  );
+  return { tokens: tokens.map((row) => row.slice(0, logits.length)), logits: joinPositions(logits), choices };
+}
+
+async function greedySteps(model: Model, prompt: Step, steps: number): Promise<Greedy> {
   const batch = prompt.logits.shape[0]!;
   const tokens = Array.from({ length: batch }, (): number[] => []);
   const choices = Array.from({ length: batch }, (): Choice[] => []);
@@ -87,7 +148,7 @@ async function greedySteps(
     for (let row = 0; row < batch; row++) {
       const choice = choose(rows, row);
       choices[row]!.push(choice);
-      tokens[row]!.push(follow?.[row]?.[step] ?? choice.token);
+      tokens[row]!.push(choice.token);
     }
     if (step + 1 === steps) break;
     const result = await extend(

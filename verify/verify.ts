@@ -1,20 +1,31 @@
 import type { Runner } from '../backends/backend.ts';
+import type { DeviceFacts } from '../backends/device_facts.ts';
 import type { ProgramMetadata } from '../ir/graph.ts';
-import type { VerifyCase } from './cases.ts';
+import { randomSource } from '../ir/random_source.ts';
+import type { BaselineVerdict } from './baseline.ts';
+import type { Bisection } from './bisect/bisect.ts';
+import { boundsOfCase } from './angles.ts';
+import { callsOf } from './calls.ts';
+import { isBatch, isRowCostly, randomToken, type VerifyCase } from './cases.ts';
 import { checkLogits, checkValues, type Check } from './check.ts';
 import type { Model } from './decode.ts';
-import { compareStages, type Phase, type StageDifference, type StageNames } from './divergence.ts';
+import type { StageNames } from './divergence.ts';
 import { VerifyError } from './error.ts';
+import { AGAINST_ITSELF, Forecast, type Phase as WorkPhase, type Progress, type Side } from './forecast.ts';
 import { withoutImage } from './image_column.ts';
 import { checkGreedy, type GreedyDifference } from './greedy.ts';
 import { checkInvariants, checkRowsAlone } from './invariants.ts';
 import { AgreementTally } from './agreement_tally.ts';
-import type { Recorded } from './recording.ts';
+import type { Recorded, RecordedOf } from './recording.ts';
 import { checkLengths, checkScores, type ComparedVectors } from './retrieval.ts';
 import type { RowSelection } from './rows.ts';
-import { runCase, type Outcome } from './run_case.ts';
+import { PartsTally, partsUncompared } from './parts.ts';
+import { locate, stageErrors, type Divergence, type StageErrors } from './locate.ts';
+import { runCase, type Outcome, type RunCaseOptions } from './run_case.ts';
+import type { Links } from './links.ts';
+import type { WeightsReport } from './weights/verify_weights.ts';
 import { keptTokens } from './tokens.ts';
-import { tolerancesOf, type Help, type Precision, type Tolerances } from './tolerances.ts';
+import { partBound, tolerancesOf, type Help, type Precision, type Tolerances } from './tolerances.ts';
 
 export interface VerifyOptions {
   readonly candidate: Runner;
@@ -32,10 +43,17 @@ export interface VerifyOptions {
   readonly roundedActivations?: boolean;
   /** Where to look when outputs differ (`stageNames` of the program); without, a failure is not located. */
   readonly stages?: StageNames;
+  /**
+   * Whether every stage of the first case is compared also where all outputs agree, which takes another run of it;
+   * default no.
+   */
+  readonly everyStage?: boolean;
   /** Whether the candidate must also agree with itself (`checkInvariants`, `checkRowsAlone`); default true. */
   readonly invariants?: boolean;
-  /** Hears of finished and all steps (they take different time) and of what is being computed. */
-  readonly onProgress?: (done: number, total: number, label: string) => void;
+  /** Hears of what is done, in multiplications, what is being computed, and how long all that is left will take. */
+  readonly onProgress?: (progress: Progress) => void;
+  /** Knows what cases cost; default every token the same. */
+  readonly forecast?: Forecast;
   readonly signal?: AbortSignal;
 }
 
@@ -50,30 +68,37 @@ export interface Original {
   readonly cases?: readonly VerifyCase[];
 }
 
-/** The first place where the candidate leaves the reference. */
-export interface Divergence {
-  readonly case: string;
-  readonly phase: Phase | 'greedy';
-  /** `vit.1`, `image_features`, `lm.0`, ...; `logits` or `embeddings` when every stage before them agrees. */
-  readonly stage: string;
-  readonly metric: 'relativeL2';
-  readonly value: number;
-  readonly limit: number;
-  /** Every compared stage, in order: how the error grows. */
-  readonly stages: readonly StageDifference[];
-}
-
 export interface VerifyReport {
   readonly passed: boolean;
   readonly candidate: string;
+  /** Where it ran. */
+  readonly device?: DeviceFacts;
+  /** Whether its graphs ran part by part: none was run as a whole. */
+  readonly inParts?: true;
+  /** Where it ran so: of which cases no part was compared on what the reference gave, and why; absent: of none. */
+  readonly partsUncompared?: string;
   readonly reference?: string;
   /** Where quality was checked: what against. */
   readonly original?: string;
+  /** Whose implementation was run, where a recording of it was compared with. */
+  readonly recorded?: RecordedOf;
   readonly precision: Precision;
   readonly checks: readonly Check[];
+  /** Which links were tried and held; who knows more than the checks adds them. */
+  readonly links?: Links;
+  /** Where stored weights differ from the checkpoint's. */
+  readonly weights?: WeightsReport;
   /** Steps at which greedy decoding would part, ties included. */
   readonly greedyDifferences: readonly GreedyDifference[];
   readonly firstDivergingStage?: Divergence;
+  /** Where it was looked for: which pass changed values. */
+  readonly bisection?: Bisection;
+  /** Every stage of a case, where that was asked for and none had to be looked for. */
+  readonly stages?: StageErrors;
+  /** How its figures compare with those of another time; who has them adds it. */
+  readonly baseline?: BaselineVerdict;
+  /** What was not compared, and what was taken for granted: a sentence each. */
+  readonly notes?: readonly string[];
   readonly seconds: number;
 }
 
@@ -114,65 +139,160 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
       `${precision} has no bounds on quality: it must equal a reference`,
       'pass the original as the reference',
     );
-  const qualityCases = quality ? (before.cases ?? cases) : [];
+  // what codes cost shows in any row: a batch of them would cost a large original minutes more
+  const ofOneRow = isRowCostly(metadata) ? cases.filter((each) => !isBatch(each)) : [];
+  const judged = ofOneRow.length > 0 ? ofOneRow : cases;
+  const qualityCases = quality ? (before.cases ?? judged) : [];
   const againstItself = (each: VerifyCase) => invariants && !each.comparedOnly;
-  const total = cases.length * (reference ? 2 : 1) + cases.filter(againstItself).length + 2 * qualityCases.length;
-  let done = 0;
-  const part = async <T>(label: string, work: () => Promise<T>): Promise<T> => {
+  const { forecast = new Forecast(({ inputIds }) => ({ decoder: inputIds.data.length })) } = options;
+  // of the parts of a batch of rows, each row alone says as much, and costs less
+  const isOnParts = (each: VerifyCase) => !isBatch(each) || cases.every(isBatch);
+  const timesOf = (each: VerifyCase) =>
+    1 + (againstItself(each) ? AGAINST_ITSELF : 0) + (candidate.inParts && reference && isOnParts(each) ? 1 : 0);
+  // many clients and drivers compile a shader no sooner
+  const first = candidate.device?.gpu && { atFirst: 'whose shaders may compile as they first run' };
+  const phases: (readonly WorkPhase[])[] = [
+    [
+      ...(quality ? [{ side: 'original', cases: qualityCases } as const] : []),
+      ...(reference ? [{ side: 'reference', cases } as const] : []),
+    ],
+    [{ side: 'candidate', cases, times: timesOf, ...first }],
+    ...(before?.cases && quality ? [[{ side: 'candidate', cases: qualityCases } as const]] : []),
+  ];
+  forecast.plan(phases, options.onProgress);
+  const part = async <T>(side: Side, verifyCase: VerifyCase, work: () => Promise<T>, times = 1): Promise<T> => {
     signal?.throwIfAborted();
-    options.onProgress?.(done, total, label);
     const result = await work();
-    options.onProgress?.(++done, total, label);
+    for (let i = 0; i < times; i++) forecast.over(side, verifyCase);
     return result;
   };
-  const outcomeOf = async (side: Runner | Recorded, verifyCase: VerifyCase, follow?: Outcome): Promise<Outcome> =>
+  const outcomeOf = async (
+    side: Runner | Recorded,
+    verifyCase: VerifyCase,
+    follow?: Tokens,
+    more: RunCaseOptions = {},
+  ): Promise<Outcome> =>
     'outcomes' in side
       ? recordedOutcome(side, verifyCase.name, metadata)
-      : runCase({ runner: side, metadata }, verifyCase, follow?.greedy ? { follow: follow.greedy.tokens } : {});
+      : runCase({ runner: side, metadata }, verifyCase, { ...(follow && { follow }), ...more });
+  const sides = { candidate, reference, original: before?.model };
+  for (const [side, runner] of Object.entries(sides) as [Side, Runner | Recorded | undefined][])
+    if (runner && !('outcomes' in runner))
+      callsOf(runner).listen({
+        onProgress: (graph, done, total) => forecast.share(side, graph, done / total),
+        ...(signal && { signal }),
+      });
   const checks: Check[] = [];
   const greedyDifferences: GreedyDifference[] = [];
   const vectors: ComparedVectors[] = [];
   let divergence: Divergence | undefined;
-  for (const verifyCase of cases) {
-    const { name } = verifyCase;
-    const expected = reference && (await part(`${name}: reference`, () => outcomeOf(reference, verifyCase)));
-    const outcome = await part(`${name}: candidate`, () => outcomeOf(candidate, verifyCase, expected));
-    if (expected) {
-      const compared = compareOutcomes(verifyCase, outcome, expected, metadata, tolerances);
+
+  // what runs in parts is not run again to find where it parts from the reference
+  const staged: RunCaseOptions = candidate.inParts && options.stages ? { stages: options.stages } : {};
+  forecast.begin();
+  // where a prompt of people leads is the original's to say
+  const original = (verifyCase: VerifyCase) =>
+    part('original', verifyCase, () =>
+      outcomeOf(before!.model, verifyCase, before!.cases ? undefined : forcedTokens(verifyCase, metadata)),
+    );
+  const originalOutcomes = (quality ? qualityCases : []).map(original);
+  /** What a recording was read on with, else tokens that are known before. */
+  const tokensOf = async (verifyCase: VerifyCase): Promise<Tokens> =>
+    (before && !before.cases && 'outcomes' in before.model
+      ? (await originalOutcomes[qualityCases.indexOf(verifyCase)])?.greedy?.tokens
+      : undefined) ?? forcedTokens(verifyCase, metadata);
+  // Of all cases at once, so that a weight that must be read again for each run is read once; reference and original
+  // side by side: while the products of one are computed, the other does what is no product.
+  const expecting = cases.map(async (verifyCase) => {
+    const tokens = await tokensOf(verifyCase);
+    const outcome =
+      reference && (await part('reference', verifyCase, () => outcomeOf(reference, verifyCase, tokens, staged)));
+    return { outcome, tokens: outcome?.greedy?.tokens ?? tokens };
+  });
+  const [originals, expected] = await Promise.all([Promise.all(originalOutcomes), Promise.all(expecting)]);
+  forecast.begin();
+  const computed = await Promise.all(
+    cases.map(async (verifyCase, i) => {
+      const { tokens, outcome: wanted } = expected[i]!;
+      const parts =
+        candidate.inParts && wanted && isOnParts(verifyCase)
+          ? new PartsTally(verifyCase, wanted, partBound(tolerances.stage, metadata))
+          : undefined;
+      const outcome = part('candidate', verifyCase, () =>
+        outcomeOf(candidate, verifyCase, tokens, {
+          ...staged,
+          ...(wanted?.stages && (parts || candidate.seeksStages) && { given: wanted.stages }),
+          ...(parts && { onGiven: parts.add }),
+        }),
+      );
+      const itself = againstItself(verifyCase)
+        ? part(
+            'candidate',
+            verifyCase,
+            async () => {
+              const [rowsAlone, others] = await Promise.all([
+                checkRowsAlone(model, verifyCase, outcome, tolerances, tokens),
+                checkInvariants(model, verifyCase, tolerances),
+              ]);
+              return [...checkLengths(verifyCase, await outcome), ...rowsAlone, ...others];
+            },
+            AGAINST_ITSELF,
+          )
+        : Promise.resolve([]);
+      const [own, checked] = await Promise.all([outcome, itself]);
+      return { outcome: own, itself: checked, isOnParts: parts !== undefined, parts: parts?.check() };
+    }),
+  );
+  for (const [i, verifyCase] of cases.entries()) {
+    const { outcome, itself, parts } = computed[i]!;
+    const wanted = expected[i]!.outcome;
+    if (wanted) {
+      const bounds = boundsOfCase(verifyCase, tolerances);
+      const compared = compareOutcomes(verifyCase, outcome, wanted, metadata, bounds);
       checks.push(...compared.checks);
       greedyDifferences.push(...compared.differences);
-      vectors.push({ verifyCase, candidate: outcome.prefillEmbeddings, reference: expected.prefillEmbeddings });
+      vectors.push({ verifyCase, candidate: outcome.prefillEmbeddings, reference: wanted.prefillEmbeddings });
       const failed = compared.checks.find(({ passed }) => !passed);
-      if (failed && !divergence) divergence = await locate(options, verifyCase, expected, tolerances, failed);
+      if (failed && !divergence) divergence = await locate(options, verifyCase, { outcome, wanted }, bounds, failed);
     }
-    if (againstItself(verifyCase))
-      checks.push(
-        ...(await part(`${name}: candidate against itself`, async () => [
-          ...checkLengths(verifyCase, outcome),
-          ...(await checkRowsAlone(model, verifyCase, outcome, tolerances)),
-          ...(await checkInvariants(model, verifyCase, tolerances)),
-        ])),
-      );
+    if (parts) checks.push(parts);
+    checks.push(...itself);
   }
+  const [{ outcome }, { outcome: wanted }] = [computed[0]!, expected[0]!];
+  const grown =
+    options.everyStage && !divergence && wanted
+      ? await stageErrors(options, cases[0]!, { outcome, wanted }, tolerances)
+      : undefined;
   if (reference)
     checks.push(...checkScores(vectors, 'outcomes' in reference ? (reference.scores ?? []) : [], tolerances));
   if (quality) {
     const tally = new AgreementTally(metadata, quality.tieMargin);
-    for (const verifyCase of qualityCases) {
-      const original = await part(`${verifyCase.name}: original`, () => outcomeOf(before.model, verifyCase));
-      tally.add(
-        verifyCase,
-        await part(`${verifyCase.name}: candidate`, () => outcomeOf(candidate, verifyCase, original)),
-        original,
-      );
-    }
-    checks.push(tally.check(quality.bounds));
+    if (before.cases) forecast.begin();
+    const own = await Promise.all(
+      qualityCases.map(async (verifyCase, i) =>
+        before.cases
+          ? part('candidate', verifyCase, () => outcomeOf(candidate, verifyCase, originals[i]!.greedy?.tokens))
+          : computed[cases.indexOf(verifyCase)]!.outcome,
+      ),
+    );
+    qualityCases.forEach((verifyCase, i) => tally.add(verifyCase, own[i]!, originals[i]!));
+    checks.push(tally.check(judged === ofOneRow && !before.cases ? 'cases of one row' : 'all cases', quality.bounds));
   }
+  forecast.end();
+  const uncompared = partsUncompared(
+    computed.filter(({ isOnParts: tried }) => tried).map(({ parts }) => parts !== undefined),
+    expected.some(({ outcome: given }) => given?.stages && Object.values(given.stages).some(hasFields)),
+    reference !== undefined,
+  );
   const passed = checks.every((check) => check.passed);
   const descriptions = {
     candidate: candidate.description,
+    ...(candidate.device && { device: candidate.device }),
+    ...(candidate.inParts && { inParts: true as const }),
+    ...(candidate.inParts && uncompared),
     ...(reference && { reference: reference.description }),
     ...(quality && { original: before.model.description }),
+    ...recordedOf(reference ?? before!.model),
   };
   return {
     passed,
@@ -181,9 +301,35 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
     checks,
     greedyDifferences,
     ...(divergence && { firstDivergingStage: divergence }),
+    ...(grown && { stages: grown }),
     seconds: (performance.now() - started) / 1000,
   };
 }
+
+function hasFields(value: object): boolean {
+  return Object.keys(value).length > 0;
+}
+
+function recordedOf(side: Runner | Recorded): Pick<VerifyReport, 'recorded'> {
+  return 'outcomes' in side && side.of ? { recorded: side.of } : {};
+}
+
+/** By row and step. */
+type Tokens = readonly (readonly number[])[];
+
+/**
+ * Tokens to read on behind a prompt in place of a model's own choices: what is known before is read in one go, and
+ * what a model says of any token shows as much as of its own.
+ */
+function forcedTokens({ inputIds, maxNewTokens }: VerifyCase, metadata: ProgramMetadata): Tokens {
+  const random = randomSource(FORCED_SEED);
+  return Array.from({ length: inputIds.shape[0]! }, () =>
+    Array.from({ length: maxNewTokens }, () => randomToken(metadata, random)),
+  );
+}
+
+/** Other tokens than those of cases, whose seed is 1. */
+const FORCED_SEED = 2;
 
 function recordedOutcome({ outcomes, description }: Recorded, name: string, metadata: ProgramMetadata): Outcome {
   const outcome = outcomes.get(name);
@@ -243,50 +389,4 @@ function compareOutcomes(
   if (!candidate.greedy || logits.bounds.length === 0) return { checks, differences: [] };
   const { check, differences } = checkGreedy(name, candidate.greedy, reference.greedy, columns, tolerances.tieMargin);
   return { checks: [...checks, check], differences };
-}
-
-/** Runs both sides again with stages and finds the first that is off. */
-async function locate(
-  { candidate, reference, metadata, stages }: VerifyOptions,
-  verifyCase: VerifyCase,
-  expected: Outcome,
-  tolerances: Tolerances,
-  failed: Check,
-): Promise<Divergence | undefined> {
-  if (!stages) return undefined;
-  const staged = { ...verifyCase, maxNewTokens: 0 };
-  const ours = await runCase({ runner: candidate, metadata }, staged, { stages });
-  const theirs =
-    !reference || 'outcomes' in reference
-      ? expected
-      : await runCase({ runner: reference, metadata }, staged, { stages });
-  if (!ours.stages || !theirs.stages) return undefined;
-  const compared = compareStages(verifyCase, ours.stages, theirs.stages, stages, tolerances);
-  if (compared.length === 0) return undefined;
-  const first = compared.find(({ passed }) => !passed);
-  const limit = tolerances.stage.atMost ?? Infinity;
-  if (first)
-    return {
-      case: verifyCase.name,
-      phase: first.phase,
-      stage: first.stage,
-      metric: 'relativeL2',
-      value: first.relativeL2,
-      limit,
-      stages: compared,
-    };
-  return {
-    case: verifyCase.name,
-    ...placeOfOutput(failed.output),
-    metric: 'relativeL2',
-    value: failed.metrics.relativeL2 ?? Number.NaN,
-    limit,
-    stages: compared,
-  };
-}
-
-function placeOfOutput(output: string): { phase: Divergence['phase']; stage: string } {
-  if (output === 'image_features') return { phase: 'vision', stage: output };
-  const stage = output.endsWith('embeddings') ? 'embeddings' : 'logits';
-  return { phase: output.startsWith('prefill') ? 'prefill' : output.startsWith('suffix') ? 'suffix' : 'greedy', stage };
 }

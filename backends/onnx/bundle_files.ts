@@ -1,9 +1,13 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BackendError } from '../error.ts';
+import { readRegularText } from '../regular_file.js';
 import { modelFileName, precisions } from './file_names.ts';
 import { TARGETS, type Target } from './target.ts';
 import { targets } from './targets.ts';
+
+/** Larger than any that is written here. */
+const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
 
 /** What a bundle's manifest states of its graphs, if there is one. */
 interface Stated {
@@ -12,7 +16,7 @@ interface Stated {
 }
 
 async function statedBy(dir: string): Promise<Stated> {
-  const text = await readFile(join(dir, 'manifest.json'), 'utf8').catch(() => undefined);
+  const text = await readRegularText(join(dir, 'manifest.json'), MAX_MANIFEST_BYTES).catch(() => undefined);
   if (text === undefined) return {};
   let manifest: unknown;
   try {

@@ -1,5 +1,6 @@
 import type { Program } from '../../ir/graph.ts';
-import type { Artifact, ArtifactFile } from '../backend.ts';
+import type { PassListener } from '../../ir/passes/index.ts';
+import type { Artifact, ArtifactFile, ChunkRequest } from '../backend.ts';
 import { DATA_FILE_BYTES, dataFileChunks, layOut } from './external_data.ts';
 import { modelFileName } from './file_names.ts';
 import { lowerGraph } from './lower.ts';
@@ -17,14 +18,14 @@ import { targets } from './targets.ts';
 export function emit(
   program: Program,
   { precision, ...options }: OnnxOptions,
-  dataFileBytes = DATA_FILE_BYTES,
+  { dataFileBytes = DATA_FILE_BYTES, onPass }: { readonly dataFileBytes?: number; readonly onPass?: PassListener } = {},
 ): Artifact {
   const { folder } = targets[options.target ?? 'portable'];
   const { imageTokens } = program.metadata;
   return {
     files: program.graphs.flatMap((graph) =>
       graphFiles(
-        lowerGraph(graph, { ...options, imageTokens }),
+        lowerGraph(graph, { ...options, imageTokens }, onPass),
         folder,
         modelFileName(graph.name, precision),
         dataFileBytes,
@@ -55,7 +56,7 @@ function graphFiles(
     ...dataFiles.map((file) => ({
       path: `${folder}/${file.name}`,
       byteLength: file.byteLength,
-      chunks: () => dataFileChunks(file),
+      chunks: (request?: ChunkRequest) => dataFileChunks(file, request),
     })),
   ];
 }

@@ -1,5 +1,5 @@
 import type { WeightInitializer } from './lower/model.ts';
-import type { ArtifactChunk } from '../backend.ts';
+import type { ArtifactChunk, ChunkRequest } from '../backend.ts';
 import { BackendError } from '../error.ts';
 import { weightChunks } from '../weight_chunks.ts';
 import { dataFileName } from './file_names.ts';
@@ -58,14 +58,19 @@ export function layOut(modelFile: string, weights: readonly WeightInitializer[],
 }
 
 /**
- * The file's bytes in order: each tensor's own, and zeros up to the next.
+ * The file's bytes in order, from one on: each tensor's own, and zeros up to the next.
  * @throws BackendError when a tensor yields other than its size.
  */
-export async function* dataFileChunks({ name, placements }: DataFile): AsyncGenerator<ArtifactChunk> {
-  let at = 0;
+export async function* dataFileChunks(
+  { name, placements }: DataFile,
+  { from = 0 }: ChunkRequest = {},
+): AsyncGenerator<ArtifactChunk> {
+  let at = from;
   for (const { initializer, offset } of placements) {
+    const end = offset + initializer.data.byteLength;
+    if (end <= at) continue;
     if (offset > at) yield { bytes: new Uint8Array(offset - at) };
-    yield* weightChunks(initializer, name, offset);
-    at = offset + initializer.data.byteLength;
+    yield* weightChunks(initializer, name, offset, Math.max(0, at - offset));
+    at = end;
   }
 }

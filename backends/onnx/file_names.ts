@@ -38,6 +38,16 @@ export function modelFileName(graph: string, precision: string): string {
   return `${fileStems[graph] ?? graph}${suffix}.onnx`;
 }
 
+/** Graphs that a file of this name may hold, whatever its precision. */
+export function graphsOf(fileName: string): readonly string[] {
+  const ends = [...new Set(Object.values(suffixes))].map((suffix) => `${suffix}.onnx`);
+  return ends.flatMap((end) => {
+    const stem = fileName.endsWith(end) ? fileName.slice(0, -end.length) : '';
+    if (!/^\w+$/.test(stem)) return [];
+    return [Object.keys(fileStems).find((graph) => fileStems[graph] === stem) ?? stem];
+  });
+}
+
 /** `model.onnx_data`, `model.onnx_data_1`, …: the names under which transformers.js asks for external data. */
 export function dataFileName(modelFile: string, index: number): string {
   return `${modelFile}_data${index === 0 ? '' : `_${index}`}`;

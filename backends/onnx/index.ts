@@ -2,11 +2,13 @@ import { formats, isFormatName } from '../../ir/formats/index.ts';
 import type { Backend, EmitOptions, Refusal } from '../backend.ts';
 import { BackendError } from '../error.ts';
 import { clientFiles } from './client/files.ts';
+import { DEVICES, packagesOf, ready } from './devices.ts';
 import { describe, describeFile, EXTENSION, storedTensors } from './describe.ts';
 import { emit } from './emit.ts';
-import { linearKernel } from './linear_kernel.ts';
+import { evaluatorKernels } from './evaluator_kernels.ts';
+import { foreign } from './foreign/index.ts';
 import { open } from './run.ts';
-import { devices } from './session.ts';
+import { storedFields } from './stored_fields.ts';
 import { isTarget, TARGETS, type OnnxOptions } from './target.ts';
 import { MAX_WEIGHT_BYTES, targets } from './targets.ts';
 
@@ -19,7 +21,7 @@ const NO_CODEBOOK: Refusal = { reason: 'ONNX has no op for codes of a codebook',
  */
 export const onnx: Backend = {
   name: 'onnx',
-  devices,
+  devices: DEVICES,
   targets: TARGETS,
   choices: ['quantizedOps', 'accuracyLevel', 'perChannel'],
   refusal: (precision) => (isFormatName(precision) && formats[precision].codebook ? NO_CODEBOOK : undefined),
@@ -32,14 +34,17 @@ export const onnx: Backend = {
     const others = TARGETS.filter((name) => typeof targets[name][dtype] === 'string');
     return { reason: narrowing.refused, instead: `the target ${others.join(' or ')}, or fp16 or fp32` };
   },
-  emit: (program, options) => emit(program, onnxOptions(options)),
+  emit: (program, options, onPass) => emit(program, onnxOptions(options), { ...(onPass && { onPass }) }),
   clientFiles,
-  packages: () => ['onnxruntime-node'],
+  packages: (device = DEVICES[0]) => packagesOf(device),
+  ready,
   open,
   describe,
   storedTensors,
-  evaluatorKernels: async () => ({ linear: await linearKernel() }),
+  storedFields,
+  evaluatorKernels: () => evaluatorKernels(),
   file: { extension: EXTENSION, describe: describeFile },
+  foreign,
 };
 
 function onnxOptions({ target, ...options }: EmitOptions): OnnxOptions {

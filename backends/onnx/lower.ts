@@ -1,7 +1,13 @@
 import { printType } from '../../ir/type.ts';
 import type { Graph, Node } from '../../ir/graph.ts';
 import type { OpName } from '../../ir/ops/index.ts';
-import { decompose, eliminateCommonSubexpressions, eliminateDeadCode, runPasses } from '../../ir/passes/index.ts';
+import {
+  decompose,
+  eliminateCommonSubexpressions,
+  eliminateDeadCode,
+  runPasses,
+  type PassListener,
+} from '../../ir/passes/index.ts';
 import { BackendError } from '../error.ts';
 import { nativeComposites, type Rule } from '../lowering.ts';
 import { LoweringContext } from './lower/context.ts';
@@ -23,14 +29,16 @@ export interface LowerOptions extends Omit<QuantizedOptions, 'halves'>, Pick<Onn
 export function lowerGraph(
   graph: Graph,
   { target = 'portable', imageTokens = 0, ...options }: LowerOptions = {},
+  onPass?: PassListener,
 ): OnnxGraph {
   const traits = targets[target];
-  const prepared = runPasses(graph, [
+  const passes = [
     ...traits.passes({ imageTokens }),
     decompose(nativeComposites(traits.lowering)),
     eliminateCommonSubexpressions,
     eliminateDeadCode,
-  ]);
+  ];
+  const prepared = runPasses(graph, passes, onPass);
   checkDTypes(prepared, target);
   const context = new LoweringContext(prepared);
   const rules = { ...traits.lowering, ...quantizedRules({ halves: traits.halves, ...options }) };

@@ -1,5 +1,6 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { ArtifactChunk, ArtifactFile } from '../backend.ts';
+import { chunksBehind } from '../chunks_behind.ts';
 import { encodeGraph, encodeModelHead, encodeTensorHead } from './encode.ts';
 import { weightChunks } from '../weight_chunks.ts';
 import type { Placement } from './external_data.ts';
@@ -27,16 +28,17 @@ export function modelFile(
     body.byteLength,
   );
   const start = [encodeModelHead(graph), lengthDelimited(MODEL_GRAPH, graphBytes), body];
+  async function* chunks(): AsyncGenerator<ArtifactChunk> {
+    yield { bytes: Buffer.concat(start) };
+    for (const { weight, header } of spliced) {
+      yield { bytes: header.slice() };
+      yield* weightChunks(weight, path);
+    }
+  }
   return {
     path,
     byteLength: start[0]!.byteLength + start[1]!.byteLength + graphBytes,
-    async *chunks(): AsyncGenerator<ArtifactChunk> {
-      yield { bytes: Buffer.concat(start) };
-      for (const { weight, header } of spliced) {
-        yield { bytes: header.slice() };
-        yield* weightChunks(weight, path);
-      }
-    },
+    chunks: ({ from = 0 } = {}) => chunksBehind(chunks(), from),
   };
 }
 

@@ -6,7 +6,7 @@ import { BackendError } from '../error.ts';
 import { modelPath } from './bundle_files.ts';
 import { dtypeOf, toOrt } from './ort_tensor.ts';
 import { loadRuntime, type OrtTensor } from './runtime.ts';
-import { createSession, type Device } from './session.ts';
+import { createSession, type Provider } from './session.ts';
 
 /** Kernels that ran in one pass, by provider (`CPU`, `WebGpu`) and op. */
 export type NodePlacement = ReadonlyMap<string, ReadonlyMap<string, number>>;
@@ -37,14 +37,14 @@ export interface TypedShape {
 export async function nodePlacement(
   dir: string,
   graph: string,
-  device: Device,
+  provider: Provider,
   inputs: Readonly<Record<string, Tensor>>,
 ): Promise<NodePlacement> {
   const counts = new Map<string, Map<string, number>>();
-  for (const { provider, op } of await kernelRuns(dir, graph, device, inputs)) {
-    const ops = counts.get(provider) ?? new Map<string, number>();
+  for (const { provider: ran, op } of await kernelRuns(dir, graph, provider, inputs)) {
+    const ops = counts.get(ran) ?? new Map<string, number>();
     ops.set(op, (ops.get(op) ?? 0) + 1);
-    counts.set(provider, ops);
+    counts.set(ran, ops);
   }
   return counts;
 }
@@ -53,13 +53,13 @@ export async function nodePlacement(
 export async function kernelRuns(
   dir: string,
   graph: string,
-  device: Device,
+  provider: Provider,
   inputs: Readonly<Record<string, Tensor>>,
 ): Promise<KernelRun[]> {
   const runtime = await loadRuntime();
   const scratch = await mkdtemp(join(tmpdir(), 'pgconv-profile-'));
   try {
-    const session = await createSession(runtime, await modelPath(dir, graph), device, undefined, {
+    const session = await createSession(runtime, await modelPath(dir, graph), provider, undefined, {
       enableProfiling: true,
       profileFilePrefix: join(scratch, 'run'),
     });

@@ -25,7 +25,7 @@ export function dtypeOf(type: string): PortDType {
 }
 
 /** Encodes a decoded tensor. @throws BackendError when it is not `dtype` or its data does not fit its shape. */
-export function toOrt(runtime: Runtime, name: string, tensor: Tensor, dtype: PortDType): OrtTensor {
+export function toOrt(runtime: Pick<Runtime, 'Tensor'>, name: string, tensor: Tensor, dtype: PortDType): OrtTensor {
   if (tensor.dtype !== dtype)
     throw new BackendError('bad-input', `input "${name}" is ${tensor.dtype}, not ${dtype}`, {
       tensor: name,

@@ -3,8 +3,7 @@ import { BackendError } from '../error.ts';
 import type { InferenceSession, Runtime } from './runtime.ts';
 
 /** ONNX Runtime's execution providers that come with onnxruntime-node. */
-export const devices = ['cpu', 'webgpu'] as const;
-export type Device = (typeof devices)[number];
+export type Provider = 'cpu' | 'webgpu';
 
 /** Log severity 4 is fatal: errors come back as exceptions, which say the same. */
 const LOG_SEVERITY = 4;
@@ -16,12 +15,12 @@ const LOG_SEVERITY = 4;
 export async function createSession(
   runtime: Runtime,
   path: string,
-  device: Device,
+  provider: Provider,
   bytes?: Uint8Array,
   options: InferenceSession.SessionOptions = {},
 ): Promise<InferenceSession> {
   const all: InferenceSession.SessionOptions = {
-    executionProviders: [device],
+    executionProviders: [provider],
     logSeverityLevel: LOG_SEVERITY,
     ...(bytes && { extra: { session: { model_external_initializers_file_folder_path: dirname(path) } } }),
     ...options,
@@ -30,12 +29,12 @@ export async function createSession(
     return await (bytes ? runtime.InferenceSession.create(bytes, all) : runtime.InferenceSession.create(path, all));
   } catch (cause) {
     const hint =
-      device === 'webgpu'
-        ? 'check that this machine has a GPU that WebGPU can use, or open it on the cpu'
+      provider === 'webgpu'
+        ? 'check that this machine has a GPU that WebGPU can use, or open it on the device software or cpu'
         : 'check the bundle with `pgconv inspect`';
     throw new BackendError(
       'runtime-failed',
-      `onnxruntime-node ${runtime.env.versions.node} ${device} cannot load the model: ${messageOf(cause)}`,
+      `onnxruntime-node ${runtime.env.versions.node} ${provider} cannot load the model: ${messageOf(cause)}`,
       { file: path, hint },
       { cause },
     );

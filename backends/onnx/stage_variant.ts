@@ -1,7 +1,7 @@
 import { toBinary } from '@bufbuild/protobuf';
 import { BackendError } from '../error.ts';
-import { readModelFile } from './decode.ts';
-import { STAGE_KEY } from './encode.ts';
+import type { DecodedModel } from './decode_model.ts';
+import { stageTensorsOf } from './model_ports.ts';
 import { ModelProtoSchema } from './proto/onnx_pb.ts';
 
 export interface StageVariant {
@@ -13,14 +13,12 @@ export interface StageVariant {
   readonly outputs: readonly string[];
 }
 
-/** A model that also returns the asked stages; weights stay where they are. Stages of other graphs are ignored. */
-export async function stageVariant(path: string, stages: readonly string[]): Promise<StageVariant> {
-  const { model } = await readModelFile(path);
-  const known = new Map(
-    model.metadataProps
-      .filter(({ key }) => key.startsWith(STAGE_KEY))
-      .map(({ key, value }) => [key.slice(STAGE_KEY.length), value]),
-  );
+/**
+ * A model of the file `path` that also returns the asked stages; weights stay where they are. Stages of other graphs
+ * are ignored.
+ */
+export function stageVariant(model: DecodedModel, path: string, stages: readonly string[]): StageVariant {
+  const known = stageTensorsOf(model);
   const tensors = new Map(stages.flatMap((stage) => (known.has(stage) ? [[stage, known.get(stage)!] as const] : [])));
   const { graph } = model;
   const outputs = graph.output.map(({ name }) => name);

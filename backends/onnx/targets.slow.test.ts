@@ -20,7 +20,7 @@ import { lowerGraph } from './lower.ts';
 import type { OnnxNode } from './lower/model.ts';
 import { kernelRuns, type KernelRun } from './node_placement.ts';
 import { open } from './run.ts';
-import type { Device } from './session.ts';
+import type { Provider } from './session.ts';
 import { onnx } from './index.ts';
 import { TARGETS, type Target } from './target.ts';
 import { supportsDtype, targets } from './targets.ts';
@@ -41,7 +41,7 @@ const MASKED = -2.3819763e38;
 async function expectSame(
   program: Program,
   target: Target,
-  device: Device,
+  device: Provider,
   graph: string,
   inputs: Record<string, Tensor>,
   tolerance: Tolerance,
@@ -209,7 +209,7 @@ describe('why other fused attention is not emitted (onnxruntime-node 1.30; when 
   const heads = { num_heads: 2, scale: { float: 1 } };
   const plain = (seq: number): Record<string, Tensor> =>
     Object.fromEntries(['q', 'k', 'v'].map((name, i) => [name, randomTensor('f32', [1, seq, 64], i)]));
-  const multiHead = (seq: number, device: Device) =>
+  const multiHead = (seq: number, device: Provider) =>
     runNodes(
       [
         {
@@ -237,7 +237,7 @@ describe('why other fused attention is not emitted (onnxruntime-node 1.30; when 
     },
   );
 
-  const grouped = (batch: number, seq: number, past: number, device: Device) => {
+  const grouped = (batch: number, seq: number, past: number, device: Provider) => {
     const total = past + seq;
     const inputs: Record<string, Tensor> = {
       q: randomTensor('f32', [batch, seq, 64], 1),

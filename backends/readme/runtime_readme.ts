@@ -1,3 +1,4 @@
+import { markdownCode } from '../../ir/text/markdown.ts';
 import { fence, paragraphs, quoted } from './markdown.ts';
 import type { AnswerUse, ReadmeInput } from './readme_input.ts';
 import { closing, missingTokenizer, origin, sizes } from './sections.ts';
@@ -44,7 +45,7 @@ export function runtimeReadme(input: ReadmeInput, { title, contents, actor, node
     '## Node',
     [
       `Install pgconv (its docs/installing.md says how: no registry has it yet) and \`npm install ${node.packages}\`;`,
-      `then, with this folder at \`models/${name}\`:`,
+      `then, with this folder at ${markdownCode(`models/${name}`)}:`,
     ],
     fence('js', [
       ...node.program(quoted(`./models/${name}`)),
@@ -54,7 +55,7 @@ export function runtimeReadme(input: ReadmeInput, { title, contents, actor, node
     ]),
     '## Browser',
     [
-      `Serve this folder at \`/models/${name}/\`${server}.`,
+      `Serve this folder at ${markdownCode(`/models/${name}/`)}${server}, manifest.json with it: every file is held to it as it comes.`,
       'In a module of your application, which a bundler resolves:',
     ],
     fence('js', [

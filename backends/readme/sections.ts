@@ -1,10 +1,11 @@
-import { bullets, code } from './markdown.ts';
+import { markdownCode, markdownText } from '../../ir/text/markdown.ts';
+import { bullets } from './markdown.ts';
 import type { ReadmeInput } from './readme_input.ts';
 
 /** By what the bundle was made, and from what. */
 export function origin({ tool, source, precision }: ReadmeInput): readonly string[] {
   return [
-    `Made by ${tool.name} ${tool.version} from ${source.kind} (${source.files.map(code).join(', ')};`,
+    `Made by ${tool.name} ${tool.version} from ${source.kind} (${source.files.map(markdownCode).join(', ')};`,
     `weights in ${source.dtypes.join(', ')}), in precision ${precision}.`,
     'manifest.json holds the SHA-256 of every source file and of every file here.',
   ];
@@ -33,14 +34,20 @@ export function missingTokenizer({ hasTokenizer }: ReadmeInput, lack: string): r
 }
 
 /** How to check it, what to know, and whose the weights are: the end of every README. */
-export function closing({ verifyCommand, notes, use }: ReadmeInput): readonly (string | readonly string[])[] {
+export function closing({
+  verifyCommand,
+  verification,
+  notes,
+  use,
+}: ReadmeInput): readonly (string | readonly string[])[] {
   return [
     '## Checking it',
     [
-      `${code(verifyCommand)} runs this bundle and the checkpoint's own arithmetic on the same inputs,`,
-      'and compares them stage by stage.',
+      `${markdownCode(verifyCommand)} runs this bundle and the checkpoint's own arithmetic on the same inputs,`,
+      'and compares them stage by stage. When the bundle was made it was compared so:',
     ],
-    ...(notes.length > 0 ? ['## Notes', bullets(notes)] : []),
+    bullets(verification.map(markdownText)),
+    ...(notes.length > 0 ? ['## Notes', bullets(notes.map(markdownText))] : []),
     '## Licence',
     ['The weights keep the licence of the checkpoint that they were made from;', `${use.licence}.`],
   ];

@@ -25,6 +25,7 @@ export const README_FACTS: ReadmeFacts = {
   tool: { name: 'pgconv', version: '9.8.7' },
   source: { kind: 'a big_vision checkpoint', files: ['bv_f32.npz'], dtypes: ['f32'] },
   precision: 'fp16',
+  verification: ['weights: held', 'program: held'],
   verifyCommand: 'pgconv verify shapes-fp16 CHECKPOINT',
 };
 

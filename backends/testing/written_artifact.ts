@@ -1,7 +1,8 @@
-import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Artifact } from '../backend.ts';
+import { fileReader } from './file_reader.ts';
 
 /**
  * The files of an artifact in a temporary folder, which goes away with `await using`.
@@ -9,15 +10,14 @@ import type { Artifact } from '../backend.ts';
  */
 export async function writtenArtifact({ files }: Artifact): Promise<{ readonly dir: string } & AsyncDisposable> {
   const dir = await mkdtemp(join(tmpdir(), 'pgconv-bundle-'));
-  for (const { path, byteLength, chunks } of files) {
-    await mkdir(dirname(join(dir, path)), { recursive: true });
-    await using file = await open(join(dir, path), 'w');
-    let written = 0;
-    for await (const { bytes } of chunks()) {
-      await file.write(bytes);
-      written += bytes.byteLength;
-    }
-    if (written !== byteLength) throw new Error(`${path} states ${byteLength} bytes and has ${written}`);
+  const read = fileReader();
+  for (const file of files) {
+    const path = join(dir, file.path);
+    await mkdir(dirname(path), { recursive: true });
+    const bytes = await read(file);
+    await writeFile(path, bytes);
+    if (bytes.byteLength !== file.byteLength)
+      throw new Error(`${file.path} states ${file.byteLength} bytes and has ${bytes.byteLength}`);
   }
   return { dir, [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }) };
 }

@@ -1,5 +1,6 @@
 import { printDim } from '../../ir/dim.ts';
 import type { Graph, Program, Value } from '../../ir/graph.ts';
+import type { PassListener } from '../../ir/passes/index.ts';
 import type { Artifact, ArtifactFile } from '../backend.ts';
 import { textFile } from '../text_file.ts';
 import { checkOps } from './check/check_ops.ts';
@@ -24,8 +25,8 @@ const CONVERTED_BY = 'pgconv';
  * A program as graph models in folders, each a model.json with its weights beside it, and `tfjs.json`, which tells how
  * they belong together. Pure. @throws BackendError for what tfjs cannot compute, by name
  */
-export function emit(program: Program, options: TfjsOptions): Artifact {
-  const planned = partsOf(program, options);
+export function emit(program: Program, options: TfjsOptions, onPass?: PassListener): Artifact {
+  const planned = partsOf(program, options, onPass);
   const files: ArtifactFile[] = [];
   const heads: WrittenHead[] = [];
   for (const { parts } of planned)

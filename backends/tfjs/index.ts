@@ -4,8 +4,9 @@ import type { Backend, Refusal } from '../backend.ts';
 import { filesWithReadme } from '../client_files.ts';
 import { computesInF32 } from '../computes_in_f32.ts';
 import { describe, storedTensors } from './describe.ts';
+import { storedFields } from './stored_fields.ts';
 import { emit } from './emit.ts';
-import { DEVICES, packagesFor } from './node_tfjs.ts';
+import { DEVICES, packagesOf, ready } from './devices.ts';
 import { readme } from './readme.ts';
 import { open } from './run.ts';
 import { profileOf, PROFILES, type Profile } from './target.ts';
@@ -43,11 +44,17 @@ export const tfjs: Backend = {
   floatZeros: false,
   narrowing,
   modelRefusal: answersOnly,
-  emit: (program, { precision, target, layersPerGraph }) =>
-    emit(program, { precision, profile: profileOf(target), ...(layersPerGraph !== undefined && { layersPerGraph }) }),
+  emit: (program, { precision, target, layersPerGraph }, onPass) =>
+    emit(
+      program,
+      { precision, profile: profileOf(target), ...(layersPerGraph !== undefined && { layersPerGraph }) },
+      onPass,
+    ),
   clientFiles: ({ prepared, facts }) => filesWithReadme([prepared.preprocessor(), prepared.tokenizer()], facts, readme),
-  packages: (device) => packagesFor(DEVICES.find((name) => name === device) ?? DEVICES[0]),
+  packages: (device = DEVICES[0]) => packagesOf(device),
+  ready,
   open,
   describe,
   storedTensors,
+  storedFields,
 };

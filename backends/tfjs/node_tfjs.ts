@@ -1,17 +1,17 @@
 import { BackendError } from '../error.ts';
 import type { Tfjs } from './driver/tfjs.ts';
 
-/** tfjs's backends that run in Node without native code of tfjs's own; the default first. */
-export const DEVICES = ['cpu', 'wasm', 'webgpu'] as const;
-export type TfDevice = (typeof DEVICES)[number];
+/** tfjs's backends that run in Node without native code of tfjs's own. */
+export const TF_BACKENDS = ['cpu', 'wasm', 'webgpu'] as const;
+export type TfDevice = (typeof TF_BACKENDS)[number];
 
-/** Packages that a backend of tfjs needs in Node. */
-export function packagesFor(device: TfDevice): readonly string[] {
+/** Packages that a backend of tfjs needs: in Node, or in a page, which has WebGPU itself. */
+export function packagesFor(device: TfDevice, inPage = false): readonly string[] {
   return [
     '@tensorflow/tfjs-core',
     '@tensorflow/tfjs-converter',
     `@tensorflow/tfjs-backend-${device}`,
-    ...(device === 'webgpu' ? ['webgpu'] : []),
+    ...(device === 'webgpu' && !inPage ? ['webgpu'] : []),
   ];
 }
 
@@ -44,7 +44,7 @@ export async function nodeTfjs(device: TfDevice): Promise<Tfjs> {
     throw new BackendError('runtime-missing', `tfjs has no ${device} here`, {
       hint:
         device === 'webgpu'
-          ? 'use a machine with a GPU and its driver, or the device cpu or wasm'
+          ? 'use a machine with a GPU and its driver, or the device software, cpu or wasm'
           : 'use another device',
     });
   return { ...core, ...converter };

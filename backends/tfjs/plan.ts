@@ -1,3 +1,4 @@
+import { sizeProblem } from '../client/model_sizes.ts';
 import * as z from 'zod/mini';
 
 /** What the driver reads first: which graph models there are, and how they belong together. */
@@ -135,5 +136,7 @@ export function parsePlan(text: string): TfjsPlan {
     );
   const parsed = planSchema.safeParse(json);
   if (!parsed.success) throw new PlanError('damaged', `${PLAN_PATH}: ${z.prettifyError(parsed.error)}`);
+  const problem = sizeProblem(parsed.data.model);
+  if (problem !== undefined) throw new PlanError('damaged', `${PLAN_PATH}: ${problem}`);
   return parsed.data;
 }

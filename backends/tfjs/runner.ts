@@ -1,6 +1,7 @@
 import type { DType } from '../../ir/dtypes/index.ts';
 import { elementCount, tensorOf, type Tensor } from '../../ir/tensor.ts';
 import type { Runner, RunOptions } from '../backend.ts';
+import type { DeviceFacts } from '../device_facts.ts';
 import { BackendError } from '../error.ts';
 import { asBackendError } from '../as_backend_error.ts';
 import type { Engine } from './driver/engine.ts';
@@ -23,15 +24,17 @@ const SPARE_ROWS = 3;
  */
 export class TfjsRunner implements Runner {
   readonly description: string;
+  readonly device?: DeviceFacts;
   readonly #engine: Engine;
   readonly #close: () => Promise<void>;
   /** Runs are one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
   /** @param close gives back what belongs to the engine */
-  constructor(engine: Engine, description: string, close: () => Promise<void>) {
+  constructor(engine: Engine, description: string, close: () => Promise<void>, device?: DeviceFacts) {
     this.#engine = engine;
     this.description = description;
+    if (device) this.device = device;
     this.#close = close;
   }
 

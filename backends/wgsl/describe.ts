@@ -1,13 +1,16 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bytesText } from '../bytes_text.ts';
 import type { BundleFolder, Description, StoredTensor, TextTable } from '../description.ts';
 import { BackendError } from '../error.ts';
+import { readRegular } from '../regular_file.js';
 import { MANIFEST_PATH } from './bundle/manifest.ts';
 import { ManifestError } from './bundle/manifest_error.ts';
 import type { Plan } from './bundle/plan.ts';
 import { readManifest } from './bundle/read_manifest.ts';
 import { summarizePhases, type PhaseSummary } from './phase_summary.ts';
+
+/** Of a 28B it has less than 4 MB. */
+const MAX_MANIFEST_BYTES = 64 * 1024 * 1024;
 
 /** Phases, shards and shaders of a bundle. */
 export async function describe({ dir }: BundleFolder): Promise<Description> {
@@ -56,10 +59,10 @@ export async function storedTensors({ dir }: BundleFolder): Promise<readonly Sto
 }
 
 /** The plan of a bundle. @throws BackendError when it is missing, damaged or of a later version */
-async function planIn(dir: string): Promise<Plan> {
+export async function planIn(dir: string): Promise<Plan> {
   const file = join(dir, MANIFEST_PATH);
   const hint = 'copy the bundle again, or convert again';
-  const bytes = await readFile(file).catch((cause: unknown) => {
+  const bytes = await readRegular(file, MAX_MANIFEST_BYTES).catch((cause: unknown) => {
     const message = `cannot read the plan of the shaders: ${(cause as Error).message}`;
     throw new BackendError('bundle-missing', message, { file, hint }, { cause });
   });

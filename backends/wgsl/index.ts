@@ -2,10 +2,12 @@ import { answersOnly } from '../answers_only.ts';
 import type { Backend } from '../backend.ts';
 import { filesWithReadme } from '../client_files.ts';
 import { computesInF32 } from '../computes_in_f32.ts';
+import { pageProvider } from '../devices.ts';
 import { describe, storedTensors } from './describe.ts';
+import { storedFields } from './stored_fields.ts';
 import { emit } from './emit.ts';
 import { readme } from './readme.ts';
-import { open, ready } from './run.ts';
+import { DEVICES, open, ready } from './run.ts';
 
 /**
  * Shaders, packed weights and the steps to run them, for any WebGPU device: `pgconv/runtime` runs them in browsers and
@@ -13,17 +15,18 @@ import { open, ready } from './run.ts';
  */
 export const wgsl: Backend = {
   name: 'wgsl',
-  devices: ['webgpu'],
+  devices: DEVICES,
   targets: [],
   choices: ['accuracyLevel', 'perChannel'],
   ...computesInF32('WGSL'),
   floatZeros: true,
   modelRefusal: answersOnly,
-  emit: (program, options) => emit(program, options),
+  emit: (program, options, onPass) => emit(program, options, { ...(onPass && { onPass }) }),
   clientFiles: ({ prepared, facts }) => filesWithReadme([prepared.preprocessor(), prepared.tokenizer()], facts, readme),
-  packages: () => ['webgpu'],
+  packages: (device) => (pageProvider(device ?? '') ? [] : ['webgpu']),
   ready,
   open,
   describe,
   storedTensors,
+  storedFields,
 };

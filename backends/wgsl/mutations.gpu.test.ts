@@ -171,7 +171,7 @@ describe('a mistake in a shader shows', () => {
 
   for (const mutation of MUTATIONS)
     itOnGpu(mutation.fault, async () => {
-      const opened = await (runner ??= memoryRunner(programOf(...graphs), {}, mutated));
+      const opened = await (runner ??= memoryRunner(programOf(...graphs), { edit: mutated }));
       // what a comparison says (chai cuts long messages), and no failure to compile
       await expect(expectConformance(opened, caseOf(mutation))).rejects.toThrow(/^expected '\w+, /);
     });

@@ -8,12 +8,16 @@ const CLI = fileURLToPath(new URL('../cli.js', import.meta.url));
 
 /**
  * Runs the command line in a process of its own and reads the peak of its resident memory from the kernel while it
- * lives.
+ * lives. @throws Error when it ends with a code that is none of `codes`
  */
-export async function pgconv(args: readonly string[]): Promise<{ seconds: number; peakBytes: number }> {
+export async function pgconv(
+  args: readonly string[],
+  codes: readonly number[] = [0],
+): Promise<{ readonly seconds: number; readonly peakBytes: number; readonly out: string }> {
   const started = performance.now();
-  const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
-  let errors = '';
+  const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [out, errors] = ['', ''];
+  child.stdout.on('data', (data: Buffer) => (out += data.toString()));
   child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
   let peakBytes = 0;
   const timer = setInterval(
@@ -22,8 +26,8 @@ export async function pgconv(args: readonly string[]): Promise<{ seconds: number
   );
   const code = await new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve));
   clearInterval(timer);
-  if (code !== 0) throw new Error(`pgconv ${args.join(' ')} ended with ${code}\n${errors}`);
-  return { seconds: (performance.now() - started) / 1000, peakBytes };
+  if (code === null || !codes.includes(code)) throw new Error(`pgconv ${args.join(' ')} ended with ${code}\n${errors}`);
+  return { seconds: (performance.now() - started) / 1000, peakBytes, out };
 }
 
 /** VmHWM never falls, so the last reading before the end is the peak. 0 where there is no /proc. */

@@ -12,10 +12,12 @@ import type { BenchWeights } from './decoder_program.ts';
 import { measureDecoding } from './decode_speed.ts';
 import { eightBitsReport, measureEightBits } from './eight_bits.ts';
 import { decodingReport } from './decode_report.ts';
+import { faultsReport, measureFaults } from './faults/measure.ts';
 import { medianOf } from './median.ts';
+import { measureVerification, verificationReport } from './verify_full_size.ts';
 import { measureQuantization, type QuantizationMeasurement } from './quantize_full_size.ts';
 
-const PARTS = ['conversion', 'quantization', 'decoding', 'attention', 'products'] as const;
+const PARTS = ['conversion', 'quantization', 'verification', 'decoding', 'attention', 'products', 'faults'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Flags {
@@ -28,6 +30,8 @@ interface Flags {
   readonly contexts: readonly number[];
   readonly steps: number;
   readonly threads: number;
+  readonly bundles: readonly string[];
+  readonly memory: string;
   readonly json?: boolean;
 }
 
@@ -37,8 +41,9 @@ const MAX_PEAK_BYTES = 2 ** 30;
 
 const program = new Command('npm run bench --')
   .description(
-    'Time and memory of a full-size bf16 → fp16 conversion, beside copies of its input and output on the same disk (about 20 GB of it). Of int4 and int8 beside fp16. ' +
-      'Then tokens a second of the decoder on the CPU: fused attention, the portable graph, and what an exporter without fusions emits. And attention and a product with 8-bit codes in each form. Nothing else should run meanwhile.',
+    'Time and memory of a full-size bf16 → fp16 conversion, beside copies of its input and output on the same disk (about 20 GB of it). Of int4 and int8 beside fp16. Of conversions with their verification. ' +
+      'Then tokens a second of the decoder on the CPU: fused attention, the portable graph, and what an exporter without fusions emits. And attention and a product with 8-bit codes in each form. Nothing else should run meanwhile. ' +
+      '`--only faults` measures nothing: it plants faults in bundles of full widths (two layers unless --layers says otherwise), and fails unless each is found and named.',
   )
   .option('--dir <dir>', 'folder for the checkpoints and bundles; on the disk to be measured', 'tmp/bench')
   .addOption(new Option('--variant <name>', 'shapes').choices(Object.keys(VARIANTS)).default('paligemma-3b-224'))
@@ -58,13 +63,20 @@ const program = new Command('npm run bench --')
   )
   .option('--steps <n>', 'timed steps of each flavour at each context', wholeNumber(1), 15)
   .option('--threads <n>', 'threads of onnxruntime', wholeNumber(1), cpus().length)
+  .option('--bundles <backend:dtype,...>', 'what is converted with its verification', (text) => text.split(','), [
+    'onnx:fp16',
+    'onnx:int8',
+    'onnx:int4',
+  ])
+  .option('--memory <size>', 'what that verification may take', '4GiB')
   .option('--json', 'print JSON')
   .parse();
-const { dir, variant, runs, layers, only, weights, contexts, steps, threads, json } = program.opts<Flags>();
+const { dir, variant, runs, layers, only, weights, contexts, steps, threads, bundles, memory, json } =
+  program.opts<Flags>();
 const folder = resolve(dir);
 await mkdir(folder, { recursive: true });
 const log = (line: string) => void process.stderr.write(`${line}\n`);
-const wanted = (part: Part) => only === undefined || only === part;
+const wanted = (part: Part) => (only === undefined ? part !== 'faults' : only === part);
 const conversion = !wanted('conversion')
   ? []
   : [
@@ -81,16 +93,24 @@ const config = {
   },
 };
 const quantization = wanted('quantization') ? await measureQuantization(folder, variant, runs, layers, log) : [];
+const verification = wanted('verification')
+  ? await measureVerification(folder, { variant, layers, bundles, memory, log })
+  : [];
 const decoding = !wanted('decoding')
   ? []
   : await measureDecoding({ dir: join(folder, 'decoders'), config, weights, contexts, steps, threads, log });
 const attention = wanted('attention') ? await measureAttention(join(folder, 'attention'), steps, threads) : [];
 const products = wanted('products') ? await measureEightBits(join(folder, 'products'), steps, threads) : [];
+const faults = wanted('faults') ? await measureFaults(folder, { layers: layers ?? 2, memory, log }) : [];
 const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}`;
-if (json) console.log(JSON.stringify({ conversion, quantization, decoding, attention, products }, null, 2));
+if (json)
+  console.log(
+    JSON.stringify({ conversion, quantization, verification, decoding, attention, products, faults }, null, 2),
+  );
 else {
   if (conversion.length > 0) console.log(report(conversion));
   if (quantization.length > 0) console.log(quantizationReport(quantization));
+  if (verification.length > 0) console.log(verificationReport(verification, `${variant}, bf16; ${machine}`));
   if (decoding.length > 0)
     console.log(
       decodingReport(
@@ -99,8 +119,10 @@ else {
       ),
     );
   if (attention.length > 0) console.log(attentionReport(attention, `${threads} threads; ${machine}`));
+  if (faults.length > 0) console.log(faultsReport(faults, `${layers ?? 2} + ${layers ?? 2} layers, bf16; ${machine}`));
   if (products.length > 0) console.log(eightBitsReport(products, `${threads} threads; ${machine}`));
 }
+if (faults.some(({ isRight }) => !isRight)) process.exitCode = 1;
 
 function report(measured: readonly Measurement[]): string {
   const rows = (['hf', 'npz'] as const).map((format) => {

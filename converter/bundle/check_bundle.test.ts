@@ -2,18 +2,16 @@ import { appendFile, mkdir, readFile, rename, rm, symlink, truncate, writeFile }
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { BadInputError } from '../errors.ts';
-import { patternFile, tempFolders, testFields } from '../testing/bundle.ts';
+import { patternFile, publishTo, tempFolders, testFields } from '../testing/bundle.ts';
 import { checkBundle } from './check_bundle.ts';
 import { makeManifest, MANIFEST_NAME, parseManifest, printManifest, readManifest } from './manifest.ts';
-import { publishBundle } from './publish.ts';
 
 const tempFolder = tempFolders();
 
 async function bundle(): Promise<string> {
   const dir = join(await tempFolder(), 'out');
-  await publishBundle({
+  await publishTo(dir, {
     artifactFiles: [patternFile('a.bin', 3000), patternFile('onnx/b.bin', 100, 2)],
-    outDir: dir,
     manifest: () => testFields,
   });
   return dir;

@@ -17,13 +17,21 @@ export interface CheckedBundle {
  */
 export async function checkBundle(dir: string, options: HashOptions = {}): Promise<CheckedBundle> {
   const manifest = await readManifest(dir);
+  await checkFiles(dir, manifest.files, options);
+  const listed = new Set([MANIFEST_NAME, ...manifest.files.map(({ path }) => path)]);
+  return { manifest, unlisted: (await listFiles(dir)).filter((path) => !listed.has(path)) };
+}
+
+/** The same of some of its files. @throws BadInputError `bundle_damaged` */
+export async function checkFiles(dir: string, files: readonly FileEntry[], options: HashOptions = {}): Promise<void> {
   const problems: { path: string; problem: string }[] = [];
   const sound: FileEntry[] = [];
-  for (const entry of manifest.files) {
+  for (const entry of files) {
     const problem = await sizeProblem(dir, entry);
     if (problem) problems.push({ path: entry.path, problem });
     else sound.push(entry);
   }
+  options.onTotal?.(sound.reduce((sum, { bytes }) => sum + bytes, 0));
   const hashes = await hashFiles(
     sound.map(({ path }) => join(dir, path)),
     options,
@@ -31,16 +39,13 @@ export async function checkBundle(dir: string, options: HashOptions = {}): Promi
   for (const { path, sha256 } of sound)
     if (hashes.get(join(dir, path))?.sha256 !== sha256)
       problems.push({ path, problem: 'its bytes changed (the sha256 differs)' });
-  if (problems.length > 0) {
-    const list = problems.map(({ path, problem }) => `${path}: ${problem}`).join('; ');
-    const count = problems.length === 1 ? '1 file is' : `${problems.length} files are`;
-    throw new BadInputError('bundle_damaged', `${count} not what was written: ${list}`, {
-      file: join(dir, problems[0]!.path),
-      hint: 'copy the bundle again, or convert the checkpoint again',
-    });
-  }
-  const listed = new Set([MANIFEST_NAME, ...manifest.files.map(({ path }) => path)]);
-  return { manifest, unlisted: (await listFiles(dir)).filter((path) => !listed.has(path)) };
+  if (problems.length === 0) return;
+  const list = problems.map(({ path, problem }) => `${path}: ${problem}`).join('; ');
+  const count = problems.length === 1 ? '1 file is' : `${problems.length} files are`;
+  throw new BadInputError('bundle_damaged', `${count} not what was written: ${list}`, {
+    file: join(dir, problems[0]!.path),
+    hint: 'copy the bundle again, or convert the checkpoint again',
+  });
 }
 
 /** Links are not followed, at no level of the path. */

@@ -23,7 +23,7 @@ describe('files', () => {
     const closed = [];
     for (const [i, lengths] of [[3, 5], [], [70_000]].entries()) {
       const path = join(folder, `${i}`);
-      files.open(path);
+      files.open(path, 'x');
       for (const length of lengths) await files.write({ bytes: bytes(length, i) });
       closed.push({ path, file: files.close(path), expected: Buffer.concat(lengths.map((n) => bytes(n, i))) });
     }
@@ -40,7 +40,7 @@ describe('files', () => {
   it('get the part of a buffer that was given, and no more', async () => {
     const path = join(tempFolder(), 'part');
     const files = writer();
-    files.open(path);
+    files.open(path, 'x');
     const whole = bytes(100);
     await files.write({ bytes: whole.subarray(10, 20) });
     await files.close(path);
@@ -52,7 +52,7 @@ describe('files', () => {
     const path = join(tempFolder(), 'x');
     const found: unknown[] = [];
     const files = writer({ onNonFinite: (what) => found.push(what) });
-    files.open(path);
+    files.open(path, 'x');
     const values = new Float32Array([1, Infinity, NaN, -Infinity]);
     for (const data of [values, new Float32Array(4)])
       await files.write({
@@ -69,7 +69,7 @@ it('no more is on its way than was allowed', async () => {
   let under = 0;
   let most = 0;
   const files = writer({ maxInFlight: 1000, onWritten: (count) => (under -= count) });
-  files.open(path);
+  files.open(path, 'x');
   for (let i = 0; i < 20; i++) {
     under += 400;
     most = Math.max(most, under);
@@ -86,14 +86,14 @@ describe('a file that cannot be written', () => {
     const taken = join(folder, 'taken');
     writeFileSync(taken, 'of another');
     const files = writer({ maxInFlight: 10 });
-    files.open(taken);
+    files.open(taken, 'x');
     const closed = files.close(taken);
     await expect(closed).rejects.toThrow(OutputError);
     await expect(closed).rejects.toThrow(/EEXIST/);
     // the thread says as well that there was no file to close
     await new Promise((resolve) => setTimeout(resolve, 100));
     const next = join(folder, 'next');
-    files.open(next);
+    files.open(next, 'x');
     await expect(files.write({ bytes: bytes(100) })).rejects.toThrow(/EEXIST/);
     const told = await Promise.race([
       files.close(next).catch((error: unknown) => error),
@@ -106,7 +106,7 @@ describe('a file that cannot be written', () => {
 
   it('ends the wait for room', async () => {
     const files = writer({ maxInFlight: 10 });
-    files.open(join(tempFolder(), 'no', 'folder'));
+    files.open(join(tempFolder(), 'no', 'folder'), 'x');
     await expect(files.write({ bytes: bytes(100) })).rejects.toThrow(OutputError);
   });
 });

@@ -1,10 +1,17 @@
 import { Worker } from 'node:worker_threads';
 import { BadInputError, InterruptedError } from '../errors.ts';
 
+/** What the hashing thread is asked. */
+export interface HashRequest {
+  readonly paths: readonly string[];
+  /** Bytes of a block that gets a CRC-32; undefined for none. */
+  readonly sumBytes: number | undefined;
+}
+
 /** What the hashing thread says. */
 export type HashReply =
   | { readonly kind: 'read'; readonly bytes: number }
-  | { readonly kind: 'hashed'; readonly path: string; readonly bytes: number; readonly sha256: string }
+  | ({ readonly kind: 'hashed'; readonly path: string } & FileHash)
   | {
       readonly kind: 'failed';
       readonly path: string;
@@ -16,12 +23,18 @@ export type HashReply =
 export interface FileHash {
   readonly bytes: number;
   readonly sha256: string;
+  /** CRC-32 of every block of `sumBytes`; empty where they were not asked for. */
+  readonly blocks: Uint32Array;
 }
 
 export interface HashOptions {
   readonly signal?: AbortSignal;
+  /** Once, before anything is read: bytes of all files. */
+  readonly onTotal?: (bytes: number) => void;
   /** Bytes read since the last call. */
   readonly onRead?: (bytes: number) => void;
+  /** Bytes of a block that gets a CRC-32 of its own; default none does. */
+  readonly sumBytes?: number;
 }
 
 /**
@@ -30,13 +43,13 @@ export interface HashOptions {
  */
 export function hashFiles(
   paths: readonly string[],
-  { signal, onRead }: HashOptions = {},
+  { signal, onRead, sumBytes }: HashOptions = {},
 ): Promise<ReadonlyMap<string, FileHash>> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(abortError(signal));
     const hashes = new Map<string, FileHash>();
     const worker = new Worker(new URL('./hash_worker.js', import.meta.url), {
-      workerData: paths,
+      workerData: { paths, sumBytes } satisfies HashRequest,
       name: 'pgconv-hash',
       execArgv: [],
     });
@@ -48,7 +61,7 @@ export function hashFiles(
     signal?.addEventListener('abort', onAbort, { once: true });
     worker.on('message', (reply: HashReply) => {
       if (reply.kind === 'read') onRead?.(reply.bytes);
-      else if (reply.kind === 'hashed') hashes.set(reply.path, { bytes: reply.bytes, sha256: reply.sha256 });
+      else if (reply.kind === 'hashed') hashes.set(reply.path, reply);
       else stop(readError(reply));
     });
     worker.on('error', stop);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { Inputs } from '../inputs/inputs.ts';
 import { tempFolders } from '../testing/bundle.ts';
 import { hashSources } from './hash_sources.ts';
 
@@ -27,30 +28,31 @@ test('hashes are those of the files, around the size of a block', async () => {
   let read = 0;
   const hashed = await hashSources(
     made.map(({ file }) => file),
+    new Inputs(),
     { onRead: (bytes) => (read += bytes) },
   );
   expect(hashed).toEqual(made.map(({ file, sha256 }) => ({ path: file.name, bytes: file.byteLength, sha256 })));
   expect(read).toBe(made.reduce((sum, { file }) => sum + file.byteLength, 0));
-  expect(await hashSources([])).toEqual([]);
+  expect(await hashSources([], new Inputs())).toEqual([]);
 });
 
 test('a file that grew, went away or cannot be read', async () => {
   const [a, b] = await sources([10, 20]);
   await appendFile(a!.file.path, 'x');
-  await expect(hashSources([a!.file, b!.file])).rejects.toMatchObject({
+  await expect(hashSources([a!.file, b!.file], new Inputs())).rejects.toMatchObject({
     code: 'source_changed',
     exitCode: 3,
     place: { file: a!.file.path },
   });
   const missing = { ...b!.file, path: `${b!.file.path}-no` };
-  await expect(hashSources([b!.file, missing])).rejects.toMatchObject({
+  await expect(hashSources([b!.file, missing], new Inputs())).rejects.toMatchObject({
     code: 'read_failed',
     exitCode: 3,
     place: { file: missing.path, offset: 0 },
   });
   const folder = join(b!.file.path, '../folder');
   await mkdir(folder);
-  await expect(hashSources([{ path: folder, name: 'folder', byteLength: 0 }])).rejects.toMatchObject({
+  await expect(hashSources([{ path: folder, name: 'folder', byteLength: 0 }], new Inputs())).rejects.toMatchObject({
     code: 'read_failed',
     place: { file: folder },
   });
@@ -59,8 +61,12 @@ test('a file that grew, went away or cannot be read', async () => {
 test('an abort ends it', async () => {
   const [a] = await sources([50_000_000]);
   const abort = new AbortController();
-  await expect(hashSources([a!.file], { signal: abort.signal, onRead: () => abort.abort() })).rejects.toMatchObject({
+  await expect(
+    hashSources([a!.file], new Inputs(), { signal: abort.signal, onRead: () => abort.abort() }),
+  ).rejects.toMatchObject({
     code: 'interrupted',
   });
-  await expect(hashSources([a!.file], { signal: abort.signal })).rejects.toMatchObject({ code: 'interrupted' });
+  await expect(hashSources([a!.file], new Inputs(), { signal: abort.signal })).rejects.toMatchObject({
+    code: 'interrupted',
+  });
 });

@@ -1,14 +1,17 @@
-import { spawnSync } from 'node:child_process';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { spawn, spawnSync } from 'node:child_process';
+import { readdir, readFile, readlink, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { patternFile, tempFolders, testFields } from '../testing/bundle.ts';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { patternFile, publishTo, tempFolders, testFields } from '../testing/bundle.ts';
 import { checkBundle } from './check_bundle.ts';
-import { acquireLock } from './lock.ts';
-import { publishBundle } from './publish.ts';
+import { acquireLock, SILENT_MS } from './lock.ts';
 
 const tempFolder = tempFolders();
+
+/** Where pids of this process mean something. */
+const namespace = await readlink('/proc/self/ns/pid').catch(() => '');
+const here = { host: hostname(), namespace, token: 't' };
 
 /** The pid of a process that has ended. */
 const deadPid = () => spawnSync(process.execPath, ['-e', '']).pid;
@@ -29,17 +32,62 @@ test('a lock is held by one, tells who that is, and is free again after release'
 });
 
 test.each([
-  ['of a dead process', () => ({ pid: deadPid(), host: hostname(), started: '', token: 't' })],
-  [
-    'of a process whose number lives again',
-    () => ({ pid: process.pid, host: hostname(), started: 'another boot:1', token: 't' }),
-  ],
+  ['of a dead process', () => ({ ...here, pid: deadPid(), started: '' })],
+  ['of a process whose number lives again', () => ({ ...here, pid: process.pid, started: 'another boot:1' })],
 ])('a lock %s is taken over', async (_, holder) => {
   const path = join(await tempFolder(), 'lock');
   await writeFile(path, JSON.stringify(holder()));
   const lock = await acquireLock(path);
+  expect(lock.tookOverSilent).toBe(false);
   await lock.release();
   expect(await readdir(join(path, '..'))).toEqual([]);
+});
+
+/** Says of a file that it is of so many milliseconds ago. */
+const age = (path: string, ms: number) => utimes(path, new Date(), new Date(Date.now() - ms));
+
+describe('a lock whose holder cannot be asked', () => {
+  const elsewhere = { ...here, pid: 1, started: '' };
+
+  test.each([
+    ['of another machine', { ...elsewhere, host: 'elsewhere' }],
+    ['of another container, dead or not', { ...elsewhere, namespace: 'pid:[1]' }],
+  ])('%s is respected while it is heard of, and taken over in silence', async (_, holder) => {
+    const path = join(await tempFolder(), 'lock');
+    await writeFile(path, JSON.stringify(holder));
+    await age(path, SILENT_MS - 60_000);
+    await expect(acquireLock(path)).rejects.toMatchObject({ code: 'locked' });
+    await age(path, SILENT_MS + 1000);
+    const lock = await acquireLock(path);
+    expect(lock.tookOverSilent).toBe(true);
+    await lock.release();
+  });
+
+  test.skipIf(namespace === '')('of a suspended process is taken over, of one that runs is not', async () => {
+    const path = join(await tempFolder(), 'lock');
+    const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const started = `${(await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()}:${(await readFile(`/proc/${child.pid}/stat`, 'utf8')).split(' ')[21]}`;
+    await writeFile(path, JSON.stringify({ ...here, pid: child.pid, started }));
+    await age(path, SILENT_MS + 1000);
+    await expect(acquireLock(path)).rejects.toMatchObject({ code: 'locked' });
+    child.kill('SIGSTOP');
+    await vi.waitFor(async () => expect((await readFile(`/proc/${child.pid}/stat`, 'utf8')).split(' ')[2]).toBe('T'));
+    const lock = await acquireLock(path);
+    expect(lock.tookOverSilent).toBe(true);
+    await lock.release();
+  });
+});
+
+test('who holds a lock says so again and again', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const path = join(await tempFolder(), 'lock');
+  const lock = await acquireLock(path);
+  await age(path, SILENT_MS);
+  await vi.advanceTimersByTimeAsync(20_000);
+  await vi.waitFor(async () => expect(Date.now() - (await stat(path)).mtimeMs).toBeLessThan(SILENT_MS / 2));
+  await lock.release();
 });
 
 test.each([
@@ -57,7 +105,7 @@ test('drafts of runs that were killed while they took the lock are removed, and 
   const dir = await tempFolder();
   const path = join(dir, 'lock');
   const dead = deadPid();
-  const holder = { pid: dead, host: hostname(), started: '', token: 't' };
+  const holder = { ...here, pid: dead, started: '' };
   await writeFile(`${path}.${dead}-1`, '{"pid"');
   await writeFile(`${path}.${dead}-2`, JSON.stringify(holder));
   await writeFile(`${path}.${process.pid}-3.stale`, JSON.stringify(holder));
@@ -78,7 +126,7 @@ test('whoever lost the lock finds out, and does not release the lock of the next
 
 test('of many that find a stale lock at once, one gets it', async () => {
   const dir = await tempFolder();
-  const stale = JSON.stringify({ pid: deadPid(), host: hostname(), started: '', token: 't' });
+  const stale = JSON.stringify({ ...here, pid: deadPid(), started: '' });
   for (let race = 0; race < 50; race++) {
     const path = join(dir, `lock${race}`);
     await writeFile(path, stale);
@@ -94,9 +142,8 @@ test('two runs on one output: one publishes, the other is told', async () => {
   for (let race = 0; race < 8; race++) {
     const outDir = join(dir, `out${race}`);
     const run = (note: string) =>
-      publishBundle({
+      publishTo(outDir, {
         artifactFiles: [patternFile('a', 20_000)],
-        outDir,
         manifest: () => ({ ...testFields, notes: [note] }),
       });
     const runs = await Promise.allSettled([run('0'), run('1')]);

@@ -76,7 +76,7 @@ it('a byte order mark is no part of a manifest, and neither are bytes that are n
 it('a manifest beyond 16 MiB is not read', async () => {
   const folder = tempFolder();
   writeFileSync(join(folder, MANIFEST_NAME), printManifest(made).padEnd(16 * 1024 * 1024 + 1));
-  await expect(readManifest(folder)).rejects.toThrow(/more than 16777216/);
+  await expect(readManifest(folder)).rejects.toThrow(/at most 16777216/);
   writeFileSync(join(folder, MANIFEST_NAME), printManifest(made).padEnd(16 * 1024 * 1024));
   await expect(readManifest(folder)).rejects.toMatchObject({ code: 'manifest_damaged' });
 });

@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { z } from 'zod';
+import { sizeProblem } from '../../backends/client/model_sizes.ts';
+import { NotRegular, readRegular } from '../../backends/regular_file.js';
 import { BadInputError } from '../errors.ts';
 import { REFERENCES, SWITCHES } from '../models/family.ts';
 import { LEFT_OUT, type Reason } from '../models/ledger/ledger.ts';
-import { unsafePathReason } from './bundle_path.ts';
+import { unsafePathReason } from '../../backends/client/integrity/bundle_path.ts';
+import { insideBundle } from './inside_bundle.ts';
 
 export const MANIFEST_NAME = 'manifest.json';
 /** Larger than any manifest that this tool writes. */
-const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
+export const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
 
 const bytes = z.int().nonnegative();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'not a sha256 in lower-case hexadecimal digits');
@@ -42,6 +43,15 @@ const ledgerEntry = z.strictObject({
   used: z.array(z.string()).optional(),
   equal: z.strictObject({ to: z.string(), compared: z.boolean() }).optional(),
   leftOut: z.enum(Object.keys(LEFT_OUT) as [Reason, ...Reason[]]).optional(),
+});
+
+const link = z.strictObject({
+  verdict: z.enum(['held', 'failed', 'not tried']),
+  reason: z.string().optional(),
+  tensors: size.optional(),
+  elements: size.optional(),
+  passed: size.optional(),
+  checks: size.optional(),
 });
 
 /**
@@ -87,6 +97,8 @@ const manifestFields = z.strictObject({
   ),
   /** What a careful user should know: one sentence each. */
   notes: z.array(z.string()),
+  /** What it was compared with when it was made, link by link; absent in bundles that know of none. */
+  verification: z.strictObject({ weights: link, program: link, original: link }).optional(),
 });
 
 /** docs/bundle-format.md says what each field is. */
@@ -125,7 +137,7 @@ export function printManifest(manifest: Manifest): string {
  * @throws BadInputError `not_a_bundle`, `manifest_invalid`, `manifest_damaged`, `unsafe_path`
  */
 export async function readManifest(dir: string): Promise<Manifest> {
-  const file = join(dir, MANIFEST_NAME);
+  const file = await insideBundle(dir, MANIFEST_NAME);
   return parseManifest(await readManifestBytes(file), file);
 }
 
@@ -160,6 +172,12 @@ export function parseManifest(bytes: Uint8Array, file: string): Manifest {
       file,
       hint: RECONVERT,
     });
+  const problem = sizeProblem(manifest.program);
+  if (problem !== undefined)
+    throw new BadInputError('manifest_invalid', `program: ${problem}`, {
+      file,
+      hint: 'do not use this bundle: it was not written by pgconv',
+    });
   for (const { path } of manifest.files) {
     const reason = unsafePathReason(path);
     if (reason)
@@ -174,22 +192,18 @@ export function parseManifest(bytes: Uint8Array, file: string): Manifest {
 const RECONVERT = 'copy the bundle again, or convert the checkpoint again';
 
 async function readManifestBytes(file: string): Promise<Uint8Array> {
-  const stats = await stat(file).catch(() => undefined);
-  if (!stats?.isFile())
-    throw new BadInputError('not_a_bundle', 'there is no manifest.json: this is not a bundle', {
-      file,
-      hint: 'give the folder that `pgconv convert` wrote',
-    });
-  if (stats.size > MAX_MANIFEST_BYTES)
-    throw new BadInputError(
-      'manifest_invalid',
-      `the manifest has ${stats.size} bytes, more than ${MAX_MANIFEST_BYTES}`,
-      { file, hint: RECONVERT },
-    );
-  return readFile(file).catch((error: unknown) => {
+  return readRegular(file, MAX_MANIFEST_BYTES).catch((error: unknown) => {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (error instanceof NotRegular || code === 'ENOENT' || code === 'ENOTDIR')
+      throw new BadInputError('not_a_bundle', 'there is no manifest.json: this is not a bundle', {
+        file,
+        hint: 'give the folder that `pgconv convert` wrote',
+      });
+    if (error instanceof RangeError)
+      throw new BadInputError('manifest_invalid', `the manifest is ${message}`, { file, hint: RECONVERT });
     throw new BadInputError(
       'read_failed',
-      `cannot read the manifest: ${String(error)}`,
+      `cannot read the manifest: ${message}`,
       { file, hint: 'check that the file can be read' },
       { cause: error },
     );

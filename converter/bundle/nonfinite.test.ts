@@ -5,8 +5,8 @@ import type { ArtifactFile } from '../../backends/backend.ts';
 import { dtypes, type DType } from '../../ir/dtypes/index.ts';
 import { tensorData, type Tensor, type TensorData } from '../../ir/tensor.ts';
 import { castData } from '../../ir/views/cast.ts';
-import { tempFolders, testFields } from '../testing/bundle.ts';
-import { publishBundle, type PublishOptions } from './publish.ts';
+import { publishTo, tempFolders, testFields } from '../testing/bundle.ts';
+import type { PublishOptions } from './publish.ts';
 import { scanNonFinite } from './scan_nonfinite.js';
 
 const tempFolder = tempFolders();
@@ -63,13 +63,12 @@ function fileOf(tensors: Readonly<Record<string, TensorData>>): ArtifactFile {
 async function publish(
   sources: Readonly<Record<string, TensorData>>,
   dtype: DType,
-  options: Partial<PublishOptions> = {},
+  options: Partial<Omit<PublishOptions, 'claim'>> = {},
 ) {
   const dir = await tempFolder();
   const casted = Object.fromEntries(Object.entries(sources).map(([name, data]) => [name, castData(data, dtype)]));
-  const result = publishBundle({
+  const result = publishTo(join(dir, 'out'), {
     artifactFiles: [fileOf(casted)],
-    outDir: join(dir, 'out'),
     manifest: () => testFields,
     ...options,
   });

@@ -1,14 +1,18 @@
-import { readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import type { Backend } from '../../backends/backend.ts';
 import { backendNames, findBackend, isBackendName } from '../../backends/find_backend.ts';
 import { RuntimeError } from '../../backends/client/errors.ts';
+import { sizeProblemFor } from '../../backends/client/model_sizes.ts';
 import { processorFrom, type Processor } from '../../backends/client/images/processor.ts';
+import { insideBundle } from './inside_bundle.ts';
+import { readRegularText } from '../../backends/regular_file.js';
 import type { Model } from '../../verify/decode.ts';
-import { readManifest, type Manifest } from './manifest.ts';
-import { requirePackages } from './require_runtime.ts';
-import { BadInputError, UsageError } from '../errors.ts';
+import { MANIFEST_NAME, readManifest, type Manifest } from './manifest.ts';
+import { chooseDevice, type DeviceChoice } from './choose_device.ts';
+import { BadInputError } from '../errors.ts';
+import { MAX_TEXT_BYTES } from '../inputs/inputs.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 
 /** A bundle that is open in its runtime. */
@@ -18,24 +22,53 @@ export interface BundleModel extends Model {
 }
 
 /**
- * Opens a bundle on a device of its backend, `cpu` by default.
+ * Opens a bundle on a device of its backend, default its usual one.
  * @throws BadInputError when it is none; UsageError for a device that its backend does not have.
  */
 export async function openBundle(dir: string, device?: string): Promise<BundleModel> {
-  return openStaged(dir, await readManifest(dir), device);
+  return openStaged(dir, await readManifest(dir), { device });
 }
 
 /** The same with a manifest that was read, or written, before. */
-export async function openStaged(dir: string, manifest: Manifest, device?: string): Promise<BundleModel> {
+export async function openStaged(
+  dir: string,
+  manifest: Manifest,
+  { memory, ...choice }: DeviceChoice & { readonly memory?: number | undefined } = {},
+): Promise<BundleModel> {
   const backend = await bundleBackend(dir, manifest);
-  if (device !== undefined && !backend.devices.includes(device))
-    throw new UsageError('unknown_device', `${backend.name} has no device "${device}"`, {
-      hint: `choose one of ${backend.devices.join(', ')}`,
-    });
-  requirePackages([backend], device);
-  const runner = await backend.open(dir, device === undefined ? {} : { device });
+  await checkSizes(dir, manifest);
+  const { device, browser } = await chooseDevice(backend, choice);
+  const runner = await backend.open(dir, {
+    device,
+    ...(browser !== undefined && { browser }),
+    ...(memory !== undefined && { memory }),
+  });
   const metadata: ProgramMetadata = manifest.program;
-  return { runner, metadata, manifest, dispose: () => runner.dispose() };
+  return {
+    runner,
+    metadata,
+    manifest,
+    dispose: () => runner.dispose(),
+  };
+}
+
+/** @throws BadInputError for a manifest that states a larger model than its files can hold, or files elsewhere */
+async function checkSizes(dir: string, { program, files }: Manifest): Promise<void> {
+  const sizes = await Promise.all(
+    files.map(async ({ path }) => {
+      const file = await insideBundle(dir, path);
+      return (await stat(file).catch(() => undefined))?.size ?? 0;
+    }),
+  );
+  const problem = sizeProblemFor(
+    program,
+    sizes.reduce((sum, size) => sum + size, 0),
+  );
+  if (problem !== undefined)
+    throw new BadInputError('manifest_invalid', `program: ${problem}`, {
+      file: join(dir, MANIFEST_NAME),
+      hint: 'do not use this bundle: it was not written by pgconv',
+    });
 }
 
 /** Whose bundle it is. @throws BadInputError for a backend that is not known here */
@@ -47,18 +80,23 @@ export async function bundleBackend(dir: string, { backend }: Manifest): Promise
   });
 }
 
-/** The tokenizer in a bundle; undefined when it has none. @throws BadInputError when it is damaged. */
-export async function bundleTokenizer(dir: string): Promise<Tokenizer | undefined> {
-  const read = (name: string) => readJson(join(dir, name), 'bad_tokenizer');
+/**
+ * The tokenizer in a bundle; undefined when its manifest lists none, whatever lies in the folder.
+ * @throws BadInputError when it is damaged.
+ */
+export async function bundleTokenizer(dir: string, manifest: Manifest): Promise<Tokenizer | undefined> {
+  const read = (name: string) => readJson(dir, name, manifest, 'bad_tokenizer');
   const tokenizer = await read('tokenizer.json');
   return tokenizer && loadTokenizer(tokenizer, await read('tokenizer_config.json'), join(dir, 'tokenizer.json'));
 }
 
 /** How a bundle wants pictures and prompts. @throws BadInputError when its preprocessor_config.json is damaged */
-export async function bundleProcessor(dir: string, { options }: Manifest): Promise<Processor> {
-  const file = join(dir, 'preprocessor_config.json');
+export async function bundleProcessor(dir: string, manifest: Manifest): Promise<Processor> {
+  const name = 'preprocessor_config.json';
+  const file = join(dir, name);
+  const fields = (await readJson(dir, name, manifest, 'bad_sidecar')) ?? {};
   try {
-    return processorFrom(options.reference, (await readJson(file, 'bad_sidecar')) ?? {}, basename(file));
+    return processorFrom(manifest.options.reference, fields, name);
   } catch (error) {
     if (!(error instanceof RuntimeError)) throw error;
     throw new BadInputError('bad_sidecar', error.problem, { file, hint: AGAIN }, { cause: error });
@@ -68,8 +106,18 @@ export async function bundleProcessor(dir: string, { options }: Manifest): Promi
 const AGAIN = 'copy the bundle again, or convert the checkpoint again';
 
 /** Undefined where there is none. */
-async function readJson(file: string, code: 'bad_tokenizer' | 'bad_sidecar'): Promise<object | undefined> {
-  const text = await readFile(file, 'utf8').catch(() => undefined);
+async function readJson(
+  dir: string,
+  name: string,
+  { files }: Manifest,
+  code: 'bad_tokenizer' | 'bad_sidecar',
+): Promise<object | undefined> {
+  if (!files.some(({ path }) => path === name)) return undefined;
+  const file = await insideBundle(dir, name);
+  const text = await readRegularText(file, MAX_TEXT_BYTES).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return undefined;
+    throw new BadInputError(code, `cannot read the file: ${cause.message}`, { file, hint: AGAIN }, { cause });
+  });
   if (text === undefined) return undefined;
   try {
     return JSON.parse(text) as object;

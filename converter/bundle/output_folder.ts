@@ -1,7 +1,11 @@
-import { access, constants, lstat, open, readdir, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
+import { access, constants, lstat, readdir, realpath, stat, statfs } from 'node:fs/promises';
 import { basename, dirname, join, parse, resolve } from 'node:path';
+import { openRegular, readRegularText } from '../../backends/regular_file.js';
+import { makeFolders, removePath, renamePath, syncFolder } from '../disk.js';
 import { OutputError, PgconvError } from '../errors.ts';
-import { MANIFEST_NAME, readManifest } from './manifest.ts';
+import { unsafePathReason } from '../../backends/client/integrity/bundle_path.ts';
+import { listFiles } from './check_bundle.ts';
+import { MANIFEST_NAME, MAX_MANIFEST_BYTES, readManifest, type Manifest } from './manifest.ts';
 import { outputError } from '../output_error.ts';
 
 /** Where a bundle goes, and the names beside it that a run uses: all on one file system, so that renames are atomic. */
@@ -40,10 +44,22 @@ export async function checkOutput(outDir: string, force: boolean): Promise<Outpu
   await access(parent, constants.W_OK | constants.X_OK).catch((error: unknown) => {
     throw outputError(error, parent);
   });
-  const beside = (name: string) => join(parent, `.${basename(path)}.pgconv-${name}`);
-  const folder = { path, parent, lock: beside('lock'), staging: beside('new-'), old: beside('old') };
+  const folder = folderOf(path);
   await checkReplaceable(folder, force);
   return folder;
+}
+
+/** The names beside an absolute path. */
+export function folderOf(path: string): OutputFolder {
+  const parent = dirname(path);
+  const beside = (name: string) => join(parent, `.${basename(path)}.pgconv-${name}`);
+  return { path, parent, lock: beside('lock'), staging: beside('new-'), old: beside('old') };
+}
+
+/** The output that a staging folder, a lock or a bundle that was swapped out belongs to; undefined for other names. */
+export function outputOf(path: string): string | undefined {
+  const name = /^\.(.+)\.pgconv-(?:lock|old$|new-)/s.exec(basename(path))?.[1];
+  return name === undefined ? undefined : join(dirname(path), name);
 }
 
 /**
@@ -76,7 +92,7 @@ export async function checkReplaceable({ path }: OutputFolder, force: boolean): 
 }
 
 async function looksLikeOurs(path: string): Promise<boolean> {
-  const handle = await open(join(path, MANIFEST_NAME));
+  const handle = await openRegular(join(path, MANIFEST_NAME));
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(256), 0, 256, 0);
     return buffer.subarray(0, bytesRead).includes('"pgconv-bundle"');
@@ -85,28 +101,87 @@ async function looksLikeOurs(path: string): Promise<boolean> {
   }
 }
 
-/** Puts right what a killed run left: called by the holder of the lock only, so whatever lies there is dead. */
-export async function recover({ path, parent, old, staging }: OutputFolder): Promise<void> {
-  for (const name of await readdir(parent))
-    if (join(parent, name).startsWith(staging)) await rm(join(parent, name), { recursive: true, force: true });
-  if (!(await exists(old))) return;
-  if (await exists(path)) await rm(old, { recursive: true, force: true });
-  else await rename(old, path);
+/** What became of files that were in the folder and are no part of a bundle. */
+export interface KeptFiles {
+  /** They lie where they lay, beside the new bundle: paths in it. */
+  readonly inPlace: readonly string[];
+  /** The new bundle has files of their names, or nobody could tell them from the old one's: a folder of their own. */
+  readonly aside?: { readonly dir: string; readonly files: readonly string[] };
 }
 
-/** Moves the finished staging folder to its place; an old bundle is swapped out, and comes back when that fails. */
-export async function putInPlace(staged: string, { path, old, parent }: OutputFolder): Promise<void> {
+/**
+ * Puts right what a run left that was killed while it swapped bundles: called by the holder of the lock only, so
+ * whatever lies there is dead.
+ */
+export async function recover(folder: OutputFolder): Promise<KeptFiles | undefined> {
+  const { path, old } = folder;
+  if (!(await exists(old))) return undefined;
+  if (await exists(path)) return settleOld(folder);
+  await renamePath(old, path);
+  return undefined;
+}
+
+/**
+ * Moves a finished bundle to its place; an old one is swapped out, and comes back when that fails.
+ * @param check throws when the lock was lost: asked before each step
+ */
+export async function putInPlace(
+  staged: string,
+  folder: OutputFolder,
+  check: () => Promise<void>,
+): Promise<KeptFiles | undefined> {
+  const { path, old, parent } = folder;
   const replaces = await exists(path);
-  if (replaces) await rename(path, old);
+  await check();
+  if (replaces) await renamePath(path, old);
   try {
-    await rename(staged, path);
+    await check();
+    await renamePath(staged, path);
   } catch (error) {
-    if (replaces) await rename(old, path);
+    // whoever has the lock now has put the old one back
+    if (replaces && !(await exists(path)) && (await exists(old))) await renamePath(old, path);
     throw error;
   }
   await syncFolder(parent);
-  // The new bundle is in place: leftovers of the old one are the next run's to remove.
-  if (replaces) await rm(old, { recursive: true, force: true }).catch(() => {});
+  return replaces ? settleOld(folder) : undefined;
+}
+
+/**
+ * Removes a bundle that was swapped out: what its manifest lists, the manifest last, so that a run that is killed
+ * meanwhile can be made up for. Whatever else lay in the folder is its owner's, and is moved into the new one.
+ */
+async function settleOld({ path, old }: OutputFolder): Promise<KeptFiles | undefined> {
+  const listed = await listedFiles(old);
+  const foreign = (await listFiles(old)).filter((file) => !listed.has(file));
+  const inPlace: string[] = [];
+  for (const file of listed.size === 0 ? [] : foreign) {
+    if (await exists(join(path, file))) continue;
+    await makeFolders(dirname(join(path, file)));
+    await renamePath(join(old, file), join(path, file));
+    inPlace.push(file);
+  }
+  for (const file of listed) if (file !== MANIFEST_NAME) await removePath(join(old, file));
+  await removePath(join(old, MANIFEST_NAME));
+  const files = await listFiles(old);
+  if (files.length === 0) {
+    await removePath(old);
+    return inPlace.length === 0 ? undefined : { inPlace };
+  }
+  const dir = await moveAside(old, `${path}.replaced`);
+  return { inPlace, aside: { dir, files } };
+}
+
+/** Paths that a manifest lists, itself among them; of one that is damaged, as far as it can be read. */
+async function listedFiles(dir: string): Promise<ReadonlySet<string>> {
+  try {
+    const { files } = JSON.parse(
+      await readRegularText(join(dir, MANIFEST_NAME), MAX_MANIFEST_BYTES),
+    ) as Partial<Manifest>;
+    const paths = (files ?? []).map(({ path }) => path);
+    return new Set([MANIFEST_NAME, ...paths.filter((path) => unsafePathReason(path) === undefined)]);
+  } catch {
+    return new Set();
+  }
 }
 
 /** @throws OutputError `disk_full` when the file system says that `bytes` do not fit */
@@ -125,35 +200,21 @@ export async function checkSpace(parent: string, bytes: number): Promise<void> {
  * Moves a finished bundle that nobody compared beside its place, `<out>.unverified`, with a number where that is taken.
  * @returns its path
  */
-export async function keepUnverified(staging: string, { path, parent }: OutputFolder): Promise<string> {
+export async function keepUnverified(staged: string, { path, parent }: OutputFolder): Promise<string> {
+  const kept = await moveAside(staged, `${path}.unverified`);
+  await syncFolder(parent);
+  return kept;
+}
+
+async function moveAside(from: string, to: string): Promise<string> {
   for (let n = 1; ; n++) {
-    const kept = `${path}.unverified${n === 1 ? '' : `-${n}`}`;
-    if (await lstat(kept).catch(() => undefined)) continue;
-    await rename(staging, kept);
-    await syncFolder(parent);
-    return kept;
+    const place = n === 1 ? to : `${to}-${n}`;
+    if (await exists(place)) continue;
+    await renamePath(from, place);
+    return place;
   }
 }
 
-/** Makes the names in a folder durable, where the system can do that. */
-export async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, 'r').catch(() => undefined);
-  try {
-    await handle?.sync();
-  } catch (error) {
-    if (
-      !(
-        error instanceof Error &&
-        'code' in error &&
-        ['EINVAL', 'EPERM', 'EISDIR', 'EBADF', 'ENOTSUP'].includes(String(error.code))
-      )
-    )
-      throw error;
-  } finally {
-    await handle?.close();
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
+export async function exists(path: string): Promise<boolean> {
   return (await lstat(path).catch(() => undefined)) !== undefined;
 }

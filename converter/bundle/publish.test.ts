@@ -3,17 +3,21 @@ import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ArtifactFile } from '../../backends/backend.ts';
-import { patternFile, tempFolders, testFields } from '../testing/bundle.ts';
+import { patternFile, publishTo, tempFolders, testFields } from '../testing/bundle.ts';
 import { checkBundle } from './check_bundle.ts';
-import { publishBundle, type PublishOptions } from './publish.ts';
+import type { PublishOptions } from './publish.ts';
 
 const tempFolder = tempFolders();
 const manifest = () => testFields;
 
-async function publishIn(dir: string, options: Partial<PublishOptions> = {}) {
-  return publishBundle({
+interface Published extends Partial<Omit<PublishOptions, 'claim'>> {
+  readonly force?: boolean;
+  readonly outDir?: string;
+}
+
+async function publishIn(dir: string, { outDir = join(dir, 'out'), ...options }: Published = {}) {
+  return publishTo(outDir, {
     artifactFiles: [patternFile('a.bin', 200_000), patternFile('onnx/b.bin', 70_000, 2), patternFile('empty', 0)],
-    outDir: join(dir, 'out'),
     manifest,
     ...options,
   });
@@ -34,7 +38,7 @@ describe('a bundle that is published', () => {
     const dir = await tempFolder();
     const progress: number[] = [];
     const { dir: out, manifest: made } = await publishIn(dir, {
-      onProgress: (written, total) => progress.push(written / total),
+      on: { progress: (written, total) => progress.push(written / total) },
     });
     expect(await readdir(dir)).toEqual(['out']);
     expect((await readdir(out, { recursive: true })).sort()).toEqual([
@@ -124,6 +128,26 @@ describe('an output that is not free', () => {
     await checkBundle(out);
   });
 
+  test('keeps the files in its folder that are not its own, and tells them', async () => {
+    const dir = await tempFolder();
+    const { dir: out } = await publishIn(dir);
+    await mkdir(join(out, 'notes'));
+    await writeFile(join(out, 'notes', 'thesis.txt'), 'ten years of work');
+    await writeFile(join(out, 'x'), 'mine');
+    const { kept } = await publishIn(dir, { force: true, artifactFiles: [textFile('x', 'new'), textFile('y', 'y')] });
+    const aside = join(dir, 'out.replaced');
+    expect(kept).toEqual({ inPlace: ['notes/thesis.txt'], aside: { dir: aside, files: ['x'] } });
+    expect(await readFile(join(out, 'notes', 'thesis.txt'), 'utf8')).toBe('ten years of work');
+    expect(await readFile(join(aside, 'x'), 'utf8')).toBe('mine');
+    expect(await readFile(join(out, 'x'), 'utf8')).toBe('new');
+    expect((await checkBundle(out)).unlisted).toEqual(['notes/thesis.txt']);
+    // of what lies aside nobody knows anything: it is not written over either
+    await writeFile(join(out, 'manifest.json'), '{"format": "pgconv-bundle", "files": 3}');
+    const again = await publishIn(dir, { force: true });
+    expect(again.kept).toMatchObject({ inPlace: [], aside: { dir: `${aside}-2` } });
+    expect((await readdir(dir)).sort()).toEqual(['out', 'out.replaced', 'out.replaced-2']);
+  });
+
   test('behind a link is replaced where it lies', async () => {
     const dir = await tempFolder();
     const { dir: out } = await publishIn(dir);
@@ -166,7 +190,7 @@ describe('a run that fails leaves nothing, and the old bundle', () => {
     },
   });
 
-  test.each<[string, Partial<PublishOptions>, string]>([
+  test.each<[string, Published, string]>([
     [
       'chunks throw',
       { artifactFiles: [patternFile('a', 500_000), failing(new Error('read of weights failed'))] },
@@ -240,6 +264,6 @@ test('chunks are not made faster than they are written', async () => {
       }
     },
   };
-  await publishIn(dir, { artifactFiles: [file], onProgress: (bytes) => (written = bytes) });
+  await publishIn(dir, { artifactFiles: [file], on: { progress: (bytes) => void (written = bytes) } });
   expect(most).toBeLessThanOrEqual(40 * 2 ** 20);
 });

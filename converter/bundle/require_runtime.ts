@@ -5,16 +5,6 @@ import { BackendError } from '../../backends/error.ts';
 const { resolve } = createRequire(import.meta.url);
 
 /**
- * Whether bundles of these backends can run here: their packages, then each device is asked for.
- * @param device of all of them; default each one's first
- * @throws BackendError `runtime-missing`
- */
-export async function requireRuntime(backends: readonly Backend[], device?: string): Promise<void> {
-  requirePackages(backends, device);
-  for (const backend of backends) await backend.ready?.(device);
-}
-
-/**
  * Every package that is missing is named at once, with the one line that installs them.
  * @throws BackendError `runtime-missing`
  */

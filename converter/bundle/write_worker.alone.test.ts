@@ -42,7 +42,11 @@ vi.mock('node:crypto', async (original) => ({
   ...(await original<object>()),
   createHash: (name: string) => (hashes ? createHash(name) : { update() {}, digest: () => 'none' }),
 }));
-vi.mock('node:worker_threads', async (original) => ({ ...(await original<object>()), parentPort: port }));
+vi.mock('node:worker_threads', async (original) => ({
+  ...(await original<object>()),
+  parentPort: port,
+  workerData: { journal: undefined, flushBytes: 48 * 2 ** 20, faults: undefined },
+}));
 vi.mock('node:fs/promises', async (original) => ({
   ...(await original<object>()),
   open: async (path: string, flags: string) => {
@@ -68,13 +72,23 @@ async function tell(...requests: WriterRequest[]): Promise<void> {
   });
 }
 
-const open = { kind: 'open', path: '/b/x' } as const;
+const open = { kind: 'open', path: '/b/x', name: 'x', flushed: [] } as const;
 const chunk = (bytes: Uint8Array) => ({ kind: 'chunk', bytes }) as const;
 const close = { kind: 'close' } as const;
 
 test('a file is on disk before it is said to be closed', async () => {
   await tell(open, chunk(Uint8Array.of(1, 2, 3)), chunk(Uint8Array.of(4)), close);
-  expect(log).toEqual(['open /b/x wx', 'write 3', 'written', 'write 1', 'written', 'sync', 'close', 'closed']);
+  expect(log).toEqual([
+    'open /b/x wx',
+    'opened',
+    'write 3',
+    'written',
+    'write 1',
+    'written',
+    'sync',
+    'close',
+    'closed',
+  ]);
   expect(replies.at(-1)).toEqual({
     kind: 'closed',
     path: '/b/x',
@@ -96,7 +110,9 @@ test('a write that stops short goes on where it stopped', async () => {
 test('a disk that takes no more bytes is full', async () => {
   takes = 0;
   await tell(open, chunk(Uint8Array.of(1)));
-  expect(replies).toEqual([{ kind: 'failed', path: '/b/x', code: 'ENOSPC', message: 'the disk takes no more bytes' }]);
+  expect(replies.slice(1)).toEqual([
+    { kind: 'failed', path: '/b/x', code: 'ENOSPC', message: 'the disk takes no more bytes' },
+  ]);
 });
 
 test.each(['sync', 'close'])(
@@ -114,7 +130,7 @@ test('a large file begins to be flushed while it is written, before it ends', as
   const half = new Uint8Array(128 * 1024 * 1024);
   await tell(open, chunk(half), chunk(half), chunk(Uint8Array.of(1)), close);
   const at = (entry: string) => log.indexOf(entry);
-  expect(log.filter((entry) => entry === 'datasync')).toHaveLength(1);
+  expect(log.filter((entry) => entry === 'datasync')).toHaveLength(2);
   expect(at('datasync')).toBeLessThan(at('sync'));
   expect(log.slice(-3)).toEqual(['sync', 'close', 'closed']);
 });

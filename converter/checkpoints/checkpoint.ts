@@ -1,4 +1,5 @@
 import type { TensorData } from '../../ir/tensor.ts';
+import type { InputFile } from '../inputs/input_file.ts';
 
 /** A file that belongs to the checkpoint: for hashes, progress and the check that nothing changed during the run. */
 export interface SourceFile {
@@ -6,6 +7,8 @@ export interface SourceFile {
   /** Relative to the checkpoint's folder, with `/`; the file's own name for a single file. */
   readonly name: string;
   readonly byteLength: number;
+  /** What the file system said of it when it was opened: other than of a file in its place, or of new content. */
+  readonly fingerprint: string;
 }
 
 /** Files beside the weights that a bundle carries over, by their usual names, when they are there. */
@@ -55,11 +58,11 @@ export interface Checkpoint {
   readonly config: unknown;
   /** The kind of the whole model, as its config.json spells it, where that is another than its backbone's. */
   readonly modelType?: string;
-  /** Absolute paths of the sidecar files that exist. */
-  readonly sidecars: ReadonlyMap<SidecarName, string>;
+  /** The sidecar files that exist. */
+  readonly sidecars: ReadonlyMap<SidecarName, InputFile>;
   /** What a careful user should know: one sentence each. */
   readonly warnings: readonly string[];
-  /** @throws BadInputError when a weight file changed since it was opened. */
+  /** @throws BadInputError when a file changed since it was opened, or an array is not what its archive says. */
   checkUnchanged(): Promise<void>;
   close(): Promise<void>;
 }

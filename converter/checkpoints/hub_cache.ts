@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
+import { readRegularText } from '../../backends/regular_file.js';
 import { UsageError } from '../errors.ts';
 import { isFolder } from './is_folder.ts';
 
@@ -78,7 +79,7 @@ export async function findInHubCache(id: HubId, env?: Environment): Promise<stri
 
 /** The commit that a branch or tag of a cached model names, when it was downloaded by that name. */
 export async function commitOf(folder: string, revision: string): Promise<string | undefined> {
-  const text = (await readFile(join(folder, 'refs', revision), 'utf8').catch(() => '')).trim();
+  const text = (await readRegularText(join(folder, 'refs', revision), 4096).catch(() => '')).trim();
   return COMMIT.test(text) ? text : undefined;
 }
 

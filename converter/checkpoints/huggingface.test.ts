@@ -60,7 +60,9 @@ test('shards of an index, config and sidecars', async () => {
   });
   expect([...opened.tensors.keys()]).toEqual(Object.keys({ ...FIRST, ...SECOND }));
   expect(opened.files.map(({ name, path }) => [name, path])).toEqual(SHARDS.map((name) => [name, join(folder, name)]));
-  expect([...opened.sidecars]).toEqual([['tokenizer.json', join(folder, 'tokenizer.json')]]);
+  expect([...opened.sidecars].map(([name, { path }]) => [name, path])).toEqual([
+    ['tokenizer.json', join(folder, 'tokenizer.json')],
+  ]);
   expect([...new Float32Array((await readBytes(opened.tensors.get('m.norm.weight')!)).buffer)]).toEqual([2, 2]);
   await opened.checkUnchanged();
   truncateSync(join(folder, SHARDS[1]), 10);

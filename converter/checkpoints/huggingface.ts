@@ -1,20 +1,16 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BadInputError } from '../errors.ts';
+import type { InputFile } from '../inputs/input_file.ts';
+import { inputsOr, type Inputs } from '../inputs/inputs.ts';
 import { backboneConfig } from './backbone_config.ts';
 import { SIDECAR_NAMES, type Checkpoint, type SidecarName } from './checkpoint.ts';
 import { downloadHint } from './hub_cache.ts';
-import { FilePool, InputFile, type OpenFile } from './input_file.ts';
 import { resolveInside } from './safe_path.ts';
 import { readSafetensors, type SafetensorsOptions } from './safetensors.ts';
 import { checkLayersAgree, joinShards, type Shard } from './shards.ts';
 import { findWeightFiles, refuseFolder, shardCount } from './weight_files.ts';
 import { openJson, readWeightMap, type WeightMap } from './weight_map.ts';
-
-export interface HuggingFaceOptions extends SafetensorsOptions {
-  /** Replaces the system's files: for tests. */
-  readonly openFile?: OpenFile;
-}
 
 /**
  * Opens a Hugging Face folder, or one .safetensors file with what lies beside it: weights in one file, in the shards of
@@ -22,22 +18,22 @@ export interface HuggingFaceOptions extends SafetensorsOptions {
  * @throws BadInputError when files are missing, damaged, of another kind or contradict each other; UsageError when
  * several could be meant.
  */
-export async function openHuggingFace(path: string, options: HuggingFaceOptions = {}): Promise<Checkpoint> {
-  const pool = new FilePool(options.openFile);
+export async function openHuggingFace(path: string, options: SafetensorsOptions = {}): Promise<Checkpoint> {
+  const { inputs, close } = inputsOr(options.inputs);
   try {
-    return await openWith(resolve(path), pool, options);
+    return { ...(await openWith(resolve(path), inputs, options)), close };
   } catch (error) {
-    await pool.close();
+    await close();
     throw error;
   }
 }
 
-async function openWith(path: string, pool: FilePool, options: HuggingFaceOptions): Promise<Checkpoint> {
+async function openWith(path: string, inputs: Inputs, options: SafetensorsOptions): Promise<Omit<Checkpoint, 'close'>> {
   const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
   const folder = isFolder ? path : dirname(path);
   const weights = isFolder
-    ? await openFolder(folder, pool, options)
-    : await openSingle(folder, basename(path), pool, options);
+    ? await openFolder(folder, inputs, options)
+    : await openSingle(folder, basename(path), inputs, options);
   const { shards, warnings } = weights;
   const { tensors, unreadable, metadata, warnings: joining } = joinShards(shards, weights.map);
   checkLayersAgree(shards);
@@ -50,13 +46,10 @@ async function openWith(path: string, pool: FilePool, options: HuggingFaceOption
     unreadable,
     metadata,
     files,
-    ...(await readConfig(folder, pool)),
-    sidecars: await findSidecars(folder),
+    ...(await readConfig(folder, inputs)),
+    sidecars: await findSidecars(folder, inputs),
     warnings: [...warnings, ...joining],
-    async checkUnchanged() {
-      for (const file of files) await file.checkUnchanged();
-    },
-    close: () => pool.close(),
+    checkUnchanged: () => inputs.checkUnchanged(),
   };
 }
 
@@ -66,17 +59,17 @@ interface Weights {
   readonly warnings: string[];
 }
 
-async function openSingle(folder: string, name: string, pool: FilePool, options: HuggingFaceOptions): Promise<Weights> {
+async function openSingle(folder: string, name: string, inputs: Inputs, options: SafetensorsOptions): Promise<Weights> {
   const count = shardCount(name);
   if (count !== undefined && count > 1)
     throw new BadInputError('single_shard', `this is one of ${count} shards`, {
       file: join(folder, name),
       hint: `give the folder: ${folder}`,
     });
-  return { shards: await openShards(folder, [name], pool, options), warnings: [] };
+  return { shards: await openShards(folder, [name], inputs, options), warnings: [] };
 }
 
-async function openFolder(folder: string, pool: FilePool, options: HuggingFaceOptions): Promise<Weights> {
+async function openFolder(folder: string, inputs: Inputs, options: SafetensorsOptions): Promise<Weights> {
   const names = (await readdir(folder)).toSorted();
   const found = findWeightFiles(folder, names);
   if (!found) {
@@ -88,13 +81,13 @@ async function openFolder(folder: string, pool: FilePool, options: HuggingFaceOp
   }
   const { files, warnings } = found;
   if (files.kind === 'single')
-    return { shards: await openShards(folder, [files.name], pool, options), warnings: [...warnings] };
+    return { shards: await openShards(folder, [files.name], inputs, options), warnings: [...warnings] };
   if (files.kind === 'series')
-    return { shards: await openShards(folder, files.names, pool, options), warnings: [...warnings] };
-  const index = await openInside(folder, files.name, pool);
+    return { shards: await openShards(folder, files.names, inputs, options), warnings: [...warnings] };
+  const index = await openInside(folder, files.name, inputs);
   if (!index) throw missing(folder, [files.name], '');
   const map = { ...(await readWeightMap(index)), file: index.path };
-  const shards = await openShards(folder, [...new Set(map.shardOf.values())].toSorted(), pool, options, map);
+  const shards = await openShards(folder, [...new Set(map.shardOf.values())].toSorted(), inputs, options, map);
   return { shards, map, warnings: [...warnings] };
 }
 
@@ -102,12 +95,12 @@ async function openFolder(folder: string, pool: FilePool, options: HuggingFaceOp
 async function openShards(
   folder: string,
   names: readonly string[],
-  pool: FilePool,
-  options: HuggingFaceOptions,
+  inputs: Inputs,
+  options: SafetensorsOptions,
   map?: WeightMap,
 ): Promise<readonly Shard[]> {
   const files = new Map<string, InputFile | undefined>();
-  for (const name of names) files.set(name, await openInside(folder, name, pool));
+  for (const name of names) files.set(name, await openInside(folder, name, inputs));
   const absent = names.filter((name) => !files.get(name));
   if (absent.length > 0) throw missing(folder, absent, describeSizes(files, map));
   const shards: Shard[] = [];
@@ -117,9 +110,10 @@ async function openShards(
   return shards;
 }
 
-async function openInside(folder: string, name: string, pool: FilePool): Promise<InputFile | undefined> {
+/** A file of a folder; undefined where there is none. @throws as resolveInside and Inputs.open do */
+export async function openInside(folder: string, name: string, inputs: Inputs): Promise<InputFile | undefined> {
   const path = await resolveInside(folder, name);
-  return path === undefined ? undefined : InputFile.open(path, name, pool);
+  return path === undefined ? undefined : inputs.open(path);
 }
 
 function missing(folder: string, names: readonly string[], sizes: string): BadInputError {
@@ -149,8 +143,8 @@ function describeSizes(files: ReadonlyMap<string, InputFile | undefined>, map: W
   return `${present.length > 0 ? `; present: ${listed}` : ''}${rest}`;
 }
 
-async function readConfig(folder: string, pool: FilePool): Promise<Pick<Checkpoint, 'config' | 'modelType'>> {
-  const file = await openInside(folder, 'config.json', pool);
+async function readConfig(folder: string, inputs: Inputs): Promise<Pick<Checkpoint, 'config' | 'modelType'>> {
+  const file = await openInside(folder, 'config.json', inputs);
   if (!file) return { config: undefined };
   const json = await openJson(file, 'bad_config', 'take config.json from the model page again');
   const config = json.plain();
@@ -161,12 +155,12 @@ async function readConfig(folder: string, pool: FilePool): Promise<Pick<Checkpoi
   return { config: backboneConfig(config), ...(typeof modelType === 'string' && { modelType }) };
 }
 
-/** The sidecars that lie in a folder, as absolute paths. @throws BadInputError for a link that leads out of it. */
-export async function findSidecars(folder: string): Promise<ReadonlyMap<SidecarName, string>> {
-  const found = new Map<SidecarName, string>();
+/** The sidecars that lie in a folder. @throws BadInputError for a link that leads out of it, and what is no file */
+export async function findSidecars(folder: string, inputs: Inputs): Promise<ReadonlyMap<SidecarName, InputFile>> {
+  const found = new Map<SidecarName, InputFile>();
   for (const name of SIDECAR_NAMES) {
-    const path = await resolveInside(folder, name);
-    if (path !== undefined && (await stat(path)).isFile()) found.set(name, path);
+    const file = await openInside(folder, name, inputs);
+    if (file) found.set(name, file);
   }
   return found;
 }

@@ -61,7 +61,9 @@ describe('by content, not by name', () => {
     });
     const npz = await openCheckpoint(join(folder, 'weights.dat'));
     expect(npz).toMatchObject({ format: 'big_vision', config: undefined, files: [{ name: 'weights.dat' }] });
-    expect([...npz.sidecars]).toEqual([['tokenizer.model', join(folder, 'tokenizer.model')]]);
+    expect([...npz.sidecars].map(([name, { path }]) => [name, path])).toEqual([
+      ['tokenizer.model', join(folder, 'tokenizer.model')],
+    ]);
     await npz.close();
     const empty = await openCheckpoint(join(folder, 'model.weights'));
     expect(empty).toMatchObject({ format: 'huggingface', warnings: ['model.weights holds no tensors.'] });

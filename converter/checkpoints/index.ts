@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import { UsageError } from '../errors.ts';
+import { inputsOr, type Inputs } from '../inputs/inputs.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { findSidecars, openHuggingFace } from './huggingface.ts';
-import type { OpenFile } from './input_file.ts';
 import { openJoined } from './joined.ts';
 import { locateCheckpoint, type Located } from './locate.ts';
 import { openNpz } from './npz.ts';
@@ -13,8 +13,8 @@ export interface CheckpointOptions {
   readonly scratchDir?: string;
   /** Largest safetensors header that is read, default 8 MB; at most 100 MB. */
   readonly maxHeaderBytes?: number;
-  /** Replaces the system's files: for tests. */
-  readonly openFile?: OpenFile;
+  /** Which its files are among; default inputs of its own. */
+  readonly inputs?: Inputs | undefined;
 }
 
 /**
@@ -43,24 +43,33 @@ const OPENERS: Readonly<Record<Located['kind'], (path: string, options: Checkpoi
 };
 
 async function openWhole(path: string, options: CheckpointOptions): Promise<Checkpoint> {
-  const located = await locateCheckpoint(path);
+  const located = await locateCheckpoint(path, options.inputs);
   const opened = await OPENERS[located.kind](located.path, options);
   return { ...opened, warnings: [...located.warnings, ...opened.warnings] };
 }
 
 async function openBigVision(path: string, options: CheckpointOptions): Promise<Checkpoint> {
-  const sidecars = await findSidecars(dirname(path));
-  const { tensors, file, beside, warnings, checkUnchanged, close } = await openNpz(path, options);
-  return {
-    format: 'big_vision',
-    path,
-    tensors,
-    beside,
-    files: [file],
-    config: undefined,
-    sidecars,
-    warnings,
-    checkUnchanged,
-    close,
-  };
+  const { inputs, close: closeInputs } = inputsOr(options.inputs);
+  try {
+    const sidecars = await findSidecars(dirname(path), inputs);
+    const { tensors, file, beside, warnings, checkUnchanged, close } = await openNpz(path, { ...options, inputs });
+    return {
+      format: 'big_vision',
+      path,
+      tensors,
+      beside,
+      files: [file],
+      config: undefined,
+      sidecars,
+      warnings,
+      checkUnchanged,
+      async close() {
+        await close();
+        await closeInputs();
+      },
+    };
+  } catch (error) {
+    await closeInputs();
+    throw error;
+  }
 }

@@ -96,7 +96,9 @@ describe('a subtree', () => {
       0, 0, 1,
     ]);
     expect(opened.files.map(({ name }) => name)).toEqual(['siglip/a.npz', 'gemma/a.npz']);
-    expect([...opened.sidecars]).toEqual([['tokenizer.model', join(folder, 'siglip/tokenizer.model')]]);
+    expect([...opened.sidecars].map(([name, { path }]) => [name, path])).toEqual([
+      ['tokenizer.model', join(folder, 'siglip/tokenizer.model')],
+    ]);
     await opened.checkUnchanged();
     await opened.close();
   });

@@ -1,6 +1,7 @@
 import { dirname, relative, resolve, sep } from 'node:path';
 import type { TensorData } from '../../ir/tensor.ts';
 import { UsageError } from '../errors.ts';
+import type { InputFile } from '../inputs/input_file.ts';
 import type { Beside, Checkpoint, SidecarName } from './checkpoint.ts';
 import type { SelectedPath } from './selector.ts';
 import { selectSubtree } from './subtree.ts';
@@ -67,9 +68,9 @@ function join(sources: readonly SelectedPath[], opened: ReadonlyMap<string, Chec
   const beside = new Map<string, Beside>(checkpoints.flatMap((checkpoint) => [...(checkpoint.beside ?? [])]));
   for (const checkpoint of checkpoints)
     for (const [name, data] of checkpoint.tensors) if (!selected.has(data)) beside.set(name, 'not selected');
-  const sidecars = new Map<SidecarName, string>();
+  const sidecars = new Map<SidecarName, InputFile>();
   for (const checkpoint of checkpoints)
-    for (const [name, path] of checkpoint.sidecars) if (!sidecars.has(name)) sidecars.set(name, path);
+    for (const [name, file] of checkpoint.sidecars) if (!sidecars.has(name)) sidecars.set(name, file);
   const files = checkpoints.flatMap((checkpoint) => checkpoint.files);
   const folder = commonFolder(files.map(({ path }) => path));
   return {
@@ -77,11 +78,7 @@ function join(sources: readonly SelectedPath[], opened: ReadonlyMap<string, Chec
     path: checkpoints[0]!.path,
     tensors,
     beside,
-    files: files.map(({ path, byteLength }) => ({
-      path,
-      name: relative(folder, path).replaceAll(sep, '/'),
-      byteLength,
-    })),
+    files: files.map((file) => ({ ...file, name: relative(folder, file.path).replaceAll(sep, '/') })),
     config: undefined,
     sidecars,
     warnings: checkpoints.flatMap((checkpoint) => checkpoint.warnings),

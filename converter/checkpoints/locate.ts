@@ -1,8 +1,10 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
+import { shellWord } from '../../ir/text/shell_word.ts';
 import { BadInputError, UsageError } from '../errors.ts';
 import { commitOf, downloadHint, findInHubCache, parseHubId } from './hub_cache.ts';
-import { FilePool, InputFile, kindOf } from './input_file.ts';
+import { inputsOr, type Inputs } from '../inputs/inputs.ts';
+import { kindOf } from '../../backends/regular_file.js';
 import { isFolder } from './is_folder.ts';
 import { leftoverFile, stateAlone } from './leftovers.ts';
 import { recognize, refusal, refusedName } from './recognize.ts';
@@ -25,11 +27,11 @@ export interface Located {
  * of which there is no file or folder, in the Hub's local cache.
  * @throws UsageError when nothing is there or several could be meant; BadInputError for formats that are never read.
  */
-export async function locateCheckpoint(given: string): Promise<Located> {
+export async function locateCheckpoint(given: string, inputs?: Inputs): Promise<Located> {
   const path = resolve(given);
   const stats = await stat(path, { bigint: true }).catch(() => undefined);
   if (!stats) return locateInFolder(await hubFolder(given, 'check the path of the checkpoint'));
-  if (stats.isFile()) return locateFile(path);
+  if (stats.isFile()) return locateFile(path, inputs);
   if (!stats.isDirectory())
     throw new BadInputError('not_a_file', `expected a file or a folder, found ${kindOf(stats)}`, {
       file: path,
@@ -48,7 +50,7 @@ export async function hubFolder(given: string, hint: string): Promise<string> {
   throw new UsageError('not_found', 'no such file or folder', { file: resolve(given), hint });
 }
 
-async function locateFile(path: string): Promise<Located> {
+async function locateFile(path: string, given: Inputs | undefined): Promise<Located> {
   if (/\.json$/i.test(path))
     throw new UsageError('not_weights', 'this is a JSON file, not weights', {
       file: path,
@@ -57,16 +59,16 @@ async function locateFile(path: string): Promise<Located> {
   if (path.endsWith('-LAST')) refuseFolder(resolve(path, '..'), [basename(path)]);
   const leftover = leftoverFile(path);
   if (leftover) throw leftover;
-  const pool = new FilePool();
+  const { inputs, close } = inputsOr(given);
   try {
-    const content = await recognize(await InputFile.open(path, basename(path), pool));
+    const content = await recognize(await inputs.open(path));
     if (content.kind === 'refused')
       throw new BadInputError(content.code, content.message, { file: path, offset: 0, hint: content.hint });
     const named = content.kind === 'unknown' ? refusedName(basename(path)) : undefined;
     if (named) throw refusal(named, { file: path });
     return { kind: content.kind === 'zip' ? 'npz' : 'huggingface', path, warnings: [] };
   } finally {
-    await pool.close();
+    await close();
   }
 }
 
@@ -136,7 +138,7 @@ async function refuse(folder: string, names: readonly string[]): Promise<never> 
       `the folder holds ${adapters.length === 1 ? 'a PEFT adapter' : 'PEFT adapters'} (${listed(adapters.map(({ name }) => name))}), not a model`,
       {
         file: folder,
-        hint: `give the base model as the checkpoint, and the adapter with it: --adapter ${adapters.at(-1)!.path}`,
+        hint: `give the base model as the checkpoint, and the adapter with it: --adapter ${shellWord(adapters.at(-1)!.path)}`,
       },
     );
   for await (const level of levelsBelow(folder)) for (const inner of level) refuseFolder(inner.path, inner.names);

@@ -1,10 +1,10 @@
-import { basename, resolve } from 'node:path';
 import { dtypes } from '../../ir/dtypes/index.ts';
-import { elementCount, readRange, type TensorData } from '../../ir/tensor.ts';
+import { elementCount, readRange, rememberDirectRead, type TensorData } from '../../ir/tensor.ts';
 import { transposeData } from '../../ir/views/transpose.ts';
 import { BadInputError } from '../errors.ts';
+import type { InputFile } from '../inputs/input_file.ts';
+import { inputsOr, type Inputs } from '../inputs/inputs.ts';
 import type { Beside, SourceFile } from './checkpoint.ts';
-import { FilePool, InputFile, type OpenFile } from './input_file.ts';
 import { NPY_PREAMBLE, npyHeaderLength, parseNpyHeader, type NpyHeader } from './npy.ts';
 import { recognize, refusal } from './recognize.ts';
 import { ScratchFile } from './scratch_file.ts';
@@ -16,8 +16,8 @@ import { memberBytes, type MemberBytes } from './zip_member.ts';
 export interface NpzOptions {
   /** Where deflated members are inflated when they are first read, default the system's temporary folder. */
   readonly scratchDir?: string;
-  /** Replaces the system's files: for tests. */
-  readonly openFile?: OpenFile;
+  /** What it is one of; default inputs of its own. */
+  readonly inputs?: Inputs | undefined;
 }
 
 /** An opened .npz: every array's dtype and shape are known, no array was read. */
@@ -41,13 +41,13 @@ const MAX_FORTRAN_BYTES = 1 << 30;
  * @throws BadInputError for whatever numpy would not have written, naming the array and the byte offset.
  */
 export async function openNpz(path: string, options: NpzOptions = {}): Promise<NpzFile> {
-  const pool = new FilePool(options.openFile);
+  const { inputs, close: closeInputs } = inputsOr(options.inputs);
   const scratch = new ScratchFile(options.scratchDir);
   const close = async (): Promise<void> => {
-    await Promise.all([pool.close(), scratch.close()]);
+    await Promise.all([closeInputs(), scratch.close()]);
   };
   try {
-    const file = await InputFile.open(resolve(path), basename(path), pool);
+    const file = await inputs.open(path);
     await checkIsZip(file);
     const { arrays, beside, warnings } = await readArrays(file, scratch);
     return {
@@ -59,7 +59,7 @@ export async function openNpz(path: string, options: NpzOptions = {}): Promise<N
       warnings,
       async checkUnchanged() {
         for (const { bytes } of arrays) await bytes.verify();
-        await file.checkUnchanged();
+        await inputs.checkUnchanged();
       },
       close,
     };
@@ -212,6 +212,7 @@ function arrayData(
         yield swapped ? swapBytes(chunk, dtypes[dtype].bits) : chunk;
     },
   };
+  if (bytes.readInto && !swapped) rememberDirectRead(data, (out, begin) => bytes.readInto!(out, headerLength + begin));
   // Fortran order is C order of the reversed axes.
   return reversed
     ? transposeData(

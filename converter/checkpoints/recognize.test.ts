@@ -1,15 +1,15 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { FilePool, InputFile } from './input_file.ts';
+import { Inputs } from '../inputs/inputs.ts';
 import { recognize, refusedName, type Content } from './recognize.ts';
 import { tempFolder } from './testing/temp_folder.ts';
 
 async function contentOf(bytes: Uint8Array): Promise<Content> {
-  const pool = new FilePool();
+  const inputs = new Inputs();
   try {
-    return await recognize(await InputFile.open(join(tempFolder({ x: bytes }), 'x'), 'x', pool));
+    return await recognize(await inputs.open(join(tempFolder({ x: bytes }), 'x')));
   } finally {
-    await pool.close();
+    await inputs.close();
   }
 }
 

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { BadInputError, type ErrorPlace } from '../errors.ts';
-import type { InputFile } from './input_file.ts';
+import type { InputFile } from '../inputs/input_file.ts';
 
 /** How a file begins: what it is, whatever its name says. */
 export type Content =

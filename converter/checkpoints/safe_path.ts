@@ -1,5 +1,6 @@
 import { lstat, readlink, realpath } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
+import { shellWord } from '../../ir/text/shell_word.ts';
 import { BadInputError } from '../errors.ts';
 import { isHubBlob } from './hub_cache.ts';
 
@@ -32,14 +33,9 @@ export async function resolveInside(folder: string, name: string): Promise<strin
     `a symbolic link leads out of the checkpoint, to ${await readlink(path)}`,
     {
       file: path,
-      hint: `if you trust it, put the file itself there: ln -f ${quoted(target)} ${quoted(path)} makes a hard link, which takes no room (from another disk: cp --remove-destination)`,
+      hint: `if you trust it, put the file itself there: ln -f ${shellWord(target)} ${shellWord(path)} makes a hard link, which takes no room (from another disk: cp --remove-destination)`,
     },
   );
-}
-
-/** A path as a shell takes it. */
-function quoted(path: string): string {
-  return /^[\w./:=,@+-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /** `<repository>/snapshots/<revision>` and `<repository>/blobs/<sha1 or sha256>`. */

@@ -1,10 +1,10 @@
-import { basename, resolve } from 'node:path';
 import type { DType } from '../../ir/dtypes/index.ts';
-import { readRange, type TensorData } from '../../ir/tensor.ts';
+import { readRange, rememberDirectRead, type TensorData } from '../../ir/tensor.ts';
 import { BadInputError } from '../errors.ts';
+import type { InputFile } from '../inputs/input_file.ts';
+import { inputsOr, type Inputs } from '../inputs/inputs.ts';
 import type { UnreadableTensor } from './checkpoint.ts';
 import { liesWithin } from './bounds.ts';
-import { FilePool, InputFile, type OpenFile } from './input_file.ts';
 import { recognize } from './recognize.ts';
 import { parseHeader, type HeaderEntry } from './safetensors_header.ts';
 import { shorten } from './strict_json.ts';
@@ -12,8 +12,8 @@ import { shorten } from './strict_json.ts';
 export interface SafetensorsOptions {
   /** Largest header that is read, default 8 MB; at most 100 MB, the limit of the reference reader. */
   readonly maxHeaderBytes?: number;
-  /** Replaces the system's files: for tests. */
-  readonly openFile?: OpenFile;
+  /** What it is one of; default inputs of its own. */
+  readonly inputs?: Inputs | undefined;
 }
 
 export const DEFAULT_HEADER_BYTES = 8_000_000;
@@ -34,13 +34,13 @@ export interface SafetensorsFile {
  * byte offset.
  */
 export async function openSafetensors(path: string, options: SafetensorsOptions = {}): Promise<SafetensorsFile> {
-  const pool = new FilePool(options.openFile);
+  const { inputs, close } = inputsOr(options.inputs);
   try {
-    const file = await InputFile.open(resolve(path), basename(path), pool);
+    const file = await inputs.open(path);
     const { tensors, metadata } = await readAllTensors(file, options);
-    return { tensors, metadata, checkUnchanged: () => file.checkUnchanged(), close: () => pool.close() };
+    return { tensors, metadata, checkUnchanged: () => file.checkUnchanged(), close };
   } catch (error) {
-    await pool.close();
+    await close();
     throw error;
   }
 }
@@ -101,7 +101,7 @@ function tensorOf(
 ): TensorData {
   const byteLength = last - first;
   const byteOffset = dataOffset + first;
-  return {
+  const data: TensorData = {
     dtype,
     shape,
     byteLength,
@@ -111,6 +111,7 @@ function tensorOf(
       return file.chunks(byteOffset + begin, byteOffset + end, maxBytes);
     },
   };
+  return rememberDirectRead(data, (out, begin) => file.readInto(out, byteOffset + begin));
 }
 
 async function readHeader(

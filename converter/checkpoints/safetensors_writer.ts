@@ -1,6 +1,6 @@
-import { open, rename, rm } from 'node:fs/promises';
 import { dtypes, type DType } from '../../ir/dtypes/index.ts';
 import type { TensorData } from '../../ir/tensor.ts';
+import { openFile, removePath, renamePath } from '../disk.js';
 import { OutputError } from '../errors.ts';
 import { SAFETENSORS_DTYPES } from './safetensors_dtypes.ts';
 import { METADATA_KEY } from './safetensors_header.ts';
@@ -28,24 +28,24 @@ export async function writeSafetensors(
   const header = encodeHeader(ordered, metadata);
   const partial = `${path}.partial`;
   try {
-    const handle = await open(partial, 'w');
+    const file = await openFile(partial, 'w');
     try {
-      await handle.writeFile(header);
+      await file.write(header);
       for (const { name, data } of ordered) {
         let written = 0;
         for await (const chunk of data.chunks()) {
-          await handle.writeFile(chunk);
+          await file.write(chunk);
           written += chunk.byteLength;
         }
         if (written !== data.byteLength) throw new RangeError(`"${name}" gave ${written} bytes of ${data.byteLength}`);
       }
-      await handle.sync();
+      await file.sync();
     } finally {
-      await handle.close();
+      await file.close();
     }
-    await rename(partial, path);
+    await renamePath(partial, path);
   } catch (error) {
-    await rm(partial, { force: true });
+    await removePath(partial);
     throw isSystemError(error)
       ? new OutputError(
           'cannot_write',

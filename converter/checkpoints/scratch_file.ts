@@ -1,8 +1,8 @@
-import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makeTempFolder, openFile, removePath, type DiskFile } from '../disk.js';
 import { BadInputError, OutputError } from '../errors.ts';
-import { chunksAhead, readExactly } from './range_reads.ts';
+import { chunksAhead, readExactly } from '../inputs/range_reads.ts';
 
 /**
  * Room on disk for what must be inflated before it can be read by range. Its name is gone as soon as it is open, where
@@ -10,7 +10,7 @@ import { chunksAhead, readExactly } from './range_reads.ts';
  */
 export class ScratchFile {
   readonly #parent: string;
-  #opening: Promise<{ handle: FileHandle; folder: string }> | undefined;
+  #opening: Promise<{ file: DiskFile; folder: string }> | undefined;
   #length = 0;
 
   constructor(parent = tmpdir()) {
@@ -26,11 +26,8 @@ export class ScratchFile {
 
   async write(bytes: Uint8Array, offset: number): Promise<void> {
     try {
-      const { handle } = await this.#open();
-      for (let at = 0; at < bytes.byteLength;) {
-        const { bytesWritten } = await handle.write(bytes, at, bytes.byteLength - at, offset + at);
-        at += bytesWritten;
-      }
+      const { file } = await this.#open();
+      await file.write(bytes, offset);
     } catch (cause) {
       throw new OutputError(
         'scratch_failed',
@@ -43,9 +40,9 @@ export class ScratchFile {
 
   chunks(begin: number, end: number, maxBytes?: number): AsyncGenerator<Uint8Array> {
     const read = async (from: number, to: number): Promise<Uint8Array> => {
-      const { handle } = await this.#open();
+      const { file } = await this.#open();
       return readExactly(
-        handle,
+        file,
         from,
         to,
         (at) =>
@@ -62,20 +59,20 @@ export class ScratchFile {
   async close(): Promise<void> {
     const opened = await this.#opening?.catch(() => undefined);
     if (!opened) return;
-    const { handle, folder } = opened;
-    await handle.close();
-    await rm(folder, { recursive: true, force: true });
+    const { file, folder } = opened;
+    await file.close();
+    await removePath(folder);
   }
 
-  #open(): Promise<{ handle: FileHandle; folder: string }> {
+  #open(): Promise<{ file: DiskFile; folder: string }> {
     return (this.#opening ??= this.#create());
   }
 
-  async #create(): Promise<{ handle: FileHandle; folder: string }> {
-    const folder = await mkdtemp(join(this.#parent, 'pgconv-'));
-    const handle = await open(join(folder, 'inflated'), 'wx+', 0o600);
+  async #create(): Promise<{ file: DiskFile; folder: string }> {
+    const folder = await makeTempFolder(join(this.#parent, 'pgconv-'));
+    const file = await openFile(join(folder, 'inflated'), 'wx+', 0o600);
     // Windows keeps the names of open files: close() removes it
-    await rm(folder, { recursive: true, force: true }).catch(() => {});
-    return { handle, folder };
+    await removePath(folder).catch(() => {});
+    return { file, folder };
   }
 }

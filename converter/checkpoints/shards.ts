@@ -1,6 +1,6 @@
 import type { TensorData } from '../../ir/tensor.ts';
 import { BadInputError } from '../errors.ts';
-import type { InputFile } from './input_file.ts';
+import type { InputFile } from '../inputs/input_file.ts';
 import type { SafetensorsContent } from './safetensors.ts';
 import { shorten } from './strict_json.ts';
 import type { WeightMap } from './weight_map.ts';

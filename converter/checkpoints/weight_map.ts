@@ -1,5 +1,5 @@
 import { BadInputError } from '../errors.ts';
-import type { InputFile } from './input_file.ts';
+import type { InputFile } from '../inputs/input_file.ts';
 import { refusal, refusedName } from './recognize.ts';
 import { isPlainFileName } from './safe_path.ts';
 import { DEFAULT_HEADER_BYTES } from './safetensors.ts';

@@ -1,6 +1,6 @@
 import { BadInputError } from '../errors.ts';
 import { liesWithin } from './bounds.ts';
-import type { InputFile } from './input_file.ts';
+import type { InputFile } from '../inputs/input_file.ts';
 import { MAX_TENSORS } from './safetensors_header.ts';
 import { shorten } from './strict_json.ts';
 

@@ -2,7 +2,7 @@ import { pipeline, Readable } from 'node:stream';
 import { crc32, createInflateRaw } from 'node:zlib';
 import { BadInputError, PgconvError } from '../errors.ts';
 import { CrcCoverage } from './crc32.ts';
-import type { InputFile } from './input_file.ts';
+import type { InputFile } from '../inputs/input_file.ts';
 import type { ScratchFile } from './scratch_file.ts';
 import { arrayName, type ZipMember } from './zip.ts';
 
@@ -11,6 +11,8 @@ export interface MemberBytes {
   /** The first bytes, as many as there are up to `length`: cheap, for headers. */
   head(length: number): Promise<Uint8Array>;
   chunks(begin: number, end: number, maxBytes?: number): AsyncIterable<Uint8Array>;
+  /** Bytes from `begin` on into memory that is there; absent where they do not lie in a file as they are. */
+  readInto?(out: Uint8Array, begin: number): Promise<void>;
   /** Reads what is missing for the CRC, if `chunks` was ever called. @throws BadInputError when it does not match. */
   verify(): Promise<void>;
 }
@@ -79,6 +81,12 @@ class StoredMember implements MemberBytes {
       at += chunk.byteLength;
       yield chunk;
     }
+  }
+
+  async readInto(out: Uint8Array, begin: number): Promise<void> {
+    this.#used = true;
+    await this.#file.readInto(out, this.#member.dataOffset + begin);
+    this.#record(begin, out);
   }
 
   async verify(): Promise<void> {

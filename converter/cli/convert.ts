@@ -1,14 +1,20 @@
 import { relative } from 'node:path';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { backendNames } from '../../backends/find_backend.ts';
 import type { Precision } from '../../verify/tolerances.ts';
 import type { ConvertResult } from '../compile/convert.ts';
+import { defaultOut, type ConvertOptions } from '../compile/convert_options.ts';
+import type { IrPlaces } from '../compile/print_ir.ts';
 import { PRECISIONS } from '../precision/precision.ts';
 import { bytesText } from '../../backends/bytes_text.ts';
 import { VerificationFailed } from '../compile/verification_failed.ts';
+import { UsageError } from '../errors.ts';
+import type { ReportFiles } from '../report/write_reports.ts';
+import { LINKS, type Links } from '../../verify/links.ts';
 import { changesTable } from './changes_table.ts';
+import { convertedSubject } from './converted_subject.ts';
 import type { Io } from './io.ts';
-import { json } from './io.ts';
+import { printed } from './io.ts';
 import { ADAPTER_HELP } from './help/adapter.ts';
 import { MODEL_HELP } from './help/model.ts';
 import { PRECISION_HELP } from './help/precision.ts';
@@ -16,19 +22,26 @@ import {
   adapterSources,
   checkpointOf,
   jsonOption,
+  memoryOption,
   withAdapters,
+  withDevice,
   withModelOptions,
   withPrecisionOptions,
   wholeNumber,
   type AdapterFlags,
+  type CommandResult,
+  type DeviceFlags,
   type ModelFlags,
   type PrecisionFlags,
 } from './options.ts';
-import { table } from '../terminal/table.ts';
+import type { Kept } from './output_files.ts';
+import { reporting, splitReportFlags, withReportOptions } from './report_options.ts';
+import { tableLines } from '../terminal/table.ts';
 import { CONVERT_HELP } from './help/convert.ts';
 import { prose } from './prose.ts';
+import { unwrittenField } from './unwritten.ts';
 
-interface Flags extends ModelFlags, AdapterFlags, PrecisionFlags {
+interface Flags extends ModelFlags, AdapterFlags, PrecisionFlags, DeviceFlags, ReportFiles {
   readonly to: string;
   readonly dtype: Precision;
   readonly target?: string;
@@ -39,15 +52,18 @@ interface Flags extends ModelFlags, AdapterFlags, PrecisionFlags {
   readonly out?: string;
   readonly force?: boolean;
   readonly verify: boolean;
+  readonly memory?: number;
+  readonly against?: string;
   readonly tokenizer?: string;
   readonly samples?: string;
   readonly strict?: boolean;
   readonly allowOverflow?: boolean;
+  readonly printIr?: IrPlaces;
   readonly json?: boolean;
 }
 
 /** `pgconv convert`. */
-export function convertCommand(io: Io): Command {
+export function convertCommand(io: Io, ended: CommandResult): Command {
   const command = new Command('convert')
     .description('Convert a checkpoint to a bundle, and verify it.')
     .argument('<checkpoint...>', 'folder or file with the weights, or a Hub id in the local cache')
@@ -111,8 +127,17 @@ export function convertCommand(io: Io): Command {
       ).argParser(wholeNumber(1)),
     )
     .option('--out <dir>', 'folder to write (default: ./<checkpoint>-<backend>-<dtype>)')
-    .option('--force', 'replace an existing bundle')
+    .option('--force', 'replace an existing bundle; other files in its folder are kept')
+    .option('--no-resume', 'begin anew where an earlier run of this command was interrupted')
     .option('--no-verify', 'do not compare the bundle with the checkpoint')
+    .addOption(memoryOption())
+    .option(
+      '--against <recording>',
+      prose(
+        'compare the bundle as well with what the original was recorded to compute with this checkpoint',
+        '(see pgconv record); with --no-verify, with that alone',
+      ),
+    )
     .option('--tokenizer <file>', 'a tokenizer.json or a SentencePiece tokenizer.model, for checkpoints that have none')
     .option(
       '--samples <file>',
@@ -123,11 +148,17 @@ export function convertCommand(io: Io): Command {
     )
     .option('--strict', 'fail when the checkpoint itself holds NaN or Infinity')
     .option('--allow-overflow', 'write weights that do not fit f16 as Infinity, and report them, instead of failing')
+    .addOption(
+      new Option(
+        '--print-ir <which>',
+        'write the text of every graph after=<pass>, or after all, to <out>.ir; weights are not in it',
+      ).argParser(irPlaces),
+    )
     .addOption(jsonOption());
-  return withAdapters(withModelOptions(withPrecisionOptions(command)))
+  return withReportOptions(withAdapters(withModelOptions(withPrecisionOptions(withDevice(command)))))
     .addHelpText('after', `${PRECISION_HELP}\n${MODEL_HELP}\n${ADAPTER_HELP}\n${CONVERT_HELP}`)
     .action(async (paths: readonly string[], flags: Flags) => {
-      const [{ convert }, { reportText }] = await Promise.all([
+      const [{ convert }, { reportLines }] = await Promise.all([
         import('../compile/convert.ts'),
         import('../../verify/report.ts'),
       ]);
@@ -141,48 +172,98 @@ export function convertCommand(io: Io): Command {
         quantOps: quantizedOps,
         accuracyLevel,
         profile,
-        ...rest
+        ...others
       } = flags;
+      const { files, rest } = splitReportFlags(others);
       const adapters = adapterSources({ adapter, adapterScale });
+      const verifies = rest.verify || rest.against !== undefined;
+      if (!verifies && Object.keys(files).length > 0)
+        throw new UsageError('report_without_verification', '--no-verify leaves out what reports are written of', {
+          hint: 'leave one of them out, or verify later: pgconv verify writes the same reports',
+        });
+      const options: ConvertOptions = {
+        checkpoint: checkpointOf(paths),
+        adapters,
+        ...(quantizedOps && { quantizedOps }),
+        ...(accuracyLevel && { accuracyLevel: accuracyLevel === '4' ? 4 : 0 }),
+        ...(profile && { target: profile }),
+        backend,
+        precision,
+        // the page has a plot of them
+        everyStage: files.html !== undefined,
+        signal: io.signal,
+        ...rest,
+      };
+      const work = () => convert(options, reporter);
       try {
-        const result = await convert(
-          {
-            checkpoint: checkpointOf(paths),
-            adapters,
-            ...(quantizedOps && { quantizedOps }),
-            ...(accuracyLevel && { accuracyLevel: accuracyLevel === '4' ? 4 : 0 }),
-            ...(profile && { target: profile }),
-            backend,
-            precision,
-            signal: io.signal,
-            ...rest,
-          },
-          reporter,
-        );
+        const result = verifies
+          ? await reporting(
+              io,
+              ended,
+              { files, kept: () => keptBy(options), subjectOf: (outcome) => convertedSubject(options, outcome) },
+              work,
+            )
+          : await work();
         reporter.close();
-        if (result.verification) io.err(reportText(result.verification));
-        io.out(asJson ? json(result) : summary(result));
+        for (const report of [result.verification, result.original]) if (report) io.err(reportLines(report));
+        io.out(asJson ? printed('convert', { ...result, ...unwrittenField(ended) }) : summary(result));
       } catch (error) {
         reporter.close();
-        if (error instanceof VerificationFailed) io.err(reportText(error.report));
+        if (error instanceof VerificationFailed) io.err(reportLines(error.report));
         throw error;
       }
     });
 }
 
-function summary({ out, manifest, bytes, samples, verification, changes }: ConvertResult): string {
+/** What reports must leave alone: the checkpoint, and the folders that are about to be made. */
+async function keptBy(options: ConvertOptions): Promise<Kept> {
+  const { checkpoint, adapters = [], against, samples, calibrate, tokenizer, mixed, browser, printIr } = options;
+  const [{ filesRead }, { irFolder }] = await Promise.all([
+    import('./input_files.ts'),
+    import('../compile/print_ir.ts'),
+  ]);
+  const out = options.out ?? defaultOut(options);
+  const reads = await filesRead({
+    checkpoint,
+    adapters: adapters.map(({ dir }) => dir),
+    against,
+    samples,
+    calibrate,
+    files: { 'the tokenizer': tokenizer, 'the bits of weights': mixed, 'the browser': browser },
+  });
+  return { reads, bundles: [out, ...(printIr ? [irFolder(out)] : [])] };
+}
+
+/** @throws InvalidArgumentError for what names no pass */
+function irPlaces(text: string): IrPlaces {
+  const after = /^after=(.+)$/.exec(text)?.[1] ?? text;
+  if (after === 'all') return 'all';
+  if (after !== text) return { after };
+  throw new InvalidArgumentError('give all, or after=<pass>.');
+}
+
+/** The verdict of each link in a word. */
+function linksText(links: Links | undefined): string {
+  return links ? `, ${LINKS.map((name) => `${name} ${links[name].verdict}`).join(', ')}` : '';
+}
+
+function summary({ out, manifest, bytes, samples, verification, original, changes }: ConvertResult): readonly string[] {
   const lines: string[] = [];
-  if (changes.length > 0) lines.push(changesTable(changes));
+  if (changes.length > 0) lines.push(...changesTable(changes));
   if (samples.length > 0)
     lines.push(
-      table(
+      ...tableLines(
         ['picture', 'prompt', 'the original said', 'the bundle says', ''],
         samples.map((s) => [s.name, s.prompt, s.reference, s.answer, s.same ? 'same' : 'DIFFERENT']),
       ),
     );
-  const verified = verification ? `verified: ${verification.checks.length} checks passed` : 'NOT verified';
+  const checks = [verification, original].flatMap((report) => report?.checks ?? []).length;
+  const verified =
+    checks > 0
+      ? `verified: ${checks} checks passed${linksText(verification?.links ?? original?.links)}`
+      : 'NOT verified';
   lines.push(
     `${relative(process.cwd(), out) || out}: ${manifest.program.variant}, ${manifest.backend} ${manifest.precision}, ${manifest.files.length} files, ${bytesText(bytes)}; ${verified}`,
   );
-  return lines.join('\n');
+  return lines;
 }

@@ -1,15 +1,15 @@
 import { CommanderError } from 'commander';
 import { RuntimeError } from '../../backends/client/errors.ts';
-import { BackendError } from '../../backends/error.ts';
+import { BackendError, type BackendErrorCode } from '../../backends/error.ts';
 import { QuantizeError } from '../../ir/quantize/error.ts';
 import { VerifyError } from '../../verify/error.ts';
-import { BadInputError, EXIT, PgconvError, UsageError } from '../errors.ts';
+import { BadInputError, EXIT, PgconvError, UsageError, type ErrorReport } from '../errors.ts';
 
 /** What a failed command leaves: its exit code, lines for people, and the same for programs. */
 export interface Failure {
   readonly exitCode: number;
-  readonly text: string;
-  readonly report: object;
+  readonly text: readonly string[];
+  readonly report: ErrorReport;
 }
 
 /** Undefined for commander's own ends that are none, such as --help. */
@@ -19,7 +19,7 @@ export function failureOf(error: unknown): Failure | undefined {
       ? undefined
       : {
           exitCode: EXIT.usage,
-          text: '',
+          text: [],
           report: {
             code: error.code.replace('commander.', ''),
             message: error.message.replace(/^error: /, ''),
@@ -32,10 +32,26 @@ export function failureOf(error: unknown): Failure | undefined {
   const message = error instanceof Error ? error.message : String(error);
   return {
     exitCode: EXIT.internal,
-    text: `internal error: this is a bug of pgconv, please report it\n${stack}`,
+    text: ['internal error: this is a bug of pgconv, please report it', ...stackLines(message, stack)],
     report: { code: 'internal', message, hint: 'this is a bug of pgconv: please report it' },
   };
 }
+
+/** The message as one line, whatever is in it, and where the error came from. */
+function stackLines(message: string, stack: string): readonly string[] {
+  const at = stack.indexOf(message);
+  const calls = at === -1 ? stack : stack.slice(at + message.length);
+  return [at === -1 ? message : `${stack.slice(0, at)}${message}`, ...calls.split('\n').filter((line) => line !== '')];
+}
+
+/** What another option or an installation mends. */
+const OF_USAGE: ReadonlySet<BackendErrorCode> = new Set([
+  'runtime-missing',
+  'no-webgpu',
+  'unsupported',
+  'unmapped-ports',
+  'ambiguous-graphs',
+]);
 
 /** Failures below the command line, with the exit code that their kind has. */
 function knownError(error: unknown): PgconvError | undefined {
@@ -51,6 +67,6 @@ function knownError(error: unknown): PgconvError | undefined {
   if (error instanceof QuantizeError)
     return new BadInputError(`quantize_${error.code}`, error.message, error.place, { cause: error });
   if (!(error instanceof BackendError)) return undefined;
-  const Kind = error.code === 'runtime-missing' || error.code === 'unsupported' ? UsageError : BadInputError;
+  const Kind = OF_USAGE.has(error.code) ? UsageError : BadInputError;
   return new Kind(error.code.replaceAll('-', '_'), error.message, error.place, { cause: error });
 }

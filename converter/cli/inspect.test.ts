@@ -1,13 +1,14 @@
 import { expect, test } from 'vitest';
 import { silentReporter } from '../terminal/reporter.ts';
+import { textOf } from './io.ts';
 import { runCommandLine } from './main.ts';
 
 async function inspect(...args: readonly string[]): Promise<string> {
   const out: string[] = [];
   const err: string[] = [];
   const code = await runCommandLine(['inspect', ...args], {
-    out: (text) => out.push(text),
-    err: (text) => err.push(text),
+    out: (text) => out.push(textOf(text)),
+    err: (text) => err.push(textOf(text)),
     reporter: () => silentReporter,
     signal: new AbortController().signal,
   });

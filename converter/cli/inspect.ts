@@ -11,7 +11,7 @@ import { INSPECT_HELP } from './help/inspect.ts';
 /** `pgconv inspect`. */
 export function inspectCommand(io: Io): Command {
   const command = new Command('inspect')
-    .description('Show what a checkpoint, a bundle or an .onnx file holds.')
+    .description('Show what a checkpoint, a bundle, an export or an .onnx file holds.')
     .argument('<path>', 'checkpoint (or its Hub id), bundle or .onnx file')
     .option('--ir <graph>', 'print a graph of the checkpoint as IR text: vision_encoder, embed_tokens or decoder')
     .addOption(

@@ -1,41 +1,60 @@
-import { afterEach, expect, test, vi } from 'vitest';
-import { json, processIo } from './io.ts';
+import { PassThrough } from 'node:stream';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { errorAnnotation } from '../report/annotations.ts';
+import { tableLines } from '../terminal/table.ts';
+import { json, printed, streamIo, textOf } from './io.ts';
 
-afterEach(() => vi.restoreAllMocks());
-
-test('results go to stdout and all else to stderr, control characters escaped', () => {
-  const [out, err]: [string[], string[]] = [[], []];
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => out.push(String(text)) > 0);
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => err.push(String(text)) > 0);
+test('results go to one stream and all else to the other, control characters escaped', () => {
+  const [out, err] = [new PassThrough(), new PassThrough()];
   const { signal } = new AbortController();
-  const io = processIo(signal);
+  const io = streamIo({ out, err, signal });
   io.out('a\u001b[31mb');
-  io.err('c\u0007d');
+  io.err(['c\u0007d', 'e']);
   expect(io.signal).toBe(signal);
-  io.reporter().warn('a weight is odd');
-  vi.restoreAllMocks();
-  expect(out).toHaveLength(1);
-  expect(out[0]).toMatch(/^a.+b\n$/);
-  expect(err[0]).toMatch(/^c.+d\n$/);
-  expect(err.slice(1).join('')).toContain('a weight is odd');
+  io.reporter().warn('a weight is odd\n::error::x');
+  const [results, rest] = [String(out.read()), String(err.read())];
+  expect(results).toMatch(/^a.+b\n$/);
+  expect(rest).toMatch(/^c.+d\ne\n[^]*a weight is odd\\n::error::x\n$/);
   // oxlint-disable-next-line no-control-regex -- finding control characters is the point
-  expect([...out, ...err].join('')).not.toMatch(/[\u0007\u001b]/);
-});
-
-test('a closed pipe ends quietly, any other error of a stream does not', () => {
-  const before = process.stdout.listeners('error').length;
-  processIo(new AbortController().signal);
-  const [ended, ...others] = process.stdout.listeners('error').slice(before) as ((error: Error) => void)[];
-  expect(others).toEqual([]);
-  const exit = vi.spyOn(process, 'exit').mockImplementation(() => undefined as never);
-  ended!(Object.assign(new Error('EPIPE'), { code: 'EPIPE' }));
-  expect(exit).toHaveBeenCalledExactlyOnceWith(process.exitCode ?? 0);
-  expect(() => ended!(Object.assign(new Error('EIO'), { code: 'EIO' }))).toThrow('EIO');
-  process.stdout.off('error', ended!);
+  expect(results + rest).not.toMatch(/[\u0007\u001b]/);
 });
 
 test('JSON has texts for what it has no numbers for, and objects for maps', () => {
   const value = { a: [1, NaN, -Infinity], m: new Map([['x', Infinity]]), none: null };
   expect(JSON.parse(json(value))).toEqual({ a: [1, 'NaN', '-Infinity'], m: { x: 'Infinity' }, none: null });
   expect(json({ a: 1 })).toBe('{\n  "a": 1\n}');
+});
+
+/** What GitHub's runner, Azure's or TeamCity's takes for a command (actions/runner, ActionCommand.cs). */
+const isCommand = (line: string) => line.trimStart().startsWith('::') || /##(?:vso|teamcity)?\[/.test(line);
+
+test('a name begins no line and is no command of a runner, in lines, tables and JSON', () => {
+  const names = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom(
+      '::error title=a::b',
+      'x\n::error::y',
+      ' ::debug::z',
+      '##[error]q',
+      '##vso[task.x]',
+      'a\r\n##teamcity[b]',
+    ),
+  );
+  fc.assert(
+    fc.property(names, names, (first, second) => {
+      const lines = textOf([first, `a ${second}`]).split('\n');
+      expect(lines).toHaveLength(2);
+      const cells = textOf(tableLines(['a', 'b'], [[first, second]])).split('\n');
+      expect(cells).toHaveLength(tableLines(['a', 'b'], [['x', 'y']]).length);
+      const said = textOf(printed('synth', { [first]: second }));
+      expect(JSON.parse(said)).toEqual({ schema: 'pgconv-synth', schemaVersion: 1, [first]: second });
+      for (const line of [...lines, ...cells, ...said.split('\n')]) expect(isCommand(line), line).toBe(false);
+    }),
+  );
+});
+
+test('commands of a runner that are meant stay such', () => {
+  const command = errorAnnotation({ code: 'exists', message: 'a name\n::error::b' });
+  expect(textOf(command)).toBe(String.raw`::error title=pgconv%3A exists::a name\n::error::b`);
 });

@@ -1,37 +1,82 @@
-import { EXIT, visible } from '../errors.ts';
+import { visible, visibleJson } from '../../ir/text/visible.ts';
+import { RunnerCommand } from '../report/annotations.ts';
 import { lineReporter } from '../terminal/lines.ts';
 import type { Reporter } from '../terminal/reporter.ts';
 import { barReporter } from '../terminal/bars.ts';
+import { startHeartbeat } from '../terminal/heartbeat.ts';
+import { withHeartbeat } from '../terminal/with_heartbeat.ts';
+
+/** Where a command line writes to, and what stops it. */
+export interface Streams {
+  readonly out: NodeJS.WritableStream;
+  readonly err: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly signal: AbortSignal;
+}
+
+/** JSON that is laid out: the one text of several lines that is written as it stands. */
+export class JsonText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = visibleJson(text).replaceAll(MARKED_COMMAND, MARK);
+  }
+}
+
+/**
+ * A line, or several. Each is escaped as a whole: a line end within one, which the name of a file may have, begins no
+ * other. So text that is joined before it is written shows its line ends, and nobody can forget to escape a name.
+ */
+export type Lines = string | readonly string[];
+
+/**
+ * What runners of CI services take for commands: `::error::` where a line begins, `##[error]`, `##vso[` and
+ * `##teamcity[` anywhere. A name must not be one.
+ */
+const COMMAND = /^(\s*):(?=:)/;
+const MARKED_COMMAND = /##(?=(?:vso|teamcity)?\[)/g;
+const MARK = String.raw`\u0023#`;
 
 /** What commands write to, and what stops them. */
 export interface Io {
   /** Results; with --json one JSON text and nothing else. */
-  out(text: string): void;
+  out(text: Lines | JsonText): void;
   /** Everything else. */
-  err(text: string): void;
+  err(text: Lines | RunnerCommand): void;
   reporter(): Reporter;
   readonly signal: AbortSignal;
 }
 
-/**
- * stdout and stderr of the process: progress bars on a terminal, lines otherwise. Control characters, which names in a
- * hostile file may have, are escaped; in JSON they stay what they are.
- */
-export function processIo(signal: AbortSignal): Io {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', endOnClosedPipe);
-  const err = (text: string) => void process.stderr.write(`${visible(text)}\n`);
+/** Results and all else to two streams: progress bars on a terminal, lines otherwise. */
+export function streamIo({ out, err: told, signal }: Streams): Io {
+  const err = (text: Lines | RunnerCommand) => void told.write(`${textOf(text)}\n`);
   return {
-    out: (text) => void process.stdout.write(`${visible(text)}\n`),
+    out: (text) => void out.write(`${textOf(text)}\n`),
     err,
-    reporter: () => (process.stderr.isTTY ? barReporter(process.stderr) : lineReporter(err)),
+    reporter() {
+      const isTerminal = told.isTTY === true;
+      const heartbeat = startHeartbeat({ isTerminal });
+      const heard = () => heartbeat.tell({ kind: 'told', at: Date.now() });
+      const lines = (line: string) => {
+        heard();
+        err(line);
+      };
+      return withHeartbeat(isTerminal ? barReporter(told, heard) : lineReporter(lines), heartbeat);
+    },
     signal,
   };
 }
 
-/** `pgconv inspect … | head` is no failure. */
-function endOnClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit(process.exitCode ?? EXIT.done);
+/** What is written, as a stream gets it but for the last line end. */
+export function textOf(text: Lines | JsonText | RunnerCommand): string {
+  if (text instanceof JsonText) return text.text;
+  if (text instanceof RunnerCommand) return text.line;
+  return [text].flat().map(shownLine).join('\n');
+}
+
+function shownLine(line: string): string {
+  return visible(line)
+    .replace(COMMAND, String.raw`$1\u003a`)
+    .replaceAll(MARKED_COMMAND, MARK);
 }
 
 /** JSON for programs: numbers that JSON does not have are written as strings. */
@@ -42,4 +87,25 @@ export function json(value: unknown): string {
       typeof x === 'number' && !Number.isFinite(x) ? String(x) : x instanceof Map ? Object.fromEntries(x) : x,
     2,
   );
+}
+
+/** Version of what `--json` prints, of each command: a field that goes away or changes its meaning raises it. */
+export const OUTPUT_VERSIONS = {
+  convert: 1,
+  inspect: 1,
+  verify: 1,
+  record: 1,
+  run: 1,
+  quality: 1,
+  synth: 1,
+  clean: 1,
+  error: 1,
+} as const;
+
+/** What `--json` prints, one kind for each command, and one for what stopped it. */
+export type Output = keyof typeof OUTPUT_VERSIONS;
+
+/** JSON of a kind, which says of which and in which version: `docs/schemas/<kind>.schema.json`. */
+export function printed(kind: Output, value: object): JsonText {
+  return new JsonText(json({ schema: `pgconv-${kind}`, schemaVersion: OUTPUT_VERSIONS[kind], ...value }));
 }

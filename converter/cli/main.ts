@@ -1,50 +1,57 @@
 import { Command, CommanderError } from 'commander';
 import { EXIT, InterruptedError } from '../errors.ts';
+import { errorAnnotation, isGitHub } from '../report/annotations.ts';
 import { VerificationFailed } from '../compile/verification_failed.ts';
+import { threadCount } from '../threads/thread_count.ts';
 import { TOOL } from '../version.ts';
+import { cleanCommand } from './clean.ts';
 import { convertCommand } from './convert.ts';
+import { refuseEmptyNames } from './empty_names.ts';
 import { failureOf } from './exit.ts';
 import { inspectCommand } from './inspect.ts';
-import { json, processIo, type Io } from './io.ts';
+import { printed, streamIo, type Io, type Streams } from './io.ts';
 import type { CommandResult } from './options.ts';
 import { qualityCommand } from './quality.ts';
 import { refuseRepeats } from './repeats.ts';
+import { recordCommand } from './record.ts';
 import { runCommand } from './run.ts';
 import { synthCommand } from './synth.ts';
+import { unwrittenField } from './unwritten.ts';
 import { verifyCommand } from './verify.ts';
 import { MAIN_HELP } from './help/main.ts';
 import { prose } from './prose.ts';
 
-/** Time for an interrupted run to remove what it staged; what it leaves is removed by the next run. */
-const GRACE_MS = 1500;
-
 /** Runs the command line and returns its exit code. */
-export async function main(args: readonly string[]): Promise<number> {
-  const stop = interruption();
-  const io = processIo(stop.signal);
+export async function main(args: readonly string[], streams: Streams): Promise<number> {
+  const io = streamIo(streams);
   // Node would end with 1, which means that parity failed.
   process.on('uncaughtException', (error) => process.exit(tell(error, args, io)));
-  try {
-    return await runCommandLine(args, io);
-  } finally {
-    stop.dispose();
-  }
+  return runCommandLine(args, io);
 }
 
 /** The same with another place to write to. */
 export async function runCommandLine(args: readonly string[], io: Io): Promise<number> {
-  const result = { exitCode: EXIT.done as number };
+  const result: CommandResult = { exitCode: EXIT.done };
   const program = commandLine(io, result);
   try {
     if (args.length === 0) {
-      io.err(program.helpInformation());
+      io.err(program.helpInformation().split('\n'));
       throw new CommanderError(EXIT.usage, 'commander.missingCommand', 'no command was given');
     }
     await program.parseAsync([...args], { from: 'user' });
-    return result.exitCode;
+    return withUnwritten(result.exitCode, result, io);
   } catch (error) {
-    return tell(error, args, io);
+    return withUnwritten(tell(error, args, io, result), result, io);
   }
+}
+
+/** Tells what could not be written beside a result; a verdict that is worse than that keeps its exit code. */
+function withUnwritten(exitCode: number, { unwritten = [] }: CommandResult, io: Io): number {
+  for (const { text, report } of unwritten) {
+    io.err(text);
+    if (isGitHub(process.env)) io.err(errorAnnotation(report));
+  }
+  return exitCode === EXIT.done ? (unwritten[0]?.exitCode ?? exitCode) : exitCode;
 }
 
 /** All commands with their options and help. What they do leaves its exit code in `result`. */
@@ -58,41 +65,54 @@ export function commandLine(io: Io, result: CommandResult): Command {
     )
     .version(TOOL.version)
     .addHelpText('after', MAIN_HELP);
-  for (const make of [convertCommand, inspectCommand, verifyCommand, runCommand, qualityCommand, synthCommand])
-    program.addCommand(make(io, result));
+  // what not every command would read is refused by every one alike
+  program.hook('preAction', () => void threadCount());
+  const commands = [
+    convertCommand,
+    inspectCommand,
+    verifyCommand,
+    recordCommand,
+    runCommand,
+    qualityCommand,
+    synthCommand,
+    cleanCommand,
+  ];
+  for (const make of commands) program.addCommand(make(io, result));
   for (const command of [program, ...program.commands]) {
     refuseRepeats(command);
+    refuseEmptyNames(command);
     command
       .exitOverride()
       .showHelpAfterError('(see --help)')
-      .configureOutput({ writeOut: (text) => io.out(text.trimEnd()), writeErr: (text) => io.err(text.trimEnd()) });
+      .configureOutput({
+        writeOut: (text) => io.out(text.trimEnd().split('\n')),
+        writeErr: (text) => io.err(text.trimEnd().split('\n')),
+        // an argument is in it; its suggestion is a line of commander's
+        outputError: (text) => io.err(text.trimEnd().split(/\n(?=\(Did you mean [^\n]*\?\)$)/)),
+      });
   }
   return program;
 }
 
 /** Tells what stopped a command, in the form that was asked for, and returns its exit code. */
-function tell(error: unknown, args: readonly string[], io: Io): number {
+function tell(
+  error: unknown,
+  args: readonly string[],
+  io: Io,
+  result: CommandResult = { exitCode: EXIT.done },
+): number {
   const failure = failureOf(io.signal.aborted && !(error instanceof InterruptedError) ? io.signal.reason : error);
   if (!failure) return EXIT.done;
-  if (failure.text) io.err(failure.text);
+  if (failure.text.length > 0) io.err(failure.text);
+  // what failed a verification is told link by link, by its reports
+  if (isGitHub(process.env) && !(error instanceof VerificationFailed)) io.err(errorAnnotation(failure.report));
   if (args.includes('--json'))
-    io.out(json({ error: failure.report, ...(error instanceof VerificationFailed && { verification: error.report }) }));
+    io.out(
+      printed('error', {
+        error: failure.report,
+        ...(error instanceof VerificationFailed && { verification: error.report }),
+        ...unwrittenField(result),
+      }),
+    );
   return failure.exitCode;
-}
-
-/**
- * The first Ctrl-C asks the command to stop and gives it a moment. Then the system's own handling is back, so the
- * second ends the process at once, also while it computes.
- */
-function interruption(): { signal: AbortSignal; dispose(): void } {
-  const controller = new AbortController();
-  const dispose = () => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
-  const onSignal = (name: 'SIGINT' | 'SIGTERM') => {
-    dispose();
-    const reason = new InterruptedError(name);
-    controller.abort(reason);
-    setTimeout(() => process.exit(reason.exitCode), GRACE_MS).unref();
-  };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-  return { signal: controller.signal, dispose };
 }

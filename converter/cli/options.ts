@@ -1,22 +1,69 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { deviceNamed } from '../../backends/devices.ts';
 import { isWholeNumber } from '../../backends/client/generation/numbers.ts';
+import { prose } from './prose.ts';
 import { collecting } from './repeats.ts';
 import { REFERENCES, SWITCHES, type Reference, type Switch } from '../models/family.ts';
+import type { Failure } from './exit.ts';
 import type { ModelSource } from '../models/open_model.ts';
+import { parseBytes } from '../terminal/memory.ts';
 import { ALGORITHMS, type Algorithm } from '../compile/prepare_programs.ts';
 
-/** Set by a command that ends without an error but not with success. */
+/** What a command leaves beside what it prints. */
 export interface CommandResult {
+  /** Set by a command that ends without an error but not with success. */
   exitCode: number;
+  /** Files that it was to write beside its result and could not: the result is told all the same. */
+  unwritten?: readonly Failure[];
 }
 
-/** Of `--device`. */
-export const DEVICE_HELP =
-  'where to run: cpu or webgpu for onnx; cpu, wasm or webgpu for tfjs; webgpu for wgsl (default: the first)';
+/** What `withDevice` adds. */
+export interface DeviceFlags {
+  readonly device?: string;
+  readonly browser?: string;
+}
+
+/** `--device` and `--browser`, of every command that runs bundles: what a backend does not have is refused later. */
+export function withDevice(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--device <name>',
+        prose(
+          'where the bundle runs: cpu (onnx, tfjs), wasm (tfjs), webgpu in Node, software (WebGPU on the CPU), browser',
+          'or browser:wasm (in a page, by the client that users have there); default: cpu, and for wgsl webgpu, or',
+          'software where there is no GPU',
+        ),
+      ).argParser(deviceNamed),
+    )
+    .option('--browser <path>', 'the browser of --device browser: Chromium, Chrome, Edge … (default: the one found)');
+}
 
 /** `--json`, as every command has it. */
 export function jsonOption(): Option {
   return new Option('--json', 'print one JSON text on stdout, and everything else on stderr');
+}
+
+/** What `withCheck` adds. */
+export interface CheckFlags {
+  readonly check: boolean;
+}
+
+/** `--no-check`, of commands that run bundles which they have not made. */
+export function withCheck(command: Command): Command {
+  return command.option('--no-check', 'take the files of the bundle as they are, without a look at their sha256');
+}
+
+/** `--memory`, of commands that verify. */
+export function memoryOption(): Option {
+  return new Option(
+    '--memory <size>',
+    'memory that the verification may take, as 4GiB; a bundle that needs more is run part by part (default: what is free)',
+  ).argParser((text) => {
+    const bytes = parseBytes(text);
+    if (bytes === undefined) throw new InvalidArgumentError('give a size such as 4GiB or 800MB.');
+    return bytes;
+  });
 }
 
 /** A whole number of at least `least`. */
@@ -123,4 +170,27 @@ function finiteNumber(text: string): number {
 /** One path as itself: several are .npz files of which each gives a part. */
 export function checkpointOf(paths: readonly string[]): string | readonly string[] {
   return paths.length === 1 ? paths[0]! : paths;
+}
+
+/** What `withExportOptions` adds. */
+export interface ExportFlags {
+  readonly map?: readonly (readonly [string, string])[] | undefined;
+  readonly variantSuffix?: string | undefined;
+}
+
+/** Options for what another exporter made. */
+export function withExportOptions(command: Command): Command {
+  return command
+    .addOption(
+      collecting(
+        '--map <ours=theirs>',
+        'of another exporter’s graph: a port or stage by our name and its own; may be given again',
+        (text) => {
+          const at = text.indexOf('=');
+          if (at < 1 || at === text.length - 1) throw new InvalidArgumentError('give two names, as logits=output_0.');
+          return [text.slice(0, at), text.slice(at + 1)];
+        },
+      ),
+    )
+    .option('--variant-suffix <end>', 'of its files, those whose names end so, as _fp16; none: the shortest names');
 }

@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse, type ParserError } from 'parse5';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
 import { convert } from '../compile/convert.ts';
+import type { QualityReport } from '../quality/report.ts';
 import { silentReporter } from '../terminal/reporter.ts';
 import { tempFolders } from '../testing/bundle.ts';
+import { printedOutput } from '../testing/printed_output.ts';
+import { textOf } from './io.ts';
 import { runCommandLine } from './main.ts';
 
 const folder = tempFolders();
@@ -22,80 +24,13 @@ interface Run {
 async function pgconv(...args: readonly string[]): Promise<Run> {
   const [out, err]: [string[], string[]] = [[], []];
   const code = await runCommandLine(args, {
-    out: (text) => out.push(text),
-    err: (text) => err.push(text),
+    out: (text) => out.push(textOf(text)),
+    err: (text) => err.push(textOf(text)),
     reporter: () => ({ ...silentReporter, warn: (text) => err.push(`warning: ${text}`) }),
     signal: new AbortController().signal,
   });
   return { code, out: out.join('\n'), err: err.join('\n') };
 }
-
-/** What programs may rely on. Numbers that JSON does not have are texts. */
-const number = z.union([z.number(), z.enum(['Infinity', '-Infinity', 'NaN'])]);
-const share = z.number().min(0).max(1);
-const verdict = z.looseObject({ metric: z.string(), value: number, passed: z.boolean(), reason: z.string().min(10) });
-const stage = z.strictObject({
-  phase: z.enum(['vision', 'prefill', 'suffix']),
-  stage: z.string(),
-  snr: number,
-  cosine: number,
-});
-const tasks = z.strictObject({
-  sameText: share,
-  judged: z.int().optional(),
-  right: z.int().optional(),
-  boxIou: share.optional(),
-  boxIouTruth: share.optional(),
-});
-const schema = z.strictObject({
-  tool: z.strictObject({ name: z.literal('pgconv'), version: z.string() }),
-  checkpoint: z.array(z.string()),
-  model: z.string(),
-  parameters: z.int().positive(),
-  cases: z.strictObject({ source: z.string(), count: z.int(), withTruth: z.int(), positions: z.int() }),
-  reference: z.looseObject({ kind: z.enum(['evaluator', 'bundle']), description: z.string(), why: z.string(), tasks }),
-  variants: z.array(
-    z.looseObject({
-      label: z.string(),
-      backend: z.string(),
-      precision: z.string(),
-      settings: z.object({}),
-      help: z.string(),
-      runtime: z.string(),
-      bytes: z.int(),
-      weightBytes: z.int(),
-      bitsPerWeight: z.number(),
-      positions: z.int(),
-      meanKld: number,
-      meanKldError: number,
-      kld99: number,
-      maxKld: number,
-      sameTop1: share,
-      sameTop1OffTies: share,
-      rmsDeltaP: number,
-      maxAbsLogit: number,
-      nonFinite: z.int(),
-      greedy: z.strictObject({ same: z.int(), tie: z.int(), different: z.int() }),
-      tasks,
-      taskDrop: z.number().optional(),
-      tokensPerSecond: z.number().positive(),
-      stages: z.array(stage).min(1),
-      stageLimit: z.number(),
-      verdicts: z.array(verdict).min(1),
-      passed: z.boolean(),
-      different: z.array(z.looseObject({ case: z.string(), answer: z.string() })),
-    }),
-  ),
-  failures: z.array(z.looseObject({ label: z.string(), code: z.string(), message: z.string() })),
-  ranges: z
-    .looseObject({
-      cases: z.int(),
-      values: z.array(z.strictObject({ graph: z.string(), value: z.string(), absMax: z.number() })).min(1),
-      findings: z.array(z.unknown()),
-    })
-    .optional(),
-  passed: z.boolean(),
-});
 
 /** Parses as the standard says, and gives what it complains of. */
 function htmlErrors(text: string): ParserError[] {
@@ -129,18 +64,24 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 describe('pgconv quality', () => {
   test('--json follows its schema, and every dtype meets its targets', () => {
     expect(run.code, run.err).toBe(0);
-    const report = schema.parse(JSON.parse(run.out));
+    const report = printedOutput(run.out, 'quality') as QualityReport;
     expect(report.variants.map(({ label }) => label)).toEqual(DTYPES);
     expect(report.cases).toMatchObject({ count: CASES, withTruth: CASES });
     expect(report.reference).toMatchObject({ kind: 'evaluator', recorded: { same: CASES, of: CASES } });
     expect(report.variants.every(({ positions }) => positions === report.cases.positions)).toBe(true);
+    for (const { stages, verdicts, tokensPerSecond } of report.variants) {
+      expect(stages.length).toBeGreaterThan(0);
+      expect(verdicts.every(({ reason }) => reason.length > 10)).toBe(true);
+      expect(tokensPerSecond).toBeGreaterThan(0);
+    }
+    expect(report.ranges!.values.length).toBeGreaterThan(0);
     const [fp16, int8] = report.variants;
     // More bits, less error: were the two measured on each other's bundle, or against each other, this would not hold.
     expect(fp16!.bitsPerWeight).toBeGreaterThan(int8!.bitsPerWeight);
-    expect(Number(fp16!.meanKld)).toBeGreaterThan(0);
-    expect(Number(fp16!.meanKld)).toBeLessThan(Number(int8!.meanKld));
+    expect(fp16!.meanKld).toBeGreaterThan(0);
+    expect(fp16!.meanKld).toBeLessThan(int8!.meanKld);
     for (const [i, { snr }] of fp16!.stages.entries())
-      if (fp16!.stages[i]!.stage !== 'vit.0') expect(Number(snr)).toBeGreaterThan(Number(int8!.stages[i]!.snr));
+      if (fp16!.stages[i]!.stage !== 'vit.0') expect(snr).toBeGreaterThan(int8!.stages[i]!.snr);
   });
 
   test('the page is correct HTML, needs nothing from elsewhere, and has every dtype and every plot with its text', async () => {
@@ -200,6 +141,7 @@ test('a bundle from elsewhere is judged beside an fp32 bundle that the evaluator
     'bundle',
     '--check-cases',
     '1',
+    '--no-check',
     '--out',
     out,
   );
@@ -211,29 +153,33 @@ test('a bundle from elsewhere is judged beside an fp32 bundle that the evaluator
   expect(text, 'by the targets that it is told to have').toMatch(/^missed: called-fp16: meanKld is .* at most 0.04 /m);
 });
 
-test('--device is where bundles run, and a backend that has none of the name is told', async () => {
+test('--device is where bundles run; before anything is computed, a backend that has none of the name is an error', async () => {
   const out = await folder();
-  const { code, out: text } = await pgconv(
+  const args = ['quality', 'fixtures/pg1-tiny/hf', '--dtypes', 'fp32', '--limit', '1', '--device', 'wasm', '--json'];
+  const measured = await pgconv(...args, '--backends', 'tfjs', '--out', out);
+  const report = printedOutput(measured.out, 'quality') as QualityReport;
+  expect(report.variants.map(({ runtime }) => runtime)).toEqual([expect.stringMatching(/^tfjs .* wasm/)]);
+  const refused = await pgconv(...args, '--backends', 'tfjs,onnx', '--out', join(out, 'none'));
+  expect(printedOutput(refused.out, 'error')).toMatchObject({
+    error: { code: 'unknown_device', message: 'onnx has no device "wasm"' },
+  });
+  expect(refused.code).toBe(2);
+  expect(await readdir(out)).toEqual(['report.html']);
+});
+
+test('a bundle that is none is refused before anything is computed', async () => {
+  const out = await folder();
+  const refused = await pgconv(
     'quality',
     'fixtures/pg1-tiny/hf',
-    '--backends',
-    'tfjs,onnx',
-    '--dtypes',
-    'fp32',
-    '--limit',
-    '1',
-    '--device',
-    'wasm',
+    '--bundle',
+    'fixtures/shapes',
     '--out',
-    out,
+    join(out, 'x'),
     '--json',
   );
-  const report = schema.parse(JSON.parse(text));
-  expect(code).toBe(1);
-  expect(report.variants.map(({ runtime }) => runtime)).toEqual([expect.stringMatching(/^tfjs .* wasm/)]);
-  expect(report.failures).toMatchObject([
-    { code: 'unknown_device', message: expect.stringContaining('onnx has no device "wasm"') },
-  ]);
+  expect(printedOutput(refused.out, 'error')).toMatchObject({ error: { code: 'not_a_bundle' } });
+  expect(await readdir(out)).toEqual([]);
 });
 
 test('a checkpoint without cases is measured on built-in pictures; what does not run is told, and the rest is measured', async () => {
@@ -259,11 +205,17 @@ test('a checkpoint without cases is measured on built-in pictures; what does not
     'cpu',
     '--json',
   );
-  const report = schema.parse(JSON.parse(text));
+  const report = printedOutput(text, 'quality') as QualityReport;
   expect(code).toBe(1);
   expect(report.cases).toMatchObject({ source: 'built-in', count: 1, withTruth: 0 });
   expect(report.variants.map(({ label, passed }) => [label, passed])).toEqual([['fp16', true]]);
-  expect(report.failures).toMatchObject([{ label: 'broken', code: 'bundle-missing' }]);
+  expect(report.failures).toMatchObject([
+    {
+      label: 'broken',
+      code: 'bundle_damaged',
+      message: expect.stringContaining('onnx/decoder_model_merged_fp16.onnx: it is missing'),
+    },
+  ]);
 });
 
 test.each([

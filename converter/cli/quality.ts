@@ -1,37 +1,49 @@
 import { basename, join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { backendNames, isBackendName } from '../../backends/find_backend.ts';
+import { shellWord } from '../../ir/text/shell_word.ts';
 import { hubName } from '../checkpoints/hub_cache.ts';
 import { EXIT, UsageError } from '../errors.ts';
 import { PRECISIONS } from '../precision/precision.ts';
 import { REFERENCE_KINDS, type ReferenceKind } from '../quality/choose_reference.ts';
 import { offered } from '../quality/offered.ts';
 import type { GivenBundle } from '../quality/quality_run.ts';
-import { ALGORITHMS, parseDtype, variantsOf, type DtypeSpec, type VariantSettings } from '../quality/variant.ts';
-import { json, type Io } from './io.ts';
+import {
+  ALGORITHMS,
+  parseDtype,
+  variantsOf,
+  type DtypeSpec,
+  type Variant,
+  type VariantSettings,
+} from '../quality/variant.ts';
+import { printed, type Io } from './io.ts';
 import { ADAPTER_HELP } from './help/adapter.ts';
 import { MODEL_HELP } from './help/model.ts';
 import {
   adapterSources,
   checkpointOf,
-  DEVICE_HELP,
   jsonOption,
   wholeNumber,
   withAdapters,
+  withCheck,
+  withDevice,
   withModelOptions,
   type AdapterFlags,
+  type CheckFlags,
   type CommandResult,
+  type DeviceFlags,
   type ModelFlags,
 } from './options.ts';
+import { prepareOutputs, refuseTaken, type Kept } from './output_files.ts';
 import { QUALITY_HELP } from './help/quality.ts';
 import { collecting } from './repeats.ts';
 import { prose } from './prose.ts';
+import { unwrittenField, writing } from './unwritten.ts';
 
-interface Flags extends ModelFlags, AdapterFlags, VariantSettings {
+interface Flags extends ModelFlags, AdapterFlags, DeviceFlags, CheckFlags, VariantSettings {
   readonly dtypes: readonly DtypeSpec[];
   readonly backends: readonly string[];
   readonly bundle?: readonly GivenBundle[];
-  readonly device?: string;
   readonly samples?: string;
   readonly limit?: number;
   readonly tokenizer?: string;
@@ -93,7 +105,6 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
         givenBundle,
       ),
     )
-    .option('--device <name>', DEVICE_HELP)
     .option('--samples <file>', 'pictures, prompts and answers (default: eval.json beside the checkpoint)')
     .option('--limit <n>', 'measure on so many of them, those with different prompts first', wholeNumber(1))
     .option('--tokenizer <file>', 'a tokenizer.json or a SentencePiece tokenizer.model, for checkpoints that have none')
@@ -110,10 +121,14 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
     .option('--markdown <file>', 'write the report as Markdown too, with its plots in a folder beside it')
     .option('--keep', 'keep the bundles, in the folder of the report')
     .addOption(jsonOption());
-  return withAdapters(withModelOptions(command))
+  return withAdapters(withModelOptions(withCheck(withDevice(command))))
     .addHelpText('after', `${MODEL_HELP}\n${ADAPTER_HELP}\n${QUALITY_HELP}`)
     .action(async (paths: readonly string[], flags: Flags) => {
-      const [{ measureQuality }, { reportText }, { writeHtmlReport, writeMarkdownReport }] = await Promise.all([
+      const [
+        { measureQuality },
+        { reportLines },
+        { htmlReportFile, plotFolder, writeHtmlReport, writeMarkdownReport },
+      ] = await Promise.all([
         import('../quality/measure_quality.ts'),
         import('../quality/report_text.ts'),
         import('../quality/write_report.ts'),
@@ -142,6 +157,12 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
         ...(mixed !== undefined && { mixed }),
         ...(calibrate !== undefined && { calibrate }),
       });
+      const page = { option: '--out', path: htmlReportFile(out) };
+      const also = markdown === undefined ? [] : [{ option: '--markdown', path: markdown }];
+      const plots = also.map(({ option, path }) => ({ option, path: join(plotFolder(path), 'any.svg') }));
+      const kept = await keptBy(flags, paths, variants);
+      await refuseTaken([page, ...also, ...plots], kept);
+      const undo = await prepareOutputs([page, ...also], kept);
       const reporter = io.reporter();
       try {
         const report = await measureQuality(
@@ -159,15 +180,39 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
           reporter,
         );
         reporter.close();
-        const html = await writeHtmlReport(report, out);
-        if (markdown !== undefined) await writeMarkdownReport(report, markdown, commandLine(process.argv.slice(2)));
-        io.out(asJson ? json(report) : reportText(report));
-        io.err(`report: ${html}${markdown === undefined ? '' : ` and ${markdown}`}`);
+        const written: string[] = [];
+        if (await writing(result, () => writeHtmlReport(report, out))) written.push(page.path);
+        if (markdown !== undefined) {
+          const command = commandLine(process.argv.slice(2));
+          if (await writing(result, () => writeMarkdownReport(report, markdown, command))) written.push(markdown);
+        }
+        io.out(asJson ? printed('quality', { ...report, ...unwrittenField(result) }) : reportLines(report));
+        if (written.length > 0) io.err(`report: ${written.join(' and ')}`);
         if (!report.passed) result.exitCode = EXIT.parityFailed;
       } finally {
         reporter.close();
+        await undo();
       }
     });
+}
+
+/** What reports must leave alone. */
+async function keptBy(
+  { adapter, bundle = [], samples, tokenizer, browser }: Flags,
+  checkpoint: readonly string[],
+  variants: readonly Variant[],
+): Promise<Kept> {
+  const { filesRead } = await import('./input_files.ts');
+  const bundles = bundle.map(({ dir }) => dir);
+  const choices = variants.map(({ settings }) => settings);
+  const sets = new Set(choices.flatMap(({ calibrate }) => calibrate ?? []));
+  const reads = [
+    ...(await filesRead({ checkpoint, adapters: adapter, bundles, samples, files: { 'the tokenizer': tokenizer } })),
+    ...choices.flatMap(({ mixed }) => (mixed === undefined ? [] : [{ path: mixed, of: 'the bits of weights' }])),
+    ...(browser === undefined ? [] : [{ path: browser, of: 'the browser' }]),
+  ];
+  for (const calibrate of sets) reads.push(...(await filesRead({ calibrate })));
+  return { reads, bundles };
 }
 
 function dtypesOf(text: string): readonly DtypeSpec[] {
@@ -201,8 +246,5 @@ function defaultOut(checkpoint: string): string {
 
 /** The line as a shell takes it. */
 function commandLine(args: readonly string[]): string {
-  return [
-    'npx pgconv',
-    ...args.map((arg) => (/^[\w./:=,@-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", String.raw`'\''`)}'`)),
-  ].join(' ');
+  return ['npx pgconv', ...args.map(shellWord)].join(' ');
 }

@@ -38,6 +38,9 @@ const VALUES: ReadonlyMap<string, string> = new Map([
   ['--dtypes', 'fp32'],
   ['--backends', 'onnx'],
   ['--algorithm', 'rtn'],
+  ['--print-ir', 'all'],
+  ['--map', 'ours=theirs'],
+  ['--memory', '4GiB'],
 ]);
 
 test('every command refuses what it would drop', () => {
@@ -47,7 +50,7 @@ test('every command refuses what it would drop', () => {
     for (const option of command.options.filter(({ required }) => required)) {
       const name = option.long!;
       const value = option.argChoices?.[0] ?? VALUES.get(name) ?? (/<(?:n|x)>/.test(option.flags) ? '1' : 'a');
-      const lists = ['--adapter', '--adapter-scale', '--bundle', '--leave-out'].includes(name);
+      const lists = ['--adapter', '--adapter-scale', '--bundle', '--leave-out', '--map'].includes(name);
       const again = () => {
         command.parseOptions([name, value]);
         command.parseOptions([name, value]);

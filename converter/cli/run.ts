@@ -2,24 +2,34 @@ import { Command, Option } from 'commander';
 import { BadInputError, UsageError } from '../errors.ts';
 import { parseBoxes, toPixelBox } from '../images/boxes.ts';
 import { PIXEL_MODES, PROCESSORS, type PixelMode } from '../../backends/client/images/processor.ts';
-import { json, type Io } from './io.ts';
-import { DEVICE_HELP, jsonOption, wholeNumber } from './options.ts';
-import { table } from '../terminal/table.ts';
+import { printed, type Io } from './io.ts';
+import {
+  jsonOption,
+  wholeNumber,
+  withCheck,
+  withDevice,
+  type CheckFlags,
+  type CommandResult,
+  type DeviceFlags,
+} from './options.ts';
+import { prepareOutputs, type Kept } from './output_files.ts';
+import { tableLines } from '../terminal/table.ts';
+import { withWait } from '../terminal/waiting.ts';
 import { RUN_HELP } from './help/run.ts';
+import { unwrittenField, writing } from './unwritten.ts';
 
-interface Flags {
+interface Flags extends DeviceFlags, CheckFlags {
   readonly image: string;
   readonly prompt: string;
   readonly maxNewTokens: number;
   readonly draw?: string;
   readonly resize?: PixelMode;
-  readonly device?: string;
   readonly json?: boolean;
 }
 
 /** `pgconv run`. */
-export function runCommand(io: Io): Command {
-  return new Command('run')
+export function runCommand(io: Io, result: CommandResult): Command {
+  const command = new Command('run')
     .description('Ask a bundle about a picture.')
     .argument('<bundle>', 'folder that `pgconv convert` wrote')
     .requiredOption('--image <file>', 'the picture, one: PNG, JPEG, WebP, …')
@@ -32,67 +42,99 @@ export function runCommand(io: Io): Command {
         'whose preprocessing (default: that of the --reference that the bundle was converted with)',
       ).choices([...PIXEL_MODES]),
     )
-    .option('--device <name>', DEVICE_HELP)
-    .addOption(jsonOption())
+    .addOption(jsonOption());
+  return withCheck(withDevice(command))
     .addHelpText('after', RUN_HELP)
     .action(async (bundle: string, flags: Flags) => {
       const [
         { answer },
-        { bundleProcessor, bundleTokenizer, openStaged },
+        { bundleBackend, bundleProcessor, bundleTokenizer },
+        { whileChecked },
         { readManifest },
         { decodeImage },
         { drawBoxes },
+        { findDevice, openChosen },
       ] = await Promise.all([
         import('../samples/answer.ts'),
         import('../bundle/open_bundle.ts'),
+        import('../bundle/while_checked.ts'),
         import('../bundle/manifest.ts'),
         import('../images/decode.ts'),
         import('../images/draw.ts'),
+        import('../compile/opening.ts'),
       ]);
-      const manifest = await readManifest(bundle);
-      const own = await bundleProcessor(bundle, manifest);
-      const processor = flags.resize === undefined || flags.resize === own.mode ? own : PROCESSORS[flags.resize];
-      const picture = await decodeImage(flags.image, { mode: processor.mode });
-      const model = await openStaged(bundle, manifest, flags.device);
+      const { draw } = flags;
+      const undo =
+        draw === undefined
+          ? async () => {}
+          : await prepareOutputs([{ option: '--draw', path: draw }], await keptBy(bundle, flags));
+      const reporter = io.reporter();
       try {
-        if (model.metadata.retrievalWidth !== undefined)
-          throw new UsageError('not_for_answers', 'this is a ColPali: it gives vectors for retrieval, not answers', {
-            file: bundle,
-            hint: 'its README.md shows how to rank pages with it',
-          });
-        const tokenizer = await bundleTokenizer(bundle);
-        if (!tokenizer)
-          throw new BadInputError('no_tokenizer', 'the bundle has no tokenizer', {
-            file: bundle,
-            hint: 'convert again with --tokenizer tokenizer.model',
-          });
-        const { text, tokens } = await answer(model, tokenizer, {
-          image: picture,
-          prompt: flags.prompt,
-          maxNewTokens: flags.maxNewTokens,
-          processor,
-          signal: io.signal,
+        const manifest = await readManifest(bundle);
+        const choice = { check: flags.check, signal: io.signal };
+        const { picture, text, tokens } = await whileChecked(bundle, manifest, choice, async (signal) => {
+          const own = await bundleProcessor(bundle, manifest);
+          const processor = flags.resize === undefined || flags.resize === own.mode ? own : PROCESSORS[flags.resize];
+          const image = await decodeImage(flags.image, { mode: processor.mode });
+          if (manifest.program.retrievalWidth !== undefined)
+            throw new UsageError('not_for_answers', 'this is a ColPali: it gives vectors for retrieval, not answers', {
+              file: bundle,
+              hint: 'its README.md shows how to rank pages with it',
+            });
+          const tokenizer = await bundleTokenizer(bundle, manifest);
+          if (!tokenizer)
+            throw new BadInputError('no_tokenizer', 'the bundle has no tokenizer', {
+              file: bundle,
+              hint: 'convert again with --tokenizer tokenizer.model',
+            });
+          const chosen = await findDevice(await bundleBackend(bundle, manifest), flags, reporter);
+          const model = await openChosen(bundle, manifest, chosen, reporter);
+          try {
+            const { prompt, maxNewTokens } = flags;
+            const said = await withWait(reporter, 'answer', () =>
+              answer(model, tokenizer, { image, prompt, maxNewTokens, processor, signal }),
+            );
+            return { picture: image, ...said };
+          } finally {
+            await model.dispose();
+          }
         });
+        reporter.close();
         const { boxes, problems } = parseBoxes(text);
         const pixels = boxes.map((box) => ({ label: box.label, ...toPixelBox(box, picture.width, picture.height) }));
         for (const { message, text: part } of problems) io.err(`warning: "${part}": ${message}`);
-        if (flags.draw !== undefined) await drawBoxes(picture, boxes, flags.draw);
+        const isDrawn = draw !== undefined && (await writing(result, () => drawBoxes(picture, boxes, draw)));
         if (flags.json)
           return io.out(
-            json({ text, tokens, boxes: pixels, problems, ...(flags.draw !== undefined && { drawn: flags.draw }) }),
+            printed('run', {
+              text,
+              tokens,
+              boxes: pixels,
+              problems,
+              ...(isDrawn && { drawn: draw }),
+              ...unwrittenField(result),
+            }),
           );
-        io.out(text);
+        io.out(text.split('\n'));
         if (pixels.length > 0)
           io.out(
-            table(
+            tableLines(
               ['label', 'x0', 'y0', 'x1', 'y1'],
               pixels.map((b) => [b.label, b.x0, b.y0, b.x1, b.y1]),
               [1, 2, 3, 4],
             ),
           );
-        if (flags.draw !== undefined) io.err(`drawn: ${flags.draw}`);
+        if (isDrawn) io.err(`drawn: ${draw}`);
       } finally {
-        await model.dispose();
+        reporter.close();
+        await undo();
       }
     });
+}
+
+/** What a drawn picture must leave alone. */
+async function keptBy(bundle: string, { image, browser }: Flags): Promise<Kept> {
+  const { filesRead } = await import('./input_files.ts');
+  const files = { 'the picture': image, 'the browser': browser };
+  return { reads: await filesRead({ bundles: [bundle], files }), bundles: [bundle] };
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { tempFolder } from '../checkpoints/testing/temp_folder.ts';
 import { silentReporter } from '../terminal/reporter.ts';
+import { textOf } from './io.ts';
 import { runCommandLine } from './main.ts';
 import { synthCommand } from './synth.ts';
 
@@ -15,7 +16,7 @@ const IO = {
 
 async function pgconv(...args: readonly string[]): Promise<{ readonly code: number; readonly err: string }> {
   const err: string[] = [];
-  const code = await runCommandLine(args, { ...IO, err: (text) => err.push(text) });
+  const code = await runCommandLine(args, { ...IO, err: (text) => err.push(textOf(text)) });
   return { code, err: err.join('\n') };
 }
 

@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import { VARIANTS } from '../models/paligemma/config.ts';
 import { bytesText } from '../../backends/bytes_text.ts';
 import { synthesize, type SynthOptions } from '../synth/synth.ts';
-import { json, type Io } from './io.ts';
+import { printed, type Io } from './io.ts';
 import { jsonOption, wholeNumber } from './options.ts';
 
 type Flags = Omit<SynthOptions, 'onProgress'> & { readonly json?: boolean };
@@ -47,7 +47,9 @@ export function synthCommand(io: Io): Command {
         });
         stage?.done();
         reporter.close();
-        io.out(asJson ? json(result) : `${result.path}: ${result.tensors} tensors, ${bytesText(result.bytes)}`);
+        io.out(
+          asJson ? printed('synth', result) : `${result.path}: ${result.tensors} tensors, ${bytesText(result.bytes)}`,
+        );
       } finally {
         reporter.close();
       }

@@ -9,10 +9,12 @@ import { tfjs } from '../../backends/tfjs/index.ts';
 import { wgsl } from '../../backends/wgsl/index.ts';
 import type { Backend } from '../../backends/backend.ts';
 import type { ClientFiles } from '../../backends/client_files.ts';
+import { inputsOfTests, openAll } from '../inputs/testing/inputs_of_tests.ts';
 import { preparedFiles, type CheckpointFiles } from '../sidecars/prepared_files.ts';
 import { parseSidecar, readSidecar, readSidecars } from '../sidecars/sidecar.ts';
 import { sidecarOf } from '../sidecars/testing/sidecar_of.ts';
 
+const inputs = inputsOfTests();
 const SHAPES = join(import.meta.dirname, '../../fixtures/shapes');
 const NAMES = [
   'tokenizer.json',
@@ -25,7 +27,12 @@ const NAMES = [
 async function filesOf(backend: Backend, more: Partial<CheckpointFiles> = {}): Promise<ClientFiles> {
   const prepared = preparedFiles({
     config: parseSidecar(sidecarOf(await readFile(join(SHAPES, 'hf/config.json'), 'utf8'))),
-    sidecars: await readSidecars(new Map(NAMES.map((name) => [name, join(SHAPES, 'hf', name)]))),
+    sidecars: await readSidecars(
+      await openAll(
+        inputs(),
+        NAMES.map((name) => [name, join(SHAPES, 'hf', name)] as const),
+      ),
+    ),
     metadata: SHAPES_METADATA,
     ...more,
   });
@@ -68,7 +75,7 @@ test('a bundle without a tokenizer says so', async () => {
   expect(made.files.map(({ name }) => name)).toEqual(['preprocessor_config.json', 'README.md']);
   expect(textOf(made, 'README.md')).toContain('This bundle has no tokenizer');
   expect(made.notes.join()).toContain('--tokenizer');
-  const tokenizer = await readSidecar(join(SHAPES, 'tokenizer.model'));
+  const tokenizer = await readSidecar(await inputs().open(join(SHAPES, 'tokenizer.model')));
   const given = await filesOf(wgsl, { sidecars: new Map(), tokenizer });
   expect(given.files.map(({ name }) => name)).toContain('tokenizer.json');
 });

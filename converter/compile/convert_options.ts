@@ -1,13 +1,19 @@
 import { basename, resolve } from 'node:path';
 import type { EmitOptions } from '../../backends/backend.ts';
 import type { Precision } from '../../verify/tolerances.ts';
+import type { DeviceChoice } from '../bundle/choose_device.ts';
 import { hubName } from '../checkpoints/hub_cache.ts';
 import type { ModelSource } from '../models/open_model.ts';
+import type { IrPlaces } from './print_ir.ts';
 import type { PrecisionChoices } from './prepare_programs.ts';
 
 /** What is converted, and how. */
 export interface ConvertOptions
-  extends ModelSource, PrecisionChoices, Pick<EmitOptions, 'quantizedOps' | 'accuracyLevel' | 'layersPerGraph'> {
+  extends
+    ModelSource,
+    PrecisionChoices,
+    DeviceChoice,
+    Pick<EmitOptions, 'quantizedOps' | 'accuracyLevel' | 'layersPerGraph'> {
   /** By name. */
   readonly backend: string;
   readonly precision: Precision;
@@ -15,8 +21,16 @@ export interface ConvertOptions
   readonly out?: string;
   /** Replace an existing bundle. */
   readonly force?: boolean;
+  /** Go on where an earlier run of the same command ended; default true. */
+  readonly resume?: boolean;
   /** Compare the bundle with the checkpoint before it is put in place; default true. */
   readonly verify?: boolean;
+  /** Compare every stage of a case also where all outputs agree, for a report. */
+  readonly everyStage?: boolean;
+  /** Bytes of memory that the verification may take; default what the machine has free. */
+  readonly memory?: number;
+  /** A recording of what the original computes with this checkpoint: the bundle must agree with it as well. */
+  readonly against?: string;
   /** A tokenizer.json or tokenizer.model that comes before the checkpoint's own. */
   readonly tokenizer?: string;
   /**
@@ -26,6 +40,8 @@ export interface ConvertOptions
   readonly samples?: string;
   readonly strict?: boolean;
   readonly allowOverflow?: boolean;
+  /** Writes the text of graphs behind passes to `<out>.ir`; default none. */
+  readonly printIr?: IrPlaces;
   readonly signal?: AbortSignal;
 }
 

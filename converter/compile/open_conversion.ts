@@ -3,27 +3,34 @@ import type { Backend } from '../../backends/backend.ts';
 import type { PreparedFiles } from '../../backends/client_files.ts';
 import type { Processor } from '../../backends/client/images/processor.ts';
 import { backendNames, backendsThat, findBackend, isBackendName } from '../../backends/find_backend.ts';
-import { checkOutput } from '../bundle/output_folder.ts';
+import type { PassRun } from '../../ir/passes/index.ts';
+import type { ChosenDevice } from '../bundle/choose_device.ts';
+import type { Claim } from '../bundle/claim.ts';
 import type { ManifestFields } from '../bundle/manifest.ts';
 import { UsageError } from '../errors.ts';
 import type { Model } from '../models/family.ts';
-import { openModel, type OpenModel } from '../models/open_model.ts';
+import { openModel, sourceFiles, type AdapterSource, type OpenModel } from '../models/open_model.ts';
 import { isQuantized, usualMixed } from '../precision/precision.ts';
+import { checkSource } from '../record/check_source.ts';
+import { openRecording, type OpenRecording } from '../record/open_recording.ts';
 import { findSamples } from '../samples/samples.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
 import { checkpointProcessor } from '../sidecars/checkpoint_processor.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import type { Reporter } from '../terminal/reporter.ts';
+import { withWait } from '../terminal/waiting.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import { checkIrFolder, irFolder } from './print_ir.ts';
 import { chosenFor, type MadeChoices } from './backend_choices.ts';
 import { requireSpace, requireVerifier } from './before_work.ts';
-import { defaultOut, namingPath, type ConvertOptions } from './convert_options.ts';
+import { namingPath, type ConvertOptions } from './convert_options.ts';
 
 /** One run of `convert`: what is converted, and every choice about it, made. */
 export interface Conversion {
   /** As they were given. */
   readonly options: ConvertOptions;
-  readonly out: string;
+  /** The place of the bundle, which is this run's alone. */
+  readonly claim: Claim;
   readonly source: OpenModel;
   readonly backend: Backend;
   /** What the backend lets one choose. */
@@ -31,6 +38,12 @@ export interface Conversion {
   /** What the manifest records. */
   readonly recorded: ManifestFields['options'];
   readonly verify: boolean;
+  /** Where the bundle runs, if it is to be run. */
+  readonly device: ChosenDevice | undefined;
+  /** Every pass that has run, in order. */
+  readonly passRuns: PassRun[];
+  /** What the original was recorded to compute, where that was asked for. */
+  readonly recording: OpenRecording | undefined;
   /** Pictures and prompts of the model, where there are some. */
   readonly samplesFile: string | undefined;
   /** Files of the bundle that are made of the checkpoint's; read when they are first asked for. */
@@ -47,27 +60,31 @@ export interface Conversion {
  * @throws OutputError for a place that cannot be written, BadInputError for what is no model, UsageError for choices
  * that the model or the backend does not have
  */
-export async function openConversion(options: ConvertOptions, reporter: Reporter): Promise<Conversion> {
-  const out = options.out ?? defaultOut(options);
-  await checkOutput(out, options.force ?? false);
+export async function openConversion(options: ConvertOptions, claim: Claim, reporter: Reporter): Promise<Conversion> {
+  const out = claim.folder.path;
+  if (options.printIr) await checkIrFolder(irFolder(out));
   const { adapters = [], reference = 'huggingface', finalSoftcap = 'auto', slidingWindow = 'auto' } = options;
   const checkpoint = [options.checkpoint].flat();
   const switches = { reference, finalSoftcap, slidingWindow };
-  const source = await openModel({
-    checkpoint: options.checkpoint,
-    adapters,
-    tokenizer: options.tokenizer,
-    leaveOut: options.leaveOut,
-    ...switches,
-  });
+  const source = await withWait(reporter, 'open the checkpoint', () =>
+    openModel({
+      checkpoint: options.checkpoint,
+      adapters,
+      tokenizer: options.tokenizer,
+      leaveOut: options.leaveOut,
+      ...switches,
+    }),
+  );
   try {
     for (const warning of source.warnings) reporter.warn(warning);
     const backend = await backendFor(options.backend);
     const made = await chosenFor(backend, options, options.precision);
     await checkServed(backend, source.model);
     const verify = options.verify !== false;
-    if (verify || options.samples !== undefined) await requireVerifier(backend);
-    await requireSpace(out, source.model.program, options.precision);
+    const runs = verify || options.against !== undefined || options.samples !== undefined;
+    const device = runs ? await requireVerifier(backend, options, reporter) : undefined;
+    const recording = options.against === undefined ? undefined : await recordingOf(options.against, source, adapters);
+    await requireSpace(claim, source.model.program, options.precision);
     const { mixed = usualMixed(backend, made.target), algorithm = 'search', perChannel = false } = options;
     const recorded = {
       checkpoint,
@@ -86,18 +103,21 @@ export async function openConversion(options: ConvertOptions, reporter: Reporter
     const { metadata } = source.model.program;
     const prepared = once(() =>
       preparedFor(
-        { config: source.checkpoint.config, sidecars: source.sidecars },
-        { metadata, reference, tokenizer: options.tokenizer },
+        { config: source.checkpoint.config, sidecars: source.sidecars, tokenizer: source.tokenizer },
+        { metadata, reference },
       ),
     );
     return {
       options,
-      out,
+      claim,
       source,
       backend,
       made,
       recorded,
       verify,
+      device,
+      passRuns: [],
+      recording,
       samplesFile: options.samples ?? (await findSamples(resolve(namingPath(options)))),
       prepared,
       tokenizer: once(async () => checkpointTokenizer(await prepared())),
@@ -114,6 +134,26 @@ export async function openConversion(options: ConvertOptions, reporter: Reporter
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
   return () => (made ??= make());
+}
+
+/**
+ * A recording that may be of this checkpoint: its files have the recorded names and sizes. Hashes come later, when the
+ * checkpoint has been read. @throws BadInputError, VerifyError, UsageError when it is none
+ */
+async function recordingOf(
+  path: string,
+  source: OpenModel,
+  adapters: readonly AdapterSource[],
+): Promise<OpenRecording> {
+  const recording = await openRecording(path, source.model.program.metadata, source.inputs);
+  if (!recording)
+    throw new UsageError('not_a_recording', 'there is no recording of an original', {
+      file: path,
+      hint: 'give the .safetensors that the script of `pgconv record` wrote',
+    });
+  const files = sourceFiles(source).map(({ name, byteLength }) => ({ path: name, bytes: byteLength }));
+  checkSource(recording, { files, adapters });
+  return recording;
 }
 
 /** @throws UsageError when there is none of that name */

@@ -39,6 +39,7 @@ async function prepare(options: Partial<PrepareOptions>) {
       backend: onnx,
       tokenizer: async () => undefined,
       processor: async () => PROCESSORS.huggingface,
+      inputs: opened.inputs,
       verify: false,
       strict: false,
       allowOverflow: false,

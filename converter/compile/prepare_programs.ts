@@ -1,7 +1,7 @@
 import { usualTarget } from '../../backends/usual_target.ts';
 import type { Backend } from '../../backends/backend.ts';
 import { planF16, type RangeFinding } from '../../ir/observe/f16_range.ts';
-import type { QuantizeWeightsOptions } from '../../ir/passes/index.ts';
+import type { PassListener, QuantizeWeightsOptions } from '../../ir/passes/index.ts';
 import { gptqMatrix } from '../../ir/quantize/gptq.ts';
 import { factorHessian, MAX_GPTQ_COLUMNS, type HessianFactor } from '../../ir/quantize/hessian.ts';
 import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
@@ -18,6 +18,7 @@ import {
   type Calibration,
 } from '../precision/calibration/index.ts';
 import { UsageError } from '../errors.ts';
+import type { Inputs } from '../inputs/inputs.ts';
 import type { Model } from '../models/family.ts';
 import type { Processor } from '../../backends/client/images/processor.ts';
 import { chooseStorage, type Mixed } from '../precision/bit_allocation/index.ts';
@@ -67,9 +68,13 @@ export interface PrepareOptions extends PrecisionChoices {
   /** Made when calibration needs it: a real one takes seconds. */
   readonly tokenizer: () => Promise<Tokenizer | undefined>;
   readonly processor: () => Promise<Processor>;
+  /** Which whatever is read for it is among. */
+  readonly inputs: Inputs;
   readonly verify: boolean;
   readonly strict: boolean;
   readonly allowOverflow: boolean;
+  /** Hears of every pass. */
+  readonly onPass?: PassListener;
   readonly signal?: AbortSignal;
 }
 
@@ -79,6 +84,8 @@ export interface PreparedPrograms extends PrecisionPrograms {
   /** What calibration found and what it did, one sentence each. */
   readonly notes: readonly string[];
   readonly findings: readonly RangeFinding[];
+  /** What calibration was shown, where there was one: a hash. */
+  readonly shown: string | undefined;
   /** Ends the threads: when codes are no longer read. */
   dispose(): Promise<void>;
 }
@@ -97,13 +104,14 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
     perChannel = false,
     target = usualTarget(options.backend, options.precision),
     allowOverflow,
+    inputs,
   } = options;
   const mixed = options.mixed ?? usualMixed(backend, target);
   const { program } = model;
   refuseIdle(options);
   const narrowing = narrowingFor(precision, backend, target);
   const narrows = roundsToF16(precision) && narrowing === 'compute';
-  const storageOf = await chooseStorage({ precision, mixed, program, roleOf: model.roleOf, backend, target });
+  const storageOf = await chooseStorage({ precision, mixed, program, roleOf: model.roleOf, backend, target, inputs });
   const kernels = await useKernels();
   const calibration = await calibrated(options, narrows, reporter);
   const plan = narrows && calibration ? planF16(calibration.program.graphs, calibration.ranges) : undefined;
@@ -121,6 +129,7 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
       quantize,
       backend,
       target,
+      onPass: options.onPass,
       ...(narrowing && { narrowing }),
       ...(plan && { keep: plan.keep }),
     }),
@@ -131,6 +140,7 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
       ...(narrows && !calibration ? [`fp16: ${UNCALIBRATED}`] : []),
     ],
     findings: plan?.findings ?? [],
+    shown: calibration?.shown,
     dispose: async () => pool?.dispose(),
   };
 }
@@ -163,7 +173,7 @@ async function calibrated(
   narrows: boolean,
   reporter: Reporter,
 ): Promise<Calibration | undefined> {
-  const { model, algorithm, tokenizer, processor, verify, signal } = options;
+  const { model, algorithm, tokenizer, processor, inputs, verify, signal } = options;
   const calibrate = options.calibrate ?? (algorithm === 'gptq' ? BUILT_IN : undefined);
   if (chosenSet(model.program, { calibrate, narrows, verify }) === undefined) return undefined;
   const moments = algorithm === 'gptq' ? { wantsProducts: () => true } : {};
@@ -175,6 +185,7 @@ async function calibrated(
       verify,
       tokenizer: await tokenizer(),
       processor: await processor(),
+      inputs,
       moments,
       ...(signal && { signal }),
     },

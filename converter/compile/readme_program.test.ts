@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { onnx } from '../../backends/onnx/index.ts';
+import { inputsOfTests } from '../inputs/testing/inputs_of_tests.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
 import { writeSafetensors } from '../checkpoints/safetensors_writer.ts';
 import { loadModel } from '../models/index.ts';
@@ -27,6 +28,8 @@ beforeAll(async () => {
 afterAll(() => rm(work, { recursive: true }));
 
 /** Writes a bundle of the checkpoint to models/<name>, and returns the program of its README. */
+const inputs = inputsOfTests();
+
 async function bundle(name: string, path: string, tokenizer?: Sidecar): Promise<string> {
   const checkpoint = await openCheckpoint(path);
   const { program, use } = await loadModel(checkpoint);
@@ -51,6 +54,7 @@ async function bundle(name: string, path: string, tokenizer?: Sidecar): Promise<
       tool: { name: 'pgconv', version: '0' },
       source: { kind: 'a checkpoint', files: ['x'], dtypes: ['f32'] },
       precision: 'fp32',
+      verification: [],
       verifyCommand: 'x',
     },
   });
@@ -71,7 +75,11 @@ test.each([
 ])(
   'the program in the README of a bundle of %s answers as the reference does',
   async (_, name, path, tokenizer) => {
-    const program = await bundle(name, path, tokenizer === undefined ? undefined : await readSidecar(tokenizer));
+    const program = await bundle(
+      name,
+      path,
+      tokenizer === undefined ? undefined : await readSidecar(await inputs().open(tokenizer)),
+    );
     const sample = evaluation.cases.find((one) => one.prompt === 'caption en')!;
     await copyFile(join(SHAPES, 'images', sample.image), join(work, 'photo.jpg'));
     await writeFile(join(work, `${name}.mjs`), program);

@@ -7,9 +7,10 @@ export class VerificationFailed extends ParityError {
 
   constructor(report: VerifyReport) {
     const stage = report.firstDivergingStage;
+    const pass = report.bisection?.fault?.pass;
     super(
       'parity_failed',
-      `the bundle does not compute what the original computes${stage ? `; the first stage that differs is ${stage.stage}` : ''}`,
+      `the bundle does not compute what the original computes${stage ? `; the first stage that differs is ${stage.stage}` : ''}${pass === undefined ? '' : `; the first pass that changed values is ${pass}`}`,
       {
         hint: 'convert again; if it fails again, the precision may not hold these weights (try --dtype fp32), or it is a fault of pgconv: please report it',
       },

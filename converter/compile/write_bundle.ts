@@ -1,13 +1,22 @@
 import { basename } from 'node:path';
+import { bytesText } from '../../backends/bytes_text.ts';
 import { hashSources } from '../bundle/hash_sources.ts';
 import type { Manifest } from '../bundle/manifest.ts';
-import { publishBundle, type PublishedBundle } from '../bundle/publish.ts';
+import type { KeptFiles } from '../bundle/output_folder.ts';
+import type { Undertaking } from '../bundle/journal.ts';
+import { publishBundle, type Amended, type PublishedBundle } from '../bundle/publish.ts';
 import { sourceFiles } from '../models/open_model.ts';
-import type { Reporter } from '../terminal/reporter.ts';
+import type { Reporter, Stage } from '../terminal/reporter.ts';
 import { plainEntry } from '../models/ledger/ledger.ts';
 import { TOOL } from '../version.ts';
 import type { EmittedBundle } from './emit_bundle.ts';
+import { beforeChecks } from './before_checks.ts';
 import type { Conversion } from './open_conversion.ts';
+
+/** What is written, and what that is for a run that goes on with it. */
+export interface WrittenFiles extends Pick<EmittedBundle, 'files' | 'notes'> {
+  readonly resume: Pick<Undertaking, 'command' | 'sources'>;
+}
 
 /**
  * Writes a bundle as a stream, while the files of the checkpoint are hashed, and puts it in place when `check` has
@@ -16,38 +25,66 @@ import type { Conversion } from './open_conversion.ts';
  */
 export async function writeBundle(
   conversion: Conversion,
-  { files, notes }: EmittedBundle,
-  check: (dir: string, manifest: Manifest) => Promise<void>,
+  { files, notes, resume }: WrittenFiles,
+  check: (dir: string, manifest: Manifest) => Promise<Amended | undefined>,
   reporter: Reporter,
 ): Promise<PublishedBundle> {
-  const { options, out, source, backend, recorded } = conversion;
+  const { options, claim, source, backend, recorded } = conversion;
+  const out = claim.folder.path;
+  if (claim.recovered) tellKept(claim.recovered, out, reporter);
   const { signal } = options;
   const stopHashing = new AbortController();
   const either = signal ? AbortSignal.any([signal, stopHashing.signal]) : stopHashing.signal;
-  const hashes = hashSources(sourceFiles(source), { signal: either });
+  const hashing = { total: 0, read: 0, stage: undefined as Stage | undefined };
+  const hashes = hashSources(sourceFiles(source), source.inputs, {
+    signal: either,
+    onTotal: (bytes) => (hashing.total = bytes),
+    onRead(bytes) {
+      hashing.read += bytes;
+      hashing.stage?.advance(bytes);
+    },
+  });
   hashes.catch(() => {});
   const total = files.reduce((sum, file) => sum + file.byteLength, 0);
   const writing = reporter.stage(`write ${basename(out)}`, { unit: 'bytes', total });
   let written = 0;
   try {
-    return await publishBundle({
+    const published = await publishBundle({
       artifactFiles: files,
-      outDir: out,
-      force: options.force ?? false,
+      claim,
+      resume,
+      anew: options.resume === false,
       strict: recorded.strict,
       allowOverflow: recorded.allowOverflow,
       ...(signal && { signal }),
-      onKept: (dir) =>
-        reporter.warn(
-          `nothing was compared: the bundle is kept as ${dir}, for pgconv verify, and is in nobody's place`,
-        ),
-      onProgress: (bytes) => {
-        writing.advance(bytes - written);
-        written = bytes;
+      on: {
+        uncompared: (dir) =>
+          reporter.warn(
+            `nothing was compared: the bundle is kept as ${dir}, for pgconv verify, and is in nobody's place`,
+          ),
+        resumed: (bytes) =>
+          reporter.note(
+            `going on where an earlier run ended: ${bytesText(bytes)} are written; --no-resume begins anew`,
+          ),
+        leftover: (why) => reporter.note(`what an earlier run has left is removed, for ${why}`),
+        unfinished: (dir, bytes) =>
+          reporter.warn(
+            `${bytesText(bytes)} are kept in ${dir}: the same command goes on there, and pgconv clean removes them`,
+          ),
+        progress: (bytes) => {
+          writing.advance(bytes - written);
+          written = bytes;
+        },
       },
       manifest: async () => {
         writing.done();
+        // beside the writing it is no stage: it is over first, but for a small bundle of a large checkpoint
+        if (hashing.read < hashing.total) {
+          hashing.stage = reporter.stage('hash the checkpoint', { unit: 'bytes', total: hashing.total });
+          hashing.stage.advance(hashing.read);
+        }
         const hashed = await hashes;
+        hashing.stage?.done();
         await source.checkUnchanged();
         return {
           tool: TOOL,
@@ -59,11 +96,34 @@ export async function writeBundle(
           ledger: source.ledger.map(plainEntry),
           inferences: [...source.model.inferences],
           notes: [...notes],
+          verification: beforeChecks(conversion),
         };
       },
-      beforePublish: check,
+      beforePublish: async (dir, manifest) => {
+        // what verified it read the inputs as well: where they changed, its verdict says nothing
+        const amended = await check(dir, manifest).catch(async (error: unknown) => {
+          throw await source.inputs.causeOf(error);
+        });
+        await source.checkUnchanged();
+        return amended;
+      },
     });
+    if (published.kept) tellKept(published.kept, out, reporter);
+    return published;
   } finally {
     stopHashing.abort();
   }
+}
+
+/** --force removes bundles, and nothing else that lies in their folder. */
+function tellKept({ inPlace, aside }: KeptFiles, out: string, reporter: Reporter): void {
+  if (inPlace.length > 0)
+    reporter.warn(
+      `kept in ${basename(out)}, for they were no part of the bundle that was replaced: ${listed(inPlace)}`,
+    );
+  if (aside) reporter.warn(`kept in ${aside.dir}, for the new bundle has files of their names: ${listed(aside.files)}`);
+}
+
+function listed(names: readonly string[]): string {
+  return `${names.slice(0, 5).join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`;
 }

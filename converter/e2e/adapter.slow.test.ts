@@ -56,7 +56,7 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 async function answers(bundle: string, asked: readonly EvalCase[]) {
   const model = await openBundle(bundle);
   try {
-    const tokenizer = (await bundleTokenizer(bundle))!;
+    const tokenizer = (await bundleTokenizer(bundle, model.manifest))!;
     const said: { text: string; tokens: readonly number[] }[] = [];
     for (const { image, prompt } of asked)
       said.push(

@@ -5,9 +5,11 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { load } from '../../backends/tfjs/driver/index.ts';
 import { nodeTfjs } from '../../backends/tfjs/node_tfjs.ts';
+import { textOf } from '../cli/io.ts';
 import { runCommandLine } from '../cli/main.ts';
 import { convert } from '../compile/convert.ts';
 import { silentReporter } from '../terminal/reporter.ts';
+import { printedOutput } from '../testing/printed_output.ts';
 
 /*
  * Answers that transformers 5.17 gives to a picture on its side, with several end tokens, and with a processor's own
@@ -64,8 +66,8 @@ interface Answer {
 async function pgconv(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
   const [out, err]: [string[], string[]] = [[], []];
   const code = await runCommandLine(args, {
-    out: (text) => out.push(text),
-    err: (text) => err.push(text),
+    out: (text) => out.push(textOf(text)),
+    err: (text) => err.push(textOf(text)),
     reporter: () => silentReporter,
     signal: new AbortController().signal,
   });
@@ -75,7 +77,7 @@ async function pgconv(...args: readonly string[]): Promise<{ code: number; out: 
 async function run(bundle: string, image: string, prompt: string, ...more: readonly string[]): Promise<Answer> {
   const { code, out, err } = await pgconv('run', bundle, '--image', image, '--prompt', prompt, '--json', ...more);
   expect(code, err + out).toBe(0);
-  return JSON.parse(out) as Answer;
+  return printedOutput(out, 'run') as Answer;
 }
 
 const UPRIGHT = '<loc0640><loc0384><loc1023><loc0768> green circle';
@@ -121,8 +123,8 @@ describe('pgconv run', () => {
 test('pgconv/tfjs gives the same answers, of one bundle whose answers end with a space', async () => {
   const tf = await nodeTfjs('wasm');
   const bundle = await bundleOf('stops', 'tfjs');
-  const said = async (image: string, prompt: string) => {
-    const model = await load(bundle, { tf });
+  const said = async (image: string, prompt: string, integrity = true) => {
+    const model = await load(bundle, { tf, integrity });
     let text = '';
     for await (const piece of model.generate({ image, prompt, maxNewTokens: 20 })) text += piece;
     model.dispose();
@@ -133,5 +135,7 @@ test('pgconv/tfjs gives the same answers, of one bundle whose answers end with a
   const processor = join(bundle, 'preprocessor_config.json');
   const fields = JSON.parse(await readFile(processor, 'utf8')) as object;
   await writeFile(processor, JSON.stringify({ ...fields, ...CHECKPOINTS.normalized['preprocessor_config.json'] }));
-  expect(await said(join(IMAGES, '018.png'), 'detect orange triangle')).toBe('<loc0128><loc0000><loc0512><loc0384> ');
+  const asked = [join(IMAGES, '018.png'), 'detect orange triangle'] as const;
+  await expect(said(...asked)).rejects.toMatchObject({ code: 'damaged' });
+  expect(await said(...asked, false)).toBe('<loc0128><loc0000><loc0512><loc0384> ');
 });

@@ -1,10 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { testBuild } from '../testing/build.ts';
 import { tempFolders } from '../testing/bundle.ts';
+import { printedOutput } from '../testing/printed_output.ts';
 import { TOOL } from '../version.ts';
 
 const build = testBuild();
@@ -20,10 +22,12 @@ interface Run {
 function start(
   args: readonly string[],
   cwd?: string,
+  env: Readonly<Record<string, string>> = {},
 ): { child: ChildProcess; stderr: () => string; ended: Promise<Run> } {
   const child = spawn(process.execPath, [join(build, 'converter/cli.js'), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(cwd !== undefined && { cwd }),
+    env: { ...process.env, ...env },
   });
   let stdout = '';
   let stderr = '';
@@ -36,7 +40,12 @@ function start(
   };
 }
 
-const pgconv = (...args: readonly string[]): Promise<Run> => start(args).ended;
+/** Runs a command to its end; what it prints with --json follows its schema. */
+async function pgconv(...args: readonly string[]): Promise<Run> {
+  const run = await start(args).ended;
+  if (args.includes('--json')) printedOutput(run.stdout);
+  return run;
+}
 
 /** Resolves when stderr says `text`. */
 async function says(run: ReturnType<typeof start>, text: string): Promise<void> {
@@ -49,7 +58,7 @@ async function says(run: ReturnType<typeof start>, text: string): Promise<void> 
 test('--help names every command and every exit code; --version is the package’s', async () => {
   const { code, stdout, stderr } = await pgconv('--help');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  for (const word of ['convert', 'inspect', 'verify', 'run', 'quality', 'synth', '--version'])
+  for (const word of ['convert', 'inspect', 'verify', 'run', 'quality', 'synth', 'clean', '--version'])
     expect(stdout).toContain(word);
   for (const exitCode of [0, 1, 2, 3, 4, 70, 130]) expect(stdout).toMatch(new RegExp(`(^|\\s)${exitCode}\\s+\\w`, 'm'));
   expect((await pgconv('--version')).stdout).toBe(`${TOOL.version}\n`);
@@ -78,7 +87,10 @@ test.each([
   ],
   ['inspect', ['<path>', '--ir', '--json']],
   ['verify', ['<bundle>', '--against', '--device', '--json']],
-  ['run', ['<bundle>', '--image', '--prompt', '--max-new-tokens', '--draw', '--resize', '--device', '--json']],
+  [
+    'run',
+    ['<bundle>', '--image', '--prompt', '--max-new-tokens', '--draw', '--resize', '--device', '--no-check', '--json'],
+  ],
   [
     'quality',
     [
@@ -366,4 +378,42 @@ test.each([
   expect(code).toBe(expected);
   expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'interrupted' } });
   expect(await readdir(dir)).toEqual([]);
+});
+
+/** Holds the thread of the command, in native code, a moment after it began. */
+const BUSY = `import { isMainThread } from 'node:worker_threads'; import { pbkdf2Sync } from 'node:crypto';
+if (!isMainThread) setTimeout(() => { console.error('busy'); pbkdf2Sync('a', 'b', 100_000_000, 64, 'sha512'); }, 1);`;
+const busy = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(BUSY)}` };
+
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  '%s while a thread is busy: the process ends by it within two seconds, and by a second one at once',
+  async (signal) => {
+    for (const twice of [false, true]) {
+      const run = start(['verify', fixture('shapes/hf'), '--json'], undefined, busy);
+      const ended = new Promise((resolve) => run.child.once('exit', (code, by) => resolve({ code, by })));
+      await says(run, 'busy');
+      const sent = performance.now();
+      run.child.kill(signal);
+      if (twice) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        run.child.kill(signal);
+      }
+      // a shell calls that 130 or 143
+      expect(await ended).toEqual({ code: null, by: signal });
+      expect(performance.now() - sent).toBeLessThan(twice ? 1000 : 2000);
+      if (!twice) expect(JSON.parse((await run.ended).stdout)).toMatchObject({ error: { code: 'interrupted' } });
+    }
+  },
+);
+
+test.runIf(process.platform === 'linux')('a result that cannot be printed is no bug of ours', async () => {
+  const full = openSync('/dev/full', 'w');
+  const args = [join(build, 'converter/cli.js'), 'inspect', fixture('pg1-tiny/hf'), '--json'];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', full, 'pipe'] });
+  closeSync(full);
+  let said = '';
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => (said += text));
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  expect(code).toBe(4);
+  expect(said).toMatch(/^disk_full: .+\n {2}at file stdout\n/);
 });

@@ -6,10 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
-import { patternFile, tempFolders, testFields } from '../testing/bundle.ts';
+import { patternFile, publishTo, tempFolders, testFields } from '../testing/bundle.ts';
 import { testBuild } from '../testing/build.ts';
 import { checkBundle } from '../bundle/check_bundle.ts';
-import { publishBundle } from '../bundle/publish.ts';
 
 const tempFolder = tempFolders();
 const build = testBuild();
@@ -18,9 +17,8 @@ const { readdir, mkdir } = fsPromises;
 /** Many small bundles are flushed below: in memory where the system offers that. */
 const fast = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 const publish = (outDir: string, note: string, force: boolean) =>
-  publishBundle({
+  publishTo(outDir, {
     artifactFiles: [patternFile('a', 100_000), patternFile('d/b', 5_000)],
-    outDir,
     force,
     manifest: () => ({ ...testFields, notes: [note] }),
   });
@@ -88,11 +86,17 @@ test('a stop at any change of the file system leaves nothing, the old bundle or 
 
 /** Publishes in a process of its own, again and again between two bundles, until it is killed. */
 const script = (out: string, loops: number) => `
+  import { claimOutput } from ${JSON.stringify(pathToFileURL(join(build, 'converter/bundle/claim.js')).href)};
   import { publishBundle } from ${JSON.stringify(pathToFileURL(join(build, 'converter/bundle/publish.js')).href)};
   const file = (path, byteLength) => ({ path, byteLength, async *chunks() { for (let at = 0; at < byteLength; at += 50000) yield { bytes: new Uint8Array(Math.min(50000, byteLength - at)).fill(at) }; } });
   for (let i = 0; i < ${loops}; i++) {
     console.log(i);
-    await publishBundle({ artifactFiles: [file('a', 1000000), file('d/b', 20000)], outDir: ${JSON.stringify(out)}, force: true, manifest: () => (${JSON.stringify({ ...testFields, notes: ['n'] })}) });
+    const claim = await claimOutput(${JSON.stringify(out)}, true);
+    try {
+      await publishBundle({ artifactFiles: [file('a', 1000000), file('d/b', 20000)], claim, manifest: () => (${JSON.stringify({ ...testFields, notes: ['n'] })}) });
+    } finally {
+      await claim.release();
+    }
   }
   console.log('end');`;
 

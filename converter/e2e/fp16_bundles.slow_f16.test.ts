@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { WgslRunner } from '../../backends/wgsl/runner.ts';
-import { start } from '../../backends/wgsl/runtime/load.ts';
+import { readBundle } from '../../backends/wgsl/runtime/load.ts';
 import { itOnF16Gpu } from '../../verify/environment/requirement.ts';
 import { reportText } from '../../verify/report.ts';
 import { verifyProgram } from '../../verify/verify.ts';
@@ -43,7 +43,7 @@ describe('pg1-tiny, fp16', () => {
     'a bundle of shaders takes the variants with shader-f16, and computes what was recorded',
     async () => {
       const { out, manifest } = await make('wgsl');
-      const { model, info, dispose } = await start(out);
+      const { model, info, dispose } = await (await readBundle(out)).start();
       const runner = new WgslRunner(model.executor, info.adapter, dispose);
       const gemms = info.choices.filter(({ shader }) => shader.startsWith('shaders/gemm_f16'));
       expect(gemms.length).toBeGreaterThan(5);

@@ -13,7 +13,7 @@ import { verifyProgram, type VerifyReport } from '../../verify/verify.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
 import { readCheckpoint } from '../models/paligemma.ts';
-import { reorderRows, soundProgram, weightFault, type Sound } from '../testing/fault.ts';
+import { oneByOne, reorderRows, soundProgram, weightFault, type Sound } from '../testing/fault.ts';
 
 /* Each of the synthetic cases shows a fault that no other shows: so none of them can be left out. */
 
@@ -61,7 +61,7 @@ function withDecoder(
   change: (inputs: Inputs) => Inputs,
   after: (results: Record<string, Tensor>) => Record<string, Tensor> = (results) => results,
 ): Runner {
-  const runner = evaluatorRunner(program);
+  const runner = oneByOne(evaluatorRunner(program));
   return {
     ...runner,
     run: async (graph, inputs, options) =>

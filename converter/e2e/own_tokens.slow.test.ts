@@ -33,7 +33,10 @@ async function expectRight(backend: string, precision: Precision, device: string
   const model = await openBundle(out, device);
   try {
     const { image, prompt, tokens } = OWN_QUESTION;
-    const said = await answer(model, (await bundleTokenizer(out))!, { image: await decodeImage(image), prompt });
+    const said = await answer(model, (await bundleTokenizer(out, model.manifest))!, {
+      image: await decodeImage(image),
+      prompt,
+    });
     expect(said.tokens).toEqual(tokens);
   } finally {
     await model.dispose();

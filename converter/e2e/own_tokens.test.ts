@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import {
@@ -45,7 +45,10 @@ async function said(name: string, options: Partial<ConvertOptions> & Pick<Conver
   const model = await openBundle(out);
   try {
     const { image, prompt } = OWN_QUESTION;
-    const given = await answer(model, (await bundleTokenizer(out))!, { image: await decodeImage(image), prompt });
+    const given = await answer(model, (await bundleTokenizer(out, model.manifest))!, {
+      image: await decodeImage(image),
+      prompt,
+    });
     return { ...given, vocabSize: model.metadata.vocabSize };
   } finally {
     await model.dispose();
@@ -65,8 +68,11 @@ test.each(['tokenizer.json', 'added_tokens.json', 'tokenizer_config.json'] as co
 );
 
 test('of an .npz, by the tokenizer that is given', async () => {
-  const checkpoint = await writeOwnNpz(join(root, 'own.npz'));
-  const tokenizer = join(root, 'own.json');
+  // in a folder of its own: what lies beside an .npz is its own
+  const folder = join(root, 'of-npz');
+  await mkdir(folder);
+  const checkpoint = await writeOwnNpz(join(folder, 'own.npz'));
+  const tokenizer = join(folder, 'own.json');
   await writeFile(tokenizer, await ownTokenizer());
   expect(await said('npz', { checkpoint, tokenizer })).toMatchObject(RIGHT);
 });

@@ -20,6 +20,7 @@ import { TOLERANCES } from '../../verify/tolerances.ts';
 import { verifyProgram, type VerifyOptions, type VerifyReport } from '../../verify/verify.ts';
 import { answer } from '../samples/answer.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
+import { Inputs } from '../inputs/inputs.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
 import { dtypesOf, onnxFilesOf } from '../../backends/onnx/client/onnx_files.ts';
 import { buildProgram, readCheckpoint } from '../models/paligemma.ts';
@@ -56,6 +57,7 @@ beforeAll(async () => {
   checkpoint = await openCheckpoint('fixtures/shapes/hf');
   sound = readCheckpoint(checkpoint);
   program = buildProgram(sound.config, sound.weights);
+  const inputs = new Inputs();
   const json = async (name: string) => JSON.parse(await readFile(`fixtures/shapes/hf/${name}`, 'utf8')) as object;
   tokenizer = loadTokenizer(
     await json('tokenizer.json'),
@@ -66,9 +68,10 @@ beforeAll(async () => {
     cases: { image: string; prompt: string; min_margin: number }[];
   };
   margins = new Map(recorded.map((c) => [`${c.image} ${c.prompt}`, c.min_margin]));
-  samples = await readSamples('fixtures/shapes/eval.json', ASKED);
+  samples = await readSamples('fixtures/shapes/eval.json', inputs, ASKED);
   cases = syntheticCases(program.metadata);
-  realCases = await sampleCases(samples.slice(0, QUALITY_CASES), tokenizer, program.metadata);
+  realCases = await sampleCases(samples.slice(0, QUALITY_CASES), tokenizer, program.metadata, inputs);
+  await inputs.close();
   original = await record(program, [...cases, ...realCases]);
 }, 300_000);
 afterAll(async () => {

@@ -14,7 +14,7 @@ import { TARGETS, type Target } from '../../backends/onnx/target.ts';
 import { lowerGraph } from '../../backends/onnx/lower.ts';
 import { kernelRuns } from '../../backends/onnx/node_placement.ts';
 import { ModelProtoSchema } from '../../backends/onnx/proto/onnx_pb.ts';
-import type { Device } from '../../backends/onnx/session.ts';
+import type { Provider } from '../../backends/onnx/session.ts';
 import { evaluateDim, type Dim } from '../../ir/dim.ts';
 import type { Graph } from '../../ir/graph.ts';
 import { foldConstants, runPassesOnProgram, storeWeights } from '../../ir/passes/index.ts';
@@ -178,7 +178,7 @@ describe('docs/targets.md', () => {
 });
 
 /** Kernels by provider, of a step, a picture and ids of PaliGemma 2, which has all that PaliGemma 1 has. */
-async function placementOf(target: Target, device: Device): Promise<string[]> {
+async function placementOf(target: Target, device: Provider): Promise<string[]> {
   const kernels = new Map<string, Set<string>>();
   const dir = await targets.make('pg2-tiny', target);
   for (const graph of prepared('pg2-tiny').graphs)

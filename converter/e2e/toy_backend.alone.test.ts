@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type * as Index from '../../backends/index.ts';
+import { textOf } from '../cli/io.ts';
 import { runCommandLine } from '../cli/main.ts';
 import { silentReporter } from '../terminal/reporter.ts';
 
@@ -29,8 +30,8 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 async function pgconv(...args: readonly string[]): Promise<string> {
   const [out, err]: [string[], string[]] = [[], []];
   const code = await runCommandLine(args, {
-    out: (text) => out.push(text),
-    err: (text) => err.push(text),
+    out: (text) => out.push(textOf(text)),
+    err: (text) => err.push(textOf(text)),
     reporter: () => silentReporter,
     signal: new AbortController().signal,
   });

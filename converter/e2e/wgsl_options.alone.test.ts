@@ -130,7 +130,8 @@ test.each<[Partial<ConvertOptions>, string, RegExp, RegExp]>([
 });
 
 test('without its runtime a bundle could not be verified: that is said before any work', async () => {
-  const ready = async () => Promise.reject(new BackendError('runtime-missing', 'WebGPU finds no GPU here'));
+  const missing: Record<string, string> = { webgpu: 'WebGPU finds no GPU here', software: 'no software GPU is here' };
+  const ready = async (device: string) => Promise.reject(new BackendError('runtime-missing', missing[device]!));
   registry.wgsl = { ...fake, ready };
   const parent = await folder();
   const error = await convertTiny({ verify: true }, join(parent, 'bundle')).catch((e: unknown) => e);
@@ -138,7 +139,7 @@ test('without its runtime a bundle could not be verified: that is said before an
     exitCode: 2,
     report: {
       code: 'runtime_missing',
-      message: 'WebGPU finds no GPU here',
+      message: 'WebGPU finds no GPU here; and no software GPU is here',
       hint: expect.stringMatching(/^convert with --no-verify/),
     },
   });
@@ -164,7 +165,7 @@ test('a device of another backend is refused with those of this one', async () =
       code: 'unknown_device',
       exitCode: 2,
       message: 'wgsl has no device "cpu"',
-      place: { hint: 'choose one of webgpu' },
+      place: { hint: 'choose one of webgpu, software, software:lavapipe, browser' },
     }),
   );
   const model = await openBundle(out, 'webgpu');

@@ -1,3 +1,4 @@
+import { escapeMarkup } from '../../ir/text/escape_markup.ts';
 import { toPixelBox, type Box, type PixelBox } from './boxes.ts';
 import { GLYPH_ADVANCE, GLYPH_ROWS, glyphPath, hasGlyphs } from './glyphs.ts';
 
@@ -107,7 +108,7 @@ function drawTag({ text, color, unit, x, y, width, height }: Tag): string {
   const [left, top] = [x + PADDING * unit, y + PADDING * unit];
   if (hasGlyphs(text))
     return `${plate}<path fill="${ink}" shape-rendering="crispEdges" d="${glyphPath(text, left, top, unit)}"/>`;
-  return `${plate}<text x="${left}" y="${top + 7 * unit}" font-family="sans-serif" font-size="${9 * unit}" fill="${ink}">${escapeXml(text)}</text>`;
+  return `${plate}<text x="${left}" y="${top + 7 * unit}" font-family="sans-serif" font-size="${9 * unit}" fill="${ink}">${escapeMarkup(text)}</text>`;
 }
 
 /**
@@ -135,13 +136,4 @@ function textWidth(text: string, unit: number): number {
 function luminance(color: string): number {
   const [r, g, b] = [1, 3, 5].map((at) => (Number.parseInt(color.slice(at, at + 2), 16) / 255) ** 2.2);
   return 0.2126 * r! + 0.7152 * g! + 0.0722 * b!;
-}
-
-function escapeXml(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;')
-    .replaceAll("'", '&#39;');
 }

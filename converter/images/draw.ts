@@ -1,7 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
 import sharp from 'sharp';
+import { replaceFile } from '../disk.js';
 import { outputError } from '../output_error.ts';
 import { BadInputError } from '../errors.ts';
 import { boxOverlay } from './box_overlay.ts';
@@ -34,18 +32,7 @@ export async function renderBoxes({ width, height, data }: RgbImage, boxes: read
  */
 export async function drawBoxes(image: RgbImage, boxes: readonly Box[], file: string): Promise<void> {
   const png = await renderBoxes(image, boxes);
-  const draft = join(dirname(file), `.${basename(file).slice(0, 100)}.${randomBytes(6).toString('hex')}.tmp`);
-  try {
-    const handle = await open(draft, 'wx');
-    try {
-      await handle.writeFile(png);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(draft, file);
-  } catch (error) {
-    await rm(draft, { force: true }).catch(() => {});
-    throw outputError(error, file);
-  }
+  await replaceFile(file, png).catch((error: unknown) => {
+    throw outputError(error, file, '--draw');
+  });
 }

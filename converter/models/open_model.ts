@@ -2,6 +2,8 @@ import { checkAdapterBeside, openAdapter } from './adapters/index.ts';
 import type { Adapter } from './adapters/adapter.ts';
 import type { Checkpoint, SidecarName, SourceFile } from '../checkpoints/checkpoint.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
+import type { InputFile } from '../inputs/input_file.ts';
+import { inputsOr, type Inputs } from '../inputs/inputs.ts';
 import { knownTokens } from '../sidecars/known_tokens.ts';
 import type { Model, ModelOptions } from './family.ts';
 import { loadModel } from './index.ts';
@@ -25,6 +27,8 @@ export interface ModelSource extends Omit<ModelOptions, 'adapters' | 'tokens'> {
   readonly adapters?: readonly AdapterSource[];
   /** A tokenizer.json or tokenizer.model in place of the checkpoint's and the adapters'. */
   readonly tokenizer?: string | undefined;
+  /** Which its files are among; default inputs of its own. */
+  readonly inputs?: Inputs | undefined;
 }
 
 /** A model with the files behind it, which stay open: weights are read when they are asked for. */
@@ -33,12 +37,16 @@ export interface OpenModel {
   readonly adapters: readonly Adapter[];
   readonly model: Model;
   /** Files beside the weights, by name: the checkpoint's, and the tokenizer of an adapter that has one. */
-  readonly sidecars: ReadonlyMap<SidecarName, string>;
+  readonly sidecars: ReadonlyMap<SidecarName, InputFile>;
+  /** The file that was named in place of the checkpoint's tokenizer. */
+  readonly tokenizer?: InputFile | undefined;
+  /** All files that were opened, and whatever else the run reads. */
+  readonly inputs: Inputs;
   /** What became of every tensor and file of the checkpoint and its adapters. */
   readonly ledger: readonly LedgerEntry[];
   /** All of checkpoint, adapters and model: one sentence each. */
   readonly warnings: readonly string[];
-  /** @throws BadInputError when a file changed since it was opened. */
+  /** At the end of a run. @throws BadInputError when any of `inputs` changed since it was opened. */
   checkUnchanged(): Promise<void>;
   close(): Promise<void>;
 }
@@ -47,25 +55,28 @@ export interface OpenModel {
 export async function openModel({
   checkpoint: path,
   adapters: sources = [],
-  tokenizer,
+  tokenizer: named,
+  inputs: given,
   ...options
 }: ModelSource): Promise<OpenModel> {
-  const opened: { close(): Promise<void> }[] = [];
+  const { inputs, close: closeInputs } = inputsOr(given);
+  const opened: { close(): Promise<void> }[] = [{ close: closeInputs }];
   const close = async () => {
     for (const file of opened) await file.close();
   };
   try {
-    const checkpoint = await openCheckpoint(path);
+    const checkpoint = await openCheckpoint(path, { inputs });
     opened.push(checkpoint);
     const adapters: Adapter[] = [];
     for (const { dir, scale } of sources) {
-      const adapter = await openAdapter(dir, { scale });
+      const adapter = await openAdapter(dir, { scale, inputs });
       opened.push(adapter);
       adapters.push(adapter);
     }
     const adapterFiles = adapters.flatMap(({ files }) => files.map((file) => file.path));
     const beside = await checkAdapterBeside(checkpoint, adapters);
     const { sidecars, warnings } = modelSidecars(checkpoint, adapters);
+    const tokenizer = named === undefined ? undefined : await inputs.open(named);
     const tokens = await knownTokens(sidecars, tokenizer);
     const model = await loadModel(checkpoint, { ...options, adapters, tokens });
     return {
@@ -73,13 +84,13 @@ export async function openModel({
       adapters,
       model,
       sidecars,
+      tokenizer,
+      inputs,
       ledger: [...model.ledger, ...(await folderEntries(checkpoint, adapterFiles))],
       warnings: [checkpoint, ...adapters, { warnings: [...beside, ...warnings] }, model].flatMap(
         (part) => part.warnings,
       ),
-      checkUnchanged: async () => {
-        for (const file of [checkpoint, ...adapters]) await file.checkUnchanged();
-      },
+      checkUnchanged: () => checkpoint.checkUnchanged(),
       close,
     };
   } catch (error) {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { shellWord } from '../../ir/text/shell_word.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
 import { leftoverTensors } from '../checkpoints/leftover_tensors.ts';
 import { unreadableTensor } from '../checkpoints/safetensors.ts';
@@ -135,7 +136,7 @@ function refuseHalfTree({ path, tensors }: Checkpoint): void {
     refuse('nested_tree', `the model lies under "${deeper.slice(0, -'/img/embedding/kernel'.length)}/"`, {
       file: path,
       tensor: deeper,
-      hint: `select it: ${slashed(path)}:${deeper.slice(0, -'/img/embedding/kernel'.length)}`,
+      hint: `select it: ${shellWord(`${slashed(path)}:${deeper.slice(0, -'/img/embedding/kernel'.length)}`)}`,
     });
   const gemma = names.find((name) => /^(?:transformer\/)?embedder\/input_embedding$/.test(name));
   if (gemma !== undefined)

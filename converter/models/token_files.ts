@@ -1,4 +1,5 @@
 import type { Checkpoint, SidecarName } from '../checkpoints/checkpoint.ts';
+import type { InputFile } from '../inputs/input_file.ts';
 import type { Adapter } from './adapters/adapter.ts';
 
 /** Files that say which tokens there are. */
@@ -18,15 +19,15 @@ const VOCABULARIES: readonly SidecarName[] = ['tokenizer.json', 'tokenizer.model
 export function modelSidecars(
   checkpoint: Pick<Checkpoint, 'sidecars'>,
   adapters: readonly Pick<Adapter, 'name' | 'sidecars'>[],
-): { readonly sidecars: ReadonlyMap<SidecarName, string>; readonly warnings: readonly string[] } {
+): { readonly sidecars: ReadonlyMap<SidecarName, InputFile>; readonly warnings: readonly string[] } {
   const own = adapters.filter(({ sidecars }) => TOKENIZER_FILES.some((name) => sidecars.has(name)));
   const last = own.at(-1);
   if (!last) return { sidecars: checkpoint.sidecars, warnings: [] };
   const isWhole = VOCABULARIES.some((name) => last.sidecars.has(name));
   const kept = [...checkpoint.sidecars].filter(([name]) => !isWhole || !TOKENIZER_FILES.includes(name));
   const added = TOKENIZER_FILES.flatMap((name) => {
-    const path = last.sidecars.get(name);
-    return path === undefined ? [] : [[name, path] as const];
+    const file = last.sidecars.get(name);
+    return file === undefined ? [] : [[name, file] as const];
   });
   const others = own.slice(0, -1).map(({ name }) => name);
   return {

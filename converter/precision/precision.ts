@@ -12,6 +12,7 @@ import {
   storeWeights,
   type Keep,
   type Pass,
+  type PassListener,
   type QuantizableWeight,
   type QuantizeWeightsOptions,
 } from '../../ir/passes/index.ts';
@@ -50,6 +51,11 @@ export function isQuantized(precision: Precision): boolean {
 /** Whether activations are rounded to f16, which overflows at 65504. */
 export function roundsToF16(precision: Precision): boolean {
   return MEANINGS[precision].activations === 'f16';
+}
+
+/** The 16-bit float in which a precision has weights that are no codes; undefined where they stay f32. */
+export function narrowFloat(precision: Precision): 'f16' | 'bf16' | undefined {
+  return MEANINGS[precision].activations;
 }
 
 /** What a manifest says of how codes were chosen. */
@@ -121,6 +127,8 @@ export interface PrecisionOptions {
   readonly backend?: Pick<Backend, 'floatZeros' | 'maxWeightBytes' | 'codes'>;
   /** One of its targets; default the first. */
   readonly target?: string | undefined;
+  /** Hears of every pass. */
+  readonly onPass?: PassListener | undefined;
 }
 
 /** The passes between a family's f32 program and a backend, in order. */
@@ -140,9 +148,10 @@ export interface PrecisionPrograms {
 
 /** A family's f32 program in a precision, and what it is held against. Both share their codes: they are made once. */
 export function programsFor(program: Program, precision: Precision, options: PrecisionOptions = {}): PrecisionPrograms {
-  const quantized = runPassesOnProgram(program, quantizePasses(precision, options));
+  const { onPass } = options;
+  const quantized = runPassesOnProgram(program, quantizePasses(precision, options), onPass);
   return {
-    bundle: runPassesOnProgram(quantized, narrowPasses(precision, options)),
+    bundle: runPassesOnProgram(quantized, narrowPasses(precision, options), onPass),
     reference: isQuantized(precision) ? quantized : program,
   };
 }
@@ -201,10 +210,8 @@ function castPasses(
  * without its bias is as large as it.
  */
 function castAround(to: 'f16' | 'bf16', keep: ReadonlyMap<string, Keep>): Pass {
-  const { name, doc } = castFloats({ to });
   return {
-    name,
-    doc,
+    ...castFloats({ to }),
     run(graph) {
       const { values, ops } = keep.get(graph.name) ?? { values: new Set<string>(), ops: new Set<string>() };
       const left = quantizableWeights(graph).map((weight) => weight.name);

@@ -1,8 +1,8 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Manifest } from '../bundle/manifest.ts';
 import { convert } from '../compile/convert.ts';
 import type { ConvertOptions } from '../compile/convert_options.ts';
+import { removePath } from '../disk.js';
 import type { Reporter } from '../terminal/reporter.ts';
 import type { Variant } from './variant.ts';
 
@@ -33,7 +33,7 @@ export async function makeBundle(
     reporter,
   );
   checkSettings(variant, manifest);
-  return { dir, remove: () => (place.keep ? Promise.resolve() : rm(dir, { recursive: true, force: true })) };
+  return { dir, remove: () => (place.keep ? Promise.resolve() : removePath(dir)) };
 }
 
 /** A bundle that does not tell a setting was made without it: its figures would stand under a wrong name. */

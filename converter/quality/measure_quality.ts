@@ -1,11 +1,17 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { fastKernels } from '../precision/fast_kernels.ts';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { findBackend } from '../../backends/find_backend.ts';
 import { rangeCollector } from '../../ir/observe/ranges.ts';
 import { stageNames } from '../../verify/divergence.ts';
+import type { ChosenDevice, DeviceChoice } from '../bundle/choose_device.ts';
+import { requireDevice } from '../compile/opening.ts';
+import { makeTempFolder, removePath } from '../disk.js';
 import { UsageError } from '../errors.ts';
 import { openModel } from '../models/open_model.ts';
+import { outputError } from '../output_error.ts';
 import type { Reporter } from '../terminal/reporter.ts';
+import { withWait } from '../terminal/waiting.ts';
 import { findSamples } from '../samples/samples.ts';
 import { TOOL } from '../version.ts';
 import { summarizeRanges } from './activation_ranges.ts';
@@ -13,25 +19,29 @@ import { preparedFor } from '../sidecars/prepared_files.ts';
 import { checkpointProcessor } from '../sidecars/checkpoint_processor.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import { planReference } from './choose_reference.ts';
-import { measureVariants } from './measure_variants.ts';
+import { givenVariant, measureVariants } from './measure_variants.ts';
 import { builtInCases, casesOfFile, type QualityCase } from './quality_cases.ts';
-import type { QualityOptions, QualityRun } from './quality_run.ts';
+import type { MadeElsewhere, QualityOptions, QualityRun } from './quality_run.ts';
 import { recordAll } from './record_cases.ts';
 import type { QualityReport } from './report.ts';
 import { TensorStore } from './tensor_store.ts';
+import type { Variant } from './variant.ts';
 import { parameterCount } from './weight_bytes.ts';
 import { namingPath } from '../compile/convert_options.ts';
 
 /**
  * Converts a checkpoint to each variant, one after another, and measures how far each is from the f32 model.
  * What cannot be converted or run is told in the report. Nothing stays on the disk but what `keepIn` asks for.
- * @throws BadInputError, UsageError for the checkpoint and the cases; ParityError when the fp32 bundle that should be
- * the reference is none
+ * @throws BadInputError, UsageError for the checkpoint and the cases, and BackendError for devices that are not here,
+ * before anything is computed; ParityError when the fp32 bundle that should be the reference is none
  */
 export async function measureQuality(options: QualityOptions, reporter: Reporter): Promise<QualityReport> {
   const { reference: mode = 'huggingface', signal } = options;
-  const source = await openModel(options);
-  const temp = await mkdtemp(join(tmpdir(), 'pgconv-quality-'));
+  const source = await withWait(reporter, 'open the checkpoint', () => openModel(options));
+  const temp = await makeTempFolder(join(tmpdir(), 'pgconv-quality-')).catch(async (error: unknown) => {
+    await source.close();
+    throw outputError(error, tmpdir(), 'TMPDIR');
+  });
   try {
     const { program } = source.model;
     if (program.metadata.retrievalWidth !== undefined)
@@ -42,8 +52,8 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
       );
     for (const warning of source.warnings) reporter.warn(warning);
     const prepared = await preparedFor(
-      { config: source.checkpoint.config, sidecars: source.sidecars },
-      { metadata: program.metadata, reference: mode, tokenizer: options.tokenizer },
+      { config: source.checkpoint.config, sidecars: source.sidecars, tokenizer: source.tokenizer },
+      { metadata: program.metadata, reference: mode },
     );
     const tokenizer = checkpointTokenizer(prepared);
     const { file, cases } = await findCases(options, {
@@ -51,11 +61,16 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
       tokenizer,
       processor: checkpointProcessor(prepared, mode),
       limit: options.limit,
+      inputs: source.inputs,
     });
     const decode = (tokens: readonly number[]) =>
       tokenizer ? tokenizer.decode(tokens, { skipSpecialTokens: true }) : tokens.join(' ');
+    const given: MadeElsewhere[] = [];
+    for (const bundle of options.bundles ?? []) given.push(await givenVariant(bundle, program));
     const run: QualityRun = {
       options,
+      given,
+      devices: await findDevices([...options.variants, ...given.map(({ variant }) => variant)], options, reporter),
       program,
       cases,
       decode,
@@ -64,16 +79,19 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
       reporter,
       temp,
       collector: rangeCollector(),
+      kernels: await fastKernels(),
     };
     const plan = planReference(program, {
       wanted: options.baseline ?? 'auto',
       cases: cases.length,
       checkedCases: options.checkedCases,
+      isFast: run.kernels !== undefined,
     });
     const recorded = await recordAll(run, plan);
     const { results, failures } = await measureVariants(run, recorded);
     const sorted = results.toSorted((a, b) => b.bytes - a.bytes || (a.label < b.label ? -1 : 1));
     signal?.throwIfAborted();
+    await source.checkUnchanged();
     return {
       tool: TOOL,
       checkpoint: [options.checkpoint].flat(),
@@ -93,8 +111,20 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
     };
   } finally {
     await source.close();
-    await rm(temp, { recursive: true, force: true });
+    await removePath(temp);
   }
+}
+
+/** Where the bundles of each backend will run: better known now than after the reference has computed. */
+async function findDevices(
+  variants: readonly Variant[],
+  choice: DeviceChoice,
+  reporter: Reporter,
+): Promise<ReadonlyMap<string, ChosenDevice>> {
+  const devices = new Map<string, ChosenDevice>();
+  for (const name of new Set(variants.map(({ backend }) => backend)))
+    devices.set(name, await requireDevice(await findBackend(name), choice, reporter));
+  return devices;
 }
 
 async function findCases(

@@ -1,19 +1,30 @@
-import { mkdir } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { BackendError } from '../../backends/error.ts';
 import type { Program } from '../../ir/graph.ts';
 import { TOLERANCES } from '../../verify/tolerances.ts';
-import { bundleBackend, openBundle } from '../bundle/open_bundle.ts';
+import { checkBundle } from '../bundle/check_bundle.ts';
+import { bundleBackend } from '../bundle/open_bundle.ts';
 import { readManifest, type Manifest } from '../bundle/manifest.ts';
+import { openChosen } from '../compile/opening.ts';
+import { makeFolders } from '../disk.js';
 import { BadInputError, UsageError } from '../errors.ts';
+import { outputError } from '../output_error.ts';
 import { PRECISIONS } from '../precision/precision.ts';
 import { makeBundle } from './make_bundle.ts';
 import { measureBundle } from './measure_bundle.ts';
-import { conversionSource, quiet, STAGED_CASES, type GivenBundle, type QualityRun } from './quality_run.ts';
+import {
+  conversionSource,
+  quiet,
+  STAGED_CASES,
+  type GivenBundle,
+  type MadeElsewhere,
+  type QualityRun,
+} from './quality_run.ts';
 import type { RecordedReference } from './record_cases.ts';
 import type { TaskMetrics, VariantFailure, VariantResult } from './report.ts';
 import { stageLimit, worstStages } from './stage_noise.ts';
 import { judge, targetsOf } from './targets.ts';
+import { withBytes } from '../terminal/bytes.ts';
 import { helpOf } from '../precision/precision.ts';
 import type { Variant } from './variant.ts';
 import { folderBytes, parameterCount, weightBytes } from './weight_bytes.ts';
@@ -25,7 +36,10 @@ export async function measureVariants(
 ): Promise<{ results: readonly VariantResult[]; failures: readonly VariantFailure[] }> {
   const { options, reporter, temp } = run;
   const place = options.keepIn === undefined ? { dir: temp, keep: false } : { dir: options.keepIn, keep: true };
-  if (place.keep) await mkdir(place.dir, { recursive: true });
+  if (place.keep)
+    await makeFolders(place.dir).catch((error: unknown) => {
+      throw outputError(error, place.dir);
+    });
   const results: VariantResult[] = [];
   const failures: VariantFailure[] = [];
   const attempt = async (variant: Variant, work: () => Promise<VariantResult>) => {
@@ -52,14 +66,28 @@ export async function measureVariants(
         await remove();
       }
     });
-  for (const bundle of options.bundles ?? []) {
-    const variant = madeElsewhere(bundle, await readManifest(bundle.dir), run.program);
-    await attempt(variant, () => measureFolder(run, recorded, variant, bundle.dir));
-  }
+  for (const { dir, variant } of run.given)
+    await attempt(variant, async () => {
+      const { check = true, signal } = options;
+      if (check)
+        await withBytes(reporter, `check ${variant.label}`, (hashing) =>
+          checkBundle(dir, { ...hashing, ...(signal && { signal }) }),
+        );
+      return measureFolder(run, recorded, variant, dir);
+    });
   return { results, failures };
 }
 
-/** @throws BadInputError for a precision that this version does not know, and for another model's bundle */
+/**
+ * What is measured of a bundle that was made elsewhere.
+ * @throws BadInputError for a precision that this version does not know, and for another model's bundle
+ */
+export async function givenVariant(bundle: GivenBundle, program: Program): Promise<MadeElsewhere> {
+  const manifest = await readManifest(bundle.dir);
+  await bundleBackend(bundle.dir, manifest);
+  return { dir: bundle.dir, variant: madeElsewhere(bundle, manifest, program) };
+}
+
 function madeElsewhere(
   { dir, precision: told }: GivenBundle,
   { backend, precision: name, program }: Manifest,
@@ -90,7 +118,13 @@ async function measureFolder(
   dir: string,
 ): Promise<VariantResult> {
   const { program, cases, reporter, options } = run;
-  const model = await openBundle(dir, options.device);
+  const model = await openChosen(
+    dir,
+    await readManifest(dir),
+    run.devices.get(variant.backend)!,
+    reporter,
+    variant.label,
+  );
   const progress = reporter.stage(`measure ${variant.label}`, { unit: 'steps', total: cases.length });
   try {
     const { tieMargin } = TOLERANCES[variant.precision](program.metadata);
@@ -117,6 +151,7 @@ async function measureFolder(
       ...variant,
       ...measured,
       runtime: model.runner.description,
+      ...(model.runner.device && { device: model.runner.device }),
       help,
       bytes: await folderBytes(dir),
       weightBytes: weights,

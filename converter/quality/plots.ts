@@ -1,16 +1,7 @@
-import type { TopLevelSpec } from 'vega-lite';
 import { dtypes } from '../../ir/dtypes/index.ts';
 import { F16_MARGIN } from '../../ir/observe/f16_range.ts';
+import { clamp, COLORS, decades, SCHEMA, type Plot } from '../report/plot.ts';
 import type { QualityReport, RangesSummary, VariantResult } from './report.ts';
-
-/** One picture, with what it shows in words for those who do not see it. */
-export interface Plot {
-  /** Of its file, without the ending. */
-  readonly name: string;
-  readonly title: string;
-  readonly description: string;
-  readonly spec: TopLevelSpec;
-}
 
 /**
  * Divergences beyond are drawn here: f32 against float64 differs by rounding only and a logarithm has no zero; a broken
@@ -23,9 +14,6 @@ const SNR_DRAWN = [-20, 150] as const;
 const RANGE_FLOOR = 1e-3;
 
 const WIDTH = 640;
-/** Told apart on white and on black (contrast of 3 at least on both), and by people who do not see all colours. */
-const COLORS = ['#3b82f6', '#d97706', '#a855f7', '#0d9488', '#e11d48', '#6b7280'];
-const SCHEMA = 'https://vega.github.io/schema/vega-lite/v6.json';
 
 /** The plots of a report: those for which it has something to draw. */
 export function plotsOf(report: QualityReport): readonly Plot[] {
@@ -206,16 +194,4 @@ function rangePlot({ values: all, cases }: RangesSummary): Plot {
       ],
     },
   };
-}
-
-/** Within bounds; what is no number is at the worse end. */
-function clamp(value: number, least: number, most: number, worse: number): number {
-  return Number.isNaN(value) ? worse : Math.min(most, Math.max(least, value));
-}
-
-/** Powers of ten from below the least to above the greatest; every second where there are many. */
-function decades(values: readonly number[]): number[] {
-  const [from, to] = [Math.floor(Math.log10(Math.min(...values))), Math.ceil(Math.log10(Math.max(...values)))];
-  const step = to - from > 10 ? 2 : 1;
-  return Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, i) => 10 ** (from + i * step));
 }

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
 import type { ProgramMetadata } from '../../ir/graph.ts';
+import { inputsOfTests } from '../inputs/testing/inputs_of_tests.ts';
 import { openModel } from '../models/open_model.ts';
 import { tempFolders } from '../testing/bundle.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -13,6 +14,7 @@ import { nextTokens, textTokens } from './run_teacher_forced.ts';
 import { PROCESSORS, processorFrom, type PixelMode } from '../../backends/client/images/processor.ts';
 
 const folder = tempFolders();
+const inputs = inputsOfTests();
 let metadata: ProgramMetadata;
 let tokenizer: Tokenizer | undefined;
 
@@ -22,7 +24,7 @@ beforeAll(async () => {
   tokenizer = checkpointTokenizer(await preparedFor(checkpoint, { metadata }));
   await close();
 });
-const how = () => ({ metadata, tokenizer, processor: PROCESSORS.huggingface });
+const how = () => ({ metadata, tokenizer, processor: PROCESSORS.huggingface, inputs: inputs() });
 
 /** A file of cases with a picture beside it. */
 async function fileOf(cases: readonly object[]): Promise<string> {

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import type { Prompt } from '../../verify/prompt.ts';
@@ -6,6 +5,7 @@ import { defaultSamples } from '../samples/default_samples.ts';
 import { promptOf } from '../samples/calibration_sample.ts';
 import { BadInputError, UsageError } from '../errors.ts';
 import { decodeImage } from '../images/decode.ts';
+import type { Inputs } from '../inputs/inputs.ts';
 import type { Processor } from '../../backends/client/images/processor.ts';
 import { readSamples } from '../samples/samples.ts';
 import { buildPrompt } from '../text/prompt.ts';
@@ -36,6 +36,8 @@ export interface QualityCaseOptions {
   readonly tokenizer: Tokenizer | undefined;
   /** How pictures become pixel values, and whose prompt tokens. */
   readonly processor: Processor;
+  /** Which all that is read is among. */
+  readonly inputs: Inputs;
   /** At most so many, those with different prompts first; default all. */
   readonly limit?: number | undefined;
 }
@@ -62,15 +64,15 @@ type Extras = z.infer<typeof extrasSchema>['cases'][number];
  */
 export async function casesOfFile(
   file: string,
-  { metadata, tokenizer, processor, limit = Infinity }: QualityCaseOptions,
+  { metadata, tokenizer, processor, inputs, limit = Infinity }: QualityCaseOptions,
 ): Promise<readonly QualityCase[]> {
   if (!tokenizer)
     throw new UsageError('no_tokenizer', 'prompts are text, and the checkpoint has no tokenizer', {
       file,
       hint: 'give the model’s with --tokenizer',
     });
-  const samples = await readSamples(file, limit);
-  const extras = await readExtras(file, metadata);
+  const samples = await readSamples(file, inputs, limit);
+  const extras = await readExtras(file, inputs, metadata);
   const { mode } = processor;
   return samples.map(({ image, name, prompt, reference: text }) => {
     // The same picture, prompt and answer may come twice: both lists have them in the file's order.
@@ -80,7 +82,7 @@ export async function casesOfFile(
       prompt,
       load: async () =>
         promptOf(
-          await decodeImage(image, { mode }),
+          await decodeImage(image, { mode, inputs }),
           buildPrompt(tokenizer, { imageTokens: metadata.imageTokens, prompt, mode }),
           metadata,
           processor,
@@ -106,13 +108,17 @@ export function builtInCases({
 const keyOf = ({ image, prompt, text }: Pick<Extras, 'image' | 'prompt' | 'text'>) =>
   JSON.stringify([image, prompt, text]);
 
-async function readExtras(file: string, { vocabSize }: ProgramMetadata): Promise<Map<string, Extras[]>> {
+async function readExtras(
+  file: string,
+  inputs: Inputs,
+  { vocabSize }: ProgramMetadata,
+): Promise<Map<string, Extras[]>> {
   const refuse = (message: string) =>
     new BadInputError('bad_samples', message, {
       file,
       hint: 'write {"cases": [{"image": "a.png", "prompt": "caption en", "text": "what the original says", "truth": "what is right", "tokens": [5, 7, 1]}]}',
     });
-  const parsed = extrasSchema.safeParse(JSON.parse(await readFile(file, 'utf8')));
+  const parsed = extrasSchema.safeParse(JSON.parse(await inputs.readText(file)));
   if (!parsed.success) throw refuse(`${parsed.error.issues[0]!.path.join('.')}: ${parsed.error.issues[0]!.message}`);
   const { cases } = parsed.data;
   const strange = cases.findIndex(({ tokens = [] }) => tokens.some((token) => token >= vocabSize));

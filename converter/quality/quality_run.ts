@@ -1,7 +1,9 @@
+import type { Kernels } from '../../ir/evaluate.ts';
 import type { Program } from '../../ir/graph.ts';
 import type { rangeCollector } from '../../ir/observe/ranges.ts';
 import type { StageNames } from '../../verify/divergence.ts';
 import type { Precision } from '../../verify/tolerances.ts';
+import type { ChosenDevice, DeviceChoice } from '../bundle/choose_device.ts';
 import type { ModelSource } from '../models/open_model.ts';
 import type { Reporter } from '../terminal/reporter.ts';
 import type { ReferenceKind } from './choose_reference.ts';
@@ -16,10 +18,18 @@ export interface GivenBundle {
   readonly precision?: Precision;
 }
 
-export interface QualityOptions extends ModelSource {
+/** One of them, as it is measured. */
+export interface MadeElsewhere {
+  readonly dir: string;
+  readonly variant: Variant;
+}
+
+export interface QualityOptions extends ModelSource, DeviceChoice {
   readonly variants: readonly Variant[];
   /** Bundles made before, or elsewhere, to measure beside them. */
   readonly bundles?: readonly GivenBundle[];
+  /** Whether every byte of those is held to their manifests before they are measured; default true. */
+  readonly check?: boolean;
   /** Default: the eval.json beside the last adapter, else the checkpoint; else the built-in pictures. */
   readonly samples?: string;
   readonly limit?: number;
@@ -30,8 +40,6 @@ export interface QualityOptions extends ModelSource {
    * For a bundle as the reference: cases on which it is compared with the evaluator; default as many as are affordable.
    */
   readonly checkedCases?: number;
-  /** Where bundles run, one of their backend's devices; default its first. */
-  readonly device?: string;
   /** Where bundles stay, in folders named by their variant; without, they are removed. */
   readonly keepIn?: string;
   readonly signal?: AbortSignal;
@@ -43,6 +51,10 @@ export const STAGED_CASES = 4;
 /** What every part of a run needs. */
 export interface QualityRun {
   readonly options: QualityOptions;
+  /** Bundles that were made elsewhere. */
+  readonly given: readonly MadeElsewhere[];
+  /** Where bundles run, by backend. */
+  readonly devices: ReadonlyMap<string, ChosenDevice>;
   /** In f32, as the family builds it. */
   readonly program: Program;
   readonly cases: readonly QualityCase[];
@@ -54,6 +66,8 @@ export interface QualityRun {
   /** A folder of this run: removed at its end. */
   readonly temp: string;
   readonly collector: ReturnType<typeof rangeCollector>;
+  /** For the evaluator; undefined computes by its own loops. */
+  readonly kernels: Kernels | undefined;
 }
 
 /** The parts of the options that conversions take. */

@@ -30,9 +30,12 @@ export interface RecordedReference {
  * @throws ParityError when the fp32 bundle that should be the reference is none
  */
 export async function recordAll(run: QualityRun, plan: ReferencePlan): Promise<RecordedReference> {
-  const { program, reporter, cases } = run;
+  const { program, reporter, cases, kernels } = run;
   const evaluator: Model = {
-    runner: evaluatorRunner(program, undefined, { observe: run.collector.observe }),
+    runner: evaluatorRunner(program, kernels && 'IR evaluator, float64 by ONNX Runtime', {
+      observe: run.collector.observe,
+      ...(kernels && { kernels }),
+    }),
     metadata: program.metadata,
   };
   reporter.note(`reference: ${plan.kind === 'evaluator' ? 'the evaluator, float64' : 'an fp32 bundle'} (${plan.why})`);

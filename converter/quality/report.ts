@@ -1,3 +1,4 @@
+import type { DeviceFacts } from '../../backends/device_facts.ts';
 import type { RangeFinding } from '../../ir/observe/f16_range.ts';
 import type { Help } from '../../verify/tolerances.ts';
 import type { DistributionMetrics } from './distribution_tally.ts';
@@ -75,6 +76,8 @@ export interface Answer {
 export interface VariantResult extends Variant, DistributionMetrics {
   /** `onnxruntime-node 1.30.0 cpu`. */
   readonly runtime: string;
+  /** Where it ran. */
+  readonly device?: DeviceFacts;
   /** What its codes were chosen by: decides which targets it has. */
   readonly help: Help;
   /** Of the whole bundle. */

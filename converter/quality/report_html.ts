@@ -1,25 +1,14 @@
 import { COLUMNS, misses, scientific } from './columns.ts';
 import { answerText, differingCases } from './differing_answers.ts';
-import { escapeHtml, htmlTable } from './html.ts';
-import type { Plot } from './plots.ts';
+import { escapeMarkup } from '../../ir/text/escape_markup.ts';
+import { htmlList, htmlTable, paragraph } from '../report/html.ts';
+import { htmlPage } from '../report/html_page.ts';
+import type { Plot } from '../report/plot.ts';
 import type { QualityReport, VariantResult } from './report.ts';
 import { headLines, missLines, rangeLine, stageLine } from './report_lines.ts';
 
 /** Values of which the report tells the range in numbers: the largest. */
 const LISTED_RANGES = 20;
-
-const STYLE = `
-:root{color-scheme:light dark;--text:#1f2328;--back:#fff;--line:#d0d7de;--soft:#f6f8fa;--good:#116329;--bad:#b3261e}
-@media (prefers-color-scheme:dark){:root{--text:#d1d7e0;--back:#0d1117;--line:#3d444d;--soft:#161b22;--good:#57d27a;--bad:#ff8a80}}
-body{margin:0 auto;padding:1.5rem;max-width:100rem;font:16px/1.5 system-ui,sans-serif;color:var(--text);background:var(--back)}
-h1{font-size:1.6rem}h2{font-size:1.25rem;margin-top:2.5rem}
-.scroll{overflow-x:auto;margin:1rem 0}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-caption{text-align:left;padding:.3rem 0;font-weight:600}
-th,td{border-bottom:1px solid var(--line);padding:.3rem .7rem;text-align:left;vertical-align:top}
-thead th{background:var(--soft);white-space:nowrap}td{white-space:nowrap}td.text{white-space:normal;min-width:12rem}
-.met{color:var(--good)}.missed{color:var(--bad);font-weight:600}
-figure{margin:1rem 0}figure svg{max-width:100%;height:auto}figcaption,dd{max-width:60rem}dt{font-weight:600}
-`;
 
 /**
  * One page that needs nothing else: style and plots are inside, and there is no script. `svgs` are the plots' pictures.
@@ -29,14 +18,14 @@ export function reportHtml(report: QualityReport, plots: readonly Plot[], svgs: 
   const title = `Quality of ${checkpoint.join(', ')}`;
   const figures = plots.map(
     ({ name, title: heading, description }, i) =>
-      `<h2 id="${name}">${escapeHtml(heading)}</h2>\n<figure>${svgs[i]!}<figcaption>${escapeHtml(description)}</figcaption></figure>`,
+      `<h2 id="${name}">${escapeMarkup(heading)}</h2>\n<figure>${svgs[i]!}<figcaption>${escapeMarkup(description)}</figcaption></figure>`,
   );
   const sections = [
-    `<h1>${escapeHtml(title)}</h1>`,
+    `<h1>${escapeMarkup(title)}</h1>`,
     ...headLines(report).map(paragraph),
     mainTable(variants),
-    list(missLines(report), 'missed'),
-    `<details><summary>What the columns are</summary><dl>${COLUMNS.map(({ title: name, about }) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(about)}</dd>`).join('')}</dl></details>`,
+    htmlList(missLines(report), 'missed'),
+    `<details><summary>What the columns are</summary><dl>${COLUMNS.map(({ title: name, about }) => `<dt>${escapeMarkup(name)}</dt><dd>${escapeMarkup(about)}</dd>`).join('')}</dl></details>`,
     targetsTable(variants),
     ...figures,
     stagesSection(variants),
@@ -44,17 +33,7 @@ export function reportHtml(report: QualityReport, plots: readonly Plot[], svgs: 
     answersSection(report),
     `<footer>${paragraph(`Made by ${tool.name} ${tool.version}.`)}</footer>`,
   ];
-  return `<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>${escapeHtml(title)}</title><style>${STYLE}</style></head><body><main>\n${sections.filter((s) => s !== '').join('\n')}\n</main></body></html>\n`;
-}
-
-function paragraph(text: string): string {
-  return `<p>${escapeHtml(text)}</p>`;
-}
-
-function list(lines: readonly string[], className?: string): string {
-  return lines.length === 0
-    ? ''
-    : `<ul${className === undefined ? '' : ` class="${className}"`}>${lines.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul>`;
+  return htmlPage(title, sections);
 }
 
 function mainTable(variants: readonly VariantResult[]): string {
@@ -87,7 +66,7 @@ function targetsTable(variants: readonly VariantResult[]): string {
   );
   return `<details><summary>Targets</summary>${htmlTable(
     'Targets and what was measured',
-    ['dtype', 'metric', 'measured', 'target', '', 'from'].map((name) => ({ title: name })),
+    ['dtype', 'metric', 'measured', 'target', 'verdict', 'from'].map((name) => ({ title: name })),
     rows,
   )}</details>`;
 }
@@ -102,7 +81,7 @@ function stagesSection(variants: readonly VariantResult[]): string {
       cosine.toFixed(7),
     ]),
   );
-  return `${list(variants.map(stageLine))}<details><summary>Every stage in numbers</summary>${htmlTable(
+  return `${htmlList(variants.map(stageLine))}<details><summary>Every stage in numbers</summary>${htmlTable(
     'SNR and cosine of every stage',
     ['dtype', 'phase', 'stage', 'SNR (dB)', 'cosine'].map((name) => ({ title: name })),
     rows,

@@ -1,6 +1,7 @@
 import { COLUMNS, misses } from './columns.ts';
 import { answerText, differingCases } from './differing_answers.ts';
-import type { Plot } from './plots.ts';
+import { markdownCode, markdownTable, markdownText } from '../../ir/text/markdown.ts';
+import type { Plot } from '../report/plot.ts';
 import type { QualityReport } from './report.ts';
 import { headLines, missLines, rangeLine, stageLine } from './report_lines.ts';
 
@@ -18,8 +19,8 @@ export function reportMarkdown(
   const rows = variants.map((variant) =>
     COLUMNS.map((column) =>
       misses(column, variant) || (column.title === 'targets' && !variant.passed)
-        ? `**${column.text(variant)}**`
-        : column.text(variant),
+        ? `**${markdownText(column.text(variant))}**`
+        : markdownText(column.text(variant)),
     ),
   );
   const lines = [
@@ -31,27 +32,27 @@ export function reportMarkdown(
     command,
     '```',
     '',
-    ...headLines(report).flatMap((line) => [escapeMarkdown(line), '']),
+    ...headLines(report).flatMap((line) => [markdownText(line), '']),
     ...markdownTable(
       COLUMNS.map(({ title }) => title),
       rows,
     ),
     '',
-    ...missLines(report).map((line) => `- missed: ${escapeMarkdown(line)}`),
+    ...missLines(report).map((line) => `- missed: ${markdownText(line)}`),
     '',
     ...COLUMNS.filter(({ about }) => about !== '').map(({ title, about }) => `- **${title}**: ${about}`),
     '',
     ...plots.flatMap(({ title, description }, i) => [
       `## ${title}`,
       '',
-      `![${title}](${pictures[i]!})`,
+      `![${markdownText(title)}](${address(pictures[i]!)})`,
       '',
-      escapeMarkdown(description),
+      markdownText(description),
       '',
     ]),
     '## Where errors grow',
     '',
-    ...[...variants.map(stageLine), rangeLine(report) ?? []].flat().map((line) => `- ${escapeMarkdown(line)}`),
+    ...[...variants.map(stageLine), rangeLine(report) ?? []].flat().map((line) => `- ${markdownText(line)}`),
     '',
     '## Answers that differ',
     '',
@@ -67,26 +68,21 @@ function answers(report: QualityReport): readonly string[] {
   const cases = differingCases(report);
   if (cases.length === 0) return ['None.'];
   const rows = cases.map(({ case: name, prompt, truth, reference, answers: given }) => [
-    name,
-    prompt,
-    code(truth ?? ''),
-    code(reference),
-    ...given.map((answer) => (answer ? code(answerText(answer)) : 'the same')),
+    markdownCode(name),
+    markdownCode(prompt),
+    markdownCode(truth ?? ''),
+    markdownCode(reference),
+    ...given.map((answer) => (answer ? markdownCode(answerText(answer)) : 'the same')),
   ]);
-  return markdownTable(['picture', 'prompt', 'right', 'f32', ...report.variants.map(({ label }) => label)], rows);
+  const labels = report.variants.map(({ label }) => markdownText(label));
+  return markdownTable(['picture', 'prompt', 'right', 'f32', ...labels], rows);
 }
 
-function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
-  return [head, head.map(() => '---'), ...rows].map(
-    (row) => `| ${row.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`,
-  );
-}
-
-/** Location tokens look like HTML. */
-function code(text: string): string {
-  return text === '' ? '' : `\`${text.replaceAll('`', "'")}\``;
-}
-
-function escapeMarkdown(text: string): string {
-  return text.replaceAll('<', '&lt;').replaceAll('*', '\\*');
+/** A path as the address of a link. */
+function address(path: string): string {
+  return path
+    .split('/')
+    .map(encodeURIComponent)
+    .join('/')
+    .replaceAll(/[()]/g, (c) => `%${c.charCodeAt(0).toString(16)}`);
 }

@@ -1,11 +1,11 @@
-import { table } from '../terminal/table.ts';
+import { tableLines } from '../terminal/table.ts';
 import { COLUMNS, misses } from './columns.ts';
 import { differingCases } from './differing_answers.ts';
 import type { QualityReport } from './report.ts';
 import { headLines, missLines, rangeLine, stageLine } from './report_lines.ts';
 
-/** A report for people on a terminal. No colours: it also goes to files. A missed target has a `!` behind its value. */
-export function reportText(report: QualityReport): string {
+/** A report for people on a terminal, in lines, without colours. A missed target has a `!` behind its value. */
+export function reportLines(report: QualityReport): readonly string[] {
   const { variants } = report;
   const rows = variants.map((variant) =>
     COLUMNS.map((column) => `${column.text(variant)}${misses(column, variant) ? ' !' : ''}`),
@@ -21,19 +21,15 @@ export function reportText(report: QualityReport): string {
   return [
     ...headLines(report),
     ...(rows.length > 0
-      ? [
-          table(
-            COLUMNS.map(({ title }) => title),
-            rows,
-            right,
-          ),
-        ]
+      ? tableLines(
+          COLUMNS.map(({ title }) => title),
+          rows,
+          right,
+        )
       : []),
     ...missLines(report).map((line) => `missed: ${line}`),
     ...variants.map(stageLine),
     rangeLine(report) ?? [],
     ...answers,
-  ]
-    .flat()
-    .join('\n');
+  ].flat();
 }

@@ -37,7 +37,7 @@ export async function runTeacherForced(
   answer: readonly number[],
   stages: StageNames = {},
 ): Promise<TeacherForced> {
-  const images = await encodeImages(model, prompt.pixelValues, stages['vision_encoder']);
+  const images = await encodeImages(model, prompt.pixelValues, { stages: stages['vision_encoder'] ?? [] });
   const wanted = { stages: stages['decoder'] ?? [] };
   const read = await prefill(model, prompt, images.features, { ...wanted, logitsToKeep: textTokens(prompt).length });
   const rest = answer.slice(0, -1);

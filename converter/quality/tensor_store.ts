@@ -1,6 +1,8 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { elementCount, type Tensor } from '../../ir/tensor.ts';
+import { makeFolders, openFile } from '../disk.js';
+import { outputError } from '../output_error.ts';
 
 /**
  * Tensors in files of a folder, as f32: what one model computed, for comparison with models that are not open yet.
@@ -15,8 +17,17 @@ export class TensorStore {
   }
 
   async put(key: string, { shape, data }: Tensor): Promise<void> {
-    await mkdir(this.#dir, { recursive: true });
-    await writeFile(this.#path(key), new Uint8Array(Float32Array.from(data).buffer));
+    try {
+      await makeFolders(this.#dir);
+      const file = await openFile(this.#path(key), 'w');
+      try {
+        await file.write(new Uint8Array(Float32Array.from(data).buffer));
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      throw outputError(error, this.#dir, 'TMPDIR');
+    }
     this.#shapes.set(key, shape);
   }
 

@@ -6,10 +6,12 @@ import { SHAPES_METADATA } from '../../backends/testing/shapes.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
+import { inputsOfTests } from '../inputs/testing/inputs_of_tests.ts';
 import { folderSamples, MAX_SAMPLES } from './folder_samples.ts';
 import { PROCESSORS } from '../../backends/client/images/processor.ts';
 
 const picture = readFileSync('fixtures/preprocess/gray_77x50.png');
+const inputs = inputsOfTests();
 let tokenizer: Tokenizer;
 
 beforeAll(async () => {
@@ -23,6 +25,7 @@ const read = (folder: string, maxSamples?: number) =>
     metadata: SHAPES_METADATA,
     tokenizer,
     processor: PROCESSORS.huggingface,
+    inputs: inputs(),
     ...(maxSamples !== undefined && { maxSamples }),
   });
 const names = async (files: Parameters<typeof tempFolder>[0], maxSamples?: number) =>
@@ -135,7 +138,12 @@ describe('refusals', () => {
     });
     const folder = tempFolder({ 'a.png': picture, 'prompts.txt': 'x' });
     await expect(
-      folderSamples(folder, { metadata: SHAPES_METADATA, tokenizer: undefined, processor: PROCESSORS.huggingface }),
+      folderSamples(folder, {
+        metadata: SHAPES_METADATA,
+        tokenizer: undefined,
+        processor: PROCESSORS.huggingface,
+        inputs: inputs(),
+      }),
     ).rejects.toMatchObject({ code: 'no_tokenizer', place: { hint: expect.stringContaining('--tokenizer') } });
   });
 

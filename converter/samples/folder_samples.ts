@@ -1,9 +1,10 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { BadInputError, UsageError } from '../errors.ts';
 import { decodeImage } from '../images/decode.ts';
+import type { Inputs } from '../inputs/inputs.ts';
 import type { Processor } from '../../backends/client/images/processor.ts';
 import { buildPrompt } from '../text/prompt.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -32,6 +33,8 @@ export interface FolderOptions {
   readonly tokenizer: Tokenizer | undefined;
   /** How pictures become pixel values, and whose prompt tokens. */
   readonly processor: Processor;
+  /** Which all that is read is among. */
+  readonly inputs: Inputs;
   /** Default MAX_SAMPLES. */
   readonly maxSamples?: number;
 }
@@ -46,7 +49,7 @@ export interface FolderOptions {
  */
 export async function folderSamples(
   folder: string,
-  { metadata, tokenizer, processor, maxSamples = MAX_SAMPLES }: FolderOptions,
+  { metadata, tokenizer, processor, inputs, maxSamples = MAX_SAMPLES }: FolderOptions,
 ): Promise<readonly CalibrationSample[]> {
   const names = await listFolder(folder);
   if (!tokenizer)
@@ -54,10 +57,10 @@ export async function folderSamples(
       file: folder,
       hint: 'give the model’s with --tokenizer, or leave the folder out of --calibrate',
     });
-  const pairs = spread(await pairsOf(folder, names), maxSamples);
+  const pairs = spread(await pairsOf(folder, names, inputs), maxSamples);
   for (const { image } of pairs)
     if (!(await isFile(image)))
-      throw new BadInputError('bad_calibration', 'the picture does not exist', {
+      throw new BadInputError('bad_calibration', 'the picture does not exist, or is no file', {
         file: image,
         hint: 'put it there, or take its case out',
       });
@@ -66,7 +69,7 @@ export async function folderSamples(
     name: `${parse(image).base} "${prompt}"`,
     load: async () =>
       promptOf(
-        await decodeImage(image, { mode }),
+        await decodeImage(image, { mode, inputs }),
         buildPrompt(tokenizer, { imageTokens: metadata.imageTokens, prompt, mode }),
         metadata,
         processor,
@@ -92,9 +95,9 @@ async function listFolder(folder: string): Promise<readonly string[]> {
   }
 }
 
-async function pairsOf(folder: string, names: readonly string[]): Promise<readonly Pair[]> {
+async function pairsOf(folder: string, names: readonly string[], inputs: Inputs): Promise<readonly Pair[]> {
   const cases = CASE_FILES.find((name) => names.includes(name));
-  if (cases !== undefined) return readCases(folder, join(folder, cases));
+  if (cases !== undefined) return readCases(folder, join(folder, cases), inputs);
   const pictures = names.filter((name) => PICTURES.test(name));
   if (pictures.length === 0)
     throw new BadInputError('bad_calibration', 'there are no pictures', {
@@ -102,7 +105,7 @@ async function pairsOf(folder: string, names: readonly string[]): Promise<readon
       hint: `put PNG or JPEG files there, with prompts in ${PROMPTS_FILE}, one a line, or a.txt beside a.png`,
     });
   if (names.includes(PROMPTS_FILE)) {
-    const prompts = await readPrompts(join(folder, PROMPTS_FILE));
+    const prompts = await readPrompts(join(folder, PROMPTS_FILE), inputs);
     return Array.from({ length: Math.max(pictures.length, prompts.length) }, (_, i) => ({
       image: join(folder, pictures[i % pictures.length]!),
       prompt: prompts[i % prompts.length]!,
@@ -120,16 +123,16 @@ async function pairsOf(folder: string, names: readonly string[]): Promise<readon
             hint: `write ${prompt} with its prompt, or ${PROMPTS_FILE} with a prompt a line`,
           },
         );
-      return { image: join(folder, picture), prompt: (await readText(join(folder, prompt))).trimEnd() };
+      return { image: join(folder, picture), prompt: (await readText(join(folder, prompt), inputs)).trimEnd() };
     }),
   );
 }
 
-async function readCases(folder: string, file: string): Promise<readonly Pair[]> {
+async function readCases(folder: string, file: string, inputs: Inputs): Promise<readonly Pair[]> {
   const hint = 'write {"cases": [{"image": "a.png", "prompt": "caption en"}]}';
   let json: unknown;
   try {
-    json = JSON.parse(await readText(file));
+    json = JSON.parse(await readText(file, inputs));
   } catch (cause) {
     if (cause instanceof BadInputError) throw cause;
     throw new BadInputError('bad_calibration', `not JSON: ${(cause as Error).message}`, { file, hint }, { cause });
@@ -151,17 +154,18 @@ async function readCases(folder: string, file: string): Promise<readonly Pair[]>
   );
 }
 
-async function readPrompts(file: string): Promise<readonly string[]> {
-  const prompts = (await readText(file)).split(/\r?\n/).filter((line) => line.trim() !== '');
+async function readPrompts(file: string, inputs: Inputs): Promise<readonly string[]> {
+  const prompts = (await readText(file, inputs)).split(/\r?\n/).filter((line) => line.trim() !== '');
   if (prompts.length === 0)
     throw new BadInputError('bad_calibration', 'there are no prompts', { file, hint: 'write one prompt a line' });
   return prompts;
 }
 
-async function readText(file: string): Promise<string> {
+async function readText(file: string, inputs: Inputs): Promise<string> {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file));
+    return await inputs.readText(file);
   } catch (cause) {
+    if (cause instanceof BadInputError && cause.code !== 'not_text') throw cause;
     throw new BadInputError(
       'bad_calibration',
       `cannot read the file as UTF-8 text: ${(cause as Error).message}`,

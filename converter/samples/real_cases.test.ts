@@ -4,13 +4,16 @@ import { SHAPES_METADATA } from '../../backends/testing/shapes.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
+import { inputsOfTests } from '../inputs/testing/inputs_of_tests.ts';
 import { realCases } from './real_cases.ts';
+
+const inputs = inputsOfTests();
 
 test('built-in prompts are text, whose positions alone have logits that are compared', async () => {
   const checkpoint = await openCheckpoint('fixtures/shapes/hf');
   const tokenizer = checkpointTokenizer(await preparedFor(checkpoint, { metadata: SHAPES_METADATA }));
   await checkpoint.close();
-  const cases = await realCases(undefined, tokenizer, SHAPES_METADATA, PROCESSORS.huggingface);
+  const cases = await realCases(undefined, tokenizer, SHAPES_METADATA, PROCESSORS.huggingface, inputs());
   expect(cases!.map(({ name, maxNewTokens }) => [name, maxNewTokens])).toEqual(
     ['smooth', 'noise', 'checkers', 'white'].map((name) => [`built-in "${name}"`, 4]),
   );
@@ -21,5 +24,5 @@ test('built-in prompts are text, whose positions alone have logits that are comp
 });
 
 test('without a tokenizer there are none', async () => {
-  expect(await realCases('any.jsonl', undefined, SHAPES_METADATA, PROCESSORS.huggingface)).toBeUndefined();
+  expect(await realCases('any.jsonl', undefined, SHAPES_METADATA, PROCESSORS.huggingface, inputs())).toBeUndefined();
 });

@@ -2,6 +2,7 @@ import type { ProgramMetadata } from '../../ir/graph.ts';
 import type { VerifyCase } from '../../verify/cases.ts';
 import { defaultSamples } from './default_samples.ts';
 import type { Processor } from '../../backends/client/images/processor.ts';
+import type { Inputs } from '../inputs/inputs.ts';
 import { sampleCases } from './sample_cases.ts';
 import { readSamples } from './samples.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -19,9 +20,11 @@ export async function realCases(
   tokenizer: Tokenizer | undefined,
   metadata: ProgramMetadata,
   processor: Processor,
+  inputs: Inputs,
 ): Promise<readonly VerifyCase[] | undefined> {
   if (!tokenizer) return undefined;
-  if (samples !== undefined) return sampleCases(await readSamples(samples), tokenizer, metadata, processor);
+  if (samples !== undefined)
+    return sampleCases(await readSamples(samples, inputs), tokenizer, metadata, inputs, processor);
   return Promise.all(
     defaultSamples(metadata, { tokenizer, processor }).map(async ({ name, load }) => {
       const prompt = await load();

@@ -5,6 +5,7 @@ import { padLeft } from '../../verify/prompt.ts';
 import { decodeImage } from '../images/decode.ts';
 import { toPixelValues } from '../../backends/client/images/pixels.ts';
 import { PROCESSORS, type Processor } from '../../backends/client/images/processor.ts';
+import type { Inputs } from '../inputs/inputs.ts';
 import type { Sample } from './samples.ts';
 import { buildPrompt } from '../text/prompt.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -18,12 +19,13 @@ export function sampleCases(
   samples: readonly Sample[],
   tokenizer: Tokenizer,
   { imageSize, imageTokens, imageTokenId, padTokenId }: ProgramMetadata,
+  inputs: Inputs,
   processor: Processor = PROCESSORS.huggingface,
 ): Promise<VerifyCase[]> {
   const { mode } = processor;
   return Promise.all(
     samples.map(async ({ image, name, prompt, reference }, i) => {
-      const pixels = toPixelValues(await decodeImage(image, { mode }), imageSize, processor);
+      const pixels = toPixelValues(await decodeImage(image, { mode, inputs }), imageSize, processor);
       const answer = tokenizer.encode(reference);
       return {
         name: `sample ${i + 1}, ${name}`,

@@ -2,12 +2,14 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { findSamples, readSamples } from './samples.ts';
+import { inputsOfTests } from '../inputs/testing/inputs_of_tests.ts';
 import { tempFolders } from '../testing/bundle.ts';
 
 const folder = tempFolders();
+const inputs = inputsOfTests();
 
 test('different prompts come first, and pictures are found in images/', async () => {
-  const samples = await readSamples('fixtures/shapes/eval.json', 4);
+  const samples = await readSamples('fixtures/shapes/eval.json', inputs(), 4);
   expect(new Set(samples.map((sample) => sample.prompt)).size).toBe(4);
   expect(samples[0]).toMatchObject({
     name: '000.png',
@@ -31,7 +33,7 @@ test.each([
   await mkdir(join(dir, 'images'));
   const file = join(dir, 'eval.json');
   await writeFile(file, text);
-  await expect(readSamples(file)).rejects.toMatchObject({
+  await expect(readSamples(file, inputs())).rejects.toMatchObject({
     code: 'bad_samples',
     exitCode: 3,
     place: { file, hint: expect.stringMatching(/./) as string },

@@ -1,7 +1,8 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { BadInputError } from '../errors.ts';
+import type { Inputs } from '../inputs/inputs.ts';
 
 const schema = z.looseObject({
   cases: z
@@ -39,8 +40,8 @@ export async function findSamples(folder: string): Promise<string | undefined> {
  * above, as an adapter's do that lies in its base's folder. Takes cases with different
  * prompts first. @throws BadInputError when it is something else, or a picture is missing.
  */
-export async function readSamples(file: string, count = SHOWN): Promise<readonly Sample[]> {
-  const parsed = schema.safeParse(await parseJson(file));
+export async function readSamples(file: string, inputs: Inputs, count = SHOWN): Promise<readonly Sample[]> {
+  const parsed = schema.safeParse(await parseJson(file, inputs));
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
     throw new BadInputError('bad_samples', `${issue.path.join('.') || 'the file'}: ${issue.message}`, {
@@ -61,10 +62,11 @@ export async function readSamples(file: string, count = SHOWN): Promise<readonly
   );
 }
 
-async function parseJson(file: string): Promise<unknown> {
+async function parseJson(file: string, inputs: Inputs): Promise<unknown> {
   try {
-    return JSON.parse(await readFile(file, 'utf8'));
+    return JSON.parse(await inputs.readText(file));
   } catch (cause) {
+    if (cause instanceof BadInputError) throw cause;
     throw new BadInputError(
       'bad_samples',
       `cannot read the samples: ${(cause as Error).message}`,

@@ -2,6 +2,7 @@ import type { ProgramMetadata } from '../../ir/graph.ts';
 import { BadInputError } from '../errors.ts';
 import type { WithNotes } from '../../backends/client_files.ts';
 import { listed, setFields } from './client_file.ts';
+import { codeNotes, withoutCode } from './remote_code.ts';
 import { isFields, type JsonFields } from './sidecar.ts';
 
 const NAME = 'config.json';
@@ -19,7 +20,8 @@ export function configFields(config: unknown, metadata: ProgramMetadata): WithNo
       file: NAME,
       hint: 'take config.json of the original model again',
     });
-  const { quantization_config: quantization, ...own } = source;
+  const { fields: plain, left } = withoutCode(source);
+  const { quantization_config: quantization, ...own } = plain;
   const text = fieldsOf(own, 'text_config');
   const vision = fieldsOf(own, 'vision_config');
   const top = setFields(own, {
@@ -61,6 +63,7 @@ export function configFields(config: unknown, metadata: ProgramMetadata): WithNo
     ...(config === undefined ? [`${NAME}: derived from the sizes of the weights, as the checkpoint has none.`] : []),
     ...(config !== undefined && added.length > 0 ? [`${NAME}: added ${listed(added)}, which the client reads.`] : []),
     ...(changed.length > 0 ? [`${NAME}: corrected ${listed(changed)} to what the weights say.`] : []),
+    ...codeNotes(NAME, left),
     ...(quantization === undefined
       ? []
       : [`${NAME}: left out quantization_config, which is about the checkpoint's files.`]),

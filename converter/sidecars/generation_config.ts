@@ -3,6 +3,7 @@ import type { ProgramMetadata } from '../../ir/graph.ts';
 import { stopTokens } from '../../ir/metadata.ts';
 import type { ClientFile, WithNotes } from '../../backends/client_files.ts';
 import { checkFields, jsonFile, listed, setFields } from './client_file.ts';
+import { codeNotes, withoutCode } from './remote_code.ts';
 import { parseSidecar, type JsonFields, type Sidecars } from './sidecar.ts';
 
 const NAME = 'generation_config.json';
@@ -47,7 +48,7 @@ const STALE: Readonly<Record<string, (value: JsonFields[string]) => boolean>> = 
 /** generation_config.json: the checkpoint's own, with a length and the ids of the model where it has none. */
 export function generationConfigFile(sidecars: Sidecars, metadata: ProgramMetadata): WithNotes<ClientFile> {
   const original = sidecars.get(NAME);
-  const source = original ? parseSidecar(original) : {};
+  const { fields: source, left } = withoutCode(original ? parseSidecar(original) : {});
   if (original) checkFields(schema, source, original.file);
   const stale = Object.entries(source).flatMap(([key, value]) =>
     value !== null && Object.hasOwn(STALE, key) && STALE[key]!(value) ? [key] : [],
@@ -75,10 +76,11 @@ export function generationConfigFile(sidecars: Sidecars, metadata: ProgramMetada
           ? [`${NAME}: added ${listed(set.added.filter((key) => key !== 'max_new_tokens'))} of the model.`]
           : []),
         ...(stale.length > 0 ? [`${NAME}: left out ${listed(stale)}, which the client cannot follow.`] : []),
+        ...codeNotes(NAME, left),
       ]
     : [
         `${NAME}: made from the model's token ids, as the checkpoint has none: greedy, at most ${MAX_NEW_TOKENS} new tokens.`,
       ];
-  const untouched = original !== undefined && set.added.length + stale.length === 0;
+  const untouched = original !== undefined && set.added.length + stale.length + left.length === 0;
   return { value: jsonFile(NAME, set.fields, untouched ? original : undefined), notes };
 }

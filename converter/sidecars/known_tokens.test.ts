@@ -3,9 +3,11 @@ import { tempFolders } from '../testing/bundle.ts';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SidecarName } from '../checkpoints/checkpoint.ts';
+import { inputsOfTests, openAll } from '../inputs/testing/inputs_of_tests.ts';
 import { knownTokens } from './known_tokens.ts';
 
 const folder = tempFolders();
+const inputs = inputsOfTests();
 const TOKENIZER = {
   model: { type: 'BPE', vocab: { a: 0, b: 1, '<image>': 7 }, merges: [] },
   added_tokens: [
@@ -22,7 +24,7 @@ async function of(files: Partial<Record<SidecarName, object | string>>) {
     await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
     paths.set(name as SidecarName, path);
   }
-  return knownTokens(paths);
+  return knownTokens(await openAll(inputs(), paths));
 }
 
 test('a vocabulary and what was added to it: where tokens end, and which is <image>', async () => {

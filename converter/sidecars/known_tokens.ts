@@ -1,4 +1,5 @@
 import type { SidecarName } from '../checkpoints/checkpoint.ts';
+import type { InputFile } from '../inputs/input_file.ts';
 import { IMAGE_TOKEN } from '../../backends/client/text/tokenizer.ts';
 import { parseSidecar, readSidecar, readSidecars, type JsonFields, type Sidecar, type Sidecars } from './sidecar.ts';
 import { addedBeside, tokenizerSource, type ParsedTokenizer } from './tokenizer_source.ts';
@@ -25,14 +26,14 @@ export interface KnownTokens {
 /**
  * What the tokenizer of a folder knows, or of the file that `named` names; undefined where there is none. As the bundle
  * gets it: from tokenizer.json, else tokenizer.model, with added_tokens.json and tokenizer_config.json.
- * @param paths sidecars by name
+ * @param files sidecars by name
  * @throws BadInputError for a damaged one
  */
 export async function knownTokens(
-  paths: ReadonlyMap<SidecarName, string>,
-  named?: string,
+  files: ReadonlyMap<SidecarName, InputFile>,
+  named?: InputFile,
 ): Promise<KnownTokens | undefined> {
-  const sidecars = await readSidecars(paths);
+  const sidecars = await readSidecars(files);
   const given = named === undefined ? undefined : await readSidecar(named);
   const source = tokenizerSource(sidecars, given, parseFast);
   return source ? tokensOf(source.json, source.file) : tokensOfLists(sidecars);

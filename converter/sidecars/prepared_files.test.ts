@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { SidecarName } from '../checkpoints/checkpoint.ts';
 import { buildPrompt } from '../text/prompt.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
+import { inputsOfTests, openAll } from '../inputs/testing/inputs_of_tests.ts';
 import { preparedFiles, type CheckpointFiles } from './prepared_files.ts';
 import { readSidecar, readSidecars, type JsonFields } from './sidecar.ts';
 import { SHAPES_METADATA } from '../../backends/testing/shapes.ts';
@@ -14,6 +15,7 @@ import { onnxFilesOf } from '../../backends/onnx/client/onnx_files.ts';
 import { SHAPES_ONNX } from '../../backends/onnx/testing/shapes.ts';
 import type { ClientFile } from '../../backends/client_files.ts';
 
+const inputs = inputsOfTests();
 const SHAPES = join(import.meta.dirname, '../../fixtures/shapes');
 const SIDECARS = [
   'tokenizer.json',
@@ -33,8 +35,13 @@ beforeAll(async () => {
 });
 afterAll(() => rm(models, { recursive: true }));
 
-const sidecars = (...names: SidecarName[]) =>
-  readSidecars(new Map(names.map((name) => [name, join(SHAPES, 'hf', name)])));
+const sidecars = async (...names: SidecarName[]) =>
+  readSidecars(
+    await openAll(
+      inputs(),
+      names.map((name) => [name, join(SHAPES, 'hf', name)] as const),
+    ),
+  );
 const config = JSON.parse(await readFile(join(SHAPES, 'hf/config.json'), 'utf8')) as JsonFields;
 
 /** All of them, as transformers.js reads them. */
@@ -75,7 +82,7 @@ async function fromBigVision(): Promise<Made> {
   return filesOf({
     config: undefined,
     sidecars: new Map(),
-    tokenizer: await readSidecar(join(SHAPES, 'tokenizer.model')),
+    tokenizer: await readSidecar(await inputs().open(join(SHAPES, 'tokenizer.model'))),
   });
 }
 
@@ -173,7 +180,7 @@ test('flat, nested and no processor files, tokenizer.json and tokenizer.model: t
   const at = async (entries: [SidecarName, string][]) =>
     filesOf({
       config,
-      sidecars: await readSidecars(new Map(entries)),
+      sidecars: await readSidecars(await openAll(inputs(), entries)),
     });
   const own: [SidecarName, string][] = [['generation_config.json', join(SHAPES, 'hf/generation_config.json')]];
   const flat = await fromHuggingFace();
@@ -222,7 +229,7 @@ test('without a tokenizer its files are left out, and it is said how to supply i
 });
 
 test('the tokenizer that the user names comes before the checkpoint’s', async () => {
-  const named = await readSidecar(join(SHAPES, 'tokenizer.model'));
+  const named = await readSidecar(await inputs().open(join(SHAPES, 'tokenizer.model')));
   const { notes } = filesOf({
     config,
     sidecars: await sidecars(...SIDECARS),

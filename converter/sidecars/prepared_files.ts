@@ -2,6 +2,7 @@ import type { ClientFile, PreparedFiles, WithNotes } from '../../backends/client
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
 import type { PixelMode } from '../../backends/client/images/processor.ts';
+import type { InputFile } from '../inputs/input_file.ts';
 import { configFields } from './config.ts';
 import { generationConfigFile } from './generation_config.ts';
 import { preprocessorConfigFile } from './preprocessor_config.ts';
@@ -50,11 +51,15 @@ export function preparedFiles({
 
 /** The same of what lies beside a checkpoint's weights, with the file that `--tokenizer` names. */
 export async function preparedFor(
-  { config, sidecars }: Pick<Checkpoint, 'config' | 'sidecars'>,
-  { tokenizer, ...rest }: Pick<CheckpointFiles, 'metadata' | 'reference'> & { readonly tokenizer?: string | undefined },
+  {
+    config,
+    sidecars,
+    tokenizer,
+  }: Pick<Checkpoint, 'config' | 'sidecars'> & { readonly tokenizer?: InputFile | undefined },
+  of: Pick<CheckpointFiles, 'metadata' | 'reference'>,
 ): Promise<PreparedFiles> {
   const named = tokenizer === undefined ? undefined : await readSidecar(tokenizer);
-  return preparedFiles({ config, sidecars: await readSidecars(sidecars), tokenizer: named, ...rest });
+  return preparedFiles({ config, sidecars: await readSidecars(sidecars), tokenizer: named, ...of });
 }
 
 function tokenizerFiles(

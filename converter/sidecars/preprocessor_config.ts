@@ -4,6 +4,7 @@ import { BadInputError } from '../errors.ts';
 import type { PixelMode } from '../../backends/client/images/processor.ts';
 import type { ClientFile, WithNotes } from '../../backends/client_files.ts';
 import { checkFields, jsonFile, listed } from './client_file.ts';
+import { codeNotes, withoutCode } from './remote_code.ts';
 import { isFields, parseSidecar, type JsonFields, type Sidecars } from './sidecar.ts';
 
 const NAME = 'preprocessor_config.json';
@@ -63,7 +64,7 @@ export function preprocessorConfigFile(
   reference: PixelMode = 'huggingface',
 ): WithNotes<ClientFile> {
   const { fields: own, nested, from } = ownFields(sidecars);
-  const source = own ?? {};
+  const { fields: source, left } = withoutCode(own ?? {});
   if (own) checkFields(schema, own, from!);
   const given = (key: string) => source[key] ?? null;
   const withDefault = (key: keyof typeof DEFAULTS) => given(key) ?? DEFAULTS[key];
@@ -120,6 +121,7 @@ export function preprocessorConfigFile(
     ...(foreign.length > 0
       ? [`${NAME}: left out ${listed(foreign)}, which SiglipImageProcessor ignores and the client would obey.`]
       : []),
+    ...codeNotes(NAME, left),
     ...(overridden
       ? [
           `${NAME}: resample ${given('resample') === null ? '' : `was ${RESAMPLE_NAMES[Number(given('resample'))]}, and `}is bilinear now, as big_vision resizes (--reference bigvision).`,

@@ -2,8 +2,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { inputsOfTests, openAll } from '../inputs/testing/inputs_of_tests.ts';
 import { parseSidecar, readSidecar, readSidecars } from './sidecar.ts';
 import { sidecarOf } from './testing/sidecar_of.ts';
+
+const inputs = inputsOfTests();
 
 test('numbers that no double holds are read as JavaScript reads them', () => {
   expect(parseSidecar(sidecarOf('{"model_max_length": 1000000000000000019884624838656, "a": [0.5, -1e-6]}'))).toEqual({
@@ -47,15 +50,20 @@ test('a Git LFS pointer is called by its name', () => {
   );
 });
 
-test('files are read whole, and refused when they are none, absent or too large', async () => {
+test('files are read whole, and refused when they are too large', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'pgconv-sidecar-'));
   const file = join(dir, 'generation_config.json');
   await writeFile(file, '{"a": 1}');
   expect(
-    parseSidecar((await readSidecars(new Map([['generation_config.json', file]]))).get('generation_config.json')!),
+    parseSidecar(
+      (await readSidecars(await openAll(inputs(), [['generation_config.json', file] as const]))).get(
+        'generation_config.json',
+      )!,
+    ),
   ).toEqual({ a: 1 });
-  await expect(readSidecar(file, 7)).rejects.toMatchObject({ code: 'sidecar_too_large', place: { file } });
-  await expect(readSidecar(dir)).rejects.toMatchObject({ code: 'not_a_file', place: { file: dir } });
-  await expect(readSidecar(join(dir, 'absent'))).rejects.toMatchObject({ code: 'cannot_read' });
+  await expect(readSidecar(await inputs().open(file), 7)).rejects.toMatchObject({
+    code: 'sidecar_too_large',
+    place: { file },
+  });
   await rm(dir, { recursive: true });
 });

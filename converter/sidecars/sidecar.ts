@@ -1,4 +1,3 @@
-import { readFile, stat } from 'node:fs/promises';
 import type { SidecarName } from '../checkpoints/checkpoint.ts';
 import {
   JsonReader,
@@ -8,6 +7,8 @@ import {
   type PlainJson,
 } from '../checkpoints/strict_json.ts';
 import { BadInputError } from '../errors.ts';
+import type { InputFile } from '../inputs/input_file.ts';
+import { MAX_TEXT_BYTES } from '../inputs/inputs.ts';
 
 /** A file beside the weights, or one that the user names in its place. */
 export interface Sidecar {
@@ -19,42 +20,28 @@ export type Sidecars = ReadonlyMap<SidecarName, Sidecar>;
 export type JsonFields = { [key: string]: PlainJson };
 
 /** PaliGemma's tokenizer.json has 17 MB, the other sidecars a few KB. */
-export const MAX_TOKENIZER_BYTES = 256 * 1024 * 1024;
+export const MAX_TOKENIZER_BYTES = MAX_TEXT_BYTES;
 const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
 
 /** Reads the sidecars of a checkpoint. @throws BadInputError when one is too large to be one, or cannot be read. */
-export async function readSidecars(paths: ReadonlyMap<SidecarName, string>): Promise<Sidecars> {
-  const entries = [...paths].map(
+export async function readSidecars(files: ReadonlyMap<SidecarName, InputFile>): Promise<Sidecars> {
+  const entries = [...files].map(
     async ([name, file]) =>
       [name, await readSidecar(file, name.startsWith('tokenizer.') ? MAX_TOKENIZER_BYTES : MAX_CONFIG_BYTES)] as const,
   );
   return new Map(await Promise.all(entries));
 }
 
-/** @throws BadInputError when it is no regular file, larger than `maxBytes`, or cannot be read. */
-export async function readSidecar(file: string, maxBytes = MAX_TOKENIZER_BYTES): Promise<Sidecar> {
-  try {
-    const { size, isFile } = await stat(file).then((stats) => ({ size: stats.size, isFile: stats.isFile() }));
-    if (!isFile)
-      throw new BadInputError('not_a_file', 'expected a regular file', {
-        file,
-        hint: 'put the downloaded file itself there',
-      });
-    if (size > maxBytes)
-      throw new BadInputError('sidecar_too_large', `a file of ${size} bytes where at most ${maxBytes} are expected`, {
-        file,
-        hint: 'put the model’s own file there',
-      });
-    return { file, bytes: await readFile(file) };
-  } catch (cause) {
-    if (cause instanceof BadInputError) throw cause;
+/** @throws BadInputError when it is larger than `maxBytes`, changed or cannot be read. */
+export async function readSidecar(input: InputFile, maxBytes = MAX_TOKENIZER_BYTES): Promise<Sidecar> {
+  const { path: file, byteLength } = input;
+  if (byteLength > maxBytes)
     throw new BadInputError(
-      'cannot_read',
-      `cannot read the file: ${(cause as Error).message}`,
-      { file, hint: 'check the path and its permissions' },
-      { cause },
+      'sidecar_too_large',
+      `a file of ${byteLength} bytes where at most ${maxBytes} are expected`,
+      { file, hint: 'put the model’s own file there' },
     );
-  }
+  return { file, bytes: await input.readAll(maxBytes) };
 }
 
 /** The JSON object in a sidecar. @throws BadInputError with the byte offset of what is wrong. */

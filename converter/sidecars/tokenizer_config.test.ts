@@ -56,11 +56,18 @@ test('values that the file sets are kept', () => {
   const own = {
     padding_side: 'right',
     model_max_length: 8192,
-    chat_template: '{{ x }}',
     additional_special_tokens: ['<image>', { content: '<extra>' }],
     pad_token: '<eos>',
   };
   expect(make({ ...complete, ...own }).fields).toEqual({ ...complete, ...own, additional_special_tokens: ['<extra>'] });
+});
+
+test('a template is a program, and is left out with a note', () => {
+  const { fields, notes } = make({ ...complete, chat_template: '{{ x }}', auto_map: { AutoTokenizer: ['x.Y', null] } });
+  expect(fields).toEqual(complete);
+  expect(notes).toEqual([
+    'tokenizer_config.json: left out chat_template, auto_map: code of the checkpoint’s own, which nobody here has run.',
+  ]);
 });
 
 test('tokens as objects become text: the client refuses them otherwise', () => {

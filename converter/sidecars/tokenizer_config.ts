@@ -1,5 +1,6 @@
 import type { ClientFile, WithNotes } from '../../backends/client_files.ts';
 import { jsonFile, listed } from './client_file.ts';
+import { codeNotes, withoutCode } from './remote_code.ts';
 import { isFields, parseSidecar, type JsonFields, type Sidecars } from './sidecar.ts';
 
 const NAME = 'tokenizer_config.json';
@@ -20,11 +21,11 @@ const NO_LIMIT = 1e18;
 /**
  * tokenizer_config.json in canonical form: what the client reads, from the checkpoint's own or, where that says
  * nothing, as PaliGemmaProcessor needs it. Left out: the mask, separator and class tokens, which PaliGemma has no use
- * for, and fields for Python alone (`add_bos_token`: its processor writes `<bos>` itself).
+ * for, fields for Python alone (`add_bos_token`: its processor writes `<bos>` itself), and code (remote_code.ts).
  */
 export function tokenizerConfigFile(sidecars: Sidecars): WithNotes<ClientFile> & { readonly tokens: SpecialTokens } {
   const original = sidecars.get(NAME);
-  const source = original ? parseSidecar(original) : {};
+  const { fields: source, left } = withoutCode(original ? parseSidecar(original) : {});
   const role = (key: keyof typeof ROLES) => textOf(source[key]) ?? ROLES[key];
   const tokens = { bos: role('bos_token'), eos: role('eos_token'), pad: role('pad_token'), unk: role('unk_token') };
   const limit = source['model_max_length'];
@@ -36,7 +37,6 @@ export function tokenizerConfigFile(sidecars: Sidecars): WithNotes<ClientFile> &
   const fields: JsonFields = {
     ...(more.length > 0 && { additional_special_tokens: more }),
     bos_token: tokens.bos,
-    ...((source['chat_template'] ?? null) !== null && { chat_template: source['chat_template']! }),
     // Hugging Face never tidies the text of a BPE tokenizer; the client does unless told not to.
     clean_up_tokenization_spaces: false,
     ...(source['do_lowercase_and_remove_accent'] === true && { do_lowercase_and_remove_accent: true }),
@@ -57,6 +57,7 @@ export function tokenizerConfigFile(sidecars: Sidecars): WithNotes<ClientFile> &
               `${NAME}: set clean_up_tokenization_spaces to false: the client would tidy spaces that Hugging Face keeps.`,
             ]
           : []),
+        ...codeNotes(NAME, left),
       ]
     : [`${NAME}: made for Gemma's tokenizer, as the checkpoint has none.`];
   return { value: jsonFile(NAME, fields), notes, tokens };

@@ -1,3 +1,5 @@
+import { unsoundPattern } from '../../backends/client/text/foreign_patterns.ts';
+import { shorten } from '../checkpoints/strict_json.ts';
 import { BadInputError } from '../errors.ts';
 import { readSentencePiece } from '../text/sentencepiece.ts';
 import { addedToken, tokenizerJsonOf, type AddedToken } from '../text/tokenizer_json.ts';
@@ -129,6 +131,16 @@ function checkTokenizer(json: JsonFields, file: string): ParsedTokenizer {
       'unsupported_tokenizer',
       `a tokenizer of type ${JSON.stringify(type ?? null)}: only BPE is supported, as PaliGemma’s is`,
       { file, hint: 'give the tokenizer of the model itself' },
+    );
+  const unsound = unsoundPattern(json);
+  if (unsound !== undefined)
+    throw new BadInputError(
+      'unsupported_tokenizer',
+      `a pattern that is none, or might take forever: ${shorten(unsound)}`,
+      {
+        file,
+        hint: 'take the tokenizer.json of the original model, which has none like it',
+      },
     );
   const { vocab, merges } = model;
   if (!isFields(vocab)) return fail('model.vocab: expected an object of tokens and ids');

@@ -1,6 +1,6 @@
-import { open, type FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import type { TensorData } from '../../ir/tensor.ts';
+import { openFile, type DiskFile } from '../disk.js';
 
 const LOCAL = 0x04034b50;
 const CENTRAL = 0x02014b50;
@@ -25,7 +25,7 @@ export async function writeNpz(
   entries: Iterable<{ readonly name: string; readonly data: TensorData }>,
   onBytes?: (bytes: number) => void,
 ): Promise<void> {
-  const file = await open(path, 'wx');
+  const file = await openFile(path, 'wx');
   try {
     const members: Member[] = [];
     let at = 0;
@@ -35,21 +35,15 @@ export async function writeNpz(
       at = member.offset + localHeader(member.name, member.size, 0).byteLength + member.size;
     }
     const directory = Buffer.concat(members.map(centralHeader));
-    await writeAt(file, Buffer.concat([directory, endRecords(members.length, directory.byteLength, at)]), at);
+    await file.write(Buffer.concat([directory, endRecords(members.length, directory.byteLength, at)]), at);
     await file.sync();
   } finally {
     await file.close();
   }
 }
 
-/** A write may take fewer bytes than it was given. */
-async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.byteLength;)
-    done += (await file.write(bytes, done, undefined, position + done)).bytesWritten;
-}
-
 async function writeMember(
-  file: FileHandle,
+  file: DiskFile,
   offset: number,
   key: string,
   data: TensorData,
@@ -60,15 +54,15 @@ async function writeMember(
   const size = header.byteLength + data.byteLength;
   let at = offset + localHeader(name, size, 0).byteLength;
   let crc = crc32(header);
-  await writeAt(file, header, at);
+  await file.write(header, at);
   at += header.byteLength;
   for await (const chunk of data.chunks()) {
     crc = crc32(chunk, crc);
-    await writeAt(file, chunk, at);
+    await file.write(chunk, at);
     at += chunk.byteLength;
     onBytes?.(chunk.byteLength);
   }
-  await writeAt(file, localHeader(name, size, crc), offset);
+  await file.write(localHeader(name, size, crc), offset);
   return { name, offset, size, crc };
 }
 

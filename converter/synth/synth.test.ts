@@ -12,6 +12,7 @@ import { randomTensor } from './random_tensor.ts';
 import { synthesize, syntheticTensors, writeSynthetic } from './synth.ts';
 import { convert } from '../compile/convert.ts';
 import { VARIANTS, type PaliGemmaConfig } from '../models/paligemma/config.ts';
+import { TINY_2 } from '../testing/tiny_config.ts';
 import { silentReporter } from '../terminal/reporter.ts';
 
 const folder = tempFolders();
@@ -54,29 +55,6 @@ test('an npz is read back as it was written', async () => {
   await checkpoint.checkUnchanged();
   await checkpoint.close();
 });
-
-/** PaliGemma 2 in small, with the query scale of the 28B. */
-const TINY_2: PaliGemmaConfig = {
-  vision: { layers: 2, width: 24, mlpWidth: 20, heads: 3, headDim: 8, patchSize: 4, imageSize: 12, epsilon: 1e-6 },
-  text: {
-    ...VARIANTS['paligemma2-28b-224']!.text,
-    layers: 3,
-    slidingLayers: [0, 2],
-    width: 30,
-    mlpWidth: 28,
-    heads: 6,
-    kvHeads: 2,
-    headDim: 10,
-    queryScale: 5 ** -0.5,
-  },
-  vocabSize: 77,
-  tableRows: 128,
-  imageTokenId: 77,
-  retrievalWidth: 0,
-  bosTokenId: 2,
-  eosTokenId: 1,
-  padTokenId: 0,
-};
 
 const TINY: PaliGemmaConfig = {
   vision: { layers: 2, width: 24, mlpWidth: 20, heads: 3, headDim: 8, patchSize: 4, imageSize: 12, epsilon: 1e-6 },

@@ -1,7 +1,8 @@
-import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { TensorData } from '../../ir/tensor.ts';
 import { writeSafetensors } from '../checkpoints/safetensors_writer.ts';
+import { createFile, makeFolders, removePath, renamePath } from '../disk.js';
 import { OutputError, PgconvError, UsageError } from '../errors.ts';
 import { bigVisionArrays } from '../models/paligemma/big_vision.ts';
 import { imageTokens, VARIANTS, type PaliGemmaConfig } from '../models/paligemma/config.ts';
@@ -66,13 +67,13 @@ export async function writeSynthetic(
   };
   const staging = join(dirname(out), `.${basename(out)}.synth-${process.pid}`);
   try {
-    await mkdir(staging, { recursive: true });
+    await makeFolders(staging);
     if (options.format === 'npz')
       await writeNpz(join(staging, `${options.variant}.${options.dtype}.npz`), entries, onBytes);
     else await writeHuggingFace(staging, entries, config, options.dtype, bytes, onBytes);
-    await rename(staging, out);
+    await renamePath(staging, out);
   } catch (error) {
-    await rm(staging, { recursive: true, force: true });
+    await removePath(staging);
     if (error instanceof PgconvError || options.signal?.aborted) throw error;
     throw new OutputError(
       'cannot_write',
@@ -171,11 +172,11 @@ async function writeHuggingFace(
   }
   const json = (value: unknown) => `${JSON.stringify(value, undefined, 2)}\n`;
   if (shards.length > 1)
-    await writeFile(
+    await createFile(
       join(dir, 'model.safetensors.index.json'),
       json({ metadata: { total_size: total }, weight_map: weightMap }),
     );
-  await writeFile(join(dir, 'config.json'), json(huggingFaceConfig(config, dtype)));
+  await createFile(join(dir, 'config.json'), json(huggingFaceConfig(config, dtype)));
 }
 
 function counted(data: TensorData, onBytes: (bytes: number) => void): TensorData {

@@ -56,3 +56,27 @@ test('notes and warnings are lines, whether or not a bar is drawn', async () => 
   for (const line of ['note: before', 'warning: during', 'done with a', 'note: after'])
     expect(text()).toContain(`${line}\n`);
 });
+
+test('what is waited for has its name and its time, and no share', async () => {
+  const { stream, text } = terminal();
+  const reporter = barReporter(stream);
+  const stage = reporter.stage('open the bundle', { unit: 'wait', total: 0 });
+  await drawn();
+  stage.done();
+  reporter.close();
+  expect(text()).toContain('open the bundle, for 0 s');
+  expect(text()).not.toMatch(/%|in 0 s/);
+});
+
+test('time left runs out, and then nothing is said of it', async () => {
+  const { stream, text } = terminal();
+  const reporter = barReporter(stream);
+  const stage = reporter.stage('verify', { unit: 'work', total: 10 });
+  stage.advance(5, { text: 'candidate', secondsLeft: 0.9 });
+  await drawn();
+  expect(text()).toContain('1 s left (candidate)');
+  await new Promise((resolve) => setTimeout(resolve, 1200));
+  expect(text().slice(text().lastIndexOf('%'))).not.toContain('left');
+  stage.done();
+  reporter.close();
+});

@@ -1,6 +1,5 @@
 import type { Reporter } from './reporter.ts';
-import { bytesText } from '../../backends/bytes_text.ts';
-import { progressText, secondsText } from './units.ts';
+import { overText, progressText } from './units.ts';
 
 /** Time between two lines of one stage: a log stays short. */
 const INTERVAL_MS = 5000;
@@ -13,17 +12,16 @@ export function lineReporter(write: (line: string) => void, now: () => number = 
       let done = 0;
       let told = started;
       return {
-        advance(amount) {
+        advance(amount, detail) {
           done += amount;
           if (now() - told < INTERVAL_MS) return;
           told = now();
-          write(`${label}: ${progressText(done, total, (told - started) / 1000, unit)}`);
+          write(`${label}: ${progressText({ done, total, seconds: (told - started) / 1000, unit, ...detail })}`);
         },
-        done: (summary) =>
-          write(
-            summary ??
-              `${label}: ${unit === 'bytes' ? bytesText(done) : `${done} of ${total}`} in ${secondsText((now() - started) / 1000)}`,
-          ),
+        done(summary) {
+          const line = summary ?? overText(label, { unit, total, done, seconds: (now() - started) / 1000 });
+          if (line !== undefined) write(line);
+        },
       };
     },
     note: (text) => write(`note: ${text}`),

@@ -1,13 +1,24 @@
 /** Work with a known amount: bytes of files, or steps. */
 export interface Stage {
   /** `amount` more is done. */
-  advance(amount: number): void;
+  advance(amount: number, detail?: StageDetail): void;
   /** Over, with one line to remember it by. */
   done(summary?: string): void;
 }
 
+/** What else is known of a stage. */
+export interface StageDetail {
+  /** What is at work. */
+  readonly text?: string;
+  /** Of the whole stage, where the one who works knows better than a rate. */
+  readonly secondsLeft?: number;
+  /** Whether that is of a part of it, and nobody knows how long the rest takes. */
+  readonly isLeast?: boolean;
+}
+
 export interface StageOptions {
-  readonly unit: 'bytes' | 'steps';
+  /** `work`: in units that mean nothing to people, as multiplications. `wait`: nothing is known but the name. */
+  readonly unit: 'bytes' | 'steps' | 'work' | 'wait';
   readonly total: number;
 }
 

@@ -3,21 +3,36 @@ import { join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { afterEach } from 'vitest';
 import type { ArtifactFile } from '../../backends/backend.ts';
+import { claimOutput } from '../bundle/claim.ts';
 import type { ManifestFields } from '../bundle/manifest.ts';
+import { publishBundle, type PublishedBundle, type PublishOptions } from '../bundle/publish.ts';
 
 /** A file of `byteLength` bytes that follow from `seed`, made chunk by chunk. */
 export function patternFile(path: string, byteLength: number, seed = 1, chunkBytes = 64 * 1024): ArtifactFile {
   return {
     path,
     byteLength,
-    async *chunks() {
-      for (let at = 0; at < byteLength; at += chunkBytes) {
+    async *chunks({ from = 0 } = {}) {
+      for (let at = from; at < byteLength; at += chunkBytes) {
         const bytes = new Uint8Array(Math.min(chunkBytes, byteLength - at));
         for (let i = 0; i < bytes.length; i++) bytes[i] = ((at + i) * 31 + seed * 17) >>> 3;
         yield { bytes };
       }
     },
   };
+}
+
+/** Claims a place, and publishes a bundle there. */
+export async function publishTo(
+  outDir: string,
+  { force, ...options }: Omit<PublishOptions, 'claim'> & { readonly force?: boolean },
+): Promise<PublishedBundle> {
+  const claim = await claimOutput(outDir, force);
+  try {
+    return await publishBundle({ claim, ...options });
+  } finally {
+    await claim.release();
+  }
 }
 
 export const testFields: ManifestFields = {

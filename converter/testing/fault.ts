@@ -1,12 +1,22 @@
-import type { GraphBuilder } from '../../ir/builder.ts';
-import type { Graph, Node, Program, Value } from '../../ir/graph.ts';
-import { ops } from '../../ir/ops/index.ts';
-import { rewriteGraph, type RewriteContext } from '../../ir/rewrite.ts';
+import type { Runner } from '../../backends/backend.ts';
+import type { Graph, Program } from '../../ir/graph.ts';
+import { rewriteGraph } from '../../ir/rewrite.ts';
 import { readTensor, tensorData, type Tensor, type TensorData } from '../../ir/tensor.ts';
+import type { Rule } from '../bench/faults/rules.ts';
 import { buildProgram } from '../models/paligemma.ts';
 import type { Behaviour } from '../models/paligemma/behaviour.ts';
 import type { PaliGemmaConfig, TextConfig } from '../models/paligemma/config.ts';
 import type { CanonicalWeights } from '../models/paligemma/weights.ts';
+
+export {
+  isOp,
+  newKeysFirst,
+  nth,
+  projectorScaledBy,
+  suffixShifted,
+  withoutNode,
+  type Rule,
+} from '../bench/faults/rules.ts';
 
 export interface Sound {
   readonly config: PaliGemmaConfig;
@@ -25,7 +35,6 @@ export interface Fault {
 }
 
 export type Edit = (weights: Map<string, TensorData>, config: PaliGemmaConfig) => void | Promise<void>;
-export type Rule = (node: Node, context: RewriteContext) => readonly Value[] | undefined;
 
 export function soundProgram({ config, weights, behaviour }: Sound): Program {
   return buildProgram(config, weights, behaviour);
@@ -114,24 +123,7 @@ export function rolled(name: 'lm.embed' | 'lm.head', by: number): Edit {
   };
 }
 
-export const numberOne = (b: GraphBuilder) => b.literal('i64', [], [1]);
-
-/** A rule for the `count`-th node that `matches`, from 0. */
-export function nth(count: number, matches: (node: Node) => boolean, replace: Rule): () => Rule {
-  return () => {
-    let met = 0;
-    return (node, context) => (matches(node) && met++ === count ? replace(node, context) : undefined);
-  };
+/** A runner that computes one run after the other: what wraps its `run` is then in the way of all of them. */
+export function oneByOne({ description, inputDtypes, run, dispose }: Runner): Runner {
+  return { description, inputDtypes, run, dispose };
 }
-
-export const isOp = (name: Node['op']) => (node: Node) => node.op === name;
-export const withoutNode: Rule = (_, { inputs }) => [inputs[0]!];
-/** The projector's result times a function of its width. */
-export const projectorScaledBy =
-  (factor: (width: number) => number) =>
-  (): Rule =>
-  (node, { builder: b, inputs }) => {
-    if (node.op !== 'linear' || !node.inputs[1]!.name.startsWith('proj')) return undefined;
-    const result = b.node(ops.linear, inputs, {})[0]!;
-    return [b.op(ops.mul, [result, b.literal('f32', [], [factor(node.outputs[0]!.type.shape.at(-1) as number)])], {})];
-  };

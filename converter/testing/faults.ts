@@ -1,16 +1,16 @@
-import { sym } from '../../ir/dim.ts';
 import type { Node } from '../../ir/graph.ts';
 import { ops } from '../../ir/ops/index.ts';
 import { transposeData } from '../../ir/views/transpose.ts';
 import {
   graphFault,
   isOp,
+  newKeysFirst,
   nth,
-  numberOne,
   projectorScaledBy,
   reorder,
   reorderRows,
   rolled,
+  suffixShifted,
   swap,
   weightFault,
   withoutNode,
@@ -98,29 +98,8 @@ export const FAULTS: readonly Fault[] = [
       (node, { builder: b, inputs: [causal] }) =>
         node.op === 'or' ? [b.op(ops.or, [causal!, b.op(ops.not, [causal!], {})], {})] : undefined,
   ),
-  graphFault(
-    'positions of the suffix are one further',
-    'suffix lm.1',
-    'decoder',
-    () =>
-      (node, { builder: b, inputs: [x, positions, cos, sin] }) => {
-        if (node.op !== 'rope') return undefined;
-        const one = numberOne(b);
-        const continued = b.op(ops.less_equal, [one, b.op(ops.dim_value, [], { dim: sym('past') })], {});
-        const shift = b.op(ops.where, [continued, one, b.literal('i64', [], [0])], {});
-        return [b.op(ops.rope, [x!, b.op(ops.add, [positions!, shift], {}), cos!, sin!], {})];
-      },
-  ),
-  graphFault(
-    'new keys go before the cache',
-    'suffix lm.1',
-    'decoder',
-    nth(0, isOp('concat'), (_, { builder: b, inputs: [past, added] }) => {
-      // The axis keeps its length, so only what lies where differs.
-      const joined = b.op(ops.concat, [added!, past!], { axis: 2 });
-      return [joined];
-    }),
-  ),
+  graphFault('positions of the suffix are one further', 'suffix lm.1', 'decoder', suffixShifted(1)),
+  graphFault('new keys go before the cache', 'suffix lm.1', 'decoder', nth(0, isOp('concat'), newKeysFirst)),
   graphFault(
     'keys and values rounded to bf16',
     'prefill lm.1',

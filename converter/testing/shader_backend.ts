@@ -13,8 +13,10 @@ export interface ShaderBackend extends Backend {
 
 export function shaderBackend(): ShaderBackend {
   const emitted: { program: Program; options: EmitOptions }[] = [];
+  // its reader of weights is for bundles of shaders
+  const { storedFields: _, ...traits } = wgsl;
   return {
-    ...wgsl,
+    ...traits,
     choices: [],
     emitted,
     emit(program, options) {

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { expect } from 'vitest';
 import type { Target } from '../../backends/onnx/target.ts';
 import { onnx } from '../../backends/onnx/index.ts';
-import type { Device } from '../../backends/onnx/session.ts';
+import type { Provider } from '../../backends/onnx/session.ts';
 import type { Program } from '../../ir/graph.ts';
 import { runPassesOnProgram, type Pass } from '../../ir/passes/index.ts';
 import { readRecorded } from '../../verify/recorded.ts';
@@ -66,7 +66,12 @@ export class TargetBundles {
   }
 
   /** Against what the original implementations recorded. */
-  async verified(fixture: Fixture, dir: string, device: Device, precision: Precision = 'fp32'): Promise<VerifyReport> {
+  async verified(
+    fixture: Fixture,
+    dir: string,
+    device: Provider,
+    precision: Precision = 'fp32',
+  ): Promise<VerifyReport> {
     const golden = await openSafetensors(`fixtures/${fixture}/golden.safetensors`);
     const { cases, reference } = await readRecorded(golden.tensors);
     const candidate = await onnx.open(dir, { device });
@@ -89,7 +94,7 @@ export class TargetBundles {
   async expectVerified(
     fixture: Fixture,
     target: Target,
-    device: Device,
+    device: Provider,
     dir: string,
     precision: Precision = 'fp32',
   ): Promise<void> {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { RuntimeError } from '../../backends/client/errors.ts';
 import { BadInputError } from '../errors.ts';
 import { loadTokenizer } from './tokenizer.ts';
 
@@ -48,6 +49,19 @@ test('bytes that are no character do not touch those beside them', () => {
     number,
   ];
   expect(tokenizer.decode([lone, ...mark, lone, mark[0], mark[1]])).toBe('\uFFFD\uFEFF\uFFFD\uFFFD');
+});
+
+test('a text that has no token, and none for what is unknown, is damage', () => {
+  const { model, ...rest } = json as { model: object };
+  const without = loadTokenizer({
+    ...rest,
+    added_tokens: [],
+    model: { ...model, vocab: { a: 0, b: 1 }, merges: [], byte_fallback: false, unk_token: '<none>' },
+  });
+  expect(without.encode('ab')).toEqual([0, 1]);
+  expect(() => without.encode('猫')).toThrow(RuntimeError);
+  expect(() => without.encode('猫')).toThrow('tokenizer.json has no token for a part of the text');
+  expect(() => without.encode('猫', { controlsAsText: true })).toThrow(RuntimeError);
 });
 
 test('no tokens are no text', () => {

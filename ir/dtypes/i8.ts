@@ -8,5 +8,6 @@ export const i8 = integerCodec({
   max: 127,
   allocate: (length) => new Int32Array(length),
   get: (view, at) => view.getInt8(at),
+  elements: ({ buffer, byteOffset, byteLength }) => new Int8Array(buffer, byteOffset, byteLength),
   set: (view, at, value) => view.setInt8(at, value),
 });

@@ -15,6 +15,8 @@ interface IntegerLayout<Name extends string> {
   get(view: DataView, byteOffset: number): number;
   set(view: DataView, byteOffset: number, value: number): void;
   round?(x: number): number;
+  /** Bytes that are elements as they lie; absent: each is read by `get`. */
+  elements?(bytes: Uint8Array): ArrayLike<number>;
 }
 
 /** A codec for integers of whole bytes. */
@@ -29,6 +31,7 @@ export function integerCodec<Name extends string>(layout: IntegerLayout<Name>): 
     allocate: layout.allocate,
     round,
     decode(bytes, count, out, outOffset) {
+      if (layout.elements) return out.set(layout.elements(bytes.subarray(0, count)), outOffset);
       const view = viewOf(bytes);
       for (let i = 0; i < count; i++) out[outOffset + i] = layout.get(view, size * i);
     },
@@ -43,7 +46,7 @@ export function integerCodec<Name extends string>(layout: IntegerLayout<Name>): 
  * A codec for 4-bit integers: two in a byte, the first in the low nibble; an odd count leaves the last high nibble 0.
  */
 export function nibbleCodec<Name extends string>(name: Name, min: number, max: number): Codec<Name> {
-  const fromNibble = (n: number) => (n > max ? n - 16 : n);
+  const values = Int8Array.from({ length: 16 }, (_, n) => (n > max ? n - 16 : n));
   return {
     name,
     bits: 4,
@@ -52,7 +55,13 @@ export function nibbleCodec<Name extends string>(name: Name, min: number, max: n
     allocate: (length) => new Int32Array(length),
     round: (x) => saturate(x, min, max),
     decode(bytes, count, out, outOffset) {
-      for (let i = 0; i < count; i++) out[outOffset + i] = fromNibble((bytes[i >> 1]! >> (i & 1 ? 4 : 0)) & 15);
+      const pairs = count >> 1;
+      for (let i = 0, to = outOffset; i < pairs; i++, to += 2) {
+        const byte = bytes[i]!;
+        out[to] = values[byte & 15]!;
+        out[to + 1] = values[byte >> 4]!;
+      }
+      if (count % 2 === 1) out[outOffset + count - 1] = values[bytes[pairs]! & 15]!;
     },
     encode(values, offset, count, bytes) {
       for (let i = 0; i < count; i += 2) {

@@ -8,5 +8,6 @@ export const u8 = integerCodec({
   max: 255,
   allocate: (length) => new Int32Array(length),
   get: (view, at) => view.getUint8(at),
+  elements: (bytes) => bytes,
   set: (view, at, value) => view.setUint8(at, value),
 });

@@ -3,7 +3,7 @@ import { sameDim, type Dim } from '../dim.ts';
 import { isFloat } from '../dtypes/index.ts';
 import { expectType } from '../error.ts';
 import { primitive } from '../op.ts';
-import { elementCount } from '../tensor.ts';
+import { elementCount, type Tensor } from '../tensor.ts';
 import { printType, tensorType } from '../type.ts';
 
 export const conv2d = primitive({
@@ -42,28 +42,53 @@ export const conv2d = primitive({
     return [tensorType(x!.dtype, [batch!, out!, ...spatial])];
   },
   evaluate([x, weight, bias], { strides }) {
-    const [batch, channels, height, width] = x!.shape as [number, number, number, number];
-    const [out, , kh, kw] = weight!.shape as [number, number, number, number];
-    const [sh, sw] = strides as [number, number];
-    const [rows, columns] = [Math.floor((height - kh) / sh) + 1, Math.floor((width - kw) / sw) + 1];
+    const { batch, rows, columns } = convolutionSizes(x!.shape, weight!.shape, strides);
+    const out = weight!.shape[0]!;
+    const patch = elementCount(weight!.shape.slice(1));
+    const places = rows * columns;
+    const patches = patchesOf(x!, weight!.shape, strides);
     const shape = [batch, out, rows, columns];
     const data = new Float64Array(elementCount(shape));
-    const patch = channels * kh * kw;
-    const window = new Float64Array(patch);
     for (let b = 0; b < batch; b++)
-      for (let r = 0; r < rows; r++)
-        for (let c = 0; c < columns; c++) {
-          let at = 0;
-          for (let ch = 0; ch < channels; ch++)
-            for (let y = 0; y < kh; y++)
-              for (let z = 0; z < kw; z++)
-                window[at++] = x!.data[((b * channels + ch) * height + r * sh + y) * width + c * sw + z]!;
-          for (let o = 0; o < out; o++) {
-            let sum = bias!.data[o]!;
-            for (let i = 0; i < patch; i++) sum += window[i]! * weight!.data[o * patch + i]!;
-            data[((b * out + o) * rows + r) * columns + c] = sum;
-          }
+      for (let p = 0; p < places; p++) {
+        const at = (b * places + p) * patch;
+        for (let o = 0; o < out; o++) {
+          let sum = bias!.data[o]!;
+          for (let i = 0; i < patch; i++) sum += patches[at + i]! * weight!.data[o * patch + i]!;
+          data[(b * out + o) * places + p] = sum;
         }
+      }
     return [{ shape, data }];
   },
 });
+
+/** Places of a kernel [O, C, kh, kw] in pictures [B, C, H, W], without padding. */
+export function convolutionSizes(
+  picture: readonly number[],
+  kernel: readonly number[],
+  strides: readonly number[],
+): { readonly batch: number; readonly rows: number; readonly columns: number } {
+  const [batch, , height, width] = picture as readonly [number, number, number, number];
+  const [, , kh, kw] = kernel as readonly [number, number, number, number];
+  const [sh, sw] = strides as readonly [number, number];
+  return { batch, rows: Math.floor((height - kh) / sh) + 1, columns: Math.floor((width - kw) / sw) + 1 };
+}
+
+/** What a kernel [O, C, kh, kw] sees at each place, as rows [B · rows · columns, C · kh · kw]. */
+export function patchesOf(x: Tensor, kernel: readonly number[], strides: readonly number[]): Float32Array {
+  const [, channels, height, width] = x.shape as readonly [number, number, number, number];
+  const [, , kh, kw] = kernel as readonly [number, number, number, number];
+  const [sh, sw] = strides as readonly [number, number];
+  const { batch, rows, columns } = convolutionSizes(x.shape, kernel, strides);
+  const patches = new Float32Array(batch * rows * columns * channels * kh * kw);
+  let at = 0;
+  for (let b = 0; b < batch; b++)
+    for (let r = 0; r < rows; r++)
+      for (let c = 0; c < columns; c++)
+        for (let ch = 0; ch < channels; ch++)
+          for (let y = 0; y < kh; y++) {
+            const from = ((b * channels + ch) * height + r * sh + y) * width + c * sw;
+            for (let z = 0; z < kw; z++) patches[at++] = x.data[from + z]!;
+          }
+  return patches;
+}

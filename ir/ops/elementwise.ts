@@ -4,6 +4,7 @@ import type { DType } from '../dtypes/index.ts';
 import { isFloat } from '../dtypes/index.ts';
 import { expectType } from '../error.ts';
 import { primitive, type CastPolicy, type Primitive } from '../op.ts';
+import { takeF32, takeF64 } from '../scratch.ts';
 import { printType, tensorType } from '../type.ts';
 
 interface Elementwise<Name extends string> {
@@ -46,7 +47,9 @@ export function elementwise<const Name extends string>({
     },
     evaluate(inputs) {
       const shape = broadcastShapes(inputs.map((t) => t.shape)) as number[];
-      return [(loop && runsOverLastAxes(inputs, shape, loop)) ?? mapBroadcast(inputs, f)];
+      // a number that is stored as f32 is rounded once, as it would be behind float64
+      const take = inputs[0]!.dtype === 'f32' ? takeF32 : takeF64;
+      return [(loop && runsOverLastAxes(inputs, shape, loop, take)) ?? mapBroadcast(inputs, f, takeF64)];
     },
   });
 }

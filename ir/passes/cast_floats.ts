@@ -49,6 +49,7 @@ export function castFloats({ to, keep = new Map(), isNarrowPort = isCachePort }:
   return {
     name: 'cast_floats',
     doc: 'Products, convolutions, gelu and the embedding compute in the target dtype; residual stream, norms, softmax and rope stay f32.',
+    rounds: to,
     run(graph) {
       const result = new Caster(graph, { to, keep, isNarrowPort }).run();
       return sameGraph(graph, result) ? graph : result;

@@ -1,11 +1,25 @@
 import { GraphBuilder } from '../builder.ts';
-import { mulDims, printDim, sameDim, scaleDim, subDims, sym, type Dim, type SymDim } from '../dim.ts';
+import {
+  evaluateDim,
+  mulDims,
+  printDim,
+  sameDim,
+  scaleDim,
+  subDims,
+  sym,
+  symbolsOf,
+  type Dim,
+  type SymDim,
+} from '../dim.ts';
+import { dtypes } from '../dtypes/index.ts';
 import { IrError } from '../error.ts';
 import type { Graph, Node, Value } from '../graph.ts';
+import { sizesOf } from '../input_sizes.ts';
 import { ops } from '../ops/index.ts';
 import { emitNode } from '../rewrite.ts';
+import { elementCount, tensorOf, type Tensor } from '../tensor.ts';
 import { tensorType } from '../type.ts';
-import type { Pass } from './pass.ts';
+import type { Pass, Values } from './pass.ts';
 
 /** The size of caches, and of what lies beside their positions, behind this pass. */
 const CAPACITY = 'capacity';
@@ -25,7 +39,43 @@ export const fixedCache: Pass = {
     const appended = graph.nodes.find((node) => node.op === 'append_cache');
     return appended ? new Fixer(graph, appended).run() : graph;
   },
+  /** With room for one row more than there are, so that what lies behind the filled ones is read too. */
+  inputsBehind(after, inputs) {
+    const [cache, rows] = after.nodes.find((node) => node.op === 'update_cache')!.inputs as readonly [Value, Value];
+    const past = inputs[cache.name]!.shape[2]!;
+    const seq = evaluateDim(rows.type.shape[1]!, sizesOf(after, shapesOf(inputs)));
+    const sizes = new Map([[CAPACITY, past + seq + 1]]);
+    const padded = after.inputs.flatMap(({ name, type }) => {
+      const given = inputs[name];
+      if (!given) return [];
+      const shape = type.shape.map((dim, axis) =>
+        symbolsOf(dim).includes(CAPACITY) ? evaluateDim(dim, sizes) : given.shape[axis]!,
+      );
+      return [[name, paddedTo(given, shape)] as const];
+    });
+    return { ...Object.fromEntries(padded), [PAST]: tensorOf('i64', [], [past]) };
+  },
 };
+
+function shapesOf(inputs: Values): Readonly<Record<string, readonly number[]>> {
+  return Object.fromEntries(Object.entries(inputs).map(([name, { shape }]) => [name, shape]));
+}
+
+/** Elements where they were, and zeros behind them along each axis. */
+function paddedTo(tensor: Tensor, shape: readonly number[]): Tensor {
+  const data = dtypes[tensor.dtype].allocate(elementCount(shape));
+  for (let at = 0; at < tensor.data.length; at++) {
+    let [rest, to, stride] = [at, 0, 1];
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      const size = tensor.shape[axis]!;
+      to += (rest % size) * stride;
+      rest = Math.floor(rest / size);
+      stride *= shape[axis]!;
+    }
+    data[to] = tensor.data[at]!;
+  }
+  return { dtype: tensor.dtype, shape, data };
+}
 
 class Fixer {
   readonly #graph: Graph;

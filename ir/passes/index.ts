@@ -8,7 +8,7 @@ export { foldConstants } from './fold_constants.ts';
 export { fuseAddRmsNorm } from './fuse_add_rms_norm.ts';
 export { fuseAppendCache } from './fuse_append_cache.ts';
 export { narrowSizes } from './narrow_sizes.ts';
-export type { Pass } from './pass.ts';
+export type { Pass, Values } from './pass.ts';
 export {
   productName,
   quantizableWeights,
@@ -16,7 +16,7 @@ export {
   type QuantizableWeight,
   type QuantizeWeightsOptions,
 } from './quantize_weights.ts';
-export { runPasses, runPassesOnProgram } from './pipeline.ts';
+export { runPasses, runPassesOnProgram, type PassListener, type PassRun } from './pipeline.ts';
 export { splitLargeWeights } from './split_large_weights.ts';
 export { storeWeights } from './store_weights.ts';
 export { tileAttention } from './tile_attention.ts';

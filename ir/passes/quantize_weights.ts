@@ -31,6 +31,7 @@ export function quantizeWeights({ schemeOf, quantize }: QuantizeWeightsOptions):
   return {
     name: 'quantize_weights',
     doc: 'Matrices of products and tables of rows are stored in blocks of codes with a scale each.',
+    rounds: 'weights',
     run(graph) {
       const made = new Map<Constant, Stored | undefined>();
       return rewriteGraph(graph, (node, { inputs, builder, definitionOf }) => {

@@ -83,7 +83,8 @@ function storedBehind(value: Value, definitionOf: (value: Value) => Node | Const
 
 function valueOf(b: GraphBuilder, { weight, widenedTo }: Stored, rows: TensorData, shard: number): Value {
   const value = b.weight(`${weight.value.name}.${shard}`, rows);
-  return widenedTo === undefined ? value : b.op(ops.cast, [value], { to: widenedTo });
+  // what is stored of a shard is told by its name
+  return widenedTo === undefined ? value : b.node(ops.cast, [value], { to: widenedTo }, [`${value.name}.widened`])[0]!;
 }
 
 /** Rows from `first` on of each part of a weight. */

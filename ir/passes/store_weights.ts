@@ -21,6 +21,7 @@ export function storeWeights(dtype: 'f16' | 'bf16'): Pass {
   return {
     name: 'store_weights',
     doc: `f32 weights of products, convolutions and embeddings are stored as ${dtype} and widened before use.`,
+    rounds: 'weights',
     run(graph) {
       const stored = new Map<Constant, Value>();
       const store = (b: GraphBuilder, constant: WeightConstant) => {

@@ -1,7 +1,15 @@
 import { bf16BitsFromF32Bits } from '../dtypes/bf16.ts';
 import { f16BitsFromF32Bits, f16FromBits } from '../dtypes/f16.ts';
 import { byteLengthOf, dtypes, type DType } from '../dtypes/index.ts';
-import { CHUNK_BYTES, elementCount, readRange, type TensorData } from '../tensor.ts';
+import {
+  CHUNK_BYTES,
+  directReadOf,
+  elementCount,
+  readRange,
+  rememberDirectRead,
+  type DirectRead,
+  type TensorData,
+} from '../tensor.ts';
 
 /** Converts `count` elements of the source dtype; returns bytes of the target dtype. May reuse the source's memory. */
 export type Kernel = (source: Uint8Array, count: number) => Uint8Array;
@@ -49,6 +57,9 @@ export function convertedData(data: TensorData, dtype: DType, shape: readonly nu
     },
   };
   unconverted.set(converted, data);
+  const direct = directReadOf(data);
+  const table = direct && dtype === 'f32' ? wideningOf(data.dtype) : undefined;
+  if (direct && table) rememberDirectRead(converted, widenedRead(direct, table));
   return converted;
 }
 
@@ -86,9 +97,9 @@ function makeKernel(from: DType, to: DType): Kernel {
   if (from === 'f16' && to === 'bf16') return table16((bits) => bf16BitsFromF32Bits(f32Bits(f16FromBits(bits))));
   if (from === 'f32' && to === 'f16') return narrowToF16;
   if (from === 'f32' && to === 'bf16') return narrowToBf16;
-  if (from === 'bf16' && to === 'f32') return widen((bits) => bits << 16);
+  if (from === 'bf16' && to === 'f32') return widen(wideningOf('bf16')!);
   if (from === 'u8' && to === 'u4') return packNibbles;
-  if (from === 'f16' && to === 'f32') return widen((bits) => f32Bits(f16FromBits(bits)));
+  if (from === 'f16' && to === 'f32') return widen(wideningOf('f16')!);
   return (source, count) => {
     const values = dtypes[from].allocate(count);
     dtypes[from].decode(source, count, values, 0);
@@ -121,8 +132,30 @@ function table16(map: (bits: number) => number): Kernel {
   };
 }
 
-function widen(map: (bits: number) => number): Kernel {
-  const table = Uint32Array.from({ length: 65536 }, (_, bits) => map(bits));
+/** Bits of f32 by those of a 16-bit float; undefined for other dtypes. Made once. */
+function wideningOf(from: DType): Uint32Array | undefined {
+  const map = { bf16: (bits: number) => bits << 16, f16: (bits: number) => f32Bits(f16FromBits(bits)) };
+  if (from !== 'bf16' && from !== 'f16') return undefined;
+  const known = widenings.get(from) ?? Uint32Array.from({ length: 65536 }, (_, bits) => map[from](bits));
+  widenings.set(from, known);
+  return known;
+}
+const widenings = new Map<DType, Uint32Array>();
+
+/** Halves are read into the second half of the memory, and widened from the front on: none is written over unread. */
+function widenedRead(direct: DirectRead, table: Uint32Array): DirectRead {
+  return async (out, begin) => {
+    const count = out.byteLength / 4;
+    const isAligned = out.byteOffset % 4 === 0;
+    const words = isAligned ? new Uint32Array(out.buffer, out.byteOffset, count) : new Uint32Array(count);
+    const halves = new Uint16Array(words.buffer, words.byteOffset + 2 * count, count);
+    await direct(new Uint8Array(halves.buffer, halves.byteOffset, 2 * count), begin / 2);
+    for (let i = 0; i < count; i++) words[i] = table[halves[i]!]!;
+    if (!isAligned) out.set(new Uint8Array(words.buffer));
+  };
+}
+
+function widen(table: Uint32Array): Kernel {
   return (source, count) => {
     const bytes = aligned(source, 2);
     const words = new Uint16Array(bytes.buffer, bytes.byteOffset, count);

@@ -1,7 +1,20 @@
 import { byteLengthOf, dtypes } from '../dtypes/index.ts';
 import { formats, middleOf, type FormatName } from '../formats/index.ts';
-import { CHUNK_BYTES, elementCount, readRange, readTensor, type Tensor, type TensorData } from '../tensor.ts';
+import { giveBack, takeF32 } from '../scratch.ts';
+import {
+  CHUNK_BYTES,
+  elementCount,
+  readBytes,
+  readRange,
+  readTensor,
+  rememberDirectRead,
+  type Tensor,
+  type TensorData,
+} from '../tensor.ts';
 import { windowOf } from './window.ts';
+
+/** Codes that are decoded at once where rows are read into memory that is there. */
+const DIRECT_CODES = 1024 * 1024;
 
 /** Codes q[..., blocks, block] of a format with their scales and zero points [..., blocks]. */
 export interface Quantized<T> {
@@ -71,11 +84,35 @@ export function dequantizedData(matrix: Quantized<TensorData>, shape: readonly n
     codec.encode(values, 0, values.length, bytes);
     return bytes;
   };
+  /** Whole rows, f32, without memory of their own for codes and values: these are most of a large matrix. */
+  const readRowsInto = async (out: Float32Array, row: number): Promise<void> => {
+    // pairs, as below
+    const rows = 2 * Math.max(1, Math.floor(DIRECT_CODES / (2 * blocks * block)));
+    const total = out.length / columns;
+    for (let done = 0; done < total; done += rows) {
+      const [first, count] = [(row + done) * blocks, Math.min(rows, total - done) * blocks];
+      const part = (data: TensorData, each: number) => windowOf(data, first * each, [count * each]);
+      const codes = takeF32(count * block);
+      try {
+        dtypes[q.dtype].decode(await readBytes(part(q, block)), codes.length, codes, 0);
+        const tensors = {
+          format,
+          q: { dtype: q.dtype, shape: [codes.length], data: codes },
+          scales: await readTensor(part(scales, 1)),
+          ...(zeros && { zeros: await readTensor(part(zeros, 1)) }),
+        };
+        const values = out.subarray(done * columns, (done + count / blocks) * columns);
+        dequantizedValues(tensors, { first, count, blocks, block, columns }, values);
+      } finally {
+        giveBack(codes);
+      }
+    }
+  };
   const most = CHUNK_BYTES / (block * size);
   // whole rows where they are not too long, and always pairs: an odd number of 4-bit zero points ends within a byte
   const unit = 2 * blocks <= most ? 2 * blocks : 2;
   const step = Math.max(1, Math.floor(most / unit)) * unit;
-  return {
+  const data: TensorData = {
     dtype: scales.dtype,
     shape,
     byteLength,
@@ -93,4 +130,17 @@ export function dequantizedData(matrix: Quantized<TensorData>, shape: readonly n
       }
     },
   };
+  if (scales.dtype !== 'f32') return data;
+  return rememberDirectRead(data, async (out, begin) => {
+    const row = begin / (4 * columns);
+    const isWhole = Number.isInteger(row) && out.byteLength % (4 * columns) === 0 && out.byteOffset % 4 === 0;
+    const beginsByte = !zeros || (row * blocks * dtypes[zeros.dtype].bits) % 8 === 0;
+    if (isWhole && beginsByte)
+      return readRowsInto(new Float32Array(out.buffer, out.byteOffset, out.byteLength / 4), row);
+    let at = 0;
+    for await (const chunk of data.chunks({ begin, end: begin + out.byteLength })) {
+      out.set(chunk, at);
+      at += chunk.byteLength;
+    }
+  });
 }

@@ -1,5 +1,5 @@
 import { byteLengthOf, dtypes } from '../dtypes/index.ts';
-import { elementCount, readRange, type TensorData } from '../tensor.ts';
+import { directReadOf, elementCount, readRange, rememberDirectRead, type TensorData } from '../tensor.ts';
 import { cutRuns, rememberRuns, runsOf } from './runs.ts';
 
 /** The elements from number `first` on, under `shape`: a byte range, nothing is copied. */
@@ -17,5 +17,7 @@ export function windowOf(data: TensorData, first: number, shape: readonly number
       return data.chunks({ begin: start + begin, end: start + end, maxBytes });
     },
   };
+  const direct = directReadOf(data);
+  if (direct) rememberDirectRead(window, (out, begin) => direct(out, start + begin));
   return rememberRuns(window, cutRuns(runsOf(data), first, elementCount(shape)));
 }

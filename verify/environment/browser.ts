@@ -1,5 +1,5 @@
 import { chromium, type Page } from 'playwright-core';
-import { serveFolders, type Folders } from './static_server.ts';
+import { serveFolders, type Folders } from '../../backends/browser/static_server.ts';
 
 export type { Page } from 'playwright-core';
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { Found } from './found.ts';
+import type { Found } from '../../backends/gpu/found.ts';
+import { lavapipeFolder } from '../../backends/gpu/software_driver.ts';
 import type { Variables } from './software_gpu.ts';
 
 /**
@@ -11,7 +11,7 @@ import type { Variables } from './software_gpu.ts';
  */
 export function f16Gpu(environment: NodeJS.ProcessEnv = process.env): Found<Variables> {
   if (environment['PGCONV_GPU'] === 'system') return { value: {} };
-  const icd = join(folderOf(environment), 'lvp.json');
+  const icd = join(lavapipeFolder(environment), 'lvp.json');
   return existsSync(icd)
     ? { value: { VK_DRIVER_FILES: icd } }
     : { missing: 'no software GPU with shader-f16 is here: verify/environment/fetch_lavapipe.sh fetches one (Debian)' };
@@ -22,14 +22,9 @@ export function f16Gpu(environment: NodeJS.ProcessEnv = process.env): Found<Vari
  * before forking workers.
  */
 export function withF16Libraries(environment: NodeJS.ProcessEnv = process.env): string {
-  const folder = join(folderOf(environment), 'lib');
+  const folder = join(lavapipeFolder(environment), 'lib');
   return [
     ...(environment['LD_LIBRARY_PATH'] ?? '').split(':').filter((path) => path !== '' && path !== folder),
     folder,
   ].join(':');
-}
-
-/** As fetch_lavapipe.sh has it. */
-function folderOf(environment: NodeJS.ProcessEnv): string {
-  return join(environment['XDG_CACHE_HOME'] || join(environment['HOME'] || homedir(), '.cache'), 'pgconv', 'lavapipe');
 }

@@ -1,7 +1,7 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Projects from that with the longest files to that with the shortest. */
-const ORDER = ['slow', 'slow_f16', 'gpu', 'browser', 'f16', 'alone', 'e2e', 'unit'];
+const ORDER = ['slow', 'slow_browser', 'slow_f16', 'gpu', 'browser', 'f16', 'alone', 'e2e', 'unit'];
 
 /**
  * Long files first, so that all cores are busy until the end: project by project, and within one by what vitest knows

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium, type BrowserServer } from 'playwright-core';
 import type { TestProject } from 'vitest/node';
-import { findChromium } from './chromium.ts';
+import { findChromium } from '../../backends/gpu/chromium.ts';
 
 /** WebGPU without a GPU, no sandbox (which containers and root do not allow), and no traffic of the browser's own. */
 const FLAGS = [
@@ -46,6 +46,7 @@ export async function launchBrowser(
   const env = {
     ...process.env,
     HOME: home,
+    TMPDIR: home,
     XDG_CONFIG_HOME: join(home, 'config'),
     XDG_CACHE_HOME: join(home, 'cache'),
     CHROMIUM_FLAGS: '',

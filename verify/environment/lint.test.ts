@@ -29,20 +29,24 @@ const BACKENDS = [
 ];
 
 /** The rooms of converter/, each with those that it may import; what lies at its root, all may. */
-const LOW = ['terminal', 'threads', 'checkpoints', 'text', 'images'];
-const COMPILE = [...LOW, 'samples', 'precision', 'models', 'sidecars', 'bundle'];
+const LOW = ['terminal', 'threads', 'inputs', 'checkpoints', 'text', 'images'];
+const COMPILE = [...LOW, 'samples', 'precision', 'models', 'sidecars', 'bundle', 'record'];
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(LOW.map((room) => [room, []])),
-  samples: ['text', 'images'],
-  precision: ['samples', 'terminal', 'text'],
-  models: ['checkpoints', 'precision', 'sidecars'],
-  sidecars: ['checkpoints', 'text'],
-  bundle: ['checkpoints', 'models', 'text'],
+  checkpoints: ['inputs'],
+  images: ['inputs'],
+  samples: ['inputs', 'text', 'images'],
+  precision: ['inputs', 'samples', 'terminal', 'text'],
+  models: ['inputs', 'checkpoints', 'precision', 'sidecars'],
+  sidecars: ['inputs', 'checkpoints', 'text'],
+  bundle: ['inputs', 'checkpoints', 'models', 'text'],
   synth: ['checkpoints', 'models'],
+  record: ['inputs', 'checkpoints', 'bundle'],
   compile: COMPILE,
-  quality: [...COMPILE, 'compile'],
-  cli: [...COMPILE, 'compile', 'quality', 'synth'],
-  bench: [...COMPILE, 'compile', 'quality', 'synth', 'cli'],
+  report: [],
+  quality: [...COMPILE, 'compile', 'report'],
+  cli: [...COMPILE, 'compile', 'report', 'quality', 'synth'],
+  bench: [...COMPILE, 'compile', 'report', 'quality', 'synth', 'cli'],
 };
 
 /** The rooms that may import a backend itself; tests may, too. */

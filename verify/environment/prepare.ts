@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { findChromiumLibraries } from './chromium.ts';
+import { findChromiumLibraries } from '../../backends/gpu/chromium.ts';
 import { f16Gpu, withF16Libraries } from './f16_gpu.ts';
-import type { Found } from './found.ts';
+import type { Found } from '../../backends/gpu/found.ts';
 import { softwareGpu, type Variables } from './software_gpu.ts';
 
 declare module 'vitest' {
@@ -26,6 +26,8 @@ declare module 'vitest' {
  * requirement.ts).
  */
 export default function prepare(project: TestProject): void {
+  // reports of bundles that tests break are none of the job's
+  delete process.env['GITHUB_STEP_SUMMARY'];
   if ('missing' in findChromiumLibraries()) installChromium();
   const gpu = softwareGpu(join(project.config.root, 'node_modules', '.cache', 'pgconv'));
   if ('value' in gpu) Object.assign(process.env, gpu.value);

@@ -1,6 +1,6 @@
 import { inject, it, type TestContext } from 'vitest';
 import type { ProvidedContext } from 'vitest';
-import type { Found } from './found.ts';
+import type { Found } from '../../backends/gpu/found.ts';
 
 type Requirement = Exclude<keyof ProvidedContext, 'project'>;
 type Given<R extends Requirement> = ProvidedContext[R] extends Found<infer T> ? T : never;

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { findChromium, findChromiumLibraries } from './chromium.ts';
+import { findChromium, findChromiumLibraries } from '../../backends/gpu/chromium.ts';
 import { softwareGpu } from './software_gpu.ts';
 
 let dir: string;

@@ -1,7 +1,7 @@
 import { mkdirSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { findChromiumLibraries } from './chromium.ts';
-import type { Found } from './found.ts';
+import { findChromiumLibraries } from '../../backends/gpu/chromium.ts';
+import type { Found } from '../../backends/gpu/found.ts';
 
 /** Environment variables by name. */
 export type Variables = Readonly<Record<string, string>>;

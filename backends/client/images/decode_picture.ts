@@ -49,13 +49,16 @@ export async function decodePicture(
   { maxPixels = MAX_PIXELS, mode = 'bigvision' }: DecodeOptions = {},
 ): Promise<RgbImage> {
   if (bytes.byteLength === 0) throw new PictureError('image_empty', 'the file is empty', FORMAT_HINT);
-  // the limit is checked below, with a message that names it; `error` refuses truncated files but not remarks about odd
-  // metadata
-  const open = () => sharp(bytes, { ignoreIcc: true, failOn: 'error', limitInputPixels: false });
+  if (isSvg(bytes))
+    throw new PictureError('image_unsupported', 'an SVG is a drawing, not pixels', 'save it as an 8-bit PNG first');
+  // the limit is checked of the header, with a message that names it; `error` refuses truncated files but not remarks
+  // about odd metadata
+  const open = (limitInputPixels: number | false) =>
+    sharp(bytes, { ignoreIcc: true, failOn: 'error', limitInputPixels });
 
   let metadata: Metadata;
   try {
-    metadata = await open().metadata();
+    metadata = await open(false).metadata();
   } catch (cause) {
     throw new PictureError('not_an_image', 'the file is no picture that can be read', FORMAT_HINT, { cause });
   }
@@ -74,7 +77,7 @@ export async function decodePicture(
     );
   try {
     if (format === 'gif') return decodeGif(bytes, maxPixels);
-    const stored = await (space === 'cmyk' ? decodeCmyk : decodeRgb)(open());
+    const stored = await (space === 'cmyk' ? decodeCmyk : decodeRgb)(open(maxPixels));
     return upright(stored, orientationFor(bytes, mode));
   } catch (cause) {
     throw new PictureError(
@@ -84,6 +87,12 @@ export async function decodePicture(
       { cause },
     );
   }
+}
+
+/** Told by its text: even its size would be known only when all of it was drawn. */
+function isSvg(bytes: Uint8Array): boolean {
+  const start = new TextDecoder().decode(bytes.subarray(0, 4096)).trimStart();
+  return start.startsWith('<') && /<svg[\s>]/i.test(start);
 }
 
 async function decodeRgb(pipeline: Sharp): Promise<RgbImage> {

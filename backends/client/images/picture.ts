@@ -1,3 +1,4 @@
+import { MAX_PIXELS } from './max_pixels.ts';
 import { toPixelValues } from './pixels.ts';
 import { PROCESSORS, type PixelMode, type Processor } from './processor.ts';
 import { rgbImage, type RgbImage } from './rgb_image.ts';
@@ -68,9 +69,14 @@ async function fetched(address: string | URL): Promise<Blob> {
   const isUrl = address instanceof URL || /^(?:https?|data|blob|file):/.test(address);
   const name = String(address).slice(0, 200);
   if (fs && (!isUrl || String(address).startsWith('file:'))) {
-    const bytes = await fs.promises
-      .readFile(isUrl ? new URL(address) : address)
-      .catch((cause: unknown) => Promise.reject(missing(name, cause)));
+    const path = isUrl ? new URL(address) : address;
+    const isFile = await fs.promises.stat(path).then(
+      (stats) => stats.isFile(),
+      () => true,
+    );
+    // a FIFO would be waited for
+    if (!isFile) throw missing(`${name} (no regular file)`);
+    const bytes = await fs.promises.readFile(path).catch((cause: unknown) => Promise.reject(missing(name, cause)));
     return new Blob([new Uint8Array(bytes)]);
   }
   const response = await fetch(address).catch((cause: unknown) => Promise.reject(missing(name, cause)));
@@ -113,6 +119,12 @@ async function decodedInNode(file: Uint8Array, mode: PixelMode): Promise<RgbImag
 
 function drawn(image: Drawable): RgbImage {
   const [width, height] = [image.naturalWidth ?? image.width, image.naturalHeight ?? image.height];
+  if (width * height > MAX_PIXELS)
+    throw new RuntimeError(
+      'bad_input',
+      `${width}×${height} pixels are more than the limit of ${MAX_PIXELS}`,
+      'scale the picture down first',
+    );
   const { OffscreenCanvas } = globalThis as Page;
   if (!OffscreenCanvas || width < 1 || height < 1)
     throw new RuntimeError(

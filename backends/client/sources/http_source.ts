@@ -5,13 +5,23 @@ import { endsEarly, notFound, type BundleSource } from './source.ts';
 const RETRIES = 4;
 const FIRST_PAUSE_MS = 200;
 
-/** Files below a URL. A download that breaks off goes on where it was, by a range request. */
-export function httpSource(base: URL): BundleSource {
+/** What `fetch` is called with here, and gives. */
+export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+
+/**
+ * Files below a URL. A download that breaks off goes on where it was, by a range request.
+ * @param ask default the global `fetch`
+ */
+export function httpSource(base: URL, ask?: Fetch): BundleSource {
+  const answered = (url: URL, init: RequestInit) => answer(ask ?? fetch, url, init);
   return {
     name: base.href,
     isRemote: true,
-    async read(path, signal) {
-      const response = await answered(new URL(path, base), { ...(signal && { signal }) });
+    async read(path, signal, fresh = false) {
+      const response = await answered(new URL(path, base), {
+        ...(signal && { signal }),
+        ...(fresh && { cache: 'no-cache' }),
+      });
       return new Uint8Array(await response.arrayBuffer());
     },
     async readRange(path, begin, end, signal) {
@@ -61,7 +71,7 @@ export function httpSource(base: URL): BundleSource {
         } catch (error) {
           signal?.throwIfAborted();
           if (error instanceof RuntimeError && error.code !== 'network') throw error;
-          if (++failures > RETRIES) throw error instanceof RuntimeError ? error : unreachable(url, error);
+          if (++failures > RETRIES) throw error instanceof RuntimeError ? error : unreachable(url.href, error);
           await new Promise((resolve) => void setTimeout(resolve, FIRST_PAUSE_MS * 2 ** (failures - 1)));
           signal?.throwIfAborted();
         }
@@ -70,10 +80,10 @@ export function httpSource(base: URL): BundleSource {
   };
 }
 
-async function answered(url: URL, init: RequestInit): Promise<Response> {
-  const response = await fetch(url, init).catch((error: unknown) => {
+async function answer(ask: Fetch, url: URL, init: RequestInit): Promise<Response> {
+  const response = await ask(url, init).catch((error: unknown) => {
     init.signal?.throwIfAborted();
-    throw unreachable(url, error);
+    throw unreachable(url.href, error);
   });
   if (response.ok) return response;
   await response.body?.cancel();
@@ -84,17 +94,18 @@ async function answered(url: URL, init: RequestInit): Promise<Response> {
   throw notFound(`${url.href} (${response.status})`);
 }
 
-function unreachable(url: URL, cause: unknown): RuntimeError {
+/** A server that does not answer, or stops to. */
+export function unreachable(url: string, cause: unknown): RuntimeError {
   return new RuntimeError(
     'network',
-    `${url.href} cannot be reached`,
+    `${url} cannot be reached`,
     'check the connection and that the server allows this page (CORS)',
     { cause },
   );
 }
 
-/** Not every browser iterates over a stream itself. */
-async function* chunksOf({ body }: Response): AsyncGenerator<Uint8Array> {
+/** The bytes of an answer as they come: not every browser iterates over a stream itself. */
+export async function* chunksOf({ body }: Response): AsyncGenerator<Uint8Array> {
   if (!body) return;
   const reader = (body as ReadableStream<Uint8Array>).getReader();
   try {

@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -96,6 +97,40 @@ describe.each(Object.entries(LOCATIONS))('%s', (_, locate) => {
         code: 'damaged',
         message: expect.stringContaining('bad.json is no JSON') as string,
       });
+  });
+});
+
+describe('a folder that somebody else made', () => {
+  const hostile = () => {
+    const bundle = mkdtempSync(join(tmpdir(), 'pgconv-hostile-source-'));
+    writeFileSync(join(bundle, 'own.bin'), 'own');
+    symlinkSync('own.bin', join(bundle, 'inner.bin'));
+    symlinkSync(join(folder, 'manifest.json'), join(bundle, 'outer.bin'));
+    symlinkSync(folder, join(bundle, 'outer'));
+    mkdirSync(join(bundle, 'a-folder'));
+    execFileSync('mkfifo', [join(bundle, 'fifo')]);
+    return bundle;
+  };
+
+  it.each([
+    ['outer.bin', 'a link leads out of the bundle'],
+    ['outer/manifest.json', 'a link leads out of the bundle'],
+    ['../x', 'the path leads out of the bundle'],
+    ['a\\..\\..\\x', 'the path leads out of the bundle'],
+    ['/etc/hostname', 'the path leads out of the bundle'],
+    ['fifo', 'it is no regular file'],
+    ['a-folder', 'it is no regular file'],
+  ])('reads no %s, and waits for none', async (path, why) => {
+    const bundle = hostile();
+    for (const place of [bundle, `${bundle}/`]) {
+      const source = openSource(place, 'manifest.json');
+      const refusal = { code: 'damaged', message: expect.stringContaining(why) as string };
+      await expect(source.read(path)).rejects.toMatchObject(refusal);
+      await expect(source.readRange(path, 0, 1)).rejects.toMatchObject(refusal);
+      await expect(streamed(source, path)).rejects.toMatchObject(refusal);
+      expect(Buffer.from(await source.read('inner.bin')).toString()).toBe('own');
+    }
+    rmSync(bundle, { recursive: true });
   });
 });
 

@@ -2,6 +2,7 @@ import type * as nodeFs from 'node:fs';
 import { RuntimeError } from '../errors.ts';
 import { httpSource } from './http_source.ts';
 import { nodeModule } from '../node.ts';
+import { insideFolder } from './inside_folder.ts';
 import { endsEarly, notFound, type BundleSource } from './source.ts';
 
 /**
@@ -27,8 +28,21 @@ function addressSource(address: string): BundleSource {
   const isUrl = /^[a-z][a-z+.-]+:/i.test(address);
   if (fs && (!isUrl || address.startsWith('file:')))
     return folderSource(fs, isUrl ? nodeModule('node:url')!.fileURLToPath(address) : address);
-  const base = (globalThis as { readonly location?: { readonly href: string } }).location?.href;
-  return httpSource(new URL(address.endsWith('/') ? address : `${address}/`, base));
+  return httpSource(folderUrl(address));
+}
+
+/** The address of a folder, in a page relative to it. @throws TypeError for what is no address */
+export function folderUrl(address: string): URL {
+  return absoluteUrl(address.endsWith('/') ? address : `${address}/`);
+}
+
+/** An address, in a page relative to it, as `fetch` takes it. @throws TypeError for what is no address */
+export function absoluteUrl(address: string): URL {
+  const { document, location } = globalThis as {
+    readonly document?: { readonly baseURI: string };
+    readonly location?: { readonly href: string };
+  };
+  return new URL(address, document?.baseURI ?? location?.href);
 }
 
 function folderSource(fs: typeof nodeFs, folder: string): BundleSource {
@@ -37,6 +51,7 @@ function folderSource(fs: typeof nodeFs, folder: string): BundleSource {
     name: folder,
     isRemote: false,
     async read(path, signal) {
+      await insideFolder(fs, folder, path);
       return new Uint8Array(
         await fs.promises
           .readFile(`${folder}/${path}`, { signal })
@@ -44,11 +59,14 @@ function folderSource(fs: typeof nodeFs, folder: string): BundleSource {
       );
     },
     async readRange(path, begin, end, signal) {
+      await insideFolder(fs, folder, path);
       const file = await fs.promises
         .open(`${folder}/${path}`)
         .catch((cause: unknown) => Promise.reject(missing(path, cause)));
       try {
         signal?.throwIfAborted();
+        const { size } = await file.stat();
+        if (size < end) throw endsEarly(`${folder}/${path}`, size, end);
         const bytes = new Uint8Array(end - begin);
         const { bytesRead } = await file.read(bytes, 0, bytes.length, begin);
         if (bytesRead < bytes.length) throw endsEarly(`${folder}/${path}`, begin + bytesRead, end);
@@ -57,7 +75,10 @@ function folderSource(fs: typeof nodeFs, folder: string): BundleSource {
         await file.close();
       }
     },
-    async *stream(path, _byteLength, signal) {
+    async *stream(path, byteLength, signal) {
+      await insideFolder(fs, folder, path);
+      const stats = await fs.promises.stat(`${folder}/${path}`).catch(() => undefined);
+      if (stats && stats.size < byteLength) throw endsEarly(`${folder}/${path}`, stats.size, byteLength);
       try {
         yield* fs.createReadStream(`${folder}/${path}`, {
           highWaterMark: CHUNK_BYTES,
@@ -86,8 +107,9 @@ function blobSource(blobs: ReadonlyMap<string, Blob>): BundleSource {
       if (blob.size < end) throw endsEarly(path, blob.size, end);
       return new Uint8Array(await blob.slice(begin, end).arrayBuffer());
     },
-    async *stream(path, _byteLength, signal) {
+    async *stream(path, byteLength, signal) {
       const blob = blobOf(path);
+      if (blob.size < byteLength) throw endsEarly(path, blob.size, byteLength);
       for (let at = 0; at < blob.size; at += CHUNK_BYTES) {
         signal?.throwIfAborted();
         yield new Uint8Array(await blob.slice(at, at + CHUNK_BYTES).arrayBuffer());

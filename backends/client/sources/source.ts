@@ -6,10 +6,16 @@ export interface BundleSource {
   readonly name: string;
   /** Whether its files come over a network. */
   readonly isRemote: boolean;
-  /** A whole file, for those that are small. @throws RuntimeError `not_found` */
-  read(path: string, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * A whole file, for those that are small.
+   * @param fresh whether the server is asked also where a cache on the way has an answer
+   * @throws RuntimeError `not_found`
+   */
+  read(path: string, signal?: AbortSignal, fresh?: boolean): Promise<Uint8Array<ArrayBuffer>>;
   /** Bytes [begin, end) of a file. @throws RuntimeError `not_found`, `damaged` when it ends before */
   readRange(path: string, begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /** Reads a file of which ranges will be asked for once through, where that checks it; absent: nothing does. */
+  beforeRanges?(path: string, signal?: AbortSignal): Promise<void>;
   /** The bytes of a file that should have `byteLength`, in order. @throws RuntimeError `not_found`, `damaged` */
   stream(path: string, byteLength: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
 }

@@ -1,5 +1,6 @@
 import type { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { RuntimeError } from '../errors.ts';
+import { unsoundPattern } from './foreign_patterns.ts';
 
 export const IMAGE_TOKEN = '<image>';
 
@@ -19,7 +20,7 @@ export interface EncodeOptions {
 
 /** Text to ids and back, as the bundle's client does it. */
 export interface Tokenizer {
-  /** Adds no special tokens. */
+  /** Adds no special tokens. @throws RuntimeError `damaged` where there is none for a part of the text */
   encode(text: string, options?: EncodeOptions): number[];
   /**
    * In bytes that are no UTF-8, what is text stays, where Hugging Face's Python makes every byte of such a run U+FFFD.
@@ -33,7 +34,7 @@ export interface Tokenizer {
  * Opens the parsed contents of a tokenizer.json and of its tokenizer_config.json.
  * @param Library of @huggingface/tokenizers: pages load it when they need it, the command line from the start
  * @param name of the file, for messages
- * @throws RuntimeError `damaged` when the library cannot build it
+ * @throws RuntimeError `damaged` when the library cannot build it, and for a regular expression that may take forever
  */
 export function openTokenizer(
   Library: typeof HuggingFaceTokenizer,
@@ -41,18 +42,26 @@ export function openTokenizer(
   tokenizerConfig: object,
   name = 'tokenizer.json',
 ): Tokenizer {
-  const build = (json: object): HuggingFaceTokenizer => {
+  const unsound = unsoundPattern(tokenizerJson);
+  if (unsound !== undefined)
+    throw new RuntimeError(
+      'damaged',
+      `${name} has a pattern that is none, or might take forever: ${unsound.slice(0, 80)}`,
+      'take the tokenizer.json of the original model, which has none like it',
+    );
+  const run = <T>(what: string, work: () => T): T => {
     try {
-      return new Library(json, tokenizerConfig);
+      return work();
     } catch (cause) {
       throw new RuntimeError(
         'damaged',
-        `@huggingface/tokenizers cannot open ${name}: ${(cause as Error).message}`,
+        `@huggingface/tokenizers cannot ${what} ${name}: ${(cause as Error).message}`,
         'take the tokenizer.json of the model again',
         { cause },
       );
     }
   };
+  const build = (json: object) => run('open', () => new Library(json, tokenizerConfig));
   const tokenizer = build(tokenizerJson);
   let plain = () => {
     const built = build(withoutControlsIn(tokenizerJson, tokenizerConfig));
@@ -60,17 +69,28 @@ export function openTokenizer(
     return built;
   };
   return {
-    encode: (text, { controlsAsText = false } = {}) =>
-      (controlsAsText ? plain() : tokenizer).encode(text, { add_special_tokens: false }).ids,
+    encode(text, { controlsAsText = false } = {}) {
+      const of = controlsAsText ? plain() : tokenizer;
+      const { ids } = run('take a text apart with', () => of.encode(text, { add_special_tokens: false }));
+      if (!ids.every((id: unknown) => Number.isSafeInteger(id)))
+        throw new RuntimeError(
+          'damaged',
+          `${name} has no token for a part of the text, and none for what is unknown`,
+          'take the tokenizer.json of the model again',
+        );
+      return ids;
+    },
     decode: (ids, { skipSpecialTokens = false } = {}) =>
       // the library refuses an empty list, and tidies spaces before punctuation unless told not to
       aroundByteOrderMarks(ids, markOf(tokenizer), (part) =>
         part.length === 0
           ? ''
-          : tokenizer.decode([...part], {
-              skip_special_tokens: skipSpecialTokens,
-              clean_up_tokenization_spaces: false,
-            }),
+          : run('make a text with', () =>
+              tokenizer.decode([...part], {
+                skip_special_tokens: skipSpecialTokens,
+                clean_up_tokenization_spaces: false,
+              }),
+            ),
       ),
     idOf: (token) => tokenizer.token_to_id(token),
   };

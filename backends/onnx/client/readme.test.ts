@@ -1,5 +1,6 @@
 import * as client from '@huggingface/transformers';
 import { expect, test } from 'vitest';
+import * as integrity from '../../client/integrity/index.ts';
 import { parseModule, programsIn, README_FACTS, RETRIEVAL } from '../../testing/readme_facts.ts';
 import { SHAPES_ONNX } from '../testing/shapes.ts';
 import { onnxFilesOf } from './onnx_files.ts';
@@ -12,6 +13,9 @@ const input: OnnxReadmeInput = {
   hasTokenizer: true,
   notes: ['config.json: derived.'],
 };
+
+/** The programs that run it, without those that check it. */
+const runningIn = (text: string) => programsIn(text).filter((program) => !program.includes('pgconv/integrity'));
 
 test('says what the bundle is and from what', () => {
   const text = onnxReadme(input);
@@ -34,8 +38,7 @@ test('says what the bundle is and from what', () => {
 });
 
 test('its programs parse, import what the client has, and ask for the files that are there', () => {
-  const [node, browser, ...rest] = programsIn(onnxReadme(input));
-  expect(rest).toEqual([]);
+  const [node, browser] = runningIn(onnxReadme(input));
   for (const program of [node!, browser!]) {
     const [line] = program.split('\n');
     const names = /^import \{ (.*) \} from /.exec(line!)![1]!.split(', ');
@@ -47,10 +50,19 @@ test('its programs parse, import what the client has, and ask for the files that
   expect(browser).toContain("device: 'webgpu'");
 });
 
+test('shows how its files are checked, by what pgconv/integrity has', () => {
+  const programs = programsIn(onnxReadme(input)).filter((program) => program.includes('pgconv/integrity'));
+  expect(programs).toHaveLength(2);
+  for (const program of programs) {
+    const names = /^import \{ (.*) \} from 'pgconv\/integrity';/.exec(program)![1]!.split(', ');
+    for (const name of names) expect(integrity).toHaveProperty(name);
+  }
+});
+
 test('that of a model for retrieval shows how to rank a page, and not how to get an answer', () => {
   const text = onnxReadme({ ...input, use: RETRIEVAL });
   expect(text).toContain('A page is `<image>Look at it.`');
-  for (const program of programsIn(text)) {
+  for (const program of runningIn(text)) {
     expect(program).not.toContain('generate');
     expect(program.split('\n')[0]).toContain('Tensor');
     expect(() => parseModule(program)).not.toThrow();
@@ -59,13 +71,17 @@ test('that of a model for retrieval shows how to rank a page, and not how to get
 });
 
 test('any folder name is a string in the programs', () => {
-  for (const program of programsIn(onnxReadme({ ...input, name: "it's\\here" })))
-    expect(program).toContain(String.raw`from_pretrained('it\'s\\here')`);
+  const text = onnxReadme({ ...input, name: "it's\\here" });
+  for (const program of runningIn(text)) expect(program).toContain(String.raw`from_pretrained('it\'s\\here')`);
+  for (const program of programsIn(text)) {
+    expect(program).toContain(String.raw`it\'s\\here`);
+    expect(() => parseModule(program)).not.toThrow();
+  }
 });
 
 test('a bundle whose only folder is not the default says so', () => {
   const onnxFiles = onnxFilesOf(SHAPES_ONNX.map((path) => path.replace('onnx/', 'onnx-ort/')));
-  for (const program of programsIn(onnxReadme({ ...input, onnxFiles })))
+  for (const program of runningIn(onnxReadme({ ...input, onnxFiles })))
     expect(program).toContain("subfolder: 'onnx-ort'");
 });
 

@@ -1,3 +1,4 @@
+import { markdownCode } from '../../../ir/text/markdown.ts';
 import { bullets, fence, paragraphs, quoted } from '../../readme/markdown.ts';
 import type { ModelUse, ReadmeInput } from '../../readme/readme_input.ts';
 import { closing, missingTokenizer, origin, sizes } from '../../readme/sections.ts';
@@ -22,10 +23,10 @@ export function onnxReadme(input: OnnxReadmeInput): string {
     origin(input),
     sizes(input),
     '## Node',
-    `\`npm install ${CLIENT}@${CLIENT_VERSION}\`, then, with this folder at \`models/${input.name}\`:`,
+    `\`npm install ${CLIENT}@${CLIENT_VERSION}\`, then, with this folder at ${markdownCode(`models/${input.name}`)}:`,
     fence('js', program(input, { setUp: ["env.localModelPath = './models/';"], image: './photo.jpg' })),
     '## Browser',
-    `Serve this folder at \`/models/${input.name}/\`, and in a module script:`,
+    `Serve this folder at ${markdownCode(`/models/${input.name}/`)}, and in a module script:`,
     fence(
       'js',
       program(input, {
@@ -36,6 +37,7 @@ export function onnxReadme(input: OnnxReadmeInput): string {
       }),
     ),
     missingTokenizer(input, 'the processor above will not open'),
+    ...checks(input),
     '## Prompts',
     [...imagePrompt(use, metadata.imageTokens), use.prompts],
     '## Faults of the client to know about',
@@ -53,6 +55,33 @@ export function onnxReadme(input: OnnxReadmeInput): string {
     ]),
     ...closing(input),
   ]);
+}
+
+/** How the client's files are held to manifest.json: it looks at none itself. */
+function checks({ name, modelClass }: OnnxReadmeInput): readonly (string | readonly string[])[] {
+  const address = quoted(`/models/${name}/`);
+  return [
+    '## Files that were damaged on the way',
+    [
+      'The client checks no file. `pgconv/integrity` of pgconv (its docs/installing.md says how to install it) holds them',
+      'to manifest.json, and its errors name the file. In Node, before the model is loaded:',
+    ],
+    fence('js', [
+      "import { checkBundle } from 'pgconv/integrity';",
+      '',
+      `await checkBundle(${quoted(`./models/${name}`)});`,
+    ]),
+    'In a browser as they come, from the server and from what the browser has kept; `orFail` ends the wait for a file that fails:',
+    fence('js', [
+      "import { verifiedCache, verifiedFetch } from 'pgconv/integrity';",
+      '',
+      `const verified = await verifiedFetch(${address});`,
+      'env.fetch = verified;',
+      'env.useCustomCache = true;',
+      `env.customCache = await verifiedCache(${address}, await caches.open(env.cacheKey));`,
+      `const model = await verified.orFail(${modelClass}.from_pretrained(${quoted(name)}, options));`,
+    ]),
+  ];
 }
 
 /** Where the image stands in a prompt: the client's processor writes its tokens. */

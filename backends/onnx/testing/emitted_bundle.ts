@@ -23,6 +23,6 @@ export async function emittedBundle(
   dataFileBytes?: number,
   options: Omit<OnnxOptions, 'precision'> = {},
 ): Promise<{ readonly dir: string; readonly artifact: Artifact } & AsyncDisposable> {
-  const artifact = emit(program, { precision, ...options }, dataFileBytes);
+  const artifact = emit(program, { precision, ...options }, dataFileBytes === undefined ? {} : { dataFileBytes });
   return { artifact, ...(await writtenArtifact(artifact)) };
 }

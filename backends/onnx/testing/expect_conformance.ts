@@ -3,7 +3,7 @@ import { evaluatorRunner } from '../../../ir/evaluate.ts';
 import { formats, type FormatName } from '../../../ir/formats/index.ts';
 import type { OpName } from '../../../ir/ops/index.ts';
 import type { OnnxOptions } from '../target.ts';
-import type { Device } from '../session.ts';
+import type { Provider } from '../session.ts';
 import { open } from '../run.ts';
 import { expectClose, type Tolerance } from '../../testing/compare.ts';
 import { emittedBundle } from './emitted_bundle.ts';
@@ -36,7 +36,7 @@ export const titled = (Object.entries(opCases) as [OpName, (typeof opCases)[OpNa
 export async function expectConformance(
   name: OpName,
   dtype: DType,
-  device: Device,
+  device: Provider,
   tolerance: Tolerance,
   opCase: (typeof titled)[number]['opCase'],
   options: Omit<OnnxOptions, 'precision'> = {},

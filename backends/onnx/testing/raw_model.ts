@@ -5,7 +5,7 @@ import type { Tensor } from '../../../ir/tensor.ts';
 import type { Value } from '../../../ir/graph.ts';
 import { fromOrt, toOrt, dtypeOf } from '../ort_tensor.ts';
 import { loadRuntime, type OrtTensor } from '../runtime.ts';
-import { createSession, type Device } from '../session.ts';
+import { createSession, type Provider } from '../session.ts';
 import { modelFile } from '../model_file.ts';
 import type { OnnxNode } from '../lower/model.ts';
 
@@ -17,7 +17,7 @@ export async function runNodes(
   nodes: readonly OnnxNode[],
   inputs: Readonly<Record<string, Tensor>>,
   output: Value,
-  device: Device,
+  device: Provider,
 ): Promise<Tensor> {
   const values = Object.entries(inputs).map(([name, { dtype, shape }]): Value => ({ name, type: { dtype, shape } }));
   const file = modelFile(

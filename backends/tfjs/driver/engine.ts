@@ -56,6 +56,7 @@ export class Engine {
     let loaded = 0;
     const loading = { signal, onBytes: (bytes: number) => onProgress?.({ loaded: (loaded += bytes), total }) };
     try {
+      for (const file of tableFiles(bundle)) await source.beforeRanges?.(file, signal);
       for (const [folder, files] of bundle.parts) models.set(folder, await PartModel.load(tf, bundle, files, loading));
     } catch (error) {
       for (const model of models.values()) model.dispose();
@@ -113,4 +114,10 @@ export class Engine {
   checkLives(): void {
     if (this.#disposed) throw new RuntimeError('disposed', 'the model was disposed');
   }
+}
+
+/** Files of tables that no part holds: their rows are read when they are asked for. */
+function tableFiles({ plan }: TfjsBundle): ReadonlySet<string> {
+  const tables = plan.graphs.flatMap((graph) => graph.tables);
+  return new Set(tables.flatMap(({ weights }) => weights.flatMap(({ paths }) => paths)));
 }

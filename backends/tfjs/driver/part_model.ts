@@ -1,3 +1,4 @@
+import { RuntimeError } from '../../client/errors.ts';
 import { damaged, type PartFiles, type TfjsBundle } from './bundle.ts';
 import { moveToDevice } from './move_to_device.ts';
 import type { GraphModel, NamedTensorMap, Tensor, Tfjs } from './tfjs.ts';
@@ -21,8 +22,8 @@ export class PartModel {
 
   /**
    * By tfjs's own loader, which forgets the tensors it has made when a weight does not come: after a failure it gets
-   * zeros for the rest of the part, and the whole model is disposed. @throws RuntimeError; the signal's reason. Nothing
-   * stays then.
+   * zeros for the rest of the part, and the whole model is disposed. @throws RuntimeError, `refused` for a graph that
+   * tfjs cannot read; the signal's reason. Nothing stays then.
    */
   static async load(tf: Tfjs, { source }: TfjsBundle, files: PartFiles, loading: PartLoading = {}): Promise<PartModel> {
     loading.signal?.throwIfAborted();
@@ -54,7 +55,12 @@ export class PartModel {
     const handler = {
       load: async () => ({ ...artifacts, weightSpecs: files.weights.map(({ spec }) => spec), getWeightStream }),
     };
-    const model = await tf.loadGraphModel(handler as unknown as Parameters<Tfjs['loadGraphModel']>[0]);
+    const model = await tf
+      .loadGraphModel(handler as unknown as Parameters<Tfjs['loadGraphModel']>[0])
+      .catch((cause: unknown) => {
+        loading.signal?.throwIfAborted();
+        throw 'error' in failure ? (failure.error as Error) : refused('read', files, cause);
+      });
     // a file that is longer says so behind its last weight
     if (!('error' in failure)) await chunks.next().catch((error: unknown) => (failure.error = error));
     if (!('error' in failure)) await moveToDevice(tf, model).catch((error: unknown) => (failure.error = error));
@@ -64,13 +70,24 @@ export class PartModel {
     throw failure.error;
   }
 
-  /** Outputs and stages by the names of ports; the caller disposes them. Synchronous: no op needs executeAsync. */
+  /**
+   * Outputs and stages by the names of ports; the caller disposes them. Synchronous: no op needs executeAsync.
+   * @throws RuntimeError `refused` with what tfjs says
+   */
   run(inputs: NamedTensorMap, names: readonly string[]): Record<string, Tensor> {
     if (names.length === 0) return {};
     const nodes = names.map((name) => this.files.stages[name] ?? name);
-    const made = this.#model.execute(inputs, nodes);
+    const made = this.#execute(inputs, nodes);
     const tensors = Array.isArray(made) ? made : [made];
     return Object.fromEntries(names.map((name, i) => [name, tensors[i]!]));
+  }
+
+  #execute(inputs: NamedTensorMap, nodes: string[]): Tensor | Tensor[] {
+    try {
+      return this.#model.execute(inputs, nodes);
+    } catch (cause) {
+      throw cause instanceof RuntimeError ? cause : refused('run', this.files, cause);
+    }
   }
 
   /** A weight as tfjs holds it: of the model, not to be disposed. */
@@ -81,4 +98,14 @@ export class PartModel {
   dispose(): void {
     this.#model.dispose();
   }
+}
+
+/** What tfjs says of a graph, which is damaged where nobody has checked it. */
+function refused(what: 'read' | 'run', { folder }: PartFiles, cause: unknown): RuntimeError {
+  return new RuntimeError(
+    'refused',
+    `tfjs cannot ${what} ${folder}/model.json: ${cause instanceof Error ? cause.message : String(cause)}`,
+    'check the bundle with `pgconv verify`; if it is sound, report it',
+    { cause },
+  );
 }

@@ -22,7 +22,8 @@ export async function* weightChunks(
     let rest = new Uint8Array();
     try {
       for (const { byteLength, spec } of own) {
-        const chunk = new Uint8Array(byteLength);
+        // made when bytes come: the source has seen by then that the file has so many
+        let chunk: Uint8Array<ArrayBuffer> | undefined;
         for (let at = 0; at < byteLength;) {
           if (rest.length === 0) {
             const { done, value } = await bytes.next();
@@ -30,13 +31,14 @@ export async function* weightChunks(
             if (done) throw wrong(source, file, total, `it ends within ${spec.name}`);
             rest = value as Uint8Array<ArrayBuffer>;
           }
+          chunk ??= new Uint8Array(byteLength);
           const count = Math.min(rest.length, byteLength - at);
           chunk.set(rest.subarray(0, count), at);
           rest = rest.subarray(count);
           at += count;
         }
         onBytes?.(byteLength);
-        yield chunk;
+        yield chunk ?? new Uint8Array();
       }
       if (rest.length > 0 || !(await bytes.next()).done) throw wrong(source, file, total, 'it is longer');
     } finally {

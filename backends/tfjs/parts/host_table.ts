@@ -2,7 +2,7 @@ import type { FormatName } from '../../../ir/formats/index.ts';
 import type { Constant, Graph, Value } from '../../../ir/graph.ts';
 import { nodeHasTrait } from '../../../ir/ops/traits.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
-import { eliminateDeadCode } from '../../../ir/passes/index.ts';
+import { eliminateDeadCode, type Pass } from '../../../ir/passes/index.ts';
 
 /** A table whose rows the host looks up, unread: floats [R, columns], or blocks of codes. */
 export interface HostTable {
@@ -23,11 +23,31 @@ export interface HostTable {
       };
 }
 
+/** A graph whose table the host reads. */
+export interface FoundTable {
+  /** Without the table. */
+  readonly graph: Graph;
+  readonly table: HostTable;
+}
+
+/** What was found in a graph, as a pass over it. */
+export function rowsByHost({ graph, table: { input, ids } }: FoundTable): Pass {
+  return {
+    name: 'rows_by_host',
+    doc: 'The host looks rows of the one table up: they are an input in place of their ids.',
+    run: () => graph,
+    async inputsBehind(_, inputs, valueOf) {
+      const others = Object.entries(inputs).filter(([name]) => name !== ids);
+      return { ...Object.fromEntries(others), [input]: await valueOf(input) };
+    },
+  };
+}
+
 /**
  * A graph that looks ids up in one table and has no other weight gets the rows as an input in place of the ids: a table
  * of a large vocabulary would fill the device for a few rows. Undefined for other graphs.
  */
-export function hostTable(graph: Graph): { readonly graph: Graph; readonly table: HostTable } | undefined {
+export function hostTable(graph: Graph): FoundTable | undefined {
   const weights = graph.constants.flatMap((constant) => (constant.kind === 'weight' ? [constant] : []));
   const lookups = graph.nodes.filter((node) => nodeHasTrait(node, 'lookup'));
   const [lookup, ...others] = lookups;

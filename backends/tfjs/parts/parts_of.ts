@@ -1,9 +1,15 @@
 import type { Graph, Node, Program } from '../../../ir/graph.ts';
-import { fixedCache, fuseAppendCache, runPasses, splitLargeWeights } from '../../../ir/passes/index.ts';
+import {
+  fixedCache,
+  fuseAppendCache,
+  runPasses,
+  splitLargeWeights,
+  type PassListener,
+} from '../../../ir/passes/index.ts';
 import { partition } from '../../../ir/partition.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
 import { beforeLowering } from '../lower.ts';
-import { hostTable, type HostTable } from './host_table.ts';
+import { hostTable, rowsByHost, type HostTable } from './host_table.ts';
 import { shardOutputs, type Join } from './shard_outputs.ts';
 
 /** The most that one tensor has as it is stored: loaders of browsers copy a tensor more than once. */
@@ -38,20 +44,22 @@ export interface PartOptions {
 }
 
 /** What each graph of a program becomes: pure, and no weight is read. */
-export function partsOf(program: Program, options: PartOptions = {}): readonly PlannedGraph[] {
-  return program.graphs.map((graph) => planGraph(graph, options));
+export function partsOf(program: Program, options: PartOptions = {}, onPass?: PassListener): readonly PlannedGraph[] {
+  return program.graphs.map((graph) => planGraph(graph, options, onPass));
 }
 
-function planGraph(graph: Graph, options: PartOptions): PlannedGraph {
+function planGraph(graph: Graph, options: PartOptions, onPass?: PassListener): PlannedGraph {
   const found = hostTable(graph);
   // what layers share, as rows of the tables of angles, is one value before the cut: it is handed on, and its tables
   // are in one part
-  const prepared = runPasses(found?.graph ?? graph, [
+  const passes = [
+    ...(found ? [rowsByHost(found)] : []),
     fuseAppendCache,
     fixedCache,
     splitLargeWeights(MAX_TENSOR_BYTES),
     ...beforeLowering,
-  ]);
+  ];
+  const prepared = runPasses(graph, passes, onPass);
   const caches = cachesOf(prepared);
   const base = { name: graph.name, whole: prepared, tables: found ? [found.table] : [] };
   if (caches.length === 0)

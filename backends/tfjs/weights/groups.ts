@@ -1,4 +1,4 @@
-import type { ArtifactChunk, ArtifactFile } from '../../backend.ts';
+import type { ArtifactChunk, ArtifactFile, ChunkRequest } from '../../backend.ts';
 import { weightChunks } from '../../weight_chunks.ts';
 import type { TfWeight } from '../graph.ts';
 import { specOf } from '../model_json.ts';
@@ -31,16 +31,21 @@ export function layOutWeights(folder: string, weights: readonly TfWeight[], file
     files: files.map(({ path, byteLength, weights: own }) => ({
       path: `${folder}/${path}`,
       byteLength,
-      chunks: () => chunksOf(`${folder}/${path}`, own),
+      chunks: (request) => chunksOf(`${folder}/${path}`, own, request),
     })),
   };
 }
 
 /** The bytes of weights one after the other. @throws BackendError when one yields other than its size */
-async function* chunksOf(file: string, weights: readonly TfWeight[]): AsyncGenerator<ArtifactChunk> {
+async function* chunksOf(
+  file: string,
+  weights: readonly TfWeight[],
+  { from = 0 }: ChunkRequest = {},
+): AsyncGenerator<ArtifactChunk> {
   let offset = 0;
   for (const weight of weights) {
-    yield* weightChunks(weight, file, offset);
-    offset += weight.data.byteLength;
+    const end = offset + weight.data.byteLength;
+    if (end > from) yield* weightChunks(weight, file, offset, Math.max(0, from - offset));
+    offset = end;
   }
 }

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { bundleFiles } from './bundle_files.ts';
 import { MANIFEST_PATH } from './manifest.ts';
 import { readManifest } from './read_manifest.ts';
-import { bytesOf, CONTENTS, writtenFiles } from './testing/contents.ts';
+import { fileReader } from '../../testing/file_reader.ts';
+import { CONTENTS, writtenFiles } from './testing/contents.ts';
 
 describe('a bundle', () => {
   it('comes back from its manifest as it was written, with where its weights lie and the hashes of its files', async () => {
@@ -38,23 +39,25 @@ describe('a bundle', () => {
   });
 
   it('has as many bytes in each file as that says before it is written', async () => {
+    const read = fileReader();
     for (const file of bundleFiles(CONTENTS, 2000))
-      expect([file.path, (await bytesOf(file)).byteLength]).toEqual([file.path, file.byteLength]);
+      expect([file.path, (await read(file)).byteLength]).toEqual([file.path, file.byteLength]);
   });
 
   it('keeps a width of retrieval vectors, where there is one', async () => {
     const files = bundleFiles({ ...CONTENTS, model: { ...CONTENTS.model, retrievalWidth: 128 } });
-    let manifest = new Uint8Array();
-    for (const file of files) manifest = new Uint8Array(await bytesOf(file));
-    expect((await readManifest(manifest)).model).toEqual({ ...CONTENTS.model, retrievalWidth: 128 });
+    const read = fileReader();
+    let manifest: Uint8Array | undefined;
+    for (const file of files) manifest = await read(file);
+    expect((await readManifest(manifest!)).model).toEqual({ ...CONTENTS.model, retrievalWidth: 128 });
   });
 
-  it('has no manifest before its shards are written to their ends', async () => {
+  it('has no manifest for whoever knows no hashes of its shards', async () => {
     const files = bundleFiles(CONTENTS);
-    await expect(bytesOf(files.at(-1)!)).rejects.toThrow('weights/000.bin has not been written');
-    for await (const _ of files[0]!.chunks()) break;
-    await expect(bytesOf(files.at(-1)!)).rejects.toThrow('weights/000.bin has not been written');
-    await bytesOf(files[0]!);
-    expect((await bytesOf(files.at(-1)!)).byteLength).toBe(files.at(-1)!.byteLength);
+    const read = fileReader();
+    await expect(read(files.at(-1)!)).rejects.toThrow('weights/000.bin has not been written');
+    await expect(files.at(-1)!.chunks()[Symbol.asyncIterator]().next()).rejects.toThrow('names the hashes of shards');
+    await read(files[0]!);
+    expect((await read(files.at(-1)!)).byteLength).toBe(files.at(-1)!.byteLength);
   });
 });

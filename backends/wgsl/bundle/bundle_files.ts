@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { ArtifactFile } from '../../backend.ts';
+import type { ArtifactFile, ChunkRequest } from '../../backend.ts';
+import { textFile } from '../../text_file.ts';
 import type { ProgramMetadata } from '../../../ir/metadata.ts';
 import { MANIFEST_PATH, type WgslManifest } from './manifest.ts';
 import type { Plan } from './plan.ts';
@@ -19,15 +20,14 @@ export interface BundleContents {
 const NO_HASH = '0'.repeat(64);
 
 /**
- * The files of a bundle: shards, shaders, and last the manifest, which is made when every shard has been read once and
- * its hash is known. @throws Error from the manifest's chunks when a shard was not read before
+ * The files of a bundle: shards, shaders, and last the manifest, which names the hash of every shard and so waits until
+ * they are written. @throws Error from the manifest's chunks when its reader knows no hashes
  */
 export function bundleFiles(
   { precision, model, plan, weights, shaders }: BundleContents,
   shardBytes?: number,
 ): readonly ArtifactFile[] {
   const layout = layOutShards(weights, shardBytes);
-  const hashes = new Map<string, string>();
   const texts = shaders.map(({ path, text }) => ({ path, bytes: new TextEncoder().encode(text) }));
   const manifest = (hashOf: (path: string) => string): WgslManifest => ({
     precision,
@@ -43,28 +43,22 @@ export function bundleFiles(
       })),
     },
   });
-  const known = (path: string): string => {
-    const hash = hashes.get(path);
-    if (!hash) throw new Error(`${path} has not been written: its hash belongs into ${MANIFEST_PATH}`);
-    return hash;
-  };
   return [
     ...layout.shards.map((shard) => ({
       path: shard.path,
       byteLength: shard.byteLength,
-      chunks: () => shardChunks(shard, (hash) => hashes.set(shard.path, hash)),
+      chunks: (request?: ChunkRequest) => shardChunks(shard, request),
     })),
-    ...texts.map(({ path, bytes }) => bytesFile(path, bytes.byteLength, () => bytes.slice())),
-    bytesFile(MANIFEST_PATH, manifestByteLength(manifest(() => NO_HASH)), () => manifestBytes(manifest(known))),
-  ];
-}
-
-function bytesFile(path: string, byteLength: number, make: () => Uint8Array | Promise<Uint8Array>): ArtifactFile {
-  return {
-    path,
-    byteLength,
-    async *chunks() {
-      yield { bytes: await make() };
+    ...shaders.map(({ path, text }) => textFile(path, text)),
+    {
+      path: MANIFEST_PATH,
+      byteLength: manifestByteLength(manifest(() => NO_HASH)),
+      async *chunks({ from = 0, sha256Of }: ChunkRequest = {}) {
+        if (!sha256Of) throw new Error(`${MANIFEST_PATH} names the hashes of shards: whoever writes them must tell`);
+        const hashes = new Map<string, string>();
+        for (const { path } of layout.shards) hashes.set(path, await sha256Of(path));
+        yield { bytes: (await manifestBytes(manifest((path) => hashes.get(path)!))).slice(from) };
+      },
     },
-  };
+  ];
 }

@@ -1,5 +1,6 @@
 import { ByteBuffer } from 'flatbuffers';
 import type { ProgramMetadata } from '../../../ir/metadata.ts';
+import { sizeProblem } from '../../client/model_sizes.ts';
 import {
   ACCESS,
   BINDING_KINDS,
@@ -319,7 +320,7 @@ class Reader {
       (i) => m.stopTokenIds(i),
       (id) => id,
     );
-    return {
+    const model = {
       family: this.text(m.family()),
       variant: this.text(m.variant()),
       imageSize: m.imageSize(),
@@ -337,6 +338,9 @@ class Reader {
       ...(m.retrievalWidth() > 0 && { retrievalWidth: m.retrievalWidth() }),
       ...(stops.length > 0 && { stopTokenIds: stops }),
     };
+    const problem = sizeProblem(model);
+    if (problem !== undefined) throw new ManifestError('damaged', `${MANIFEST_PATH}: ${problem}`);
+    return model;
   }
 }
 

@@ -52,7 +52,7 @@ describe('shards', () => {
   it('name the tensor of each piece, and nothing for the space between', async () => {
     const { shards } = layOutShards(weightsOf([3, 70]));
     const pieces: [string | undefined, string | undefined, number][] = [];
-    for await (const { tensor, bytes } of shardChunks(shards[0]!, () => {}))
+    for await (const { tensor, bytes } of shardChunks(shards[0]!))
       pieces.push([tensor?.name, tensor?.dtype, bytes.byteLength]);
     expect(pieces).toEqual([
       ['w0', 'f32', 12],

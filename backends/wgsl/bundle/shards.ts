@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import type { ArtifactChunk } from '../../backend.ts';
+import type { ArtifactChunk, ChunkRequest } from '../../backend.ts';
 import { weightChunks, type StoredWeight } from '../../weight_chunks.ts';
 import { SHARD_BYTES, WEIGHT_ALIGNMENT } from './manifest.ts';
 import type { WeightRange } from './plan.ts';
@@ -52,28 +51,18 @@ function align(offset: number): number {
   return Math.ceil(offset / WEIGHT_ALIGNMENT) * WEIGHT_ALIGNMENT;
 }
 
-/** The bytes of a shard, hashed as they go by; `onHash` hears the digits when the last has gone. */
+/** The bytes of a shard from one on: each range's own, and zeros up to the next. */
 export async function* shardChunks(
   { path, byteLength, parts }: ShardLayout,
-  onHash: (sha256: string) => void,
+  { from = 0 }: ChunkRequest = {},
 ): AsyncGenerator<ArtifactChunk> {
-  const hash = createHash('sha256');
-  let at = 0;
-  const fill = function* (end: number): Generator<ArtifactChunk> {
-    if (end === at) return;
-    const bytes = new Uint8Array(end - at);
-    hash.update(bytes);
-    at = end;
-    yield { bytes };
-  };
+  let at = from;
   for (const { offset, source } of parts) {
-    yield* fill(offset);
-    for await (const chunk of weightChunks(source, path, offset)) {
-      hash.update(chunk.bytes);
-      at += chunk.bytes.byteLength;
-      yield chunk;
-    }
+    const end = offset + source.data.byteLength;
+    if (end <= at) continue;
+    if (offset > at) yield { bytes: new Uint8Array(offset - at) };
+    yield* weightChunks(source, path, offset, Math.max(0, at - offset));
+    at = end;
   }
-  yield* fill(byteLength);
-  onHash(hash.digest('hex'));
+  if (byteLength > at) yield { bytes: new Uint8Array(byteLength - at) };
 }

@@ -123,3 +123,33 @@ test('two compilations give one plan', () => {
   const text = () => JSON.stringify(compile(tinyGemma(GEMMA_1)).plan);
   expect(text()).toBe(text());
 });
+
+test('names of tensors are in no shader, whatever they are', () => {
+  const hostile = 'w; } @compute fn evil() { loop {} } //\n::error::';
+  const program = tinyGemma({ ...GEMMA_1, layers: 1 });
+  const renamed: Program = {
+    ...program,
+    graphs: program.graphs.map((graph) => {
+      const others = new Map(
+        [...graph.constants.map(({ value }) => value), ...graph.nodes.flatMap(({ outputs }) => outputs)].map(
+          (value, i) => [value, { ...value, name: `${hostile}${i}` }] as const,
+        ),
+      );
+      const other = (value: Value) => others.get(value) ?? value;
+      return {
+        ...graph,
+        constants: graph.constants.map((constant) => ({ ...constant, value: other(constant.value) })),
+        nodes: graph.nodes.map((node) => ({
+          ...node,
+          inputs: node.inputs.map(other),
+          outputs: node.outputs.map(other),
+        })) as readonly Node[],
+        outputs: graph.outputs.map((port) => ({ ...port, value: other(port.value) })),
+        stages: graph.stages.map((stage) => ({ ...stage, value: other(stage.value) })),
+      };
+    }),
+  };
+  const texts = (of: Program) => compile(of).shaders.map(({ text }) => text);
+  expect(texts(renamed)).toEqual(texts(program));
+  expect(texts(renamed).join('\n')).not.toContain('evil');
+});

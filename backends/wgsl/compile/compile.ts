@@ -1,4 +1,5 @@
 import type { Program } from '../../../ir/graph.ts';
+import type { PassListener } from '../../../ir/passes/index.ts';
 import { CAPACITY, type Plan } from '../bundle/plan.ts';
 import { nativeComposites } from '../../lowering.ts';
 import { planMemory, type LoweredPhase } from './buffers.ts';
@@ -17,6 +18,8 @@ export interface CompileOptions {
    * Whether products of few rows by codes may round activations to bytes, where a device multiplies those; default no.
    */
   readonly mayRound?: boolean;
+  /** Hears of every pass. */
+  readonly onPass?: PassListener;
 }
 
 /** A plan but for what follows from the files: where ranges lie in shards, and hashes. */
@@ -40,10 +43,10 @@ const BINDING_LIMIT = 128 * 1024 * 1024;
  */
 export function compile(
   program: Program,
-  { bindingLimit = BINDING_LIMIT, mayRound = false }: CompileOptions = {},
+  { bindingLimit = BINDING_LIMIT, mayRound = false, onPass }: CompileOptions = {},
 ): CompiledProgram {
   const store = new WeightStore(bindingLimit);
-  const phases = phaseGraphs(program, native);
+  const phases = phaseGraphs(program, native, onPass);
   const symbols = [
     ...new Set([
       ...phases.flatMap(({ graph }) => [...symbolsIn(graph)]),

@@ -11,6 +11,8 @@ import { constantsOf } from './constants.ts';
 export const productsOfComputed: Pass = {
   name: 'products_of_computed',
   doc: 'linear by a computed weight becomes matmul by its transpose, and add.',
+  // the sum before the bias is added
+  rounds: 'f32',
   run(graph: Graph) {
     const constants = constantsOf(graph);
     return rewriteGraph(graph, (node, { inputs, builder }) => {

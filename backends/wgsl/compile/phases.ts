@@ -9,6 +9,8 @@ import {
   fuseAppendCache,
   runPasses,
   type Pass,
+  type PassListener,
+  type PassRun,
 } from '../../../ir/passes/index.ts';
 import { growingAxis } from '../kernels/wgsl_text.ts';
 import { productsOfComputed } from './computed_weights.ts';
@@ -27,13 +29,17 @@ const STEP = { seq: 1, kept: 1 };
 /**
  * Every graph for any sizes, and those that take a sequence for one new token as well.
  */
-export function phaseGraphs({ graphs }: Program, native: ReadonlySet<CompositeName>): readonly PhaseGraph[] {
+export function phaseGraphs(
+  { graphs }: Program,
+  native: ReadonlySet<CompositeName>,
+  onPass?: PassListener,
+): readonly PhaseGraph[] {
   const steps = graphs.filter((graph) => symbolsIn(graph).has('seq'));
   return [
-    ...graphs.map((graph) => ({ name: graph.name, graph: prepared(graph, native, []), fixed: {} })),
+    ...graphs.map((graph) => ({ name: graph.name, graph: prepared(graph, native, [], onPass), fixed: {} })),
     ...steps.map((graph) => ({
       name: `${graph.name}.step`,
-      graph: prepared(graph, native, [bindDims(STEP)]),
+      graph: prepared(graph, native, [bindDims(STEP)], onPass),
       fixed: Object.fromEntries(Object.entries(STEP).filter(([name]) => symbolsIn(graph).has(name))),
     })),
   ];
@@ -44,7 +50,12 @@ export function isStep({ fixed }: PhaseGraph): boolean {
   return 'seq' in fixed;
 }
 
-function prepared(graph: Graph, native: ReadonlySet<CompositeName>, first: readonly Pass[]): Graph {
+function prepared(
+  graph: Graph,
+  native: ReadonlySet<CompositeName>,
+  first: readonly Pass[],
+  onPass?: PassListener,
+): Graph {
   const passes = (composites: ReadonlySet<CompositeName>) => [
     ...first,
     fuseAppendCache,
@@ -53,10 +64,12 @@ function prepared(graph: Graph, native: ReadonlySet<CompositeName>, first: reado
     eliminateCommonSubexpressions,
     eliminateDeadCode,
   ];
-  const fused = runPasses(graph, passes(native));
-  return growsInPlace(fused)
-    ? fused
-    : runPasses(graph, passes(new Set([...native].filter((name) => name !== 'append_cache'))));
+  const runs: PassRun[] = [];
+  const fused = runPasses(graph, passes(native), (run) => runs.push(run));
+  if (!growsInPlace(fused))
+    return runPasses(graph, passes(new Set([...native].filter((name) => name !== 'append_cache'))), onPass);
+  for (const run of runs) onPass?.(run);
+  return fused;
 }
 
 /** Kernels of heads are written for their number and size. */

@@ -1,4 +1,4 @@
-import type { Hasher } from './hash.ts';
+import { newHasher } from '../../client/integrity/hasher.ts';
 
 /**
  * What this module uses of a FileSystemDirectoryHandle: the browser's own file system (OPFS), or a folder that the user
@@ -39,23 +39,28 @@ const CHUNK_BYTES = 4 * 1024 * 1024;
 export class ShardCache {
   readonly report: CacheReport = { hits: 0, stored: 0, problem: undefined };
   readonly #folder: Promise<CacheDirectory | undefined>;
+  readonly #checks: boolean;
 
-  /** @param directory `true` for the browser's own file system, `false` for none */
-  constructor(directory: boolean | CacheDirectory) {
+  /**
+   * @param directory `true` for the browser's own file system, `false` for none
+   * @param checks whether what it holds is hashed before it is given
+   */
+  constructor(directory: boolean | CacheDirectory, checks: boolean) {
     this.#folder = this.#open(directory);
+    this.#checks = checks;
   }
 
   /**
    * The bytes of a shard; undefined when they are not here as they should be. They are read twice, since a device that
-   * has got wrong ones could not be given others: once for `hasher`, which is as fast as a disk, and once more.
+   * has got wrong ones could not be given others: once for their hash, and once more.
    */
-  async read(sha256: string, byteLength: number, hasher: Hasher): Promise<AsyncIterable<Uint8Array> | undefined> {
+  async read(sha256: string, byteLength: number): Promise<AsyncIterable<Uint8Array> | undefined> {
     const folder = await this.#folder;
     const file = await folder
       ?.getFileHandle(sha256)
       .then((handle) => handle.getFile())
       .catch(() => undefined);
-    if (file?.size !== byteLength || (await hashOf(file, hasher)) !== sha256) return undefined;
+    if (file?.size !== byteLength || (this.#checks && (await hashOf(file)) !== sha256)) return undefined;
     this.report.hits++;
     return pieces(file);
   }
@@ -120,7 +125,8 @@ function browserStorage(): Promise<CacheDirectory> {
 }
 
 /** Undefined for a file that does not read. */
-async function hashOf(file: Blob, hasher: Hasher): Promise<string | undefined> {
+async function hashOf(file: Blob): Promise<string | undefined> {
+  const hasher = await newHasher();
   try {
     for await (const piece of pieces(file)) hasher.update(piece);
   } catch {

@@ -29,6 +29,8 @@ const own: DeviceSource = {
 
 /** Dawn stops its threads when this object is collected, under a device in use as well: it must outlive them all. */
 let dawn: GPU | undefined;
+/** Of what has found no GPU: one that is made later may find a driver that was named since. */
+const without: GPU[] = [];
 
 /**
  * A device with what a plan needs, and with what of its variants and of profiling the adapter has.
@@ -58,6 +60,10 @@ export async function requireAdapter(
   const from = gpu ?? (await provider());
   const adapter = await from.requestAdapter({ powerPreference: 'high-performance' });
   if (adapter) return { adapter, language: languageOf(from) };
+  if (dawn && from === dawn) {
+    without.push(dawn);
+    dawn = undefined;
+  }
   throw new RuntimeError(
     'no_webgpu',
     'WebGPU finds no GPU here',

@@ -214,6 +214,21 @@ export class Executor {
     for (const { offset, piece } of storedPieces(data, runs)) this.device.queue.writeBuffer(buffer, 4 * offset, piece);
   }
 
+  /** The bytes of a buffer as they lie, for the present sizes: for `restore`. */
+  snapshot(index: number): Promise<ArrayBuffer> {
+    this.#alive();
+    const source = this.#buffers.grown(index);
+    const encoder = this.device.createCommandEncoder();
+    const buffer = this.stage(encoder, source, this.#buffers.byteLength(index));
+    this.submit(encoder);
+    return this.take(buffer);
+  }
+
+  /** What a snapshot of the same buffer and sizes holds, of this executor or of one with another part of the plan. */
+  restore(index: number, bytes: ArrayBuffer): void {
+    this.device.queue.writeBuffer(this.#buffers.grown(index), 0, bytes);
+  }
+
   /** Encodes a phase into an open pass. */
   encode(pass: GPUComputePassEncoder, phase: Phase, steps: readonly Step[] = phase.steps): void {
     for (const step of steps) {

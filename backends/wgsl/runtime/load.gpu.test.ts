@@ -13,7 +13,9 @@ import type { BundleLocation } from '../../client/sources/open_source.ts';
 import { countedGpu } from './testing/counted_gpu.ts';
 import { serveFiles, type FileServer, type FileServerOptions } from './testing/file_server.ts';
 import { MemoryDirectory } from './testing/memory_directory.ts';
-import { asBlobs, toyBundle } from './testing/toy_bundle.ts';
+import { HASHES_PATH } from '../../client/integrity/file_hashes.ts';
+import { asBlobs, withHashes } from '../../client/integrity/testing/with_hashes.ts';
+import { toyBundle } from './testing/toy_bundle.ts';
 import { toyTokens } from './testing/toy_model.ts';
 
 let files: Map<string, Uint8Array<ArrayBuffer>>;
@@ -271,7 +273,8 @@ describe('faults', () => {
     await truncate(join(cut, 'weights/0.bin'), 100);
     await expectRefusal(cut, { code: 'damaged' });
     await rm(join(cut, 'weights/0.bin'));
-    await expectRefusal(cut, { code: 'not_found', message: expect.stringContaining('weights/0.bin') });
+    await expectRefusal(cut, { code: 'damaged', message: expect.stringContaining('weights/0.bin') });
+    await expectRefusal(cut, { code: 'not_found', message: expect.stringContaining('0.bin') }, { integrity: false });
     await rm(cut, { recursive: true });
     await expectRefusal(cut, { code: 'not_found' });
   });
@@ -283,13 +286,38 @@ describe('faults', () => {
       view.setUint32(root + view.getUint16(root - view.getInt32(root, true) + 4, true), 99, true);
       return data;
     };
-    await expectRefusal(spoilt(MANIFEST_PATH, later), {
+    const plan = later(files.get(MANIFEST_PATH)!.slice());
+    await expectRefusal(asBlobs(withHashes(new Map([...files, [MANIFEST_PATH, plan]]))), {
       code: 'newer_version',
       message: expect.stringContaining('99'),
     });
-    await expectRefusal(spoilt(MANIFEST_PATH, flipped), { code: 'damaged' });
+    for (const integrity of [true, false])
+      await expectRefusal(
+        spoilt(MANIFEST_PATH, flipped),
+        { code: 'damaged', message: expect.stringContaining(MANIFEST_PATH) },
+        { integrity },
+      );
+    await expectRefusal(spoilt(HASHES_PATH, flipped), {
+      code: 'damaged',
+      message: expect.stringContaining(HASHES_PATH),
+    });
     await expectRefusal([new File(['x'], 'x.txt')], { code: 'bad_input' });
     await expectRefusal(new Map(), { code: 'not_found' });
+  });
+
+  itOnGpu('a bundle without manifest.json, and one with a flipped bit, load where nobody is to check', async () => {
+    const without = new Map(files);
+    without.delete(HASHES_PATH);
+    await expectRefusal(asBlobs(without), { code: 'not_found', message: expect.stringContaining('integrity: false') });
+    await expectWorks(asBlobs(without), { integrity: false });
+    const cache = new MemoryDirectory();
+    const opens = async (integrity: boolean) =>
+      (await load(spoilt('weights/1.bin', flipped), { gpu: countedGpu(), integrity, cache })).dispose();
+    await opens(false);
+    // what was kept unseen is seen by who checks
+    expect(cache.files.size).toBe(2);
+    await expect(opens(true)).rejects.toMatchObject({ code: 'damaged' });
+    await opens(false);
   });
 
   itOnGpu('a device that lacks a feature, one whose limits are too small, none', async () => {
@@ -355,7 +383,7 @@ describe('faults', () => {
         meddle: (path, response, body) =>
           path === 'weights/1.bin' && (response.writeHead(206, { 'content-length': body.length }).write('x'), true),
       },
-      new Map([...broken, ['shaders/say.wgsl', text]]),
+      withHashes(new Map([...broken, ['shaders/say.wgsl', text]])),
     );
     await expectRefusal(url, { code: 'bad_shader', message: expect.stringContaining('say.wgsl') });
   });
@@ -413,7 +441,7 @@ describe('faults', () => {
           variants: [{ shader, features: [] }],
         })),
       }));
-      const many = new Map([...toy, ...shaders.map(({ path, data }) => [path, data] as const)]);
+      const many = withHashes(new Map([...toy, ...shaders.map(({ path, data }) => [path, data] as const)]));
       await expectRefusal(asBlobs(many), reason, { device, signal: stop.signal });
       expect(begun).toBe(AT_ONCE);
       await expectRefusal(

@@ -18,6 +18,8 @@ export interface LoadOptions {
    * of it.
    */
   readonly cache?: boolean | CacheDirectory;
+  /** Whether files are held to manifest.json as they come; default true. `false` takes them as they are. */
+  readonly integrity?: boolean;
 }
 
 /** What the runtime found and chose. */

@@ -4,7 +4,8 @@ import { load } from './load.ts';
 import type { ImageFeatures } from './image_features.ts';
 import type { DecodeOptions, Model } from './model.ts';
 import { countedGpu } from './testing/counted_gpu.ts';
-import { asBlobs, toyBundle } from './testing/toy_bundle.ts';
+import { asBlobs } from '../../client/integrity/testing/with_hashes.ts';
+import { toyBundle } from './testing/toy_bundle.ts';
 import { TOY, toyFeatures, toyTokens } from './testing/toy_model.ts';
 
 const IMAGE = TOY.imageTokenId;

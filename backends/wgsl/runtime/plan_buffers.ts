@@ -62,7 +62,7 @@ export class PlanBuffers {
       for (const { buffer } of [...inputs, ...outputs, ...stages]) used.add(buffer);
       for (const { bindings } of steps) for (const { kind, index } of bindings) if (kind === 'buffer') used.add(index);
     }
-    const growing = [...used].filter((index) => (this.#buffers[index]?.size ?? 0) < this.#needed(index));
+    const growing = [...used].filter((index) => (this.#buffers[index]?.size ?? 0) < this.byteLength(index));
     if (growing.length === 0) return;
     try {
       await this.#memory.checked('so many tokens', () => growing.forEach((index) => this.grown(index)));
@@ -74,7 +74,7 @@ export class PlanBuffers {
 
   /** A buffer that holds what it must for the present sizes; what a smaller one held is gone. @throws RuntimeError */
   grown(index: number): GPUBuffer {
-    const size = this.#needed(index);
+    const size = this.byteLength(index);
     const known = this.#buffers[index];
     if (known && known.size >= size) return known;
     const { label } = this.#plan.buffers[index]!;
@@ -96,16 +96,16 @@ export class PlanBuffers {
     return buffer;
   }
 
+  /** Bytes that a buffer must have for the present sizes. */
+  byteLength(index: number): number {
+    return Math.ceil(bytesOf(this.#plan.buffers[index]!, this.#sizes) / 16) * 16;
+  }
+
   #drop(index: number): void {
     const known = this.#buffers[index];
     if (known) this.#memory.destroy(known);
     this.#buffers[index] = undefined;
     this.generation++;
-  }
-
-  /** Bytes that a buffer must have for the present sizes. */
-  #needed(index: number): number {
-    return Math.ceil(bytesOf(this.#plan.buffers[index]!, this.#sizes) / 16) * 16;
   }
 
   #symbol(name: string): number {

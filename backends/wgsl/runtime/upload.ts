@@ -39,13 +39,14 @@ export async function uploadShards(
   for (const [index, { path, byteLength }] of shards.entries()) {
     signal.throwIfAborted();
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
-    const buffer = await memory.checked(path, () =>
-      memory.create({ label: path, size: Math.ceil(byteLength / 16) * 16, usage }),
-    );
-    buffers.push(buffer);
+    // made when bytes come: whoever reads them has seen by then that the file has so many
+    let buffer: GPUBuffer | undefined;
     let at = 0;
     for await (const chunk of inPieces(timed(readShard(index, signal), waited))) {
       signal.throwIfAborted();
+      buffer ??= await memory.checked(path, () =>
+        memory.create({ label: path, size: Math.ceil(byteLength / 16) * 16, usage }),
+      );
       if (at + chunk.byteLength > Math.ceil(byteLength / 4) * 4) throw damaged(path, byteLength, 'it is longer');
       queue.writeBuffer(buffer, at, chunk);
       at += chunk.byteLength;
@@ -56,7 +57,8 @@ export async function uploadShards(
       await queue.onSubmittedWorkDone();
       waiting = 0;
     }
-    if (at < byteLength) throw damaged(path, byteLength, `it ends after ${at}`);
+    if (!buffer || at < byteLength) throw damaged(path, byteLength, `it ends after ${at}`);
+    buffers.push(buffer);
   }
   const { fetch } = waited;
   return { buffers, times: { fetch, upload: performance.now() - started - fetch } };

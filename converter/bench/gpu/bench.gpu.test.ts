@@ -20,7 +20,7 @@ function fakeSide(name: string, log: string[]): Side {
     name,
     does: '',
     encode: () => note('encode'),
-    prefill: () => note('prefill'),
+    prefill: () => note('prefill').then(() => [1, 2]),
     decode: (steps) => note('decode').then(() => Array<number>(steps + 1).fill(7)),
     close: () => note('close'),
   };
@@ -35,7 +35,8 @@ test('sides run by turns, the other one first in every second run, and warm-ups 
   const stages = ['encode', 'prefill', 'decode'];
   const turn = (...sides: string[]) => stages.flatMap((stage) => sides.map((side) => `${side} ${stage}`));
   expect(log).toEqual([...turn('b', 'a'), ...turn('a', 'b'), ...turn('b', 'a')]);
-  for (const { milliseconds, tokens } of times) {
+  for (const { milliseconds, tokens, logits } of times) {
+    expect(logits).toEqual([1, 2]);
     expect(Object.values(milliseconds).map((values) => values.length)).toEqual([2, 2, 2]);
     expect(tokens).toEqual([7, 7, 7, 7]);
   }

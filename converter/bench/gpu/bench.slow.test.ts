@@ -53,12 +53,21 @@ itOnGpu(
       peaks: () => ({ copyBytes: 2 ** 20, milliseconds: 1 }),
       log: () => {},
     };
-    const measured = await measure({ ...options, precision: 'int4' });
+    const measured = await measure({ ...options, precision: 'int4', checkOnCpu: true });
     expect(await readdir(root)).toEqual([]);
     await rm(root, { recursive: true });
     const [own, other] = measured.times;
     expect([own!.side, other!.side]).toEqual(['pgconv int4', 'onnxruntime int4']);
     expect(other!.tokens, 'two runtimes, one model').toEqual(own!.tokens);
+    expect(Object.keys(measured.apart)).toEqual(['onnxruntime int4', 'onnxruntime int4 cpu']);
+    for (const { relativeL2, kld } of Object.values(measured.apart)) {
+      expect(relativeL2).toBeLessThan(1e-4);
+      expect(kld).toBeLessThan(1e-8);
+    }
+    for (const { microseconds, kernels } of measured.phases) {
+      expect(microseconds).toBeGreaterThan(0);
+      expect(kernels.length).toBeGreaterThan(3);
+    }
     expect(Object.keys(measured.notRun), 'the software GPU has no f16').toEqual(['onnxruntime q4f16']);
     for (const { milliseconds } of measured.times)
       for (const values of Object.values(milliseconds)) expect(Math.min(...values)).toBeGreaterThan(0);

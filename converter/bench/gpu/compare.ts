@@ -20,6 +20,11 @@ export interface SideTimes {
   readonly tokens: readonly number[];
 }
 
+export interface ComparedSide extends SideTimes {
+  /** Of the prompt's last token, in the last run. */
+  readonly logits: ArrayLike<number>;
+}
+
 /**
  * Times of all sides by turns, stage by stage, in an order that turns round from run to run: the speed of a machine
  * that drifts is the same for all. A stage of one begins when that of another has ended.
@@ -27,14 +32,15 @@ export interface SideTimes {
 export async function compareSides(
   sides: readonly Side[],
   { pixels, tokens, steps, warmUps, runs }: CompareOptions,
-): Promise<readonly SideTimes[]> {
+): Promise<readonly ComparedSide[]> {
   const times = new Map(
     sides.map((side) => [side, { encode: [] as number[], prefill: [] as number[], decode: [] as number[] }]),
   );
   const made = new Map<Side, readonly number[]>();
+  const logits = new Map<Side, ArrayLike<number>>();
   const stages: Readonly<Record<Stage, (side: Side) => Promise<void>>> = {
     encode: (side) => side.encode(pixels),
-    prefill: (side) => side.prefill(tokens),
+    prefill: async (side) => void logits.set(side, await side.prefill(tokens)),
     decode: async (side) => void made.set(side, await side.decode(steps)),
   };
   for (let run = -warmUps; run < runs; run++)
@@ -44,7 +50,12 @@ export async function compareSides(
         await stages[stage](side);
         if (run >= 0) times.get(side)![stage].push(performance.now() - started);
       }
-  return sides.map((side) => ({ side: side.name, milliseconds: times.get(side)!, tokens: made.get(side)! }));
+  return sides.map((side) => ({
+    side: side.name,
+    milliseconds: times.get(side)!,
+    tokens: made.get(side)!,
+    logits: logits.get(side)!,
+  }));
 }
 
 /** The value that 95 of 100 do not exceed: of few values nearly the largest. */

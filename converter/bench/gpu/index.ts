@@ -25,6 +25,8 @@ interface Flags {
   readonly dir: string;
   readonly plan?: boolean;
   readonly json?: string;
+  readonly alone?: boolean;
+  readonly checkOnCpu?: boolean;
 }
 
 const MIB = 2 ** 20;
@@ -51,7 +53,9 @@ const program = new Command('npm run bench:gpu --')
   .option('--runs <n>', 'timed runs', wholeNumber(1), 20)
   .option('--dir <dir>', 'folder for the ONNX files, which go in the end', 'tmp/bench-gpu')
   .option('--plan', 'run nothing: print the counters of the plans of --variant, or of all models of 224 pixels')
-  .option('--json <file>', 'write all times as JSON as well')
+  .option('--json <file>', 'write all times as JSON as well, anew for each precision')
+  .option('--alone', 'pgconv only, without onnxruntime')
+  .option('--check-on-cpu', 'compare logits with those of onnxruntime on the CPU as well')
   .parse();
 const flags = program.opts<Flags>();
 
@@ -71,12 +75,14 @@ async function run({
   runs,
   dir,
   json,
+  alone = false,
+  checkOnCpu = false,
 }: Flags): Promise<void> {
   const opened = variant === undefined ? await openModel({ checkpoint }) : undefined;
   const own: Program = opened?.model.program ?? syntheticProgram(withLayers(VARIANTS[variant!]!, layers));
   const measured: Measured[] = [];
   await mkdir(resolve(dir), { recursive: true });
-  for (const precision of dtypes)
+  for (const precision of dtypes) {
     measured.push(
       await measure({
         program: own,
@@ -91,16 +97,19 @@ async function run({
           isSoftware
             ? { copyBytes: COPY_BYTES.software, milliseconds: 200 }
             : { copyBytes: COPY_BYTES.real, milliseconds: 50 },
+        alone,
+        checkOnCpu,
         log: (line) => void process.stderr.write(`${line}\n`),
       }),
     );
+    if (json !== undefined) await writeFile(json, `${JSON.stringify(measured, undefined, 1)}\n`);
+  }
   await opened?.close();
   const model =
     variant === undefined
       ? checkpoint
       : `${variant}, seeded weights${layers === undefined ? '' : `, ${layers} layers`}`;
   console.log(speedReport(measured, `${model}; ${warmUps} warm-ups, ${runs} runs, interleaved`));
-  if (json !== undefined) await writeFile(json, `${JSON.stringify(measured, undefined, 1)}\n`);
 }
 
 async function plans({ variant, layers, dtypes }: Flags): Promise<Parameters<typeof planReport>[0]> {

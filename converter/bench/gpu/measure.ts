@@ -4,11 +4,14 @@ import { onnx } from '../../../backends/onnx/index.ts';
 import { wgsl } from '../../../backends/wgsl/index.ts';
 import { fewestStepBytes } from '../../../backends/wgsl/compile/plan_costs.ts';
 import { graphNamed, type Program } from '../../../ir/graph.ts';
+import { difference, klDivergence } from '../../../verify/metrics.ts';
 import type { Precision } from '../../../verify/tolerances.ts';
 import type { LoadTimes } from '../../../backends/wgsl/runtime/executor.ts';
-import { compareSides, type SideTimes } from './compare.ts';
+import { medianOf } from '../median.ts';
+import { compareSides, STAGES, type SideTimes } from './compare.ts';
 import { measurePeaks, type DevicePeaks, type PeakOptions } from './device_peaks.ts';
 import { flopsOf } from './flops.ts';
+import { phaseTimes, type PhaseTimes } from './kernel_times.ts';
 import { matvecBandwidth } from './matvec_speed.ts';
 import { openOrtSide } from './ort_side.ts';
 import { programIn, type ProgramOptions } from './programs.ts';
@@ -30,6 +33,17 @@ export interface MeasureOptions {
   readonly runs: number;
   readonly peaks: (device: { readonly isSoftware: boolean }) => PeakOptions;
   readonly log: (line: string) => void;
+  /** Beside pgconv: onnxruntime on the same GPU by turns (default), or nothing. */
+  readonly alone?: boolean;
+  /** Runs onnxruntime on the CPU once as well, for its logits: what does not go through WGSL. Default no. */
+  readonly checkOnCpu?: boolean;
+}
+
+/** How far the logits of a prompt's last token are from pgconv's. */
+export interface Apart {
+  readonly relativeL2: number;
+  readonly cosine: number;
+  readonly kld: number;
 }
 
 export interface Measured {
@@ -44,6 +58,10 @@ export interface Measured {
   readonly prompt: number;
   readonly steps: number;
   readonly times: readonly SideTimes[];
+  /** By side: of all but pgconv. */
+  readonly apart: Readonly<Record<string, Apart>>;
+  /** Of pgconv, shader by shader. */
+  readonly phases: readonly PhaseTimes[];
   /** Of pgconv, before anything could be asked; what is done side by side is told apart. */
   readonly loading: LoadTimes;
   readonly does: Readonly<Record<string, string>>;
@@ -77,6 +95,8 @@ export async function measure({
   runs,
   peaks,
   log,
+  alone = false,
+  checkOnCpu = false,
 }: MeasureOptions): Promise<Measured> {
   const programs = quantize ? { quantize } : {};
   const own = await programIn(program, precision, wgsl, programs);
@@ -87,7 +107,7 @@ export async function measure({
   try {
     log(`${precision}: open in pgconv on ${opened.adapter}`);
     const { pixels, tokens } = benchPrompt(program.metadata, promptTokens);
-    for (const other of ORT_PRECISIONS[precision] ?? [precision]) {
+    for (const other of alone ? [] : (ORT_PRECISIONS[precision] ?? [precision])) {
       const name = `onnxruntime ${other}`;
       try {
         const side = await openOrtSide(
@@ -108,13 +128,40 @@ export async function measure({
       log(`${name}: ${notRun[name] ?? 'open'}`);
     }
     const measuredPeaks = await measurePeaks(opened.device, peaks({ isSoftware: software }));
-    const times = await compareSides(sides, { pixels, tokens, steps, warmUps, runs });
+    log(
+      `copy ${(measuredPeaks.copyBandwidth / 1e9).toFixed(1)} GB/s, FMA ${(measuredPeaks.fmaPeak / 1e9).toFixed(1)} GFLOP/s; loading ${JSON.stringify(opened.executor.loading)}`,
+    );
+    const compared = await compareSides(sides, { pixels, tokens, steps, warmUps, runs });
+    // said at once: what follows may take longer than whoever waits
+    for (const { side, milliseconds } of compared)
+      log(
+        `${side}: ${STAGES.map((stage) => `${stage} ${medianOf(milliseconds[stage]).toFixed(2)} ms`).join(', ')} (${steps} steps)`,
+      );
+    const logits = new Map(compared.map((side) => [side.side, side.logits] as const));
+    if (checkOnCpu) {
+      const name = `onnxruntime ${precision} cpu`;
+      const side = await openOrtSide(
+        name,
+        await programIn(program, precision, onnx, { ...programs, target: 'webgpu' }),
+        precision,
+        join(dir, 'cpu'),
+        'cpu',
+      );
+      sides.push(side);
+      await side.encode(pixels);
+      logits.set(name, await side.prefill(tokens));
+      log(`${name}: done`);
+    }
+    const [[, ours], ...others] = [...logits] as [[string, ArrayLike<number>], ...[string, ArrayLike<number>][]];
+    const matvec = await matvecBandwidth(opened);
+    log(`matvec kernels ${(matvec / 1e9).toFixed(1)} GB/s`);
+    const prompt = { batch_size: 1, kept: 1 };
     return {
       precision,
       adapter: opened.adapter,
       isSoftware: software,
       peaks: measuredPeaks,
-      matvecBandwidth: await matvecBandwidth(opened),
+      matvecBandwidth: matvec,
       fewestStepBytes: fewestStepBytes(own),
       prefillFlops: flopsOf(
         graphNamed(own, 'decoder'),
@@ -122,7 +169,13 @@ export async function measure({
       ),
       prompt: tokens.length,
       steps,
-      times,
+      times: compared.map(({ side, milliseconds, tokens }) => ({ side, milliseconds, tokens })),
+      apart: Object.fromEntries(others.map(([name, theirs]) => [name, apartOf(ours, theirs)])),
+      phases: [
+        await phaseTimes(opened, 'vision_encoder', { images: 1 }),
+        await phaseTimes(opened, 'decoder', { ...prompt, seq: tokens.length, past: 0 }),
+        await phaseTimes(opened, 'decoder.step', { ...prompt, seq: 1, past: tokens.length }),
+      ],
       loading: opened.executor.loading,
       does: Object.fromEntries(sides.map((side) => [side.name, side.does])),
       notRun,
@@ -131,4 +184,11 @@ export async function measure({
     for (const side of sides) await side.close();
     await rm(dir, { recursive: true, force: true });
   }
+}
+
+function apartOf(ours: ArrayLike<number>, theirs: ArrayLike<number>): Apart {
+  const rowOf = (data: ArrayLike<number>) => ({ data: Float64Array.from(data), starts: [0], columns: theirs.length });
+  const [candidate, reference] = [rowOf(ours), rowOf(theirs)];
+  const { relativeL2, cosine } = difference(candidate, reference);
+  return { relativeL2, cosine, kld: klDivergence(candidate, reference, 0) };
 }

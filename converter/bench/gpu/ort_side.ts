@@ -2,7 +2,7 @@ import { modelPath } from '../../../backends/onnx/bundle_files.ts';
 import { onnx } from '../../../backends/onnx/index.ts';
 import { fromOrt } from '../../../backends/onnx/ort_tensor.ts';
 import { loadRuntime, type InferenceSession, type OrtTensor, type Runtime } from '../../../backends/onnx/runtime.ts';
-import { createSession, type Device } from '../../../backends/onnx/session.ts';
+import { createSession, type Provider } from '../../../backends/onnx/session.ts';
 import type { Program, ProgramMetadata } from '../../../ir/graph.ts';
 import { writeFiles } from '../write_program.ts';
 import type { Side } from './side.ts';
@@ -20,7 +20,7 @@ export async function openOrtSide(
   program: Program,
   precision: string,
   dir: string,
-  device: Device = 'webgpu',
+  device: Provider = 'webgpu',
 ): Promise<Side> {
   const runtime = await loadRuntime();
   await writeFiles(onnx.emit(program, { precision, target: 'webgpu' }).files, dir);
@@ -31,7 +31,7 @@ export async function openOrtSide(
     ).flat(),
   );
   const opened: InferenceSession[] = [];
-  const open = async (graph: string, on: Device, options: InferenceSession.SessionOptions = {}) => {
+  const open = async (graph: string, on: Provider, options: InferenceSession.SessionOptions = {}) => {
     const session = await createSession(runtime, await path(graph), on, undefined, options);
     opened.push(session);
     return session;
@@ -60,7 +60,7 @@ class OrtSide implements Side {
   #next = 0;
   #length = 0;
 
-  constructor(name: string, runtime: Runtime, sessions: Sessions, facts: ProgramMetadata, device: Device) {
+  constructor(name: string, runtime: Runtime, sessions: Sessions, facts: ProgramMetadata, device: Provider) {
     this.name = name;
     this.#runtime = runtime;
     this.#sessions = sessions;
@@ -77,7 +77,7 @@ class OrtSide implements Side {
     this.#features = features!;
   }
 
-  async prefill(tokens: readonly number[]): Promise<void> {
+  async prefill(tokens: readonly number[]): Promise<ArrayLike<number>> {
     this.#forget();
     this.#length = tokens.length;
     const embedded = await this.#embed(tokens);
@@ -85,7 +85,7 @@ class OrtSide implements Side {
     const [rows, features] = [embedded.data as Float32Array, this.#features!.data as Float32Array];
     // typed alike: both graphs have the floats of one precision
     rows.set(features.subarray(0, imageTokens * hiddenSize));
-    await this.#run(
+    return this.#run(
       embedded,
       Array.from(tokens, (_, i) => i + 1),
     );
@@ -113,7 +113,8 @@ class OrtSide implements Side {
     return rows!;
   }
 
-  async #run(embedded: OrtTensor, positions: readonly number[]): Promise<void> {
+  /** @returns logits of the last token */
+  async #run(embedded: OrtTensor, positions: readonly number[]): Promise<ArrayLike<number>> {
     const { decoder } = this.#sessions;
     const results = await decoder.run({
       inputs_embeds: embedded,
@@ -125,7 +126,9 @@ class OrtSide implements Side {
     this.#forget();
     for (const [name, tensor] of Object.entries(results))
       if (name.startsWith('present.')) this.#cache[name.replace('present', 'past_key_values')] = tensor;
-    this.#next = largestOf(results['logits']!, this.#facts.vocabSize);
+    const logits = lastRow(results['logits']!, this.#facts.vocabSize);
+    this.#next = largestOf(logits);
+    return logits;
   }
 
   /** What the last run left, or caches without a token. */
@@ -162,11 +165,16 @@ class OrtSide implements Side {
   }
 }
 
-/** The first of the largest of the last row. */
-function largestOf(logits: OrtTensor, vocabSize: number): number {
+/** Logits of the last token, without those of no token that may be behind them. */
+function lastRow(logits: OrtTensor, vocabSize: number): ArrayLike<number> {
   const data = logits.type === 'float32' ? (logits.data as Float32Array) : fromOrt(logits).data;
-  let best = data.length - logits.dims.at(-1)!;
-  const first = best;
-  for (let i = first; i < first + vocabSize; i++) if (data[i]! > data[best]!) best = i;
-  return best - first;
+  const first = data.length - logits.dims.at(-1)!;
+  return data.subarray(first, first + vocabSize);
+}
+
+/** The first of the largest. */
+function largestOf(logits: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 0; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
+  return best;
 }

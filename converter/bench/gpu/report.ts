@@ -5,6 +5,9 @@ import { p95Of } from './compare.ts';
 import type { Measured } from './measure.ts';
 import type { PlanCounters } from './plan_counters.ts';
 
+/** Shaders of a phase that are told; the JSON has all. */
+const SLOWEST = 8;
+
 /**
  * Medians and 95th percentiles, what they are of the device's best, and the ratio to onnxruntime: above 1 pgconv is
  * faster.
@@ -32,6 +35,7 @@ export function speedReport(measured: readonly Measured[], title: string): strin
     ...measured.map(firstToken),
     ...measured.flatMap(({ notRun }) => Object.entries(notRun).map(([side, reason]) => `${side}: not run: ${reason}`)),
     ...measured.flatMap(agreement),
+    ...measured.flatMap(phaseLines),
     ...notes,
   ].join('\n');
 }
@@ -97,11 +101,30 @@ function firstToken({ precision, loading, times }: Measured): string {
 }
 
 /** Weights are random, so that ties are near: a difference is told, and is none of speed. */
-function agreement({ times }: Measured): string[] {
+function agreement({ times, apart }: Measured): string[] {
   const [own, ...others] = times;
-  return others.map(({ side, tokens }) => {
+  const lines = others.map(({ side, tokens }) => {
     const same = tokens.findIndex((token, i) => token !== own!.tokens[i]);
     return `${side} and ${own!.side}: ${same < 0 ? `the same ${tokens.length} tokens` : `the same tokens up to ${same} of ${tokens.length}`}`;
+  });
+  const logits = Object.entries(apart).map(
+    ([side, { relativeL2, cosine, kld }]) =>
+      `${side} and ${own!.side}, logits of the prompt's last token: relative L2 ${relativeL2.toExponential(1)}, cosine ${cosine.toFixed(7)}, KLD ${kld.toExponential(1)}`,
+  );
+  return [...lines, ...logits];
+}
+
+/** The slowest shaders of each phase. */
+function phaseLines({ precision, phases }: Measured): string[] {
+  const text = (microseconds: number) => `${(microseconds / 1000).toPrecision(3)} ms`;
+  return phases.map(({ phase, microseconds, kernels }) => {
+    const sum = kernels.reduce((total, kernel) => total + kernel.microseconds, 0);
+    const slowest = kernels
+      .slice(0, SLOWEST)
+      .map(
+        ({ shader, count, microseconds: took }) => `${count} × ${shader.replace(/^.*\/|\.wgsl$/g, '')} ${text(took)}`,
+      );
+    return `pgconv ${precision}, ${phase}: ${text(microseconds)}; its shaders, each alone, ${text(sum)}: ${slowest.join(', ')}`;
   });
 }
 

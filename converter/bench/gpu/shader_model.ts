@@ -35,7 +35,7 @@ export async function openShaderModel(program: Program, given?: GPUDevice): Prom
   const { device, adapter } = given ? { device: given, adapter: '' } : await openDevice(plan);
   const executor = await Executor.create(device, plan, {
     async *readShard(index) {
-      for await (const { bytes } of shardChunks(layout.shards[index]!, () => {})) yield bytes;
+      for await (const { bytes } of shardChunks(layout.shards[index]!)) yield bytes;
     },
     readShader: async (index) => shaders[index]!.text,
   });

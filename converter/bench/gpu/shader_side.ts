@@ -7,6 +7,7 @@ const AHEAD = 8;
 
 /** The bundle of shaders in pgconv/runtime. */
 export function shaderSide(name: string, { model, executor, device }: ShaderModel, maxSteps: number): Side {
+  const { vocabSize } = model.facts;
   let features: ImageFeatures | undefined;
   return {
     name,
@@ -18,7 +19,7 @@ export function shaderSide(name: string, { model, executor, device }: ShaderMode
     },
     async prefill(tokens) {
       await model.prefill({ rows: [tokens], images: features ? [features] : [], maxNewTokens: maxSteps + 1 });
-      await executor.read('logits');
+      return (await executor.read('logits')).data.subarray(0, vocabSize);
     },
     async decode(steps) {
       const tokens: number[] = [];

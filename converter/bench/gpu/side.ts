@@ -8,8 +8,10 @@ export interface Side {
   readonly does: string;
   /** A picture, f32 [3, S, S], through the tower. */
   encode(pixels: Float32Array): Promise<void>;
-  /** A prompt that begins with that picture, up to the logits of its last token on the host. */
-  prefill(tokens: readonly number[]): Promise<void>;
+  /**
+   * A prompt that begins with that picture, up to the logits of its last token on the host: of the vocabulary alone.
+   */
+  prefill(tokens: readonly number[]): Promise<ArrayLike<number>>;
   /**
    * Greedy tokens: one from the logits that are there, and one for each of `steps` further ones. To be called after
    * `prefill`.

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { onnx } from '../../../backends/onnx/index.ts';
 import { tfjs } from '../../../backends/tfjs/index.ts';
-import { DEVICES, type TfDevice } from '../../../backends/tfjs/node_tfjs.ts';
+import { TF_BACKENDS as DEVICES, type TfDevice } from '../../../backends/tfjs/node_tfjs.ts';
 import { wgsl } from '../../../backends/wgsl/index.ts';
 import type { Program } from '../../../ir/graph.ts';
 import type { Precision } from '../../../verify/tolerances.ts';

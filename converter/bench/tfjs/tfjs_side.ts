@@ -33,7 +33,7 @@ export function tfjsSide(name: string, tf: Tfjs, model: Model): Side {
     },
     async prefill(tokens) {
       await model.prefill({ rows: [tokens], images: features ? [features] : [], maxNewTokens: 64 });
-      await model.logits();
+      return (await model.logits()).data.subarray(0, model.facts.vocabSize);
     },
     async decode(steps) {
       const tokens: number[] = [];

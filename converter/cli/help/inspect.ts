@@ -3,7 +3,8 @@ export const INSPECT_HELP = `
 A checkpoint is a path, or a Hub id (org/name, org/name@revision) in the local Hub cache.
 For a checkpoint: family, variant, sizes with where each was read from, dtypes and
 tensors. For a bundle: its graphs, their ops, parameters and bytes, or its phases,
-dispatches, shaders and weights. For an .onnx: opset, inputs, outputs, ops,
+dispatches, shaders and weights. For a folder that another program exported: its graphs,
+and what each port is taken for. For an .onnx: opset, inputs, outputs, ops,
 initializers. Weights are read only to compare an lm_head with the embedding, and to say
 how much an adapter changes.
 

@@ -5,6 +5,7 @@ Examples:
   pgconv convert fixtures/shapes --to wgsl --dtype int4
   pgconv inspect paligemma-3b-pt-224
   pgconv verify shapes-onnx-fp16 --against fixtures/shapes
+  pgconv record --script record_paligemma.py
   pgconv run shapes-onnx-fp16 --image photo.jpg --prompt "detect cat" --draw boxes.png
 
 Exit codes:
@@ -13,5 +14,6 @@ Exit codes:
   2  bad usage       130  interrupted (143: terminated)
  70  a bug of pgconv
 
-Every command takes --json: one JSON text on stdout, {"error": {...}} when it fails; all
-else goes to stderr.`;
+Every command takes --json: one JSON text on stdout, which names its kind and version
+(schema, schemaVersion: docs/schemas), with {"error": {...}} when it fails; all else goes
+to stderr.`;

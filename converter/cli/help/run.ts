@@ -13,6 +13,9 @@ in pixels of the picture.
 Without it, the bundle's preprocessor_config.json says how pictures are resized and
 normalized. An answer ends at any end token of the model, or after --max-new-tokens.
 
+Every file is held to the sha256 of manifest.json: graphs before they are opened, weights
+while the answer is computed. --no-check takes files as they are.
+
 Examples:
   pgconv run shapes-onnx-fp16 --image fixtures/shapes/images/000.png --prompt "detect green circle" --draw boxes.png
   pgconv run shapes-wgsl-int4 --image fixtures/shapes/images/000.png --prompt "caption en"

@@ -1,5 +1,6 @@
 import type { TensorData } from '../../../ir/tensor.ts';
 import type { SidecarName, SourceFile } from '../../checkpoints/checkpoint.ts';
+import type { InputFile } from '../../inputs/input_file.ts';
 import type { AdapterConfig } from './adapter_config.ts';
 
 /** An opened PEFT adapter: its config was read and checked, of its tensors only dtypes and shapes are known. */
@@ -14,12 +15,10 @@ export interface Adapter {
   /** By the name that the file gives them. */
   readonly tensors: ReadonlyMap<string, TensorData>;
   /** Files of the tokenizer that was saved with it. */
-  readonly sidecars: ReadonlyMap<SidecarName, string>;
+  readonly sidecars: ReadonlyMap<SidecarName, InputFile>;
   /** Weights and config. */
   readonly files: readonly SourceFile[];
   readonly warnings: readonly string[];
-  /** @throws BadInputError when a file changed since it was opened. */
-  checkUnchanged(): Promise<void>;
   close(): Promise<void>;
 }
 

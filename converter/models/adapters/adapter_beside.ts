@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { shellWord } from '../../../ir/text/shell_word.ts';
 import type { Checkpoint } from '../../checkpoints/checkpoint.ts';
 import { isFolder } from '../../checkpoints/is_folder.ts';
 import { holdsAdapter } from '../../checkpoints/weight_files.ts';
@@ -23,6 +24,6 @@ export async function checkAdapterBeside(
     return [`An adapter lies beside the weights (${folder}) and was not used: --adapter names those that are merged.`];
   throw new UsageError('adapter_beside_model', 'the folder holds a model and, beside its weights, an adapter', {
     file: folder,
-    hint: `to merge the adapter, give --adapter ${folder}; to convert the model as it is, move ${names.find((name) => name.startsWith('adapter'))!} to another folder`,
+    hint: `to merge the adapter, give --adapter ${shellWord(folder)}; to convert the model as it is, move ${names.find((name) => name.startsWith('adapter'))!} to another folder`,
   });
 }

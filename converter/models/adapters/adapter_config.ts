@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { BadInputError } from '../../errors.ts';
-import { firstMatch } from './module_pattern.ts';
+import { ModulePatterns } from './module_pattern.ts';
 
 const rank = z
   .int()
@@ -41,8 +41,8 @@ export interface AdapterConfig {
   readonly rankStabilized: boolean;
   /** Whether rows are normalized and scaled by a magnitude: DoRA (arXiv:2402.09353). */
   readonly dora: boolean;
-  readonly rankPattern: ReadonlyMap<string, number>;
-  readonly alphaPattern: ReadonlyMap<string, number>;
+  readonly rankPattern: ModulePatterns;
+  readonly alphaPattern: ModulePatterns;
   /** Ends of module names, or one regular expression. */
   readonly targetModules: readonly string[] | string | undefined;
   readonly modulesToSave: readonly string[];
@@ -187,8 +187,8 @@ export function parseAdapterConfig(
       alpha: data.lora_alpha,
       rankStabilized: data.use_rslora ?? false,
       dora: data.use_dora ?? false,
-      rankPattern: new Map(Object.entries(data.rank_pattern ?? {})),
-      alphaPattern: new Map(Object.entries(data.alpha_pattern ?? {})),
+      rankPattern: new ModulePatterns(data.rank_pattern ?? {}, { file }),
+      alphaPattern: new ModulePatterns(data.alpha_pattern ?? {}, { file }),
       targetModules: data.target_modules ?? undefined,
       modulesToSave: data.modules_to_save ?? [],
       // a list without a name is of the input embedding
@@ -203,9 +203,8 @@ export function parseAdapterConfig(
 
 /** Rank of a module by the config, and what B·A is multiplied by: alpha / rank, or alpha / √rank (rsLoRA). */
 export function scalingOf(config: AdapterConfig, module: string): { rank: number; scaling: number } {
-  const place = { file: config.file };
-  const moduleRank = firstMatch(config.rankPattern, module, place) ?? config.rank;
-  const moduleAlpha = firstMatch(config.alphaPattern, module, place) ?? config.alpha;
+  const moduleRank = config.rankPattern.firstMatch(module) ?? config.rank;
+  const moduleAlpha = config.alphaPattern.firstMatch(module) ?? config.alpha;
   return { rank: moduleRank, scaling: moduleAlpha / (config.rankStabilized ? Math.sqrt(moduleRank) : moduleRank) };
 }
 

@@ -116,8 +116,9 @@ describe('an adapter that does not fit is refused:', () => {
       { ...lora(P, [6, 4]), [`${P}.lora_B.weight`]: filled([6, 1]) },
       { code: 'adapter_rank', message: /lora_B\.weight has rank 1/ },
     );
-    const hostile = await adapterOf(lora(P, [6, 4]), { rank_pattern: { '(q+)+x': 2 } });
-    await expectRefusal(() => apply([hostile]), hostile.config.file, { code: 'bad_config', message: /forever/ });
+    await expect(adapterOf(lora(P, [6, 4]), { rank_pattern: { '(q': 2 } })).rejects.toMatchObject({
+      code: 'bad_config',
+    });
   });
 
   test('another base, with both shapes and the name of its own', async () => {

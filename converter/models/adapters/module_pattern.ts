@@ -1,71 +1,67 @@
+import { RE2JS } from 're2js';
 import { BadInputError, type ErrorPlace } from '../../errors.ts';
 
 /**
- * Python's syntax that JavaScript reads otherwise or not at all: named groups, inline flags, comments, anchors, back
- * references.
+ * What Python's regular expressions have and RE2 has not, or reads otherwise: look-around, references, conditions,
+ * comments, flags (which Python refuses where PEFT puts the key), `\Z`, possessive quantifiers.
  */
-const PYTHON_ONLY = /\(\?(?![:=!])|\\[AZ1-9]|[*+?}]\+/;
+const PYTHON_ONLY = /\(\?(?!:|P<)|\\[Z1-9]|[*+?}]\+/;
 const LONGEST = 500;
-/** `.*` and the like in one key: with more, a hostile key takes minutes for one name. */
-const MOST_REPEATS = 4;
+/** Of those that are no plain names: they are held against every module. */
+const MOST_EXPRESSIONS = 512;
+/** The names that most keys are; PEFT reads their dots as any character. */
+const PLAIN = /^[\w.]+$/;
 
-/**
- * The value of the first key that fits a module's name, as PEFT looks up rank_pattern and alpha_pattern: a key is a
- * regular expression for the whole name or for what follows one of its dots, `re.match(r"(.*\.)?(KEY)$", name)`; `^` in
- * it pins it to the start. @throws BadInputError for a key that is no regular expression, or one that only Python
- * understands.
- */
-export function firstMatch(
-  patterns: ReadonlyMap<string, number>,
-  module: string,
-  place: ErrorPlace,
-): number | undefined {
-  for (const [key, value] of patterns) if (compile(key, place).test(module)) return value;
-  return undefined;
+/** Keys of rank_pattern or alpha_pattern, with their values, in order. */
+export class ModulePatterns {
+  readonly #patterns: readonly { readonly matches: (module: string) => boolean; readonly value: number }[];
+
+  /** @throws BadInputError for keys that are no regular expressions, that only Python understands, or too many */
+  constructor(patterns: Readonly<Record<string, number>>, place: ErrorPlace) {
+    const keys = Object.entries(patterns);
+    const expressions = keys.filter(([key]) => !PLAIN.test(key)).length;
+    if (expressions > MOST_EXPRESSIONS)
+      throw new BadInputError(
+        'bad_config',
+        `${expressions} patterns are regular expressions; at most ${MOST_EXPRESSIONS} are read`,
+        { ...place, hint: WRITE_OUT },
+      );
+    this.#patterns = keys.map(([key, value]) => ({ matches: matcherOf(key, place), value }));
+  }
+
+  /**
+   * The value of the first key that fits a module's name, as PEFT looks it up: a key is a regular expression for the
+   * whole name or for what follows one of its dots, `re.match(r"(.*\.)?(KEY)$", name)`; `^` in it pins it to the start.
+   */
+  firstMatch(module: string): number | undefined {
+    return this.#patterns.find(({ matches }) => matches(module))?.value;
+  }
 }
 
-const compiled = new Map<string, RegExp>();
+const WRITE_OUT = 'write the module names out in rank_pattern and alpha_pattern';
 
-function compile(key: string, place: ErrorPlace): RegExp {
-  const known = compiled.get(key);
-  if (known) return known;
+function matcherOf(key: string, place: ErrorPlace): (module: string) => boolean {
   const refuse = (message: string): never => {
     throw new BadInputError('bad_config', `the pattern "${key.slice(0, 80)}" ${message}`, {
       ...place,
-      hint: 'write the module names out in rank_pattern and alpha_pattern',
+      hint: WRITE_OUT,
     });
   };
+  if (PLAIN.test(key)) return (module) => endsWithName(module, key);
   if (key.length > LONGEST) refuse(`has ${key.length} characters; at most ${LONGEST} are read`);
   if (PYTHON_ONLY.test(key)) refuse('uses syntax that only Python’s regular expressions have');
-  if (repeatsOf(key) > MOST_REPEATS) refuse('repeats groups that repeat, or too often: matching it could take forever');
   try {
-    const pattern = new RegExp(`^(?:.*\\.)?(?:${key})$`);
-    compiled.set(key, pattern);
-    return pattern;
+    // linear in the name, whatever the key: no back-tracking
+    const pattern = RE2JS.compile(`(?:.*\\.)?(?:${key})`);
+    return (module) => pattern.matches(module);
   } catch (cause) {
     return refuse(`is no regular expression: ${(cause as Error).message}`);
   }
 }
 
-/** Open-ended quantifiers; Infinity when one stands on a group that has one itself. */
-function repeatsOf(key: string): number {
-  const groups = [false];
-  let count = 0;
-  let inClass = false;
-  for (let i = 0; i < key.length; i++) {
-    const c = key[i];
-    if (c === '\\') i++;
-    else if (inClass) inClass = c !== ']';
-    else if (c === '[') inClass = true;
-    else if (c === '(') groups.push(false);
-    else if (c === ')') {
-      const repeats = groups.length > 1 && groups.pop()!;
-      if (repeats && /^(?:[*+]|\{\d*,?\d*\})/.test(key.slice(i + 1, i + 20))) return Infinity;
-      groups[groups.length - 1] ||= repeats;
-    } else if (c === '*' || c === '+' || (c === '{' && /^\{\d*,/.test(key.slice(i, i + 20)))) {
-      count++;
-      groups[groups.length - 1] = true;
-    }
-  }
-  return count;
+/** Whether the module, or what follows one of its dots, is the name; a dot of the name is any character. */
+function endsWithName(module: string, name: string): boolean {
+  const before = module.length - name.length;
+  if (before < 0 || (before > 0 && module[before - 1] !== '.')) return false;
+  return Array.from(name).every((c, i) => c === module[before + i] || (c === '.' && module[before + i] !== '\n'));
 }

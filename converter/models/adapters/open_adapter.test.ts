@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { expectRefusal } from '../../checkpoints/testing/expect_refusal.ts';
 import { rawSafetensors } from '../../checkpoints/testing/raw_safetensors.ts';
 import { tempFolder } from '../../checkpoints/testing/temp_folder.ts';
+import { Inputs } from '../../inputs/inputs.ts';
 import { openAdapter } from './index.ts';
 
 const LORA = 'fixtures/adapters/lora';
@@ -45,7 +46,6 @@ describe('opening an adapter', () => {
     expect(
       adapter.tensors.get('base_model.model.model.vision_tower.encoder.layers.0.self_attn.q_proj.lora_A.weight')!.shape,
     ).toEqual([3, 48]);
-    await adapter.checkUnchanged();
     await adapter.close();
   });
 
@@ -81,13 +81,15 @@ describe('opening an adapter', () => {
 
   test('finds a file that changed meanwhile', async () => {
     const dir = adapterWith({});
-    const adapter = await openAdapter(dir);
+    const inputs = new Inputs();
+    await openAdapter(dir, { inputs });
+    await inputs.checkUnchanged();
     utimesSync(join(dir, 'adapter_config.json'), 1, 1);
-    await expect(adapter.checkUnchanged()).rejects.toMatchObject({
+    await expect(inputs.checkUnchanged()).rejects.toMatchObject({
       code: 'file_changed',
       place: { file: join(dir, 'adapter_config.json') },
     });
-    await adapter.close();
+    await inputs.close();
   });
 });
 

@@ -1,13 +1,13 @@
 import { isFloat } from '../../../ir/dtypes/index.ts';
 import { elementCount } from '../../../ir/tensor.ts';
 import { downloadHint } from '../../checkpoints/hub_cache.ts';
-import { findSidecars } from '../../checkpoints/huggingface.ts';
+import { findSidecars, openInside } from '../../checkpoints/huggingface.ts';
 import { emptyWeights } from '../../checkpoints/leftover_tensors.ts';
-import { FilePool, InputFile } from '../../checkpoints/input_file.ts';
-import { resolveInside } from '../../checkpoints/safe_path.ts';
 import { readAllTensors } from '../../checkpoints/safetensors.ts';
 import { openJson } from '../../checkpoints/weight_map.ts';
 import { BadInputError, UsageError } from '../../errors.ts';
+import type { InputFile } from '../../inputs/input_file.ts';
+import { inputsOr, type Inputs } from '../../inputs/inputs.ts';
 import type { Adapter } from './adapter.ts';
 import { parseAdapterConfig } from './adapter_config.ts';
 import { CONFIG, locateAdapter, WEIGHTS, withoutWeights, type LocatedAdapter } from './locate_adapter.ts';
@@ -17,6 +17,8 @@ const SAVE_WITH_PEFT = 'save the adapter with PEFT’s save_pretrained, and give
 export interface AdapterOptions {
   /** What every change is multiplied by, default 1. */
   readonly scale?: number;
+  /** Which its files are among; default inputs of its own. */
+  readonly inputs?: Inputs | undefined;
 }
 
 /**
@@ -25,17 +27,17 @@ export interface AdapterOptions {
  * @throws BadInputError when a file is missing, damaged, a pickle, of another method than LoRA or uses what is not
  * implemented; UsageError when the path or the scale is wrong.
  */
-export async function openAdapter(dir: string, { scale = 1 }: AdapterOptions = {}): Promise<Adapter> {
+export async function openAdapter(dir: string, { scale = 1, inputs: given }: AdapterOptions = {}): Promise<Adapter> {
   if (!Number.isFinite(scale))
     throw new UsageError('bad_scale', `an adapter cannot be scaled by ${scale}`, {
       file: dir,
       hint: 'give a number, such as 1 or 0.5',
     });
-  const pool = new FilePool();
+  const { inputs, close } = inputsOr(given);
   try {
-    return await openWith(await locateAdapter(dir), scale, pool);
+    return { ...(await openWith(await locateAdapter(dir), scale, inputs)), close };
   } catch (error) {
-    await pool.close();
+    await close();
     throw error;
   }
 }
@@ -43,16 +45,16 @@ export async function openAdapter(dir: string, { scale = 1 }: AdapterOptions = {
 async function openWith(
   { path, name, warnings: picked }: LocatedAdapter,
   scale: number,
-  pool: FilePool,
-): Promise<Adapter> {
-  const configFile = await openInside(path, CONFIG, pool);
+  inputs: Inputs,
+): Promise<Omit<Adapter, 'close'>> {
+  const configFile = await openInside(path, CONFIG, inputs);
   if (!configFile)
     throw new BadInputError('not_an_adapter', `${CONFIG} is a link to nothing`, {
       file: path,
       hint: downloadHint(path, 'give the folder that PEFT’s save_pretrained wrote'),
     });
   const { config, warnings } = parseAdapterConfig(await readObject(configFile), configFile.path);
-  const weightsFile = await openInside(path, WEIGHTS, pool);
+  const weightsFile = await openInside(path, WEIGHTS, inputs);
   if (!weightsFile) throw await withoutWeights(path);
   const { tensors } = await readAllTensors(weightsFile);
   if (tensors.size === 0)
@@ -73,26 +75,16 @@ async function openWith(
       );
     if (elementCount(shape) === 0) throw emptyWeights(tensor, shape, place);
   }
-  const files = [weightsFile, configFile];
   return {
     path,
     name,
     scale,
     config,
     tensors,
-    sidecars: await findSidecars(path),
-    files,
+    sidecars: await findSidecars(path, inputs),
+    files: [weightsFile, configFile],
     warnings: [...picked, ...warnings],
-    async checkUnchanged() {
-      for (const file of files) await file.checkUnchanged();
-    },
-    close: () => pool.close(),
   };
-}
-
-async function openInside(folder: string, name: string, pool: FilePool): Promise<InputFile | undefined> {
-  const path = await resolveInside(folder, name);
-  return path === undefined ? undefined : InputFile.open(path, name, pool);
 }
 
 async function readObject(file: InputFile): Promise<Readonly<Record<string, unknown>>> {

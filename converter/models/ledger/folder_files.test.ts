@@ -17,7 +17,7 @@ async function fatesOf(names: readonly string[], more: Partial<Checkpoint> = {},
       await mkdir(dirname(join(path, name)), { recursive: true });
       await writeFile(join(path, name), 'text');
     }
-  const files: SourceFile[] = read.map((name) => ({ name, path: join(path, name), byteLength: 4 }));
+  const files: SourceFile[] = read.map((name) => ({ name, path: join(path, name), byteLength: 4, fingerprint: name }));
   const checkpoint = { format: 'huggingface' as const, path, files, config: {}, sidecars: new Map(), ...more };
   const entries = await folderEntries(checkpoint);
   return Object.fromEntries(entries.map(({ file, used, leftOut }) => [file, leftOut ?? used?.join()]));

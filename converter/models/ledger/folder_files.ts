@@ -1,11 +1,11 @@
 import { readdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { Checkpoint } from '../../checkpoints/checkpoint.ts';
 import { isFolder } from '../../checkpoints/is_folder.ts';
 import { isTrainingState } from '../../checkpoints/leftovers.ts';
-import { FilePool, InputFile } from '../../checkpoints/input_file.ts';
 import { recognize } from '../../checkpoints/recognize.ts';
 import { BadInputError } from '../../errors.ts';
+import { Inputs } from '../../inputs/inputs.ts';
 import type { LedgerEntry, Reason } from './ledger.ts';
 
 /**
@@ -23,7 +23,7 @@ export async function folderEntries(
   const opened = new Set([
     ...files.map(({ name }) => name),
     'config.json',
-    ...[...sidecars].flatMap(([name, file]) => (file === join(path, name) ? [name] : [])),
+    ...[...sidecars].flatMap(([name, file]) => (file.path === join(path, name) ? [name] : [])),
   ]);
   const isIndexed = files.length > 1;
   const found: LedgerEntry[] = [];
@@ -63,15 +63,16 @@ function reasonByName(name: string): Reason | undefined {
   return NAMES.find(([pattern]) => pattern.test(name))?.[1];
 }
 
+/** Of files that are not the model's: they may change as they like, as the log of a training does. */
 async function reasonByContent(file: string): Promise<Reason> {
   const stats = await stat(file).catch(() => undefined);
   if (!stats?.isFile()) return 'no_weights';
-  const pool = new FilePool();
+  const inputs = new Inputs();
   try {
-    const { kind } = await recognize(await InputFile.open(file, basename(file), pool));
+    const { kind } = await recognize(await inputs.open(file));
     return kind === 'unknown' || kind === 'empty' ? 'no_weights' : 'other_weights';
   } finally {
-    await pool.close();
+    await inputs.close();
   }
 }
 

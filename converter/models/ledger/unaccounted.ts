@@ -1,17 +1,19 @@
+import { matchesGlob } from '../../../ir/text/glob.ts';
+import { shellWord } from '../../../ir/text/shell_word.ts';
 import type { SeenTensor } from '../../checkpoints/leftover_tensors.ts';
 import { shorten } from '../../checkpoints/strict_json.ts';
 import { BadInputError, UsageError } from '../../errors.ts';
 
 /** Tensors that a user names to leave out: `*` stands for any characters. */
 export class LeaveOut {
-  readonly #patterns: readonly { readonly text: string; readonly matches: RegExp; used: boolean }[];
+  readonly #patterns: readonly { readonly text: string; used: boolean }[];
 
   constructor(patterns: readonly string[] = []) {
-    this.#patterns = patterns.map((text) => ({ text, matches: asRegExp(text), used: false }));
+    this.#patterns = patterns.map((text) => ({ text, used: false }));
   }
 
   has(name: string): boolean {
-    const found = this.#patterns.filter(({ matches }) => matches.test(name));
+    const found = this.#patterns.filter(({ text }) => matchesGlob(text, name));
     for (const pattern of found) pattern.used = true;
     return found.length > 0;
   }
@@ -25,14 +27,6 @@ export class LeaveOut {
         hint: 'leave the option out, or name tensors that `unaccounted` lists',
       });
   }
-}
-
-function asRegExp(pattern: string): RegExp {
-  return new RegExp(`^${pattern.split('*').map(escaped).join('.*')}$`, 's');
-}
-
-function escaped(text: string): string {
-  return text.replaceAll(/[.*+?^${}()|[\]\\/]/g, '\\$&');
 }
 
 /**
@@ -57,7 +51,7 @@ export function unaccounted(tensors: ReadonlyMap<string, SeenTensor | undefined>
       hint: `if the model computes the same without ${tensors.size === 1 ? 'it' : 'them'}, leave ${tensors.size === 1 ? 'it' : 'them'} out by name: ${patternsOf(
         [...tensors.keys()],
       )
-        .map((pattern) => `--leave-out "${shorten(pattern)}"`)
+        .map((pattern) => `--leave-out ${shellWord(shorten(pattern))}`)
         .join(' ')}`,
     },
   );

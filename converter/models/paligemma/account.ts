@@ -1,3 +1,4 @@
+import { shellWord } from '../../../ir/text/shell_word.ts';
 import { readTensor, type TensorData } from '../../../ir/tensor.ts';
 import type { Checkpoint } from '../../checkpoints/checkpoint.ts';
 import type { SeenTensor } from '../../checkpoints/leftover_tensors.ts';
@@ -82,6 +83,6 @@ async function requireValues(
       file: data.from?.file ?? name,
       tensor: name,
       ...(data.from && { offset: data.from.byteOffset }),
-      hint: `if the model computes the same without it, leave it out by name: --leave-out "${name}"`,
+      hint: `if the model computes the same without it, leave it out by name: --leave-out ${shellWord(name)}`,
     });
 }

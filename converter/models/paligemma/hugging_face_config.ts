@@ -11,6 +11,9 @@ const id = z
   .nonnegative()
   .max(1 << 24);
 
+/** Thirty times PaliGemma's, and twice Gemma 3's: a bundle has a row of angles for each. */
+const positions = size.max(1 << 18);
+
 /**
  * The fields of config.json that matter. None is relied on to be there, and class defaults are never taken: they are
  * another model's (spec D.2). Fields that mislead are not read at all: top-level hidden_size and vocab_size.
@@ -31,7 +34,7 @@ const schema = z.looseObject({
       num_attention_heads: size.optional(),
       num_key_value_heads: size.optional(),
       head_dim: size.optional(),
-      max_position_embeddings: size.optional(),
+      max_position_embeddings: positions.optional(),
       rms_norm_eps: z.number().positive().max(1).optional(),
       rope_theta: z.number().positive().optional(),
       rope_parameters: z

@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { stopTokens } from '../../../ir/metadata.ts';
 import type { SidecarName } from '../../checkpoints/checkpoint.ts';
+import type { InputFile } from '../../inputs/input_file.ts';
+import { inputsOfTests } from '../../inputs/testing/inputs_of_tests.ts';
 import { openCheckpoint } from '../../checkpoints/index.ts';
 import { loadModel } from '../index.ts';
 import { readStopTokens } from './stop_tokens.ts';
 
+const inputs = inputsOfTests();
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'pgconv-stops-'));
@@ -18,7 +21,9 @@ async function stopsOf(generation: object | string | undefined, config?: unknown
   const file = join(folder, 'generation_config.json');
   if (generation !== undefined)
     await writeFile(file, typeof generation === 'string' ? generation : JSON.stringify(generation));
-  const sidecars = new Map<SidecarName, string>(generation === undefined ? [] : [['generation_config.json', file]]);
+  const sidecars = new Map<SidecarName, InputFile>(
+    generation === undefined ? [] : [['generation_config.json', await inputs().open(file)]],
+  );
   return readStopTokens({ sidecars, config }, { eosTokenId: 1, vocabSize: 400 });
 }
 

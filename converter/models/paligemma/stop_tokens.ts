@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Checkpoint } from '../../checkpoints/checkpoint.ts';
 import { parseSidecar, readSidecar } from '../../sidecars/sidecar.ts';
 import { BadInputError } from '../../errors.ts';
+import type { InputFile } from '../../inputs/input_file.ts';
 import type { Inference } from '../family.ts';
 import type { PaliGemmaConfig } from './config.ts';
 
@@ -44,8 +45,9 @@ export async function readStopTokens(
   };
 }
 
-async function idsOfFile(file: string): Promise<readonly number[] | undefined> {
-  const parsed = schema.safeParse(parseSidecar(await readSidecar(file)));
+async function idsOfFile(input: InputFile): Promise<readonly number[] | undefined> {
+  const { path: file } = input;
+  const parsed = schema.safeParse(parseSidecar(await readSidecar(input)));
   if (!parsed.success)
     throw new BadInputError('bad_sidecar', `eos_token_id: ${parsed.error.issues[0]!.message}`, {
       file,

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { UsageError } from '../../errors.ts';
+import { BadInputError, UsageError } from '../../errors.ts';
+import type { Inputs } from '../../inputs/inputs.ts';
 import { nearNames } from './near_names.ts';
 import { STORAGES, type WeightStorage } from '../weight_storage.ts';
 
@@ -8,13 +8,14 @@ const schema = z.record(z.string().min(1), z.enum(STORAGES));
 const EXAMPLE = '{"lm.embed": "int8", "lm.*.down": "int8", "vit.**": "fp16"}';
 
 /** Reads `{"<pattern>": <one of STORAGES>}`. @throws UsageError when the file is something else. */
-export async function readMixedFile(file: string): Promise<ReadonlyMap<string, WeightStorage>> {
+export async function readMixedFile(file: string, inputs: Inputs): Promise<ReadonlyMap<string, WeightStorage>> {
   const refuse = (message: string, cause?: unknown) =>
     new UsageError('bad_mixed_file', message, { file, hint: `write ${EXAMPLE}` }, { cause });
   let json: unknown;
   try {
-    json = JSON.parse(await readFile(file, 'utf8'));
+    json = JSON.parse(await inputs.readText(file));
   } catch (cause) {
+    if (cause instanceof BadInputError) throw cause;
     throw refuse(`cannot read what --mixed names: ${(cause as Error).message}`, cause);
   }
   const parsed = schema.safeParse(json);

@@ -4,6 +4,7 @@ import type { Program } from '../../../ir/graph.ts';
 import { quantizableWeights, type QuantizableWeight } from '../../../ir/passes/index.ts';
 import type { Precision } from '../../../verify/tolerances.ts';
 import { UsageError } from '../../errors.ts';
+import { inputsOr, type Inputs } from '../../inputs/inputs.ts';
 import { formatFor, QUANTIZED } from '../precision.ts';
 import { deservesMoreBits } from './auto.ts';
 import { matchPatterns, readMixedFile } from './allocation_file.ts';
@@ -24,6 +25,8 @@ export interface ChooseStorageOptions {
   readonly backend?: Pick<Backend, 'name' | 'refusal'>;
   /** One of its targets. */
   readonly target?: string | undefined;
+  /** Which a file with patterns is among; default inputs of its own. */
+  readonly inputs?: Inputs | undefined;
 }
 
 /**
@@ -37,6 +40,7 @@ export async function chooseStorage({
   roleOf,
   backend,
   target,
+  inputs: given,
 }: ChooseStorageOptions): Promise<(weight: QuantizableWeight) => WeightStorage> {
   const base = formatFor(precision);
   if (!base) {
@@ -51,7 +55,8 @@ export async function chooseStorage({
   if (mixed === 'auto')
     return ({ name }) => (formats[base].bits === 4 && deservesMoreBits(roleOf(name)) ? 'int8' : base);
   const names = program.graphs.flatMap(quantizableWeights).map(({ name }) => name);
-  const patterns = await readMixedFile(mixed);
+  const { inputs, close } = inputsOr(given);
+  const patterns = await readMixedFile(mixed, inputs).finally(() => void close());
   if (backend) refuseFormats(patterns, mixed, { backend, target });
   const chosen = matchPatterns(patterns, names, mixed);
   return ({ name }) => chosen.get(name) ?? base;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { linearKernel } from '../../../backends/onnx/linear_kernel.ts';
+import { evaluatorKernels } from '../../../backends/onnx/evaluator_kernels.ts';
 import type { Program } from '../../../ir/graph.ts';
 import { openModel, type OpenModel } from '../../models/open_model.ts';
 import type { Reporter } from '../../terminal/reporter.ts';
@@ -7,6 +7,7 @@ import { silentReporter } from '../../terminal/reporter.ts';
 import { calibrate, type Calibration } from './calibrate.ts';
 import { defaultSamples } from '../../samples/default_samples.ts';
 import { chosenSet, runCalibration } from './index.ts';
+import { Inputs } from '../../inputs/inputs.ts';
 import { PROCESSORS } from '../../../backends/client/images/processor.ts';
 
 let model: OpenModel;
@@ -81,7 +82,7 @@ test('the same samples give the same numbers', async () => {
 });
 
 test('products by ONNX Runtime give the same to the precision of f32', async () => {
-  const fast = await calibrate(program, { samples: samples(), kernels: { linear: await linearKernel() } });
+  const fast = await calibrate(program, { samples: samples(), kernels: await evaluatorKernels() });
   for (const [graph, values] of calibration.ranges)
     for (const [name, { value }] of values) {
       const other = fast.ranges.get(graph)!.get(name)!.value;
@@ -134,7 +135,13 @@ describe('what is done when', () => {
         silentReporter.stage(label, { unit: 'steps', total })
       ),
     };
-    const rest = { narrows: true, verify: false, tokenizer: undefined, processor: PROCESSORS.huggingface };
+    const rest = {
+      narrows: true,
+      verify: false,
+      tokenizer: undefined,
+      processor: PROCESSORS.huggingface,
+      inputs: new Inputs(),
+    };
     expect(await runCalibration(program, { calibrate: 'none', ...rest }, reporter)).toBeUndefined();
     expect(stages).toEqual([]);
     const done = await runCalibration(

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { evaluatorRunner, type Kernels } from '../../../ir/evaluate.ts';
 import type { Program } from '../../../ir/graph.ts';
 import { foldConstants, runPassesOnProgram } from '../../../ir/passes/index.ts';
@@ -33,6 +34,8 @@ export interface Calibration {
   readonly ranges: Ranges;
   readonly moments: SecondMoments;
   readonly samples: number;
+  /** sha256 of what the model was shown. */
+  readonly shown: string;
 }
 
 /**
@@ -56,20 +59,22 @@ export async function calibrate(
     if (observation.op === 'linear' && observation.step === undefined) onProgress?.(++done, total);
   };
   const runner = evaluatorRunner(program, 'calibration', { observe, ...(kernels && { kernels }) });
+  const shown = createHash('sha256');
   for (const sample of samples) {
     signal?.throwIfAborted();
-    await show(program, runner, sample);
+    const prompt = await sample.load();
+    for (const { data } of [prompt.pixelValues, prompt.inputIds]) shown.update(data);
+    await show(program, runner, prompt);
   }
-  return { program, ranges, moments, samples: samples.length };
+  return { program, ranges, moments, samples: samples.length, shown: shown.digest('hex') };
 }
 
 async function show(
   { metadata }: Program,
   runner: ReturnType<typeof evaluatorRunner>,
-  sample: CalibrationSample,
+  prompt: Awaited<ReturnType<CalibrationSample['load']>>,
 ): Promise<void> {
   const model = { runner, metadata };
-  const prompt = await sample.load();
   const { features } = await encodeImages(model, prompt.pixelValues);
   const textTokens = prompt.inputIds.data.filter((id) => id !== prompt.imageTokenId).length;
   let step = await prefill(model, prompt, features, { logitsToKeep: textTokens });

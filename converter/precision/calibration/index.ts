@@ -1,13 +1,12 @@
-import { BackendError } from '../../../backends/error.ts';
-import { backendNames, findBackend } from '../../../backends/find_backend.ts';
-import type { Kernels } from '../../../ir/evaluate.ts';
 import type { Program } from '../../../ir/graph.ts';
 import type { MomentOptions } from '../../../ir/observe/second_moments.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
 import type { Processor } from '../../../backends/client/images/processor.ts';
+import type { Inputs } from '../../inputs/inputs.ts';
 import type { Reporter } from '../../terminal/reporter.ts';
 import { withSteps } from '../../terminal/steps.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
+import { fastKernels } from '../fast_kernels.ts';
 import { calibrate, type Calibration } from './calibrate.ts';
 import { defaultSamples } from '../../samples/default_samples.ts';
 import { folderSamples } from '../../samples/folder_samples.ts';
@@ -37,6 +36,8 @@ export interface CalibrationRequest {
   readonly verify: boolean;
   readonly tokenizer: Tokenizer | undefined;
   readonly processor: Processor;
+  /** Which pictures and prompts of a folder are among. */
+  readonly inputs: Inputs;
   readonly moments?: MomentOptions;
   readonly signal?: AbortSignal;
 }
@@ -64,32 +65,18 @@ export async function runCalibration(
   request: CalibrationRequest,
   reporter: Reporter,
 ): Promise<Calibration | undefined> {
-  const { tokenizer, processor, moments, signal } = request;
+  const { tokenizer, processor, inputs, moments, signal } = request;
   const set = chosenSet(program, request);
   if (set === undefined) return undefined;
   const small = isSmall(program);
   const samples =
     set === BUILT_IN
       ? defaultSamples(program.metadata, { tokenizer, processor }).slice(0, small ? undefined : LARGE_MODEL_PICTURES)
-      : await folderSamples(set, { metadata: program.metadata, tokenizer, processor });
+      : await folderSamples(set, { metadata: program.metadata, tokenizer, processor, inputs });
   const kernels = small ? undefined : await fastKernels();
   return withSteps(reporter, `calibrate on ${samples.length} pictures`, (onProgress) =>
     calibrate(program, { ...moments, samples, onProgress, ...(kernels && { kernels }), ...(signal && { signal }) }),
   );
-}
-
-/** Those of the first backend whose runtime has some and is installed; undefined without one. */
-async function fastKernels(): Promise<Kernels | undefined> {
-  for (const name of backendNames()) {
-    const backend = await findBackend(name);
-    try {
-      const kernels = await backend.evaluatorKernels?.();
-      if (kernels) return kernels;
-    } catch (error) {
-      if (!(error instanceof BackendError && error.code === 'runtime-missing')) throw error;
-    }
-  }
-  return undefined;
 }
 
 function isSmall({ graphs }: Program): boolean {

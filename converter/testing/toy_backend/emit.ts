@@ -49,8 +49,10 @@ function weightsFile(weights: readonly PlacedWeight[], byteLength: number): Arti
   return {
     path: WEIGHTS_PATH,
     byteLength,
-    async *chunks() {
-      for (const weight of weights) yield* weightChunks(weight, WEIGHTS_PATH, weight.offset);
+    async *chunks({ from = 0 } = {}) {
+      for (const weight of weights)
+        if (weight.offset + weight.data.byteLength > from)
+          yield* weightChunks(weight, WEIGHTS_PATH, weight.offset, Math.max(0, from - weight.offset));
     },
   };
 }

@@ -1,6 +1,6 @@
 import { tensorData } from '../../../../ir/tensor.ts';
 import { randomTensor } from '../../../../ir/testing/random.ts';
-import type { ArtifactFile } from '../../../backend.ts';
+import { fileReader } from '../../../testing/file_reader.ts';
 import { bundleFiles, type BundleContents } from '../bundle_files.ts';
 import type { Extent, PlannedValue, Size } from '../plan.ts';
 
@@ -91,16 +91,10 @@ export const CONTENTS: BundleContents = {
   ],
 };
 
-/** What a file is written with. */
-export async function bytesOf(file: Pick<ArtifactFile, 'chunks'>): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  for await (const { bytes } of file.chunks()) parts.push(bytes);
-  return new Uint8Array(Buffer.concat(parts));
-}
-
 /** The files of `CONTENTS` by their paths, written in their order. */
 export async function writtenFiles(shardBytes?: number): Promise<Map<string, Uint8Array>> {
   const files = new Map<string, Uint8Array>();
-  for (const file of bundleFiles(CONTENTS, shardBytes)) files.set(file.path, await bytesOf(file));
+  const read = fileReader();
+  for (const file of bundleFiles(CONTENTS, shardBytes)) files.set(file.path, await read(file));
   return files;
 }

@@ -22,7 +22,7 @@ export async function serveFiles(
 ): Promise<FileServer> {
   const requests: string[] = [];
   const server = createServer((request, response) => {
-    const path = (request.url ?? '').replace('/bundle/', '');
+    const path = decodeURIComponent((request.url ?? '').replace('/bundle/', '').split('?', 1)[0]!);
     requests.push([path, request.headers.range].filter(Boolean).join(' '));
     const data = files.get(path);
     if (!data) return void response.writeHead(404).end();

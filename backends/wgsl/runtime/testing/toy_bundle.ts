@@ -1,4 +1,5 @@
 import type { ProgramMetadata } from '../../../../ir/metadata.ts';
+import { withHashes } from '../../../client/integrity/testing/with_hashes.ts';
 import { MANIFEST_PATH } from '../../bundle/manifest.ts';
 import type { Plan } from '../../bundle/plan.ts';
 import { manifestBytes } from '../../bundle/write_manifest.ts';
@@ -20,10 +21,5 @@ export async function toyBundle(
 ): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
   const { plan, files } = toyPlan();
   const manifest = await manifestBytes({ precision: 'fp32', model: toyFacts, plan: change(plan) });
-  return new Map([...files, [MANIFEST_PATH, new Uint8Array(manifest)]]);
-}
-
-/** The same as `load` takes them. */
-export function asBlobs(files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>): Map<string, Blob> {
-  return new Map([...files].map(([path, data]) => [path, new Blob([data])]));
+  return withHashes(new Map([...files, [MANIFEST_PATH, new Uint8Array(manifest)]]));
 }

@@ -1,0 +1,303 @@
+import { join, resolve } from 'node:path';
+import { evaluatorRunner } from '../../ir/evaluate.ts';
+import { syntheticCases, type VerifyCase } from '../../verify/cases.ts';
+import { stageNames, type StageNames } from '../../verify/divergence.ts';
+import { costsOf } from '../../verify/cost.ts';
+import { Forecast, type Costs } from '../../verify/forecast.ts';
+import type { Recorded } from '../../verify/recording.ts';
+import type { Original } from '../../verify/verify.ts';
+import type { Help, Precision } from '../../verify/tolerances.ts';
+import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
+import type { QuantizeAlgorithm } from '../../ir/formats/index.ts';
+import type { Runner } from '../../backends/backend.ts';
+import { findBackend } from '../../backends/find_backend.ts';
+import type { Program } from '../../ir/graph.ts';
+import { bundleProcessor, bundleTokenizer } from '../bundle/open_bundle.ts';
+import type { CheckWeightsOptions } from './check_weights.ts';
+import { checkLedger } from './check_ledger.ts';
+import { hashSources } from '../bundle/hash_sources.ts';
+import type { Manifest } from '../bundle/manifest.ts';
+import type { Inputs } from '../inputs/inputs.ts';
+import { BadInputError, UsageError } from '../errors.ts';
+import { openModel, sourceFiles, type AdapterSource, type OpenModel } from '../models/open_model.ts';
+import type { Model } from '../models/family.ts';
+import { chooseStorage } from '../precision/bit_allocation/index.ts';
+import { helpOf, isGuided, isQuantized, programsFor } from '../precision/precision.ts';
+import { checkSource } from '../record/check_source.ts';
+import { openRecording, type OpenRecording } from '../record/open_recording.ts';
+import { realCases } from '../samples/real_cases.ts';
+import { findSamples } from '../samples/samples.ts';
+import type { Reporter } from '../terminal/reporter.ts';
+import { withBytes } from '../terminal/bytes.ts';
+import { withWait } from '../terminal/waiting.ts';
+import { useKernels } from '../threads/kernels_module.ts';
+import { QuantizePool } from '../threads/quantize_pool.ts';
+import { threadCount } from '../threads/thread_count.ts';
+import { namingPath } from './convert_options.ts';
+import { referenceKernels } from './reference_kernels.ts';
+
+/** What a bundle is held against. */
+export interface Reference {
+  /** What it must equal but for rounding; undefined for a quantized bundle whose codes cannot be made again. */
+  readonly runner?: Runner | Recorded;
+  /** Of quantized bundles: the model as it was. */
+  readonly original?: Original;
+  readonly cases: readonly VerifyCase[];
+  readonly stages: StageNames;
+  /** Absent for a recording. */
+  readonly model?: Model;
+  /** Knows what cases cost. */
+  readonly forecast?: Forecast;
+  /** Whose weights the bundle must hold, or why nobody can say. */
+  readonly weights: Pick<CheckWeightsOptions, 'program' | 'codesUnknown'> | string;
+  close(): Promise<void>;
+}
+
+export async function openReference(
+  dir: string,
+  manifest: Manifest,
+  {
+    against,
+    adapters = [],
+    inputs,
+    signal,
+  }: {
+    readonly against: string | readonly string[] | undefined;
+    readonly adapters: readonly AdapterSource[] | undefined;
+    /** Which all that is read, but of the bundle, is among. */
+    readonly inputs: Inputs;
+    readonly signal: AbortSignal | undefined;
+  },
+  reporter: Reporter,
+): Promise<Reference> {
+  const precision = manifest.precision as Precision;
+  const recording =
+    typeof against === 'string'
+      ? await withWait(reporter, 'open what is compared with', () => openRecording(against, manifest.program, inputs))
+      : undefined;
+  if (recording) return { ...recordedReference(recording, manifest), close: async () => {} };
+  const source = await (against === undefined
+    ? openConverted(dir, manifest, { inputs, signal }, reporter)
+    : withWait(reporter, 'open the checkpoint', () =>
+        openModel({
+          checkpoint: against,
+          adapters,
+          ...recordedChoices(dir, manifest),
+          inputs,
+        }),
+      ));
+  const pool = isQuantized(precision) ? new QuantizePool(threadCount(), await useKernels()) : undefined;
+  const close = async () => {
+    await pool?.dispose();
+    await source.close();
+  };
+  try {
+    checkSameModel(source, manifest, dir);
+    checkLedger(source, manifest);
+    const { program } = source.model;
+    const quantized =
+      pool && (await withWait(reporter, 'prepare the program', () => remade(source.model, manifest, pool, inputs)));
+    const samples = await findSamples(resolve(namingPath(manifest.options)));
+    const cases =
+      pool &&
+      (await realCases(
+        samples,
+        await bundleTokenizer(dir, manifest),
+        program.metadata,
+        await bundleProcessor(dir, manifest),
+        inputs,
+      ));
+    return {
+      ...(await referenceFor(
+        precision,
+        { original: program, ...(quantized && { reference: quantized }), help: helpOf(manifest.options), cases },
+        reporter,
+      )),
+      model: source.model,
+      weights:
+        against === undefined || (await isConverted(source, manifest))
+          ? { program: quantized ?? program, codesUnknown: pool !== undefined && quantized === undefined }
+          : 'the checkpoint of --against is not, byte by byte, the one that was converted',
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/**
+ * What the original was recorded to say as a reference: a bundle in floats must equal it, a quantized one may differ by
+ * what its codes cost. @throws BadInputError when the recording is of another checkpoint
+ */
+export function recordedReference(
+  recording: OpenRecording,
+  { precision, options, source }: Pick<Manifest, 'precision' | 'options' | 'source'>,
+): Omit<Reference, 'close'> {
+  checkSource(recording, { files: source.files, adapters: options.adapters });
+  const { reference, cases, stages } = recording;
+  return isQuantized(precision as Precision)
+    ? { original: { model: reference, help: helpOf(options) }, cases, stages, weights: RECORDING }
+    : { runner: reference, cases, stages, weights: RECORDING };
+}
+
+/**
+ * The program whose codes the bundle holds; undefined when activations chose them: those would have to be computed
+ * again.
+ */
+async function remade(
+  model: Model,
+  { backend, precision, options }: Manifest,
+  executor: QuantizePool,
+  inputs: Inputs,
+): Promise<Program | undefined> {
+  const { mixed, algorithm, perChannel, allowOverflow } = options;
+  if (isGuided(options)) return undefined;
+  const storageOf = await chooseStorage({
+    precision: precision as Precision,
+    mixed,
+    program: model.program,
+    roleOf: model.roleOf,
+    inputs,
+  });
+  return programsFor(model.program, precision as Precision, {
+    storageOf,
+    algorithm: algorithm as QuantizeAlgorithm,
+    perChannel,
+    backend: await findBackend(backend),
+    target: options.target,
+    quantize: (data, scheme) => quantizeMatrix(data, scheme, { allowOverflow, executor }),
+  }).reference;
+}
+
+/** @throws BadInputError when the checkpoint cannot be what was converted: inputs for one would not fit the other. */
+function checkSameModel({ checkpoint, model }: OpenModel, { program: bundle }: Manifest, dir: string): void {
+  const { metadata } = model.program;
+  const differing = (
+    [
+      'family',
+      'imageSize',
+      'imageTokens',
+      'imageTokenId',
+      'vocabSize',
+      'layers',
+      'kvHeads',
+      'headDim',
+      'hiddenSize',
+      'retrievalWidth',
+    ] as const
+  ).filter((field) => metadata[field] !== bundle[field]);
+  if (differing.length === 0) return;
+  const said = differing
+    .map((field) => `${field} ${String(metadata[field])}, the bundle ${String(bundle[field])}`)
+    .join('; ');
+  throw new BadInputError('other_model', `the checkpoint has ${said}`, {
+    file: checkpoint.path,
+    hint: `name the checkpoint from which ${dir} was converted`,
+  });
+}
+
+/**
+ * The evaluator with inputs made for a model's sizes: on the family's f32 program, or, for a quantized bundle, on the
+ * program of its codes, and the family's beside it for what the codes cost.
+ */
+export async function referenceFor(
+  precision: Precision,
+  {
+    original,
+    reference,
+    help,
+    cases: real,
+  }: {
+    readonly original: Program;
+    readonly reference?: Program;
+    readonly help: Help;
+    readonly cases?: readonly VerifyCase[] | undefined;
+  },
+  reporter: Reporter,
+): Promise<Omit<Reference, 'close' | 'weights'>> {
+  const costs = new Map<VerifyCase, Costs>();
+  const costOfCase = (verifyCase: VerifyCase): Costs => {
+    const known = costs.get(verifyCase) ?? costsOf(original, verifyCase);
+    costs.set(verifyCase, known);
+    return known;
+  };
+  const cases = syntheticCases(original.metadata);
+  const total = cases.flatMap((each) => Object.values(costOfCase(each))).reduce((sum, cost) => sum + cost, 0);
+  const kernels = await referenceKernels(total, reporter);
+  const runnerOf = (program: Program) =>
+    evaluatorRunner(program, kernels && 'IR evaluator, float64 by ONNX Runtime', kernels && { kernels });
+  const common = { cases, stages: stageNames(original), forecast: new Forecast(costOfCase) };
+  if (!isQuantized(precision)) return { ...common, runner: runnerOf(original) };
+  return {
+    ...common,
+    ...(reference && { runner: runnerOf(reference) }),
+    original: { model: runnerOf(original), help, ...(real && { cases: real }) },
+  };
+}
+
+/** Why a recording says nothing of weights. */
+export const RECORDING = 'a recording holds no weights';
+
+/** Whether a checkpoint has the files that were converted: names and sizes first, and then what is in them. */
+async function isConverted(source: OpenModel, { source: { files } }: Manifest): Promise<boolean> {
+  const known = new Map(files.map(({ path, sha256 }) => [path, sha256]));
+  const own = sourceFiles(source);
+  if (own.length !== files.length || own.some(({ name }) => !known.has(name))) return false;
+  return (await hashSources(own, source.inputs)).every(({ path, sha256 }) => known.get(path) === sha256);
+}
+
+/** How the checkpoint was read when it was converted. */
+function recordedChoices(dir: string, manifest: Manifest) {
+  const { reference, finalSoftcap, slidingWindow, leaveOut } = manifest.options;
+  return { tokenizer: givenTokenizer(dir, manifest), reference, finalSoftcap, slidingWindow, leaveOut };
+}
+
+/** The tokenizer that took the place of the checkpoint's: the bundle has it. */
+function givenTokenizer(dir: string, { options, files }: Manifest): string | undefined {
+  if (options.tokenizer === undefined) return undefined;
+  return files.some(({ path }) => path === 'tokenizer.json') ? join(dir, 'tokenizer.json') : options.tokenizer;
+}
+
+/** The checkpoint and adapters that the manifest names, when they are still those that were converted. */
+async function openConverted(
+  dir: string,
+  manifest: Manifest,
+  { inputs, signal }: { readonly inputs: Inputs; readonly signal: AbortSignal | undefined },
+  reporter: Reporter,
+): Promise<OpenModel> {
+  const { checkpoint, adapters } = manifest.options;
+  const hint = 'name the original with --against: the checkpoint, or a recording of what it computes';
+  const model = await openModel({
+    checkpoint: checkpoint.length === 1 ? checkpoint[0]! : checkpoint,
+    adapters,
+    ...recordedChoices(dir, manifest),
+    inputs,
+  }).catch((cause: unknown) => {
+    if (!(cause instanceof UsageError)) throw cause;
+    throw new UsageError(
+      'no_reference',
+      `what was converted (${[...checkpoint, ...adapters.map(({ dir: folder }) => folder)].join(', ')}) is not here: ${cause.message}`,
+      { file: dir, hint },
+      { cause },
+    );
+  });
+  try {
+    const hashes = await withBytes(reporter, 'hash the checkpoint', (hashing) =>
+      hashSources(sourceFiles(model), model.inputs, { ...hashing, ...(signal && { signal }) }),
+    );
+    const changed = hashes.find(
+      ({ path, sha256 }) => manifest.source.files.find((file) => file.path === path)?.sha256 !== sha256,
+    );
+    if (changed)
+      throw new BadInputError(
+        'source_changed',
+        `"${changed.path}" is not the file that was converted: its sha256 differs`,
+        { file: resolve(checkpoint[0]!), hint },
+      );
+    return model;
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
+}

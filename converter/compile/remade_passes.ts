@@ -1,0 +1,64 @@
+import type { PassRun } from '../../ir/passes/index.ts';
+import type { Precision } from '../../verify/tolerances.ts';
+import { bundleBackend, bundleProcessor, bundleTokenizer } from '../bundle/open_bundle.ts';
+import type { Manifest } from '../bundle/manifest.ts';
+import type { Inputs } from '../inputs/inputs.ts';
+import type { Model } from '../models/family.ts';
+import { isQuantized } from '../precision/precision.ts';
+import type { Reporter } from '../terminal/reporter.ts';
+import type { PassTrace } from './bisect_failure.ts';
+import { preparePrograms, type Algorithm } from './prepare_programs.ts';
+
+/**
+ * Every pass over a model that made a bundle, from what its manifest records. Where it was calibrated, so is it here.
+ * Nothing is written; codes are made again when they are read. @throws what preparePrograms throws
+ */
+export async function remadePasses(
+  {
+    model,
+    manifest,
+    dir,
+    inputs,
+  }: { readonly model: Model; readonly manifest: Manifest; readonly dir: string; readonly inputs: Inputs },
+  signal: AbortSignal | undefined,
+  reporter: Reporter,
+): Promise<PassTrace> {
+  const runs: PassRun[] = [];
+  const onPass = (run: PassRun) => void runs.push(run);
+  const backend = await bundleBackend(dir, manifest);
+  const { target, quantizedOps, accuracyLevel, layersPerGraph, calibrate, ...options } = manifest.options;
+  const precision = manifest.precision as Precision;
+  const programs = await preparePrograms(
+    {
+      model,
+      precision,
+      backend,
+      mixed: options.mixed,
+      ...(isQuantized(precision) && { algorithm: options.algorithm as Algorithm }),
+      perChannel: options.perChannel,
+      ...(calibrate !== '' && { calibrate }),
+      ...(target !== undefined && { target }),
+      tokenizer: () => bundleTokenizer(dir, manifest),
+      processor: () => bundleProcessor(dir, manifest),
+      inputs,
+      verify: true,
+      strict: options.strict,
+      allowOverflow: options.allowOverflow,
+      onPass,
+      ...(signal && { signal }),
+    },
+    reporter,
+  );
+  backend.emit(
+    programs.bundle,
+    {
+      precision,
+      ...(target !== undefined && { target }),
+      ...(quantizedOps && { quantizedOps }),
+      ...(accuracyLevel !== undefined && { accuracyLevel }),
+      ...(layersPerGraph !== undefined && { layersPerGraph }),
+    },
+    onPass,
+  );
+  return { runs, dispose: () => programs.dispose() };
+}
