@@ -1,6 +1,7 @@
 import type { FormatName } from '../ir/formats/index.ts';
 import type { ProgramMetadata } from '../ir/graph.ts';
 import type { Agreement, Difference } from './metrics.ts';
+import { f16Ulp, f32MaxAbs, f32RelativeL2, type Sizes } from './rounding.ts';
 
 /** Precisions that bundles come in: floats, or a format of weights. Each must have its row in TOLERANCES. */
 export type Precision = 'fp32' | 'fp16' | 'bf16' | FormatName | 'q4f16';
@@ -49,55 +50,17 @@ export interface Quality {
   readonly tieMargin: (logit: number) => number;
 }
 
-type Sizes = Pick<ProgramMetadata, 'layers' | 'hiddenSize'>;
-
 const FINITE: Bound = {
   metric: 'nonFinite',
   atMost: 0,
   reason: 'a value that is not finite where the original has one is a failure, whatever the others are',
 };
 
-/** Sizes of the model whose f32 reference implementations were compared: 3 layers of width 64. */
-const TINY = 3 * 64;
-
-/**
- * Two exact-in-theory f32 implementations differ by rounding only. Errors of independent roundings add up like a random
- * walk over the layers of the residual stream and over the terms of a sum, so the bound grows with √(layers · width):
- * 1e-4 at 3 × 64, where Flax and PyTorch are 5e-6 to 5e-5 apart on logits near 40; it reaches the ceiling of 1e-3
- * before 18 × 2048, the size of a 3B model.
- */
-export function f32MaxAbs({ layers, hiddenSize }: Sizes): number {
-  return Math.min(1e-3, 1e-4 * Math.max(1, Math.sqrt((layers * hiddenSize) / TINY)));
-}
-
-/** Terms of the longest sum of a layer for each of its width: what the MLP of Gemma adds up. */
-const MLP_RATIO = 8;
-
-/** A rounding to f32: rms of an error that is uniform within half a unit. */
-const F32_ROUNDING = 2 ** -24 / Math.sqrt(3);
-
-/**
- * Relative L2 of what layers in f32 compute, at most. A sum of n terms that are added one after the other errs by
- * F32_ROUNDING · √(n / 2) of itself, since its k-th part is rounded at √k of a term; over the layers that adds up as in
- * partBound. For 3 × 64 that is 8e-7 (measured: 1e-6), for 18 layers of 2048 9.6e-6 (measured on synth's 3B in int4:
- * 9e-6), for 46 of 4608 2.3e-5. Three times it, since products follow on products; 1e-5 at least, 84 units of f32; and
- * below what exact instead of tanh gelu does, 1e-4, the smallest fault with ordinary inputs.
- */
-export function f32RelativeL2({ layers, hiddenSize }: Sizes): number {
-  const ofLayer = F32_ROUNDING * Math.sqrt((MLP_RATIO * hiddenSize) / 2);
-  return Math.min(7e-5, Math.max(1e-5, 3 * ofLayer * Math.sqrt((layers + 1) / 2)));
-}
-
 /**
  * ColPali's vectors are divided by their length in f32, whatever the precision of the rest: 128 squares, a root and a
  * division of f32 err by about 1e-6 at most.
  */
 export const TOKEN_LENGTH: Bound = { metric: 'maxAbs', atMost: 1e-5, reason: 'the vector of a token has length 1' };
-
-/** One unit in the last place of binary16 at this magnitude. */
-export function f16Ulp(x: number): number {
-  return 2 ** (Math.max(-14, Math.floor(Math.log2(Math.abs(x) || 2 ** -14))) - 10);
-}
 
 /**
  * The bounds for a model, whose kernels may round activations to 8 bits before products by codes. A retriever's logits
@@ -121,21 +84,6 @@ export function tolerancesOf(
     ...tolerances,
     logits: values(logits),
     ...(quality && { quality: (help: Help) => ({ ...quality(help), bounds: values(quality(help).bounds) }) }),
-  };
-}
-
-/**
- * Relative L2 that a part of a bundle may have where all layers together may have that of `stage`. Each layer adds to
- * the residual stream, whose square grows with their number: of n layers the i-th one's error is diluted to √(i / n) of
- * itself at the end. Independent errors add up as squares, Σ i / n = (n + 1) / 2 of them, so the whole errs
- * √((n + 1) / 2) times as much as a layer. Measured on synth's 3B, 18 layers: 2.1e-4 a part and 5e-4 to 8e-4 in all by
- * f16 (6.5e-4 by this rule), 2.3e-6 and 9e-6 by f32 (7.1e-6).
- */
-export function partBound({ metric, atMost }: Bound, { layers }: Pick<Sizes, 'layers'>): Bound {
-  return {
-    metric,
-    atMost: atMost! * Math.sqrt(2 / (layers + 1)),
-    reason: `what all ${layers} layers may err by, times √(2 / (layers + 1)): a layer’s errors are diluted by later ones and add up as squares`,
   };
 }
 

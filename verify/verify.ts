@@ -19,13 +19,13 @@ import { AgreementTally } from './agreement_tally.ts';
 import type { Recorded, RecordedOf } from './recording.ts';
 import { checkLengths, checkScores, type ComparedVectors } from './retrieval.ts';
 import type { RowSelection } from './rows.ts';
-import { PartsTally, partsUncompared } from './parts.ts';
+import { partBound, PartsTally, partsUncompared } from './parts.ts';
 import { locate, stageErrors, type Divergence, type StageErrors } from './locate.ts';
 import { runCase, type Outcome, type RunCaseOptions } from './run_case.ts';
 import type { Links } from './links.ts';
 import type { WeightsReport } from './weights/verify_weights.ts';
 import { keptTokens } from './tokens.ts';
-import { partBound, tolerancesOf, type Help, type Precision, type Tolerances } from './tolerances.ts';
+import { tolerancesOf, type Help, type Precision, type Tolerances } from './tolerances.ts';
 
 export interface VerifyOptions {
   readonly candidate: Runner;
