@@ -82,6 +82,13 @@ test('graphs that feed others come first, and a graph is run for all who ask', a
   expect(heard).toEqual(['vision_encoder × 2', 'embed_tokens × 3', 'decoder × 5']);
 });
 
+test('what two ask alike is computed once', async () => {
+  const { runner, heard } = adding(true);
+  const calls = new Calls(runner);
+  expect(await Promise.all([task(calls, 5), task(calls, 5)])).toEqual([9, 9]);
+  expect(heard).toEqual(['vision_encoder × 1', 'embed_tokens × 1', 'decoder × 2']);
+});
+
 test('an output that a run does not give is an error that names it', async () => {
   const calls = new Calls(adding(false).runner);
   const call = calls.plan('decoder', { x: number(0) });

@@ -2,6 +2,7 @@ import type { Runner } from '../backends/backend.ts';
 import type { Earlier } from '../ir/graph_run.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import { VerifyError } from './error.ts';
+import { distinctRuns } from './repeated_runs.ts';
 
 type Results = Readonly<Record<string, Tensor>>;
 
@@ -52,8 +53,8 @@ const ORDER = ['vision_encoder', 'embed_tokens', 'decoder'];
 /**
  * Runs of a runner's graphs as they are planned by tasks that go on side by side. Nothing is computed until every task
  * waits for something; then all that is planned of the first graph is, at once where the runner can (`runTogether`):
- * each weight of a large model is then read once for all that is asked. So a task plans as much as it can before it
- * waits.
+ * each weight of a large model is then read once for all that is asked, and what two ask alike is computed once. So a
+ * task plans as much as it can before it waits.
  */
 export class Calls {
   readonly #runner: Runner;
@@ -127,12 +128,13 @@ export class Calls {
         }),
       );
       const { onProgress, signal } = this.#options;
-      const results = await this.#runner.runTogether!(graph, runs, {
+      const { distinct, places } = distinctRuns(runs);
+      const results = await this.#runner.runTogether!(graph, distinct, {
         ...(onProgress && { onProgress: (done: number, total: number) => onProgress(graph, done, total) }),
         ...(signal && { signal }),
-        onGiven: (run, name, value) => batch[run]!.options.onGiven?.(name, value),
+        onGiven: (run, name, value) => batch[places.indexOf(run)]!.options.onGiven?.(name, value),
       });
-      batch.forEach(({ settle }, i) => settle.resolve(results[i]!));
+      batch.forEach(({ settle }, i) => settle.resolve(results[places[i]!]!));
     } catch (error) {
       for (const { settle } of batch) settle.reject(error);
     }

@@ -67,27 +67,37 @@ export function compareValues(
   return differenceAt(pair, first, readPatterns(files, field, first, count), patternsIn(want, bits));
 }
 
+/** Rows of a pair of codes, scales or zero points. */
+export interface CodedRows {
+  readonly first: number;
+  readonly count: number;
+  /** The codes of all of a group's rows, made again: see `codesOf`. */
+  readonly codes?: Uint8Array;
+}
+
 /** Compares rows of codes, of scales or of zero points with those that are made again. */
 export async function compareCoded(
   files: BundleFiles,
   pair: Pair,
-  first: number,
-  count: number,
+  rows: CodedRows,
 ): Promise<WeightDifference | undefined> {
-  return pair.weight.role === 'codes'
-    ? compareCodes(files, pair, first, count)
-    : compareNumbers(files, pair, first, count);
+  return pair.weight.role === 'codes' ? compareCodes(files, pair, rows) : compareNumbers(files, pair, rows);
+}
+
+/** Bytes of the codes that the first pair of a group must hold in these rows; undefined for one without codes. */
+export async function codesOf([pair]: readonly Pair[], first: number, count: number): Promise<Uint8Array | undefined> {
+  const { weight, firstRow } = pair!;
+  return weight.role === 'codes' ? rowBytes(weight.data!, firstRow + first, count) : undefined;
 }
 
 async function compareCodes(
   files: BundleFiles,
   pair: Pair,
-  first: number,
-  count: number,
+  { first, count, codes }: CodedRows,
 ): Promise<WeightDifference | undefined> {
   const { field, weight, firstRow } = pair;
   const q = weight.data!;
-  const bytes = await rowBytes(q, firstRow + first, count);
+  const bytes = codes ?? (await rowBytes(q, firstRow + first, count));
   const width = rowElements(field);
   const columns = elementCount(q.shape.slice(1));
   const bits = dtypes[q.dtype].bits;
@@ -109,8 +119,7 @@ async function compareCodes(
 async function compareNumbers(
   files: BundleFiles,
   pair: Pair,
-  first: number,
-  count: number,
+  { first, count }: CodedRows,
 ): Promise<WeightDifference | undefined> {
   const { field, weight, firstRow } = pair;
   const width = rowElements(field);

@@ -240,10 +240,46 @@ function joinedHalves(
   count: number,
 ): Patterns {
   const halves = { ...field, highHalf: undefined };
+  const rowBytes = packedRowBytes(halves);
+  const stride = (field.strides[0] ?? 0) / 8;
+  if (rowBytes !== undefined && distance % 8 === 0 && Math.abs(distance / 8) < stride)
+    return joinedRows(files, halves, { distance: distance / 8, stride, rowBytes, first, count });
   const low = readPatterns(files, halves, first, count);
   const high = readPatterns(files, { ...halves, firstBit: field.firstBit + distance }, first, count);
   for (let i = 0; i < low.length; i++) low[i] = low[i]! | (high[i]! << 4);
   return low;
+}
+
+/** Rows of low halves and of high ones by turns, two to a byte: read once, and joined as they are unpacked. */
+function joinedRows(
+  files: BundleFiles,
+  field: StoredField,
+  {
+    distance,
+    stride,
+    rowBytes,
+    first,
+    count,
+  }: {
+    /** In bytes, as all here. */
+    readonly distance: number;
+    readonly stride: number;
+    readonly rowBytes: number;
+    readonly first: number;
+    readonly count: number;
+  },
+): Uint8Array {
+  const span = new Uint8Array((count - 1) * stride + Math.abs(distance) + rowBytes);
+  files.read(field.file, field.firstBit / 8 + first * stride + Math.min(0, distance), span);
+  const out = new Uint8Array(2 * count * rowBytes);
+  const [lows, highs] = [Math.max(0, -distance), Math.max(0, distance)];
+  for (let row = 0, to = 0; row < count; row++)
+    for (let at = row * stride, end = at + rowBytes; at < end; at++, to += 2) {
+      const [low, high] = [span[lows + at]!, span[highs + at]!];
+      out[to] = (low & 15) | ((high & 15) << 4);
+      out[to + 1] = (low >> 4) | (high & 0xf0);
+    }
+  return out;
 }
 
 /** Whether the elements of a row lie one behind the other. */

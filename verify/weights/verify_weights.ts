@@ -2,7 +2,7 @@ import type { StoredField } from '../../backends/stored_field.ts';
 import { FIELD_BITS } from '../../backends/stored_field.ts';
 import type { Program } from '../../ir/graph.ts';
 import type { TensorData } from '../../ir/tensor.ts';
-import { compareCoded, compareValues, valuesOf, type Pair, type WeightDifference } from './compare_rows.ts';
+import { codesOf, compareCoded, compareValues, valuesOf, type Pair, type WeightDifference } from './compare_rows.ts';
 import { ExpectedWeights } from './expected.ts';
 import { matchFields } from './match.ts';
 import { BundleFiles, rowElements } from './read_field.ts';
@@ -43,8 +43,8 @@ export interface WeightsReport {
 
 /** Bytes of floats that are compared at once. */
 const STRIP_BYTES = 16 * 1024 * 1024;
-/** Codes that are made again at once: with what is stored, some 64 MB. */
-const STRIP_CODES = 40 * 1024 * 1024;
+/** Codes that are made again at once, while as many are compared: with what is stored, some 64 MB. */
+const STRIP_CODES = 16 * 1024 * 1024;
 /** Tensors that differ, of which no more are compared then. */
 export const MOST_DIFFERENCES = 20;
 
@@ -174,11 +174,17 @@ async function compareGroup(
   // an even number of rows: one of 4-bit zero points may end within a byte
   const most = Math.max(2, Math.floor(STRIP_CODES / width / 2) * 2);
   const found = new Map<Pair, WeightDifference>();
+  const countAt = (first: number) => Math.min(most, rows - first);
+  const codesAt = (first: number) => codesOf(group, first, countAt(first));
+  let coming = codesAt(0);
   for (let first = 0; first < rows; first += most) {
-    const count = Math.min(most, rows - first);
+    const [count, codes] = [countAt(first), await coming];
+    // made by other threads while this one compares
+    if (first + most < rows) coming = codesAt(first + most);
+    coming.catch(() => {});
     for (const pair of group) {
       if (found.has(pair)) continue;
-      const difference = await compareCoded(files, pair, first, count);
+      const difference = await compareCoded(files, pair, { first, count, ...(codes && { codes }) });
       if (difference) found.set(pair, difference);
     }
     advance(group.reduce((sum, pair) => sum + (bytesOf(pair) * count) / rows, 0));
