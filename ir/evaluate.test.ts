@@ -186,6 +186,27 @@ describe('runs that are computed together', () => {
     ).toEqual([one, two]);
   });
 
+  test('give only the outputs that are asked for, and take the others all the same', async () => {
+    const inputs = { x: rows(5, 2), past: nothing };
+    const step = (seed: number, run: number) => ({ x: rows(1, seed), past: { run, output: 'present' } });
+    const steps = [inputs, step(3, 0), step(4, 1), step(5, 0)];
+    const whole = await evaluateTogether(
+      graph,
+      steps.map((each) => ({ inputs: each })),
+    );
+    const some = await evaluateTogether(
+      graph,
+      steps.map((each, i) => ({ inputs: each, outputs: ['scores'], ...(i === 0 && { stages: ['y'] }) })),
+    );
+    expect(some.map((results) => Object.keys(results))).toEqual([['scores', 'y'], ['scores'], ['scores'], ['scores']]);
+    expect(some.map(({ scores }) => scores)).toEqual(whole.map(({ scores }) => scores));
+    const last = evaluateTogether(graph, [
+      { inputs, outputs: [] },
+      { inputs: step(3, 0), outputs: ['present'] },
+    ]);
+    expect(await last).toEqual([{}, { present: whole[1]!['present'] }]);
+  });
+
   test('wait for what an earlier run makes later than they ask for it', async () => {
     const b = new GraphBuilder('late');
     const x = b.input('x', tensorType('f32', [2]));

@@ -3,7 +3,7 @@ import { dtypes } from './dtypes/index.ts';
 import type { NumberArray } from './dtypes/codec.ts';
 import { IrError } from './error.ts';
 import { graphNamed, type Constant, type Graph, type Node, type Program, type Value } from './graph.ts';
-import type { GraphRun } from './graph_run.ts';
+import { isEarlier, type GraphRun } from './graph_run.ts';
 import type { Observer } from './observe/observer.ts';
 import { ops, type OpName } from './ops/index.ts';
 import type { Primitive, RawTensor } from './op.ts';
@@ -104,7 +104,11 @@ export async function evaluateTogether(
   const { cache = new WeightCache(), streamBytes = STREAM_BYTES, kernels = {}, observe, onProgress, signal } = options;
   const context: NodeContext = { weights, cache, streamBytes, kernels };
   const states: RunState[] = [];
-  for (const run of runs) states.push(new RunState(prepared.graph, nodes, run, states, observe !== undefined));
+  const lent = lentBy(runs);
+  for (const [i, run] of runs.entries())
+    states.push(
+      new RunState(prepared.graph, nodes, run, { before: states, lent: lent[i]!, observed: observe !== undefined }),
+    );
   for (const { values } of states)
     for (const [{ name }, tensor] of values) observe?.({ graph: graph.name, value: name, op: 'input', tensor });
   signal?.throwIfAborted();
@@ -140,6 +144,17 @@ export async function evaluateTogether(
     letGo();
   }
   return Promise.all(states.map((state) => state.results(context)));
+}
+
+/** How many inputs of later runs the outputs of each are, by their names. */
+function lentBy(runs: readonly GraphRun[]): readonly ReadonlyMap<string, number>[] {
+  const lent = runs.map(() => new Map<string, number>());
+  for (const { inputs } of runs)
+    for (const input of Object.values(inputs)) {
+      const of = isEarlier(input) ? lent[input.run] : undefined;
+      if (of && isEarlier(input)) of.set(input.output, (of.get(input.output) ?? 0) + 1);
+    }
+  return lent;
 }
 
 /**

@@ -2,7 +2,7 @@ import { evaluateDim, type Dim } from './dim.ts';
 import { dtypes } from './dtypes/index.ts';
 import { IrError } from './error.ts';
 import type { Constant, Graph, Node, Port, Value } from './graph.ts';
-import { isEarlier, type GraphRun } from './graph_run.ts';
+import { isAsked, isEarlier, type GraphRun } from './graph_run.ts';
 import type { RawTensor } from './op.ts';
 import { giveBack, isTaken, takeF32 } from './scratch.ts';
 import { elementCount, type Tensor } from './tensor.ts';
@@ -30,15 +30,24 @@ export class RunState {
 
   /**
    * @param before those of the list before this one
+   * @param lent how many inputs of later ones its outputs are, by their names
    * @param observed whether others may keep what it makes
    */
   constructor(
     graph: Graph,
     nodes: readonly Node[],
-    { inputs, stages }: GraphRun,
-    before: readonly RunState[],
-    observed: boolean,
+    run: GraphRun,
+    {
+      before,
+      lent,
+      observed,
+    }: {
+      readonly before: readonly RunState[];
+      readonly lent: ReadonlyMap<string, number>;
+      readonly observed: boolean;
+    },
   ) {
+    const { inputs, stages } = run;
     this.#graph = graph.name;
     this.#observed = observed;
     const known: Value[] = [];
@@ -63,11 +72,17 @@ export class RunState {
       known.push(parameter);
     }
     bindInputs(known, this.values, this.bindings);
-    this.#wanted = [...graph.outputs, ...graph.stages.filter((stage) => stages?.includes(stage.name))];
-    this.uses = countUses(
-      nodes,
-      this.#wanted.map((port) => port.value),
-    );
+    this.#wanted = [
+      ...graph.outputs.filter(({ name }) => isAsked(run, name)),
+      ...graph.stages.filter(({ name }) => stages?.includes(name)),
+    ];
+    const kept = new Map<Value, number>();
+    for (const { name, value } of graph.outputs) {
+      const count = lent.get(name);
+      if (count !== undefined) kept.set(value, (kept.get(value) ?? 0) + count);
+    }
+    for (const { value } of this.#wanted) kept.set(value, Infinity);
+    this.uses = countUses(nodes, kept);
   }
 
   /** Whether nothing that a node reads is still to come of an earlier run. */
@@ -101,6 +116,8 @@ export class RunState {
       const left = (this.uses.get(value) ?? 1) - 1;
       this.uses.set(value, left);
       if (left !== 0) continue;
+      const earlier = this.#earlier.get(value);
+      earlier?.state.drop([earlier.value]);
       const tensor = this.values.get(value);
       this.values.delete(value);
       if (tensor && this.#made.has(value) && !this.#observed) giveBack(tensor.data);
@@ -184,8 +201,9 @@ function bindShape(
   });
 }
 
-function countUses(nodes: readonly Node[], kept: readonly Value[]): Map<Value, number> {
-  const uses = new Map<Value, number>(kept.map((value) => [value, Infinity]));
+/** How often each value is read: by nodes that are needed for what is kept, and as often as `kept` says beside. */
+function countUses(nodes: readonly Node[], kept: ReadonlyMap<Value, number>): Map<Value, number> {
+  const uses = new Map(kept);
   for (const node of [...nodes].reverse())
     if (node.outputs.some((v) => uses.has(v)))
       for (const value of node.inputs) uses.set(value, (uses.get(value) ?? 0) + 1);

@@ -29,6 +29,11 @@ export interface CallsOptions {
 }
 
 export interface PlanOptions {
+  /**
+   * Names of outputs that are waited for; default all. Runs that are planned beside it may take the others, later ones
+   * may not.
+   */
+  readonly outputs?: readonly string[];
   /** Names of stages to return beside the outputs. */
   readonly stages?: readonly string[];
   /**
@@ -118,13 +123,13 @@ export class Calls {
   async #together(graph: string, batch: readonly Planned[]): Promise<void> {
     try {
       const runs = await Promise.all(
-        batch.map(async ({ inputs, options: { stages = [], given: values } }) => {
+        batch.map(async ({ inputs, options: { outputs, stages = [], given: values } }) => {
           const given: Record<string, Tensor | Earlier> = {};
           for (const [name, input] of Object.entries(inputs)) {
             const run = 'call' in input ? batch.indexOf(input.call as Planned) : -1;
             given[name] = run >= 0 ? { run, output: (input as Later).output } : await tensorOf(input);
           }
-          return { inputs: given, stages, ...(values && { given: values }) };
+          return { inputs: given, stages, ...(outputs && { outputs }), ...(values && { given: values }) };
         }),
       );
       const { onProgress, signal } = this.#options;

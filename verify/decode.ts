@@ -25,6 +25,11 @@ export interface DecoderState {
 export interface StepOptions extends PlanOptions {
   /** Positions from the end that get logits; 0 for all. */
   readonly logitsToKeep?: number;
+  /**
+   * Whether steps may go on from it that are planned when it is computed; default true. A cache that nobody will ask
+   * for is let go of layer by layer.
+   */
+  readonly keepsCache?: boolean;
 }
 
 /** A step that is planned: others may go on from its state, and then wait for what it gives. */
@@ -134,7 +139,7 @@ function planDecoder(
   { runner, metadata }: Model,
   embeddings: Tensor,
   { cache, attentionMask, firstPosition }: DecoderState,
-  { logitsToKeep = 0, stages = [], ...given }: StepOptions,
+  { logitsToKeep = 0, keepsCache = true, stages = [], ...given }: StepOptions,
 ): PlannedStep {
   const inputs = {
     inputs_embeds: embeddings,
@@ -143,17 +148,19 @@ function planDecoder(
     num_logits_to_keep: tensorOf('i64', [], [logitsToKeep]),
     ...cache,
   };
-  const call = callsOf(runner).plan('decoder', inputs, { stages, ...given });
+  const outputs = keepsCache ? {} : { outputs: ['logits', 'embeddings'] };
+  const call = callsOf(runner).plan('decoder', inputs, { ...outputs, stages, ...given });
   const present = (name: string) => name.replace('past_key_values', 'present');
   const longer = Object.keys(cache).map((name) => [name, { call, output: present(name) }] as const);
+  const state = { cache: Object.fromEntries(longer), attentionMask, firstPosition };
   const finish = async (): Promise<Step> => {
     const results = await call.results;
     // A bundle that should give vectors and does not is broken; one that need not may: the comparison tells.
     const vectors =
       metadata.retrievalWidth === undefined ? results['embeddings'] : resultOf(results, 'embeddings', runner);
-    const read = Object.keys(cache).map((name) => [name, resultOf(results, present(name), runner)] as const);
+    if (keepsCache) for (const name of Object.keys(cache)) resultOf(results, present(name), runner);
     return {
-      state: { cache: Object.fromEntries(read), attentionMask, firstPosition },
+      state,
       logits: maskedImage(resultOf(results, 'logits', runner), metadata, runner.description),
       ...(vectors && { embeddings: vectors }),
       stages: pick(results, stages),
@@ -162,7 +169,7 @@ function planDecoder(
   const done = finish();
   // whoever waits hears of it
   done.catch(() => {});
-  return { state: { cache: Object.fromEntries(longer), attentionMask, firstPosition }, done };
+  return { state, done };
 }
 
 function resultOf(results: Readonly<Record<string, Tensor>>, name: string, { description }: Runner): Tensor {

@@ -19,8 +19,9 @@ export async function checkInvariants(model: Model, verifyCase: VerifyCase, tole
   const logitsToKeep = one.logitsToKeep === 1 ? 2 : one.logitsToKeep;
   const withOther = (ids: Tensor) => withOtherLast(ids, metadata.vocabSize, metadata.imageTokenId);
   // all is planned before anything is waited for
-  const prompt = await planPrefill(model, one, features, { logitsToKeep });
-  const other = await planPrefill(model, { ...one, inputIds: withOther(one.inputIds) }, features, { logitsToKeep });
+  const asked = { logitsToKeep, keepsCache: false };
+  const prompt = await planPrefill(model, one, features, asked);
+  const other = await planPrefill(model, { ...one, inputIds: withOther(one.inputIds) }, features, asked);
   const suffix = await planSuffix(model, prompt, one.suffixIds, withOther);
   const [{ logits }, { logits: otherLogits }] = [await prompt.done, await other.done];
   const checks = [checkSeesLast(verifyCase.name, logits, otherLogits, metadata.vocabSize)];
@@ -66,15 +67,15 @@ async function planSuffix(
 ): Promise<{ whole: PlannedStep; oneByOne: readonly PlannedStep[]; other: PlannedStep } | undefined> {
   const count = ids?.shape[1] ?? 0;
   if (!ids || count < 2) return undefined;
-  const whole = await planExtend(model, prompt.state, ids);
+  const whole = await planExtend(model, prompt.state, ids, { keepsCache: false });
   const oneByOne: PlannedStep[] = [];
   let { state } = prompt;
   for (let i = 0; i < count; i++) {
-    const step = await planExtend(model, state, idAt(ids, i));
+    const step = await planExtend(model, state, idAt(ids, i), { keepsCache: false });
     oneByOne.push(step);
     ({ state } = step);
   }
-  return { whole, oneByOne, other: await planExtend(model, prompt.state, withOther(ids)) };
+  return { whole, oneByOne, other: await planExtend(model, prompt.state, withOther(ids), { keepsCache: false }) };
 }
 
 /** The first compared position must feel the last prompt token. Any bit will do: a causal mask leaves none. */

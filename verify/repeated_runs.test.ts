@@ -30,6 +30,7 @@ test.each<[string, GraphRun, GraphRun]>([
   ['another name', { inputs: { x: x(1) } }, { inputs: { z: x(1) } }],
   ['one more input', { inputs: { x: x(1) } }, { inputs: { x: x(1), z: x(1) } }],
   ['other stages', { inputs: { x: x(1) }, stages: ['lm.1'] }, { inputs: { x: x(1) } }],
+  ['other outputs', { inputs: { x: x(1) }, outputs: ['y'] }, { inputs: { x: x(1) } }],
   ['stages of another to compute on', { inputs: { x: x(1) } }, { inputs: { x: x(1) }, given: { 'lm.1': x(1) } }],
   ['another output of an earlier run', { inputs: { x: x(1) } }, { inputs: { x: { run: 0, output: 'y' } } }],
 ])('%s makes another run', (_, a, b) => {

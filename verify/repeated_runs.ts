@@ -8,7 +8,8 @@ export interface DistinctRuns {
 }
 
 /**
- * Runs of a graph without those that an earlier one equals: the same inputs, bit by bit, and the same stages. What is
+ * Runs of a graph without those that an earlier one equals: the same inputs, bit by bit, and the same outputs and
+ * stages. What is
  * planned side by side repeats itself (the prompt of a row alone, say), and a prompt of a large model takes a minute. A
  * run that is compared on the stages of another stays as it is.
  */
@@ -32,6 +33,7 @@ export function distinctRuns(runs: readonly GraphRun[]): DistinctRuns {
 function isSame(a: GraphRun, b: GraphRun): boolean {
   if (a.given || b.given) return false;
   if ((a.stages ?? []).join('\n') !== (b.stages ?? []).join('\n')) return false;
+  if (a.outputs?.join('\n') !== b.outputs?.join('\n')) return false;
   const names = Object.keys(a.inputs);
   return (
     names.length === Object.keys(b.inputs).length &&

@@ -74,6 +74,8 @@ export async function runCase(
   const decoderStages = stages['decoder'] ?? [];
   const prompt = await planPrefill(model, verifyCase, images.features, {
     logitsToKeep,
+    // tokens that are not known yet are read on it
+    keepsCache: !follow && maxNewTokens > 0,
     stages: decoderStages,
     ...partsOn('prefill'),
   });
@@ -81,7 +83,11 @@ export async function runCase(
   const forced = follow && maxNewTokens > 0 ? planForced(model, prompt, maxNewTokens, follow) : undefined;
   const suffix =
     suffixIds && suffixIds.shape[1]! > 0
-      ? await planExtend(model, prompt.state, suffixIds, { stages: decoderStages, ...partsOn('suffix') })
+      ? await planExtend(model, prompt.state, suffixIds, {
+          keepsCache: false,
+          stages: decoderStages,
+          ...partsOn('suffix'),
+        })
       : undefined;
   const steps = await forced;
   const read = await prompt.done;
@@ -114,7 +120,7 @@ async function planForced(
       [tokens.length, 1],
       tokens.map((row) => row[step]!),
     );
-    const next = await planExtend(model, state, ids, { logitsToKeep: 1 });
+    const next = await planExtend(model, state, ids, { logitsToKeep: 1, keepsCache: false });
     planned.push(next);
     ({ state } = next);
   }

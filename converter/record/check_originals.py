@@ -7,7 +7,9 @@
 `--python` is an interpreter with torch, transformers, peft and pillow; it may be given again, for another version. With
 `--big-vision`, the first of them has jax, flax, einops, ml_collections and sentencepiece too. Needs numpy itself, and
 is no part of `npm test`. `--only TEXT` takes the steps whose names have it, `--list` says the names. Several pictures
-are held to goldens where `--frames` names a folder of them. `--recorder=OPTION` goes to the script as it is.
+are held to goldens where `--frames` names a folder of them. `--synth VARIANT` adds a model of full size with random
+weights in bf16, which `pgconv synth` makes (a 3B: 18 GB of disk with its bundle, 14 GB of memory).
+`--recorder=OPTION` goes to the script as it is.
 
 For each recording it prints how far it is from the goldens, then what `pgconv verify --against` says of a bundle in
 fp32. Exit code 1 when anything is further than 1e-5 of the largest value, or when a bundle is told to be wrong.
@@ -64,6 +66,25 @@ def as_before_5(checkpoint, out):
                 shutil.copy(os.path.join(checkpoint, name), f'{out}.partial')
         os.rename(f'{out}.partial', out)
     return out
+
+
+def full_size(variant, out):
+    """A checkpoint of random weights, made once, and two cases of different lengths for it."""
+    checkpoint = os.path.join(out, variant)
+    if not os.path.isdir(checkpoint):
+        told(['node', CLI, 'synth', '--variant', variant, '--format', 'hf', '--dtype', 'bf16', '--out', checkpoint])
+    with open(os.path.join(checkpoint, 'config.json'), encoding='utf-8') as file:
+        config = json.load(file)
+    vision = config['vision_config']
+    picture = config.get('image_token_index', config.get('image_token_id'))
+    size, tokens = vision['image_size'], (vision['image_size'] // vision['patch_size']) ** 2
+    random = np.random.default_rng(0)
+    cases = []
+    for prefix, suffix in ((6, 4), (17, 3)):
+        text = random.integers(1000, 200_000, prefix + suffix).tolist()
+        pixels = random.uniform(-1, 1, (1, 3, size, size))
+        cases.append((pixels, [picture] * tokens + text, [0] * (tokens + prefix) + [1] * suffix))
+    return checkpoint, write_prepared(os.path.join(out, f'{variant}.samples.safetensors'), cases)
 
 
 def golden_cases(golden):
@@ -194,6 +215,9 @@ def steps_of(args):
         json.dump(dict(cases=[dict(images=names[:2], prompt=prompt), dict(images=names, prompt='caption en')]), file)
     tokenizer = ['--tokenizer', fixture('shapes', 'tokenizer.model')]
     npz = fixture('shapes', 'bv_f32.npz')
+    for variant in args.synth:
+        checkpoint, samples = full_size(variant, args.out)
+        made.append(Step(variant, checkpoint, samples, ['--greedy', '4'], oldest=5))
     return made + [
         Step('shapes', shapes, fixture('shapes'), ['--limit', '3'], evaluated),
         Step('shapes-lora', shapes, adapter, ['--adapter', adapter, '--limit', '2'],
@@ -271,6 +295,7 @@ def main():
     parser.add_argument('--python', action='append', required=True)
     parser.add_argument('--big-vision')
     parser.add_argument('--frames', help='goldens of several pictures')
+    parser.add_argument('--synth', action='append', default=[], metavar='VARIANT')
     parser.add_argument('--out', required=True)
     parser.add_argument('--recorder', action='append', default=[], help='an option of the script')
     parser.add_argument('--only', action='append')

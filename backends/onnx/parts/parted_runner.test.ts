@@ -71,6 +71,11 @@ describe('a bundle that does not fit', () => {
       for (const [name, tensor] of Object.entries(results)) expectNear(actual[i]![name]!, tensor);
     expect(progress.length).toBeGreaterThan(1);
     expect(progress.at(-1)).toBe(`${progress.length} of ${progress.length}`);
+    const asked = await runner.runTogether!(
+      'decoder',
+      [first, linked].map((inputs) => ({ inputs, outputs: ['logits'] })),
+    );
+    expect(asked).toEqual(actual.map(({ logits }) => ({ logits })));
   });
 
   it('computes each part on what another gave for the stage before', async () => {

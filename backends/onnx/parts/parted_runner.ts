@@ -1,6 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { DType } from '../../../ir/dtypes/index.ts';
-import { isEarlier, type GraphRun } from '../../../ir/graph_run.ts';
+import { isAsked, isEarlier, yetToBeTaken, type GraphRun } from '../../../ir/graph_run.ts';
 import { tensorOf, type Tensor } from '../../../ir/tensor.ts';
 import type { Runner, RunOptions, TogetherOptions } from '../../backend.ts';
 import type { DeviceFacts } from '../../device_facts.ts';
@@ -90,9 +90,9 @@ export class PartedRunner implements Runner {
     const results: Record<string, Tensor>[] = runs.map(() => ({}));
     const outputs = new Set(cut.model.graph.output.map(({ name }) => name));
     /** Names under which a tensor is returned for a run: its own as an output, and those of asked stages. */
-    const namesOf = (tensor: string, { stages = [] }: GraphRun) => [
-      ...(outputs.has(tensor) ? [tensor] : []),
-      ...stages.filter((stage) => cut.stages.get(stage) === tensor),
+    const namesOf = (tensor: string, run: GraphRun) => [
+      ...(outputs.has(tensor) && isAsked(run, tensor) ? [tensor] : []),
+      ...(run.stages ?? []).filter((stage) => cut.stages.get(stage) === tensor),
     ];
     for (const [number, part] of parts.entries()) {
       signal?.throwIfAborted();
@@ -116,8 +116,10 @@ export class PartedRunner implements Runner {
       } finally {
         await session.release();
       }
-      const later = new Set([...linked.values(), ...parts.slice(number + 1).flatMap(({ inputs }) => inputs)]);
-      for (const values of all) for (const name of values.keys()) if (!later.has(name)) values.delete(name);
+      const later = new Set(parts.slice(number + 1).flatMap(({ inputs }) => inputs));
+      const taken = yetToBeTaken(runs, (_, input) => later.has(input));
+      for (const [i, values] of all.entries())
+        for (const name of values.keys()) if (!later.has(name) && !taken[i]!.has(name)) values.delete(name);
       onProgress?.(number + 1, parts.length);
     }
     // stages and outputs that are inputs of the graph, or another's tensor

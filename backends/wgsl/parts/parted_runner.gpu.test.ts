@@ -89,6 +89,11 @@ describe('a plan of which the device holds a part at a time', () => {
     const once = parted();
     await once.runner.run('decoder', inputs);
     expect(opened.length).toBe(3 * once.opened.length);
+    const asked = await runner.runTogether(
+      'decoder',
+      runs.map((run) => ({ ...run, outputs: ['logits'] })),
+    );
+    expect(asked).toEqual(actual.map(({ logits }) => ({ logits })));
   });
 
   itOnGpu('computes each part on what another gave for the stage before', async () => {

@@ -1,5 +1,5 @@
 import type { DType } from '../../../ir/dtypes/index.ts';
-import { isEarlier, type GraphRun } from '../../../ir/graph_run.ts';
+import { isAsked, isEarlier, yetToBeTaken, type GraphRun } from '../../../ir/graph_run.ts';
 import type { Tensor } from '../../../ir/tensor.ts';
 import { asBackendError } from '../../as_backend_error.ts';
 import type { Runner, RunOptions, TogetherOptions } from '../../backend.ts';
@@ -101,8 +101,9 @@ export class PartedRunner implements Runner {
     }));
     const total = work.reduce((sum, { parts }) => sum + parts.length, 0);
     let done = 0;
-    for (const { group, parts } of work)
-      for (const part of parts) {
+    const over = new Set<number>();
+    for (const { group, parts } of work) {
+      for (const [at, part] of parts.entries()) {
         signal?.throwIfAborted();
         const { executor, dispose } = await this.#options.openPart(part.plan);
         try {
@@ -122,8 +123,13 @@ export class PartedRunner implements Runner {
         const kept = new Set(part.kept);
         for (const { buffers } of group)
           for (const buffer of buffers.keys()) if (!kept.has(buffer)) buffers.delete(buffer);
+        const later = new Set(parts.slice(at + 1).flatMap(({ phase }) => phase.inputs.map(({ name }) => name)));
+        const working = new Set(group.map(({ number }) => number));
+        letGo(bound, (number, input) => (working.has(number) ? later.has(input) : !over.has(number)));
         onProgress?.(++done, total);
       }
+      for (const { number } of group) over.add(number);
+    }
     return bound.map(({ results }) => results);
   }
 
@@ -146,6 +152,17 @@ export class PartedRunner implements Runner {
     }
     return bound;
   }
+}
+
+/** Outputs that are neither asked for nor yet to be taken go. */
+function letGo(all: readonly Run[], isOpen: (run: number, input: string) => boolean): void {
+  const taken = yetToBeTaken(
+    all.map(({ run }) => run),
+    isOpen,
+  );
+  for (const { number, run, phase, results } of all)
+    for (const { name } of phase.outputs)
+      if (!isAsked(run, name) && !run.stages?.includes(name) && !taken[number]!.has(name)) delete results[name];
 }
 
 /** Shape of an output of a run. @throws BackendError when no earlier run gives it */
