@@ -8,6 +8,11 @@ export type Provider = 'cpu' | 'webgpu';
 /** Log severity 4 is fatal: errors come back as exceptions, which say the same. */
 const LOG_SEVERITY = 4;
 
+export interface SessionChoice extends InferenceSession.SessionOptions {
+  /** Whether kernels may keep copies of weights in a layout of their own; default true. */
+  readonly prepack?: boolean;
+}
+
 /**
  * A session over a model file, or over `bytes` in its place with external data from the same folder.
  * @throws BackendError with the runtime's message.
@@ -17,12 +22,16 @@ export async function createSession(
   path: string,
   provider: Provider,
   bytes?: Uint8Array,
-  options: InferenceSession.SessionOptions = {},
+  { prepack = true, ...options }: SessionChoice = {},
 ): Promise<InferenceSession> {
+  const entries = {
+    ...(bytes && { model_external_initializers_file_folder_path: dirname(path) }),
+    ...(!prepack && { disable_prepacking: '1' }),
+  };
   const all: InferenceSession.SessionOptions = {
     executionProviders: [provider],
     logSeverityLevel: LOG_SEVERITY,
-    ...(bytes && { extra: { session: { model_external_initializers_file_folder_path: dirname(path) } } }),
+    ...(Object.keys(entries).length > 0 && { extra: { session: entries } }),
     ...options,
   };
   try {

@@ -17,7 +17,7 @@ import {
 } from '../proto/onnx_pb.ts';
 import type { InferenceSession, OrtTensor, Runtime } from '../runtime.ts';
 import { createSession, messageOf, type Provider } from '../session.ts';
-import { cutGraph, type Part } from './cut.ts';
+import { bytesOf, cutGraph, type Part } from './cut.ts';
 
 /** A model file, its stages, and where it is cut. */
 interface CutModel {
@@ -173,7 +173,11 @@ export class PartedRunner implements Runner {
         valueInfo: [],
       },
     });
-    return createSession(this.#runtime, path, this.#provider, bytes, { enableCpuMemArena: false });
+    // of a shard of a large head, which is widened to f32 as it is, a copy more would not fit beside the rest
+    const prepack = !graph.initializer.some(
+      (tensor) => own.has(tensor.name) && FLOATS.has(tensor.dataType) && bytesOf(tensor) > this.#maxBytes,
+    );
+    return createSession(this.#runtime, path, this.#provider, bytes, { enableCpuMemArena: false, prepack });
   }
 
   #feeds(
@@ -244,6 +248,8 @@ export class PartedRunner implements Runner {
     return { [tensor]: toOrt(this.#runtime, tensor, tensorOf(dtype, value.shape, value.data), dtype) };
   }
 }
+
+const FLOATS: ReadonlySet<number> = new Set([DataType.FLOAT, DataType.FLOAT16, DataType.BFLOAT16]);
 
 /** Of the runtime's names. */
 const ELEMENT_TYPES = {
