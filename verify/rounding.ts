@@ -27,7 +27,8 @@ const F32_ROUNDING = 2 ** -24 / Math.sqrt(3);
  * F32_ROUNDING · √(n / 2) of itself, since its k-th part is rounded at √k of a term; over the layers that adds up as in
  * partBound. For 3 × 64 that is 8e-7 (measured: 1e-6), for 18 layers of 2048 9.6e-6 (measured on synth's 3B: 9e-6 in
  * int4, 4.4e-6 to 1.02e-5 in int8), for 46 of 4608 2.3e-5. Three times it, since products follow on products; 1e-5 at
- * least, 84 units of f32; and below what exact instead of tanh gelu does, 1e-4, the smallest fault with ordinary inputs.
+ * least, 84 units of f32; and below what exact instead of tanh gelu does, 1e-4, the smallest fault with ordinary
+ * inputs.
  */
 export function f32RelativeL2({ layers, hiddenSize }: Sizes): number {
   const ofLayer = F32_ROUNDING * Math.sqrt((MLP_RATIO * hiddenSize) / 2);

@@ -12,7 +12,7 @@ logits of every position, greedy tokens, a left-padded batch, computed by the bu
 runtime on one side (ONNX Runtime; TensorFlow.js; for wgsl WebGPU, which in Node is the
 package webgpu) and by the original arithmetic in float64 on the other. A bundle that
 differs is not kept, and the exit code is 1. The comparison takes seconds for small
-models and 4 to 6 minutes for a 3B on two cores (onnxruntime-node computes the products
+models and 5 to 8 minutes for a 3B on two cores (onnxruntime-node computes the products
 of the original, in float64; without it, an hour). A bundle that needs more than --memory,
 by default what the machine has free, is run part by part, and the report says so.
 --against golden.safetensors compares it as well with what the original implementation
