@@ -151,8 +151,10 @@ function lentBy(runs: readonly GraphRun[]): readonly ReadonlyMap<string, number>
   const lent = runs.map(() => new Map<string, number>());
   for (const { inputs } of runs)
     for (const input of Object.values(inputs)) {
-      const of = isEarlier(input) ? lent[input.run] : undefined;
-      if (of && isEarlier(input)) of.set(input.output, (of.get(input.output) ?? 0) + 1);
+      if (!isEarlier(input)) continue;
+      // a run that is not there is told by who takes of it
+      const of = lent[input.run];
+      of?.set(input.output, (of.get(input.output) ?? 0) + 1);
     }
   return lent;
 }

@@ -9,9 +9,8 @@ export interface DistinctRuns {
 
 /**
  * Runs of a graph without those that an earlier one equals: the same inputs, bit by bit, and the same outputs and
- * stages. What is
- * planned side by side repeats itself (the prompt of a row alone, say), and a prompt of a large model takes a minute. A
- * run that is compared on the stages of another stays as it is.
+ * stages. What is planned side by side repeats itself (the prompt of a row alone, say), and a prompt of a large model
+ * takes a minute. A run that is compared on the stages of another stays as it is.
  */
 export function distinctRuns(runs: readonly GraphRun[]): DistinctRuns {
   const distinct: GraphRun[] = [];
