@@ -94,7 +94,7 @@ export class InterruptedError extends PgconvError {
   readonly exitCode: number;
 
   constructor(signal: 'SIGINT' | 'SIGTERM' = 'SIGINT') {
-    super('interrupted', 'stopped before the end; nothing was left at the output path');
+    super('interrupted', 'stopped before the end; an output is as it was before, or complete');
     this.exitCode = signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated;
   }
 }

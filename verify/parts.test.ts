@@ -9,7 +9,7 @@ test.each<[boolean[], boolean, boolean, string | undefined]>([
     [true, false, false],
     true,
     true,
-    'of 2 of 3 cases no part was compared on what the reference gave: with this memory none begins where a layer ends',
+    'no part was compared on what the reference gave in 2 of 3 cases: with this memory none begins where a layer ends',
   ],
   [
     [false],

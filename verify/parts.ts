@@ -101,6 +101,6 @@ export function partsUncompared(
     partsUncompared:
       compared === 0
         ? `no part was compared on what the reference gave: ${why}`
-        : `of ${cases.length - compared} of ${cases.length} cases no part was compared on what the reference gave: ${why}`,
+        : `no part was compared on what the reference gave in ${cases.length - compared} of ${cases.length} cases: ${why}`,
   };
 }

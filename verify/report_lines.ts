@@ -36,7 +36,8 @@ export function verdictLine({ passed, checks, seconds, weights, baseline }: Veri
     ...(baseline?.passed === false ? ['figures that are worse than the baseline'] : []),
   ];
   const also = beside.length > 0 ? `, and ${beside.join(' and ')}` : '';
-  return `verification ${passed ? 'passed' : 'FAILED'}: ${checks.filter((check) => check.passed).length} of ${checks.length} checks in ${seconds.toFixed(1)} s${also}`;
+  const held = checks.filter((check) => check.passed).length;
+  return `verification ${passed ? 'passed' : 'FAILED'}: ${held} of ${checks.length} checks held, in ${seconds.toFixed(1)} s${also}`;
 }
 
 /** Of a comparison, what `SHOWN_METRICS` names; empty where it was not measured. */

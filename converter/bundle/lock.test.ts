@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { readdir, readFile, readlink, stat, utimes, writeFile } from 'node:fs/promises';
+import { readFile, readdir, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -119,9 +119,12 @@ test('whoever lost the lock finds out, and does not release the lock of the next
   const path = join(await tempFolder(), 'lock');
   const lock = await acquireLock(path);
   await writeFile(path, 'somebody else');
-  await expect(lock.check()).rejects.toMatchObject({ code: 'locked' });
+  const lost = { code: 'locked', message: expect.stringContaining('this run has lost its lock') };
+  await expect(lock.check()).rejects.toMatchObject(lost);
   await lock.release();
   expect(await readFile(path, 'utf8')).toBe('somebody else');
+  await rm(path);
+  await expect(lock.check()).rejects.toMatchObject(lost);
 });
 
 test('of many that find a stale lock at once, one gets it', async () => {

@@ -86,7 +86,7 @@ export async function acquireLock(path: string): Promise<Lock> {
     token,
     tookOverSilent,
     check: async () => {
-      if (!(await isMine())) throw lockedError(path, await holderOf(path));
+      if (!(await isMine())) throw lostError(path, await holderOf(path));
     },
     release: async () => {
       clearInterval(beat);
@@ -250,7 +250,18 @@ function lockedError(path: string, holder: Holder | undefined): OutputError {
   const who = holder ? ` (process ${holder.pid} on ${holder.host})` : '';
   return new OutputError('locked', `another run is writing the same output${who}`, {
     file: path,
-    hint: 'wait for it to end, or choose another --out; remove this lock file if you are sure that no run is active',
+    hint: 'wait for it to end, or choose another --out; pgconv clean says who has what, and removes locks of the dead',
+  });
+}
+
+/** Of a run that held the lock: it was suspended for long, or somebody removed its lock. */
+function lostError(path: string, holder: Holder | undefined): OutputError {
+  const who = holder
+    ? `process ${holder.pid} on ${holder.host} has taken its output over and is writing it`
+    : 'another run has taken its output over, and has ended, or the lock was removed';
+  return new OutputError('locked', `this run has lost its lock: ${who}`, {
+    file: path,
+    hint: 'nothing of this run was published or removed; look at the output, then run again if it is not what you want',
   });
 }
 

@@ -5,7 +5,8 @@ import { makeFolders, removePath, renamePath, syncFolder } from '../disk.js';
 import { OutputError, PgconvError } from '../errors.ts';
 import { unsafePathReason } from '../../backends/client/integrity/bundle_path.ts';
 import { listFiles } from './check_bundle.ts';
-import { MANIFEST_NAME, MAX_MANIFEST_BYTES, readManifest, type Manifest } from './manifest.ts';
+import { hashFiles, type HashOptions } from './hash_files.ts';
+import { MANIFEST_NAME, MAX_MANIFEST_BYTES, readManifest, type FileEntry, type Manifest } from './manifest.ts';
 import { outputError } from '../output_error.ts';
 
 /** Where a bundle goes, and the names beside it that a run uses: all on one file system, so that renames are atomic. */
@@ -101,13 +102,19 @@ async function looksLikeOurs(path: string): Promise<boolean> {
   }
 }
 
-/** What became of files that were in the folder and are no part of a bundle. */
+/** What became of files that were in the folder and are no part of a bundle, or not as it was written. */
 export interface KeptFiles {
   /** They lie where they lay, beside the new bundle: paths in it. */
   readonly inPlace: readonly string[];
-  /** The new bundle has files of their names, or nobody could tell them from the old one's: a folder of their own. */
+  /**
+   * A folder of their own: the new bundle has files of their names, they were changed since the old one was written, or
+   * nobody could tell them from its files.
+   */
   readonly aside?: { readonly dir: string; readonly files: readonly string[] };
 }
+
+/** The bytes of a bundle that is replaced are compared with its manifest, which takes a while where they are many. */
+export type Compared = Pick<HashOptions, 'onTotal' | 'onRead'>;
 
 /**
  * Puts right what a run left that was killed while it swapped bundles: called by the holder of the lock only, so
@@ -116,7 +123,7 @@ export interface KeptFiles {
 export async function recover(folder: OutputFolder): Promise<KeptFiles | undefined> {
   const { path, old } = folder;
   if (!(await exists(old))) return undefined;
-  if (await exists(path)) return settleOld(folder);
+  if (await exists(path)) return settleOld(folder, {});
   await renamePath(old, path);
   return undefined;
 }
@@ -129,6 +136,7 @@ export async function putInPlace(
   staged: string,
   folder: OutputFolder,
   check: () => Promise<void>,
+  compared: Compared = {},
 ): Promise<KeptFiles | undefined> {
   const { path, old, parent } = folder;
   const replaces = await exists(path);
@@ -143,25 +151,26 @@ export async function putInPlace(
     throw error;
   }
   await syncFolder(parent);
-  return replaces ? settleOld(folder) : undefined;
+  return replaces ? settleOld(folder, compared) : undefined;
 }
 
 /**
- * Removes a bundle that was swapped out: what its manifest lists, the manifest last, so that a run that is killed
- * meanwhile can be made up for. Whatever else lay in the folder is its owner's, and is moved into the new one.
+ * Removes a bundle that was swapped out: the files that are what its manifest says of them, the manifest last, so that
+ * a run that is killed meanwhile can be made up for. Whatever else lay in the folder is its owner's: what no manifest
+ * lists is moved into the new one, what was changed since it was written is kept aside.
  */
-async function settleOld({ path, old }: OutputFolder): Promise<KeptFiles | undefined> {
-  const listed = await listedFiles(old);
-  const foreign = (await listFiles(old)).filter((file) => !listed.has(file));
+async function settleOld({ path, old }: OutputFolder, compared: Compared): Promise<KeptFiles | undefined> {
+  const { files: listed, isManifestSound } = await listedFiles(old);
+  const found = await listFiles(old);
   const inPlace: string[] = [];
-  for (const file of listed.size === 0 ? [] : foreign) {
-    if (await exists(join(path, file))) continue;
+  for (const file of listed.size === 0 ? [] : found) {
+    if (file === MANIFEST_NAME || listed.has(file) || (await exists(join(path, file)))) continue;
     await makeFolders(dirname(join(path, file)));
     await renamePath(join(old, file), join(path, file));
     inPlace.push(file);
   }
-  for (const file of listed) if (file !== MANIFEST_NAME) await removePath(join(old, file));
-  await removePath(join(old, MANIFEST_NAME));
+  for (const file of await unchangedFiles(old, found, listed, compared)) await removePath(join(old, file));
+  if (isManifestSound) await removePath(join(old, MANIFEST_NAME));
   const files = await listFiles(old);
   if (files.length === 0) {
     await removePath(old);
@@ -171,17 +180,46 @@ async function settleOld({ path, old }: OutputFolder): Promise<KeptFiles | undef
   return { inPlace, aside: { dir, files } };
 }
 
-/** Paths that a manifest lists, itself among them; of one that is damaged, as far as it can be read. */
-async function listedFiles(dir: string): Promise<ReadonlySet<string>> {
+type Listed = ReadonlyMap<string, Pick<FileEntry, 'bytes' | 'sha256'>>;
+
+/** What a manifest lists; of one that is damaged, as far as it can be read. */
+async function listedFiles(dir: string): Promise<{ readonly files: Listed; readonly isManifestSound: boolean }> {
   try {
-    const { files } = JSON.parse(
-      await readRegularText(join(dir, MANIFEST_NAME), MAX_MANIFEST_BYTES),
-    ) as Partial<Manifest>;
-    const paths = (files ?? []).map(({ path }) => path);
-    return new Set([MANIFEST_NAME, ...paths.filter((path) => unsafePathReason(path) === undefined)]);
+    const text = await readRegularText(join(dir, MANIFEST_NAME), MAX_MANIFEST_BYTES);
+    const { files = [] } = JSON.parse(text) as Partial<Manifest>;
+    const isManifestSound = await readManifest(dir).then(
+      () => true,
+      () => false,
+    );
+    const safe = files.filter(({ path }) => unsafePathReason(path) === undefined);
+    return { files: new Map(safe.map((file) => [file.path, file])), isManifestSound };
   } catch {
-    return new Set();
+    return { files: new Map(), isManifestSound: false };
   }
+}
+
+/** Files of a folder that are, byte for byte, what a manifest says of them. What cannot be read is not among them. */
+async function unchangedFiles(
+  dir: string,
+  found: readonly string[],
+  listed: Listed,
+  { onTotal, onRead }: Compared,
+): Promise<readonly string[]> {
+  const candidates: { readonly file: string; readonly entry: Pick<FileEntry, 'bytes' | 'sha256'> }[] = [];
+  for (const file of found) {
+    const entry = listed.get(file);
+    if (entry === undefined) continue;
+    const stats = await lstat(join(dir, file));
+    if (stats.isFile() && stats.size === entry.bytes) candidates.push({ file, entry });
+  }
+  onTotal?.(candidates.reduce((sum, { entry }) => sum + entry.bytes, 0));
+  const unchanged: string[] = [];
+  for (const { file, entry } of candidates) {
+    const path = join(dir, file);
+    const hashes = await hashFiles([path], { ...(onRead && { onRead }) }).catch(() => undefined);
+    if (hashes?.get(path)?.sha256 === entry.sha256) unchanged.push(file);
+  }
+  return unchanged;
 }
 
 /** @throws OutputError `disk_full` when the file system says that `bytes` do not fit */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ArtifactFile } from '../../backends/backend.ts';
@@ -157,6 +157,44 @@ describe('an output that is not free', () => {
     expect((await readdir(dir)).sort()).toEqual(['link', 'out']);
   });
 
+  test('with --force: files that were changed since it was written are kept aside', async () => {
+    const dir = await tempFolder();
+    const { dir: out } = await publishIn(dir);
+    await writeFile(join(out, 'a.bin'), 'mine, of another size');
+    const edited = await readFile(join(out, 'onnx/b.bin'));
+    edited[7]! ^= 1;
+    await writeFile(join(out, 'onnx/b.bin'), edited);
+    let compared = 0;
+    const { kept } = await publishIn(dir, {
+      force: true,
+      artifactFiles: [textFile('x', 'new')],
+      on: { compared: (bytes) => void (compared += bytes) },
+    });
+    const replaced = `${out}.replaced`;
+    expect(kept).toEqual({ inPlace: [], aside: { dir: replaced, files: ['a.bin', 'onnx/b.bin'] } });
+    expect(compared).toBe(edited.byteLength);
+    expect(await readFile(join(replaced, 'a.bin'), 'utf8')).toBe('mine, of another size');
+    expect(await readFile(join(replaced, 'onnx/b.bin'))).toEqual(edited);
+    expect((await readdir(out)).sort()).toEqual(['manifest.json', 'x']);
+  });
+
+  test('with --force: a manifest that was edited gets nobody’s file removed', async () => {
+    const dir = await tempFolder();
+    const { dir: out } = await publishIn(dir);
+    const path = join(out, 'manifest.json');
+    const forged = (await readFile(path, 'utf8')).replaceAll('"a.bin"', '"thesis.txt"');
+    await writeFile(path, forged);
+    await writeFile(join(out, 'thesis.txt'), 'ten years of work');
+    const { kept } = await publishIn(dir, { force: true });
+    expect(kept).toEqual({
+      inPlace: [],
+      aside: { dir: `${out}.replaced`, files: ['a.bin', 'manifest.json', 'thesis.txt'] },
+    });
+    expect(await readFile(join(`${out}.replaced`, 'thesis.txt'), 'utf8')).toBe('ten years of work');
+    expect(await readFile(join(`${out}.replaced`, 'manifest.json'), 'utf8')).toBe(forged);
+    expect((await checkBundle(out)).unlisted).toEqual([]);
+  });
+
   test('has a parent that is missing, or a file', async () => {
     const dir = await tempFolder();
     await writeFile(join(dir, 'file'), '');
@@ -225,6 +263,29 @@ describe('a run that fails leaves nothing, and the old bundle', () => {
       beforePublish: async (staged) => void (seen = (await checkBundle(staged)).manifest.files.map(({ path }) => path)),
     });
     expect(seen).toEqual(['a.bin', 'empty', 'onnx/b.bin']);
+  });
+
+  test('one that was taken over meanwhile says so, whatever it met, and removes nothing', async () => {
+    const dir = await tempFolder();
+    const lock = join(dir, '.out.pgconv-lock');
+    const takenOver: ArtifactFile = {
+      path: 'b',
+      byteLength: 100,
+      async *chunks() {
+        const mine = JSON.parse(await readFile(lock, 'utf8')) as object;
+        await writeFile(lock, JSON.stringify({ ...mine, pid: 7, host: 'elsewhere', token: 'other' }));
+        for (const name of await readdir(dir))
+          if (name.includes('pgconv-new-')) await rm(join(dir, name), { recursive: true });
+        yield { bytes: new Uint8Array(100) };
+      },
+    };
+    const files = [takenOver, patternFile('onnx/a', 500_000)];
+    await expect(publishIn(dir, { artifactFiles: files })).rejects.toMatchObject({
+      code: 'locked',
+      message: expect.stringContaining('process 7 on elsewhere has taken its output over'),
+    });
+    expect(await readdir(dir)).not.toContain('out');
+    expect(await readFile(lock, 'utf8')).toContain('"other"');
   });
 
   test('an abort in the middle', async () => {

@@ -57,11 +57,17 @@ export interface PublishListener {
   uncompared?(dir: string): void;
   /** An earlier run has written so many bytes, which are not written again. */
   resumed?(bytes: number): void;
-  /** An earlier run has left what is of no use now, and why. */
-  leftover?(why: string): void;
+  /** An earlier run has left so many bytes that are of no use now, and why; they are removed. */
+  leftover?(why: string, bytes: number): void;
+  /** So many bytes of a file that an earlier run has written are not what it wrote any more: they are written again. */
+  damaged?(path: string, bytes: number): void;
   /** This run ends, and so many bytes are kept for one that goes on. */
   unfinished?(dir: string, bytes: number): void;
   progress?(writtenBytes: number, totalBytes: number): void;
+  /** The new bundle is in place, and so many bytes of the one before are compared before they are removed. */
+  replacing?(totalBytes: number): void;
+  /** Bytes compared since the last call. */
+  compared?(bytes: number): void;
 }
 
 /** What is said otherwise of a bundle once it was looked at: files that take the place of others, and fields. */
@@ -104,7 +110,7 @@ export async function publishBundle(options: PublishOptions): Promise<PublishedB
     staging = await system(
       openStaging(claim, options.resume && undertakingOf(options.resume, files), {
         anew: options.anew ?? false,
-        onLeftover: (why) => on.leftover?.(why),
+        onLeftover: (why, bytes) => on.leftover?.(why, bytes),
       }),
     );
     const { bundle } = staging;
@@ -121,7 +127,12 @@ export async function publishBundle(options: PublishOptions): Promise<PublishedB
     signal?.throwIfAborted();
     await lock.check();
     const manifest = amended ? await system(amend(bundle, fields, written.files, amended)) : first;
-    const kept = await system(putInPlace(bundle, out, () => lock.check()));
+    const kept = await system(
+      putInPlace(bundle, out, () => lock.check(), {
+        onTotal: (bytes) => on.replacing?.(bytes),
+        onRead: (bytes) => on.compared?.(bytes),
+      }),
+    );
     await removePath(staging.dir).catch(() => {});
     return { dir: out.path, manifest, kept, ...written, files: manifest.files };
   } catch (error) {
@@ -136,11 +147,13 @@ async function cleanUp(
   staging: Staging | undefined,
   error: unknown,
 ): Promise<unknown> {
-  const isOurs = await lock.check().then(
-    () => true,
-    () => false,
+  // what a run meets that has lost its claim, such as a folder that is gone, is of that
+  const lost = await lock.check().then(
+    () => undefined,
+    (reason: unknown) => reason,
   );
-  if (staging && isOurs) {
+  if (lost !== undefined) return lost;
+  if (staging) {
     if (error instanceof NotCompared) on.uncompared?.(await keepUnverified(staging.bundle, folder));
     const bytes = signal?.aborted || isOfPlace(error) ? await flushedBytes(staging.dir) : 0;
     if (bytes > 0 && !(error instanceof NotCompared)) on.unfinished?.(staging.dir, bytes);
@@ -230,6 +243,8 @@ async function writeFiles(
       const from = places.length === 0 ? 0 : await orAbort(writer.resume(path, file.path, places), signal);
       if (places.length === 0) writer.open(path, file.path);
       else writtenBytes -= rereadBytes - from;
+      const lost = (places.at(-1)?.bytes ?? 0) - from;
+      if (lost > 0) on.damaged?.(file.path, lost);
       await writeChunks(writer, file, { from, sha256Of }, signal, ({ name, source }) =>
         sources.set(keyOf(file.path, name), source),
       );

@@ -61,7 +61,8 @@ async function run(dir: string, { stopAfter = Infinity, error, ...more }: Run = 
   const told: Record<string, unknown[]> = {};
   const on: PublishListener = {
     resumed: (bytes) => (told['resumed'] = [bytes]),
-    leftover: (why) => (told['leftover'] = [why]),
+    leftover: (why, bytes) => (told['leftover'] = [why, bytes]),
+    damaged: (path, bytes) => (told['damaged'] = [path, bytes]),
     unfinished: (_, bytes) => (told['unfinished'] = [bytes]),
   };
   const onChunk = async (bytes: number) => {
@@ -123,7 +124,10 @@ test('what was damaged after it was written is written again', async () => {
   const journal = join(staging, 'journal');
   await truncate(journal, (await readFile(journal)).byteLength - 3);
   const whole = await run(await tempFolder());
-  expect((await run(dir)).result).toEqual(whole.result);
+  const { result, told } = await run(dir);
+  expect(result).toEqual(whole.result);
+  expect(told['damaged']).toEqual([expect.any(String), expect.any(Number)]);
+  expect(told['damaged']![1]).toBeGreaterThan(0);
 });
 
 test.each([
@@ -139,7 +143,8 @@ test.each([
   const { made, told, result } = await run(dir, more);
   expect(result).not.toBeInstanceOf(Error);
   expect(made).toBe(TOTAL);
-  expect(told).toEqual({ leftover: [why] });
+  expect(told).toEqual({ leftover: [why, expect.any(Number)] });
+  expect(told['leftover']![1]).toBeGreaterThan(0);
   expect(await left(dir)).toEqual(['out']);
 });
 
@@ -148,6 +153,7 @@ test('a run that is to begin anew does, and can be gone on with itself', async (
   await run(dir, { stopAfter: 230 * UNIT });
   const anew = await run(dir, { stopAfter: 230 * UNIT, anew: true });
   expect(anew.told['resumed']).toBeUndefined();
+  expect(anew.told['leftover']).toEqual(['this run begins anew', expect.any(Number)]);
   const last = await run(dir);
   expect(last.told['resumed']).toEqual(anew.told['unfinished']);
   expect(last.made).toBeLessThan(TOTAL);

@@ -22,8 +22,8 @@ export interface Staging {
   readonly flushed: Journal['flushed'];
 }
 
-/** What an earlier run left, in words, when it is of no use. */
-export type OnLeftover = (what: string) => void;
+/** Why what an earlier run left is of no use, in words, and how many bytes that was. */
+export type OnLeftover = (why: string, bytes: number) => void;
 
 /**
  * A staging folder of this run's own. What an earlier run has left there is gone on with when it had undertaken the
@@ -37,8 +37,8 @@ export async function openStaging(
 ): Promise<Staging> {
   const dir = folder.staging + lock.token;
   const staging = { dir, bundle: join(dir, BUNDLE), journal: undefined, flushed: new Map() };
-  const goesOn = !anew && !lock.tookOverSilent;
-  const left = undertaking && goesOn ? await takeUp(folder, dir, undertaking, onLeftover) : undefined;
+  const refused = anew ? 'this run begins anew' : lock.tookOverSilent ? 'its process may yet go on with it' : undefined;
+  const left = await takeUp(folder, dir, undertaking, refused, onLeftover);
   for (const other of await stagingsOf(folder)) if (other !== dir) await removePath(other);
   const journal = join(dir, JOURNAL_NAME);
   if (undertaking && left) {
@@ -59,11 +59,15 @@ export async function stagingsOf({ parent, staging }: OutputFolder): Promise<rea
   return (await readdir(parent)).map((name) => join(parent, name)).filter((path) => path.startsWith(staging));
 }
 
-/** Moves what is of use to `dir`, with the files alone that the journal knows. */
+/**
+ * Moves what is of use to `dir`, with the files alone that the journal knows.
+ * @param refused why nothing is
+ */
 async function takeUp(
   folder: OutputFolder,
   dir: string,
-  undertaking: Undertaking,
+  undertaking: Undertaking | undefined,
+  refused: string | undefined,
   onLeftover: OnLeftover,
 ): Promise<Journal | undefined> {
   for (const other of await stagingsOf(folder)) {
@@ -71,9 +75,9 @@ async function takeUp(
     // published, and its journal could not be removed
     const isPublished = !(await stat(join(other, BUNDLE)).catch(() => undefined));
     if (!journal || journal.flushed.size === 0 || isPublished) continue;
-    const difference = differenceOf(journal, undertaking);
-    if (difference !== undefined) {
-      onLeftover(difference);
+    const why = refused ?? (undertaking ? differenceOf(journal, undertaking) : 'this run cannot go on with it');
+    if (why !== undefined) {
+      onLeftover(why, bytesIn(journal.flushed));
       continue;
     }
     await renamePath(other, dir);

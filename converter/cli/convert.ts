@@ -127,7 +127,7 @@ export function convertCommand(io: Io, ended: CommandResult): Command {
       ).argParser(wholeNumber(1)),
     )
     .option('--out <dir>', 'folder to write (default: ./<checkpoint>-<backend>-<dtype>)')
-    .option('--force', 'replace an existing bundle; other files in its folder are kept')
+    .option('--force', 'replace an existing bundle; files in its folder that are others, or were changed, are kept')
     .option('--no-resume', 'begin anew where an earlier run of this command was interrupted')
     .option('--no-verify', 'do not compare the bundle with the checkpoint')
     .addOption(memoryOption())

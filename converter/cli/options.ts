@@ -58,7 +58,7 @@ export function withCheck(command: Command): Command {
 export function memoryOption(): Option {
   return new Option(
     '--memory <size>',
-    'memory that the verification may take, as 4GiB; a bundle that needs more is run part by part (default: what is free)',
+    'memory that the verification may take, as 4GiB; a bundle that needs more is run part by part, a matrix at least (default: what is free)',
   ).argParser((text) => {
     const bytes = parseBytes(text);
     if (bytes === undefined) throw new InvalidArgumentError('give a size such as 4GiB or 800MB.');

@@ -13,7 +13,7 @@ import { openModel, sourceFiles, type AdapterSource, type OpenModel } from '../m
 import { isQuantized, usualMixed } from '../precision/precision.ts';
 import { checkSource } from '../record/check_source.ts';
 import { openRecording, type OpenRecording } from '../record/open_recording.ts';
-import { findSamples } from '../samples/samples.ts';
+import { findSamples, readSamples } from '../samples/samples.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
 import { checkpointProcessor } from '../sidecars/checkpoint_processor.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
@@ -101,6 +101,9 @@ export async function openConversion(options: ConvertOptions, claim: Claim, repo
       allowOverflow: options.allowOverflow ?? false,
     };
     const { metadata } = source.model.program;
+    const samplesFile = options.samples ?? (await findSamples(resolve(namingPath(options))));
+    // a picture that is missing is told before hours of work, not when it is asked
+    if (samplesFile !== undefined && runs) await readSamples(samplesFile, source.inputs);
     const prepared = once(() =>
       preparedFor(
         { config: source.checkpoint.config, sidecars: source.sidecars, tokenizer: source.tokenizer },
@@ -118,7 +121,7 @@ export async function openConversion(options: ConvertOptions, claim: Claim, repo
       device,
       passRuns: [],
       recording,
-      samplesFile: options.samples ?? (await findSamples(resolve(namingPath(options)))),
+      samplesFile,
       prepared,
       tokenizer: once(async () => checkpointTokenizer(await prepared())),
       processor: once(async () => checkpointProcessor(await prepared(), reference)),

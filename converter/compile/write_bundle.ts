@@ -48,6 +48,7 @@ export async function writeBundle(
   const total = files.reduce((sum, file) => sum + file.byteLength, 0);
   const writing = reporter.stage(`write ${basename(out)}`, { unit: 'bytes', total });
   let written = 0;
+  let replacing: Stage | undefined;
   try {
     const published = await publishBundle({
       artifactFiles: files,
@@ -60,13 +61,15 @@ export async function writeBundle(
       on: {
         uncompared: (dir) =>
           reporter.warn(
-            `nothing was compared: the bundle is kept as ${dir}, for pgconv verify, and is in nobody's place`,
+            `nothing was compared, so the output is as it was: the new bundle is ${dir}, for you to verify or to remove`,
           ),
         resumed: (bytes) =>
           reporter.note(
-            `going on where an earlier run ended: ${bytesText(bytes)} are written; --no-resume begins anew`,
+            `going on where an earlier run ended: ${bytesText(bytes)} were written, and are compared as they are read; --no-resume begins anew`,
           ),
-        leftover: (why) => reporter.note(`what an earlier run has left is removed, for ${why}`),
+        leftover: (why, bytes) => reporter.note(`${bytesText(bytes)} of an earlier run are removed, for ${why}`),
+        damaged: (path, bytes) =>
+          reporter.warn(`${path}: ${bytesText(bytes)} are not what an earlier run wrote, and are written again`),
         unfinished: (dir, bytes) =>
           reporter.warn(
             `${bytesText(bytes)} are kept in ${dir}: the same command goes on there, and pgconv clean removes them`,
@@ -75,6 +78,10 @@ export async function writeBundle(
           writing.advance(bytes - written);
           written = bytes;
         },
+        replacing: (total) => {
+          replacing = reporter.stage('compare what is replaced with its manifest', { unit: 'bytes', total });
+        },
+        compared: (bytes) => replacing?.advance(bytes),
       },
       manifest: async () => {
         writing.done();
@@ -108,6 +115,7 @@ export async function writeBundle(
         return amended;
       },
     });
+    replacing?.done();
     if (published.kept) tellKept(published.kept, out, reporter);
     return published;
   } finally {
@@ -121,7 +129,10 @@ function tellKept({ inPlace, aside }: KeptFiles, out: string, reporter: Reporter
     reporter.warn(
       `kept in ${basename(out)}, for they were no part of the bundle that was replaced: ${listed(inPlace)}`,
     );
-  if (aside) reporter.warn(`kept in ${aside.dir}, for the new bundle has files of their names: ${listed(aside.files)}`);
+  if (aside)
+    reporter.warn(
+      `kept in ${aside.dir}, for they were changed since that bundle was written, or the new one has files of their names: ${listed(aside.files)}`,
+    );
 }
 
 function listed(names: readonly string[]): string {

@@ -135,7 +135,7 @@ describe('a baseline', () => {
       /^worse: all cases, logits against the original: meanKld is \S+, was \S+, at most \S+ is noise$/m,
     );
     expect(out).toMatch(
-      /^verification FAILED: (\d+) of \1 checks in .+, and figures that are worse than the baseline$/m,
+      /^verification FAILED: (\d+) of \1 checks held, in .+, and figures that are worse than the baseline$/m,
     );
     const xml = await read('worse.xml');
     expect(xml.match(/<failure /g)).toHaveLength(1);

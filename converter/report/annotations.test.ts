@@ -12,7 +12,7 @@ it('of a fault is one error that names the stage', () => {
 
 it('of a bundle that passed is a notice', () => {
   expect(linesOf(reportAnnotations('x', soundReport))).toEqual([
-    '::notice title=pgconv%3A x::verification passed: 1 of 1 checks in 8.5 s',
+    '::notice title=pgconv%3A x::verification passed: 1 of 1 checks held, in 8.5 s',
   ]);
 });
 
