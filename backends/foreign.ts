@@ -21,6 +21,8 @@ export interface ForeignBundle {
   readonly cache: { readonly layers: number; readonly kvHeads?: number; readonly headDim?: number };
   /** Inputs of the decoder that it does without, by our names: `position_ids`, `num_logits_to_keep`. */
   readonly without: readonly string[];
+  /** How its graphs round activations to 8 bits as they run: in blocks, or a whole tensor to one range. */
+  readonly roundedActivations?: 'in blocks' | 'as a whole' | undefined;
   /** Its files, for `storedFields`. */
   readonly files: BundleFolder;
 }

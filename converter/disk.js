@@ -259,12 +259,6 @@ export async function linkFile(from, to) {
   await fs.link(from, to);
 }
 
-/** @param {string} from @param {string} to @param {number} [mode] as of fs.copyFile */
-export async function copyFile(from, to, mode) {
-  point('copyfile', to);
-  await fs.copyFile(from, to, mode);
-}
-
 /** A file or a folder with all in it; what is not there is removed already. @param {string} path */
 export async function removePath(path) {
   point('rm', path);

@@ -140,7 +140,11 @@ export function checkPositions(tokens: number, firstPosition: number, maxPositio
 export function mergeImageFeatures(embeddings: Tensor, features: Tensor, prompt: Prompt): Tensor {
   const width = embeddings.shape.at(-1)!;
   if (features.shape.at(-1) !== width)
-    throw new VerifyError('bad_output', `image features are ${features.shape.at(-1)} wide, embeddings ${width}`);
+    throw new VerifyError(
+      'bad_output',
+      `image features are ${features.shape.at(-1)} wide, embeddings ${width}`,
+      'let the vision encoder end with the projector (vision, image_features), which makes them as wide as embeddings',
+    );
   const data = embeddings.data.slice();
   imagePlaces(prompt).forEach((place, i) =>
     data.set(features.data.subarray(i * width, (i + 1) * width), place * width),

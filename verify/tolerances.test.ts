@@ -50,14 +50,15 @@ test.each(['fp32', 'fp16', 'bf16', 'int8', 'int4', 'nf4', 'q4f16'] as const)(
   '%s: what is equal passes every bound, rounded activations or not',
   (precision) => {
     for (const sizes of [tiny, gemma2b])
-      for (const roundedActivations of [false, true]) {
-        const { imageFeatures, logits, embeddings, scores, stage, quality } = tolerancesOf(precision, sizes, {
+      for (const roundedActivations of [undefined, 'in blocks', 'as a whole'] as const) {
+        const { imageFeatures, logits, embeddings, scores, unseen, stage, quality } = tolerancesOf(precision, sizes, {
           roundedActivations,
         });
         const bounds = [
           ...imageFeatures,
           ...logits,
           ...embeddings,
+          unseen,
           ...scores,
           stage,
           ...(quality?.('none').bounds ?? []),
@@ -74,13 +75,13 @@ test.each(['fp32', 'fp16', 'bf16', 'int8', 'int4', 'nf4', 'q4f16'] as const)(
 
 test('rounded activations loosen what codes compute, within bounds that say why, and nothing else', () => {
   for (const precision of ['fp32', 'fp16', 'bf16'] as const)
-    expect(JSON.stringify(tolerancesOf(precision, tiny, { roundedActivations: true }))).toBe(
+    expect(JSON.stringify(tolerancesOf(precision, tiny, { roundedActivations: 'in blocks' }))).toBe(
       JSON.stringify(tolerancesOf(precision, tiny)),
     );
   for (const precision of ['int8', 'int4', 'q4f16'] as const) {
     const [exact, { imageFeatures, logits, embeddings, scores, stage, quality }] = [
       tolerancesOf(precision, tiny),
-      tolerancesOf(precision, tiny, { roundedActivations: true }),
+      tolerancesOf(precision, tiny, { roundedActivations: 'in blocks' }),
     ];
     const l2 = (bounds: readonly Bound[]) => bounds.find(({ metric }) => metric === 'relativeL2')!.atMost!;
     expect(l2(logits)).toBeGreaterThan(l2(exact.logits));
@@ -89,6 +90,9 @@ test('rounded activations loosen what codes compute, within bounds that say why,
     for (const { reason } of [...imageFeatures, ...logits, ...embeddings, ...scores, stage])
       expect(reason.length).toBeGreaterThan(12);
     expect(quality!('none').bounds).toEqual(exact.quality!('none').bounds);
+    const unseen = (how: 'in blocks' | 'as a whole') =>
+      tolerancesOf(precision, tiny, { roundedActivations: how }).unseen.atMost;
+    expect([unseen('in blocks'), unseen('as a whole')]).toEqual([exact.unseen.atMost, stage.atMost]);
     // two independent errors: their squares add up
     const [margin, ofCodes] = [quality!('none').tieMargin(1), exact.quality!('none').tieMargin(1)];
     expect(margin ** 2).toBeCloseTo(ofCodes ** 2 + 4 * 2e-3, 12);

@@ -20,6 +20,12 @@ export interface Bound {
   readonly reason: string;
 }
 
+/**
+ * Kernels may round activations to 8 bits before products by codes: with a range for each block of a row (or a stored
+ * one), or with one for a whole tensor, which all its rows and tokens move.
+ */
+export type RoundedActivations = 'in blocks' | 'as a whole';
+
 export interface Tolerances {
   readonly imageFeatures: readonly Bound[];
   /** For logits of prefill, of the teacher-forced suffix and of greedy steps. */
@@ -34,6 +40,8 @@ export interface Tolerances {
    * the reference is the original.
    */
   readonly quality?: (help: Help) => Quality;
+  /** For logits of tokens that see nothing of what was changed behind them. */
+  readonly unseen: Bound;
   /** Relative L2 from which a stage counts as diverging. */
   readonly stage: Bound;
   /** The lead over another token that is none, given the best logit. */
@@ -62,6 +70,13 @@ const FINITE: Bound = {
  */
 export const TOKEN_LENGTH: Bound = { metric: 'maxAbs', atMost: 1e-5, reason: 'the vector of a token has length 1' };
 
+/** Two runs that differ in what is not seen. */
+const UNSEEN: Bound = {
+  metric: 'relativeL2',
+  atMost: 1e-6,
+  reason: 'the same sums over the same values: at most their order may differ',
+};
+
 /**
  * The bounds for a model, whose kernels may round activations to 8 bits before products by codes. A retriever's logits
  * are compared as values only: training left the head of its backbone behind, so no token leads by much, and nobody
@@ -70,12 +85,16 @@ export const TOKEN_LENGTH: Bound = { metric: 'maxAbs', atMost: 1e-5, reason: 'th
 export function tolerancesOf(
   precision: Precision,
   metadata: Pick<ProgramMetadata, 'layers' | 'hiddenSize' | 'retrievalWidth'>,
-  { roundedActivations = false }: { readonly roundedActivations?: boolean } = {},
+  { roundedActivations }: { readonly roundedActivations?: RoundedActivations | undefined } = {},
 ): Tolerances {
   const computed = TOLERANCES[precision](metadata);
   const tolerances =
     roundedActivations && computed.quality
-      ? { ...rounded(), quality: (help: Help) => withRounding(computed.quality!(help)) }
+      ? {
+          ...rounded(),
+          quality: (help: Help) => withRounding(computed.quality!(help)),
+          ...(roundedActivations === 'as a whole' && { unseen: sharedRange(rounded()) }),
+        }
       : computed;
   if (metadata.retrievalWidth === undefined) return tolerances;
   const values = (bounds: readonly Bound[]) => bounds.filter(({ metric }) => metric !== 'sameTop1');
@@ -137,6 +156,7 @@ function f32(sizes: Sizes): Tolerances {
         reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of',
       },
     ],
+    unseen: UNSEEN,
     stage: { metric: 'relativeL2', atMost: relativeL2, reason: 'as for the outputs: stages lead up to them' },
     tieMargin: () => 1e-3,
   };
@@ -191,6 +211,7 @@ function f16(): Tolerances {
         reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of',
       },
     ],
+    unseen: UNSEEN,
     stage: { metric: 'relativeL2', atMost: 1e-2, reason: 'as for logits' },
     // The head's result is itself rounded to f16: two logits closer than one unit may become equal or swap by that
     // alone, and the rounding of the head's input is as large again. A fixed 1e-3 would be under a tenth of a unit at
@@ -238,6 +259,7 @@ function bf16(): Tolerances {
         reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of',
       },
     ],
+    unseen: UNSEEN,
     stage: { metric: 'relativeL2', atMost: 8e-2, reason: 'as for logits' },
     tieMargin: (logit) => Math.max(1e-3, 16 * f16Ulp(logit)),
   };
@@ -300,6 +322,7 @@ function rounded(): Tolerances {
         reason: 'a score is a sum of cosines: it errs no more than the vectors that it is made of',
       },
     ],
+    unseen: UNSEEN,
     stage: { metric: 'relativeL2', atMost: relativeL2, reason: 'as for logits' },
     tieMargin: () => 2 * Math.sqrt(meanKld),
   };
@@ -319,6 +342,15 @@ function qualityOf(meanKld: number, kldReason: string, sameTop1: number, top1Rea
       { metric: 'sameTop1', atLeast: sameTop1, reason: top1Reason },
     ],
     tieMargin: () => 2 * Math.sqrt(meanKld),
+  };
+}
+
+/** A token that is not seen has a part in the range to which those that are computed beside it are rounded. */
+function sharedRange({ stage }: Tolerances): Bound {
+  return {
+    metric: 'relativeL2',
+    atMost: stage.atMost!,
+    reason: 'activations are rounded to a range that all tokens share, so a later one moves how earlier ones are',
   };
 }
 

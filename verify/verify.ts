@@ -25,7 +25,7 @@ import { runCase, type Outcome, type RunCaseOptions } from './run_case.ts';
 import type { Links } from './links.ts';
 import type { WeightsReport } from './weights/verify_weights.ts';
 import { keptTokens } from './tokens.ts';
-import { tolerancesOf, type Help, type Precision, type Tolerances } from './tolerances.ts';
+import { tolerancesOf, type Help, type Precision, type RoundedActivations, type Tolerances } from './tolerances.ts';
 
 export interface VerifyOptions {
   readonly candidate: Runner;
@@ -39,8 +39,8 @@ export interface VerifyOptions {
   readonly metadata: ProgramMetadata;
   readonly cases: readonly VerifyCase[];
   readonly precision: Precision;
-  /** Whether the candidate's kernels may round activations to 8 bits before products by codes; default no. */
-  readonly roundedActivations?: boolean;
+  /** How the candidate's kernels may round activations to 8 bits before products by codes; default not at all. */
+  readonly roundedActivations?: RoundedActivations | undefined;
   /** Where to look when outputs differ (`stageNames` of the program); without, a failure is not located. */
   readonly stages?: StageNames;
   /**
@@ -110,16 +110,7 @@ export interface VerifyReport {
  * a case or a recording does not fit.
  */
 export async function verifyProgram(options: VerifyOptions): Promise<VerifyReport> {
-  const {
-    candidate,
-    reference,
-    metadata,
-    cases,
-    precision,
-    roundedActivations = false,
-    invariants = true,
-    signal,
-  } = options;
+  const { candidate, reference, metadata, cases, precision, roundedActivations, invariants = true, signal } = options;
   const { original: before } = options;
   if (!reference && !before)
     throw new VerifyError(

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { measuredModel, type Measured } from '../../verify/baseline.ts';
 import { verifyProgram, type VerifyReport } from '../../verify/verify.ts';
-import type { Precision } from '../../verify/tolerances.ts';
+import type { Precision, RoundedActivations } from '../../verify/tolerances.ts';
 import type { EmitOptions, Runner } from '../../backends/backend.ts';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import type { DeviceChoice } from '../bundle/choose_device.ts';
@@ -145,6 +145,8 @@ export interface Converted {
   readonly metadata: ProgramMetadata;
   readonly precision: Precision;
   readonly accuracyLevel: EmitOptions['accuracyLevel'] | undefined;
+  /** How activations are rounded where no option of ours says it. */
+  readonly roundedActivations?: RoundedActivations | undefined;
   /** Whether every stage of a case is compared also where all outputs agree. */
   readonly everyStage?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -154,7 +156,7 @@ export interface Converted {
 export function runVerification(
   candidate: Runner,
   reference: Omit<Reference, 'close' | 'weights'>,
-  { metadata, precision, accuracyLevel, everyStage = false, signal }: Converted,
+  { metadata, precision, accuracyLevel, roundedActivations, everyStage = false, signal }: Converted,
   reporter: Reporter,
 ): Promise<VerifyReport> {
   return withForecast(reporter, 'verify', (onProgress) =>
@@ -165,7 +167,7 @@ export function runVerification(
       metadata,
       cases: reference.cases,
       precision,
-      roundedActivations: accuracyLevel === 4,
+      roundedActivations: accuracyLevel === 4 ? 'in blocks' : roundedActivations,
       stages: reference.stages,
       everyStage,
       onProgress,

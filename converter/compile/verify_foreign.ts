@@ -121,7 +121,14 @@ async function verifyWith(
     const report = await runVerification(
       candidate,
       { ...judged, cases },
-      { metadata, precision, accuracyLevel: undefined, everyStage, signal },
+      {
+        metadata,
+        precision,
+        accuracyLevel: undefined,
+        roundedActivations: opened.roundedActivations,
+        everyStage,
+        signal,
+      },
       reporter,
     );
     const weights = source.model && (await foundWeights(backend, opened, source.model, signal, reporter));
@@ -307,7 +314,7 @@ async function foundWeights(
 }
 
 function notesOf(
-  { graphs, without }: ForeignBundle,
+  { graphs, without, roundedActivations }: ForeignBundle,
   { precision, scale, dropped }: { readonly precision: Precision; readonly scale: number; readonly dropped: number },
 ): readonly string[] {
   const lacking = ['vision_encoder', 'embed_tokens'].filter((graph) => !graphs.includes(graph));
@@ -321,6 +328,13 @@ function notesOf(
       : [
           `embeddings and image features are outside of the decoder ${scale.toPrecision(6)} times smaller (√D): it scales them`,
         ]),
+    ...(roundedActivations === 'as a whole'
+      ? [
+          'its graphs round activations to 8 bits with one range for all rows and tokens: what a row computes depends on those beside it',
+        ]
+      : roundedActivations === 'in blocks'
+        ? ['its graphs may round activations to 8 bits before products']
+        : []),
     ...(without.length > 0 ? [`the decoder has no input ${without.join(' and no ')}`] : []),
     ...(dropped > 0 ? ['not asked: the last positions, since the decoder counts positions by itself'] : []),
   ];

@@ -100,7 +100,7 @@ const WRITERS: Readonly<Record<string, Writer>> = {
   'a synthetic npz': newWriter('npz', (out) =>
     writeSynthetic(TINY_2, { variant: 'tiny', format: 'npz', dtype: 'bf16', out }),
   ),
-  'a script': newWriter('record.py', (path) => writeScript(path)),
+  'a script': fileWriter('record.py', (path) => writeScript(path, { force: true })),
   'the text of graphs': newWriter('out.ir', (dir) => writeIr(dir, new Map([['decoder/00.ir', 'graph']]))),
 };
 

@@ -196,6 +196,9 @@ class Refusals(Cases):
     def test_weights(self):
         recorder.require_loaded([], [])
         self.assertIn('lm.x', self.refused('weights_not_loaded', recorder.require_loaded, ['lm.x'], []))
+        for head in ('model.vision_tower.head.probe', 'vision_tower.vision_model.head.mlp.fc1.bias'):
+            recorder.require_loaded([head], [])
+        self.assertIn('lm_head', self.refused('weights_not_loaded', recorder.require_loaded, ['lm_head.weight'], []))
         self.refused('weights_not_loaded', recorder.require_loaded, set(), {('lm.x', (2,), (3,))})
         recorder.require_float32({'torch.float32'})
         self.refused('not_float32', recorder.require_float32, {'torch.float32', 'torch.bfloat16'})

@@ -233,6 +233,7 @@ function huggingFaceConfig(
       num_hidden_layers: vision.layers,
       patch_size: vision.patchSize,
       projection_dim: text.width,
+      vision_use_head: false,
     },
   };
 }

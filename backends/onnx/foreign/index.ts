@@ -9,7 +9,7 @@ import { readOnnx } from '../read.ts';
 import { loadRuntime } from '../runtime.ts';
 import { folderOf, modelFiles, oneOfEach, readGraphs, type ForeignGraph } from './find.ts';
 import { checkPorts, layersOf, problemsOf } from './ports.ts';
-import { coarsest, precisionOf } from './precision.ts';
+import { coarsest, precisionOf, roundedActivations } from './precision.ts';
 import { ForeignRunner } from './runner.ts';
 
 /** Inputs that an export of a decoder may do without. */
@@ -29,6 +29,7 @@ export const foreign: ForeignBundles = {
       runner: new ForeignRunner(await loadRuntime(), provider, graphs, await nodeDevice(device, provider === 'webgpu')),
       graphs: [...graphs.keys()],
       precision: coarsest([...graphs.values()].map(({ graph }) => precisionOf(graph))),
+      roundedActivations: roundedActivations([...graphs.values()].map(({ graph }) => graph)),
       cache: {
         layers: layersOf(inputs),
         ...(typeof kvHeads === 'number' && { kvHeads }),

@@ -30,3 +30,19 @@ export function precisionOf(graph: GraphProto): Precision {
 export function coarsest(all: readonly Precision[]): Precision {
   return ORDER[Math.max(...all.map((each) => ORDER.indexOf(each)))]!;
 }
+
+/** Ops that round activations to a range that they find as they run, one for a whole tensor. */
+const ROUNDS_WHOLE = /^(DynamicQuantizeLinear|DynamicQuantizeMatMul)$/;
+
+/** How graphs round activations to 8 bits before products; the coarsest of them, undefined where none does. */
+export function roundedActivations(graphs: readonly GraphProto[]): ForeignBundle['roundedActivations'] {
+  const nodes = graphs.flatMap(({ node }) => node);
+  if (nodes.some(({ opType }) => ROUNDS_WHOLE.test(opType))) return 'as a whole';
+  const inBlocks = nodes.some(
+    ({ opType, attribute }) =>
+      // with a range that is stored
+      opType === 'QuantizeLinear' ||
+      (opType === 'MatMulNBits' && attribute.some(({ name, i }) => name === 'accuracy_level' && i === 4n)),
+  );
+  return inBlocks ? 'in blocks' : undefined;
+}
