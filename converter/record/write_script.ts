@@ -11,8 +11,8 @@ const SCRIPT = fileURLToPath(new URL('record_paligemma.py', import.meta.url));
 const MAX_SCRIPT_BYTES = 1024 * 1024;
 
 /**
- * Writes the Python file that records what an original computes, whole or not at all. @throws OutputError when there is a file already and
- * `force` is not given, or when nothing can be written there
+ * Writes the Python file that records what an original computes, whole or not at all.
+ * @throws OutputError when there is a file already and `force` is not given, or when nothing can be written there
  */
 export async function writeScript(path: string, { force = false }: { readonly force?: boolean } = {}): Promise<void> {
   if (!force && (await lstat(path).catch(() => undefined)))
