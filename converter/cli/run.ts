@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { BadInputError, UsageError } from '../errors.ts';
-import { parseBoxes, toPixelBox } from '../images/boxes.ts';
+import { parseAnswer } from '../../backends/client/answers/parse_answer.ts';
+import { placeBox } from '../../backends/client/answers/place_box.ts';
 import { PIXEL_MODES, PROCESSORS, type PixelMode } from '../../backends/client/images/processor.ts';
 import { printed, type Io } from './io.ts';
 import {
@@ -100,27 +101,27 @@ export function runCommand(io: Io, result: CommandResult): Command {
           }
         });
         reporter.close();
-        const { boxes, problems } = parseBoxes(text);
-        const pixels = boxes.map((box) => ({ label: box.label, ...toPixelBox(box, picture.width, picture.height) }));
+        const { objects, problems } = parseAnswer(text);
+        const placed = objects.map(({ name, box }) => ({ name, ...placeBox(box, picture) }));
         for (const { message, text: part } of problems) io.err(`warning: "${part}": ${message}`);
-        const isDrawn = draw !== undefined && (await writing(result, () => drawBoxes(picture, boxes, draw)));
+        const isDrawn = draw !== undefined && (await writing(result, () => drawBoxes(picture, placed, draw)));
         if (flags.json)
           return io.out(
             printed('run', {
               text,
               tokens,
-              boxes: pixels,
+              boxes: placed.map(({ name, ...box }) => ({ label: name, ...box })),
               problems,
               ...(isDrawn && { drawn: draw }),
               ...unwrittenField(result),
             }),
           );
         io.out(text.split('\n'));
-        if (pixels.length > 0)
+        if (placed.length > 0)
           io.out(
             tableLines(
               ['label', 'x0', 'y0', 'x1', 'y1'],
-              pixels.map((b) => [b.label, b.x0, b.y0, b.x1, b.y1]),
+              placed.map((b) => [b.name, b.x0, b.y0, b.x1, b.y1]),
               [1, 2, 3, 4],
             ),
           );

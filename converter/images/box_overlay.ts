@@ -1,28 +1,12 @@
 import { escapeMarkup } from '../../ir/text/escape_markup.ts';
-import { toPixelBox, type Box, type PixelBox } from './boxes.ts';
+import { colorsOf, inkOn } from '../../backends/client/answers/colors.ts';
+import type { PixelBox } from '../../backends/client/answers/place_box.ts';
 import { GLYPH_ADVANCE, GLYPH_ROWS, glyphPath, hasGlyphs } from './glyphs.ts';
 
-/**
- * Colours that stay apart, for people with colour blindness too as far as that goes: Okabe and Ito's seven, then
- * Kelly's. Boxes with one label share a colour.
- */
-const COLORS = [
-  '#e69f00',
-  '#56b4e9',
-  '#009e73',
-  '#f0e442',
-  '#0072b2',
-  '#d55e00',
-  '#cc79a7',
-  '#803e75',
-  '#c10020',
-  '#93aa00',
-  '#f6768e',
-  '#53377a',
-  '#7f180d',
-  '#cea262',
-  '#00538a',
-];
+/** A box to draw, in whole pixels. */
+export interface PlacedObject extends PixelBox {
+  readonly name: string;
+}
 
 /** A label that is longer hides the picture. */
 const MAX_LABEL = 48;
@@ -31,21 +15,16 @@ const MAX_LABEL = 48;
  * Boxes and labels as an SVG to lay over a picture of `width`×`height` pixels. Lines and letters grow with the picture.
  * Labels are untrusted text: they are stripped of control characters, cut, and either spelled in dots or escaped.
  */
-export function boxOverlay(boxes: readonly Box[], width: number, height: number): string {
+export function boxOverlay(objects: readonly PlacedObject[], width: number, height: number): string {
   const short = Math.min(width, height);
   const line = Math.max(1, Math.round(short / 200));
   const unit = Math.max(1, Math.round(short / 350));
-  const colors = new Map<string, string>();
-  for (const { label } of boxes) if (!colors.has(label)) colors.set(label, COLORS[colors.size % COLORS.length]!);
-
-  const frames = boxes.map((box) => frame(toPixelBox(box, width, height), colors.get(box.label)!, line, width, height));
+  const colors = colorsOf(objects.map(({ name }) => name));
+  const frames = objects.map((object, i) => frame(object, colors[i]!, line, width, height));
   const placed: Tag[] = [];
-  for (const box of boxes) {
-    const text = labelText(box.label, Math.floor((width / unit - 2 * PADDING) / GLYPH_ADVANCE));
-    if (text !== '')
-      placed.push(
-        place(text, colors.get(box.label)!, unit, toPixelBox(box, width, height), line, width, height, placed),
-      );
+  for (const [i, object] of objects.entries()) {
+    const text = labelText(object.name, Math.floor((width / unit - 2 * PADDING) / GLYPH_ADVANCE));
+    if (text !== '') placed.push(place(text, colors[i]!, unit, object, line, width, height, placed));
   }
   // labels after all frames, so that no line crosses a word
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${frames.join('')}${placed.map(drawTag).join('')}</svg>`;
@@ -103,7 +82,7 @@ function place(
 }
 
 function drawTag({ text, color, unit, x, y, width, height }: Tag): string {
-  const ink = luminance(color) > 0.4 ? '#000' : '#fff';
+  const ink = inkOn(color);
   const plate = `<rect x="${x}" y="${y}" width="${width}" height="${height}" fill="${color}"/>`;
   const [left, top] = [x + PADDING * unit, y + PADDING * unit];
   if (hasGlyphs(text))
@@ -131,9 +110,4 @@ function textWidth(text: string, unit: number): number {
   const characters = [...text];
   if (hasGlyphs(text)) return (characters.length * GLYPH_ADVANCE - 1) * unit;
   return characters.reduce((sum, character) => sum + (character < '\u0250' ? 6 : 9), 0) * unit;
-}
-
-function luminance(color: string): number {
-  const [r, g, b] = [1, 3, 5].map((at) => (Number.parseInt(color.slice(at, at + 2), 16) / 255) ** 2.2);
-  return 0.2126 * r! + 0.7152 * g! + 0.0722 * b!;
 }

@@ -4,20 +4,25 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BadInputError, OutputError } from '../errors.ts';
-import { boxOverlay } from './box_overlay.ts';
-import type { Box } from './boxes.ts';
+import { boxOverlay, type PlacedObject } from './box_overlay.ts';
 import { decodeImage } from './decode.ts';
 import { drawBoxes, renderBoxes } from './draw.ts';
 import { rgbImage, type RgbImage } from '../../backends/client/images/rgb_image.ts';
 
-const box = (y0: number, x0: number, y1: number, x1: number, label = ''): Box => ({
-  label,
-  y0,
-  x0,
-  y1,
-  x1,
-  segments: [],
-});
+/** In fractions of the picture. */
+const box = (y0: number, x0: number, y1: number, x1: number, name = ''): PlacedObject => ({ name, y0, x0, y1, x1 });
+const on = (width: number, height: number, boxes: readonly PlacedObject[]): PlacedObject[] =>
+  boxes.map(({ name, y0, x0, y1, x1 }) => ({
+    name,
+    y0: Math.trunc(y0 * height),
+    x0: Math.trunc(x0 * width),
+    y1: Math.trunc(y1 * height),
+    x1: Math.trunc(x1 * width),
+  }));
+const rendered = (image: RgbImage, boxes: readonly PlacedObject[]) =>
+  renderBoxes(image, on(image.width, image.height, boxes));
+const overlay = (boxes: readonly PlacedObject[], width: number, height: number) =>
+  boxOverlay(on(width, height, boxes), width, height);
 const canvas = (width: number, height: number, value = 40) =>
   rgbImage(width, height, new Uint8Array(width * height * 3).fill(value));
 const pixel = ({ width, data }: RgbImage, x: number, y: number) => [
@@ -28,7 +33,7 @@ const BLUE = [0x56, 0xb4, 0xe9];
 
 describe('renderBoxes', () => {
   test('the line runs inside the box: top, bottom, left, right; all else is untouched', async () => {
-    const out = await decodeImage(await renderBoxes(canvas(400, 200), [box(0.25, 0.5, 0.75, 0.8)]));
+    const out = await decodeImage(await rendered(canvas(400, 200), [box(0.25, 0.5, 0.75, 0.8)]));
     expect([out.width, out.height]).toEqual([400, 200]);
     for (const [x, y] of [
       [250, 50],
@@ -53,7 +58,7 @@ describe('renderBoxes', () => {
       9,
       Uint8Array.from({ length: 16 * 9 * 3 }, (_, i) => (i * 7919) & 255),
     );
-    expect(await decodeImage(await renderBoxes(noise, []))).toEqual(noise);
+    expect(await decodeImage(await rendered(noise, []))).toEqual(noise);
   });
 
   test('pixels far from the boxes keep every value', async () => {
@@ -62,13 +67,13 @@ describe('renderBoxes', () => {
       64,
       Uint8Array.from({ length: 64 * 64 * 3 }, (_, i) => (i * 7919) & 255),
     );
-    const out = await decodeImage(await renderBoxes(noise, [box(0, 0, 0.25, 0.25)]));
+    const out = await decodeImage(await rendered(noise, [box(0, 0, 0.25, 0.25)]));
     expect(out.data.subarray(20 * 64 * 3)).toEqual(noise.data.subarray(20 * 64 * 3));
   });
 
   test('lines grow with the picture', async () => {
     const thickness = async (side: number) => {
-      const out = await decodeImage(await renderBoxes(canvas(side, side), [box(0.2, 0.2, 0.8, 0.8)]));
+      const out = await decodeImage(await rendered(canvas(side, side), [box(0.2, 0.2, 0.8, 0.8)]));
       let count = 0;
       for (let y = 0; y < side / 2; y++) if (pixel(out, side >> 1, y).join() === ORANGE.join()) count++;
       return count;
@@ -78,7 +83,7 @@ describe('renderBoxes', () => {
 
   test('labels are written, a colour for each, without any font', async () => {
     const out = await decodeImage(
-      await renderBoxes(canvas(400, 400), [
+      await rendered(canvas(400, 400), [
         box(0.5, 0.1, 0.9, 0.4, 'cat'),
         box(0.5, 0.6, 0.9, 0.9, 'dog'),
         box(0.1, 0.6, 0.3, 0.9, 'cat'),
@@ -94,10 +99,11 @@ describe('renderBoxes', () => {
   });
 
   test('boxes without extent, at the far corner and in a picture of one pixel', async () => {
-    const out = await decodeImage(await renderBoxes(canvas(100, 100), [box(1, 1, 1, 1), box(0.5, 0.2, 0.5, 0.6)]));
+    const out = await decodeImage(await rendered(canvas(100, 100), [box(1, 1, 1, 1), box(0.5, 0.2, 0.5, 0.6)]));
     expect(pixel(out, 98, 98)).toEqual(ORANGE);
-    expect(pixel(out, 40, 50)).toEqual(ORANGE);
-    expect((await decodeImage(await renderBoxes(canvas(1, 1), [box(0, 0, 1, 1, 'long label')]))).width).toBe(1);
+    // without names they have a colour each
+    expect(pixel(out, 40, 50)).toEqual(BLUE);
+    expect((await decodeImage(await rendered(canvas(1, 1), [box(0, 0, 1, 1, 'long label')]))).width).toBe(1);
   });
 
   test('any label gives a picture: markup, control characters, lone surrogates', async () => {
@@ -107,28 +113,28 @@ describe('renderBoxes', () => {
     );
     await fc.assert(
       fc.asyncProperty(label, async (text) => {
-        expect((await renderBoxes(canvas(60, 40), [box(0.1, 0.1, 0.9, 0.9, text)])).length).toBeGreaterThan(50);
+        expect((await rendered(canvas(60, 40), [box(0.1, 0.1, 0.9, 0.9, text)])).length).toBeGreaterThan(50);
       }),
       { numRuns: 30 },
     );
   });
 
   test('a side that the renderer cannot draw', async () => {
-    await expect(renderBoxes(canvas(32_768, 1), [])).rejects.toBeInstanceOf(BadInputError);
-    expect((await renderBoxes(canvas(32_767, 1), [box(0, 0, 1, 1)])).length).toBeGreaterThan(50);
+    await expect(rendered(canvas(32_768, 1), [])).rejects.toBeInstanceOf(BadInputError);
+    expect((await rendered(canvas(32_767, 1), [box(0, 0, 1, 1)])).length).toBeGreaterThan(50);
   });
 });
 
 describe('boxOverlay', () => {
   test('labels are escaped', () => {
-    const svg = boxOverlay([box(0, 0, 1, 1, '猫<image href="file:///etc/passwd"/>')], 2000, 2000);
+    const svg = overlay([box(0, 0, 1, 1, '猫<image href="file:///etc/passwd"/>')], 2000, 2000);
     expect(svg).not.toContain('<image');
     expect(svg).toContain('猫&lt;image');
-    expect(boxOverlay([box(0, 0, 1, 1, `猫 & "a" 'b'`)], 2000, 2000)).toContain('猫 &amp; &quot;a&quot; &#39;b&#39;');
+    expect(overlay([box(0, 0, 1, 1, `猫 & "a" 'b'`)], 2000, 2000)).toContain('猫 &amp; &quot;a&quot; &#39;b&#39;');
   });
 
   test('labels of boxes in one place do not cover one another, and stay in the picture', () => {
-    const svg = boxOverlay(
+    const svg = overlay(
       ['a', 'b', 'c', 'd'].map((label) => box(0.4, 0.4, 0.8, 0.8, label)),
       500,
       500,
@@ -142,7 +148,7 @@ describe('boxOverlay', () => {
   });
 
   test('accents fall off rather than the letter', () => {
-    const path = (label: string) => boxOverlay([box(0, 0, 1, 1, label)], 300, 300);
+    const path = (label: string) => overlay([box(0, 0, 1, 1, label)], 300, 300);
     expect(path('café')).toBe(path('cafe'));
     expect(path('café')).not.toContain('<text');
   });
@@ -158,7 +164,7 @@ describe('drawBoxes', () => {
   test('writes a PNG, over an older one, and leaves nothing else', async () => {
     const file = join(folder, 'out.png');
     await writeFile(file, 'old');
-    await drawBoxes(canvas(50, 40), [box(0, 0, 1, 1, 'all')], file);
+    await drawBoxes(canvas(50, 40), on(50, 40, [box(0, 0, 1, 1, 'all')]), file);
     expect((await readFile(file)).subarray(1, 4).toString()).toBe('PNG');
     expect((await decodeImage(file)).width).toBe(50);
     expect(await readdir(folder)).toEqual(['out.png']);

@@ -2,8 +2,7 @@ import sharp from 'sharp';
 import { replaceFile } from '../disk.js';
 import { outputError } from '../output_error.ts';
 import { BadInputError } from '../errors.ts';
-import { boxOverlay } from './box_overlay.ts';
-import type { Box } from './boxes.ts';
+import { boxOverlay, type PlacedObject } from './box_overlay.ts';
 import type { RgbImage } from '../../backends/client/images/rgb_image.ts';
 
 /** What librsvg can draw. */
@@ -13,7 +12,10 @@ const MAX_SIDE = 32_767;
  * The picture with its boxes and labels, as a PNG; pixels that no box covers keep their values.
  * @throws BadInputError when a side is longer than 32,767 pixels.
  */
-export async function renderBoxes({ width, height, data }: RgbImage, boxes: readonly Box[]): Promise<Uint8Array> {
+export async function renderBoxes(
+  { width, height, data }: RgbImage,
+  boxes: readonly PlacedObject[],
+): Promise<Uint8Array> {
   if (Math.max(width, height) > MAX_SIDE)
     throw new BadInputError('image_too_large', `cannot draw on ${width}×${height} pixels: at most ${MAX_SIDE} a side`, {
       hint: 'scale the picture down first',
@@ -30,7 +32,7 @@ export async function renderBoxes({ width, height, data }: RgbImage, boxes: read
  * `file` is never a part of a picture.
  * @throws OutputError when it cannot be written; what stood at `file` is untouched.
  */
-export async function drawBoxes(image: RgbImage, boxes: readonly Box[], file: string): Promise<void> {
+export async function drawBoxes(image: RgbImage, boxes: readonly PlacedObject[], file: string): Promise<void> {
   const png = await renderBoxes(image, boxes);
   await replaceFile(file, png).catch((error: unknown) => {
     throw outputError(error, file, '--draw');

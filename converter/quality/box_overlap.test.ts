@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { Box } from '../images/boxes.ts';
+import type { LocationBox } from '../../backends/client/answers/objects.ts';
 import { bestOverlaps, intersectionOverUnion } from './box_overlap.ts';
 
-const box = (y0: number, x0: number, y1: number, x1: number): Box => ({ label: '', y0, x0, y1, x1, segments: [] });
+const box = (y0: number, x0: number, y1: number, x1: number): LocationBox => ({ y0, x0, y1, x1 });
 const loc = (...indices: readonly number[]) => indices.map((i) => `<loc${String(i).padStart(4, '0')}>`).join('');
 
 describe('intersection over union', () => {
@@ -20,7 +20,7 @@ describe('intersection over union', () => {
   });
 });
 
-test('the best box of the same label counts; a missing one is 0; no boxes expected gives none', () => {
+test('the best box of the same name counts; a missing one is 0; no boxes expected gives none', () => {
   const cat = `${loc(0, 0, 512, 512)} cat`;
   expect(bestOverlaps(`${loc(600, 600, 700, 700)} cat ; ${cat}`, cat)).toEqual([1]);
   expect(bestOverlaps(`${loc(0, 0, 512, 512)} dog`, cat)).toEqual([0]);
