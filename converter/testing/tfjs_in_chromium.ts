@@ -29,7 +29,7 @@ export function call<K extends keyof typeof tfjsPage>(
 }
 
 /** Files that the wasm backend fetches. */
-const WASM = join(
+export const WASM = join(
   dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm/package.json')),
   'wasm-out',
 );

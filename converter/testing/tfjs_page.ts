@@ -23,7 +23,8 @@ export async function open(
   bundle: string,
   backend: PageBackend,
 ): Promise<{ readonly imageTokenId: number; readonly tensors: number }> {
-  setWasmPaths('/wasm/');
+  // a worker of a blob has no address that this could be relative to
+  setWasmPaths(new URL('/wasm/', import.meta.url).href);
   if (!(await tf.setBackend(backend))) throw new Error(`no ${backend}`);
   const tensors = tf.memory().numTensors;
   model = await load(bundle, { tf });
@@ -62,6 +63,74 @@ export async function ask(
     answers.push(said);
   }
   return answers;
+}
+
+declare function requestAnimationFrame(draw: () => void): void;
+
+/** Frames that the page could paint while the model answered, and pieces of the answer. */
+export async function paint(question: {
+  readonly image: string;
+  readonly prompt: string;
+}): Promise<{ readonly frames: number; readonly pieces: number }> {
+  let [frames, pieces, isOver] = [0, 0, false];
+  const draw = () => {
+    if (isOver) return;
+    frames++;
+    requestAnimationFrame(draw);
+  };
+  requestAnimationFrame(draw);
+  for await (const _ of model.generate({ ...question, maxNewTokens: 40 })) pieces++;
+  isOver = true;
+  return { frames, pieces };
+}
+
+/** What an answer comes to that a timer aborts when the first piece is there, and how many pieces there were. */
+export async function abort(question: {
+  readonly image: string;
+  readonly prompt: string;
+}): Promise<{ readonly reason: string; readonly pieces: number }> {
+  const stop = new AbortController();
+  let pieces = 0;
+  try {
+    for await (const _ of model.generate({ ...question, maxNewTokens: 40, signal: stop.signal }))
+      if (pieces++ === 0) setTimeout(() => stop.abort(new Error('the user left')));
+    return { reason: 'none', pieces };
+  } catch (error) {
+    return { reason: (error as Error).message, pieces };
+  }
+}
+
+interface PageWorker {
+  onmessage: ((event: { readonly data: string }) => void) | null;
+  onerror: ((event: { readonly message: string }) => void) | null;
+  postMessage(message: unknown): void;
+  terminate(): void;
+}
+declare const Worker: new (address: string, options: { readonly type: 'module' }) => PageWorker;
+
+/** The answer of a model that is loaded and asked in a worker of the page, as docs/tfjs.md shows. */
+export async function askInWorker(
+  bundle: string,
+  backend: PageBackend,
+  question: { readonly image: string; readonly prompt: string },
+): Promise<string> {
+  const script = `
+    import { ask, open } from ${JSON.stringify(import.meta.url)};
+    const answer = async ({ bundle, backend, question }) => {
+      await open(bundle, backend);
+      return (await ask([question]))[0];
+    };
+    onmessage = ({ data }) => answer(data).then(postMessage, (error) => postMessage('failed: ' + error.message));`;
+  const worker = new Worker(URL.createObjectURL(new Blob([script], { type: 'text/javascript' })), { type: 'module' });
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = ({ message }) => reject(new Error(message));
+      worker.postMessage({ bundle, backend, question });
+    });
+  } finally {
+    worker.terminate();
+  }
 }
 
 /** What tfjs's own loader makes of a graph model at an address. */

@@ -1,4 +1,5 @@
 import type { NamedTensorMap, Tensor, Tfjs } from './tfjs.ts';
+import { Breaths } from './breaths.ts';
 import { TableRows } from './table_rows.ts';
 import { readBundle, type TfjsBundle } from './bundle.ts';
 import { PartedGraph } from './parted_graph.ts';
@@ -25,6 +26,7 @@ export class Engine {
   readonly bundle: TfjsBundle;
   readonly #graphs: ReadonlyMap<string, PartedGraph>;
   readonly #tables: ReadonlyMap<TablePlan, TableRows>;
+  readonly #breaths: Breaths;
   #disposed = false;
 
   private constructor(
@@ -37,6 +39,7 @@ export class Engine {
     this.bundle = bundle;
     this.#graphs = graphs;
     this.#tables = tables;
+    this.#breaths = new Breaths(tf);
   }
 
   /** Part by part. @throws RuntimeError; the signal's reason. Nothing stays in tfjs then. */
@@ -94,13 +97,32 @@ export class Engine {
     let results: Record<string, Tensor> = {};
     try {
       this.checkLives();
-      await withErrorScopes(this.tf, () => (results = graph.run(inputs, wanted)));
+      results = await this.#computed(graph.run(inputs, wanted));
       // it may have gone while the device answered
       this.checkLives();
       return results;
     } catch (error) {
       for (const tensor of Object.values(results)) tensor.dispose();
       throw error;
+    }
+  }
+
+  /**
+   * Part by part: with a breath between two where tfjs computes in this thread, else at once, since errors of a device
+   * are those of one stretch of commands.
+   */
+  async #computed(parts: Generator<void, Record<string, Tensor>>): Promise<Record<string, Tensor>> {
+    if (!this.#breaths.isNeeded) return withErrorScopes(this.tf, () => drained(parts));
+    try {
+      for (;;) {
+        await this.#breaths.take();
+        // it may have gone meanwhile
+        this.checkLives();
+        const { value, done } = parts.next();
+        if (done) return value;
+      }
+    } finally {
+      parts.return({});
     }
   }
 
@@ -113,6 +135,13 @@ export class Engine {
   /** @throws RuntimeError `disposed` */
   checkLives(): void {
     if (this.#disposed) throw new RuntimeError('disposed', 'the model was disposed');
+  }
+}
+
+function drained<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const { value, done } = steps.next();
+    if (done) return value;
   }
 }
 

@@ -14,17 +14,20 @@ export class PartedGraph {
   }
 
   /**
-   * Outputs of parts, and stages, by name. `inputs` stay the caller's, and what is returned becomes it; what only
-   * crosses from part to part is disposed after its last use, everything after an error. @throws RuntimeError
-   * `bad_input` for an input that is missing; what tfjs throws
+   * Outputs of parts, and stages, by name; yields between parts, where other work may be done. `inputs` stay the
+   * caller's, and what is returned becomes it; what only crosses from part to part is disposed after its last use,
+   * everything after an error or where it is ended. @throws RuntimeError `bad_input` for an input that is missing; what
+   * tfjs throws
    */
-  run(inputs: NamedTensorMap, wanted: readonly string[]): Record<string, Tensor> {
+  *run(inputs: NamedTensorMap, wanted: readonly string[]): Generator<void, Record<string, Tensor>> {
     const known = new Map<string, Tensor>(Object.entries(inputs));
     const given = new Set(known.values());
     /** Tensors of this run; one may have several names: that of a stage, and its own. */
     const made = new Set<Tensor>();
+    let isDone = false;
     try {
       for (const [i, { files }] of this.#parts.entries()) {
+        if (i > 0) yield;
         const part = this.plan.parts[i]!;
         const needed = new Set([...wanted, ...this.plan.parts.slice(i + 1).flatMap((later) => later.inputs)]);
         const names = [...new Set([...part.outputs, ...Object.keys(files.stages)])].filter((name) => needed.has(name));
@@ -42,7 +45,7 @@ export class PartedGraph {
       }
       // what is given back is the caller's to dispose, under every name
       const own = new Set<Tensor>();
-      return Object.fromEntries(
+      const results = Object.fromEntries(
         wanted.map((name) => {
           const tensor = this.#given(known, name);
           const fresh = given.has(tensor) || own.has(tensor) ? tensor.clone() : tensor;
@@ -50,9 +53,10 @@ export class PartedGraph {
           return [name, fresh];
         }),
       );
-    } catch (error) {
-      for (const tensor of made) tensor.dispose();
-      throw error;
+      isDone = true;
+      return results;
+    } finally {
+      if (!isDone) for (const tensor of made) tensor.dispose();
     }
   }
 
