@@ -19,6 +19,8 @@ export interface ForeignBundle {
   readonly precision: 'fp32' | 'fp16' | 'bf16' | 'int8' | 'int4';
   /** Layers of its KV cache, and sizes of it where the graph states them. */
   readonly cache: { readonly layers: number; readonly kvHeads?: number; readonly headDim?: number };
+  /** Sizes of the model, where the graphs state them. */
+  readonly sizes: { readonly hiddenSize?: number; readonly imageSize?: number };
   /** Inputs of the decoder that it does without, by our names: `position_ids`, `num_logits_to_keep`. */
   readonly without: readonly string[];
   /** How its graphs round activations to 8 bits as they run: in blocks, or a whole tensor to one range. */

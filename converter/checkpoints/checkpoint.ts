@@ -56,6 +56,8 @@ export interface Checkpoint {
    * none (always for .npz).
    */
   readonly config: unknown;
+  /** Where that was read from; absent where there is none. */
+  readonly configFile?: SourceFile;
   /** The kind of the whole model, as its config.json spells it, where that is another than its backbone's. */
   readonly modelType?: string;
   /** The sidecar files that exist. */

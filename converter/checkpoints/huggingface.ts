@@ -143,7 +143,10 @@ function describeSizes(files: ReadonlyMap<string, InputFile | undefined>, map: W
   return `${present.length > 0 ? `; present: ${listed}` : ''}${rest}`;
 }
 
-async function readConfig(folder: string, inputs: Inputs): Promise<Pick<Checkpoint, 'config' | 'modelType'>> {
+async function readConfig(
+  folder: string,
+  inputs: Inputs,
+): Promise<Pick<Checkpoint, 'config' | 'configFile' | 'modelType'>> {
   const file = await openInside(folder, 'config.json', inputs);
   if (!file) return { config: undefined };
   const json = await openJson(file, 'bad_config', 'take config.json from the model page again');
@@ -152,7 +155,7 @@ async function readConfig(folder: string, inputs: Inputs): Promise<Pick<Checkpoi
   if (config === null || typeof config !== 'object' || Array.isArray(config))
     return json.fail('config.json must be a JSON object', 0);
   const { model_type: modelType } = config as { readonly model_type?: unknown };
-  return { config: backboneConfig(config), ...(typeof modelType === 'string' && { modelType }) };
+  return { config: backboneConfig(config), configFile: file, ...(typeof modelType === 'string' && { modelType }) };
 }
 
 /** The sidecars that lie in a folder. @throws BadInputError for a link that leads out of it, and what is no file */

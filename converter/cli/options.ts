@@ -6,6 +6,7 @@ import { collecting } from './repeats.ts';
 import { REFERENCES, SWITCHES, type Reference, type Switch } from '../models/family.ts';
 import type { Failure } from './exit.ts';
 import type { ModelSource } from '../models/open_model.ts';
+import { UsageError } from '../errors.ts';
 import { parseBytes } from '../terminal/memory.ts';
 import { ALGORITHMS, type Algorithm } from '../compile/prepare_programs.ts';
 
@@ -193,4 +194,17 @@ export function withExportOptions(command: Command): Command {
       ),
     )
     .option('--variant-suffix <end>', 'of its files, those whose names end so, as _fp16; none: the shortest names');
+}
+
+/** `--map`, as it was given. @throws UsageError for a name of ours that is given two */
+export function mapOf(pairs: readonly (readonly [string, string])[]): ReadonlyMap<string, string> {
+  const map = new Map<string, string>();
+  for (const [ours, theirs] of pairs) {
+    if (map.has(ours))
+      throw new UsageError('mapped_twice', `--map says that ${ours} is ${map.get(ours)!}, and that it is ${theirs}`, {
+        hint: 'say it once: a graph that has no tensor of that name keeps the port that it has',
+      });
+    map.set(ours, theirs);
+  }
+  return map;
 }

@@ -10,6 +10,7 @@ import { printed, type Io } from './io.ts';
 import {
   adapterSources,
   jsonOption,
+  mapOf,
   memoryOption,
   withAdapters,
   withDevice,
@@ -146,7 +147,7 @@ async function verify(
           {
             ...common,
             dtype,
-            ...(map && { map: new Map(map) }),
+            ...(map && { map: mapOf(map) }),
             ...(variantSuffix !== undefined && { variantSuffix }),
           },
           reporter,

@@ -11,7 +11,6 @@ import { UsageError } from '../errors.ts';
 import type { Model } from '../models/family.ts';
 import { openModel, sourceFiles, type AdapterSource, type OpenModel } from '../models/open_model.ts';
 import { isQuantized, usualMixed } from '../precision/precision.ts';
-import { checkSource } from '../record/check_source.ts';
 import { openRecording, type OpenRecording } from '../record/open_recording.ts';
 import { findSamples, readSamples } from '../samples/samples.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
@@ -148,14 +147,14 @@ async function recordingOf(
   source: OpenModel,
   adapters: readonly AdapterSource[],
 ): Promise<OpenRecording> {
-  const recording = await openRecording(path, source.model.program.metadata, source.inputs);
+  const files = sourceFiles(source).map(({ name, byteLength }) => ({ path: name, bytes: byteLength }));
+  const made = { files, adapters };
+  const recording = await openRecording(path, source.model.program.metadata, { inputs: source.inputs, made });
   if (!recording)
     throw new UsageError('not_a_recording', 'there is no recording of an original', {
       file: path,
       hint: 'give the .safetensors that the script of `pgconv record` wrote',
     });
-  const files = sourceFiles(source).map(({ name, byteLength }) => ({ path: name, bytes: byteLength }));
-  checkSource(recording, { files, adapters });
   return recording;
 }
 

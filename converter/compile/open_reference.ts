@@ -73,7 +73,9 @@ export async function openReference(
   const precision = manifest.precision as Precision;
   const recording =
     typeof against === 'string'
-      ? await withWait(reporter, 'open what is compared with', () => openRecording(against, manifest.program, inputs))
+      ? await withWait(reporter, 'open what is compared with', () =>
+          openRecording(against, manifest.program, { inputs, made: madeOf(manifest) }),
+        )
       : undefined;
   if (recording) return { ...recordedReference(recording, manifest), close: async () => {} };
   const source = await (against === undefined
@@ -126,6 +128,10 @@ export async function openReference(
   }
 }
 
+function madeOf({ source, options }: Pick<Manifest, 'source' | 'options'>) {
+  return { files: source.files, adapters: options.adapters };
+}
+
 /**
  * What the original was recorded to say as a reference: a bundle in floats must equal it, a quantized one may differ by
  * what its codes cost. @throws BadInputError when the recording is of another checkpoint
@@ -134,7 +140,7 @@ export function recordedReference(
   recording: OpenRecording,
   { precision, options, source }: Pick<Manifest, 'precision' | 'options' | 'source'>,
 ): Omit<Reference, 'close'> {
-  checkSource(recording, { files: source.files, adapters: options.adapters });
+  checkSource(recording, madeOf({ source, options }));
   const { reference, cases, stages } = recording;
   return isQuantized(precision as Precision)
     ? { original: { model: reference, help: helpOf(options) }, cases, stages, weights: RECORDING }

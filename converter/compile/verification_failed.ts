@@ -1,6 +1,11 @@
 import type { VerifyReport } from '../../verify/verify.ts';
 import { ParityError } from '../errors.ts';
 
+const AGAIN =
+  'convert again; if it fails again, the precision may not hold these weights (try --dtype fp32), or it is a fault of pgconv: please report it';
+const RECORDED =
+  'see whether --against is a recording of this checkpoint, and record again; if it fails again, the precision may not hold these weights (try --dtype fp32), or pgconv reads them otherwise than the original: please report it';
+
 /** The bundle does not compute what its reference computes; the report says where it differs. */
 export class VerificationFailed extends ParityError {
   readonly report: VerifyReport;
@@ -11,9 +16,7 @@ export class VerificationFailed extends ParityError {
     super(
       'parity_failed',
       `the bundle does not compute what the original computes${stage ? `; the first stage that differs is ${stage.stage}` : ''}${pass === undefined ? '' : `; the first pass that changed values is ${pass}`}`,
-      {
-        hint: 'convert again; if it fails again, the precision may not hold these weights (try --dtype fp32), or it is a fault of pgconv: please report it',
-      },
+      { hint: report.recorded === undefined ? AGAIN : RECORDED },
     );
     this.report = report;
   }

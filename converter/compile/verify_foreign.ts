@@ -167,7 +167,7 @@ async function openOriginal(
   inputs: Inputs,
 ): Promise<Opened> {
   const any = { vocabSize: Infinity, imageTokenId: -1 };
-  const recording = typeof against === 'string' ? await openRecording(against, any, inputs) : undefined;
+  const recording = typeof against === 'string' ? await openRecording(against, any, { inputs }) : undefined;
   if (!recording) {
     const model = await openModel({ checkpoint: against, adapters, inputs });
     return { metadata: model.model.program.metadata, model, close: () => model.close() };
@@ -218,14 +218,15 @@ function lengthOf({ inputIds, suffixIds, maxNewTokens }: VerifyCase): number {
 }
 
 /** @throws BadInputError when it cannot be an export of that model */
-function checkSizes({ cache }: ForeignBundle, metadata: ProgramMetadata, path: string): void {
-  const differing = (['layers', 'kvHeads', 'headDim'] as const).filter(
-    (field) => cache[field] !== undefined && cache[field] !== metadata[field],
+function checkSizes({ cache, sizes }: ForeignBundle, metadata: ProgramMetadata, path: string): void {
+  const known = { ...cache, ...sizes };
+  const differing = (['layers', 'kvHeads', 'headDim', 'hiddenSize', 'imageSize'] as const).filter(
+    (field) => known[field] !== undefined && known[field] !== metadata[field],
   );
   if (differing.length === 0) return;
   throw new BadInputError(
     'other_model',
-    `the original has ${differing.map((field) => `${field} ${metadata[field]}, the export ${cache[field]}`).join('; ')}`,
+    `the original has ${differing.map((field) => `${field} ${metadata[field]}, the export ${known[field]}`).join('; ')}`,
     { file: path, hint: 'name the checkpoint that it was made from' },
   );
 }

@@ -85,6 +85,7 @@ test('shapes, fp16: verified, complete, and its samples answered as by the origi
   expect(manifest.source.files.map((file) => file.path)).toEqual([
     'model-00001-of-00002.safetensors',
     'model-00002-of-00002.safetensors',
+    'config.json',
   ]);
   const bundle = await openBundle(result.out);
   expect((await bundle.runner.inputDtypes('decoder'))['past_key_values.0.key']).toBe('f16');

@@ -263,6 +263,24 @@ describe('weights, by their values', () => {
     ]);
   });
 
+  it('name rows that are exchanged, though the head that is tied to them has them in order', async () => {
+    const report = await judged('pg1-tiny', sound('pg1-tiny'), {
+      before: async (dir) => {
+        await using file = await open(join(dir, 'onnx', 'embed_tokens.onnx_data'), 'r+');
+        const rows = Buffer.alloc(2 * 64 * 4);
+        await file.read(rows, 0, rows.length, 300 * 64 * 4);
+        await file.write(
+          Buffer.concat([rows.subarray(64 * 4), rows.subarray(0, 64 * 4)]),
+          0,
+          rows.length,
+          300 * 64 * 4,
+        );
+      },
+    });
+    expect(report.links!.weights.verdict).toBe('failed');
+    expect(report.weights!.differences).toEqual([expect.objectContaining({ weight: 'lm.embed', row: 300 })]);
+  });
+
   it('are not tried where nothing has them', async () => {
     const { weights, ...rest } = sounds.get('pg1-tiny')!;
     const half = await build('pg1-tiny', [

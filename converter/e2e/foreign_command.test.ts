@@ -70,6 +70,12 @@ describe('--map', () => {
     expect([mapped, report.passed, report.precision]).toEqual([0, true, 'fp32']);
   });
 
+  it('of one port twice is refused', async () => {
+    const { code, err } = await pgconv('verify', whole.dir, ...AGAINST, '--map', 'logits=y', '--map', 'logits=z');
+    expect(code).toBe(2);
+    expect(err).toContain('mapped_twice: --map says that logits is y, and that it is z');
+  });
+
   it.each([['first_k'], ['=first_k'], ['past_key_values.0.key=']])('%s is bad usage', async (value) => {
     const { code, err } = await pgconv('verify', whole.dir, ...AGAINST, '--map', value);
     expect(code).toBe(2);

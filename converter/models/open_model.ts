@@ -106,6 +106,7 @@ export function sourceFiles({
 }: Pick<OpenModel, 'checkpoint' | 'adapters'>): readonly SourceFile[] {
   return [
     ...checkpoint.files,
+    ...(checkpoint.configFile ? [checkpoint.configFile] : []),
     ...adapters.flatMap((adapter, i) =>
       adapter.files.map((file) => ({ ...file, name: `adapter-${i + 1}/${file.name}` })),
     ),

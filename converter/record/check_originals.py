@@ -263,7 +263,7 @@ def check(step, python, args):
         folder = os.path.relpath(checkpoint, FIXTURES).replace(os.sep, '-')
         checkpoint = as_before_5(checkpoint, os.path.join(args.out, f'{folder}-before-5'))
     told([python.path, SCRIPT, '--checkpoint', checkpoint, '--samples', step.samples, *engine, *step.options,
-          *args.recorder, '--out', recording])
+          *args.recorder, '--force', '--out', recording])
     with open(recording.replace('.safetensors', '.json'), encoding='utf-8') as file:
         described = json.load(file)
     differences = Differences()

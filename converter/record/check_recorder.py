@@ -9,6 +9,7 @@ import os
 import tempfile
 import types
 import unittest
+from argparse import Namespace
 
 import numpy as np
 
@@ -109,8 +110,20 @@ class Samples(Cases):
         self.assertEqual([(os.path.basename(s['images'][0]), s['prompt']) for s in recorder.read_samples(folder, 8)],
                          [('a.png', 'one'), ('b.png', 'two'), ('a.png', 'three')])
 
+    def test_files_that_cannot_be_read(self):
+        folder = self.folder({'a.png': 'no picture'})
+        self.refused('bad_samples', recorder.read_safetensors, os.path.join(folder, 'none.safetensors'))
+        self.refused('no_adapter', recorder.adapter_files, os.path.join(folder, 'none'))
+
+        def load(path):
+            raise TypeError(f'{path}: of a kind that nobody knows')
+        self.assertIn('a.png', self.refused('no_picture', recorder.loaded_picture, load, 'a.png'))
+        self.assertEqual(recorder.loaded_picture(str.upper, 'a'), 'A')
+
     def test_what_is_no_sample(self):
-        for cases in ([], [dict(image='a.png')], [dict(images=[], prompt='x')], ['x']):
+        for cases in ([], [dict(image='a.png')], [dict(images=[], prompt='x')], ['x'],
+                      [dict(images='a.png', prompt='x')], [dict(images=5, prompt='x')],
+                      [dict(image='a.png', prompt='x', text=5)]):
             self.refused('bad_samples', recorder.read_samples, self.folder({'eval.json': {'cases': cases}}), 8)
         self.refused('no_picture', recorder.read_samples,
                      self.folder({'eval.json': {'cases': [dict(image='a.png', prompt='x')]}}), 8)
@@ -308,6 +321,20 @@ class Recording(Cases):
         again = recorder.prepared_samples(out, 8)
         self.assertEqual([sample['case']['answer'] for sample in again],
                          [CASE['answer'], described['cases'][1]['greedy_ids']])
+
+    def test_what_is_there_stays(self):
+        folder = self.folder({'golden.json': '{}'})
+        out = os.path.join(folder, 'golden.safetensors')
+        given = dict(checkpoint='x', adapter=None, samples='y', processor=None, tokenizer=None, out=out)
+        self.assertIn('golden.json', self.refused('exists', recorder.check_out, Namespace(**given, force=False)))
+        recorder.check_out(Namespace(**given, force=True))
+        for name in ('checkpoint', 'samples', 'adapter'):
+            read = Namespace(**{**given, name: folder}, force=True)
+            self.assertIn('golden.json', self.refused('overwrites_input', recorder.check_out, read))
+        read = Namespace(**{**given, 'samples': os.path.join(folder, 'golden.json')}, force=True)
+        self.refused('overwrites_input', recorder.check_out, read)
+        nowhere = Namespace(**{**given, 'out': os.path.join(folder, 'none', 'a.safetensors')}, force=False)
+        self.refused('not_writable', recorder.check_out, nowhere)
 
     def test_nothing_is_written_of_what_is_refused(self):
         for engine, name in ((Toy(noise=1e-9), 'not_repeatable'), (Toy(last=np.nan), 'not_finite'),

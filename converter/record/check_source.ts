@@ -17,7 +17,7 @@ const WEIGHTS = /\.(safetensors|npz|npy)$/;
  * Nothing for goldens of the fixtures, which do not say whose they are.
  * @throws BadInputError `recording_of_other`, naming the file, when the recording is of another checkpoint or adapter
  */
-export function checkSource({ path, description }: OpenRecording, made: MadeOf): void {
+export function checkSource({ path, description }: Pick<OpenRecording, 'path' | 'description'>, made: MadeOf): void {
   if (!description) return;
   const recorded = [
     ...description.checkpoint.files,

@@ -52,7 +52,8 @@ export const recordingSchema = z.object({
         pixels_sha256: sha256.describe('of N/pixel_values as little-endian f32'),
       }),
     )
-    .min(1),
+    .min(1)
+    .max(4096),
 });
 
 /** The JSON of a recording. */

@@ -124,21 +124,29 @@ describe('refuses a recording', () => {
     ['has no cases', (d: RecordingDescription) => ({ ...d, cases: [] }), /cases/],
     [
       'has other ids than the tensors',
-      (d: RecordingDescription) => ({ ...d, cases: [{ ...d.cases[0]!, input_ids: d.cases[1]!.input_ids }] }),
+      (d: RecordingDescription) => ({
+        ...d,
+        cases: d.cases.with(0, { ...d.cases[0]!, input_ids: d.cases[1]!.input_ids }),
+      }),
       /i64\[1, tokens\]/,
     ],
     [
       'has an answer that the prompt interrupts',
       (d: RecordingDescription) => ({
         ...d,
-        cases: [
-          {
-            ...d.cases[0]!,
-            token_type_ids: d.cases[0]!.token_type_ids.map((type, i, all) => (i === all.length - 1 ? 0 : type)),
-          },
-        ],
+        cases: d.cases.with(0, {
+          ...d.cases[0]!,
+          token_type_ids: d.cases[0]!.token_type_ids.map((type, i, all) => (i === all.length - 1 ? 0 : type)),
+        }),
       }),
       /a prompt has both/,
+    ],
+    ['lacks a case', (d: RecordingDescription) => ({ ...d, cases: d.cases.slice(0, 2) }), /no case that the descr/],
+    ['says that there are no stages', (d: RecordingDescription) => ({ ...d, stages: false }), /there are no stages/],
+    [
+      'lacks greedy tokens',
+      (d: RecordingDescription) => ({ ...d, cases: d.cases.map((each) => ({ ...each, greedy_ids: [] })) }),
+      /no greedy tokens/,
     ],
   ])('whose JSON %s', async (_, change, message) => {
     const path = await made();
@@ -165,7 +173,10 @@ describe('refuses a recording', () => {
     writeFileSync(path, bytes.with(bytes.length - 1, bytes.at(-1)! ^ 1));
     await expect(openRecording(path, IDS)).rejects.toMatchObject({ code: 'recording_damaged', place: { file: path } });
     writeFileSync(path, bytes.subarray(0, bytes.length - 8));
-    await expect(openRecording(path, IDS)).rejects.toMatchObject({ code: 'file_truncated' });
+    await expect(openRecording(path, IDS)).rejects.toMatchObject({
+      code: 'recording_damaged',
+      place: { hint: expect.stringContaining('copy the recording again') },
+    });
   });
 
   it.each([
@@ -208,13 +219,56 @@ describe('refuses a recording', () => {
   it.each([
     ['0/logits', undefined],
     ['2/logits', tensorOf('f32', [1, 4, 512], new Float32Array(2048))],
+    // of a bundle with 512 tokens the others would be compared with nothing
+    ['0/logits', tensorOf('f32', [1, 9, 1], new Float32Array(9))],
+    ['0/greedy_logits', tensorOf('f32', [1, 12, 511], new Float32Array(12 * 511))],
     ['1/image_features', tensorOf('f32', [2, 16, 64], new Float32Array(2048))],
+    ['1/image_features', tensorOf('f32', [1, 15, 64], new Float32Array(960))],
+    ['0/stages/vit.1', tensorOf('f32', [1, 3, 48], new Float32Array(144))],
+    ['0/stages/vit.77x', tensorOf('f32', [1, 16, 48], new Float32Array(768))],
+    ['0/stages/vit.1', tensorOf('f32', [1, 16, 70_000], new Float32Array(16 * 70_000))],
+    ['0/nonsense', tensorOf('f32', [1], new Float32Array(1))],
+    ['7/logits', tensorOf('f32', [1], new Float32Array(1))],
     ['0/stages/lm.1', tensorOf('f32', [1, 5, 64], new Float32Array(320))],
   ])('with another %s', async (tensor, value) => {
     const path = await made(({ tensors }) => void (value ? tensors.set(tensor, value) : tensors.delete(tensor)));
     await expect(openRecording(path, IDS)).rejects.toMatchObject({
       code: 'recording_invalid',
       place: { file: path, tensor },
+    });
+  });
+});
+
+describe('of other sizes than the model', () => {
+  it.each([
+    ['0/pixel_values', { imageSize: 28 }],
+    ['0/image_features', { imageTokens: 9 }],
+    ['0/image_features', { hiddenSize: 72 }],
+    ['0/stages/lm.3', { layers: 2 }],
+  ])('is refused by %s: %o', async (tensor, sizes) => {
+    const path = await made();
+    await expect(openRecording(path, { ...IDS, ...sizes })).rejects.toMatchObject({
+      code: 'recording_invalid',
+      place: { file: path, tensor },
+    });
+  });
+});
+
+describe('a recording that is not whole', () => {
+  it.each([
+    ['its name without an ending', (path: string) => path.replace(/\.safetensors$/, ''), () => {}],
+    ['its tensors, which are gone', (path: string) => path, (path: string) => rmSync(path)],
+  ])('%s', async (_, asked, change) => {
+    const path = await made();
+    change(path);
+    await expect(openRecording(asked(path), IDS)).rejects.toMatchObject({ code: 'not_a_recording', exitCode: 2 });
+  });
+
+  it('without the ids of its first case is a recording all the same', async () => {
+    const path = await made(({ tensors }) => void tensors.delete('0/input_ids'));
+    await expect(openRecording(path, IDS)).rejects.toMatchObject({
+      code: 'recording_invalid',
+      place: { tensor: '0/input_ids' },
     });
   });
 });

@@ -99,7 +99,11 @@ def checkpoint_files(folder):
 
 
 def adapter_files(folder):
-    names = set(os.listdir(folder)) & {'adapter_model.safetensors', 'adapter_config.json'}
+    try:
+        names = set(os.listdir(folder)) & {'adapter_model.safetensors', 'adapter_config.json'}
+    except OSError as error:
+        raise Refused('no_adapter', f'cannot read {folder}: {error}',
+                      "give the folder that PEFT's save_pretrained wrote") from error
     if len(names) < 2:
         raise Refused(
             'no_adapter', f'{folder} lacks adapter_model.safetensors or adapter_config.json',
@@ -137,6 +141,15 @@ def find_picture(folder, name):
     raise Refused('no_picture', f'there is no picture {name} for {folder}', f'put it at {places[0]}')
 
 
+def loaded_picture(load, path):
+    """What `load` makes of a file, whatever kinds of errors it has for one that is no picture."""
+    try:
+        return load(path)
+    except Exception as error:
+        raise Refused('no_picture', f'{path} is no picture that Pillow reads: {error}',
+                      'give a PNG or JPEG file') from error
+
+
 def samples_of_cases(path):
     """Cases of a JSON file: those with different prompts first, as pgconv takes them."""
     way_out = 'write {"cases": [{"image": "a.png", "prompt": "caption en", "text": "an answer, or leave it out"}]}'
@@ -148,9 +161,13 @@ def samples_of_cases(path):
     for at, case in enumerate(cases):
         names = case.get('images', [case.get('image')]) if isinstance(case, dict) else [None]
         prompt = case.get('prompt') if isinstance(case, dict) else None
-        if not names or not all(isinstance(name, str) and name for name in names) or not isinstance(prompt, str):
-            raise Refused('bad_samples', f'{path}: case {at} has no "image" (or "images") and "prompt"', way_out)
-        sample = dict(names=names, prompt=prompt, answer=case.get('text'))
+        listed = isinstance(names, list) and names and all(isinstance(name, str) and name for name in names)
+        if not listed or not isinstance(prompt, str):
+            raise Refused('bad_samples', f'{path}: case {at} has no "image" (or "images": [...]) and "prompt"', way_out)
+        answer = case.get('text')
+        if answer is not None and not isinstance(answer, str):
+            raise Refused('bad_samples', f'{path}: case {at}: "text" is {answer!r}', way_out)
+        sample = dict(names=names, prompt=prompt, answer=answer)
         (again if prompt in seen else samples).append(sample)
         seen.add(prompt)
     return samples + again
@@ -204,8 +221,11 @@ DTYPES = {'F32': '<f4', 'I64': '<i8', 'I32': '<i4'}
 def read_safetensors(path):
     """Tensors by name, of the dtypes that recordings have."""
     import numpy as np
-    with open(path, 'rb') as file:
-        data = file.read()
+    try:
+        with open(path, 'rb') as file:
+            data = file.read()
+    except OSError as error:
+        raise Refused('bad_samples', f'cannot read {path}: {error}', 'give a recording') from error
     try:
         length, = struct.unpack('<Q', data[:8])
         header = json.loads(data[8:8 + length])
@@ -450,7 +470,7 @@ class Transformers:
     def prepare(self, sample):
         """Pixels and ids by the checkpoint's own processor."""
         from transformers.image_utils import load_image
-        pictures = [load_image(path) for path in sample['images']]
+        pictures = [loaded_picture(load_image, path) for path in sample['images']]
         inputs = self.processor(
             images=[pictures] if len(pictures) > 1 else pictures, text=sample['prompt'], return_tensors='pt')
         prompt = inputs['input_ids'][0].tolist()
@@ -721,7 +741,8 @@ class BigVision:
         size, np, jnp = self.image_size, self.np, self.jnp
         rows = []
         for path in sample['images']:
-            picture = jnp.asarray(np.asarray(Image.open(path).convert('RGB')), jnp.float32)
+            picture = loaded_picture(lambda name: np.asarray(Image.open(name).convert('RGB')), path)
+            picture = jnp.asarray(picture, jnp.float32)
             resized = self.jax.image.resize(picture, (size, size, 3), 'bilinear', antialias=True)
             rows.append(np.asarray(resized / 127.5 - 1).transpose(2, 0, 1))
         encode, images = self.tokenizer.encode, [self.image_token_id] * (self.image_tokens * len(rows))
@@ -901,6 +922,27 @@ def record(engine, samples, args):
     return tensors, cases
 
 
+def check_out(args):
+    """Before hours of work: whether there is a place to write to, and nothing there that would be lost."""
+    folder = os.path.dirname(os.path.abspath(args.out))
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise Refused('not_writable', f'{folder} is no folder that can be written to',
+                      'make it, or choose another --out')
+    read = [args.checkpoint, args.samples, args.adapter, args.processor, args.tokenizer]
+    for path in (args.out, description_of(args.out)):
+        inside = any(name and (os.path.realpath(path) == os.path.realpath(name)
+                               or os.path.dirname(os.path.realpath(path)) == os.path.realpath(name)) for name in read)
+        if os.path.lexists(path) and inside:
+            raise Refused('overwrites_input', f'{path} is among what is read', 'choose another --out')
+        if os.path.lexists(path) and not args.force:
+            raise Refused('exists', f'there is a file {path} already',
+                          'choose another --out, or replace it with --force')
+
+
+def description_of(out):
+    return f'{os.path.splitext(out)[0]}.json'
+
+
 def write_recording(out, engine, tensors, cases, args):
     write_safetensors(out, tensors, dict(format=FORMAT, version=str(FORMAT_VERSION)))
     described = dict(
@@ -912,7 +954,7 @@ def write_recording(out, engine, tensors, cases, args):
         checkpoint=dict(path=args.checkpoint, files=engine.files), adapters=engine.adapters,
         arithmetic=engine.flags(), machine=engine.described(), image_token_id=engine.image_token_id,
         stages=args.stages, repeated=True, cases=cases)
-    path = f'{os.path.splitext(out)[0]}.json'
+    path = description_of(out)
     with open(f'{path}.partial', 'w', encoding='utf-8') as file:
         json.dump(described, file, indent=1, ensure_ascii=False)
         file.write('\n')
@@ -929,6 +971,7 @@ def arguments(argv):
     parser.add_argument('--engine', choices=['auto', 'transformers', 'big_vision'], default='auto',
                         help='auto: big_vision for an .npz')
     parser.add_argument('--out', required=True, help='the .safetensors to write; a .json goes beside it')
+    parser.add_argument('--force', action='store_true', help='replace a recording that is there')
     parser.add_argument('--stages', action='store_true', help="every layer's output too")
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     parser.add_argument('--limit', type=int, default=8, help='cases at most (default: 8)')
@@ -949,6 +992,7 @@ def arguments(argv):
 def main(argv=None):
     try:
         args = arguments(argv)
+        check_out(args)
         prepared = args.samples.endswith('.safetensors')
         samples = (prepared_samples if prepared else read_samples)(args.samples, args.limit)
         engine = engine_for(args)

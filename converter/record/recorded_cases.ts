@@ -16,8 +16,15 @@ interface Source {
   readonly tensors: ReadonlyMap<string, TensorData>;
   readonly file: string;
   readonly imageTokenId: number;
-  readonly metadata: Pick<ProgramMetadata, 'vocabSize' | 'imageTokenId'>;
+  readonly metadata: RecordedSizes;
 }
+
+/** What a recording must fit: ids mean something in one vocabulary only, and tensors have the sizes of one model. */
+export type RecordedSizes = Pick<ProgramMetadata, 'vocabSize' | 'imageTokenId'> &
+  Partial<Pick<ProgramMetadata, 'imageSize' | 'imageTokens' | 'hiddenSize' | 'layers'>>;
+
+/** A stage that is wider is of no model: what declares one is not read. */
+const MAX_STAGE_WIDTH = 65_536;
 
 export interface RecordedCase {
   readonly verifyCase: VerifyCase;
@@ -32,7 +39,8 @@ const AGAIN = 'record again; docs/recording.md has every tensor and its shape';
  * @throws BadInputError `recording_invalid`, `recording_damaged`, `recording_not_finite`, `recording_tokens`
  */
 export async function readRecordedCase(source: Source, number: number, described: Described): Promise<RecordedCase> {
-  const { imageTokenId } = source;
+  const { imageTokenId, metadata } = source;
+  const { imageSize, imageTokens, hiddenSize } = metadata;
   const { input_ids: ids, token_type_ids: types } = described;
   checkIds(source, `${number}/input_ids`, ids);
   checkIds(source, `${number}/greedy_ids`, described.greedy_ids);
@@ -48,14 +56,18 @@ export async function readRecordedCase(source: Source, number: number, described
   await checkSameIds(source, `${number}/token_type_ids`, types);
   const text = ids.length - images;
   const read = (name: string, shape: readonly (number | undefined)[]) => readFloats(source, `${number}/${name}`, shape);
-  const pixelValues = await read('pixel_values', [undefined, 3, undefined, undefined]);
+  const pixelValues = await read('pixel_values', [undefined, 3, imageSize, imageSize]);
   await checkPixels(source, number, described);
-  const imageFeatures = await read('image_features', [pixelValues.shape[0], undefined, undefined]);
+  const imageFeatures = await read('image_features', [pixelValues.shape[0], imageTokens, hiddenSize]);
+  const features = imageFeatures.shape[0]! * imageFeatures.shape[1]!;
+  if (features !== images)
+    throw invalid(source, `${number}/image_features`, `${features} rows for ${images} tokens of pictures`);
   const logits = await read('logits', [1, text, undefined]);
-  const greedy = await readGreedy(source, number, described);
+  checkColumns(source, `${number}/logits`, logits);
+  const greedy = await readGreedy(source, number, described, logits.shape[2]!);
   const row = (from: number, to: number) => tensorOf('i64', [1, to - from], ids.slice(from, to));
   const kept = prompt - images;
-  const stages = await readStages(source, number, { prompt, length: ids.length });
+  const stages = await readStages(source, number, { prompt, length: ids.length, patches: imageFeatures.shape[1]! });
   return {
     verifyCase: {
       name: `${number + 1}: ${described.name}`,
@@ -89,6 +101,14 @@ function checkIds({ file, imageTokenId, metadata }: Source, tensor: string, ids:
       tensor,
       hint: 'record with the tokenizer that the bundle has: tokens were added or cut since',
     });
+}
+
+/** @throws BadInputError for logits of fewer tokens than the bundle has: they say nothing of the others */
+function checkColumns(source: Source, tensor: string, logits: Tensor): void {
+  const columns = logits.shape.at(-1)!;
+  const { vocabSize } = source.metadata;
+  if (Number.isFinite(vocabSize) && columns < vocabSize)
+    throw invalid(source, tensor, `logits of ${columns} tokens, where the bundle has ${vocabSize}`);
 }
 
 function invalid({ file }: Source, tensor: string, message: string): BadInputError {
@@ -142,10 +162,15 @@ async function checkPixels(source: Source, number: number, { pixels_sha256: stat
 }
 
 /** The tokens are the original's own; which it chose is asked of its logits, among those that are tokens. */
-async function readGreedy(source: Source, number: number, { greedy_ids: ids }: Described): Promise<Greedy | undefined> {
+async function readGreedy(
+  source: Source,
+  number: number,
+  { greedy_ids: ids }: Described,
+  columns: number,
+): Promise<Greedy | undefined> {
   if (ids.length === 0) return undefined;
   await checkSameIds(source, `${number}/greedy_ids`, ids);
-  const logits = await readFloats(source, `${number}/greedy_logits`, [1, ids.length, undefined]);
+  const logits = await readFloats(source, `${number}/greedy_logits`, [1, ids.length, columns]);
   const chosen = withoutImage(logits, { vocabSize: logits.shape[2]!, imageTokenId: source.imageTokenId });
   const choices = ids.map((_, step) => choose(rowsOf(chosen), step));
   const other = choices.findIndex(({ token }, step) => token !== ids[step]);
@@ -162,7 +187,7 @@ async function readGreedy(source: Source, number: number, { greedy_ids: ids }: D
 async function readStages(
   source: Source,
   number: number,
-  { prompt, length }: { readonly prompt: number; readonly length: number },
+  { prompt, length, patches }: { readonly prompt: number; readonly length: number; readonly patches: number },
 ): Promise<CaseStages | undefined> {
   const prefix = `${number}/stages/`;
   const names = [...source.tensors.keys()].filter((name) => name.startsWith(prefix));
@@ -170,7 +195,11 @@ async function readStages(
   const stages = await Promise.all(
     names.map(async (name) => {
       const stage = name.slice(prefix.length);
-      const shape = stage.startsWith('lm.') ? [1, length, undefined] : [undefined, undefined, undefined];
+      checkStage(source, name, stage);
+      const { hiddenSize } = source.metadata;
+      const shape = stage.startsWith('lm.')
+        ? [1, length, hiddenSize]
+        : [undefined, patches, stage === 'image_features' ? hiddenSize : undefined];
       return [stage, await readFloats(source, name, shape)] as const;
     }),
   );
@@ -182,4 +211,13 @@ async function readStages(
     prefill: part(0, prompt),
     suffix: prompt === length ? {} : part(prompt, length),
   };
+}
+
+/** @throws BadInputError for a stage that the model has not, and for one of a size that no model has */
+function checkStage(source: Source, tensor: string, stage: string): void {
+  const { layers = Infinity } = source.metadata;
+  const known = /^(?:vit\.(?:\d+|post_layernorm)|image_features|lm\.(\d+))$/.exec(stage);
+  if (!known || Number(known[1] ?? 0) > layers) throw invalid(source, tensor, `the model has no stage "${stage}"`);
+  const width = source.tensors.get(tensor)!.shape.at(-1) ?? 0;
+  if (width > MAX_STAGE_WIDTH) throw invalid(source, tensor, `it is ${width} wide, which no model is`);
 }

@@ -101,8 +101,8 @@ export async function abort(question: {
 }
 
 interface PageWorker {
-  onmessage: ((event: { readonly data: string }) => void) | null;
-  onerror: ((event: { readonly message: string }) => void) | null;
+  addEventListener(kind: 'message', listener: (event: { readonly data: string }) => void): void;
+  addEventListener(kind: 'error', listener: (event: { readonly message: string }) => void): void;
   postMessage(message: unknown): void;
   terminate(): void;
 }
@@ -124,8 +124,9 @@ export async function askInWorker(
   const worker = new Worker(URL.createObjectURL(new Blob([script], { type: 'text/javascript' })), { type: 'module' });
   try {
     return await new Promise<string>((resolve, reject) => {
-      worker.onmessage = ({ data }) => resolve(data);
-      worker.onerror = ({ message }) => reject(new Error(message));
+      worker.addEventListener('message', ({ data }) => resolve(data));
+      worker.addEventListener('error', ({ message }) => reject(new Error(message)));
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker has no origin
       worker.postMessage({ bundle, backend, question });
     });
   } finally {

@@ -144,11 +144,9 @@ async function lookUp(
       const asked = at.filter((each) => each !== undefined);
       const missing = asked.filter((each) => each.length === 0).length;
       const order = outOfOrder(at);
-      const tied = nearlyWhole(at, asked.length);
-      if (tied) {
-        const own = at.map((each) => each?.filter(({ field }) => field === tied));
-        const row = own.findIndex((each) => each?.length === 0);
-        near ??= differenceIn(files, name, row, rows[row]!.bytes, own);
+      const copy = wrongCopy(at, asked.length);
+      if (copy) {
+        near ??= differenceIn(files, name, copy.row, rows[copy.row]!.bytes, copy.own);
         continue;
       }
       if (asked.length > 0 && missing === 0 && order.length === 0) return 'found';
@@ -180,13 +178,29 @@ async function rowsOf(data: TensorData): Promise<readonly Row[]> {
   });
 }
 
-/** A tensor that has nearly all rows: the others may lie in one beside it, as in a head that is tied to the table. */
-function nearlyWhole(at: readonly (readonly Place[] | undefined)[], asked: number): StoredField | undefined {
+/**
+ * A tensor that has nearly all rows, in nearly their order, and the first row that it has not in its place: that one
+ * may well lie in another tensor, as in a head that is tied to the table.
+ */
+function wrongCopy(
+  at: readonly (readonly Place[] | undefined)[],
+  asked: number,
+): { readonly own: readonly (readonly Place[] | undefined)[]; readonly row: number } | undefined {
   if (asked < 2) return undefined;
   const rows = new Map<StoredField, number>();
   for (const places of at)
     for (const field of new Set(places?.map((place) => place.field))) rows.set(field, (rows.get(field) ?? 0) + 1);
-  return [...rows].find(([, count]) => count < asked && asked - count <= FEW * asked)?.[0];
+  for (const [tensor, count] of rows) {
+    if (asked - count > FEW * asked) continue;
+    // of a row that is everywhere not every place is known
+    const own = at.map((each) =>
+      each?.length === MOST_PLACES ? undefined : each?.filter(({ field }) => field === tensor),
+    );
+    const missing = own.flatMap((each, row) => (each?.length === 0 ? [row] : []));
+    const wrong = missing.length > 0 ? missing : outOfOrder(own);
+    if (wrong.length > 0 && wrong.length <= FEW * asked) return { own, row: wrong[0]! };
+  }
+  return undefined;
 }
 
 /** Rows that lie in the tensor of the row before them, and not behind it. */

@@ -8,7 +8,7 @@ import { DEVICES, nodeProvider } from '../devices.ts';
 import { readOnnx } from '../read.ts';
 import { loadRuntime } from '../runtime.ts';
 import { folderOf, modelFiles, oneOfEach, readGraphs, type ForeignGraph } from './find.ts';
-import { checkPorts, layersOf, problemsOf } from './ports.ts';
+import { checkPorts, checkStage, layersOf, problemsOf } from './ports.ts';
 import { coarsest, precisionOf, roundedActivations } from './precision.ts';
 import { ForeignRunner } from './runner.ts';
 
@@ -24,6 +24,7 @@ export const foreign: ForeignBundles = {
     const graphs = oneOfEach(path, await readGraphs(path, options));
     for (const graph of graphs.values()) checkPorts(graph.path, graph.ports);
     const { inputs } = graphs.get('decoder')!.ports;
+    for (const stage of options.map?.keys() ?? []) checkStage(stage, layersOf(inputs));
     const [, kvHeads, , headDim] = inputs.find(({ ours }) => ours === 'past_key_values.0.key')!.shape;
     return {
       runner: new ForeignRunner(await loadRuntime(), provider, graphs, await nodeDevice(device, provider === 'webgpu')),
@@ -35,6 +36,7 @@ export const foreign: ForeignBundles = {
         ...(typeof kvHeads === 'number' && { kvHeads }),
         ...(typeof headDim === 'number' && { headDim }),
       },
+      sizes: sizesOf(graphs),
       without: OPTIONAL.filter((name) => !inputs.some(({ ours }) => ours === name)),
       files: await filesOf(path, [...graphs.values()]),
     };
@@ -119,4 +121,17 @@ async function filesOf(path: string, graphs: readonly ForeignGraph[]): Promise<F
     )
   ).flat();
   return { dir, files: files.filter((file) => meant.has(file.path) || !file.path.endsWith('.onnx')) };
+}
+
+/** What is written into the shapes of the graphs' inputs: exporters leave axes open, or not. */
+function sizesOf(graphs: ReadonlyMap<string, ForeignGraph>): ForeignBundle['sizes'] {
+  const size = (graph: string, input: string) => {
+    const found = graphs
+      .get(graph)
+      ?.ports.inputs.find(({ ours }) => ours === input)
+      ?.shape.at(-1);
+    return typeof found === 'number' ? found : undefined;
+  };
+  const [hiddenSize, imageSize] = [size('decoder', 'inputs_embeds'), size('vision_encoder', 'pixel_values')];
+  return { ...(hiddenSize !== undefined && { hiddenSize }), ...(imageSize !== undefined && { imageSize }) };
 }

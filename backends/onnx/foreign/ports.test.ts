@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it, test } from 'vitest';
 import { GraphProtoSchema, type GraphProto } from '../proto/onnx_pb.ts';
-import { checkOurNames, portsOf, problemsOf } from './ports.ts';
+import { checkOurNames, checkStage, portsOf, problemsOf } from './ports.ts';
 
 /** A graph of f32 ports of these names, without shapes. */
 function graphOf(inputs: readonly string[], outputs: readonly string[]): GraphProto {
@@ -55,6 +55,15 @@ describe('a graph', () => {
     expect([...ports.stages]).toEqual([['lm.0', 'x']]);
   });
 
+  it('keeps what it has where --map speaks of a tensor of another graph', () => {
+    const map = new Map([['inputs_embeds', 'x']]);
+    expect(portsOf(graphOf(['input_ids'], ['inputs_embeds', 'other']), map).outputs).toMatchObject([
+      { ours: 'inputs_embeds' },
+      { ours: undefined },
+    ]);
+    expect(portsOf(graphOf(['x', 'past.0.key'], ['logits']), map).inputs[0]).toMatchObject({ ours: 'inputs_embeds' });
+  });
+
   it('says what it lacks', () => {
     const inputs = ['inputs_embeds', 'attention_mask', 'past.1.key', 'past.1.value', 'other'];
     expect(problemsOf(portsOf(graphOf(inputs, ['logits', 'present.1.key'])))).toEqual([
@@ -74,4 +83,10 @@ describe('a graph', () => {
 it('names of ours that are none are refused', () => {
   expect(() => checkOurNames(new Map([['loggits', 'y']]))).toThrow(/no "loggits"/);
   expect(() => checkOurNames(new Map([['lm.12', 'y']]))).not.toThrow();
+});
+
+it('stages behind the last layer are refused', () => {
+  expect(() => checkStage('lm.3', 3)).not.toThrow();
+  expect(() => checkStage('lm.4', 3)).toThrow(/has 3 layers/);
+  expect(() => checkStage('vit.99', 3)).not.toThrow();
 });

@@ -66,9 +66,25 @@ export function checkOurNames(map: ReadonlyMap<string, string>): void {
       });
 }
 
+/** @throws BackendError `unmapped-ports` for a stage of `--map` behind the last of a decoder's layers */
+export function checkStage(ours: string, layers: number): void {
+  const layer = Number(/^lm\.(\d+)$/.exec(ours)?.[1] ?? 0);
+  if (layer > layers)
+    throw new BackendError('unmapped-ports', `--map ${ours}=…: the decoder has ${layers} layers`, {
+      hint: `stages of it are lm.0 to lm.${layers}`,
+    });
+}
+
 /** What the ports of a graph are, by their names and by `map` (ours to theirs), which goes first. */
-export function portsOf(graph: GraphProto, map: ReadonlyMap<string, string> = new Map()): ForeignPorts {
+export function portsOf(graph: GraphProto, all: ReadonlyMap<string, string> = new Map()): ForeignPorts {
   const initializers = new Set(graph.initializer.map(({ name }) => name));
+  const made = new Set([
+    ...graph.input.map(({ name }) => name),
+    ...graph.node.flatMap(({ output }) => output),
+    ...graph.output.map(({ name }) => name),
+  ]);
+  // another graph may have the port by the name that it usually has
+  const map = new Map([...all].filter(([, theirs]) => made.has(theirs)));
   const given = new Map([...map].flatMap(([ours, theirs]) => (STAGE.test(ours) ? [] : [[theirs, ours] as const])));
   const named = (theirs: string, known: string | undefined) => given.get(theirs) ?? known;
   // an input of ours that the user maps to one port is no other
@@ -87,12 +103,7 @@ export function portsOf(graph: GraphProto, map: ReadonlyMap<string, string> = ne
     const own = cache ? `present.${cache}` : info.name === (known ?? only) ? result : undefined;
     return port(info, named(info.name, free(own)));
   });
-  const made = new Set([
-    ...graph.input.map(({ name }) => name),
-    ...graph.node.flatMap(({ output }) => output),
-    ...graph.output.map(({ name }) => name),
-  ]);
-  const stages = new Map([...map].filter(([ours, theirs]) => STAGE.test(ours) && made.has(theirs)));
+  const stages = new Map([...map].filter(([ours]) => STAGE.test(ours)));
   return { role, inputs, outputs, stages };
 }
 

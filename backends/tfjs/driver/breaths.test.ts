@@ -5,7 +5,7 @@ const tf = (backend: string) => ({ getBackend: () => backend });
 
 test('a thread that was held for long is let go, and a timer that is due runs; one that was not goes on', async () => {
   const breaths = new Breaths(tf('cpu'));
-  const due = vi.fn();
+  const due = vi.fn<() => void>();
   await breaths.take();
   setTimeout(due);
   await breaths.take();
