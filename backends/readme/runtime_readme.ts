@@ -68,6 +68,7 @@ export function runtimeReadme(input: ReadmeInput, { title, contents, actor, node
     '## Prompts',
     [
       `The ${actor} puts ${metadata.imageTokens} image tokens and \`<bos>\` before the prompt and a newline behind it.`,
+      'Several images, such as frames, are a list: `image: [first, second]`; each has as many tokens.',
       use.prompts,
     ],
     ...closing(input),

@@ -3,7 +3,9 @@ import { BadInputError, UsageError } from '../errors.ts';
 import { parseAnswer } from '../../backends/client/answers/parse_answer.ts';
 import { placeBox } from '../../backends/client/answers/place_box.ts';
 import { PIXEL_MODES, PROCESSORS, type PixelMode } from '../../backends/client/images/processor.ts';
+import type { RgbImage } from '../../backends/client/images/rgb_image.ts';
 import { printed, type Io } from './io.ts';
+import { collecting } from './repeats.ts';
 import {
   jsonOption,
   wholeNumber,
@@ -20,7 +22,9 @@ import { RUN_HELP } from './help/run.ts';
 import { unwrittenField, writing } from './unwritten.ts';
 
 interface Flags extends DeviceFlags, CheckFlags {
-  readonly image: string;
+  readonly image?: readonly string[];
+  readonly frames?: string;
+  readonly every?: number;
   readonly prompt: string;
   readonly maxNewTokens: number;
   readonly draw?: string;
@@ -31,9 +35,13 @@ interface Flags extends DeviceFlags, CheckFlags {
 /** `pgconv run`. */
 export function runCommand(io: Io, result: CommandResult): Command {
   const command = new Command('run')
-    .description('Ask a bundle about a picture.')
+    .description('Ask a bundle about a picture, or several.')
     .argument('<bundle>', 'folder that `pgconv convert` wrote')
-    .requiredOption('--image <file>', 'the picture, one: PNG, JPEG, WebP, …')
+    .addOption(
+      collecting('--image <file>', 'the picture: PNG, JPEG, WebP, …; again for each of several', (text) => text),
+    )
+    .option('--frames <path>', 'several pictures: a folder of them, or a video (with ffmpeg)')
+    .option('--every <n>', 'of --frames each n-th (default: 1)', wholeNumber(1))
     .requiredOption('--prompt <text>', 'what to ask')
     .option('--max-new-tokens <n>', 'longest answer, where the model has room for it', wholeNumber(1), 100)
     .option('--draw <file>', 'write the picture with the boxes drawn on it, as PNG')
@@ -52,7 +60,6 @@ export function runCommand(io: Io, result: CommandResult): Command {
         { bundleBackend, bundleProcessor, bundleTokenizer },
         { whileChecked },
         { readManifest },
-        { decodeImage },
         { drawBoxes },
         { findDevice, openChosen },
       ] = await Promise.all([
@@ -60,11 +67,11 @@ export function runCommand(io: Io, result: CommandResult): Command {
         import('../bundle/open_bundle.ts'),
         import('../bundle/while_checked.ts'),
         import('../bundle/manifest.ts'),
-        import('../images/decode.ts'),
         import('../images/draw.ts'),
         import('../compile/opening.ts'),
       ]);
       const { draw } = flags;
+      checkPictures(flags);
       const undo =
         draw === undefined
           ? async () => {}
@@ -73,10 +80,11 @@ export function runCommand(io: Io, result: CommandResult): Command {
       try {
         const manifest = await readManifest(bundle);
         const choice = { check: flags.check, signal: io.signal };
-        const { picture, text, tokens } = await whileChecked(bundle, manifest, choice, async (signal) => {
+        const { picture, count, text, tokens } = await whileChecked(bundle, manifest, choice, async (signal) => {
           const own = await bundleProcessor(bundle, manifest);
           const processor = flags.resize === undefined || flags.resize === own.mode ? own : PROCESSORS[flags.resize];
-          const image = await decodeImage(flags.image, { mode: processor.mode });
+          const pictures = await decoded(flags, processor.mode, signal);
+          const [picture] = pictures as readonly [RgbImage];
           if (manifest.program.retrievalWidth !== undefined)
             throw new UsageError('not_for_answers', 'this is a ColPali: it gives vectors for retrieval, not answers', {
               file: bundle,
@@ -93,9 +101,9 @@ export function runCommand(io: Io, result: CommandResult): Command {
           try {
             const { prompt, maxNewTokens } = flags;
             const said = await withWait(reporter, 'answer', () =>
-              answer(model, tokenizer, { image, prompt, maxNewTokens, processor, signal }),
+              answer(model, tokenizer, { image: pictures, prompt, maxNewTokens, processor, signal }),
             );
-            return { picture: image, ...said };
+            return { picture, count: pictures.length, ...said };
           } finally {
             await model.dispose();
           }
@@ -103,6 +111,8 @@ export function runCommand(io: Io, result: CommandResult): Command {
         reporter.close();
         const { objects, problems } = parseAnswer(text);
         const placed = objects.map(({ name, box }) => ({ name, ...placeBox(box, picture) }));
+        if (placed.length > 0 && count > 1)
+          io.err(`note: of ${count} pictures the answer names none: pixels of boxes are the first one’s`);
         for (const { message, text: part } of problems) io.err(`warning: "${part}": ${message}`);
         const isDrawn = draw !== undefined && (await writing(result, () => drawBoxes(picture, placed, draw)));
         if (flags.json)
@@ -133,9 +143,44 @@ export function runCommand(io: Io, result: CommandResult): Command {
     });
 }
 
+/** @throws UsageError for options that say no picture, or that do not go together */
+function checkPictures({ image = [], frames, every, draw }: Flags): void {
+  if (image.length === 0 && frames === undefined)
+    throw new UsageError('no_picture', 'no picture is named', {
+      hint: 'name one with --image, or several with --frames',
+    });
+  if (every !== undefined && frames === undefined)
+    throw new UsageError('every_without_frames', '--every is of --frames', { hint: 'leave it out, or name --frames' });
+  if (draw !== undefined && (image.length > 1 || frames !== undefined))
+    throw new UsageError('draw_on_several', '--draw draws on one picture, and there are several', {
+      hint: 'leave it out, or ask about one picture',
+    });
+}
+
+/** Pictures in the order in which they are asked about: those of --image, then those of --frames. */
+async function decoded(
+  { image = [], frames, every = 1 }: Flags,
+  mode: PixelMode,
+  signal: AbortSignal | undefined,
+): Promise<readonly RgbImage[]> {
+  const [{ decodeImage }, { framesOf }] = await Promise.all([
+    import('../images/decode.ts'),
+    import('../images/frames.ts'),
+  ]);
+  const unpacked = frames === undefined ? undefined : await framesOf(frames, every, { ...(signal && { signal }) });
+  try {
+    const pictures: RgbImage[] = [];
+    for (const file of [...image, ...(unpacked?.files ?? [])]) pictures.push(await decodeImage(file, { mode }));
+    return pictures;
+  } finally {
+    await unpacked?.dispose();
+  }
+}
+
 /** What a drawn picture must leave alone. */
-async function keptBy(bundle: string, { image, browser }: Flags): Promise<Kept> {
+async function keptBy(bundle: string, { image = [], browser }: Flags): Promise<Kept> {
   const { filesRead } = await import('./input_files.ts');
-  const files = { 'the picture': image, 'the browser': browser };
+  const pictures = image.map((file, i) => [i === 0 ? 'the picture' : `picture ${i + 1}`, file] as const);
+  const files = { ...Object.fromEntries(pictures), 'the browser': browser };
   return { reads: await filesRead({ bundles: [bundle], files }), bundles: [bundle] };
 }

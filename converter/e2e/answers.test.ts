@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -113,10 +113,50 @@ describe('pgconv run', () => {
     expect(other.text).not.toBe(text);
   });
 
-  test('takes one picture, and says so', async () => {
-    const pictures = ['000.png', '002.png'].flatMap((name) => ['--image', join(IMAGES, name)]);
-    const { code, err } = await pgconv('run', await bundleOf('plain', 'onnx'), ...pictures, '--prompt', 'caption en');
-    expect([code, err]).toEqual([2, expect.stringContaining("option '--image <file>' is given twice")]);
+  describe('of several pictures', () => {
+    const [first, second] = [join(IMAGES, '000.png'), join(IMAGES, '002.png')] as const;
+    // by transformers 5.17 in f32: shared/cases/multi-image-run
+    const BOTH = 'a green circle and a yellow square and an orange triangle';
+
+    test('says what transformers says, with <image> in the prompt or without', async () => {
+      const bundle = await bundleOf('plain', 'onnx');
+      for (const prompt of ['caption en', '<image><image>caption en'])
+        expect((await run(bundle, first, prompt, '--image', second)).text).toBe(BOTH);
+    });
+
+    test('of a folder of frames, each n-th', async () => {
+      const bundle = await bundleOf('plain', 'onnx');
+      const frames = join(root, 'frames');
+      await mkdir(frames, { recursive: true });
+      for (const [name, picture] of [
+        ['1.png', first],
+        ['2.png', join(IMAGES, '018.png')],
+        ['10.png', second],
+      ] as const)
+        await copyFile(picture, join(frames, name));
+      const asked = ['run', bundle, '--frames', frames, '--prompt', 'caption en', '--json'];
+      const { code, out, err } = await pgconv(...asked, '--every', '2');
+      expect(code, err).toBe(0);
+      expect((printedOutput(out, 'run') as Answer).text).toBe(BOTH);
+    });
+
+    test('that are more than the model has positions for are refused with how many fit', async () => {
+      const many = Array.from({ length: 200 }, () => ['--image', first]).flat();
+      const { code, err } = await pgconv('run', await bundleOf('plain', 'onnx'), ...many, '--prompt', 'caption en');
+      expect(code).toBe(2);
+      expect(err).toMatch(/too_many_pictures: 200 pictures are 12800 tokens, with the prompt \d+: the model has \d+/);
+      expect(err).toMatch(/give \d+ pictures at most/);
+    });
+
+    test.each([
+      ['none', [], 'no_picture'],
+      ['--every alone', ['--image', 'a.png', '--every', '2'], 'every_without_frames'],
+      ['--draw on several', ['--image', 'a.png', '--image', 'b.png', '--draw', 'c.png'], 'draw_on_several'],
+      ['a folder that is not there', ['--frames', 'nowhere'], 'no_frames'],
+    ])('%s is refused', async (_, options, code) => {
+      const said = await pgconv('run', await bundleOf('plain', 'onnx'), ...options, '--prompt', 'caption en');
+      expect([said.code, said.err]).toEqual([2, expect.stringContaining(code)]);
+    });
   });
 });
 

@@ -89,7 +89,19 @@ test.each([
   ['verify', ['<bundle>', '--against', '--device', '--json']],
   [
     'run',
-    ['<bundle>', '--image', '--prompt', '--max-new-tokens', '--draw', '--resize', '--device', '--no-check', '--json'],
+    [
+      '<bundle>',
+      '--image',
+      '--frames',
+      '--every',
+      '--prompt',
+      '--max-new-tokens',
+      '--draw',
+      '--resize',
+      '--device',
+      '--no-check',
+      '--json',
+    ],
   ],
   [
     'quality',

@@ -9,7 +9,7 @@ const { converted } = recordedBundles();
 const CASES = ORIGINALS.flatMap((original) => (['tfjs', 'wgsl'] as const).map((backend) => ({ ...original, backend })));
 
 it.each(CASES)(
-  '$fixture, $backend fp32, is what $engine says',
+  '$recording: $backend fp32 is what $engine says',
   async ({ fixture, engine, checkpoint, recording, backend }) => {
     const { original } = await converted(fixture, backend, 'fp32', { checkpoint, against: recording });
     expect(original).toMatchObject({ passed: true, recorded: { engine, checkpoint } });

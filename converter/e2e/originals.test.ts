@@ -13,7 +13,7 @@ import { recordedBundles } from '../testing/recorded_bundles.ts';
 
 const { place, converted } = recordedBundles();
 
-it.each(ORIGINALS)('$fixture, onnx fp32, is what $engine says', async ({ fixture, engine, checkpoint, recording }) => {
+it.each(ORIGINALS)('$recording: onnx fp32 is what $engine says', async ({ fixture, engine, checkpoint, recording }) => {
   const { original } = await converted(fixture, 'onnx', 'fp32', { checkpoint, against: recording });
   expect(original).toMatchObject({ passed: true, recorded: { engine, checkpoint } });
   expect(original!.checks.map(({ output }) => output)).toEqual(

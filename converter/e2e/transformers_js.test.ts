@@ -78,6 +78,25 @@ describe('@huggingface/transformers in Node loads the fp16 bundle unchanged', ()
   }, 300_000);
 });
 
+test('of several pictures it says what transformers in Python says, as the README of the bundle has it', async () => {
+  const readme = await readFile(join(bundle, 'README.md'), 'utf8');
+  expect(readme).toContain("processor([first, second], '<image><image>");
+  const processor = (await AutoProcessor.from_pretrained(basename(bundle))) as PaliGemmaProcessor;
+  const model = await PaliGemmaForConditionalGeneration.from_pretrained(basename(bundle), {
+    dtype: { embed_tokens: 'fp16', vision_encoder: 'fp16', decoder_model_merged: 'fp16' },
+  });
+  const pictures = await Promise.all(
+    ['000.png', '002.png'].map((name) => RawImage.read(join('fixtures/shapes/images', name))),
+  );
+  const inputs = (await processor(pictures, '<image><image>caption en')) as { input_ids: Tensor };
+  const ids = (await model.generate({ ...inputs, max_new_tokens: 32 })) as Tensor;
+  await model.dispose();
+  const answer = ids.slice(null, [inputs.input_ids.dims.at(-1)!, ids.dims.at(-1)!]);
+  expect(processor.batch_decode(answer, { skip_special_tokens: true })).toEqual([
+    'a green circle and a yellow square and an orange triangle',
+  ]);
+});
+
 /** Keeps what the model says at each step of generate(). */
 class Recorder extends LogitsProcessor {
   readonly steps: number[][] = [];

@@ -4,11 +4,13 @@ import { padLeft } from '../../verify/prompt.ts';
 import { toPixelValues } from '../../backends/client/images/pixels.ts';
 import { PROCESSORS, type Processor } from '../../backends/client/images/processor.ts';
 import type { RgbImage } from '../../backends/client/images/rgb_image.ts';
+import { UsageError } from '../errors.ts';
 import { buildPrompt } from '../text/prompt.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
 export interface AnswerOptions {
-  readonly image: RgbImage;
+  /** The picture, or pictures in the order of the prompt. */
+  readonly image: RgbImage | readonly RgbImage[];
   readonly prompt: string;
   /** Default 100. */
   readonly maxNewTokens?: number;
@@ -27,16 +29,21 @@ export interface Answer {
 }
 
 /**
- * What a model says to a picture and a prompt, greedily.
- * @throws UsageError for a prompt that cannot be, VerifyError when it is too long.
+ * What a model says to pictures and a prompt, greedily.
+ * @throws UsageError for a prompt that cannot be, and for more pictures than the model has positions for; VerifyError
+ * when the prompt is too long.
  */
 export async function answer(model: Model, tokenizer: Tokenizer, options: AnswerOptions): Promise<Answer> {
   const { image, prompt, maxNewTokens = 100, processor = PROCESSORS.huggingface, onText, signal } = options;
   const { imageSize, imageTokens, imageTokenId, padTokenId } = model.metadata;
-  const ids = buildPrompt(tokenizer, { imageTokens, prompt, mode: processor.mode });
-  const pixels = toPixelValues(image, imageSize, processor);
+  const images = [image].flat() as readonly RgbImage[];
+  const ids = buildPrompt(tokenizer, { imageTokens, prompt, images: images.length, mode: processor.mode });
+  checkFit(ids.length, images.length, model.metadata);
+  const size = 3 * imageSize ** 2;
+  const pixels = new Float32Array(images.length * size);
+  for (const [i, picture] of images.entries()) pixels.set(toPixelValues(picture, imageSize, processor), i * size);
   const input = {
-    pixelValues: { dtype: 'f32' as const, shape: [1, 3, imageSize, imageSize], data: pixels },
+    pixelValues: { dtype: 'f32' as const, shape: [images.length, 3, imageSize, imageSize], data: pixels },
     ...padLeft([ids], padTokenId),
     imageTokenId,
   };
@@ -47,4 +54,16 @@ export async function answer(model: Model, tokenizer: Tokenizer, options: Answer
     onText?.(textOf());
   }
   return { text: textOf(), tokens };
+}
+
+/** Before anything runs. A prompt that is too long with one picture is told by its own error. */
+function checkFit(tokens: number, images: number, { imageTokens, maxPositions }: Model['metadata']): void {
+  if (images < 2 || tokens <= maxPositions) return;
+  const text = tokens - images * imageTokens;
+  const fit = Math.floor((maxPositions - text) / imageTokens);
+  throw new UsageError(
+    'too_many_pictures',
+    `${images} pictures are ${images * imageTokens} tokens, with the prompt ${tokens}: the model has ${maxPositions} positions`,
+    { hint: `give ${Math.max(0, fit)} pictures at most; of frames, fewer with --every` },
+  );
 }

@@ -88,7 +88,10 @@ function checks({ name, modelClass }: OnnxReadmeInput): readonly (string | reado
 function imagePrompt(use: ModelUse, imageTokens: number): readonly string[] {
   const rest = 'adds `<bos>` after them and a newline at the end.';
   return use.kind === 'answers'
-    ? [`\`<image>\` stands for the image and comes first; the processor writes it as ${imageTokens} tokens, ${rest}`]
+    ? [
+        `\`<image>\` stands for the image and comes first; the processor writes it as ${imageTokens} tokens, ${rest}`,
+        `Several images are as many \`<image>\`: \`processor([first, second], ${quoted(`<image><image>${use.examplePrompt}`)})\`.`,
+      ]
     : [`A page is \`<image>${use.pagePrompt}\`: the processor writes \`<image>\` as ${imageTokens} tokens, ${rest}`];
 }
 

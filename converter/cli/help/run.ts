@@ -4,6 +4,11 @@ Prompts that PaliGemma's mixtures know: "caption en", "detect cat", "answer en w
 the cat?", "ocr", "segment cat". Location tokens in the answer are also shown as boxes
 in pixels of the picture.
 
+--image again, or --frames, asks about several pictures at once, in that order: before and
+after, or frames of a video. Each takes as many positions as one picture does (256 at 224
+pixels), and what does not fit is refused before anything runs. A prompt may say <image>
+where each is; without it they come first.
+
 --resize huggingface   bicubic on 8 bits, as Hugging Face's processor does with Pillow; a
                        photo is turned as EXIF says, and boxes are in the turned picture
 --resize bigvision     bilinear with antialias in float of the picture as it is stored, with
@@ -19,4 +24,6 @@ while the answer is computed. --no-check takes files as they are.
 Examples:
   pgconv run shapes-onnx-fp16 --image fixtures/shapes/images/000.png --prompt "detect green circle" --draw boxes.png
   pgconv run shapes-wgsl-int4 --image fixtures/shapes/images/000.png --prompt "caption en"
-  pgconv run bundles/mix-224 --image photo.jpg --prompt "caption en" --max-new-tokens 30 --json`;
+  pgconv run bundles/mix-224 --image photo.jpg --prompt "caption en" --max-new-tokens 30 --json
+  pgconv run bundles/mix-224 --image before.jpg --image after.jpg --prompt "answer en what is new?"
+  pgconv run bundles/mix-224 --frames clip.mp4 --every 30 --prompt "caption en"`;
