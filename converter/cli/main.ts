@@ -39,6 +39,8 @@ export async function runCommandLine(args: readonly string[], io: Io): Promise<n
       throw new CommanderError(EXIT.usage, 'commander.missingCommand', 'no command was given');
     }
     await program.parseAsync([...args], { from: 'user' });
+    // a verdict that comes of the end of a run is none
+    if (result.exitCode !== EXIT.done) io.signal.throwIfAborted();
     return withUnwritten(result.exitCode, result, io);
   } catch (error) {
     return withUnwritten(tell(error, args, io, result), result, io);

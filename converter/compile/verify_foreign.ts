@@ -309,6 +309,7 @@ async function foundWeights(
       report ?? 'most values of the checkpoint are in no tensor of the export: it has codes, or another checkpoint’s'
     );
   } catch (error) {
+    signal?.throwIfAborted();
     if (!(error instanceof BackendError)) throw error;
     return error.message;
   }

@@ -47,6 +47,8 @@ export async function measureVariants(
     try {
       results.push(await work());
     } catch (error) {
+      // what a runtime says of a run that was ended is no fault of the bundle's
+      options.signal?.throwIfAborted();
       if (!(error instanceof BadInputError || error instanceof UsageError || error instanceof BackendError))
         throw error;
       reporter.warn(`${variant.label}: ${error.message}`);
