@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { checkBundle, listFiles } from '../../bundle/check_bundle.ts';
 import { SILENT_MS } from '../../bundle/lock.ts';
+import { exists } from '../../bundle/output_folder.ts';
 import { EXIT } from '../../errors.ts';
 import { convertArgs, runCli, startCli, wait, type Ended } from './run_cli.ts';
 
@@ -94,12 +95,18 @@ export async function resumed({ dir, runs, log }: PromiseOptions): Promise<Outco
       const run = await ended;
       clearTimeout(timer);
       if (run.code === EXIT.done) break;
+      if (run.signal !== 'SIGKILL') {
+        violations.push(`stop ${stops}: ended with ${run.code}: ${run.stderr.slice(-200)}`);
+        break;
+      }
       stops++;
       const staged = await stagedBytes(dir, 'resumed');
       const { flushed } = staged;
       most = Math.max(most, staged.bytes - flushed);
       if (staged.bytes - flushed > REDONE_BYTES)
         violations.push(`stop ${stops}: ${staged.bytes - flushed} bytes again`);
+      // it was killed behind the last step: all is in place
+      if (await exists(out)) break;
     }
     const now = await bundleAt(out);
     bytes = (await Promise.all((await listFiles(out)).map(async (file) => (await stat(join(out, file))).size))).reduce(
