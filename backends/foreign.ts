@@ -9,6 +9,12 @@ export interface ForeignOptions {
   readonly variantSuffix?: string;
 }
 
+/**
+ * Kernels may round activations to 8 bits before products by codes: with a range for each block of a row (or a stored
+ * one), or with one for a whole tensor, which all its rows and tokens move.
+ */
+export type RoundedActivations = 'in blocks' | 'as a whole';
+
 /** A bundle that somebody else's exporter made, open in its runtime. */
 export interface ForeignBundle {
   /** Its graphs under our names of graphs and ports. It has only those of `graphs`. */
@@ -23,8 +29,8 @@ export interface ForeignBundle {
   readonly sizes: { readonly hiddenSize?: number; readonly imageSize?: number };
   /** Inputs of the decoder that it does without, by our names: `position_ids`, `num_logits_to_keep`. */
   readonly without: readonly string[];
-  /** How its graphs round activations to 8 bits as they run: in blocks, or a whole tensor to one range. */
-  readonly roundedActivations?: 'in blocks' | 'as a whole' | undefined;
+  /** How its graphs round activations as they run; undefined where they do not. */
+  readonly roundedActivations?: RoundedActivations | undefined;
   /** Its files, for `storedFields`. */
   readonly files: BundleFolder;
 }

@@ -1,3 +1,4 @@
+import type { RoundedActivations } from '../backends/foreign.ts';
 import type { FormatName } from '../ir/formats/index.ts';
 import type { ProgramMetadata } from '../ir/graph.ts';
 import type { Agreement, Difference } from './metrics.ts';
@@ -19,12 +20,6 @@ export interface Bound {
   readonly ofLargest?: number;
   readonly reason: string;
 }
-
-/**
- * Kernels may round activations to 8 bits before products by codes: with a range for each block of a row (or a stored
- * one), or with one for a whole tensor, which all its rows and tokens move.
- */
-export type RoundedActivations = 'in blocks' | 'as a whole';
 
 export interface Tolerances {
   readonly imageFeatures: readonly Bound[];

@@ -8,6 +8,7 @@ import { boundsOfCase } from './angles.ts';
 import { callsOf } from './calls.ts';
 import { isBatch, isRowCostly, randomToken, type VerifyCase } from './cases.ts';
 import { checkLogits, checkValues, type Check } from './check.ts';
+import type { RoundedActivations } from '../backends/foreign.ts';
 import type { Model } from './decode.ts';
 import type { StageNames } from './divergence.ts';
 import { VerifyError } from './error.ts';
@@ -25,7 +26,7 @@ import { runCase, type Outcome, type RunCaseOptions } from './run_case.ts';
 import type { Links } from './links.ts';
 import type { WeightsReport } from './weights/verify_weights.ts';
 import { keptTokens } from './tokens.ts';
-import { tolerancesOf, type Help, type Precision, type RoundedActivations, type Tolerances } from './tolerances.ts';
+import { tolerancesOf, type Help, type Precision, type Tolerances } from './tolerances.ts';
 
 export interface VerifyOptions {
   readonly candidate: Runner;

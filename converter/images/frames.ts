@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { makeTempFolder, removePath } from '../disk.js';
 import { BadInputError, UsageError } from '../errors.ts';
+import { isPicture } from './is_picture.ts';
 
-const PICTURES = /\.(png|jpe?g|webp|gif|tiff?|avif)$/i;
 /** More than any model has positions for: a video of an hour is not unpacked to find that out. */
 const MOST_FRAMES = 1024;
 
@@ -45,7 +45,7 @@ export async function framesOf(
 }
 
 async function picturesIn(folder: string): Promise<readonly string[]> {
-  const names = (await readdir(folder)).filter((name) => PICTURES.test(name));
+  const names = (await readdir(folder)).filter((name) => isPicture(name));
   return names.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true })).map((name) => join(folder, name));
 }
 

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { BadInputError, UsageError } from '../errors.ts';
 import { decodeImage } from '../images/decode.ts';
+import { isPicture } from '../images/is_picture.ts';
 import type { Inputs } from '../inputs/inputs.ts';
 import type { Processor } from '../../backends/client/images/processor.ts';
 import { buildPrompt } from '../text/prompt.ts';
@@ -15,7 +16,6 @@ const CASE_FILES = ['cases.json', 'eval.json'] as const;
 const PROMPTS_FILE = 'prompts.txt';
 /** Where the pictures of a file with cases may lie. */
 const IMAGE_FOLDERS = ['', 'images'] as const;
-const PICTURES = /\.(png|jpe?g|webp|gif|tiff?|avif)$/i;
 
 /**
  * Samples taken of a folder: what one adds to ranges falls off quickly, and each takes a 3B minutes. More are spread
@@ -98,7 +98,7 @@ async function listFolder(folder: string): Promise<readonly string[]> {
 async function pairsOf(folder: string, names: readonly string[], inputs: Inputs): Promise<readonly Pair[]> {
   const cases = CASE_FILES.find((name) => names.includes(name));
   if (cases !== undefined) return readCases(folder, join(folder, cases), inputs);
-  const pictures = names.filter((name) => PICTURES.test(name));
+  const pictures = names.filter((name) => isPicture(name));
   if (pictures.length === 0)
     throw new BadInputError('bad_calibration', 'there are no pictures', {
       file: folder,

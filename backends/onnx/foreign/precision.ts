@@ -1,4 +1,4 @@
-import type { ForeignBundle } from '../../foreign.ts';
+import type { ForeignBundle, RoundedActivations } from '../../foreign.ts';
 import { elementTypeInfo } from '../dtype.ts';
 import type { GraphProto } from '../proto/onnx_pb.ts';
 
@@ -35,7 +35,7 @@ export function coarsest(all: readonly Precision[]): Precision {
 const ROUNDS_WHOLE = /^(DynamicQuantizeLinear|DynamicQuantizeMatMul)$/;
 
 /** How graphs round activations to 8 bits before products; the coarsest of them, undefined where none does. */
-export function roundedActivations(graphs: readonly GraphProto[]): ForeignBundle['roundedActivations'] {
+export function roundedActivations(graphs: readonly GraphProto[]): RoundedActivations | undefined {
   const nodes = graphs.flatMap(({ node }) => node);
   if (nodes.some(({ opType }) => ROUNDS_WHOLE.test(opType))) return 'as a whole';
   const inBlocks = nodes.some(
