@@ -11,6 +11,12 @@ import type { BundleFolder, Description, StoredTensor } from './description.ts';
 import type { ForeignBundles } from './foreign.ts';
 import type { StoredField } from './stored_field.ts';
 
+/**
+ * Kernels may round activations to 8 bits before products by codes: with a range for each block of a row (or a stored
+ * one), or with one for a whole tensor, which all its rows and tokens move.
+ */
+export type RoundedActivations = 'in blocks' | 'as a whole';
+
 /** One file of a bundle. Its size is known before its bytes are made. */
 export interface ArtifactFile {
   /** Relative to the bundle, with `/`. */

@@ -1,4 +1,4 @@
-import type { OpenOptions, Runner } from './backend.ts';
+import type { OpenOptions, RoundedActivations, Runner } from './backend.ts';
 import type { BundleFolder, Description } from './description.ts';
 
 /** How a bundle without a manifest is to be understood, where its graphs do not say it. */
@@ -8,12 +8,6 @@ export interface ForeignOptions {
   /** The end of the names of the files that are meant, where there are several of a kind; `none` for the shortest. */
   readonly variantSuffix?: string;
 }
-
-/**
- * Kernels may round activations to 8 bits before products by codes: with a range for each block of a row (or a stored
- * one), or with one for a whole tensor, which all its rows and tokens move.
- */
-export type RoundedActivations = 'in blocks' | 'as a whole';
 
 /** A bundle that somebody else's exporter made, open in its runtime. */
 export interface ForeignBundle {

@@ -1,4 +1,4 @@
-import type { RoundedActivations } from '../backends/foreign.ts';
+import type { RoundedActivations } from '../backends/backend.ts';
 import type { FormatName } from '../ir/formats/index.ts';
 import type { ProgramMetadata } from '../ir/graph.ts';
 import type { Agreement, Difference } from './metrics.ts';

@@ -1,4 +1,4 @@
-import type { Runner } from '../backends/backend.ts';
+import type { RoundedActivations, Runner } from '../backends/backend.ts';
 import type { DeviceFacts } from '../backends/device_facts.ts';
 import type { ProgramMetadata } from '../ir/graph.ts';
 import { randomSource } from '../ir/random_source.ts';
@@ -8,7 +8,6 @@ import { boundsOfCase } from './angles.ts';
 import { callsOf } from './calls.ts';
 import { isBatch, isRowCostly, randomToken, type VerifyCase } from './cases.ts';
 import { checkLogits, checkValues, type Check } from './check.ts';
-import type { RoundedActivations } from '../backends/foreign.ts';
 import type { Model } from './decode.ts';
 import type { StageNames } from './divergence.ts';
 import { VerifyError } from './error.ts';

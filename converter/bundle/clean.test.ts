@@ -81,3 +81,33 @@ test('what a run of now has is named with its process, and stays', async () => {
 test('a folder that cannot be read is a typed error', async () => {
   await expect(cleanFolder(join(await tempFolder(), 'no'))).rejects.toMatchObject({ exitCode: 4 });
 });
+
+test('the only bundle is kept where something else came to its place', async () => {
+  const dir = await tempFolder();
+  await publish(join(dir, 'a'));
+  await rename(join(dir, 'a'), join(dir, '.a.pgconv-old'));
+  await mkdir(join(dir, 'a'));
+  await writeFile(join(dir, 'a', 'mine'), '');
+  const [found] = await cleanFolder(dir);
+  expect(found!.kept).toContain(join(dir, 'a.replaced', 'a'));
+  await checkBundle(join(dir, 'a.replaced'));
+  expect((await readdir(dir)).sort()).toEqual(['a', 'a.replaced']);
+});
+
+test('files that a killed run had moved before are named as well', async () => {
+  const dir = await tempFolder();
+  for (const name of ['a', 'old']) await publish(join(dir, name));
+  await writeFile(join(dir, 'a', 'moved.txt'), '');
+  await writeFile(join(dir, 'old', 'left.txt'), '');
+  await rename(join(dir, 'old'), join(dir, '.a.pgconv-old'));
+  const [found] = await cleanFolder(dir);
+  expect(found!.kept).toEqual([join(dir, 'a', 'left.txt'), join(dir, 'a', 'moved.txt')]);
+});
+
+test('a file where a bundle is moved to is a typed error that names it', async () => {
+  const dir = await tempFolder();
+  await publish(join(dir, 'a'));
+  await writeFile(join(dir, '.a.pgconv-old'), 'mine');
+  await expect(cleanFolder(dir)).rejects.toMatchObject({ code: 'exists', place: { file: join(dir, '.a.pgconv-old') } });
+  expect(await readFile(join(dir, '.a.pgconv-old'), 'utf8')).toBe('mine');
+});

@@ -122,10 +122,21 @@ export type Compared = Pick<HashOptions, 'onTotal' | 'onRead'>;
  */
 export async function recover(folder: OutputFolder): Promise<KeptFiles | undefined> {
   const { path, old } = folder;
-  if (!(await exists(old))) return undefined;
-  if (await exists(path)) return settleOld(folder, {});
-  await renamePath(old, path);
-  return undefined;
+  const stats = await lstat(old).catch(() => undefined);
+  if (!stats) return undefined;
+  if (!stats.isDirectory())
+    throw new OutputError('exists', 'something has the name that a bundle is moved to while it is replaced', {
+      file: old,
+      hint: 'move it away',
+    });
+  if (!(await exists(path))) {
+    await renamePath(old, path);
+    return undefined;
+  }
+  // what was published is sound: anything else came there since, and the old bundle may be the only one
+  if (await isSound(path)) return settleOld(folder, {});
+  const files = await listFiles(old);
+  return { inPlace: [], aside: { dir: await moveAside(old, `${path}.replaced`), files } };
 }
 
 /**
@@ -160,15 +171,17 @@ export async function putInPlace(
  * lists is moved into the new one, what was changed since it was written is kept aside.
  */
 async function settleOld({ path, old }: OutputFolder, compared: Compared): Promise<KeptFiles | undefined> {
-  const { files: listed, isManifestSound } = await listedFiles(old);
+  const listed = await listedFiles(old);
+  const isManifestSound = await isSound(old);
   const found = await listFiles(old);
-  const inPlace: string[] = [];
   for (const file of listed.size === 0 ? [] : found) {
-    if (file === MANIFEST_NAME || listed.has(file) || (await exists(join(path, file)))) continue;
+    if (file === MANIFEST_NAME || listed.has(file) || !(await hasRoom(path, file))) continue;
     await makeFolders(dirname(join(path, file)));
     await renamePath(join(old, file), join(path, file));
-    inPlace.push(file);
   }
+  // those too that a run had moved which was killed then
+  const own = await listedFiles(path);
+  const inPlace = (await listFiles(path)).filter((file) => file !== MANIFEST_NAME && !own.has(file));
   for (const file of await unchangedFiles(old, found, listed, compared)) await removePath(join(old, file));
   if (isManifestSound) await removePath(join(old, MANIFEST_NAME));
   const files = await listFiles(old);
@@ -183,19 +196,32 @@ async function settleOld({ path, old }: OutputFolder, compared: Compared): Promi
 type Listed = ReadonlyMap<string, Pick<FileEntry, 'bytes' | 'sha256'>>;
 
 /** What a manifest lists; of one that is damaged, as far as it can be read. */
-async function listedFiles(dir: string): Promise<{ readonly files: Listed; readonly isManifestSound: boolean }> {
+async function listedFiles(dir: string): Promise<Listed> {
   try {
     const text = await readRegularText(join(dir, MANIFEST_NAME), MAX_MANIFEST_BYTES);
     const { files = [] } = JSON.parse(text) as Partial<Manifest>;
-    const isManifestSound = await readManifest(dir).then(
-      () => true,
-      () => false,
-    );
-    const safe = files.filter(({ path }) => unsafePathReason(path) === undefined);
-    return { files: new Map(safe.map((file) => [file.path, file])), isManifestSound };
+    return new Map(files.filter(({ path }) => unsafePathReason(path) === undefined).map((file) => [file.path, file]));
   } catch {
-    return { files: new Map(), isManifestSound: false };
+    return new Map();
   }
+}
+
+/** Whether a folder has a manifest, and that is what was written. */
+function isSound(dir: string): Promise<boolean> {
+  return readManifest(dir).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Whether a file can be put at a path below a folder: nothing is there, and no part of the path is a file. */
+async function hasRoom(folder: string, file: string): Promise<boolean> {
+  const parts = file.split('/');
+  for (let depth = 1; depth < parts.length; depth++) {
+    const stats = await lstat(join(folder, ...parts.slice(0, depth))).catch(() => undefined);
+    if (stats && !stats.isDirectory()) return false;
+  }
+  return !(await exists(join(folder, file)));
 }
 
 /** Files of a folder that are, byte for byte, what a manifest says of them. What cannot be read is not among them. */

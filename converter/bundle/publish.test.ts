@@ -178,6 +178,18 @@ describe('an output that is not free', () => {
     expect((await readdir(out)).sort()).toEqual(['manifest.json', 'x']);
   });
 
+  test('with --force: a folder where the new bundle has a file is kept aside', async () => {
+    const dir = await tempFolder();
+    const { dir: out } = await publishIn(dir);
+    await mkdir(join(out, 'x'));
+    await writeFile(join(out, 'x/mine.txt'), 'precious');
+    await writeFile(join(out, 'zz.txt'), 'other');
+    const { kept } = await publishIn(dir, { force: true, artifactFiles: [textFile('x', 'new')] });
+    expect(kept).toEqual({ inPlace: ['zz.txt'], aside: { dir: `${out}.replaced`, files: ['x/mine.txt'] } });
+    expect(await readFile(join(`${out}.replaced`, 'x/mine.txt'), 'utf8')).toBe('precious');
+    expect((await readdir(dir)).sort()).toEqual(['out', 'out.replaced']);
+  });
+
   test('with --force: a manifest that was edited gets nobody’s file removed', async () => {
     const dir = await tempFolder();
     const { dir: out } = await publishIn(dir);

@@ -1,9 +1,8 @@
 import { basename } from 'node:path';
 import { measuredModel, type Measured } from '../../verify/baseline.ts';
 import { verifyProgram, type VerifyReport } from '../../verify/verify.ts';
-import type { RoundedActivations } from '../../backends/foreign.ts';
 import type { Precision } from '../../verify/tolerances.ts';
-import type { EmitOptions, Runner } from '../../backends/backend.ts';
+import type { EmitOptions, RoundedActivations, Runner } from '../../backends/backend.ts';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import type { DeviceChoice } from '../bundle/choose_device.ts';
 import { bundleBackend } from '../bundle/open_bundle.ts';

@@ -1,4 +1,5 @@
-import type { ForeignBundle, RoundedActivations } from '../../foreign.ts';
+import type { RoundedActivations } from '../../backend.ts';
+import type { ForeignBundle } from '../../foreign.ts';
 import { elementTypeInfo } from '../dtype.ts';
 import type { GraphProto } from '../proto/onnx_pb.ts';
 
