@@ -6,6 +6,8 @@ import { PIXEL_MODES, PROCESSORS, type PixelMode } from '../../backends/client/i
 import type { RgbImage } from '../../backends/client/images/rgb_image.ts';
 import { printed, type Io } from './io.ts';
 import { collecting } from './repeats.ts';
+import type { ProgramMetadata } from '../../ir/graph.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
 import {
   jsonOption,
   wholeNumber,
@@ -80,11 +82,9 @@ export function runCommand(io: Io, result: CommandResult): Command {
       try {
         const manifest = await readManifest(bundle);
         const choice = { check: flags.check, signal: io.signal };
-        const { picture, count, text, tokens } = await whileChecked(bundle, manifest, choice, async (signal) => {
+        const { picture, files, text, tokens } = await whileChecked(bundle, manifest, choice, async (signal) => {
           const own = await bundleProcessor(bundle, manifest);
           const processor = flags.resize === undefined || flags.resize === own.mode ? own : PROCESSORS[flags.resize];
-          const pictures = await decoded(flags, processor.mode, signal);
-          const [picture] = pictures as readonly [RgbImage];
           if (manifest.program.retrievalWidth !== undefined)
             throw new UsageError('not_for_answers', 'this is a ColPali: it gives vectors for retrieval, not answers', {
               file: bundle,
@@ -96,6 +96,8 @@ export function runCommand(io: Io, result: CommandResult): Command {
               file: bundle,
               hint: 'convert again with --tokenizer tokenizer.model',
             });
+          const { pictures, files } = await decoded(flags, { ...manifest, tokenizer, mode: processor.mode, signal });
+          const [picture] = pictures as readonly [RgbImage];
           const chosen = await findDevice(await bundleBackend(bundle, manifest), flags, reporter);
           const model = await openChosen(bundle, manifest, chosen, reporter);
           try {
@@ -103,7 +105,7 @@ export function runCommand(io: Io, result: CommandResult): Command {
             const said = await withWait(reporter, 'answer', () =>
               answer(model, tokenizer, { image: pictures, prompt, maxNewTokens, processor, signal }),
             );
-            return { picture, count: pictures.length, ...said };
+            return { picture, files, ...said };
           } finally {
             await model.dispose();
           }
@@ -111,13 +113,15 @@ export function runCommand(io: Io, result: CommandResult): Command {
         reporter.close();
         const { objects, problems } = parseAnswer(text);
         const placed = objects.map(({ name, box }) => ({ name, ...placeBox(box, picture) }));
-        if (placed.length > 0 && count > 1)
-          io.err(`note: of ${count} pictures the answer names none: pixels of boxes are the first one’s`);
+        if (files.length > 1) io.err(`asked about ${files.length} pictures: ${listed(files)}`);
+        if (placed.length > 0 && files.length > 1)
+          io.err('note: the answer does not say of which picture: pixels of boxes are the first one’s');
         for (const { message, text: part } of problems) io.err(`warning: "${part}": ${message}`);
         const isDrawn = draw !== undefined && (await writing(result, () => drawBoxes(picture, placed, draw)));
         if (flags.json)
           return io.out(
             printed('run', {
+              pictures: files,
               text,
               tokens,
               boxes: placed.map(({ name, ...box }) => ({ label: name, ...box })),
@@ -157,24 +161,43 @@ function checkPictures({ image = [], frames, every, draw }: Flags): void {
     });
 }
 
-/** Pictures in the order in which they are asked about: those of --image, then those of --frames. */
+interface Asking {
+  readonly program: ProgramMetadata;
+  readonly tokenizer: Tokenizer;
+  readonly mode: PixelMode;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Pictures in the order in which they are asked about: those of --image, then those of --frames. None is decoded where
+ * they do not fit. @throws UsageError `too_many_pictures`; what reading them throws
+ */
 async function decoded(
-  { image = [], frames, every = 1 }: Flags,
-  mode: PixelMode,
-  signal: AbortSignal | undefined,
-): Promise<readonly RgbImage[]> {
-  const [{ decodeImage }, { framesOf }] = await Promise.all([
+  { image = [], frames, every = 1, prompt }: Flags,
+  { program, tokenizer, mode, signal }: Asking,
+): Promise<{ readonly pictures: readonly RgbImage[]; readonly files: readonly string[] }> {
+  const [{ decodeImage }, { framesOf }, { promptOfPictures }] = await Promise.all([
     import('../images/decode.ts'),
     import('../images/frames.ts'),
+    import('../samples/answer.ts'),
   ]);
-  const unpacked = frames === undefined ? undefined : await framesOf(frames, every, { ...(signal && { signal }) });
+  // of a video one more than fits says that it does not
+  const most = 1 + Math.floor(program.maxPositions / program.imageTokens);
+  const unpacked =
+    frames === undefined ? undefined : await framesOf(frames, every, { most, ...(signal && { signal }) });
   try {
+    const files = [...image, ...(unpacked?.files ?? [])];
+    promptOfPictures(tokenizer, program, { prompt, images: files.length, mode });
     const pictures: RgbImage[] = [];
-    for (const file of [...image, ...(unpacked?.files ?? [])]) pictures.push(await decodeImage(file, { mode }));
-    return pictures;
+    for (const file of files) pictures.push(await decodeImage(file, { mode }));
+    return { pictures, files };
   } finally {
     await unpacked?.dispose();
   }
+}
+
+function listed(files: readonly string[]): string {
+  return files.length > 4 ? `${files.slice(0, 3).join(', ')}, … ${files.at(-1)!}` : files.join(', ');
 }
 
 /** What a drawn picture must leave alone. */

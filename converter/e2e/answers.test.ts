@@ -137,7 +137,18 @@ describe('pgconv run', () => {
       const asked = ['run', bundle, '--frames', frames, '--prompt', 'caption en', '--json'];
       const { code, out, err } = await pgconv(...asked, '--every', '2');
       expect(code, err).toBe(0);
-      expect((printedOutput(out, 'run') as Answer).text).toBe(BOTH);
+      expect(printedOutput(out, 'run')).toMatchObject({
+        text: BOTH,
+        pictures: ['1.png', '10.png'].map((name) => join(frames, name)),
+      });
+    });
+
+    test('that do not fit are refused before one is decoded', async () => {
+      const many = join(root, 'many');
+      await mkdir(many, { recursive: true });
+      await Promise.all(Array.from({ length: 130 }, (_, i) => writeFile(join(many, `${i}.png`), 'no picture')));
+      const said = await pgconv('run', await bundleOf('plain', 'onnx'), '--frames', many, '--prompt', 'caption en');
+      expect([said.code, said.err]).toEqual([2, expect.stringContaining('too_many_pictures: 130 pictures')]);
     });
 
     test('that are more than the model has positions for are refused with how many fit', async () => {

@@ -13,7 +13,15 @@ afterEach(() => rm(dir, { recursive: true, force: true }));
 const names = (files: readonly string[]) => files.map((file) => basename(file));
 
 test('pictures of a folder by their numbers, every n-th, and nothing else', async () => {
-  for (const name of ['frame10.png', 'frame2.png', 'frame1.png', 'notes.txt', 'frame3.JPG'])
+  for (const name of [
+    '.frame0.png',
+    '._frame1.png',
+    'frame10.png',
+    'frame2.png',
+    'frame1.png',
+    'notes.txt',
+    'frame3.JPG',
+  ])
     await writeFile(join(dir, name), '');
   expect(names((await framesOf(dir, 1)).files)).toEqual(['frame1.png', 'frame2.png', 'frame3.JPG', 'frame10.png']);
   expect(names((await framesOf(dir, 3)).files)).toEqual(['frame1.png', 'frame10.png']);
@@ -46,10 +54,10 @@ test('a video is unpacked by ffmpeg, from files alone, and what it unpacked is r
     `printf '%s\\n' "$@" > '${asked}'; for last; do :; done; d=$(dirname "$last"); touch "$d/000002.png" "$d/000001.png"`,
   );
   const before = await unpacked();
-  const frames = await framesOf(video, 5);
+  const frames = await framesOf(video, 5, { most: 9 });
   expect(names(frames.files)).toEqual(['000001.png', '000002.png']);
   const args = (await readFile(asked, 'utf8')).split('\n');
-  expect(args).toEqual(expect.arrayContaining([`file:${video}`, 'select=not(mod(n\\,5))', 'file']));
+  expect(args).toEqual(expect.arrayContaining([`file:${video}`, 'select=not(mod(n\\,5))', 'file', '-frames:v', '9']));
   await frames.dispose();
   expect(await unpacked()).toEqual(before);
 });
@@ -64,8 +72,29 @@ test('what ffmpeg cannot read is an error with its words, and leaves nothing', a
   expect(await unpacked()).toEqual(before);
 });
 
-test('without ffmpeg the way out is said', async () => {
+test('one that ends without a word says how', async () => {
+  await expect(framesOf(await asFfmpeg('kill -9 $$'), 1)).rejects.toMatchObject({
+    message: 'ffmpeg cannot unpack it: it ended with SIGKILL',
+  });
+});
+
+test('one that is stopped is ended, whatever it makes of that, and leaves nothing', async () => {
+  const video = await asFfmpeg(`trap '' TERM INT; while :; do sleep 0.05; done`);
+  const before = await unpacked();
+  const stop = new AbortController();
+  const reason = new Error('the user left');
+  const frames = framesOf(video, 1, { signal: stop.signal });
+  setTimeout(() => stop.abort(reason), 100);
+  await expect(frames).rejects.toBe(reason);
+  expect(await unpacked()).toEqual(before);
+});
+
+test.each(['not there', 'not to be run'])('with ffmpeg %s the way out is said', async (what) => {
   const video = await asFfmpeg('');
-  vi.stubEnv('PATH', dir);
+  if (what === 'not there') vi.stubEnv('PATH', dir);
+  else {
+    await chmod(join(dir, 'bin', 'ffmpeg'), 0o644);
+    vi.stubEnv('PATH', join(dir, 'bin'));
+  }
   await expect(framesOf(video, 1)).rejects.toMatchObject({ code: 'ffmpeg_missing', exitCode: 2 });
 });

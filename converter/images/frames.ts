@@ -6,9 +6,6 @@ import { makeTempFolder, removePath } from '../disk.js';
 import { BadInputError, UsageError } from '../errors.ts';
 import { isPicture } from './is_picture.ts';
 
-/** More than any model has positions for: a video of an hour is not unpacked to find that out. */
-const MOST_FRAMES = 1024;
-
 export interface Frames {
   /** Paths of pictures, in their order. */
   readonly files: readonly string[];
@@ -19,12 +16,13 @@ export interface Frames {
 /**
  * Every n-th picture of a folder, by their names (frame2 before frame10), or every n-th frame of a video, which the
  * system's ffmpeg unpacks.
+ * @param options.most frames of a video that are unpacked: where there are more, so many are given
  * @throws UsageError `no_frames`, `ffmpeg_missing`; BadInputError `bad_video` with what ffmpeg says
  */
 export async function framesOf(
   path: string,
   every: number,
-  { signal }: { readonly signal?: AbortSignal } = {},
+  { most = Infinity, signal }: { readonly most?: number; readonly signal?: AbortSignal } = {},
 ): Promise<Frames> {
   const found = await stat(path).catch(() => undefined);
   if (found?.isDirectory()) return { files: nth(path, await picturesIn(path), every), dispose: async () => {} };
@@ -36,7 +34,7 @@ export async function framesOf(
   const dir = await makeTempFolder(join(tmpdir(), 'pgconv-frames-'));
   const dispose = () => removePath(dir).catch(() => {});
   try {
-    await unpack(resolve(path), every, dir, signal);
+    await unpack(resolve(path), { every, most, signal }, dir);
     return { files: nth(path, await picturesIn(dir), 1), dispose };
   } catch (error) {
     await dispose();
@@ -45,7 +43,7 @@ export async function framesOf(
 }
 
 async function picturesIn(folder: string): Promise<readonly string[]> {
-  const names = (await readdir(folder)).filter((name) => isPicture(name));
+  const names = (await readdir(folder)).filter((name) => isPicture(name) && !name.startsWith('.'));
   return names.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true })).map((name) => join(folder, name));
 }
 
@@ -57,32 +55,51 @@ function nth(path: string, files: readonly string[], every: number): readonly st
   });
 }
 
-function unpack(video: string, every: number, dir: string, signal: AbortSignal | undefined): Promise<void> {
+interface Unpacking {
+  readonly every: number;
+  readonly most: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** When this has ended, however it did, nothing writes to `dir` any more. */
+function unpack(video: string, { every, most, signal }: Unpacking, dir: string): Promise<void> {
   // a playlist may name addresses: files alone are opened
   const input = ['-protocol_whitelist', 'file', '-i', `file:${video}`];
-  const picked = ['-vf', `select=not(mod(n\\,${every}))`, '-vsync', 'vfr', '-frames:v', `${MOST_FRAMES}`];
+  const limit = Number.isFinite(most) ? ['-frames:v', `${most}`] : [];
+  const picked = ['-vf', `select=not(mod(n\\,${every}))`, '-vsync', 'vfr', ...limit];
   const args = ['-nostdin', '-v', 'error', ...input, ...picked, join(dir, '%06d.png')];
   return new Promise((done, fail) => {
-    const ffmpeg = spawn('ffmpeg', args, { stdio: ['ignore', 'ignore', 'pipe'], ...(signal && { signal }) });
+    const ffmpeg = spawn('ffmpeg', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const stop = () => void ffmpeg.kill('SIGKILL');
+    signal?.addEventListener('abort', stop, { once: true });
     let said = '';
     ffmpeg.stderr.on('data', (bytes: Buffer) => (said = `${said}${bytes.toString()}`.slice(-2000)));
-    ffmpeg.on('error', (error: NodeJS.ErrnoException) => fail(error.code === 'ENOENT' ? missing(video) : error));
-    ffmpeg.on('close', (code) =>
-      code === 0
-        ? done()
-        : fail(
-            new BadInputError('bad_video', `ffmpeg cannot unpack it: ${said.trim()}`, {
-              file: video,
-              hint: 'name a video that ffmpeg reads, or a folder of its frames',
-            }),
-          ),
-    );
+    ffmpeg.on('error', (error) => fail(missing(video, error)));
+    ffmpeg.on('close', (code, killedBy) => {
+      signal?.removeEventListener('abort', stop);
+      if (signal?.aborted) fail(signal.reason as Error);
+      else if (code === 0) done();
+      else fail(unreadable(video, said.trim() || `it ended with ${killedBy ?? code}`));
+    });
+    if (signal?.aborted) stop();
   });
 }
 
-function missing(video: string): UsageError {
-  return new UsageError('ffmpeg_missing', 'frames of a video are unpacked by ffmpeg, which is not here', {
+function unreadable(video: string, said: string): BadInputError {
+  return new BadInputError('bad_video', `ffmpeg cannot unpack it: ${said}`, {
     file: video,
-    hint: 'install ffmpeg (apt-get install ffmpeg), or unpack them yourself and name the folder',
+    hint: 'name a video that ffmpeg reads, or a folder of its frames',
   });
+}
+
+function missing(video: string, cause: Error): UsageError {
+  return new UsageError(
+    'ffmpeg_missing',
+    `frames of a video are unpacked by ffmpeg, which does not start: ${cause.message}`,
+    {
+      file: video,
+      hint: 'install ffmpeg (apt-get install ffmpeg), or unpack them yourself and name the folder',
+    },
+    { cause },
+  );
 }

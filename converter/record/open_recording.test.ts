@@ -239,6 +239,16 @@ describe('refuses a recording', () => {
   });
 });
 
+it('whose stages are gone is refused', async () => {
+  const path = await made(({ tensors }) => {
+    for (const name of [...tensors.keys()]) if (name.startsWith('1/stages/')) tensors.delete(name);
+  });
+  await expect(openRecording(path, IDS)).rejects.toMatchObject({
+    code: 'recording_invalid',
+    place: { tensor: '1/stages' },
+  });
+});
+
 describe('of other sizes than the model', () => {
   it.each([
     ['0/pixel_values', { imageSize: 28 }],

@@ -172,6 +172,10 @@ function checkDescribed(
       tensor,
       hint: 'record again; docs/recording.md has every tensor',
     });
+  if (stages)
+    for (const number of cases.keys())
+      if (![...tensors.keys()].some((name) => name.startsWith(`${number}/stages/`)))
+        throw invalid(`${number}/stages`, 'the description says that there are stages, and there are none');
   for (const name of tensors.keys()) {
     const [, number = '', part = ''] = /^(0|[1-9]\d{0,8})\/(.+)$/s.exec(name) ?? [];
     const described = number === '' ? undefined : cases[Number(number)];

@@ -2,7 +2,8 @@ import type { Model } from '../../verify/decode.ts';
 import { generateRow } from '../../verify/generate.ts';
 import { padLeft } from '../../verify/prompt.ts';
 import { toPixelValues } from '../../backends/client/images/pixels.ts';
-import { PROCESSORS, type Processor } from '../../backends/client/images/processor.ts';
+import type { ProgramMetadata } from '../../ir/graph.ts';
+import { PROCESSORS, type PixelMode, type Processor } from '../../backends/client/images/processor.ts';
 import type { RgbImage } from '../../backends/client/images/rgb_image.ts';
 import { UsageError } from '../errors.ts';
 import { buildPrompt } from '../text/prompt.ts';
@@ -35,10 +36,9 @@ export interface Answer {
  */
 export async function answer(model: Model, tokenizer: Tokenizer, options: AnswerOptions): Promise<Answer> {
   const { image, prompt, maxNewTokens = 100, processor = PROCESSORS.huggingface, onText, signal } = options;
-  const { imageSize, imageTokens, imageTokenId, padTokenId } = model.metadata;
+  const { imageSize, imageTokenId, padTokenId } = model.metadata;
   const images = [image].flat() as readonly RgbImage[];
-  const ids = buildPrompt(tokenizer, { imageTokens, prompt, images: images.length, mode: processor.mode });
-  checkFit(ids.length, images.length, model.metadata);
+  const ids = promptOfPictures(tokenizer, model.metadata, { prompt, images: images.length, mode: processor.mode });
   const size = 3 * imageSize ** 2;
   const pixels = new Float32Array(images.length * size);
   for (const [i, picture] of images.entries()) pixels.set(toPixelValues(picture, imageSize, processor), i * size);
@@ -56,9 +56,19 @@ export async function answer(model: Model, tokenizer: Tokenizer, options: Answer
   return { text: textOf(), tokens };
 }
 
-/** Before anything runs. A prompt that is too long with one picture is told by its own error. */
-function checkFit(tokens: number, images: number, { imageTokens, maxPositions }: Model['metadata']): void {
-  if (images < 2 || tokens <= maxPositions) return;
+/**
+ * Ids of a prompt and its pictures, which need not be decoded for it.
+ * @throws UsageError for a prompt that cannot be, and for more pictures than the model has positions for. A prompt that
+ * is too long with one picture is told when it is read
+ */
+export function promptOfPictures(
+  tokenizer: Tokenizer,
+  { imageTokens, maxPositions }: Pick<ProgramMetadata, 'imageTokens' | 'maxPositions'>,
+  { prompt, images, mode }: { readonly prompt: string; readonly images: number; readonly mode: PixelMode },
+): number[] {
+  const ids = buildPrompt(tokenizer, { imageTokens, prompt, images, mode });
+  if (images < 2 || ids.length <= maxPositions) return ids;
+  const tokens = ids.length;
   const text = tokens - images * imageTokens;
   const fit = Math.floor((maxPositions - text) / imageTokens);
   throw new UsageError(

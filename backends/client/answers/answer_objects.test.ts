@@ -53,3 +53,12 @@ test('however an answer comes, its objects are those of the whole', async () => 
     ),
   );
 });
+
+test.each([' ;', '<loc0001>', '<seg001>', 'cat<loc0001>'])(
+  'a model that says %s for ever costs no more a piece',
+  async (piece) => {
+    const started = performance.now();
+    for await (const _ of answerObjects(new Array<string>(20_000).fill(piece)));
+    expect(performance.now() - started).toBeLessThan(5000);
+  },
+);

@@ -8,9 +8,12 @@ export interface IdOptions {
   readonly decode?: (ids: number[]) => string;
 }
 
+/** Ids of one answer; a batch of one row, as `generate` of transformers.js gives, is as good. */
+export type AnswerIds = Iterable<number | bigint | Iterable<number | bigint>>;
+
 /** The text of an answer that is given as ids. */
 export function idsText(
-  ids: ArrayLike<number | bigint>,
+  ids: AnswerIds,
   { locationId = 256_000, segmentId = 257_024, decode = () => '' }: IdOptions,
 ): string {
   let text = '';
@@ -19,7 +22,7 @@ export function idsText(
     if (words.length > 0) text += decode(words);
     words = [];
   };
-  for (const id of Array.from(ids, Number)) {
+  for (const id of [...ids].flatMap((each) => (typeof each === 'object' ? [...each] : each)).map(Number)) {
     const token = tokenOf(id - locationId, 1024, 'loc', 4) ?? tokenOf(id - segmentId, 128, 'seg', 3);
     if (token === undefined) {
       words.push(id);

@@ -4,4 +4,4 @@ export { placeBox, type Convention, type PictureSize, type PixelBox } from './pl
 export { pasteMask } from './paste_mask.ts';
 export { drawObjects, type DrawnObject, type DrawOptions } from './draw_objects.ts';
 export type { Answer, AnswerObject, AnswerProblem, LocationBox } from './objects.ts';
-export type { IdOptions } from './ids_text.ts';
+export type { AnswerIds, IdOptions } from './ids_text.ts';

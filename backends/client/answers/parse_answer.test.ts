@@ -88,6 +88,12 @@ describe('the objects of ids', () => {
     expect(unnamed.objects.map(({ box }) => box)).toEqual(objects.map(({ box }) => box));
   });
 
+  test('of a batch of one row', () => {
+    const row = BigInt64Array.from([256_000n, 256_001n, 256_002n, 256_003n]);
+    for (const batch of [[[...row]], [row]])
+      expect(parseAnswer(batch).objects).toEqual(parseAnswer('<loc0000><loc0001><loc0002><loc0003>').objects);
+  });
+
   test('with other ids of locations and codes', () => {
     const { objects } = parseAnswer([386, 387, 388, 389, ...codes(16, 1410)], { locationId: 386, segmentId: 1410 });
     expect(objects).toEqual([{ box: { y0: 0, x0: 1, y1: 2, x1: 3 }, codes: codes(16, 0), name: '', offset: 0 }]);

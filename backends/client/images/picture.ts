@@ -21,6 +21,8 @@ interface RawPixels {
   readonly width: number;
   readonly height: number;
   readonly data: Uint8Array | Uint8ClampedArray;
+  /** Bytes a pixel, where their number does not say it: RawImage of transformers.js has 1 (gray) or 2 (with alpha). */
+  readonly channels?: number;
 }
 
 /** A URL (in Node also a path), the bytes of a picture file, pixels, or what a canvas can draw. */
@@ -60,6 +62,8 @@ async function decoded(source: PictureSource, mode: PixelMode): Promise<RgbImage
   if (typeof source === 'string' || source instanceof URL) return decoded(await fetched(source), mode);
   if (source instanceof Blob) return decodedFile(source, mode);
   if (source instanceof Uint8Array) return decodedFile(new Blob([source]), mode);
+  if (typeof source !== 'object' || source === null)
+    throw new RuntimeError('bad_input', `${String(source)} is no picture`, 'give an address, bytes, a Blob or pixels');
   if ('data' in source) return withoutAlpha(source);
   return drawn(source);
 }
@@ -137,18 +141,20 @@ function drawn(image: Drawable): RgbImage {
   return withoutAlpha(context.getImageData(0, 0, width, height));
 }
 
-function withoutAlpha({ width, height, data }: RawPixels): RgbImage {
+function withoutAlpha({ width, height, data, channels }: RawPixels): RgbImage {
   const count = width * height;
-  if (data.length === 3 * count && count > 0)
-    return rgbImage(width, height, new Uint8Array(data.buffer, data.byteOffset, data.length));
-  if (data.length !== 4 * count || count === 0)
+  const isWhole = Number.isSafeInteger(width) && Number.isSafeInteger(height) && width > 0 && height > 0;
+  const isBytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray;
+  const each = channels ?? (isBytes && data.length === 3 * count ? 3 : 4);
+  if (!isWhole || !isBytes || ![1, 2, 3, 4].includes(each) || data.length !== each * count)
     throw new RuntimeError(
       'bad_input',
-      `${data.length} bytes for ${width}×${height} pixels`,
+      `${isBytes ? `${data.length} bytes` : 'what is no bytes'} for ${width}×${height} pixels`,
       'give 3 or 4 bytes a pixel',
     );
+  if (each === 3) return rgbImage(width, height, new Uint8Array(data.buffer, data.byteOffset, data.length));
   const rgb = new Uint8Array(3 * count);
-  for (let i = 0; i < count; i++) for (let c = 0; c < 3; c++) rgb[3 * i + c] = data[4 * i + c]!;
+  for (let i = 0; i < count; i++) for (let c = 0; c < 3; c++) rgb[3 * i + c] = data[each * i + (each < 3 ? 0 : c)]!;
   return rgbImage(width, height, rgb);
 }
 

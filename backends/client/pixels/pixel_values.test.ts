@@ -46,3 +46,34 @@ test('a filter that is none is refused', async () => {
     code: 'damaged',
   });
 });
+
+test('gray pixels, with alpha or without, are as those of three equal channels', async () => {
+  const gray = Uint8Array.from({ length: 12 }, (_, i) => 20 * i);
+  const of = (channels: number) => ({
+    width: 4,
+    height: 3,
+    channels,
+    data: Uint8Array.from({ length: 12 * channels }, (_, i) =>
+      channels === 2 && i % 2 ? 9 : gray[Math.floor(i / channels)]!,
+    ),
+  });
+  const { data } = await pixelValues(of(3), { config });
+  for (const channels of [1, 2]) expect((await pixelValues(of(channels), { config })).data).toEqual(data);
+});
+
+test.each<[string, unknown, object]>([
+  ['nothing', undefined, {}],
+  ['a number', 5, {}],
+  ['nothing in a list', [null], {}],
+  ['no bytes', { width: 1, height: 1, data: new Float32Array(3) }, {}],
+  ['a list of numbers', { width: 1, height: 1, data: [1, 2, 3] }, {}],
+  ['half a pixel', { width: 1.5, height: 2, data: new Uint8Array(9) }, {}],
+  ['other channels', { width: 3, height: 1, channels: 1, data: new Uint8Array(9) }, {}],
+  ['a size of nothing', pictureOf(3, 3), { size: 0 }],
+  ['a size that is a text', pictureOf(3, 3), { size: '14' }],
+  ['nobody’s preprocessing', pictureOf(3, 3), { reference: 'foo' }],
+])('%s is refused by a code', async (_, picture, options) => {
+  await expect(pixelValues(picture as never, { config, ...options } as never)).rejects.toMatchObject({
+    code: 'bad_input',
+  });
+});

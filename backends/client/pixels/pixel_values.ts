@@ -1,6 +1,6 @@
 import { RuntimeError } from '../errors.ts';
 import { pixelValues as valuesOf, type PictureSource } from '../images/picture.ts';
-import { processorFrom, type PixelMode } from '../images/processor.ts';
+import { PIXEL_MODES, processorFrom, type PixelMode } from '../images/processor.ts';
 
 /** What a model takes pictures as. */
 export interface PixelOptions {
@@ -30,6 +30,10 @@ export async function pixelValues(
   pictures: PictureSource | readonly PictureSource[],
   { config = {}, size = sideOf(config), reference = 'huggingface' }: PixelOptions = {},
 ): Promise<PixelValues> {
+  if (!Number.isSafeInteger(size) || size < 1)
+    throw new RuntimeError('bad_input', `size is ${size}`, 'give a whole number of pixels, such as 224');
+  if (!PIXEL_MODES.includes(reference))
+    throw new RuntimeError('bad_input', `reference is ${String(reference)}`, `give ${PIXEL_MODES.join(' or ')}`);
   const processor = processorFrom(reference, config, 'preprocessor_config.json');
   const all = Array.isArray(pictures) ? (pictures as readonly PictureSource[]) : [pictures as PictureSource];
   const data = new Float32Array(all.length * 3 * size * size);

@@ -39,6 +39,10 @@ export const conversion = z.object({
 
 /** Of `pgconv run`. */
 export const answer = z.object({
+  pictures: z
+    .array(z.string())
+    .min(1)
+    .describe('files that were asked about, in their order; frames of a video by number'),
   text: z.string(),
   tokens: z.array(z.number()),
   boxes: z.array(z.object({ label: z.string(), y0: z.number(), x0: z.number(), y1: z.number(), x1: z.number() })),
