@@ -73,7 +73,7 @@ test.each<[string, unknown, object]>([
   ['a size that is a text', pictureOf(3, 3), { size: '14' }],
   ['nobody’s preprocessing', pictureOf(3, 3), { reference: 'foo' }],
 ])('%s is refused by a code', async (_, picture, options) => {
-  await expect(pixelValues(picture as never, { config, ...options } as never)).rejects.toMatchObject({
+  await expect(pixelValues(picture as never, { config, ...options })).rejects.toMatchObject({
     code: 'bad_input',
   });
 });

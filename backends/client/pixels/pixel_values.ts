@@ -33,7 +33,7 @@ export async function pixelValues(
   if (!Number.isSafeInteger(size) || size < 1)
     throw new RuntimeError('bad_input', `size is ${size}`, 'give a whole number of pixels, such as 224');
   if (!PIXEL_MODES.includes(reference))
-    throw new RuntimeError('bad_input', `reference is ${String(reference)}`, `give ${PIXEL_MODES.join(' or ')}`);
+    throw new RuntimeError('bad_input', `reference is ${reference}`, `give ${PIXEL_MODES.join(' or ')}`);
   const processor = processorFrom(reference, config, 'preprocessor_config.json');
   const all = Array.isArray(pictures) ? (pictures as readonly PictureSource[]) : [pictures as PictureSource];
   const data = new Float32Array(all.length * 3 * size * size);
