@@ -72,7 +72,9 @@ describe('a lock whose holder cannot be asked', () => {
     await age(path, SILENT_MS + 1000);
     await expect(acquireLock(path)).rejects.toMatchObject({ code: 'locked' });
     child.kill('SIGSTOP');
-    await vi.waitFor(async () => expect((await readFile(`/proc/${child.pid}/stat`, 'utf8')).split(' ')[2]).toBe('T'));
+    await vi.waitFor(async () => expect((await readFile(`/proc/${child.pid}/stat`, 'utf8')).split(' ')[2]).toBe('T'), {
+      timeout: 60_000,
+    });
     const lock = await acquireLock(path);
     expect(lock.tookOverSilent).toBe(true);
     await lock.release();
@@ -86,7 +88,9 @@ test('who holds a lock says so again and again', async () => {
   const lock = await acquireLock(path);
   await age(path, SILENT_MS);
   await vi.advanceTimersByTimeAsync(20_000);
-  await vi.waitFor(async () => expect(Date.now() - (await stat(path)).mtimeMs).toBeLessThan(SILENT_MS / 2));
+  await vi.waitFor(async () => expect(Date.now() - (await stat(path)).mtimeMs).toBeLessThan(SILENT_MS / 2), {
+    timeout: 60_000,
+  });
   await lock.release();
 });
 

@@ -347,10 +347,13 @@ describe('one call at a time', () => {
     await answer();
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as () => void;
-    await vi.waitFor(async () => {
-      collect();
-      await model.prefill({ rows: [[2, 3]] });
-    });
+    await vi.waitFor(
+      async () => {
+        collect();
+        await model.prefill({ rows: [[2, 3]] });
+      },
+      { timeout: 60_000 },
+    );
     expect(await collected(model.decode())).toEqual([[2], [1]]);
     expect(made.map(({ isLive }) => isLive)).toEqual([false]);
   });
