@@ -13,7 +13,7 @@ const graph = parseGraph(
   %y: f32[batch, seq, 6] = linear %x, %w
   %t: f32[batch, 6, seq] = transpose %y {perm = [0, 2, 1]}
   %s: f32[batch, seq, seq] = matmul %y, %t
-  %c: f32[batch, 2, 2, 2] = conv2d %p, %k, %b {strides = [4, 4]}
+  %c: f32[batch, 2, 2, 2] = conv2d %p, %k, %b {strides = [4, 4], padding = [0, 0]}
   output "s" = %s
   output "c" = %c
 }`,

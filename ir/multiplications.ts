@@ -29,6 +29,7 @@ function productsOf(graph: Graph): readonly (readonly Dim[])[] {
     .nodes.flatMap(({ op, inputs, outputs }) => {
       const result = outputs[0]!.type.shape;
       if (op === 'linear' || op === 'matmul') return [[...result, inputs[0]!.type.shape.at(-1)!]];
+      if (op === 'conv_transpose2d') return [[...inputs[0]!.type.shape, ...inputs[1]!.type.shape.slice(1)]];
       return op === 'conv2d' ? [[...result, ...inputs[1]!.type.shape.slice(1)]] : [];
     });
 }

@@ -26,7 +26,7 @@ const vision = parseGraph(
   input %pixel_values: f32[images, 3, 4, 4]
   weight %k: f32[2, 3, 2, 2]
   weight %b: f32[2]
-  %c: f32[images, 2, 2, 2] = conv2d %pixel_values, %k, %b {strides = [2, 2]}
+  %c: f32[images, 2, 2, 2] = conv2d %pixel_values, %k, %b {strides = [2, 2], padding = [0, 0]}
   output "image_features" = %c
 }`,
   { weight: weight as never },

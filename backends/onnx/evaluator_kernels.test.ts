@@ -86,11 +86,28 @@ test.each([
   await expectSameProduct('matmul', [randomTensor('f32', a, 1), randomTensor('f32', b, 2)]);
 });
 
-test.each([[[2, 2]], [[3, 1]]])('a convolution with strides %j', async (strides) => {
+test.each([
+  [
+    [2, 2],
+    [0, 0],
+  ],
+  [
+    [3, 1],
+    [0, 0],
+  ],
+  [
+    [1, 1],
+    [1, 1],
+  ],
+  [
+    [2, 1],
+    [0, 2],
+  ],
+])('a convolution with strides %j, padding %j', async (strides, padding) => {
   await expectSameProduct(
     'conv2d',
     [randomTensor('f32', [2, 3, 7, 8], 1), randomTensor('f32', [5, 3, 2, 3], 2), randomTensor('f32', [5], 3)],
-    { attrs: { strides } },
+    { attrs: { strides, padding } },
   );
 });
 

@@ -2,6 +2,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { broadcastOffsets, broadcastShapes } from '../../ir/broadcast.ts';
 import type { Kernel, Kernels, Operand } from '../../ir/evaluate.ts';
 import { convolutionSizes, patchesOf } from '../../ir/ops/conv2d.ts';
+import type { AttrsOf } from '../../ir/ops/index.ts';
 import { takeF64 } from '../../ir/scratch.ts';
 import { elementCount, readInto, readTensor, tensorData, type Tensor, type TensorData } from '../../ir/tensor.ts';
 import { castData } from '../../ir/views/cast.ts';
@@ -122,13 +123,13 @@ export async function evaluatorKernels({ blockElements = BLOCK_ELEMENTS }: Kerne
 
   /** Windows of the picture as rows, by the kernel as a matrix [out, channels · kh · kw]. */
   const conv2d: Kernel = async ([x, weight, bias], attrs) => {
-    const { strides } = attrs as { readonly strides: readonly number[] };
+    const convolution = attrs as AttrsOf<'conv2d'>;
     const [input, matrix, added] = [await valuesOf(x!), unreadOf(weight!), await valuesOf(bias!)];
-    const { batch, rows, columns } = convolutionSizes(input.shape, matrix.shape, strides);
+    const { batch, rows, columns } = convolutionSizes(input.shape, matrix.shape, convolution);
     const out = matrix.shape[0]!;
     const places = rows * columns;
     const products = await linear(
-      patchesOf(input, matrix.shape, strides),
+      patchesOf(input, matrix.shape, convolution),
       { rows: batch * places, bias: added },
       matrix,
     );

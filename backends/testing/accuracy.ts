@@ -18,6 +18,7 @@ const ACCURACIES: { readonly [N in Exclude<PrimitiveName, OpWith<'movement' | 's
   and: 'exact',
   cast: 'exact',
   conv2d: 'approximate',
+  conv_transpose2d: 'approximate',
   dequantize: 'rounded',
   div: 'rounded',
   equal: 'exact',

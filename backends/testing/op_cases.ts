@@ -165,6 +165,7 @@ export const opCases: { readonly [N in OpName]: Cases<N> } = {
     scalar,
   ],
   gelu_erf: [{ ...anyShape, formula: (x) => 0.5 * x * (1 + erfBySimpson(x / Math.SQRT2)) }, scalar],
+  relu: [{ ...anyShape, formula: (x) => Math.max(x, 0) }, scalar],
   // ONNX Runtime 1.30 is wrong for empty tensors here (WebGPU Softmax, CPU ReduceMean): no graph has an empty sequence
   softmax: [
     { title: 'over the last axis', operands: ['f[b,s,7]'], sizes: usual },
@@ -209,14 +210,46 @@ export const opCases: { readonly [N in OpName]: Cases<N> } = {
     {
       title: 'of patches',
       operands: ['f[b,3,8,6]', 'w[5,3,2,2]', 'w[5]'],
-      attrs: { strides: [2, 2] },
+      attrs: { strides: [2, 2], padding: [0, 0] },
       sizes: [{ b: 1 }, { b: 2 }],
     },
     {
       title: 'overlapping, uneven',
       operands: ['f[b,2,7,5]', 'w[3,2,3,2]', 'w[3]'],
-      attrs: { strides: [2, 1] },
+      attrs: { strides: [2, 1], padding: [0, 0] },
       sizes: [{ b: 1 }, { b: 3 }],
+    },
+    {
+      title: 'with zeros around',
+      operands: ['f[b,3,4,5]', 'w[6,3,3,3]', 'w[6]'],
+      attrs: { strides: [1, 1], padding: [1, 1] },
+      sizes: [{ b: 1 }, { b: 2 }],
+    },
+    {
+      title: 'with zeros to the sides, uneven',
+      operands: ['f[b,2,5,3]', 'w[3,2,2,4]', 'w[3]'],
+      attrs: { strides: [2, 3], padding: [0, 2] },
+      sizes: [{ b: 1 }, { b: 2 }],
+    },
+  ],
+  conv_transpose2d: [
+    {
+      title: 'twice as large',
+      operands: ['f[b,3,4,5]', 'w[3,6,4,4]', 'w[6]'],
+      attrs: { strides: [2, 2], padding: [1, 1] },
+      sizes: [{ b: 1 }, { b: 2 }],
+    },
+    {
+      title: 'uneven, overlapping, whole',
+      operands: ['f[b,5,3,2]', 'w[5,2,3,2]', 'w[2]'],
+      attrs: { strides: [2, 1], padding: [0, 0] },
+      sizes: [{ b: 1 }, { b: 3 }],
+    },
+    {
+      title: 'with gaps between windows',
+      operands: ['f[b,2,3,3]', 'w[2,1,2,3]', 'w[1]'],
+      attrs: { strides: [3, 4], padding: [0, 1] },
+      sizes: [{ b: 2 }],
     },
   ],
   gather: [

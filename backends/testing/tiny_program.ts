@@ -121,6 +121,7 @@ function tinyVision(): Graph {
   const weight = (name: string, ...shape: number[]) => b.weight(name, randomWeight(name, shape));
   const patches = b.op(ops.conv2d, [pixels, weight('patch', WIDTH, 3, 4, 4), weight('patch.bias', WIDTH)], {
     strides: [4, 4],
+    padding: [0, 0],
   });
   const rows = b.op(ops.transpose, [b.op(ops.reshape, [patches], { shape: [images, WIDTH, 4] })], { perm: [0, 2, 1] });
   const embedded = b.op(ops.add, [rows, weight('position', 4, WIDTH)], {});

@@ -91,7 +91,7 @@ function fieldBy(
     const [inner, outer] = shape as unknown as readonly [number, number];
     return { ...plain, shape: [outer, inner], strides: [bits, outer * bits] };
   }
-  if (op === 'Conv2D' && at === 1) {
+  if ((op === 'Conv2D' || op === 'Conv2DBackpropInput') && at === 1) {
     const [height, width, inner, outer] = shape as unknown as readonly [number, number, number, number];
     const [row, column, channel, output] = packedStrides(shape, bits) as [number, number, number, number];
     return { ...plain, shape: [outer, inner, height, width], strides: [output, channel, row, column] };

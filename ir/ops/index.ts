@@ -7,6 +7,7 @@ import { attention } from './attention.ts';
 import { cast } from './cast.ts';
 import { concat } from './concat.ts';
 import { conv2d } from './conv2d.ts';
+import { convTranspose2d } from './conv_transpose2d.ts';
 import { dequantize } from './dequantize.ts';
 import { dimValue } from './dim_value.ts';
 import { div } from './div.ts';
@@ -27,6 +28,7 @@ import { or } from './or.ts';
 import { quantizedGather } from './quantized_gather.ts';
 import { quantizedLinear } from './quantized_linear.ts';
 import { reduceMean } from './reduce_mean.ts';
+import { relu } from './relu.ts';
 import { reshape } from './reshape.ts';
 import { rmsNorm } from './rms_norm.ts';
 import { rope } from './rope.ts';
@@ -50,6 +52,7 @@ export const ops = {
   cast,
   concat,
   conv2d,
+  conv_transpose2d: convTranspose2d,
   dequantize,
   dim_value: dimValue,
   div,
@@ -70,6 +73,7 @@ export const ops = {
   quantized_gather: quantizedGather,
   quantized_linear: quantizedLinear,
   reduce_mean: reduceMean,
+  relu,
   reshape,
   rms_norm: rmsNorm,
   rope,

@@ -84,28 +84,69 @@ test('a product over nothing is 0', async () => {
 });
 
 test.each([
-  [2, 2, [2, 2]],
-  [3, 2, [2, 1]],
-  [4, 5, [1, 1]],
-])('conv2d with a kernel of %d by %d and strides %j', async (kh, kw, strides) => {
+  [2, 2, [2, 2], [0, 0]],
+  [3, 2, [2, 1], [0, 0]],
+  [4, 5, [1, 1], [0, 0]],
+  [3, 3, [1, 1], [1, 1]],
+  [2, 4, [2, 3], [0, 2]],
+])('conv2d with a kernel of %d by %d, strides %j, padding %j', async (kh, kw, strides, padding) => {
   const [x, w, b] = [
     randomTensor('f32', [2, 3, 5, 5], 1),
     randomTensor('f32', [4, 3, kh, kw], 2),
     randomTensor('f32', [4], 3),
   ];
   const [sh, sw] = strides as [number, number];
-  const [rows, columns] = [Math.floor((5 - kh) / sh) + 1, Math.floor((5 - kw) / sw) + 1];
-  const y = await runOp(ops.conv2d, [x, w, b], { strides });
+  const [ph, pw] = padding as [number, number];
+  const [rows, columns] = [Math.floor((5 + 2 * ph - kh) / sh) + 1, Math.floor((5 + 2 * pw - kw) / sw) + 1];
+  const y = await runOp(ops.conv2d, [x, w, b], { strides, padding });
   expect(y.shape).toEqual([2, 4, rows, columns]);
+  const pixel = (n: number, ch: number, r: number, c: number) =>
+    r in range(5) && c in range(5) ? at(x, n, ch, r, c) : 0;
   const one = (n: number, o: number, r: number, c: number) =>
     at(b, o) +
     sum(
       range(3).flatMap((ch) =>
-        range(kh).flatMap((i) => range(kw).map((j) => at(x, n, ch, r * sh + i, c * sw + j) * at(w, o, ch, i, j))),
+        range(kh).flatMap((i) =>
+          range(kw).map((j) => pixel(n, ch, r * sh + i - ph, c * sw + j - pw) * at(w, o, ch, i, j)),
+        ),
       ),
     );
   const expected = range(2).flatMap((n) =>
     range(4).flatMap((o) => range(rows).flatMap((r) => range(columns).map((c) => one(n, o, r, c)))),
+  );
+  expect(firstDifference(y, expected, 1e-6)).toBe(-1);
+});
+
+test.each([
+  [4, 4, [2, 2], [1, 1]],
+  [3, 2, [1, 3], [0, 0]],
+  [2, 5, [3, 1], [0, 2]],
+])('conv_transpose2d with a kernel of %d by %d, strides %j, padding %j', async (kh, kw, strides, padding) => {
+  const [x, w, b] = [
+    randomTensor('f32', [2, 3, 4, 3], 1),
+    randomTensor('f32', [3, 2, kh, kw], 2),
+    randomTensor('f32', [2], 3),
+  ];
+  const [sh, sw] = strides as [number, number];
+  const [ph, pw] = padding as [number, number];
+  const [rows, columns] = [3 * sh + kh - 2 * ph, 2 * sw + kw - 2 * pw];
+  const y = await runOp(ops.conv_transpose2d, [x, w, b], { strides, padding });
+  expect(y.shape).toEqual([2, 2, rows, columns]);
+  // what each element of the result takes, from its own side
+  const one = (n: number, o: number, r: number, c: number) =>
+    at(b, o) +
+    sum(
+      range(3).flatMap((ch) =>
+        range(4).flatMap((i) =>
+          range(3).map((j) => {
+            const [down, right] = [r + ph - i * sh, c + pw - j * sw];
+            return down in range(kh) && right in range(kw) ? at(x, n, ch, i, j) * at(w, ch, o, down, right) : 0;
+          }),
+        ),
+      ),
+    );
+  const expected = range(2).flatMap((n) =>
+    range(2).flatMap((o) => range(rows).flatMap((r) => range(columns).map((c) => one(n, o, r, c)))),
   );
   expect(firstDifference(y, expected, 1e-6)).toBe(-1);
 });
@@ -124,7 +165,31 @@ test('what does not fit is refused', async () => {
     runOp(
       ops.conv2d,
       [randomTensor('f32', [1, 3, 2, 2], 1), randomTensor('f32', [1, 3, 3, 3], 1), tensor('f32', [0])],
-      { strides: [1, 1] },
+      { strides: [1, 1], padding: [0, 0] },
     ),
   ).rejects.toThrow('sizes must be known');
+  const convolved = (attrs: { strides: number[]; padding: number[] }) =>
+    runOp(
+      ops.conv2d,
+      [randomTensor('f32', [1, 3, 4, 4], 1), randomTensor('f32', [1, 3, 3, 3], 1), tensor('f32', [0])],
+      attrs,
+    );
+  await expect(convolved({ strides: [1, 1], padding: [0, -1] })).rejects.toThrow('padding [0, -1]');
+  await expect(convolved({ strides: [1, 1], padding: [0] })).rejects.toThrow('conv2d of');
+  const spread = (attrs: { strides: number[]; padding: number[] }) =>
+    runOp(
+      ops.conv_transpose2d,
+      [randomTensor('f32', [1, 3, 2, 2], 1), randomTensor('f32', [3, 1, 2, 2], 1), tensor('f32', [0])],
+      attrs,
+    );
+  await expect(spread({ strides: [0, 1], padding: [0, 0] })).rejects.toThrow('strides [0, 1]');
+  await expect(spread({ strides: [1, 1], padding: [0, -1] })).rejects.toThrow('padding [0, -1]');
+  await expect(spread({ strides: [1, 1], padding: [2, 0] })).rejects.toThrow('padding [2, 0]');
+  await expect(
+    runOp(
+      ops.conv_transpose2d,
+      [randomTensor('f32', [1, 3, 2, 2], 1), randomTensor('f32', [1, 3, 2, 2], 1), tensor('f32', [0])],
+      { strides: [1, 1], padding: [0, 0] },
+    ),
+  ).rejects.toThrow('conv_transpose2d of f32[1, 3, 2, 2], f32[1, 3, 2, 2], f32[1]');
 });

@@ -9,7 +9,7 @@ import type { Pass } from './pass.ts';
 /** Where an op takes the bulk of the bytes. */
 function weightOperand({ op }: Node): number | undefined {
   if (hasTrait(op, 'lookup')) return 0;
-  return hasTrait(op, 'linear') || op === 'conv2d' ? 1 : undefined;
+  return hasTrait(op, 'linear') || op === 'conv2d' || op === 'conv_transpose2d' ? 1 : undefined;
 }
 
 /**

@@ -3,7 +3,7 @@ import { lowerCast } from './cast.ts';
 import { lowerGeluErf, lowerGeluTanh, lowerLayerNorm, lowerRmsNorm, lowerRope } from './composites.ts';
 import type { LoweringContext } from './context.ts';
 import { same } from './elementwise.ts';
-import { lowerConv2d, lowerGather, lowerLinear } from './products.ts';
+import { lowerConvolution, lowerGather, lowerLinear } from './products.ts';
 import { quantizedRules } from './quantized.ts';
 import { lowerReduceMean, lowerSoftmax } from './reductions.ts';
 import { lowerConcat, lowerExpand, lowerReshape, lowerSlice, lowerTakeLast, lowerTranspose } from './shapes.ts';
@@ -16,7 +16,8 @@ export const lowering: Lowering<LoweringContext> = {
   and: same('And'),
   cast: lowerCast,
   concat: lowerConcat,
-  conv2d: lowerConv2d,
+  conv2d: lowerConvolution,
+  conv_transpose2d: lowerConvolution,
   dim_value: lowerDimValue,
   div: same('Div'),
   equal: same('Equal'),
@@ -35,6 +36,7 @@ export const lowering: Lowering<LoweringContext> = {
   or: same('Or'),
   ...quantizedRules({}),
   reduce_mean: lowerReduceMean,
+  relu: same('Relu'),
   reshape: lowerReshape,
   rms_norm: lowerRmsNorm,
   rope: lowerRope,

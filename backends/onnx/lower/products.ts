@@ -58,14 +58,16 @@ export function multiplyByRows(
   );
 }
 
-/** Without padding, as the IR has it. */
-export function lowerConv2d(context: LoweringContext, node: NodeOf<'conv2d'>): void {
+/** Convolutions of either direction: weights lie as ONNX has them. */
+export function lowerConvolution(context: LoweringContext, node: NodeOf<'conv2d' | 'conv_transpose2d'>): void {
   const kernel = node.inputs[1]!.type.shape.slice(2) as number[];
+  const { strides, padding } = node.attrs;
   context.emit(
-    'Conv',
+    node.op === 'conv2d' ? 'Conv' : 'ConvTranspose',
     node.inputs.map((value) => context.tensor(value)),
     node.outputs[0]!,
-    { kernel_shape: kernel, strides: node.attrs.strides },
+    // none is the default
+    { kernel_shape: kernel, strides, ...(padding.some((zeros) => zeros > 0) && { pads: [...padding, ...padding] }) },
   );
 }
 

@@ -10,6 +10,7 @@ export const opKernels: Readonly<Record<string, readonly string[]>> = {
   Cast: ['Cast'],
   ConcatV2: ['Concat'],
   Conv2D: ['Conv2D'],
+  Conv2DBackpropInput: ['Conv2DBackpropInput'],
   Equal: ['Equal'],
   Erf: ['Erf'],
   ExpandDims: ['ExpandDims'],
@@ -24,8 +25,10 @@ export const opKernels: Readonly<Record<string, readonly string[]>> = {
   Mean: ['Mean'],
   Mul: ['Multiply'],
   Pack: ['Pack'],
+  Pad: ['PadV2'],
   Range: ['Range'],
   RealDiv: ['RealDiv'],
+  Relu: ['Relu'],
   Reshape: ['Reshape'],
   SelectV2: ['Select', 'Tile'],
   Shape: [],
@@ -47,17 +50,24 @@ const FLOATS = new Set([
   'MatMul',
   'Mean',
   'RealDiv',
+  'Relu',
   'Softmax',
   'Sqrt',
   'Tanh',
 ]);
 const BOOLS = new Set(['LogicalAnd', 'LogicalNot', 'LogicalOr']);
 /** Of these the last axis or shape operands alone are integers. */
-const RANKS: Readonly<Record<string, number>> = { Conv2D: 4, Transpose: 6, BroadcastTo: 6 };
+const RANKS: Readonly<Record<string, number>> = { Conv2D: 4, Pad: 6, Transpose: 6, BroadcastTo: 6 };
 
 /** Why no backend computes a node with these types, as the kernels' own assertions say; undefined where all do. */
 export function refusedTypes({ op, inputTypes, output }: TfNode): string | undefined {
   const [x] = inputTypes;
+  if (op === 'Conv2DBackpropInput') {
+    const [sizes, ...floats] = inputTypes;
+    if (sizes?.dtype !== 'int32' || floats.some(({ dtype, rank }) => dtype !== 'float32' || rank !== 4))
+      return 'takes sizes of int32 and two float32 of 4 axes';
+    return undefined;
+  }
   if (FLOATS.has(op) && (x?.dtype !== 'float32' || output.dtype !== 'float32')) return `takes float32, not ${x?.dtype}`;
   const wrong = BOOLS.has(op) ? inputTypes.find(({ dtype }) => dtype !== 'bool') : undefined;
   if (wrong) return `takes bool, not ${wrong.dtype}`;

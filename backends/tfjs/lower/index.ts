@@ -1,7 +1,7 @@
 import type { Lowering } from '../../lowering.ts';
 import type { LoweringContext } from './context.ts';
 import { lowerCast, lowerReduceMean, lowerSoftmax, lowerWhere, same } from './elementwise.ts';
-import { lowerConv2d, lowerGather, lowerLinear, lowerMatmul } from './products.ts';
+import { lowerConv2d, lowerConvTranspose2d, lowerGather, lowerLinear, lowerMatmul } from './products.ts';
 import { lowerDequantize, lowerQuantizedGather, lowerQuantizedLinear } from './quantized.ts';
 import {
   lowerConcat,
@@ -22,6 +22,7 @@ export const lowering: Lowering<LoweringContext> = {
   cast: lowerCast,
   concat: lowerConcat,
   conv2d: lowerConv2d,
+  conv_transpose2d: lowerConvTranspose2d,
   dequantize: lowerDequantize,
   dim_value: lowerDimValue,
   div: same('RealDiv'),
@@ -39,6 +40,7 @@ export const lowering: Lowering<LoweringContext> = {
   quantized_gather: lowerQuantizedGather,
   quantized_linear: lowerQuantizedLinear,
   reduce_mean: lowerReduceMean,
+  relu: same('Relu'),
   reshape: lowerReshape,
   slice: lowerSlice,
   softmax: lowerSoftmax,

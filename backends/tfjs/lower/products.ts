@@ -1,4 +1,4 @@
-import { sameDim } from '../../../ir/dim.ts';
+import { sameDim, type Dim } from '../../../ir/dim.ts';
 import type { NodeOf, Value } from '../../../ir/graph.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
 import { transposeData } from '../../../ir/views/transpose.ts';
@@ -110,23 +110,83 @@ export function lowerMatmul(context: LoweringContext, node: NodeOf<'matmul'>): v
 
 /** tfjs has channels last, the IR first. */
 export function lowerConv2d(context: LoweringContext, node: NodeOf<'conv2d'>): void {
-  const [x, weight, bias] = node.inputs as readonly [Value, Value, Value];
-  const result = node.outputs[0]!;
-  const data = context.weightOf(weight);
-  const filter = data
-    ? context.floatWeight(transposeData(data, [2, 3, 1, 0]), `${weight.name}.transposed`)
-    : transposed(context, context.tensor(weight), [2, 3, 1, 0], `${weight.name}.transposed`);
-  const pixels = transposed(context, context.tensor(x), [0, 2, 3, 1], `${result.name}.channels_last`);
-  const [down, right] = node.attrs.strides as readonly [number, number];
-  const product = context.step('Conv2D', [pixels, filter], `${result.name}.product`, pixels, {
+  const name = node.outputs[0]!.name;
+  const { pixels, filter } = channelsLast(context, node);
+  const { strides, padding } = node.attrs;
+  const [above, aside] = padding as readonly [number, number];
+  const padded =
+    above + aside === 0
+      ? pixels
+      : context.step(
+          'Pad',
+          [pixels, context.literal('i32', [4, 2], [0, 0, above, above, aside, aside, 0, 0], `${name}.padding`)],
+          `${name}.padded`,
+          pixels,
+          { ...typed(pixels), Tpaddings: INT32 },
+        );
+  const product = context.step('Conv2D', [padded, filter], `${name}.product`, pixels, {
     ...typed(pixels),
-    strides: { ints: [1, down, right, 1] },
+    ...convolution(strides),
+  });
+  channelsFirst(context, node, product);
+}
+
+/** The whole of what windows of the result get, of which the padding is then cut off. */
+export function lowerConvTranspose2d(context: LoweringContext, node: NodeOf<'conv_transpose2d'>): void {
+  const name = node.outputs[0]!.name;
+  const { pixels, filter } = channelsLast(context, node);
+  const { strides, padding } = node.attrs;
+  const [above, aside] = padding as readonly [number, number];
+  const [batch, channels, height, width] = node.outputs[0]!.type.shape as readonly [Dim, number, number, number];
+  const whole = context.sizes.shape([batch, height + 2 * above, width + 2 * aside, channels], { mayInfer: false });
+  const sum = context.step('Conv2DBackpropInput', [whole, filter, pixels], `${name}.whole`, pixels, {
+    ...typed(pixels),
+    ...convolution(strides),
+  });
+  const product =
+    above + aside === 0
+      ? sum
+      : context.step(
+          'Slice',
+          [sum, context.ints(0, above, aside, 0), context.ints(-1, height, width, -1)],
+          `${name}.product`,
+          sum,
+          { ...typed(sum), Index: INT32 },
+        );
+  channelsFirst(context, node, product);
+}
+
+/** Pictures [B, H, W, C], and weights with the axes of the window first and the others the other way round. */
+function channelsLast(context: LoweringContext, { inputs, outputs }: NodeOf<'conv2d' | 'conv_transpose2d'>) {
+  const [x, weight] = inputs as readonly [Value, Value];
+  const data = context.weightOf(weight);
+  const name = `${weight.name}.transposed`;
+  return {
+    pixels: transposed(context, context.tensor(x), [0, 2, 3, 1], `${outputs[0]!.name}.channels_last`),
+    filter: data
+      ? context.floatWeight(transposeData(data, [2, 3, 1, 0]), name)
+      : transposed(context, context.tensor(weight), [2, 3, 1, 0], name),
+  };
+}
+
+/** With the bias, as the IR has it. */
+function channelsFirst(
+  context: LoweringContext,
+  { inputs, outputs }: NodeOf<'conv2d' | 'conv_transpose2d'>,
+  product: Operand,
+): void {
+  const bias = context.tensor(inputs[2]!);
+  const sum = context.step('AddV2', [product, bias], `${outputs[0]!.name}.sum`, product, typed(product));
+  context.emit('Transpose', [sum, context.ints(0, 3, 1, 2)], outputs[0]!, { ...typed(sum), Tperm: INT32 });
+}
+
+function convolution([down, right]: readonly number[]) {
+  return {
+    strides: { ints: [1, down!, right!, 1] },
     padding: { text: 'VALID' },
     data_format: { text: 'NHWC' },
     dilations: { ints: [1, 1, 1, 1] },
-  });
-  const sum = context.step('AddV2', [product, context.tensor(bias)], `${result.name}.sum`, product, typed(product));
-  context.emit('Transpose', [sum, context.ints(0, 3, 1, 2)], result, { ...typed(sum), Tperm: INT32 });
+  } as const;
 }
 
 /** Rows of a table by ids. */

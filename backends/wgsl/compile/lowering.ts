@@ -3,13 +3,15 @@ import type { Node, NodeOf, Value } from '../../../ir/graph.ts';
 import type { OpName } from '../../../ir/ops/index.ts';
 import type { Lowering, Rule } from '../../lowering.ts';
 import { appendCacheKernel } from '../kernels/append_cache.ts';
-import { conv2dKernel } from '../kernels/conv2d.ts';
+import { convTranspose2dKernel } from '../kernels/conv_transpose2d.ts';
+import { conv2dKernel, type Conv2dSpec } from '../kernels/conv2d.ts';
 import { dequantizeKernel } from '../kernels/dequantize.ts';
 import type { Kernel } from '../kernels/kernel.ts';
+import type { MatrixForm } from '../kernels/matrix_form.ts';
 import { matmulKernel } from '../kernels/matmul.ts';
 import { layerNormKernel, rmsNormKernel } from '../kernels/norms.ts';
 import { reduceMeanKernel, softmaxKernel } from '../kernels/rows.ts';
-import { convMatrix, convSpec } from './convolution.ts';
+import { convMatrix, convSpec, type Convolution } from './convolution.ts';
 import { codedMatrix } from './matrix_source.ts';
 import { EXPRESSION_OPS } from './node_expression.ts';
 import { unsupported, type PhaseContext } from './phase_context.ts';
@@ -42,24 +44,8 @@ export const lowering: Lowering<PhaseContext> = {
     context.put({ label: node.outputs[0]!.name, kernel, operands: [context.read(x), context.write(node.outputs[0]!)] });
   },
   attention: refuse,
-  conv2d(context, node) {
-    const matrix = convMatrix(context, node);
-    if (!matrix || !context.store.fits(matrix))
-      return unsupported(node.outputs[0]!, 'conv2d by computed or very large weights');
-    const [placement] = context.store.place(matrix);
-    const [x, , bias] = node.inputs as readonly [Value, Value, Value];
-    const kernel = conv2dKernel(convSpec(node), matrix.form, matrix.rows);
-    context.put({
-      label: node.outputs[0]!.name,
-      kernel,
-      operands: [
-        context.read(x),
-        { kind: 'range', range: placement!.range },
-        context.read(bias),
-        context.write(node.outputs[0]!),
-      ],
-    });
-  },
+  conv2d: (context, node) => convolution(context, node, conv2dKernel),
+  conv_transpose2d: (context, node) => convolution(context, node, convTranspose2dKernel),
   dequantize(context, node) {
     const [value] = node.inputs as readonly [Value];
     const [q, scales, zeros] = node.inputs.map((input) => context.constantOf(input)?.data);
@@ -98,6 +84,25 @@ export const lowering: Lowering<PhaseContext> = {
   rope: refuse,
   softmax: (context, node) => whole(context, node, softmaxKernel(node.inputs[0]!.type.shape)),
 };
+
+/** An element of the result by an invocation. */
+function convolution(
+  context: PhaseContext,
+  node: Convolution,
+  kernelOf: (spec: Conv2dSpec, form: MatrixForm, outputs: number) => Kernel,
+): void {
+  const result = node.outputs[0]!;
+  const matrix = convMatrix(context, node);
+  if (!matrix || !context.store.fits(matrix))
+    return unsupported(result, `${node.op} by computed or very large weights`);
+  const [placement] = context.store.place(matrix);
+  const [x, , bias] = node.inputs as readonly [Value, Value, Value];
+  context.put({
+    label: result.name,
+    kernel: kernelOf(convSpec(node), matrix.form, result.type.shape[1] as number),
+    operands: [context.read(x), { kind: 'range', range: placement!.range }, context.read(bias), context.write(result)],
+  });
+}
 
 /** A kernel that binds all operands in order, then the result. */
 function whole(

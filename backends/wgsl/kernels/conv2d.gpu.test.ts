@@ -12,42 +12,47 @@ import { conv2dKernel, windowsKernel } from './conv2d.ts';
 const batch = sym('batch');
 const sizes = { batch: 2 };
 const CASES = [
-  { channels: 3, size: [9, 11], window: [3, 2], strides: [2, 3], outputs: 5 },
-  { channels: 3, size: [28, 28], window: [14, 14], strides: [14, 14], outputs: 3 },
-  { channels: 1, size: [4, 5], window: [1, 1], strides: [1, 1], outputs: 2 },
+  { channels: 3, size: [9, 11], window: [3, 2], strides: [2, 3], padding: [0, 0], outputs: 5 },
+  { channels: 3, size: [28, 28], window: [14, 14], strides: [14, 14], padding: [0, 0], outputs: 3 },
+  { channels: 1, size: [4, 5], window: [1, 1], strides: [1, 1], padding: [0, 0], outputs: 2 },
+  { channels: 2, size: [4, 3], window: [3, 2], strides: [1, 2], padding: [1, 2], outputs: 6 },
 ] as const;
 
 for (const { outputs, ...given } of CASES) {
-  const { channels, size, window, strides } = given;
+  const { channels, size, window, strides, padding } = given;
   const spec = { batch, ...given };
   const x = randomTensor('f32', [2, channels, ...size], 1);
   const elements = channels * window[0] * window[1];
 
-  itOnGpu(`conv2d with windows of ${window.join(' × ')}, strides ${strides.join(', ')}`, async () => {
-    for (const kind of ['f32', 'f16'] as const) {
-      const { words, tensor } = randomMatrix({ kind }, outputs, elements, 2);
-      const bias = randomTensor('f32', [outputs], 3);
-      const results = [
-        {
-          tensor: await runOp(ops.conv2d, [x, tensorOf('f32', [outputs, channels, ...window], tensor.data), bias], {
-            strides,
+  itOnGpu(
+    `conv2d with windows of ${window.join(' × ')}, strides ${strides.join(', ')}, padding ${padding.join(', ')}`,
+    async () => {
+      for (const kind of ['f32', 'f16'] as const) {
+        const { words, tensor } = randomMatrix({ kind }, outputs, elements, 2);
+        const bias = randomTensor('f32', [outputs], 3);
+        const results = [
+          {
+            tensor: await runOp(ops.conv2d, [x, tensorOf('f32', [outputs, channels, ...window], tensor.data), bias], {
+              strides,
+              padding,
+            }),
+          },
+        ];
+        expect(
+          await differenceOf({
+            kernel: conv2dKernel(spec, { kind }, outputs),
+            sizes,
+            inputs: [{ tensor: x }, words, { tensor: bias }],
+            results,
           }),
-        },
-      ];
-      expect(
-        await differenceOf({
-          kernel: conv2dKernel(spec, { kind }, outputs),
-          sizes,
-          inputs: [{ tensor: x }, words, { tensor: bias }],
-          results,
-        }),
-      ).toBeLessThan(1e-5);
-    }
-  });
+        ).toBeLessThan(1e-5);
+      }
+    },
+  );
 
   if (elements > 20) continue;
   itOnGpu(
-    `its windows as rows are what a linear layer needs: ${window.join(' × ')}, strides ${strides.join(', ')}`,
+    `its windows as rows are what a linear layer needs: ${window.join(' × ')}, strides ${strides.join(', ')}, padding ${padding.join(', ')}`,
     async () => {
       // A convolution by an identity gives each element of its window as a channel.
       const identity = tensorOf(
@@ -58,7 +63,7 @@ for (const { outputs, ...given } of CASES) {
       const byChannel = await runOp(
         ops.conv2d,
         [x, identity, tensorOf('f32', [elements], new Array<number>(elements).fill(0))],
-        { strides },
+        { strides, padding },
       );
       const [, , rows, columns] = byChannel.shape as [number, number, number, number];
       const flat = { ...byChannel, shape: [2, elements, rows * columns] };

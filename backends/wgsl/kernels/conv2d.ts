@@ -12,6 +12,8 @@ export interface Conv2dSpec {
   readonly size: readonly [number, number];
   readonly window: readonly [number, number];
   readonly strides: readonly [number, number];
+  /** Rows of zeros above and below, columns of them on either side. */
+  readonly padding: readonly [number, number];
 }
 
 /**
@@ -26,7 +28,9 @@ export function conv2dKernel(spec: Conv2dSpec, form: MatrixForm, outputs: number
     ...coordinateTexts('index', shape).map((text, axis) => `let ${['b', 'output', 'row', 'column'][axis]} = ${text};`),
     'var sum = bias[output];',
     `for (var element = 0u; element < ${elements}u; element++) {`,
-    `  ${pixelText(spec)}`,
+    ...pixelText(spec)
+      .split('\n')
+      .map((line) => `  ${line}`),
     '  sum += pixel * w_four(output, element & ~3u)[element & 3u];',
     '}',
     'out[index] = sum;',
@@ -57,7 +61,7 @@ export function windowsKernel(spec: Conv2dSpec): Kernel {
   const shape = [spec.batch, rows, columns, spec.channels * spec.window[0] * spec.window[1]];
   const statements = [
     ...coordinateTexts('index', shape).map((text, axis) => `let ${['b', 'row', 'column', 'element'][axis]} = ${text};`),
-    pixelText(spec),
+    ...pixelText(spec).split('\n'),
     'out[index] = pixel;',
   ];
   return {
@@ -72,14 +76,30 @@ export function windowsKernel(spec: Conv2dSpec): Kernel {
   };
 }
 
-function positions({ size, window, strides }: Conv2dSpec): readonly [number, number] {
-  const along = (axis: 0 | 1) => Math.floor((size[axis] - window[axis]) / strides[axis]) + 1;
+function positions({ size, window, strides, padding }: Conv2dSpec): readonly [number, number] {
+  const along = (axis: 0 | 1) => Math.floor((size[axis] + 2 * padding[axis] - window[axis]) / strides[axis]) + 1;
   return [along(0), along(1)];
 }
 
 /** `let pixel`: element `element` (channel, y, x) of the window at `row`, `column` of image `b`. */
-function pixelText({ channels, size, window, strides }: Conv2dSpec): string {
+function pixelText(spec: Conv2dSpec): string {
+  const { channels, size, window, strides, padding } = spec;
+  if (padding.some((zeros) => zeros > 0)) return paddedPixelText(spec);
   const channel = `(b * ${channels}u + element / ${window[0] * window[1]}u)`;
   const y = `row * ${strides[0]}u + (element / ${window[1]}u) % ${window[0]}u`;
   return `let pixel = x[(${channel} * ${size[0]}u + ${y}) * ${size[1]}u + column * ${strides[1]}u + element % ${window[1]}u];`;
+}
+
+/** The same where zeros lie around the image: coordinates count from the first of them. */
+function paddedPixelText({ channels, size, window, strides, padding }: Conv2dSpec): string {
+  const inside = (name: string, axis: 0 | 1) =>
+    `${name} >= ${padding[axis]}u && ${name} < ${padding[axis] + size[axis]}u`;
+  const channel = `b * ${channels}u + element / ${window[0] * window[1]}u`;
+  return [
+    `let y = row * ${strides[0]}u + (element / ${window[1]}u) % ${window[0]}u;`,
+    `let z = column * ${strides[1]}u + element % ${window[1]}u;`,
+    `let inside = ${inside('y', 0)} && ${inside('z', 1)};`,
+    `let at = ((${channel}) * ${size[0]}u + y - ${padding[0]}u) * ${size[1]}u + z - ${padding[1]}u;`,
+    'let pixel = select(0.0, x[select(0u, at, inside)], inside);',
+  ].join('\n');
 }

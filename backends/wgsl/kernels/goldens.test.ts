@@ -82,7 +82,7 @@ function heads(form: MatrixForm): LinearSpec {
 
 const attention = { batch, seq, total, heads: 4, kvHeads: 2, headDim: 32, softcap: 50, bias: true } as const;
 const step = attentionStepKernels({ ...attention, seq: 1 });
-const windows = { batch, channels: 3, size: [28, 28], window: [14, 14], strides: [14, 14] } as const;
+const windows = { batch, channels: 3, size: [28, 28], window: [14, 14], strides: [14, 14], padding: [0, 0] } as const;
 const rope = { batch, seq, heads: 4, headDim: 32 } as const;
 const norm = { shape: [batch, seq, 96] as const, residual: true, storeSum: true };
 

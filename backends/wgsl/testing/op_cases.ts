@@ -116,7 +116,7 @@ const ownCases: { readonly [N in OpName]?: readonly OwnCase[] } = {
     {
       title: 'of many channels',
       operands: ['f[b,3,28,28]', 'w[70,3,14,14]', 'w[70]'],
-      attrs: { strides: [14, 14] },
+      attrs: { strides: [14, 14], padding: [0, 0] },
       sizes: [{ b: 1 }, { b: 2 }],
       dtypes: ['f32'],
     },

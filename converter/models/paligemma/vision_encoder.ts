@@ -17,6 +17,7 @@ export function visionEncoder(config: VisionConfig, weights: CanonicalWeights): 
   const pixels = b.input('pixel_values', { dtype: 'f32', shape: [images, 3, config.imageSize, config.imageSize] });
   const patches = b.op(ops.conv2d, [pixels, w('vit.patch.w'), w('vit.patch.b')], {
     strides: [config.patchSize, config.patchSize],
+    padding: [0, 0],
   });
   const rows = b.op(ops.transpose, [b.op(ops.reshape, [patches], { shape: [images, config.width, tokens] })], {
     perm: [0, 2, 1],
