@@ -21,6 +21,8 @@ export interface ProgramMetadata {
   readonly stopTokenIds?: readonly number[] | undefined;
   readonly padTokenId: number;
   readonly maxPositions: number;
+  /** Edge of the masks that the graph `mask_decoder` makes of an object's codes; without that graph there are none. */
+  readonly maskSize?: number | undefined;
   /** Width of ColPali's vectors, the decoder's output `embeddings`; a model without that head has none. */
   readonly retrievalWidth?: number | undefined;
 }

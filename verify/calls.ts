@@ -53,7 +53,7 @@ interface Planned extends Call {
 }
 
 /** Graphs in the order in which they feed each other. */
-const ORDER = ['vision_encoder', 'embed_tokens', 'decoder'];
+const ORDER = ['vision_encoder', 'embed_tokens', 'decoder', 'mask_decoder'];
 
 /**
  * Runs of a runner's graphs as they are planned by tasks that go on side by side. Nothing is computed until every task

@@ -13,7 +13,7 @@ export function stageNames({ graphs }: Program): StageNames {
   return Object.fromEntries(graphs.map((graph) => [graph.name, graph.stages.map(({ name }) => name)]));
 }
 
-export type Phase = 'vision' | 'prefill' | 'suffix';
+export type Phase = 'vision' | 'prefill' | 'suffix' | 'masks';
 
 /** How far one intermediate value is off. */
 export interface StageDifference {

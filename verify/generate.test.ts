@@ -127,6 +127,18 @@ test('stops where the positions of the model end', async () => {
   });
 });
 
+test('a prompt that does not fit is refused before its pictures are encoded', async () => {
+  const { runner, metadata } = countingModel('f32', { ...countingMetadata, maxPositions: 5 });
+  const ran: string[] = [];
+  const told: Model = {
+    metadata,
+    runner: { ...runner, run: (graph, ...rest) => (ran.push(graph), runner.run(graph, ...rest)) },
+  };
+  const long = generateAll(told, promptOf([2, 3, 4, 5, 6]), { maxNewTokens: 1 });
+  await expect(long).rejects.toMatchObject({ code: 'too_long' });
+  expect(ran).toEqual([]);
+});
+
 test('stops when it is told to', async () => {
   const abort = new AbortController();
   const tokens: number[] = [];

@@ -5,7 +5,7 @@ import { wholeNumber } from '../backends/client/generation/numbers.ts';
 import { ofNumbers } from '../backends/client/generation/of_numbers.ts';
 import { encodeImages, extend, prefill, type Model, type Step } from './decode.ts';
 import { choose } from './metrics.ts';
-import type { Prompt } from './prompt.ts';
+import { checkPrompt, type Prompt } from './prompt.ts';
 import { rowsOf } from './rows.ts';
 
 export interface GenerateOptions {
@@ -30,6 +30,8 @@ export async function* generate(
   const [rows, length] = prompt.inputIds.shape as readonly [number, number];
   signal?.throwIfAborted();
   wholeNumber('the number of new tokens', maxNewTokens);
+  // before anything is encoded
+  checkPrompt(prompt, model.metadata);
   const { features } = await encodeImages(model, prompt.pixelValues);
   const first = await prefill(model, prompt, features, { logitsToKeep: 1 });
   // the last token needs no position: nothing reads it

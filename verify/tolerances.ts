@@ -27,6 +27,8 @@ export interface Tolerances {
   readonly logits: readonly Bound[];
   /** For ColPali's vectors, those of padding included. */
   readonly embeddings: readonly Bound[];
+  /** For masks of codes, whose values are about -1 to 1. */
+  readonly masks: readonly Bound[];
   /** For MaxSim scores. */
   readonly scores: readonly Bound[];
   /**
@@ -101,6 +103,13 @@ export function tolerancesOf(
   };
 }
 
+/**
+ * Relative L2 of masks in f32: a sum of n terms errs by 2⁻²⁴ / √3 · √(n / 2) of itself (see f32RelativeL2), n is 2048
+ * at most, and errors of twelve convolutions add up as squares: 4e-6. Three times it, since masks may be small beside
+ * what they are made of.
+ */
+const MASKS_F32 = 1.2e-5;
+
 /** Arithmetic in f32. */
 function f32(sizes: Sizes): Tolerances {
   const relativeL2 = f32RelativeL2(sizes);
@@ -142,6 +151,15 @@ function f32(sizes: Sizes): Tolerances {
         atMost: relativeL2,
         reason: 'as for logits; of vectors of length 1 it is their rms distance, in radians',
       },
+    ],
+    masks: [
+      FINITE,
+      {
+        metric: 'maxAbs',
+        atMost: 1e-4,
+        reason: 'twelve convolutions of at most 1152 terms on values of about 1: Flax and PyTorch are 9e-6 apart',
+      },
+      { metric: 'relativeL2', atMost: MASKS_F32, reason: 'see MASKS_F32' },
     ],
     scores: [
       FINITE,
@@ -198,6 +216,15 @@ function f16(): Tolerances {
       },
       { metric: 'maxAbs', atMost: 2e-2, reason: 'one vector that is off must not hide among many that are not' },
     ],
+    masks: [
+      FINITE,
+      {
+        metric: 'relativeL2',
+        atMost: 5e-3,
+        reason:
+          'a rounding to 11 bits errs by about 2e-4 (rms); √(12 convolutions · 2) of them give 1e-3, and a mask may be small beside what it is made of: five times that',
+      },
+    ],
     scores: [
       FINITE,
       {
@@ -246,6 +273,7 @@ function bf16(): Tolerances {
         reason: 'as for logits; of vectors of length 1 it is their rms distance, in radians',
       },
     ],
+    masks: [FINITE, { metric: 'relativeL2', atMost: 4e-2, reason: '8 times the bound of f16, as its unit is' }],
     scores: [
       FINITE,
       {
@@ -309,6 +337,8 @@ function rounded(): Tolerances {
         reason: 'as for logits; of vectors of length 1 it is their rms distance, in radians',
       },
     ],
+    // its products are by no codes
+    masks: f32({ layers: 1, hiddenSize: 1 }).masks,
     scores: [
       FINITE,
       {

@@ -14,6 +14,7 @@ import { VerifyError } from './error.ts';
 import { AGAINST_ITSELF, Forecast, type Phase as WorkPhase, type Progress, type Side } from './forecast.ts';
 import { withoutImage } from './image_column.ts';
 import { checkGreedy, type GreedyDifference } from './greedy.ts';
+import { checkMasks, MASK_GRAPH } from './masks.ts';
 import { checkInvariants, checkRowsAlone } from './invariants.ts';
 import { AgreementTally } from './agreement_tally.ts';
 import type { Recorded, RecordedOf } from './recording.ts';
@@ -248,6 +249,13 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
     }
     if (parts) checks.push(parts);
     checks.push(...itself);
+  }
+  const compared = reference ?? before!.model;
+  if (metadata.maskSize !== undefined && !('outcomes' in compared)) {
+    signal?.throwIfAborted();
+    const masks = await checkMasks(candidate, compared, tolerances, options.stages?.[MASK_GRAPH]);
+    checks.push(...masks.checks);
+    divergence ??= masks.divergence;
   }
   const [{ outcome }, { outcome: wanted }] = [computed[0]!, expected[0]!];
   const grown =

@@ -15,6 +15,7 @@ const MOST: Readonly<Partial<Record<keyof ProgramMetadata, number>>> = {
   hiddenSize: 1 << 16,
   maxPositions: 1 << 18,
   retrievalWidth: 1 << 16,
+  maskSize: 1 << 12,
 };
 
 /** What is wrong with the sizes that a bundle states, in words; undefined where nothing is. */

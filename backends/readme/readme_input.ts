@@ -13,6 +13,8 @@ interface CommonUse {
 export interface AnswerUse extends CommonUse {
   readonly kind: 'answers';
   readonly examplePrompt: string;
+  /** One whose answer has codes of masks. */
+  readonly maskPrompt: string;
 }
 
 /** A model that gives pages and questions vectors, whose late interaction ranks the pages. */

@@ -11,8 +11,8 @@ test.each([
   ['wgsl', wgslReadme, 'pgconv/runtime', ['WGSL fp16', '`manifest.pgw`', 'The runtime puts 64 image tokens']],
 ])('%s: shows its runtime in Node and in a browser, in programs that parse', (_, readme, runtime, said) => {
   const text = readme(input);
-  const programs = programsIn(text);
-  expect(programs).toHaveLength(2);
+  const [node, browser, objects] = programsIn(text);
+  const programs = [node!, browser!];
   for (const program of programs) {
     expect(program).toContain(`import { load } from '${runtime}';`);
     expect(program).toContain(String.raw`models/it\'s mine`);
@@ -24,5 +24,10 @@ test.each([
   expect(text).not.toMatch(/no tokenizer|undefined|\[object|transformers\.js|onnx/i);
   expect(readme({ ...input, hasTokenizer: false })).toContain('This bundle has no tokenizer');
   expect(readme({ ...input, notes: [] })).not.toContain('## Notes');
+  expect(() => parseModule(objects!)).not.toThrow();
+  expect(objects).toContain(String.raw`model.generateObjects({ image: photo, prompt: 'outline it' })`);
+  expect(objects).not.toContain('mask');
+  const masked = { ...input, metadata: { ...input.metadata, maskSize: 64 } };
+  expect(programsIn(readme(masked))[2]).toContain('seen.mask');
   expect(() => readme({ ...input, use: RETRIEVAL })).toThrow('gives no answers');
 });

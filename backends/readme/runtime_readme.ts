@@ -71,8 +71,32 @@ export function runtimeReadme(input: ReadmeInput, { title, contents, actor, node
       'Several images, such as frames, are a list: `image: [first, second]`; each has as many tokens.',
       use.prompts,
     ],
+    ...objects(input, use),
     ...closing(input),
   ]);
+}
+
+/** How answers become objects, and codes masks. */
+function objects({ metadata: { maskSize } }: ReadmeInput, { maskPrompt }: AnswerUse) {
+  const hasMasks = maskSize !== undefined;
+  return [
+    '## Objects',
+    [
+      'Boxes of an answer as objects, each as soon as it is complete',
+      ...(hasMasks ? [`, with its mask (f32 [${maskSize}, ${maskSize}], raw)`] : []),
+      '; `pgconv/answers` places and draws them:',
+    ].join(''),
+    fence('js', [
+      "import { drawObjects } from 'pgconv/answers';",
+      '',
+      '// a 2D context of a canvas that shows the photo',
+      "const context = document.querySelector('canvas').getContext('2d');",
+      `for await (const seen of model.generateObjects({ image: photo, prompt: ${quoted(maskPrompt)} })) {`,
+      `  console.log(seen.name, seen.box${hasMasks ? ', seen.mask' : ''});`,
+      '  drawObjects(context, [seen]);',
+      '}',
+    ]),
+  ];
 }
 
 function ask({ examplePrompt }: AnswerUse, image: string, use: string): string {

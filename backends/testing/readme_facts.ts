@@ -5,6 +5,7 @@ export const ANSWERS: AnswerUse = {
   kind: 'answers',
   summary: 'Answers what is asked about a picture.',
   examplePrompt: "say what's there",
+  maskPrompt: 'outline it',
   prompts: 'It knows `count`.',
   licence: 'those are free',
 };

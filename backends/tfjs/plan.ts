@@ -95,6 +95,7 @@ const facts = z.strictObject({
   padTokenId: count,
   maxPositions: count,
   retrievalWidth: z.optional(count),
+  maskSize: z.optional(count),
   stopTokenIds: z.optional(z.readonly(z.array(count).check(z.minLength(1)))),
 });
 

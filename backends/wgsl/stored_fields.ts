@@ -114,7 +114,8 @@ function convolution(text: string): readonly [string, string, string] | undefine
 
 function fieldsOf(range: Range, reading: Reading): StoredField[] {
   if (reading.kind === 'integers') return [];
-  if (reading.kind === 'vector') return [vector(range)];
+  // a number is the graph's own
+  if (reading.kind === 'vector') return range.range.byteLength > 4 ? [vector(range)] : [];
   if (reading.kind === 'angles') return angles(range, reading.half);
   return /^f(?:32|16)$/.test(reading.form) ? [floats(range, reading)] : codes(range, reading);
 }

@@ -33,6 +33,7 @@ const programMetadata = z.strictObject({
   padTokenId: size,
   maxPositions: size,
   retrievalWidth: size.positive().optional(),
+  maskSize: size.positive().optional(),
   stopTokenIds: z.array(size).min(1).readonly().optional(),
 });
 
@@ -82,6 +83,8 @@ const manifestFields = z.strictObject({
     leaveOut: z.array(z.string()).optional(),
     /** The file that was given in place of the checkpoint's tokenizer. */
     tokenizer: z.string().optional(),
+    /** The file of the graph that makes masks of codes. */
+    maskDecoder: z.string().optional(),
     layersPerGraph: z.int().positive().optional(),
     strict: z.boolean(),
     allowOverflow: z.boolean(),

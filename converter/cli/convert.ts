@@ -217,7 +217,18 @@ export function convertCommand(io: Io, ended: CommandResult): Command {
 
 /** What reports must leave alone: the checkpoint, and the folders that are about to be made. */
 async function keptBy(options: ConvertOptions): Promise<Kept> {
-  const { checkpoint, adapters = [], against, samples, calibrate, tokenizer, mixed, browser, printIr } = options;
+  const {
+    checkpoint,
+    adapters = [],
+    against,
+    samples,
+    calibrate,
+    tokenizer,
+    mixed,
+    browser,
+    printIr,
+    maskDecoder,
+  } = options;
   const [{ filesRead }, { irFolder }] = await Promise.all([
     import('./input_files.ts'),
     import('../compile/print_ir.ts'),
@@ -229,7 +240,12 @@ async function keptBy(options: ConvertOptions): Promise<Kept> {
     against,
     samples,
     calibrate,
-    files: { 'the tokenizer': tokenizer, 'the bits of weights': mixed, 'the browser': browser },
+    files: {
+      'the tokenizer': tokenizer,
+      'the mask decoder': maskDecoder,
+      'the bits of weights': mixed,
+      'the browser': browser,
+    },
   });
   return { reads, bundles: [out, ...(printIr ? [irFolder(out)] : [])] };
 }

@@ -99,8 +99,8 @@ async function picturesBeside(folder: string): Promise<readonly string[]> {
 async function convertedFiles(dir: string): Promise<readonly string[]> {
   const manifest = await readManifest(dir).catch(() => undefined);
   if (!manifest) return [];
-  const { checkpoint, adapters, tokenizer } = manifest.options;
-  const files: string[] = tokenizer === undefined ? [] : [tokenizer];
+  const { checkpoint, adapters, tokenizer, maskDecoder } = manifest.options;
+  const files = [tokenizer, maskDecoder].filter((path) => path !== undefined);
   for (const path of checkpoint) files.push(...(await checkpointFiles(path)));
   for (const adapter of adapters) files.push(...(await filesOf(adapter.dir, isOfModel)));
   return files;

@@ -53,7 +53,7 @@ export async function inspect(io: Io, path: string, flags: InspectFlags): Promis
 }
 
 async function inspectCheckpoint(io: Io, path: string, flags: InspectFlags, inputs: Inputs): Promise<void> {
-  const { reference, finalSoftcap, slidingWindow, leaveOut } = flags;
+  const { reference, finalSoftcap, slidingWindow, leaveOut, maskDecoder } = flags;
   const opened = await openModel({
     checkpoint: path,
     adapters: adapterSources(flags),
@@ -61,6 +61,7 @@ async function inspectCheckpoint(io: Io, path: string, flags: InspectFlags, inpu
     finalSoftcap,
     slidingWindow,
     leaveOut,
+    maskDecoder,
     // a head that repeats the embedding is another GB to read: only the graph itself depends on it
     compare: flags.ir !== undefined,
     inputs,

@@ -103,6 +103,7 @@ export interface ModelFlags {
   readonly finalSoftcap: Switch;
   readonly slidingWindow: Switch;
   readonly leaveOut?: readonly string[] | undefined;
+  readonly maskDecoder?: string | undefined;
 }
 
 /** What `withAdapters` adds. */
@@ -131,6 +132,10 @@ export function withModelOptions(command: Command): Command {
       )
         .choices([...SWITCHES])
         .default('auto'),
+    )
+    .option(
+      '--mask-decoder <file>',
+      'vae-oid.npz of big_vision, by which the codes of an answer to "segment …" become masks',
     )
     .addOption(
       collecting(

@@ -1,12 +1,14 @@
+import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { BadInputError, UsageError } from '../errors.ts';
+import { cocoRle } from '../../backends/client/answers/coco_rle.ts';
 import { parseAnswer } from '../../backends/client/answers/parse_answer.ts';
-import { placeBox } from '../../backends/client/answers/place_box.ts';
 import { PIXEL_MODES, PROCESSORS, type PixelMode } from '../../backends/client/images/processor.ts';
 import type { RgbImage } from '../../backends/client/images/rgb_image.ts';
 import { printed, type Io } from './io.ts';
 import { collecting } from './repeats.ts';
 import type { ProgramMetadata } from '../../ir/graph.ts';
+import type { SeenObject } from '../samples/answer_masks.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import {
   jsonOption,
@@ -30,6 +32,7 @@ interface Flags extends DeviceFlags, CheckFlags {
   readonly prompt: string;
   readonly maxNewTokens: number;
   readonly draw?: string;
+  readonly masks?: string;
   readonly resize?: PixelMode;
   readonly json?: boolean;
 }
@@ -46,7 +49,8 @@ export function runCommand(io: Io, result: CommandResult): Command {
     .option('--every <n>', 'of --frames each n-th (default: 1)', wholeNumber(1))
     .requiredOption('--prompt <text>', 'what to ask')
     .option('--max-new-tokens <n>', 'longest answer, where the model has room for it', wholeNumber(1), 100)
-    .option('--draw <file>', 'write the picture with the boxes drawn on it, as PNG')
+    .option('--draw <file>', 'write the picture with masks and boxes drawn on it, as PNG')
+    .option('--masks <dir>', 'write the mask of each object of "segment …" there, as PNGs of the picture’s size')
     .addOption(
       new Option(
         '--resize <whose>',
@@ -64,6 +68,8 @@ export function runCommand(io: Io, result: CommandResult): Command {
         { readManifest },
         { drawBoxes },
         { findDevice, openChosen },
+        { masksOf, seenIn },
+        { requireEmpty, writeMasks },
       ] = await Promise.all([
         import('../samples/answer.ts'),
         import('../bundle/open_bundle.ts'),
@@ -71,75 +77,100 @@ export function runCommand(io: Io, result: CommandResult): Command {
         import('../bundle/manifest.ts'),
         import('../images/draw.ts'),
         import('../compile/opening.ts'),
+        import('../samples/answer_masks.ts'),
+        import('../images/mask_files.ts'),
       ]);
-      const { draw } = flags;
+      const { draw, masks: masksFolder } = flags;
       checkPictures(flags);
-      const undo =
-        draw === undefined
-          ? async () => {}
-          : await prepareOutputs([{ option: '--draw', path: draw }], await keptBy(bundle, flags));
+      if (masksFolder !== undefined) await requireEmpty(masksFolder);
+      const outputs = [
+        ...(draw === undefined ? [] : [{ option: '--draw', path: draw }]),
+        // the first of its files stands for the folder
+        ...(masksFolder === undefined ? [] : [{ option: '--masks', path: join(masksFolder, '00.png') }]),
+      ];
+      const undo = outputs.length === 0 ? async () => {} : await prepareOutputs(outputs, await keptBy(bundle, flags));
       const reporter = io.reporter();
       try {
         const manifest = await readManifest(bundle);
         const choice = { check: flags.check, signal: io.signal };
-        const { picture, files, text, tokens } = await whileChecked(bundle, manifest, choice, async (signal) => {
-          const own = await bundleProcessor(bundle, manifest);
-          const processor = flags.resize === undefined || flags.resize === own.mode ? own : PROCESSORS[flags.resize];
-          if (manifest.program.retrievalWidth !== undefined)
-            throw new UsageError('not_for_answers', 'this is a ColPali: it gives vectors for retrieval, not answers', {
-              file: bundle,
-              hint: 'its README.md shows how to rank pages with it',
-            });
-          const tokenizer = await bundleTokenizer(bundle, manifest);
-          if (!tokenizer)
-            throw new BadInputError('no_tokenizer', 'the bundle has no tokenizer', {
-              file: bundle,
-              hint: 'convert again with --tokenizer tokenizer.model',
-            });
-          const { pictures, files } = await decoded(flags, { ...manifest, tokenizer, mode: processor.mode, signal });
-          const [picture] = pictures as readonly [RgbImage];
-          const chosen = await findDevice(await bundleBackend(bundle, manifest), flags, reporter);
-          const model = await openChosen(bundle, manifest, chosen, reporter);
-          try {
-            const { prompt, maxNewTokens } = flags;
-            const said = await withWait(reporter, 'answer', () =>
-              answer(model, tokenizer, { image: pictures, prompt, maxNewTokens, processor, signal }),
-            );
-            return { picture, files, ...said };
-          } finally {
-            await model.dispose();
-          }
-        });
+        const { picture, files, text, tokens, answered, masks, canMask } = await whileChecked(
+          bundle,
+          manifest,
+          choice,
+          async (signal) => {
+            const own = await bundleProcessor(bundle, manifest);
+            const processor = flags.resize === undefined || flags.resize === own.mode ? own : PROCESSORS[flags.resize];
+            if (manifest.program.retrievalWidth !== undefined)
+              throw new UsageError(
+                'not_for_answers',
+                'this is a ColPali: it gives vectors for retrieval, not answers',
+                {
+                  file: bundle,
+                  hint: 'its README.md shows how to rank pages with it',
+                },
+              );
+            const tokenizer = await bundleTokenizer(bundle, manifest);
+            if (!tokenizer)
+              throw new BadInputError('no_tokenizer', 'the bundle has no tokenizer', {
+                file: bundle,
+                hint: 'convert again with --tokenizer tokenizer.model',
+              });
+            const { pictures, files } = await decoded(flags, { ...manifest, tokenizer, mode: processor.mode, signal });
+            const [picture] = pictures as readonly [RgbImage];
+            const chosen = await findDevice(await bundleBackend(bundle, manifest), flags, reporter);
+            const model = await openChosen(bundle, manifest, chosen, reporter);
+            try {
+              const { prompt, maxNewTokens } = flags;
+              const said = await withWait(reporter, 'answer', () =>
+                answer(model, tokenizer, { image: pictures, prompt, maxNewTokens, processor, signal }),
+              );
+              const answered = parseAnswer(said.text);
+              const masks = await masksOf(model, answered.objects);
+              return { picture, files, ...said, answered, masks, canMask: model.metadata.maskSize !== undefined };
+            } finally {
+              await model.dispose();
+            }
+          },
+        );
         reporter.close();
-        const { objects, problems } = parseAnswer(text);
-        const placed = objects.map(({ name, box }) => ({ name, ...placeBox(box, picture) }));
+        const { objects, problems } = answered;
+        const seen = seenIn(picture, objects, masks);
         if (files.length > 1) io.err(`asked about ${files.length} pictures: ${listed(files)}`);
-        if (placed.length > 0 && files.length > 1)
+        if (seen.length > 0 && files.length > 1)
           io.err('note: the answer does not say of which picture: pixels of boxes are the first one’s');
         for (const { message, text: part } of problems) io.err(`warning: "${part}": ${message}`);
-        const isDrawn = draw !== undefined && (await writing(result, () => drawBoxes(picture, placed, draw)));
+        if (!canMask && seen.some(({ hasCodes }) => hasCodes))
+          io.err('note: the answer has codes of masks, and the bundle no mask decoder: convert with --mask-decoder');
+        const isDrawn = draw !== undefined && (await writing(result, () => drawBoxes(picture, seen, draw)));
+        let written: readonly (string | undefined)[] = [];
+        if (masksFolder !== undefined)
+          await writing(result, async () => (written = await writeMasks(masksFolder, seen, picture)));
         if (flags.json)
           return io.out(
             printed('run', {
               pictures: files,
               text,
               tokens,
-              boxes: placed.map(({ name, ...box }) => ({ label: name, ...box })),
+              boxes: seen.map(({ name, y0, x0, y1, x1, mask }, i) => ({
+                label: name,
+                y0,
+                x0,
+                y1,
+                x1,
+                ...(mask && { mask: cocoRle(mask, picture) }),
+                ...(written[i] !== undefined && { file: join(masksFolder!, written[i]) }),
+              })),
               problems,
               ...(isDrawn && { drawn: draw }),
               ...unwrittenField(result),
             }),
           );
         io.out(text.split('\n'));
-        if (placed.length > 0)
-          io.out(
-            tableLines(
-              ['label', 'x0', 'y0', 'x1', 'y1'],
-              placed.map((b) => [b.name, b.x0, b.y0, b.x1, b.y1]),
-              [1, 2, 3, 4],
-            ),
-          );
+        if (seen.length > 0) io.out(objectsTable(seen));
         if (isDrawn) io.err(`drawn: ${draw}`);
+        const names = written.filter((file) => file !== undefined);
+        if (masksFolder !== undefined)
+          io.err(`masks: ${names.length === 0 ? 'none' : `${names.join(', ')} in ${masksFolder}`}`);
       } finally {
         reporter.close();
         await undo();
@@ -147,16 +178,34 @@ export function runCommand(io: Io, result: CommandResult): Command {
     });
 }
 
+/** With the pixels of masks, where there are any. */
+function objectsTable(seen: readonly SeenObject[]): readonly string[] {
+  const hasMasks = seen.some(({ mask }) => mask);
+  return tableLines(
+    ['label', 'x0', 'y0', 'x1', 'y1', ...(hasMasks ? ['mask, px'] : [])],
+    seen.map(({ name, x0, y0, x1, y1, mask }) => [
+      name,
+      x0,
+      y0,
+      x1,
+      y1,
+      ...(hasMasks ? [mask ? mask.reduce((sum, there) => sum + there, 0) : ''] : []),
+    ]),
+    [1, 2, 3, 4, 5],
+  );
+}
+
 /** @throws UsageError for options that say no picture, or that do not go together */
-function checkPictures({ image = [], frames, every, draw }: Flags): void {
+function checkPictures({ image = [], frames, every, draw, masks }: Flags): void {
   if (image.length === 0 && frames === undefined)
     throw new UsageError('no_picture', 'no picture is named', {
       hint: 'name one with --image, or several with --frames',
     });
   if (every !== undefined && frames === undefined)
     throw new UsageError('every_without_frames', '--every is of --frames', { hint: 'leave it out, or name --frames' });
-  if (draw !== undefined && (image.length > 1 || frames !== undefined))
-    throw new UsageError('draw_on_several', '--draw draws on one picture, and there are several', {
+  const drawing = draw === undefined ? (masks === undefined ? undefined : '--masks') : '--draw';
+  if (drawing !== undefined && (image.length > 1 || frames !== undefined))
+    throw new UsageError('draw_on_several', `${drawing} is of one picture, and there are several`, {
       hint: 'leave it out, or ask about one picture',
     });
 }

@@ -3,6 +3,7 @@ import type { PassRun } from '../../ir/passes/index.ts';
 import { bisect } from '../../verify/bisect/bisect.ts';
 import { isCheap } from '../../verify/bisect/cost.ts';
 import type { VerifyCase } from '../../verify/cases.ts';
+import { MASK_CASE } from '../../verify/masks.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
 import type { Reporter } from '../terminal/reporter.ts';
 import { withSteps } from '../terminal/steps.ts';
@@ -49,7 +50,9 @@ export async function withBisection(
 
 /** Whether a case failed: that codes cost too much, which all cases together say, is no pass's fault. */
 function hasFailedCase({ checks }: VerifyReport, cases: readonly VerifyCase[]): boolean {
-  return checks.some((check) => !check.passed && cases.some(({ name }) => name === check.case));
+  return checks.some(
+    (check) => !check.passed && (check.case === MASK_CASE || cases.some(({ name }) => name === check.case)),
+  );
 }
 
 function caseOf({ firstDivergingStage, checks }: VerifyReport, cases: readonly VerifyCase[]): VerifyCase {

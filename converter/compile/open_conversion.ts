@@ -9,7 +9,7 @@ import type { Claim } from '../bundle/claim.ts';
 import type { ManifestFields } from '../bundle/manifest.ts';
 import { UsageError } from '../errors.ts';
 import type { Model } from '../models/family.ts';
-import { openModel, sourceFiles, type AdapterSource, type OpenModel } from '../models/open_model.ts';
+import { isRecorded, openModel, sourceFiles, type AdapterSource, type OpenModel } from '../models/open_model.ts';
 import { isQuantized, usualMixed } from '../precision/precision.ts';
 import { openRecording, type OpenRecording } from '../record/open_recording.ts';
 import { findSamples, readSamples } from '../samples/samples.ts';
@@ -71,6 +71,7 @@ export async function openConversion(options: ConvertOptions, claim: Claim, repo
       adapters,
       tokenizer: options.tokenizer,
       leaveOut: options.leaveOut,
+      maskDecoder: options.maskDecoder,
       ...switches,
     }),
   );
@@ -90,6 +91,7 @@ export async function openConversion(options: ConvertOptions, claim: Claim, repo
       adapters: adapters.map(({ dir, scale }) => ({ dir, scale })),
       ...switches,
       ...(options.tokenizer !== undefined && { tokenizer: options.tokenizer }),
+      ...(options.maskDecoder !== undefined && { maskDecoder: options.maskDecoder }),
       ...(options.leaveOut && options.leaveOut.length > 0 && { leaveOut: [...options.leaveOut] }),
       mixed: isQuantized(options.precision) ? mixed : 'none',
       algorithm,
@@ -147,7 +149,9 @@ async function recordingOf(
   source: OpenModel,
   adapters: readonly AdapterSource[],
 ): Promise<OpenRecording> {
-  const files = sourceFiles(source).map(({ name, byteLength }) => ({ path: name, bytes: byteLength }));
+  const files = sourceFiles(source)
+    .filter(({ name }) => isRecorded(name))
+    .map(({ name, byteLength }) => ({ path: name, bytes: byteLength }));
   const made = { files, adapters };
   const recording = await openRecording(path, source.model.program.metadata, { inputs: source.inputs, made });
   if (!recording)

@@ -19,7 +19,7 @@ import { hashSources } from '../bundle/hash_sources.ts';
 import type { Manifest } from '../bundle/manifest.ts';
 import type { Inputs } from '../inputs/inputs.ts';
 import { BadInputError, UsageError } from '../errors.ts';
-import { openModel, sourceFiles, type AdapterSource, type OpenModel } from '../models/open_model.ts';
+import { isRecorded, openModel, sourceFiles, type AdapterSource, type OpenModel } from '../models/open_model.ts';
 import type { Model } from '../models/family.ts';
 import { chooseStorage } from '../precision/bit_allocation/index.ts';
 import { helpOf, isGuided, isQuantized, programsFor } from '../precision/precision.ts';
@@ -129,7 +129,7 @@ export async function openReference(
 }
 
 function madeOf({ source, options }: Pick<Manifest, 'source' | 'options'>) {
-  return { files: source.files, adapters: options.adapters };
+  return { files: source.files.filter(({ path }) => isRecorded(path)), adapters: options.adapters };
 }
 
 /**
@@ -255,8 +255,8 @@ async function isConverted(source: OpenModel, { source: { files } }: Manifest): 
 
 /** How the checkpoint was read when it was converted. */
 function recordedChoices(dir: string, manifest: Manifest) {
-  const { reference, finalSoftcap, slidingWindow, leaveOut } = manifest.options;
-  return { tokenizer: givenTokenizer(dir, manifest), reference, finalSoftcap, slidingWindow, leaveOut };
+  const { reference, finalSoftcap, slidingWindow, leaveOut, maskDecoder } = manifest.options;
+  return { tokenizer: givenTokenizer(dir, manifest), reference, finalSoftcap, slidingWindow, leaveOut, maskDecoder };
 }
 
 /** The tokenizer that took the place of the checkpoint's: the bundle has it. */

@@ -31,6 +31,8 @@ export interface ModelOptions {
   readonly finalSoftcap?: Switch;
   /** Whether layers that slide see only the window; default `auto`. */
   readonly slidingWindow?: Switch;
+  /** The opened file of the decoder of masks, whose graph then stands beside the model's. */
+  readonly maskDecoder?: Checkpoint | undefined;
   /** Merged into the weights in this order. */
   readonly adapters?: readonly Adapter[];
   /** What the model's tokenizer knows: which rows behind `<image>` are tokens. */

@@ -18,13 +18,15 @@ export interface AdapterSource {
 }
 
 /** What a model is made of. */
-export interface ModelSource extends Omit<ModelOptions, 'adapters' | 'tokens'> {
+export interface ModelSource extends Omit<ModelOptions, 'adapters' | 'tokens' | 'maskDecoder'> {
   /**
    * A Hugging Face folder, a .safetensors file or a big_vision .npz, or a folder that holds one; or several .npz with
    * selectors.
    */
   readonly checkpoint: string | readonly string[];
   readonly adapters?: readonly AdapterSource[];
+  /** vae-oid.npz, by which codes of an answer become masks. */
+  readonly maskDecoder?: string | undefined;
   /** A tokenizer.json or tokenizer.model in place of the checkpoint's and the adapters'. */
   readonly tokenizer?: string | undefined;
   /** Which its files are among; default inputs of its own. */
@@ -36,6 +38,8 @@ export interface OpenModel {
   readonly checkpoint: Checkpoint;
   readonly adapters: readonly Adapter[];
   readonly model: Model;
+  /** The file of the graph of masks, where one was given. */
+  readonly maskDecoder?: Checkpoint | undefined;
   /** Files beside the weights, by name: the checkpoint's, and the tokenizer of an adapter that has one. */
   readonly sidecars: ReadonlyMap<SidecarName, InputFile>;
   /** The file that was named in place of the checkpoint's tokenizer. */
@@ -56,6 +60,7 @@ export async function openModel({
   checkpoint: path,
   adapters: sources = [],
   tokenizer: named,
+  maskDecoder: masksPath,
   inputs: given,
   ...options
 }: ModelSource): Promise<OpenModel> {
@@ -78,11 +83,14 @@ export async function openModel({
     const { sidecars, warnings } = modelSidecars(checkpoint, adapters);
     const tokenizer = named === undefined ? undefined : await inputs.open(named);
     const tokens = await knownTokens(sidecars, tokenizer);
-    const model = await loadModel(checkpoint, { ...options, adapters, tokens });
+    const maskDecoder = masksPath === undefined ? undefined : await openCheckpoint(masksPath, { inputs });
+    if (maskDecoder) opened.push(maskDecoder);
+    const model = await loadModel(checkpoint, { ...options, adapters, tokens, maskDecoder });
     return {
       checkpoint,
       adapters,
       model,
+      maskDecoder,
       sidecars,
       tokenizer,
       inputs,
@@ -90,7 +98,10 @@ export async function openModel({
       warnings: [checkpoint, ...adapters, { warnings: [...beside, ...warnings] }, model].flatMap(
         (part) => part.warnings,
       ),
-      checkUnchanged: () => checkpoint.checkUnchanged(),
+      async checkUnchanged() {
+        await checkpoint.checkUnchanged();
+        await maskDecoder?.checkUnchanged();
+      },
       close,
     };
   } catch (error) {
@@ -99,16 +110,26 @@ export async function openModel({
   }
 }
 
+/** Under which the file of a mask decoder stands among the sources. */
+const MASK_DECODER_FOLDER = 'mask-decoder/';
+
+/** Whether a source is of what an original computes as well: none makes masks. */
+export function isRecorded(name: string): boolean {
+  return !name.startsWith(MASK_DECODER_FOLDER);
+}
+
 /** Every file that is read, under names that tell them apart. */
 export function sourceFiles({
   checkpoint,
   adapters,
-}: Pick<OpenModel, 'checkpoint' | 'adapters'>): readonly SourceFile[] {
+  maskDecoder,
+}: Pick<OpenModel, 'checkpoint' | 'adapters' | 'maskDecoder'>): readonly SourceFile[] {
   return [
     ...checkpoint.files,
     ...(checkpoint.configFile ? [checkpoint.configFile] : []),
     ...adapters.flatMap((adapter, i) =>
       adapter.files.map((file) => ({ ...file, name: `adapter-${i + 1}/${file.name}` })),
     ),
+    ...(maskDecoder?.files ?? []).map((file) => ({ ...file, name: `${MASK_DECODER_FOLDER}${file.name}` })),
   ];
 }

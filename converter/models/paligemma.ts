@@ -2,7 +2,7 @@ import type { Program, ProgramMetadata } from '../../ir/graph.ts';
 import { isFloat } from '../../ir/dtypes/index.ts';
 import { applyAdapters, tableRowsOf, type AdaptedWeights } from './adapters/index.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
-import { BadInputError } from '../errors.ts';
+import { BadInputError, UsageError } from '../errors.ts';
 import type { Family, Model, ModelOptions } from './family.ts';
 import type { Fates } from './ledger/ledger.ts';
 import { adapterEntries, checkpointEntries } from './paligemma/ledger_entries.ts';
@@ -19,6 +19,7 @@ import { canonicalFromHuggingFace, canonicalNames, huggingFaceName } from './pal
 import { normalizeHuggingFace, normalizeName } from './paligemma/hugging_face_names.ts';
 import { inferFromBigVision } from './paligemma/infer_big_vision.ts';
 import { inferFromHuggingFace } from './paligemma/infer_hugging_face.ts';
+import { maskDecoder, MASK_SIZE, readMaskDecoder, type MaskDecoder } from './paligemma/mask_decoder.ts';
 import { readStopTokens } from './paligemma/stop_tokens.ts';
 import { resolveHead, type ResolvedHead } from './paligemma/tied_head.ts';
 import { useOf } from './paligemma/use.ts';
@@ -46,7 +47,8 @@ export const paligemma: Family = {
     const head = await resolveHead(adapted.weights, config, options.compare);
     const equal = adapted.equal ?? head.equal;
     await checkLeftOut(checkpoint.tensors, read.fates, config);
-    const program = buildProgram(config, head.weights, behaviour);
+    const masks = options.maskDecoder && masksFor(config, options.maskDecoder);
+    const program = buildProgram(config, head.weights, behaviour, masks);
     return {
       family: familyOf(config),
       program,
@@ -57,6 +59,7 @@ export const paligemma: Family = {
       ledger: [
         ...checkpointEntries(checkpoint, read.fates, { config, tokens, replaced: adapted.replaced, equal }),
         ...adapterEntries(adapted.used, { config, tokens }),
+        ...(masks?.ledger ?? []),
       ],
       use: useOf(program.metadata),
     };
@@ -168,19 +171,30 @@ function familyOf({ text }: PaliGemmaConfig): 'paligemma' | 'paligemma2' {
   return text.postNorms ? 'paligemma2' : 'paligemma';
 }
 
-/** The three graphs in f32, and what a runtime must know. Weights stay unread. */
+/** @throws UsageError for a model that writes no answers */
+function masksFor({ retrievalWidth }: PaliGemmaConfig, file: Checkpoint): MaskDecoder {
+  if (retrievalWidth === 0) return readMaskDecoder(file);
+  throw new UsageError('unsupported_model', 'ColPali writes no answers, and so no codes of masks', {
+    file: file.path,
+    hint: 'leave out --mask-decoder',
+  });
+}
+
+/** The graphs in f32, and what a runtime must know. Weights stay unread. */
 export function buildProgram(
   config: PaliGemmaConfig,
   weights: CanonicalWeights,
   behaviour: Behaviour = HUGGING_FACE,
+  masks?: Pick<MaskDecoder, 'weights'>,
 ): Program {
   return {
     graphs: [
       visionEncoder(config.vision, weights),
       embedTokens(config, weights, behaviour),
       decoder(config, weights, behaviour),
+      ...(masks ? [maskDecoder(masks)] : []),
     ],
-    metadata: metadataOf(config),
+    metadata: { ...metadataOf(config), ...(masks && { maskSize: MASK_SIZE }) },
   };
 }
 

@@ -15,6 +15,8 @@ export interface LayerPlace {
 export type WeightRole =
   | { readonly part: 'embedding' }
   | { readonly part: 'head' }
+  /** Rows of floats that a model's own codes name. */
+  | { readonly part: 'codebook' }
   | ({ readonly part: 'value' } & LayerPlace)
   | ({ readonly part: 'down' } & LayerPlace);
 

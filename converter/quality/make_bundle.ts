@@ -9,7 +9,15 @@ import type { Variant } from './variant.ts';
 /** What is converted, whatever the variant. */
 export type ConversionSource = Pick<
   ConvertOptions,
-  'checkpoint' | 'adapters' | 'reference' | 'finalSoftcap' | 'slidingWindow' | 'leaveOut' | 'tokenizer' | 'signal'
+  | 'checkpoint'
+  | 'adapters'
+  | 'reference'
+  | 'finalSoftcap'
+  | 'slidingWindow'
+  | 'leaveOut'
+  | 'maskDecoder'
+  | 'tokenizer'
+  | 'signal'
 >;
 
 /** A bundle on disk, to be measured. */

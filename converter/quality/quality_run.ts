@@ -78,6 +78,7 @@ export function conversionSource({
   finalSoftcap,
   slidingWindow,
   leaveOut,
+  maskDecoder,
   tokenizer,
   signal,
 }: QualityOptions): ConversionSource {
@@ -88,6 +89,7 @@ export function conversionSource({
     ...(finalSoftcap && { finalSoftcap }),
     ...(slidingWindow && { slidingWindow }),
     ...(leaveOut && { leaveOut }),
+    ...(maskDecoder !== undefined && { maskDecoder }),
     ...(tokenizer !== undefined && { tokenizer }),
     ...(signal && { signal }),
   };

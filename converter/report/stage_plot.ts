@@ -10,7 +10,12 @@ const DRAWN = [1e-9, 100] as const;
 const LABEL = 14;
 
 /** How a phase is called in a plot: the decoder's stages come in the prompt and in what is read behind it. */
-const PHASES = { vision: 'image tower', prefill: 'decoder, prompt', suffix: 'decoder, answer' } as const;
+const PHASES = {
+  vision: 'image tower',
+  prefill: 'decoder, prompt',
+  suffix: 'decoder, answer',
+  masks: 'mask decoder',
+} as const;
 
 /** The error of every stage of a case beside the limit, in the order in which values flow; `width` in pixels. */
 export function stagePlot({ case: verifyCase, limit, stages: given }: StageErrors, width: number): Plot {

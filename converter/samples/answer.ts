@@ -1,6 +1,7 @@
 import type { Model } from '../../verify/decode.ts';
 import { generateRow } from '../../verify/generate.ts';
 import { padLeft } from '../../verify/prompt.ts';
+import { picturesBeside } from '../../backends/client/generation/prompt.ts';
 import { toPixelValues } from '../../backends/client/images/pixels.ts';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { PROCESSORS, type PixelMode, type Processor } from '../../backends/client/images/processor.ts';
@@ -63,17 +64,17 @@ export async function answer(model: Model, tokenizer: Tokenizer, options: Answer
  */
 export function promptOfPictures(
   tokenizer: Tokenizer,
-  { imageTokens, maxPositions }: Pick<ProgramMetadata, 'imageTokens' | 'maxPositions'>,
+  metadata: Pick<ProgramMetadata, 'imageTokens' | 'maxPositions'>,
   { prompt, images, mode }: { readonly prompt: string; readonly images: number; readonly mode: PixelMode },
 ): number[] {
+  const { imageTokens, maxPositions } = metadata;
   const ids = buildPrompt(tokenizer, { imageTokens, prompt, images, mode });
   if (images < 2 || ids.length <= maxPositions) return ids;
   const tokens = ids.length;
   const text = tokens - images * imageTokens;
-  const fit = Math.floor((maxPositions - text) / imageTokens);
   throw new UsageError(
     'too_many_pictures',
     `${images} pictures are ${images * imageTokens} tokens, with the prompt ${tokens}: the model has ${maxPositions} positions`,
-    { hint: `give ${Math.max(0, fit)} pictures at most; of frames, fewer with --every` },
+    { hint: `give ${picturesBeside(text, metadata)} pictures at most; of frames, fewer with --every` },
   );
 }

@@ -3,6 +3,7 @@ import { evaluatorRunner } from '../../ir/evaluate.ts';
 import type { Program } from '../../ir/graph.ts';
 import type { Values } from '../../ir/passes/index.ts';
 import { caseMember, type VerifyCase } from '../cases.ts';
+import { MASK_GRAPH, maskCodes } from '../masks.ts';
 import { runCase } from '../run_case.ts';
 
 /** What one graph of a program was given once. */
@@ -18,7 +19,7 @@ const STEPS = 2;
 
 /**
  * What the graphs of a program are given while one row of a case is read alone, and so without padding: its picture,
- * the prompt, more tokens at once, one token.
+ * the prompt, more tokens at once, one token; and codes of masks, where it makes any.
  */
 export async function recordedCalls(program: Program, verifyCase: VerifyCase): Promise<readonly Call[]> {
   const calls: Call[] = [];
@@ -34,6 +35,8 @@ export async function recordedCalls(program: Program, verifyCase: VerifyCase): P
   const row = caseMember(verifyCase, 0, program.metadata);
   const maxNewTokens = Math.min(STEPS, verifyCase.maxNewTokens);
   await runCase({ runner: recording, metadata: program.metadata }, { ...row, maxNewTokens });
+  if (program.metadata.maskSize !== undefined)
+    calls.push({ graph: MASK_GRAPH, name: 'masks', inputs: { codes: maskCodes() } });
   return calls;
 }
 

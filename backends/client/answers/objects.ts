@@ -1,3 +1,5 @@
+import { codesProblem } from './codes.ts';
+
 /** Indices of `<locNNNN>`, 0 to 1023, over the height and the width of the picture; the second corner is no less. */
 export interface LocationBox {
   /** Top. */
@@ -40,8 +42,6 @@ export interface Answer {
 }
 
 const LOCATIONS = 1024;
-const CODES = 128;
-const CODES_OF_MASK = 16;
 const TOKEN = /<(loc|seg)(\d+)>/g;
 
 /** An object that a text may tell. */
@@ -106,8 +106,6 @@ export function readPiece({ offset, text, locations, codes, name }: Piece): {
   if (y1 < y0 || x1 < x0) return problem('the second corner lies above or left of the first');
   const object = { box: { y0, x0, y1, x1 }, name, offset };
   if (codes.length === 0) return { object };
-  if (codes.length !== CODES_OF_MASK)
-    return { object, ...problem(`${codes.length} segment tokens, where a mask has ${CODES_OF_MASK}`) };
-  if (codes.some((index) => index >= CODES)) return { object, ...problem(`a segment token above ${CODES - 1}`) };
-  return { object: { ...object, codes } };
+  const wrong = codesProblem(codes);
+  return wrong === undefined ? { object: { ...object, codes } } : { object, ...problem(wrong) };
 }

@@ -27,6 +27,8 @@ export interface DeviceModel<Features extends object, Own extends object = objec
   free(features: Features): void;
   /** Reads a prompt with an empty cache, in place of what was read before. */
   prefill(prompt: Prompt, images: readonly Features[]): Promise<void>;
+  /** Masks f32 [n, maskSize, maskSize] of codes [n, 16]; also between tokens. Only asked of a model with `maskSize`. */
+  masks(codes: Int32Array): Promise<Float32Array>;
   /** @throws RuntimeError `bad_input` for options of its own that it cannot have */
   checkSteps(own: Partial<Own>): void;
   /**

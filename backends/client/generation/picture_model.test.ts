@@ -35,6 +35,7 @@ class Features {
 class CountingDevice implements DeviceModel<Features, { readonly own?: number }> {
   readonly prompts: Prompt[] = [];
   readonly requests: StepsRequest[] = [];
+  readonly masked: number[][] = [];
   encoded = 0;
   refuses = false;
   /** Resolved by a test that wants a call to last. */
@@ -62,6 +63,11 @@ class CountingDevice implements DeviceModel<Features, { readonly own?: number }>
     await this.wait;
     if (this.refuses) throw new Error('no room');
     this.prompts.push(prompt);
+  }
+
+  async masks(codes: Int32Array): Promise<Float32Array> {
+    this.masked.push([...codes]);
+    return Float32Array.from({ length: (codes.length / 16) * 4 }, (_, i) => i);
   }
 
   checkSteps({ own = 0 }: { readonly own?: number }): void {
@@ -237,6 +243,29 @@ describe('a call that means nothing is refused, and changes nothing', () => {
     expect(await collected(model.decode())).toEqual([[3], [2], [1]]);
   });
 
+  test.each([
+    { image: Array<typeof picture>(4).fill(picture), prompt: 'a', hint: 'give 3 pictures at most' },
+    { image: Array<typeof picture>(17).fill(picture), prompt: 'abcabc', hint: 'give 1 picture at most' },
+    { image: picture, prompt: 'abcabca', hint: 'shorten the text: no picture fits beside it' },
+    { image: picture, prompt: '<image><image>a', hint: 'say <image> once per image, or not at all' },
+  ])('generate of what does not fit, $prompt: before a picture is encoded', async ({ image, prompt, hint }) => {
+    const { model, device } = opened();
+    await model.prefill({ rows: [[2, 4]] });
+    await expect(model.generate({ image, prompt }).next()).rejects.toMatchObject({ code: 'bad_input', hint });
+    expect(device.encoded).toBe(0);
+    expect(await collected(model.decode())).toEqual([[3], [2], [1]]);
+  });
+
+  test('prefill says how many pictures fit', async () => {
+    const { model } = opened();
+    const images = [await model.encodeImage(picture)];
+    const rows = [[2], [...Array<number>(8).fill(IMAGE), 2, 3, 4, 5]];
+    await expect(model.prefill({ rows, images })).rejects.toMatchObject({
+      problem: '12 tokens, of which 4 are text: the model has 10 positions',
+      hint: 'give 3 pictures at most',
+    });
+  });
+
   test('pixels of another size, ids for text, numbers of pictures', async () => {
     const { model } = opened();
     await expect(model.encodePixels(new Float32Array(11))).rejects.toThrow(bad);
@@ -356,6 +385,27 @@ describe('one call at a time', () => {
     );
     expect(await collected(model.decode())).toEqual([[2], [1]]);
     expect(made.map(({ isLive }) => isLive)).toEqual([false]);
+  });
+
+  test('masks are decoded some at a time, and told apart', async () => {
+    const { model, device } = opened(undefined, { maskSize: 2 });
+    const codes = (first: number) => Array.from({ length: 16 }, (_, i) => (first + i) % 128);
+    const masks = await model.decodeMasks(Array.from({ length: 18 }, (_, i) => codes(i)));
+    expect(device.masked.map((some) => some.length / 16)).toEqual([16, 2]);
+    expect(device.masked[1]).toEqual([...codes(16), ...codes(17)]);
+    expect(masks).toHaveLength(18);
+    expect(masks.slice(-2).map((mask) => [...mask])).toEqual([
+      [0, 1, 2, 3],
+      [4, 5, 6, 7],
+    ]);
+    expect(await model.decodeMasks([])).toEqual([]);
+    for (const wrong of [codes(0).slice(1), codes(0).with(3, 128), codes(0).with(3, -1), codes(0).with(3, 0.5)])
+      await expect(model.decodeMasks([wrong])).rejects.toMatchObject({ code: 'bad_input' });
+    expect(device.masked).toHaveLength(2);
+    await expect(opened().model.decodeMasks([codes(0)])).rejects.toMatchObject({
+      code: 'bad_input',
+      hint: expect.stringContaining('--mask-decoder') as string,
+    });
   });
 
   test('generate is one call: none may come between its parts', async () => {

@@ -1,5 +1,8 @@
 import { stopTokens, type ProgramMetadata } from '../../../ir/metadata.ts';
 import { RuntimeError } from '../errors.ts';
+import { answerObjects } from '../answers/answer_objects.ts';
+import { codesProblem } from '../answers/codes.ts';
+import type { AnswerObject } from '../answers/objects.ts';
 import type { PictureSource } from '../images/picture.ts';
 import type { BundleSource } from '../sources/source.ts';
 import { BundleText } from '../text/bundle_text.ts';
@@ -9,7 +12,7 @@ import type { DeviceModel, StepsRequest } from './device_model.ts';
 import { inTurn } from './in_turn.ts';
 import { demand, wholeNumber } from './numbers.ts';
 import { ofNumbers } from './of_numbers.ts';
-import { checkIds, promptOf, type PrefillInput, type Prompt } from './prompt.ts';
+import { checkIds, checkLength, promptOf, type PrefillInput, type Prompt } from './prompt.ts';
 import { samplingOf, type SamplingOptions } from './sampling.ts';
 import { Turn } from './turn.ts';
 
@@ -31,7 +34,15 @@ export interface GenerateOptions<Features> extends Omit<DecodeOptions, 'maxToken
   readonly maxNewTokens?: number;
 }
 
+/** An object of an answer, with its mask where it has one and the bundle can decode it. */
+export interface GeneratedObject extends AnswerObject {
+  /** f32 [64, 64], raw. */
+  readonly mask?: Float32Array;
+}
+
 const DEFAULT_NEW_TOKENS = 100;
+/** A mask takes about a megabyte while it is decoded. */
+const MASKS_AT_ONCE = 16;
 
 /**
  * Drives a model that reads pictures and prompts and answers in text: what is the same in every runtime. One call at a
@@ -111,6 +122,37 @@ export class PictureModel<Features extends object, Own extends object = object> 
     );
   }
 
+  /**
+   * The objects of the answer to `detect …` or `segment …`, each as soon as it is complete; with its mask where it has
+   * codes and the bundle a mask decoder. What is no object is passed over. @throws RuntimeError; the signal's reason
+   */
+  generateObjects(options: GenerateOptions<Features> & Partial<Own>): AsyncGenerator<GeneratedObject> {
+    return inTurn(
+      () => this.#turn.take(),
+      () => this.#generateObjects(options),
+      options.signal,
+    );
+  }
+
+  /**
+   * Masks of objects' codes, each 16 of 0 to 127: f32 [64, 64], raw, about -1 to 1. `pasteMask` and `drawObjects` of
+   * pgconv/answers put them into a picture.
+   * @throws RuntimeError `bad_input` for codes that are none, and for a bundle without a mask decoder
+   */
+  async decodeMasks(codes: readonly (readonly number[])[]): Promise<Float32Array[]> {
+    for (const each of codes) {
+      const problem = codesProblem(each);
+      if (problem !== undefined) throw new RuntimeError('bad_input', problem, 'give the codes of an object');
+    }
+    if (this.facts.maskSize === undefined)
+      throw new RuntimeError(
+        'bad_input',
+        'the bundle has no mask decoder',
+        'convert again with --mask-decoder vae-oid.npz: its README says where that is',
+      );
+    return this.alone(() => this.#masks(codes));
+  }
+
   /** Work that no other call may run beside. @throws RuntimeError `bad_input` while one does */
   protected async alone<T>(work: () => Promise<T>): Promise<T> {
     const give = this.#turn.take();
@@ -176,6 +218,8 @@ export class PictureModel<Features extends object, Own extends object = object> 
     this.#request(options, maxNewTokens);
     const text = await this.#bundle.text();
     const given = isList(image) ? image : [image];
+    const ids = text.promptIds(prompt, given.length);
+    checkLength(ids, this.facts);
     const own: Features[] = [];
     try {
       const images: Features[] = [];
@@ -187,7 +231,7 @@ export class PictureModel<Features extends object, Own extends object = object> 
           images.push(own.at(-1)!);
         }
       }
-      await this.#prefill({ rows: [text.promptIds(prompt, images.length)], images, maxNewTokens });
+      await this.#prefill({ rows: [ids], images, maxNewTokens });
       const pieces = new TextPieces(text.decode);
       for await (const [token] of this.#decode({ ...options, maxTokens: maxNewTokens })) {
         const piece = pieces.add(token!);
@@ -198,6 +242,24 @@ export class PictureModel<Features extends object, Own extends object = object> 
     } finally {
       for (const features of own) this.#device.free(features);
     }
+  }
+
+  async *#generateObjects(options: GenerateOptions<Features> & Partial<Own>): AsyncGenerator<GeneratedObject> {
+    for await (const object of answerObjects(this.#generate(options))) {
+      const [mask] = object.codes && this.facts.maskSize !== undefined ? await this.#masks([object.codes]) : [];
+      yield { ...object, ...(mask && { mask }) };
+    }
+  }
+
+  async #masks(codes: readonly (readonly number[])[]): Promise<Float32Array[]> {
+    const masks: Float32Array[] = [];
+    const size = this.facts.maskSize! ** 2;
+    for (let i = 0; i < codes.length; i += MASKS_AT_ONCE) {
+      const given = codes.slice(i, i + MASKS_AT_ONCE);
+      const made = await this.#device.masks(Int32Array.from(given.flat()));
+      for (const at of given.keys()) masks.push(made.slice(at * size, (at + 1) * size));
+    }
+    return masks;
   }
 }
 

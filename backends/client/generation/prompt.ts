@@ -30,9 +30,13 @@ export function promptOf<Features>(
   { rows, images = [], maxNewTokens = DEFAULT_ROOM }: PrefillInput<Features>,
   facts: ProgramMetadata,
 ): Prompt {
-  for (const row of rows) checkIds(row, facts);
+  for (const row of rows) {
+    checkIds(row, facts);
+    checkLength(row, facts);
+  }
   const padded = padLeft(rows, facts.padTokenId);
-  const room = Math.min(wholeNumber('the number of new tokens', maxNewTokens), roomBehind(padded.length, facts));
+  // the last token needs no position: nothing reads it
+  const room = Math.min(wholeNumber('the number of new tokens', maxNewTokens), facts.maxPositions - padded.length + 1);
   const places = featurePlaces(padded, facts);
   const tokens = places.reduce((sum, { count }) => sum + count, 0);
   if (tokens !== images.length * facts.imageTokens)
@@ -55,11 +59,27 @@ export function checkIds(
 }
 
 /**
- * Tokens that may be decoded behind so many: the last one needs no position, for nothing reads it.
- * @throws RuntimeError `bad_input` when the model has not as many positions
+ * @throws RuntimeError `bad_input` for a row of more tokens than the model has positions, with how many pictures fit
  */
-function roomBehind(length: number, { maxPositions }: ProgramMetadata): number {
-  if (length > maxPositions)
-    throw new RuntimeError('bad_input', `${length} tokens`, `the model has ${maxPositions} positions`);
-  return maxPositions - length + 1;
+export function checkLength(row: readonly number[], facts: Positions & Pick<ProgramMetadata, 'imageTokenId'>): void {
+  const { imageTokenId, maxPositions } = facts;
+  if (row.length <= maxPositions) return;
+  const text = row.filter((id) => id !== imageTokenId).length;
+  throw new RuntimeError(
+    'bad_input',
+    `${row.length} tokens, of which ${text} are text: the model has ${maxPositions} positions`,
+    text === row.length ? 'shorten the text' : fittingHint(picturesBeside(text, facts)),
+  );
+}
+
+function fittingHint(pictures: number): string {
+  if (pictures === 0) return 'shorten the text: no picture fits beside it';
+  return `give ${pictures} picture${pictures === 1 ? '' : 's'} at most`;
+}
+
+type Positions = Pick<ProgramMetadata, 'imageTokens' | 'maxPositions'>;
+
+/** Pictures that a model has positions for beside so many tokens of text. */
+export function picturesBeside(text: number, { imageTokens, maxPositions }: Positions): number {
+  return Math.max(0, Math.floor((maxPositions - text) / imageTokens));
 }

@@ -1,5 +1,6 @@
 import * as client from '@huggingface/transformers';
 import { expect, test } from 'vitest';
+import * as answers from '../../client/answers/index.ts';
 import * as integrity from '../../client/integrity/index.ts';
 import { parseModule, programsIn, README_FACTS, RETRIEVAL } from '../../testing/readme_facts.ts';
 import { SHAPES_ONNX } from '../testing/shapes.ts';
@@ -14,8 +15,9 @@ const input: OnnxReadmeInput = {
   notes: ['config.json: derived.'],
 };
 
-/** The programs that run it, without those that check it. */
-const runningIn = (text: string) => programsIn(text).filter((program) => !program.includes('pgconv/integrity'));
+/** The programs that run it, without those that check it or go on with what it said. */
+const runningIn = (text: string) =>
+  programsIn(text).filter((program) => !/pgconv\/(?:integrity|answers)/.test(program));
 
 test('says what the bundle is and from what', () => {
   const text = onnxReadme(input);
@@ -59,6 +61,25 @@ test('shows how its files are checked, by what pgconv/integrity has', () => {
   }
 });
 
+test('shows objects, and masks where there is a decoder, by what pgconv/answers has', () => {
+  const masked = onnxReadme({
+    ...input,
+    name: "it's",
+    metadata: { ...input.metadata, maskSize: 64 },
+    onnxFiles: onnxFilesOf([...SHAPES_ONNX, 'onnx/mask_decoder_fp16.onnx', 'onnx/mask_decoder_fp16.onnx_data']),
+  });
+  for (const text of [onnxReadme(input), masked]) {
+    const programs = programsIn(text).filter((program) => program.includes('pgconv/answers'));
+    expect(programs).toHaveLength(1);
+    const names = /^import \{ (.*) \} from 'pgconv\/answers';/.exec(programs[0]!)![1]!.split(', ');
+    for (const name of names) expect(answers).toHaveProperty(name);
+    for (const program of programsIn(text)) expect(() => parseModule(program)).not.toThrow();
+  }
+  expect(masked).toContain(String.raw`InferenceSession.create('./models/it\'s/onnx/mask_decoder_fp16.onnx')`);
+  expect(masked).toContain(String.raw`data: '/models/it\'s/onnx/mask_decoder_fp16.onnx_data'`);
+  expect(onnxReadme(input)).not.toContain('mask_decoder');
+});
+
 test('that of a model for retrieval shows how to rank a page, and not how to get an answer', () => {
   const text = onnxReadme({ ...input, use: RETRIEVAL });
   expect(text).toContain('A page is `<image>Look at it.`');
@@ -73,7 +94,7 @@ test('that of a model for retrieval shows how to rank a page, and not how to get
 test('any folder name is a string in the programs', () => {
   const text = onnxReadme({ ...input, name: "it's\\here" });
   for (const program of runningIn(text)) expect(program).toContain(String.raw`from_pretrained('it\'s\\here')`);
-  for (const program of programsIn(text)) {
+  for (const program of programsIn(text).filter((each) => !each.includes('pgconv/answers'))) {
     expect(program).toContain(String.raw`it\'s\\here`);
     expect(() => parseModule(program)).not.toThrow();
   }

@@ -14,6 +14,9 @@ export interface OnnxReadmeInput extends ReadmeInput {
 const CLIENT = '@huggingface/transformers';
 const CLIENT_VERSION = '4.3.1';
 
+/** The graph that makes masks of codes, as its file is named. */
+const MASK_DECODER = 'mask_decoder';
+
 /** README.md of an ONNX bundle. The same input gives the same text: no time, no path of this machine. */
 export function onnxReadme(input: OnnxReadmeInput): string {
   const { metadata, precision, use } = input;
@@ -40,6 +43,7 @@ export function onnxReadme(input: OnnxReadmeInput): string {
     ...checks(input),
     '## Prompts',
     [...imagePrompt(use, metadata.imageTokens), use.prompts],
+    ...objects(input),
     '## Faults of the client to know about',
     bullets([
       [
@@ -55,6 +59,55 @@ export function onnxReadme(input: OnnxReadmeInput): string {
     ]),
     ...closing(input),
   ]);
+}
+
+/** How answers become objects, and codes masks: the client knows neither. */
+function objects({
+  name,
+  metadata: { maskSize },
+  onnxFiles,
+  use,
+}: OnnxReadmeInput): readonly (string | readonly string[])[] {
+  if (use.kind !== 'answers') return [];
+  const decoder = onnxFiles.find((file) => file.name.startsWith(MASK_DECODER));
+  const parse = ["import { drawObjects, parseAnswer } from 'pgconv/answers';"];
+  const draw = (objects: string) => [
+    '// a 2D context of a canvas that shows the image',
+    `drawObjects(context, ${objects});`,
+  ];
+  if (!decoder || maskSize === undefined)
+    return [
+      '## Objects',
+      'The text of an answer as objects, by `pgconv/answers`, which also places and draws their boxes:',
+      fence('js', [...parse, '', 'const { objects } = parseAnswer(text);', ...draw('objects')]),
+    ];
+  const path = `${decoder.folder}/${decoder.name}`;
+  const data = `${decoder.name}_data`;
+  return [
+    '## Objects and masks',
+    [
+      `An answer to \`<image>${use.maskPrompt}\` has codes, of which ${markdownCode(decoder.name)} makes masks in ONNX Runtime,`,
+      'which the client has installed beside it (`npm install onnxruntime-node` elsewhere). `pgconv/answers` parses, places and draws:',
+    ],
+    fence('js', [
+      ...parse,
+      "import { InferenceSession, Tensor } from 'onnxruntime-node';",
+      '',
+      'const objects = parseAnswer(text).objects.filter(({ codes }) => codes);',
+      `const decoder = await InferenceSession.create(${quoted(`./models/${name}/${path}`)});`,
+      "const codes = new Tensor('int32', objects.flatMap((object) => object.codes), [objects.length, 16]);",
+      'const { masks } = await decoder.run({ codes });',
+      `const size = ${maskSize} * ${maskSize};`,
+      'const masked = objects.map((object, i) => ({ ...object, mask: masks.data.subarray(i * size, (i + 1) * size) }));',
+      ...draw('masked'),
+    ]),
+    'In a browser the same with `onnxruntime-web`, which is told where the weights are:',
+    fence('js', [
+      `const decoder = await InferenceSession.create(${quoted(`/models/${name}/${path}`)}, {`,
+      `  externalData: [{ path: ${quoted(data)}, data: ${quoted(`/models/${name}/${decoder.folder}/${data}`)} }],`,
+      '});',
+    ]),
+  ];
 }
 
 /** How the client's files are held to manifest.json: it looks at none itself. */

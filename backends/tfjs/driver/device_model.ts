@@ -1,3 +1,4 @@
+import { MASK_CODES } from '../../client/answers/codes.ts';
 import { RuntimeError } from '../../client/errors.ts';
 import type { TokenChunks } from '../../client/generation/decode.ts';
 import type { DeviceModel, StepsRequest } from '../../client/generation/device_model.ts';
@@ -105,6 +106,21 @@ export class TfjsDeviceModel implements DeviceModel<ImageFeatures> {
     if (!read) throw new RuntimeError('bad_input', 'there are no logits', 'call prefill first');
     const data = await this.#logitsOf(read);
     return { shape: [read.rows, data.length / read.rows], data };
+  }
+
+  async masks(codes: Int32Array): Promise<Float32Array> {
+    this.#engine.checkLives();
+    const input = this.#tf.tensor(codes, [codes.length / MASK_CODES, MASK_CODES], 'int32');
+    try {
+      const { masks } = await this.#run('mask_decoder', { codes: input }, ['masks']);
+      try {
+        return (await masks!.data()) as Float32Array;
+      } finally {
+        masks!.dispose();
+      }
+    } finally {
+      input.dispose();
+    }
   }
 
   checkSteps(): void {

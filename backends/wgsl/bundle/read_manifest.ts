@@ -337,6 +337,7 @@ class Reader {
       maxPositions: m.maxPositions(),
       ...(m.retrievalWidth() > 0 && { retrievalWidth: m.retrievalWidth() }),
       ...(stops.length > 0 && { stopTokenIds: stops }),
+      ...(m.maskSize() > 0 && { maskSize: m.maskSize() }),
     };
     const problem = sizeProblem(model);
     if (problem !== undefined) throw new ManifestError('damaged', `${MANIFEST_PATH}: ${problem}`);

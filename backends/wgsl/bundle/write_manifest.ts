@@ -209,6 +209,7 @@ function modelTable(t: Tables, m: WgslManifest['model']): Offset {
     m.maxPositions,
     m.retrievalWidth ?? 0,
     stops,
+    m.maskSize ?? 0,
   );
 }
 

@@ -6,6 +6,7 @@ import { wholeNumber } from '../../client/generation/numbers.ts';
 import { lastPositions } from '../../client/generation/padded_rows.ts';
 import type { Prompt } from '../../client/generation/prompt.ts';
 import { CAPACITY, type Phase, type PlannedValue } from '../bundle/plan.ts';
+import { MASK_CODES } from '../../client/answers/codes.ts';
 import { RuntimeError } from '../../client/errors.ts';
 import type { Executor, ReadTensor } from './executor.ts';
 import { ImageFeatures } from './image_features.ts';
@@ -92,6 +93,17 @@ export class WgslDeviceModel implements DeviceModel<ImageFeatures, StepsAhead> {
   async logits(): Promise<ReadTensor> {
     if (!this.#hasLogits) throw new RuntimeError('bad_input', 'there are no logits', 'call prefill first');
     return this.executor.read('logits');
+  }
+
+  masks(codes: Int32Array): Promise<Float32Array> {
+    const { executor } = this;
+    return this.#told(async () => {
+      executor.setSizes({ objects: codes.length / MASK_CODES });
+      await executor.reserve(executor.phase('mask_decoder'));
+      executor.write('codes', codes);
+      await executor.run('mask_decoder');
+      return (await executor.read('masks')).data as Float32Array;
+    });
   }
 
   checkSteps({ ahead = DEFAULT_AHEAD }: StepsAhead): void {

@@ -112,6 +112,7 @@ export class Executor {
       size: Math.ceil((4 * plan.symbols.length) / 16) * 16,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
     });
+    this.device.queue.writeBuffer(this.dims, 0, Uint32Array.from(this.#buffers.sizes));
   }
 
   /**
@@ -175,7 +176,9 @@ export class Executor {
   setSizes(values: Readonly<Record<string, number>>): void {
     this.#alive();
     this.#buffers.set(values);
-    this.device.queue.writeBuffer(this.dims, 0, Uint32Array.from(this.#buffers.sizes));
+    // those alone: others may have been advanced by kernels since
+    for (const [name, value] of Object.entries(values))
+      this.device.queue.writeBuffer(this.dims, 4 * this.plan.symbols.indexOf(name), Uint32Array.of(value));
   }
 
   /** What the host knows of sizes that a kernel has advanced in `dims` itself. */

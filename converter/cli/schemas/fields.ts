@@ -9,7 +9,7 @@ export const count = z.int().nonnegative();
 export const share = number.describe('from 0 to 1; numbers that JSON does not have are texts');
 
 export const precision = z.enum(['fp32', 'fp16', 'bf16', 'int8', 'int4', 'nf4', 'q4f16']);
-export const phase = z.enum(['vision', 'prefill', 'suffix']);
+export const phase = z.enum(['vision', 'prefill', 'suffix', 'masks']);
 
 /** What an adapter did to a module. */
 export const change = z.object({

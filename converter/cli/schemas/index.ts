@@ -45,7 +45,23 @@ export const answer = z.object({
     .describe('files that were asked about, in their order; frames of a video by number'),
   text: z.string(),
   tokens: z.array(z.number()),
-  boxes: z.array(z.object({ label: z.string(), y0: z.number(), x0: z.number(), y1: z.number(), x1: z.number() })),
+  boxes: z.array(
+    z.object({
+      label: z.string(),
+      y0: z.number(),
+      x0: z.number(),
+      y1: z.number(),
+      x1: z.number(),
+      mask: z
+        .object({
+          size: z.tuple([count, count]).describe('height and width of the picture'),
+          counts: z.string().describe('COCO’s compressed run-length encoding, as pycocotools reads it'),
+        })
+        .optional()
+        .describe('where the object is; absent without codes in the answer or a mask decoder in the bundle'),
+      file: z.string().optional().describe('the PNG of it that --masks wrote'),
+    }),
+  ),
   problems: z.array(z.object({ offset: z.number(), text: z.string(), message: z.string() })),
   drawn: z.string().optional().describe('the picture that --draw wrote'),
 });

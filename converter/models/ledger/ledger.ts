@@ -13,6 +13,7 @@ export const LEFT_OUT = {
   action_expert: 'beside the PaliGemma of a π0: its action expert, projections and statistics',
   training_state: 'state of training beside the model: moments, counters, timers',
   contrastive: 'SigLIP’s text tower, temperature and bias, beside img/ and llm/',
+  mask_encoder: 'what made the codes of masks in training',
   not_selected: 'a subtree that was not selected',
   no_array: 'a member of the archive that is no array',
   asked: '--leave-out names it',

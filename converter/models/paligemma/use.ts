@@ -1,10 +1,11 @@
 import type { ModelUse } from '../../../backends/readme/readme_input.ts';
+import { VAE_ADDRESS } from './mask_decoder.ts';
 import type { ProgramMetadata } from '../../../ir/graph.ts';
 
 const LICENCE = 'for PaliGemma those are the Gemma Terms of Use';
 
 /** What a model of the family is for: answers, or with ColPali's head (arXiv:2407.01449) retrieval. */
-export function useOf({ imageSize, retrievalWidth }: ProgramMetadata): ModelUse {
+export function useOf({ imageSize, retrievalWidth, maskSize }: ProgramMetadata): ModelUse {
   if (retrievalWidth === undefined)
     return {
       kind: 'answers',
@@ -13,10 +14,14 @@ export function useOf({ imageSize, retrievalWidth }: ProgramMetadata): ModelUse 
         'and answers in text.',
       ].join(' '),
       examplePrompt: 'caption en',
+      maskPrompt: 'segment cat',
       prompts: [
         'Models that were trained on the usual mixture know `caption en`, `detect cat`, `segment cat`,',
         '`answer en where is the cat?`, `ocr`. Boxes are four tokens `<locDDDD>`: y0, x0, y1, x1, from 0000 at one',
-        'side of the image to 1023 at the other.',
+        'side of the image to 1023 at the other. An object of `segment` also has 16 tokens `<segDDD>`,',
+        maskSize === undefined
+          ? `which are codes of a mask. This bundle has no decoder for them: convert with \`--mask-decoder vae-oid.npz\`, which is at <${VAE_ADDRESS}>.`
+          : 'of which the mask decoder makes a mask within the box.',
       ].join(' '),
       licence: LICENCE,
     };

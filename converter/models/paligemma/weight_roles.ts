@@ -16,6 +16,7 @@ export function weightRoles({ graphs }: Program): RoleOf {
   }
   return (name) => {
     if (name === 'lm.embed') return { part: 'embedding' };
+    if (name === 'mask.codes') return { part: 'codebook' };
     if (name === 'lm.head') return { part: 'head' };
     const place = placeOf(name);
     const part = place && PARTS[place.rest];

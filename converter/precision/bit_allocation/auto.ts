@@ -7,7 +7,7 @@ import type { WeightRole } from '../weight_storage.ts';
  * at either end at least.
  */
 export function deservesMoreBits(role: WeightRole | undefined): boolean {
-  if (!role) return false;
+  if (!role || role.part === 'codebook') return false;
   if (role.part === 'embedding' || role.part === 'head') return true;
   const { layer, layers } = role;
   const edge = Math.max(1, Math.round(layers / 8));

@@ -51,15 +51,19 @@ export async function chooseStorage({
       { hint: `choose ${QUANTIZED.join(', ')}` },
     );
   }
-  if (mixed === 'none') return () => base;
+  // each of its rows is read where a code names it, and it is small
+  const isCodebook = (name: string) => roleOf(name)?.part === 'codebook';
+  const unlessCodebook = (stored: (name: string) => WeightStorage) => (weight: QuantizableWeight) =>
+    isCodebook(weight.name) ? 'fp32' : stored(weight.name);
+  if (mixed === 'none') return unlessCodebook(() => base);
   if (mixed === 'auto')
-    return ({ name }) => (formats[base].bits === 4 && deservesMoreBits(roleOf(name)) ? 'int8' : base);
-  const names = program.graphs.flatMap(quantizableWeights).map(({ name }) => name);
+    return unlessCodebook((name) => (formats[base].bits === 4 && deservesMoreBits(roleOf(name)) ? 'int8' : base));
+  const names = program.graphs.flatMap(quantizableWeights).flatMap(({ name }) => (isCodebook(name) ? [] : [name]));
   const { inputs, close } = inputsOr(given);
   const patterns = await readMixedFile(mixed, inputs).finally(() => void close());
   if (backend) refuseFormats(patterns, mixed, { backend, target });
   const chosen = matchPatterns(patterns, names, mixed);
-  return ({ name }) => chosen.get(name) ?? base;
+  return unlessCodebook((name) => chosen.get(name) ?? base);
 }
 
 function refuseFormats(

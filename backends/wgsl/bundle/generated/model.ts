@@ -3,8 +3,8 @@
 import * as flatbuffers from 'flatbuffers';
 
 /**
- * ProgramMetadata of the IR. `retrieval_width` is 0 where there is none; `stop_token_ids` are absent where they are
- * `eos_token_id` alone.
+ * ProgramMetadata of the IR. `retrieval_width` and `mask_size` are 0 where there is none; `stop_token_ids` are absent
+ * where they are `eos_token_id` alone.
  */
 export class Model {
   bb: flatbuffers.ByteBuffer|null = null;
@@ -118,8 +118,13 @@ stopTokenIdsArray():Uint32Array|null {
   return offset ? new Uint32Array(this.bb!.bytes().buffer, this.bb!.bytes().byteOffset + this.bb!.__vector(this.bb_pos + offset), this.bb!.__vector_len(this.bb_pos + offset)) : null;
 }
 
+maskSize():number {
+  const offset = this.bb!.__offset(this.bb_pos, 36);
+  return offset ? this.bb!.readUint32(this.bb_pos + offset) : 0;
+}
+
 static startModel(builder:flatbuffers.Builder) {
-  builder.startObject(16);
+  builder.startObject(17);
 }
 
 static addFamily(builder:flatbuffers.Builder, familyOffset:flatbuffers.Offset) {
@@ -203,6 +208,10 @@ static startStopTokenIdsVector(builder:flatbuffers.Builder, numElems:number) {
   builder.startVector(4, numElems, 4);
 }
 
+static addMaskSize(builder:flatbuffers.Builder, maskSize:number) {
+  builder.addFieldInt32(16, maskSize, 0);
+}
+
 static endModel(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   builder.requiredField(offset, 4) // family
@@ -210,7 +219,7 @@ static endModel(builder:flatbuffers.Builder):flatbuffers.Offset {
   return offset;
 }
 
-static createModel(builder:flatbuffers.Builder, familyOffset:flatbuffers.Offset, variantOffset:flatbuffers.Offset, imageSize:number, imageTokens:number, imageTokenId:number, vocabSize:number, layers:number, kvHeads:number, headDim:number, hiddenSize:number, bosTokenId:number, eosTokenId:number, padTokenId:number, maxPositions:number, retrievalWidth:number, stopTokenIdsOffset:flatbuffers.Offset):flatbuffers.Offset {
+static createModel(builder:flatbuffers.Builder, familyOffset:flatbuffers.Offset, variantOffset:flatbuffers.Offset, imageSize:number, imageTokens:number, imageTokenId:number, vocabSize:number, layers:number, kvHeads:number, headDim:number, hiddenSize:number, bosTokenId:number, eosTokenId:number, padTokenId:number, maxPositions:number, retrievalWidth:number, stopTokenIdsOffset:flatbuffers.Offset, maskSize:number):flatbuffers.Offset {
   Model.startModel(builder);
   Model.addFamily(builder, familyOffset);
   Model.addVariant(builder, variantOffset);
@@ -228,6 +237,7 @@ static createModel(builder:flatbuffers.Builder, familyOffset:flatbuffers.Offset,
   Model.addMaxPositions(builder, maxPositions);
   Model.addRetrievalWidth(builder, retrievalWidth);
   Model.addStopTokenIds(builder, stopTokenIdsOffset);
+  Model.addMaskSize(builder, maskSize);
   return Model.endModel(builder);
 }
 }

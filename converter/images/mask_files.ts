@@ -1,0 +1,64 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { replaceFile } from '../disk.js';
+import { UsageError } from '../errors.ts';
+import { outputError } from '../output_error.ts';
+
+/** A mask to write: 1 where the object is, rows from the top. */
+export interface NamedMask {
+  readonly name: string;
+  readonly mask?: Uint8Array | undefined;
+}
+
+/** A name that is longer fits no file system. */
+const MAX_NAME = 40;
+
+/**
+ * The file of each object that has a mask, by its place among them and its name: `00-blue-square.png`. Names come from
+ * a model: letters and digits alone go into a path.
+ */
+export function maskFileNames(objects: readonly NamedMask[]): readonly (string | undefined)[] {
+  const digits = Math.max(2, String(objects.length - 1).length);
+  return objects.map(({ name, mask }, i) => {
+    if (!mask) return undefined;
+    const plain = [...name.normalize('NFC').replaceAll(/[^\p{L}\p{M}\p{N}]+/gu, '-')].slice(0, MAX_NAME).join('');
+    const words = plain.replaceAll(/^-+|-+$/g, '');
+    return `${String(i).padStart(digits, '0')}${words === '' ? '' : `-${words}`}.png`;
+  });
+}
+
+/** @throws UsageError for a folder that holds files: masks of another answer among these would be taken for its own */
+export async function requireEmpty(dir: string): Promise<void> {
+  const found = await readdir(dir).catch((): string[] => []);
+  if (found.length > 0)
+    throw new UsageError('folder_not_empty', '--masks names a folder that is not empty', {
+      file: dir,
+      hint: 'name a new folder, or empty this one',
+    });
+}
+
+/**
+ * Writes each mask as a PNG of the picture's size, white where the object is, black elsewhere.
+ * @returns the files, relative to `dir`; undefined for objects without a mask
+ * @throws OutputError when one cannot be written
+ */
+export async function writeMasks(
+  dir: string,
+  objects: readonly NamedMask[],
+  { width, height }: { readonly width: number; readonly height: number },
+): Promise<readonly (string | undefined)[]> {
+  const names = maskFileNames(objects);
+  for (const [i, name] of names.entries()) {
+    const mask = objects[i]!.mask;
+    if (name === undefined || !mask) continue;
+    const gray = mask.map((there) => 255 * there);
+    const raw = { width, height, channels: 1 } as const;
+    const png = await sharp(gray, { raw, limitInputPixels: false }).toColourspace('b-w').png().toBuffer();
+    const file = join(dir, name);
+    await replaceFile(file, png).catch((error: unknown) => {
+      throw outputError(error, file, '--masks');
+    });
+  }
+  return names;
+}
