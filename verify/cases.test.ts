@@ -30,14 +30,38 @@ describe('one long row', () => {
     const [, , longer] = syntheticCases(metadata, { maxNewTokens: 9 });
     expect(longer!.inputIds.shape[1]! + 8).toBe(64);
   });
+  test('of two pictures, as far as there is room', () => {
+    const [three, , long] = syntheticCases(metadata);
+    expect(long!.pixelValues.shape).toEqual([2, 3, 28, 28]);
+    expect(three!.pixelValues.shape[0]).toBe(3);
+    const [, , alone] = syntheticCases({ ...metadata, maxPositions: 8 + 8 + 2 });
+    expect(alone!.pixelValues.shape[0]).toBe(1);
+    expect(syntheticCases({ ...metadata, maxPositions: 8 + 8 + 3 })[2]!.pixelValues.shape[0]).toBe(2);
+  });
+  test('of the batch’s pictures at real size: the tower computes both cases at once', () => {
+    const [two, , long] = syntheticCases({
+      ...metadata,
+      imageTokens: 256,
+      layers: 26,
+      hiddenSize: 2304,
+      maxPositions: 8192,
+    });
+    expect(long!.pixelValues).toBe(two!.pixelValues);
+    expect(long!.inputIds.shape).toEqual([1, 2 * 256 + 8]);
+  });
   test('of a few tokens behind pictures that are long themselves', () => {
-    const [, , long] = syntheticCases({ ...metadata, imageTokens: 1024, maxPositions: 8192 });
-    expect(long!.inputIds.shape).toEqual([1, 1030]);
+    const shapes = [1024, 4096].map(
+      (imageTokens) => syntheticCases({ ...metadata, imageTokens, maxPositions: 8192 })[2]!.inputIds.shape,
+    );
+    expect(shapes).toEqual([
+      [1, 2056],
+      [1, 4104],
+    ]);
   });
   test('reads the last id that means nothing of its own', () => {
-    expect(syntheticCases(metadata)[2]!.inputIds.data[5]).toBe(59);
+    expect(syntheticCases(metadata)[2]!.inputIds.data[9]).toBe(59);
     const special = { ...metadata, imageTokenId: 59, padTokenId: 58 };
-    expect(syntheticCases(special)[2]!.inputIds.data[5]).toBe(57);
+    expect(syntheticCases(special)[2]!.inputIds.data[9]).toBe(57);
   });
 });
 
@@ -75,8 +99,8 @@ test('a few tokens of text that end at the last position', () => {
 
 test('tokens are of the vocabulary and not special', () => {
   const { inputIds, suffixIds } = syntheticCases(metadata)[2]!;
-  expect([...inputIds.data.slice(0, 5)]).toEqual([60, 60, 60, 60, 2]);
-  for (const id of [...inputIds.data.slice(5), ...suffixIds!.data]) {
+  expect([...inputIds.data.slice(0, 9)]).toEqual([...Array<number>(8).fill(60), 2]);
+  for (const id of [...inputIds.data.slice(9), ...suffixIds!.data]) {
     expect(id).toBeGreaterThan(2);
     expect(id).toBeLessThan(60);
   }

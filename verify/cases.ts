@@ -37,6 +37,10 @@ const KEPT = 8;
 /** Tokens of the long prompt: more than kernels take at once (256 in ours), and no multiple of a tile. */
 const LONG = 301;
 const SUFFIX = 3;
+/** Tokens of text where a prompt need not be long. */
+const SHORT = 6;
+/** Tokens of a picture of which a second one may come: that of 448 pixels. Two of 896 leave no room for text. */
+const MAX_TWICE = 1024;
 
 /** Image tokens × layers × width² that a row more may cost; its multiplications are 15 to 26 times as many. */
 const MAX_ROW_COST = 1e9;
@@ -47,9 +51,10 @@ const MAX_ROW_COST = 1e9;
  * - a batch of three rows of different length, padded on the left, of which the last is an empty prompt: a picture and
  *   <bos>. A model of real size has two rows: a third is computed as the second is, and takes minutes more;
  * - a few tokens of text that end at the model's last position;
- * - one long row, whose cache goes beyond 300 tokens where the model has as many positions; it reads the last id of the
- *   vocabulary, which lies in the last shard of a table that is cut by rows. What must hold of a model by itself is
- *   asked of the others, which take a third of its time.
+ * - one long row of two pictures and text, whose cache goes beyond 300 tokens where the model has as many positions; it
+ *   reads the last id of the vocabulary, which lies in the last shard of a table that is cut by rows. What must hold of
+ *   a model by itself is asked of the others. A model of real size gets the pictures of the batch, in their order, so
+ *   that the image tower computes both cases at once. Pictures of more than 1024 tokens come alone.
  *
  * Images are asymmetric in place and colour, so that swapped axes or channels show, and smooth with noise, as pictures
  * are. Token ids are random, without those that have a meaning of their own. A model with ColPali's head writes no
@@ -63,20 +68,28 @@ export function syntheticCases(
   const random = randomSource(seed);
   const { imageTokens, imageSize, padTokenId, vocabSize, maxPositions } = metadata;
   const isRetriever = metadata.retrievalWidth !== undefined;
+  // read where it is asked for, and nowhere by chance
+  const last = lastToken(metadata);
   const newTokens = isRetriever ? 0 : maxNewTokens;
   const behind = Math.max(SUFFIX, newTokens - 1); // tokens read behind a prompt
-  const longest = maxPositions - imageTokens - behind;
-  const text = (count: number) => [
+  const text = (count: number, images = 1) => [
     metadata.bosTokenId,
-    ...Array.from({ length: Math.min(count, longest) - 1 }, () => randomToken(metadata, random)),
+    ...Array.from({ length: Math.min(count, maxPositions - images * imageTokens - behind) - 1 }, () =>
+      randomToken(metadata, random, last),
+    ),
   ];
   const suffix = (batch: number) =>
     tensorOf(
       'i64',
       [batch, SUFFIX],
-      Array.from({ length: batch * SUFFIX }, () => randomToken(metadata, random)),
+      Array.from({ length: batch * SUFFIX }, () => randomToken(metadata, random, last)),
     );
-  const makeCase = (name: string, texts: readonly (readonly number[])[], images: 0 | 1 = 1): VerifyCase => {
+  const makeCase = (
+    name: string,
+    texts: readonly (readonly number[])[],
+    images = 1,
+    pixelValues = syntheticImages(images * texts.length, imageSize, random),
+  ): VerifyCase => {
     const prompt = padLeft(
       texts.map((t) => promptRow(metadata, t, images)),
       padTokenId,
@@ -85,7 +98,7 @@ export function syntheticCases(
     return {
       name,
       ...prompt,
-      pixelValues: syntheticImages(images * texts.length, imageSize, random),
+      pixelValues,
       imageTokenId: metadata.imageTokenId,
       suffixIds: suffix(texts.length),
       maxNewTokens: newTokens,
@@ -103,14 +116,21 @@ export function syntheticCases(
     maxNewTokens: 0,
     logitsToKeep: 1,
   });
-  const long = text(Math.max(6, LONG - imageTokens));
-  if (long.length > 1) long[1] = lastToken(metadata);
+  const pictures = imageTokens <= MAX_TWICE && 2 * imageTokens + KEPT + behind <= maxPositions ? 2 : 1;
+  const long = text(Math.max(KEPT, LONG - pictures * imageTokens), pictures);
+  if (long.length > 1) long[1] = last;
   const rows = [text(7), ...(isRowCostly(metadata) ? [] : [text(4)]), text(1)];
-  const end = text(6);
+  const end = text(SHORT);
+  const batch = makeCase(`${NUMERALS[rows.length]!} rows, left-padded`, rows);
+  const ofBatch = batch.pixelValues.shape[0] === pictures ? [batch.pixelValues] : [];
   const read = [
-    makeCase(`${NUMERALS[rows.length]!} rows, left-padded`, rows),
+    batch,
     { ...makeCase('last positions', [end], 0), firstPosition: maxPositions - behind - end.length + 1 },
-    { ...makeCase('one long row', [long]), logitsToKeep: Math.min(KEPT, long.length), comparedOnly: true },
+    {
+      ...makeCase('one long row', [long], pictures, ...ofBatch),
+      logitsToKeep: Math.min(KEPT, long.length),
+      comparedOnly: true,
+    },
   ];
   return isRetriever ? [...read, makeQueries([text(4), text(7)])] : read;
 }
@@ -147,9 +167,9 @@ function syntheticImages(images: number, size: number, random: () => number): Te
   return { dtype: 'f32', shape: [images, 3, size, size], data };
 }
 
-/** An id without a meaning of its own. */
-export function randomToken(metadata: ProgramMetadata, random: () => number): number {
-  const special = specialTokens(metadata);
+/** An id without a meaning of its own; not `except`. */
+export function randomToken(metadata: ProgramMetadata, random: () => number, except?: number): number {
+  const special = new Set([...specialTokens(metadata), ...(except === undefined ? [] : [except])]);
   for (;;) {
     const id = Math.floor(random() * metadata.vocabSize);
     if (!special.has(id) || metadata.vocabSize <= special.size) return id;

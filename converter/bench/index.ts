@@ -13,11 +13,21 @@ import { measureDecoding } from './decode_speed.ts';
 import { eightBitsReport, measureEightBits } from './eight_bits.ts';
 import { decodingReport } from './decode_report.ts';
 import { faultsReport, measureFaults } from './faults/measure.ts';
+import { masksReport, measureMasks } from './masks.ts';
 import { medianOf } from './median.ts';
 import { measureVerification, verificationReport } from './verify_full_size.ts';
 import { measureQuantization, type QuantizationMeasurement } from './quantize_full_size.ts';
 
-const PARTS = ['conversion', 'quantization', 'verification', 'decoding', 'attention', 'products', 'faults'] as const;
+const PARTS = [
+  'conversion',
+  'quantization',
+  'verification',
+  'decoding',
+  'attention',
+  'products',
+  'faults',
+  'masks',
+] as const;
 type Part = (typeof PARTS)[number];
 
 interface Flags {
@@ -43,7 +53,8 @@ const program = new Command('npm run bench --')
   .description(
     'Time and memory of a full-size bf16 → fp16 conversion, beside copies of its input and output on the same disk (about 20 GB of it). Of int4 and int8 beside fp16. Of conversions with their verification. ' +
       'Then tokens a second of the decoder on the CPU: fused attention, the portable graph, and what an exporter without fusions emits. And attention and a product with 8-bit codes in each form. Nothing else should run meanwhile. ' +
-      '`--only faults` measures nothing: it plants faults in bundles of full widths (two layers unless --layers says otherwise), and fails unless each is found and named.',
+      '`--only faults` measures nothing: it plants faults in bundles of full widths (two layers unless --layers says otherwise), and fails unless each is found and named. ' +
+      '`--only masks` measures how well masks fit that a trained model segments, in every backend and precision (half an hour on a software GPU).',
   )
   .option('--dir <dir>', 'folder for the checkpoints and bundles; on the disk to be measured', 'tmp/bench')
   .addOption(new Option('--variant <name>', 'shapes').choices(Object.keys(VARIANTS)).default('paligemma-3b-224'))
@@ -76,7 +87,7 @@ const { dir, variant, runs, layers, only, weights, contexts, steps, threads, bun
 const folder = resolve(dir);
 await mkdir(folder, { recursive: true });
 const log = (line: string) => void process.stderr.write(`${line}\n`);
-const wanted = (part: Part) => (only === undefined ? part !== 'faults' : only === part);
+const wanted = (part: Part) => (only === undefined ? part !== 'faults' && part !== 'masks' : only === part);
 const conversion = !wanted('conversion')
   ? []
   : [
@@ -102,10 +113,13 @@ const decoding = !wanted('decoding')
 const attention = wanted('attention') ? await measureAttention(join(folder, 'attention'), steps, threads) : [];
 const products = wanted('products') ? await measureEightBits(join(folder, 'products'), steps, threads) : [];
 const faults = wanted('faults') ? await measureFaults(folder, { layers: layers ?? 2, memory, log }) : [];
+const masks = wanted('masks')
+  ? await measureMasks(folder, program.getOptionValueSource('bundles') === 'cli' ? bundles : undefined, log)
+  : [];
 const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}`;
 if (json)
   console.log(
-    JSON.stringify({ conversion, quantization, verification, decoding, attention, products, faults }, null, 2),
+    JSON.stringify({ conversion, quantization, verification, decoding, attention, products, faults, masks }, null, 2),
   );
 else {
   if (conversion.length > 0) console.log(report(conversion));
@@ -120,6 +134,7 @@ else {
     );
   if (attention.length > 0) console.log(attentionReport(attention, `${threads} threads; ${machine}`));
   if (faults.length > 0) console.log(faultsReport(faults, `${layers ?? 2} + ${layers ?? 2} layers, bf16; ${machine}`));
+  if (masks.length > 0) console.log(masksReport(masks));
   if (products.length > 0) console.log(eightBitsReport(products, `${threads} threads; ${machine}`));
 }
 if (faults.some(({ isRight }) => !isRight)) process.exitCode = 1;

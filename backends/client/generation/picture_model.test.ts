@@ -244,8 +244,8 @@ describe('a call that means nothing is refused, and changes nothing', () => {
   });
 
   test.each([
-    { image: Array<typeof picture>(4).fill(picture), prompt: 'a', hint: 'give 3 pictures at most' },
-    { image: Array<typeof picture>(17).fill(picture), prompt: 'abcabc', hint: 'give 1 picture at most' },
+    { image: Array.from({ length: 4 }, () => picture), prompt: 'a', hint: 'give 3 pictures at most' },
+    { image: Array.from({ length: 17 }, () => picture), prompt: 'abcabc', hint: 'give 1 picture at most' },
     { image: picture, prompt: 'abcabca', hint: 'shorten the text: no picture fits beside it' },
     { image: picture, prompt: '<image><image>a', hint: 'say <image> once per image, or not at all' },
   ])('generate of what does not fit, $prompt: before a picture is encoded', async ({ image, prompt, hint }) => {
@@ -385,6 +385,20 @@ describe('one call at a time', () => {
     );
     expect(await collected(model.decode())).toEqual([[2], [1]]);
     expect(made.map(({ isLive }) => isLive)).toEqual([false]);
+  });
+
+  test('a picture lies in one row, whole', async () => {
+    const { model } = opened();
+    const images = [await model.encodeImage(picture), await model.encodeImage(picture)];
+    // two image tokens a picture: as many as there are features for, but not each in its row
+    const rows = [
+      [9, 9, 9, 2],
+      [9, 2],
+    ];
+    await expect(model.prefill({ rows, images })).rejects.toMatchObject({
+      code: 'bad_input',
+      problem: 'row 0 has a part of a picture',
+    });
   });
 
   test('masks are decoded some at a time, and told apart', async () => {

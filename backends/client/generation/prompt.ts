@@ -45,6 +45,15 @@ export function promptOf<Features>(
       `${tokens} image tokens for ${images.length} pictures of ${facts.imageTokens}`,
       'put the image tokens of every picture before its text',
     );
+  const broken = rows.findIndex(
+    (row) => row.filter((id) => id === facts.imageTokenId).length % facts.imageTokens !== 0,
+  );
+  if (broken >= 0)
+    throw new RuntimeError(
+      'bad_input',
+      `row ${broken} has a part of a picture`,
+      `every row has all ${facts.imageTokens} image tokens of each of its pictures`,
+    );
   return { ...padded, places, room };
 }
 

@@ -1,8 +1,9 @@
 /** Help of `pgconv run`, below its options. */
 export const RUN_HELP = `
 Prompts that PaliGemma's mixtures know: "caption en", "detect cat", "answer en where is
-the cat?", "ocr", "segment cat". Location tokens in the answer are also shown as boxes
-in pixels of the picture.
+the cat?", "ocr", "segment cat". Objects in the answer are also shown as boxes in pixels
+of the picture, with masks where the bundle was converted with --mask-decoder: drawn by
+--draw, as PNGs by --masks, and in --json in COCO's run-length encoding.
 
 --image again, or --frames, asks about several pictures at once, in that order: before and
 after, or frames of a video. Each takes as many positions as one picture does (256 at 224
@@ -25,5 +26,6 @@ Examples:
   pgconv run shapes-onnx-fp16 --image fixtures/shapes/images/000.png --prompt "detect green circle" --draw boxes.png
   pgconv run shapes-wgsl-int4 --image fixtures/shapes/images/000.png --prompt "caption en"
   pgconv run bundles/mix-224 --image photo.jpg --prompt "caption en" --max-new-tokens 30 --json
+  pgconv run segments-onnx-fp16 --image fixtures/segments/images/000.png --prompt "segment blue square" --masks masks
   pgconv run bundles/mix-224 --image before.jpg --image after.jpg --prompt "answer en what is new?"
   pgconv run bundles/mix-224 --frames clip.mp4 --every 30 --prompt "caption en"`;

@@ -1,0 +1,159 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { parseAnswer } from '../../backends/client/answers/parse_answer.ts';
+import type { AnswerObject } from '../../backends/client/answers/objects.ts';
+import type { Precision } from '../../verify/tolerances.ts';
+import { bundleProcessor, bundleTokenizer, openStaged, type BundleModel } from '../bundle/open_bundle.ts';
+import { readManifest } from '../bundle/manifest.ts';
+import { convert } from '../compile/convert.ts';
+import { decodeImage } from '../images/decode.ts';
+import { answer } from '../samples/answer.ts';
+import { masksOf, seenIn } from '../samples/answer_masks.ts';
+import { silentReporter } from '../terminal/reporter.ts';
+import { table } from '../terminal/table.ts';
+
+const FIXTURE = 'fixtures/segments';
+
+/** A bundle whose masks are measured, where it runs, and on how many of the 120 pictures. */
+interface Variant {
+  readonly backend: string;
+  readonly precision: Precision;
+  readonly device: string;
+  readonly cases: number;
+}
+
+const FLOATS = ['fp32', 'fp16', 'int8', 'int4'] as const;
+const VARIANTS: readonly Variant[] = [
+  ...([...FLOATS, 'q4f16'] as const).map((precision) => ({
+    backend: 'onnx',
+    precision,
+    device: 'cpu',
+    cases: Infinity,
+  })),
+  ...([...FLOATS, 'nf4'] as const).flatMap((precision) => [
+    { backend: 'tfjs', precision, device: 'wasm', cases: 30 },
+    { backend: 'wgsl', precision, device: 'software', cases: 30 },
+  ]),
+];
+
+interface Case {
+  readonly image: string;
+  readonly prompt: string;
+  readonly text: string;
+}
+
+/** How well the masks of answers fit those that were drawn: means over pictures of intersection by union. */
+export interface MaskMeasurement {
+  readonly label: string;
+  readonly cases: number;
+  /** Answers that are the original's, letter by letter. */
+  readonly same: number;
+  readonly iou: number;
+  /** With the codes of the next picture's object in the box of this one. */
+  readonly shuffled: number;
+}
+
+/** Every precision and backend, and what Hugging Face said, on the pictures of fixtures/segments. */
+export async function measureMasks(
+  folder: string,
+  wanted: readonly string[] | undefined,
+  log: (line: string) => void,
+): Promise<readonly MaskMeasurement[]> {
+  const { cases } = JSON.parse(await readFile(join(FIXTURE, 'eval.json'), 'utf8')) as { cases: readonly Case[] };
+  const measured: MaskMeasurement[] = [];
+  for (const variant of VARIANTS) {
+    const { backend, precision, device } = variant;
+    const label = `${backend} ${precision}, ${device}`;
+    if (wanted && !wanted.includes(`${backend}:${precision}`)) continue;
+    const out = join(folder, `segments-${backend}-${precision}`);
+    await convert(
+      {
+        checkpoint: join(FIXTURE, 'hf'),
+        maskDecoder: join(FIXTURE, 'vae-oid.npz'),
+        backend,
+        precision,
+        out,
+        verify: false,
+        force: true,
+      },
+      silentReporter,
+    );
+    const manifest = await readManifest(out);
+    const model = await openStaged(out, manifest, { device });
+    try {
+      const some = cases.slice(0, variant.cases);
+      if (measured.length === 0)
+        measured.push(await measure('Hugging Face, f32', model, cases, async ({ text }) => text));
+      const [tokenizer, processor] = [await bundleTokenizer(out, manifest), await bundleProcessor(out, manifest)];
+      measured.push(
+        await measure(label, model, some, async ({ image, prompt }) => {
+          const picture = await decodeImage(join(FIXTURE, 'images', image), { mode: processor.mode });
+          return (await answer(model, tokenizer!, { image: picture, prompt, processor, maxNewTokens: 40 })).text;
+        }),
+      );
+      const { iou, shuffled, cases: count, same } = measured.at(-1)!;
+      log(`${label}: mIoU ${iou.toFixed(3)} on ${count}, shuffled ${shuffled.toFixed(3)}, ${same} answers the same`);
+    } finally {
+      await model.dispose();
+    }
+  }
+  return measured;
+}
+
+async function measure(
+  label: string,
+  model: BundleModel,
+  cases: readonly Case[],
+  textOf: (each: Case) => Promise<string>,
+): Promise<MaskMeasurement> {
+  const texts: string[] = [];
+  for (const each of cases) texts.push(await textOf(each));
+  const objects = texts.map((text) => parseAnswer(text).objects[0]);
+  const codes = objects.map((object) => object?.codes);
+  let [iou, shuffled] = [0, 0];
+  for (const [i, { image }] of cases.entries()) {
+    const truth = await maskIn(join(FIXTURE, 'masks', image));
+    iou += await overlap(model, objects[i], truth);
+    const other = codes[(i + 1) % codes.length];
+    shuffled += await overlap(model, objects[i] && other ? { ...objects[i], codes: other } : undefined, truth);
+  }
+  const count = cases.length;
+  const same = texts.filter((text, i) => text === cases[i]!.text).length;
+  return { label, cases: count, same, iou: iou / count, shuffled: shuffled / count };
+}
+
+interface Mask {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
+async function maskIn(file: string): Promise<Mask> {
+  const { data, info } = await sharp(file).toColourspace('b-w').raw().toBuffer({ resolveWithObject: true });
+  return { width: info.width, height: info.height, data };
+}
+
+/** Of an object's mask and what was drawn; 0 for an answer without one. */
+async function overlap(model: BundleModel, object: AnswerObject | undefined, truth: Mask): Promise<number> {
+  if (!object) return 0;
+  const [seen] = seenIn(truth, [object], await masksOf(model, [object]));
+  const { mask } = seen!;
+  if (!mask) return 0;
+  let [both, either] = [0, 0];
+  mask.forEach((there, i) => {
+    const isTrue = truth.data[i]! > 127;
+    if (there && isTrue) both++;
+    if (there || isTrue) either++;
+  });
+  return either === 0 ? 0 : both / either;
+}
+
+/** As a table. */
+export function masksReport(measured: readonly MaskMeasurement[]): string {
+  return table(
+    ['', 'pictures', 'answers as the original’s', 'mIoU', 'codes of another object'],
+    measured.map(({ label, cases, same, iou, shuffled }) => [label, cases, same, iou.toFixed(3), shuffled.toFixed(3)]),
+    [1, 2, 3, 4],
+  );
+}
