@@ -13,7 +13,7 @@ import { verifyProgram } from './verify.ts';
 const verifyCase = { name: 'c', attentionMask: tensorOf('i64', [1, 3], [0, 1, 1]) } as unknown as VerifyCase;
 const logits = (...rows: readonly number[][]): Tensor =>
   tensorOf('f32', [1, rows.length, rows[0]!.length], rows.flat());
-const tallyOf = (margin = 0, vocabSize = 2) => new AgreementTally({ vocabSize }, () => margin);
+const tallyOf = (margin = 0, vocabSize = 2) => new AgreementTally({ vocabSize, eosTokenId: 1 }, () => margin);
 const KLD = (p: readonly number[], q: readonly number[]) => p.reduce((sum, x, i) => sum + x * Math.log(x / q[i]!), 0);
 /** [0.5, 0.5] against [0.8, 0.2]. */
 const even = [0, 0];
@@ -32,10 +32,37 @@ test('positions of all outputs and cases are pooled; padding and the original’
   tally.add(verifyCase, candidate, original);
   tally.add(verifyCase, { suffixLogits: logits(leaning) }, { suffixLogits: logits(leaning) });
   const { metrics, note } = tally.check('all cases', []);
-  expect(note).toBe('4 positions');
+  expect(note).toMatch(/^4 positions, mean KLD ±5\.6e-2$/);
   expect(metrics.meanKld).toBeCloseTo(KLD([0.5, 0.5], [0.8, 0.2]) / 4, 6);
   expect(metrics.maxKld).toBeCloseTo(KLD([0.5, 0.5], [0.8, 0.2]), 6);
   expect(metrics).toMatchObject({ sameTop1: 1, nonFinite: 0 });
+});
+
+test('a mean beyond its bound by chance is not held against a bundle; one that is beyond twice its error is', () => {
+  const bound = { metric: 'meanKld', atMost: 0.05, reason: 'r' } as const;
+  const passes = (same: number, other: number) => {
+    const tally = tallyOf();
+    const rows = (part: number[]) => [...Array(same).fill(even), ...Array(other).fill(part)] as number[][];
+    const all = { ...verifyCase, attentionMask: tensorOf('i64', [1, 1], [1]) };
+    tally.add(all, { suffixLogits: logits(...rows(leaning)) }, { suffixLogits: logits(...rows(even)) });
+    const [verdict] = tally.check('all cases', [bound]).bounds;
+    return { passed: verdict!.passed, value: verdict!.value };
+  };
+  // each of the others is 0.223 apart: a mean of 0.056 over 8 positions, ±0.037
+  expect(passes(6, 2)).toEqual({ passed: true, value: expect.closeTo(0.0558, 3) as number });
+  expect(passes(600, 200)).toEqual({ passed: true, value: expect.closeTo(0.0558, 3) as number });
+  expect(passes(6000, 2000)).toEqual({ passed: false, value: expect.closeTo(0.0558, 3) as number });
+});
+
+test('what is written behind the end of an answer does not count', () => {
+  const tally = tallyOf();
+  const greedy = (rows: readonly number[][], tokens: readonly number[]) => ({
+    greedy: { tokens: [tokens], logits: logits(...rows), choices: [] },
+  });
+  tally.add(verifyCase, greedy([even, even, leaning], [0, 1, 0]), greedy([even, even, even], [0, 1, 0]));
+  const { metrics, note } = tally.check('all cases', []);
+  expect(note).toBe('2 positions');
+  expect(metrics.maxKld).toBe(0);
 });
 
 test('another token within the margin is none', () => {
@@ -156,7 +183,7 @@ describe('verification by two links', () => {
       precision: 'int8',
       invariants: false,
     });
-    expect(other.checks.at(-1)!.note).toBe('3 positions');
+    expect(other.checks.at(-1)!.note).toMatch(/^3 positions, mean KLD ±/);
   });
 
   test('every part counts in the progress', async () => {
@@ -187,9 +214,9 @@ describe('verification by two links', () => {
         original: { model: scaled(1), help: 'none' },
         metadata,
         cases,
-        precision: 'fp16',
+        precision: 'fp32',
       }),
-    ).rejects.toThrow('fp16 has no bounds on quality');
+    ).rejects.toThrow('fp32 has no bounds on quality');
   });
 });
 

@@ -1,4 +1,5 @@
 import type { ProgramMetadata } from '../ir/graph.ts';
+import { stopTokens } from '../ir/metadata.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import type { VerifyCase } from './cases.ts';
 import { checkOf, type Check } from './check.ts';
@@ -7,7 +8,7 @@ import { compareRows, difference, pooledAgreement, type RowAgreements } from './
 import { rowsOf, type Rows } from './rows.ts';
 import type { Outcome } from './run_case.ts';
 import { keptTokens } from './tokens.ts';
-import type { Bound } from './tolerances.ts';
+import type { Bound, MetricName } from './tolerances.ts';
 
 /** What the check of what codes cost is called. */
 export const QUALITY_OUTPUT = 'logits against the original';
@@ -19,12 +20,17 @@ export const QUALITY_OUTPUT = 'logits against the original';
  */
 export class AgreementTally {
   readonly #columns: number;
+  readonly #stops: readonly number[];
   readonly #tieMargin: (logit: number) => number;
   readonly #parts: RowAgreements[] = [];
   #nonFinite = 0;
 
-  constructor({ vocabSize }: Pick<ProgramMetadata, 'vocabSize'>, tieMargin: (logit: number) => number) {
-    this.#columns = vocabSize;
+  constructor(
+    metadata: Pick<ProgramMetadata, 'vocabSize' | 'eosTokenId' | 'stopTokenIds'>,
+    tieMargin: (logit: number) => number,
+  ) {
+    this.#columns = metadata.vocabSize;
+    this.#stops = stopTokens(metadata);
     this.#tieMargin = tieMargin;
   }
 
@@ -43,17 +49,27 @@ export class AgreementTally {
         keptTokens(verifyCase, prefillLogits.shape[1]!),
       );
     if (suffixLogits) this.#compare(verifyCase, 'suffix logits', candidate.suffixLogits, suffixLogits);
-    if (greedy) this.#compare(verifyCase, 'greedy logits', candidate.greedy?.logits, greedy.logits);
+    if (greedy)
+      this.#compare(verifyCase, 'greedy logits', candidate.greedy?.logits, greedy.logits, this.#written(greedy.tokens));
+  }
+
+  /** Positions up to the token that ends an answer: what a model says behind it, nobody hears. */
+  #written(tokens: readonly (readonly number[])[]): readonly boolean[] {
+    return tokens.flatMap((row) => {
+      const end = row.findIndex((token) => this.#stops.includes(token));
+      return row.map((_, step) => end < 0 || step <= end);
+    });
   }
 
   /** The verdict on all that was added, which is of `cases`. */
   check(cases: string, bounds: readonly Bound[]): Check {
-    const { meanKld, kld99, maxKld, sameTop1, rows } = pooledAgreement(this.#parts);
+    const { meanKld, meanKldError, kld99, maxKld, sameTop1, rows } = pooledAgreement(this.#parts);
+    const errors = { meanKld: meanKldError, sameTop1: Math.sqrt((sameTop1 * (1 - sameTop1)) / rows) };
     return checkOf(
       { case: cases, output: QUALITY_OUTPUT },
       { meanKld, kld99, maxKld, sameTop1, nonFinite: this.#nonFinite },
-      bounds,
-      { note: `${rows} positions` },
+      bounds.map((bound) => beyondChance(bound, errors)),
+      { note: `${rows} positions${meanKldError > 0 ? `, mean KLD ±${meanKldError.toExponential(1)}` : ''}` },
     );
   }
 
@@ -75,4 +91,19 @@ export class AgreementTally {
     this.#parts.push(compareRows(rows(candidate), rows(original), this.#tieMargin));
     this.#nonFinite += difference(rows(candidate), rows(original)).nonFinite;
   }
+}
+
+/** Standard errors within which a mean over positions may be beyond its bound by chance: one mean in forty is. */
+const ERRORS = 2;
+
+/** A bound moved by what chance does to the mean that it is of. */
+function beyondChance(bound: Bound, errors: Readonly<Partial<Record<MetricName, number>>>): Bound {
+  const error = ERRORS * (errors[bound.metric] ?? 0);
+  if (!(error > 0) || !Number.isFinite(error)) return bound;
+  return {
+    ...bound,
+    ...(bound.atMost !== undefined && { atMost: bound.atMost + error }),
+    ...(bound.atLeast !== undefined && { atLeast: bound.atLeast - error }),
+    reason: `${bound.reason}; with twice the standard error`,
+  };
 }

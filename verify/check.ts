@@ -112,12 +112,29 @@ export function checkLogits(
   const [a, b] = [rowsOf(candidate!, { ...selection, columns }), rowsOf(reference, { ...selection, columns })];
   const limits = scaled(bounds, b);
   const found = difference(a, b, absoluteBound(limits));
-  const { meanKld, kld99, maxKld, sameTop1, ties } = agreement(a, b, tieMargin);
+  const { meanKld, kld99, maxKld, sameTop1, ties } = agreement(a, b, marginWithin(limits, tieMargin));
   const note = ties > 0 ? { note: `${ties} of ${b.starts.length} greedy tokens differ within the tie margin` } : {};
   return checkOf(place, { ...valueMetrics(found), meanKld, kld99, maxKld, sameTop1 }, limits, {
     ...placeOf(found, reference),
     ...note,
   });
+}
+
+/**
+ * The lead over another token that is none: two logits that each err by no more than their bound change places within
+ * twice that.
+ */
+function marginWithin(limits: readonly Bound[], tieMargin: Tolerances['tieMargin']): Tolerances['tieMargin'] {
+  const within = limits.find(({ metric }) => metric === 'maxAbs')?.atMost ?? 0;
+  return (logit) => Math.max(tieMargin(logit), 2 * within);
+}
+
+/** The same for logits that are not compared themselves. */
+export function tieMarginFor(
+  { logits, tieMargin }: Pick<Tolerances, 'logits' | 'tieMargin'>,
+  reference: Rows,
+): Tolerances['tieMargin'] {
+  return marginWithin(scaled(logits, reference), tieMargin);
 }
 
 /** Bounds that are a share of the largest magnitude of the reference, as numbers. */

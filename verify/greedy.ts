@@ -1,7 +1,8 @@
-import { checkOf, type Check } from './check.ts';
+import { checkOf, tieMarginFor, type Check } from './check.ts';
 import { compareChoices } from './metrics.ts';
 import { rowsOf } from './rows.ts';
 import type { Greedy } from './run_case.ts';
+import type { Tolerances } from './tolerances.ts';
 
 /**
  * A step at which the candidate would have taken another token. Later steps stay comparable: it reads on what the
@@ -25,9 +26,10 @@ export function checkGreedy(
   candidate: Greedy,
   reference: Greedy,
   vocabSize: number,
-  tieMargin: (logit: number) => number,
+  tolerances: Pick<Tolerances, 'logits' | 'tieMargin'>,
 ): { check: Check; differences: GreedyDifference[] } {
   const rows = rowsOf(reference.logits, { columns: vocabSize });
+  const tieMargin = tieMarginFor(tolerances, rows);
   const steps = reference.logits.shape[1]!;
   const differences: GreedyDifference[] = [];
   reference.choices.forEach((choices, row) =>

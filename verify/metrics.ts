@@ -120,6 +120,8 @@ function logSumExp({ data, columns }: Rows, start: number): number {
 /** How far next-token distributions are from the reference's. */
 export interface Agreement {
   readonly meanKld: number;
+  /** Its standard error over rows; NaN for fewer than two. */
+  readonly meanKldError: number;
   /** The 99th percentile (nearest rank). */
   readonly kld99: number;
   readonly maxKld: number;
@@ -157,12 +159,21 @@ export function compareRows(candidate: Rows, reference: Rows, tieMargin: (logit:
   return { divergences, same, ties };
 }
 
+/** Of the mean of values; NaN for fewer than two. */
+export function standardError(values: ArrayLike<number>): number {
+  const all = Array.from(values);
+  const mean = all.reduce((sum, x) => sum + x, 0) / all.length;
+  const squares = all.reduce((sum, x) => sum + (x - mean) ** 2, 0);
+  return all.length < 2 ? Number.NaN : Math.sqrt(squares / (all.length - 1) / all.length);
+}
+
 /** Each row of all comparisons counts once. */
 export function pooledAgreement(parts: readonly RowAgreements[]): Agreement {
   const divergences = Float64Array.from(parts.flatMap((part) => part.divergences)).toSorted();
   const rows = divergences.length;
   return {
     meanKld: rows === 0 ? 0 : divergences.reduce((sum, x) => sum + x, 0) / rows,
+    meanKldError: standardError(divergences),
     kld99: divergences[Math.max(0, Math.ceil(0.99 * rows) - 1)] ?? 0,
     maxKld: divergences.at(-1) ?? 0,
     sameTop1: rows === 0 ? 1 : parts.reduce((sum, part) => sum + part.same, 0) / rows,

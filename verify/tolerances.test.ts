@@ -104,7 +104,7 @@ test.each(['fp32', 'fp16'] as const)(
   (precision) => {
     const metrics = (retrievalWidth?: number) =>
       tolerancesOf(precision, { ...tiny, retrievalWidth }).logits.map(({ metric }) => metric);
-    expect(metrics()).toContain('sameTop1');
+    if (precision === 'fp32') expect(metrics()).toContain('sameTop1');
     expect(metrics(128)).toEqual(metrics().filter((metric) => metric !== 'sameTop1'));
     expect(metrics(128)).toContain('relativeL2');
   },

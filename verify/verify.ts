@@ -386,6 +386,6 @@ function compareOutcomes(
   );
   checks.push(logits);
   if (!candidate.greedy || logits.bounds.length === 0) return { checks, differences: [] };
-  const { check, differences } = checkGreedy(name, candidate.greedy, reference.greedy, columns, tolerances.tieMargin);
+  const { check, differences } = checkGreedy(name, candidate.greedy, reference.greedy, columns, tolerances);
   return { checks: [...checks, check], differences };
 }

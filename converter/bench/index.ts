@@ -13,6 +13,7 @@ import { measureDecoding } from './decode_speed.ts';
 import { eightBitsReport, measureEightBits } from './eight_bits.ts';
 import { decodingReport } from './decode_report.ts';
 import { faultsReport, measureFaults } from './faults/measure.ts';
+import { alarmsReport, measureAlarms } from './alarms.ts';
 import { masksReport, measureMasks } from './masks.ts';
 import { medianOf } from './median.ts';
 import { measureVerification, verificationReport } from './verify_full_size.ts';
@@ -27,7 +28,10 @@ const PARTS = [
   'products',
   'faults',
   'masks',
+  'alarms',
 ] as const;
+/** What is not measured but when it is asked for. */
+const ASKED: readonly string[] = ['faults', 'masks', 'alarms'];
 type Part = (typeof PARTS)[number];
 
 interface Flags {
@@ -54,7 +58,7 @@ const program = new Command('npm run bench --')
     'Time and memory of a full-size bf16 → fp16 conversion, beside copies of its input and output on the same disk (about 20 GB of it). Of int4 and int8 beside fp16. Of conversions with their verification. ' +
       'Then tokens a second of the decoder on the CPU: fused attention, the portable graph, and what an exporter without fusions emits. And attention and a product with 8-bit codes in each form. Nothing else should run meanwhile. ' +
       '`--only faults` measures nothing: it plants faults in bundles of full widths (two layers unless --layers says otherwise), and fails unless each is found and named. ' +
-      '`--only masks` measures how well masks fit that a trained model segments, in every backend and precision (half an hour on a software GPU).',
+      '`--only masks` measures how well masks fit that a trained model segments, in every backend and precision (an hour on a software GPU). `--only alarms` converts and verifies small models, and fails when a sound bundle is refused.',
   )
   .option('--dir <dir>', 'folder for the checkpoints and bundles; on the disk to be measured', 'tmp/bench')
   .addOption(new Option('--variant <name>', 'shapes').choices(Object.keys(VARIANTS)).default('paligemma-3b-224'))
@@ -87,7 +91,7 @@ const { dir, variant, runs, layers, only, weights, contexts, steps, threads, bun
 const folder = resolve(dir);
 await mkdir(folder, { recursive: true });
 const log = (line: string) => void process.stderr.write(`${line}\n`);
-const wanted = (part: Part) => (only === undefined ? part !== 'faults' && part !== 'masks' : only === part);
+const wanted = (part: Part) => (only === undefined ? !ASKED.includes(part) : only === part);
 const conversion = !wanted('conversion')
   ? []
   : [
@@ -116,10 +120,15 @@ const faults = wanted('faults') ? await measureFaults(folder, { layers: layers ?
 const masks = wanted('masks')
   ? await measureMasks(folder, program.getOptionValueSource('bundles') === 'cli' ? bundles : undefined, log)
   : [];
+const alarms = wanted('alarms') ? await measureAlarms(folder, log) : [];
 const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}`;
 if (json)
   console.log(
-    JSON.stringify({ conversion, quantization, verification, decoding, attention, products, faults, masks }, null, 2),
+    JSON.stringify(
+      { conversion, quantization, verification, decoding, attention, products, faults, masks, alarms },
+      null,
+      2,
+    ),
   );
 else {
   if (conversion.length > 0) console.log(report(conversion));
@@ -134,10 +143,11 @@ else {
     );
   if (attention.length > 0) console.log(attentionReport(attention, `${threads} threads; ${machine}`));
   if (faults.length > 0) console.log(faultsReport(faults, `${layers ?? 2} + ${layers ?? 2} layers, bf16; ${machine}`));
+  if (alarms.length > 0) console.log(alarmsReport(alarms));
   if (masks.length > 0) console.log(masksReport(masks));
   if (products.length > 0) console.log(eightBitsReport(products, `${threads} threads; ${machine}`));
 }
-if (faults.some(({ isRight }) => !isRight)) process.exitCode = 1;
+if (faults.some(({ isRight }) => !isRight) || alarms.some(({ refused }) => refused !== undefined)) process.exitCode = 1;
 
 function report(measured: readonly Measurement[]): string {
   const rows = (['hf', 'npz'] as const).map((format) => {

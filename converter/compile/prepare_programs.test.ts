@@ -85,6 +85,7 @@ describe('choices that mean nothing', () => {
     ['no_codes', { algorithm: 'rtn', perChannel: true }, /--algorithm and --per-channel choose how/],
     ['no_algorithm', { precision: 'nf4', algorithm: 'hqq' }, /none for codes of nf4/],
     ['gptq_without_calibration', { precision: 'int4', algorithm: 'gptq', calibrate: 'none' }, /gptq needs/],
+    ['gptq_without_calibration', { precision: 'int4', algorithm: 'gptq', calibrate: 'default' }, /gptq needs/],
   ])('%s: %j', async (code, options, message) => {
     await expect(prepare(options)).rejects.toMatchObject({ code, message: expect.stringMatching(message) as string });
   });

@@ -4,6 +4,7 @@ import { planF16, type RangeFinding } from '../../ir/observe/f16_range.ts';
 import type { PassListener, QuantizeWeightsOptions } from '../../ir/passes/index.ts';
 import { gptqMatrix } from '../../ir/quantize/gptq.ts';
 import { factorHessian, MAX_GPTQ_COLUMNS, type HessianFactor } from '../../ir/quantize/hessian.ts';
+import { leastOutputError } from '../../ir/quantize/least_output_error.ts';
 import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
 import { formats, type QuantizeAlgorithm } from '../../ir/formats/index.ts';
 import type { Help, Precision } from '../../verify/tolerances.ts';
@@ -137,6 +138,9 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
     notes: [
       ...(plan?.findings ?? []).map(describeFinding),
       ...withoutRoom(guided),
+      ...(guided && guided.samples < 2
+        ? ['calibration: one picture chose no codes, since none was left to judge them.']
+        : []),
       ...(narrows && !calibration ? [`fp16: ${UNCALIBRATED}`] : []),
     ],
     findings: plan?.findings ?? [],
@@ -162,9 +166,9 @@ function refuseIdle({ precision, algorithm, perChannel, calibrate }: PrepareOpti
     throw new UsageError('no_algorithm', `--algorithm ${algorithm} is none for codes of ${format}`, {
       hint: `leave it out: ${format} has ${algorithms.join(', ')}`,
     });
-  if (algorithm === 'gptq' && calibrate === NO_CALIBRATION)
+  if (algorithm === 'gptq' && (calibrate === undefined || calibrate === NO_CALIBRATION || calibrate === BUILT_IN))
     throw new UsageError('gptq_without_calibration', '--algorithm gptq needs what goes into each layer', {
-      hint: 'give --calibrate default, or a folder',
+      hint: 'give --calibrate a folder of pictures and prompts: the built-in ones make codes worse',
     });
 }
 
@@ -173,8 +177,7 @@ async function calibrated(
   narrows: boolean,
   reporter: Reporter,
 ): Promise<Calibration | undefined> {
-  const { model, algorithm, tokenizer, processor, inputs, verify, signal } = options;
-  const calibrate = options.calibrate ?? (algorithm === 'gptq' ? BUILT_IN : undefined);
+  const { model, precision, algorithm, calibrate, tokenizer, processor, inputs, verify, signal } = options;
   if (chosenSet(model.program, { calibrate, narrows, verify }) === undefined) return undefined;
   const moments = algorithm === 'gptq' ? { wantsProducts: () => true } : {};
   return runCalibration(
@@ -186,6 +189,7 @@ async function calibrated(
       tokenizer: await tokenizer(),
       processor: await processor(),
       inputs,
+      guides: isQuantized(precision) && isGuided({ algorithm: algorithm ?? 'search', calibrate: calibrate ?? '' }),
       moments,
       ...(signal && { signal }),
     },
@@ -212,9 +216,15 @@ function quantizer(
       algorithm === 'gptq' && formats[scheme.format].gptq && columns <= MAX_GPTQ_COLUMNS
         ? guided?.moments.productsOf(name)
         : undefined;
-    if (products) return gptqMatrix(data, scheme, factorOf(products, columns), common);
+    const plain = quantizeMatrix(data, scheme, common);
     const importance = guided?.moments.importanceOf(name);
-    return quantizeMatrix(data, scheme, { ...common, ...(importance && { importance }) });
+    const judges = (guided?.heldOut ?? []).flatMap((pool) => pool.rowsOf(name) ?? []);
+    if (judges.length === 0) return plain;
+    const ways = [
+      ...(importance ? [quantizeMatrix(data, scheme, { ...common, importance })] : []),
+      ...(products ? [gptqMatrix(data, scheme, factorOf(products, columns), common)] : []),
+    ];
+    return leastOutputError(data, scheme.format, [plain, ...ways], judges);
   };
 }
 

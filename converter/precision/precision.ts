@@ -67,10 +67,11 @@ interface CodeOptions {
 }
 
 /**
- * Whether activations chose the codes: only when that was asked for, so that a model's codes do not depend on its size.
+ * Whether activations chose the codes: only when a set was named, so that a model's codes do not depend on its size.
+ * The built-in pictures choose none: on a model that knows nothing of them they made codes worse (docs/quality.md).
  */
 export function isGuided({ algorithm, calibrate }: Pick<CodeOptions, 'algorithm' | 'calibrate'>): boolean {
-  return algorithm === 'gptq' || (calibrate !== '' && calibrate !== 'none');
+  return algorithm === 'gptq' || !['', 'none', 'default'].includes(calibrate);
 }
 
 /** Which weights get more bits where nobody says. */

@@ -61,14 +61,11 @@ export class DistributionTally {
 
   /** `rmsDeltaP` is NaN when no token followed any position. */
   metrics(): DistributionMetrics {
-    const { meanKld, kld99, maxKld, sameTop1, ties, rows } = pooledAgreement(this.#parts);
+    const { meanKld, meanKldError, kld99, maxKld, sameTop1, ties, rows } = pooledAgreement(this.#parts);
     return {
       positions: rows,
       meanKld,
-      meanKldError: standardError(
-        this.#parts.flatMap(({ divergences }) => divergences),
-        meanKld,
-      ),
+      meanKldError,
       kld99,
       maxKld,
       sameTop1: rows === 0 ? 1 : sameTop1 - ties / rows,
@@ -78,12 +75,6 @@ export class DistributionTally {
       nonFinite: this.#nonFinite,
     };
   }
-}
-
-/** NaN for fewer than two values. */
-function standardError(values: readonly number[], mean: number): number {
-  const squares = values.reduce((sum, x) => sum + (x - mean) ** 2, 0);
-  return values.length < 2 ? Number.NaN : Math.sqrt(squares / (values.length - 1) / values.length);
 }
 
 /** Softmax of one element of a row, in float64. */

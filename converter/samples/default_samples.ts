@@ -17,6 +17,11 @@ const SET: readonly { readonly name: string; readonly prompt: string; readonly p
   { name: 'white', prompt: 'ocr', picture: () => 255 },
 ];
 
+/** Every picture with every prompt: what the quality of codes is judged on. */
+const JUDGED = SET.flatMap(({ name, picture }) =>
+  SET.map(({ prompt }) => ({ name: `${name}", "${prompt}`, prompt, picture })),
+);
+
 /** Text tokens of a row when there is no tokenizer: as many as the longest of the prompts above has. */
 const RANDOM_TOKENS = 8;
 
@@ -35,8 +40,34 @@ export function defaultSamples(
   metadata: ProgramMetadata,
   { tokenizer, processor }: DefaultSampleOptions,
 ): readonly CalibrationSample[] {
+  return samplesOf(SET, metadata, { tokenizer, processor });
+}
+
+/**
+ * Pictures and prompts on which a model is judged when nobody gives any: each built-in picture with each prompt;
+ * without a tokenizer, whose ids alone mean something, with an empty prompt.
+ */
+export function judgedSamples(metadata: ProgramMetadata, options: DefaultSampleOptions): readonly CalibrationSample[] {
+  if (options.tokenizer) return samplesOf(JUDGED, metadata, options);
+  return SET.map(({ name, picture }) => ({
+    name: `built-in "${name}", no prompt`,
+    load: async () =>
+      promptOf(
+        draw(picture, metadata.imageSize),
+        promptRow(metadata, [metadata.bosTokenId]),
+        metadata,
+        options.processor,
+      ),
+  }));
+}
+
+function samplesOf(
+  set: typeof SET,
+  metadata: ProgramMetadata,
+  { tokenizer, processor }: DefaultSampleOptions,
+): readonly CalibrationSample[] {
   const { imageTokens, imageSize } = metadata;
-  return SET.map(({ name, prompt, picture }, index) => ({
+  return set.map(({ name, prompt, picture }, index) => ({
     name: `built-in "${name}"`,
     load: async () => {
       const ids = tokenizer

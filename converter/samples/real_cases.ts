@@ -1,19 +1,24 @@
 import type { ProgramMetadata } from '../../ir/graph.ts';
-import type { VerifyCase } from '../../verify/cases.ts';
-import { defaultSamples } from './default_samples.ts';
+import { isRowCostly, type VerifyCase } from '../../verify/cases.ts';
+import { defaultSamples, judgedSamples } from './default_samples.ts';
 import type { Processor } from '../../backends/client/images/processor.ts';
 import type { Inputs } from '../inputs/inputs.ts';
 import { sampleCases } from './sample_cases.ts';
 import { readSamples } from './samples.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
-/** Greedy steps after each built-in prompt. */
-const NEW_TOKENS = 4;
+/**
+ * Greedy steps after each built-in prompt: answers that do not end before are 16 times as many positions, more than the
+ * 200 that a mean is to be of.
+ */
+const NEW_TOKENS = 16;
+/** The same of a model of real size, of which each takes the reference a minute. */
+const FEW_TOKENS = 4;
 
 /**
  * Cases such as people have, on which the quality of codes is judged: random tokens leave any model undecided. Those of
- * a samples file, else the built-in pictures and prompts; undefined without a tokenizer, whose ids alone mean
- * something.
+ * a samples file, else the built-in pictures with what the model itself says of them; a model of real size says a few
+ * tokens to four of them.
  */
 export async function realCases(
   samples: string | undefined,
@@ -21,18 +26,21 @@ export async function realCases(
   metadata: ProgramMetadata,
   processor: Processor,
   inputs: Inputs,
-): Promise<readonly VerifyCase[] | undefined> {
-  if (!tokenizer) return undefined;
-  if (samples !== undefined)
+): Promise<readonly VerifyCase[]> {
+  if (samples !== undefined && tokenizer)
     return sampleCases(await readSamples(samples, inputs), tokenizer, metadata, inputs, processor);
+  const options = { tokenizer, processor };
+  const isCostly = isRowCostly(metadata);
+  const set = isCostly && tokenizer ? defaultSamples(metadata, options) : judgedSamples(metadata, options);
   return Promise.all(
-    defaultSamples(metadata, { tokenizer, processor }).map(async ({ name, load }) => {
+    set.map(async ({ name, load }) => {
       const prompt = await load();
       return {
         ...prompt,
         name,
-        maxNewTokens: NEW_TOKENS,
-        logitsToKeep: prompt.inputIds.data.filter((id) => id !== prompt.imageTokenId).length,
+        maxNewTokens: metadata.retrievalWidth === undefined ? (isCostly ? FEW_TOKENS : NEW_TOKENS) : 0,
+        // where it writes, it was trained to; a model of real size writes little, and its prompt has to do as well
+        logitsToKeep: isCostly ? prompt.inputIds.data.filter((id) => id !== prompt.imageTokenId).length : 1,
       };
     }),
   );

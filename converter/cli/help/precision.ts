@@ -21,10 +21,11 @@ of every third. none gives all the same; a file says it by weight: {"lm.*.down":
 --algorithm search (the default) finds the scale and zero point with the least squared
 error; rtn takes them from the largest and smallest weight (faster, 2 dB and more
 worse); hqq minimises a norm that forgives outliers; gptq compensates each column's
-error in the next ones and needs --calibrate. nf4 has rtn alone: the largest magnitude
-is the scale.
+error in the next ones and needs --calibrate <folder>. nf4 has rtn alone: the largest
+magnitude is the scale.
 --calibrate shows the model pictures and prompts first: a folder with a.png beside a.txt
 or an eval.json, or default for a built-in set. fp16 then keeps in f32, by name, what
-comes near 65504; codes are chosen for the inputs that each column sees. Without the
-option, fp16 calibrates on the built-in set where that is cheap beside the rest; none
-switches it off.`;
+comes near 65504. By a folder codes are chosen as well: for the inputs that each column
+sees, and kept, matrix by matrix, where every fourth picture, which chose none of them,
+agrees that they are better than those without data. Without the option, fp16 calibrates
+on the built-in set where that is cheap beside the rest; none switches it off.`;

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { evaluatorRunner, type Kernels } from '../../../ir/evaluate.ts';
 import type { Program } from '../../../ir/graph.ts';
+import { stopTokens } from '../../../ir/metadata.ts';
 import { foldConstants, runPassesOnProgram } from '../../../ir/passes/index.ts';
-import type { Observer } from '../../../ir/observe/observer.ts';
+import type { Observation, Observer } from '../../../ir/observe/observer.ts';
 import { rangeCollector, type Ranges } from '../../../ir/observe/ranges.ts';
+import { heldOutRows, type HeldOut } from '../../../ir/observe/held_out.ts';
 import { secondMoments, type MomentOptions, type SecondMoments } from '../../../ir/observe/second_moments.ts';
 import { tensorOf } from '../../../ir/tensor.ts';
 import { encodeImages, extend, prefill } from '../../../verify/decode.ts';
@@ -12,13 +14,15 @@ import { lastPositions, rowsOf } from '../../../verify/rows.ts';
 import type { CalibrationSample } from '../../samples/calibration_sample.ts';
 
 /**
- * Greedy tokens read after each prompt: they pass through the branch of the decoder that has a cache. Each reads every
- * weight again.
+ * Greedy tokens read after each prompt where nobody says: they pass through the branch of the decoder that has a cache.
+ * Each reads every weight again.
  */
-const NEW_TOKENS = 2;
+const FEW_TOKENS = 2;
 
 export interface CalibrateOptions extends MomentOptions {
   readonly samples: readonly CalibrationSample[];
+  /** Greedy tokens read after each prompt, up to one that ends the answer; default 2. */
+  readonly newTokens?: number;
   /** Faster products (`loadFastKernels`); default the evaluator's own, in float64. */
   readonly kernels?: Kernels;
   /** Hears of computed and all linear layers, over all samples. */
@@ -33,6 +37,8 @@ export interface Calibration {
   readonly program: Program;
   readonly ranges: Ranges;
   readonly moments: SecondMoments;
+  /** Inputs of layers that `moments` did not see: of pictures, and of text. */
+  readonly heldOut: readonly HeldOut[];
   readonly samples: number;
   /** sha256 of what the model was shown. */
   readonly shown: string;
@@ -45,47 +51,93 @@ export interface Calibration {
  */
 export async function calibrate(
   original: Program,
-  { samples, kernels, onProgress, signal, ...momentOptions }: CalibrateOptions,
+  { samples, newTokens = FEW_TOKENS, kernels, onProgress, signal, ...momentOptions }: CalibrateOptions,
 ): Promise<Calibration> {
   const program = runPassesOnProgram(original, [foldConstants]);
   const { observe: observeRange, ranges } = rangeCollector();
   const moments = secondMoments(program.graphs, momentOptions);
-  const total = samples.length * linearsOfSample(program);
+  const [ofPictures, ofText] = [heldOutRows(program.graphs), heldOutRows(program.graphs)];
+  const { imageTokens } = program.metadata;
+  let judges = false;
+  const total = samples.length * linearsOfSample(program, newTokens);
   let done = 0;
   const observe: Observer = (observation) => {
     signal?.throwIfAborted();
     observeRange(observation);
-    moments.observe(observation);
+    if (!judges) moments.observe(observation);
+    else
+      for (const [pool, part] of partsOf(observation, imageTokens))
+        (pool === 'text' ? ofText : ofPictures).observe(part);
     if (observation.op === 'linear' && observation.step === undefined) onProgress?.(++done, total);
   };
   const runner = evaluatorRunner(program, 'calibration', { observe, ...(kernels && { kernels }) });
   const shown = createHash('sha256');
-  for (const sample of samples) {
+  for (const [i, sample] of samples.entries()) {
     signal?.throwIfAborted();
+    judges = isHeldOut(i, samples.length);
     const prompt = await sample.load();
     for (const { data } of [prompt.pixelValues, prompt.inputIds]) shown.update(data);
-    await show(program, runner, prompt);
+    await show(program, runner, prompt, newTokens);
+    done = (i + 1) * (total / samples.length);
   }
-  return { program, ranges, moments, samples: samples.length, shown: shown.digest('hex') };
+  return {
+    program,
+    ranges,
+    moments,
+    heldOut: [ofPictures, ofText],
+    samples: samples.length,
+    shown: shown.digest('hex'),
+  };
+}
+
+/**
+ * Rows of a picture, and those of text behind them: a prompt has many of the first, and what is said hangs on the
+ * others.
+ */
+function partsOf(
+  observation: Observation,
+  imageTokens: number,
+): readonly (readonly ['picture' | 'text', Observation])[] {
+  const { graph, tensor } = observation;
+  const columns = tensor.shape.at(-1) ?? 1;
+  const rows = tensor.data.length / columns;
+  if (graph === 'vision_encoder') return [['picture', observation]];
+  if (rows <= imageTokens) return [['text', observation]];
+  const part = (from: number, to: number): Observation => ({
+    ...observation,
+    tensor: { ...tensor, shape: [1, to - from, columns], data: tensor.data.subarray(from * columns, to * columns) },
+  });
+  return [
+    ['picture', part(0, imageTokens)],
+    ['text', part(imageTokens, rows)],
+  ];
+}
+
+/** Every fourth sample judges codes that the others choose, and of fewer the last; one sample alone chooses nothing. */
+function isHeldOut(index: number, samples: number): boolean {
+  return index % 4 === 3 || (samples < 4 && index === samples - 1);
 }
 
 async function show(
   { metadata }: Program,
   runner: ReturnType<typeof evaluatorRunner>,
   prompt: Awaited<ReturnType<CalibrationSample['load']>>,
+  newTokens: number,
 ): Promise<void> {
   const model = { runner, metadata };
   const { features } = await encodeImages(model, prompt.pixelValues);
   const textTokens = prompt.inputIds.data.filter((id) => id !== prompt.imageTokenId).length;
   let step = await prefill(model, prompt, features, { logitsToKeep: textTokens });
-  for (let i = 0; i < NEW_TOKENS; i++) {
+  const stops = stopTokens(metadata);
+  for (let i = 0; i < newTokens; i++) {
     const { token } = choose(rowsOf(lastPositions(step.logits, 1), { columns: metadata.vocabSize }), 0);
+    if (i >= FEW_TOKENS && stops.includes(token)) return;
     step = await extend(model, step.state, tensorOf('i64', [1, 1], [token]), { logitsToKeep: 1 });
   }
 }
 
-function linearsOfSample({ graphs }: Program): number {
-  const runs: Readonly<Record<string, number>> = { decoder: 1 + NEW_TOKENS, embed_tokens: 1 + NEW_TOKENS };
+function linearsOfSample({ graphs }: Program, newTokens: number): number {
+  const runs: Readonly<Record<string, number>> = { decoder: 1 + newTokens, embed_tokens: 1 + newTokens };
   return graphs.reduce(
     (total, { name, nodes }) => total + (runs[name] ?? 1) * nodes.filter(({ op }) => op === 'linear').length,
     0,

@@ -24,6 +24,12 @@ export const NO_CALIBRATION = 'none';
  */
 const SMALL_BYTES = 512 * 1024 * 1024;
 
+/**
+ * Tokens of an answer that choose and judge codes: where a model writes is where its codes count. A 3B takes seconds
+ * for each of them and reads two.
+ */
+const ANSWER_TOKENS = 16;
+
 /** Pictures of the built-in set that a larger model is shown, unasked or asked: a 3B takes minutes for each. */
 const LARGE_MODEL_PICTURES = 2;
 
@@ -38,6 +44,8 @@ export interface CalibrationRequest {
   readonly processor: Processor;
   /** Which pictures and prompts of a folder are among. */
   readonly inputs: Inputs;
+  /** Whether codes are chosen by it: a small model then also answers. */
+  readonly guides?: boolean;
   readonly moments?: MomentOptions;
   readonly signal?: AbortSignal;
 }
@@ -65,7 +73,7 @@ export async function runCalibration(
   request: CalibrationRequest,
   reporter: Reporter,
 ): Promise<Calibration | undefined> {
-  const { tokenizer, processor, inputs, moments, signal } = request;
+  const { tokenizer, processor, inputs, guides = false, moments, signal } = request;
   const set = chosenSet(program, request);
   if (set === undefined) return undefined;
   const small = isSmall(program);
@@ -75,7 +83,14 @@ export async function runCalibration(
       : await folderSamples(set, { metadata: program.metadata, tokenizer, processor, inputs });
   const kernels = small ? undefined : await fastKernels();
   return withSteps(reporter, `calibrate on ${samples.length} pictures`, (onProgress) =>
-    calibrate(program, { ...moments, samples, onProgress, ...(kernels && { kernels }), ...(signal && { signal }) }),
+    calibrate(program, {
+      ...moments,
+      samples,
+      ...(small && guides && { newTokens: ANSWER_TOKENS }),
+      onProgress,
+      ...(kernels && { kernels }),
+      ...(signal && { signal }),
+    }),
   );
 }
 
