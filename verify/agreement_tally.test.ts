@@ -42,7 +42,10 @@ test('a mean beyond its bound by chance is not held against a bundle; one that i
   const bound = { metric: 'meanKld', atMost: 0.05, reason: 'r' } as const;
   const passes = (same: number, other: number) => {
     const tally = tallyOf();
-    const rows = (part: number[]) => [...Array(same).fill(even), ...Array(other).fill(part)] as number[][];
+    const rows = (part: number[]) => [
+      ...Array.from({ length: same }, () => even),
+      ...Array.from({ length: other }, () => part),
+    ];
     const all = { ...verifyCase, attentionMask: tensorOf('i64', [1, 1], [1]) };
     tally.add(all, { suffixLogits: logits(...rows(leaning)) }, { suffixLogits: logits(...rows(even)) });
     const [verdict] = tally.check('all cases', [bound]).bounds;

@@ -3,15 +3,27 @@ import { CODEBOOK, MASK_CODES } from '../backends/client/answers/codes.ts';
 import { randomSource } from '../ir/random_source.ts';
 import { tensorOf, type Tensor } from '../ir/tensor.ts';
 import { callsOf } from './calls.ts';
-import { checkValues, type Check } from './check.ts';
+import { checkOf, checkValues, type Check } from './check.ts';
 import type { StageDifference } from './divergence.ts';
 import type { Divergence } from './locate.ts';
 import { batchMember } from './rows.ts';
-import type { Tolerances } from './tolerances.ts';
+import type { Bound, Tolerances } from './tolerances.ts';
 
 /** The graph that makes masks of codes, and the name of the case that is asked of it. */
 export const MASK_GRAPH = 'mask_decoder';
 export const MASK_CASE = 'masks of every code';
+
+/** A decoder that holds NaN computes it on both sides, and that is equal. */
+const NUMBERS: Bound = {
+  metric: 'nonFinite',
+  atMost: 0,
+  reason: 'a mask that is no number says nothing, also where the decoder’s own weights are none',
+};
+
+/** Values that are no numbers; of nothing NaN, which fails. */
+function brokenIn(masks: Tensor | undefined): number {
+  return masks ? Array.from(masks.data).filter((value) => !Number.isFinite(value)).length : Number.NaN;
+}
 
 /** i32[8, 16]: every code once, in an order that is the same for the same seed. */
 export function maskCodes(seed = 1): Tensor {
@@ -45,6 +57,7 @@ export async function checkMasks(
   const compared = checkValues({ case: MASK_CASE, output: 'masks' }, ours['masks'], theirs['masks']!, bounds);
   const checks = [
     compared,
+    checkOf({ case: MASK_CASE, output: 'masks are numbers' }, { nonFinite: brokenIn(ours['masks']) }, [NUMBERS]),
     ...(ours['masks']
       ? [
           checkValues(

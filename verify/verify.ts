@@ -257,6 +257,8 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
     checks.push(...masks.checks);
     divergence ??= masks.divergence;
   }
+  const notes =
+    metadata.maskSize !== undefined && 'outcomes' in compared ? ['masks were not compared: a recording has none'] : [];
   const [{ outcome }, { outcome: wanted }] = [computed[0]!, expected[0]!];
   const grown =
     options.everyStage && !divergence && wanted
@@ -301,6 +303,7 @@ export async function verifyProgram(options: VerifyOptions): Promise<VerifyRepor
     greedyDifferences,
     ...(divergence && { firstDivergingStage: divergence }),
     ...(grown && { stages: grown }),
+    ...(notes.length > 0 && { notes }),
     seconds: (performance.now() - started) / 1000,
   };
 }

@@ -84,7 +84,7 @@ const manifestFields = z.strictObject({
     /** The file that was given in place of the checkpoint's tokenizer. */
     tokenizer: z.string().optional(),
     /** The file of the graph that makes masks of codes. */
-    maskDecoder: z.string().optional(),
+    maskDecoder: z.string().min(1).optional(),
     layersPerGraph: z.int().positive().optional(),
     strict: z.boolean(),
     allowOverflow: z.boolean(),

@@ -198,7 +198,7 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
 
 /** What reports must leave alone. */
 async function keptBy(
-  { adapter, bundle = [], samples, tokenizer, browser }: Flags,
+  { adapter, bundle = [], samples, tokenizer, maskDecoder, browser }: Flags,
   checkpoint: readonly string[],
   variants: readonly Variant[],
 ): Promise<Kept> {
@@ -207,7 +207,13 @@ async function keptBy(
   const choices = variants.map(({ settings }) => settings);
   const sets = new Set(choices.flatMap(({ calibrate }) => calibrate ?? []));
   const reads = [
-    ...(await filesRead({ checkpoint, adapters: adapter, bundles, samples, files: { 'the tokenizer': tokenizer } })),
+    ...(await filesRead({
+      checkpoint,
+      adapters: adapter,
+      bundles,
+      samples,
+      files: { 'the tokenizer': tokenizer, 'the mask decoder': maskDecoder },
+    })),
     ...choices.flatMap(({ mixed }) => (mixed === undefined ? [] : [{ path: mixed, of: 'the bits of weights' }])),
     ...(browser === undefined ? [] : [{ path: browser, of: 'the browser' }]),
   ];

@@ -19,7 +19,7 @@ import {
   type CommandResult,
   type DeviceFlags,
 } from './options.ts';
-import { prepareOutputs, type Kept } from './output_files.ts';
+import { prepareOutputs, refuseTaken, type Kept } from './output_files.ts';
 import { tableLines } from '../terminal/table.ts';
 import { withWait } from '../terminal/waiting.ts';
 import { RUN_HELP } from './help/run.ts';
@@ -88,7 +88,16 @@ export function runCommand(io: Io, result: CommandResult): Command {
         // the first of its files stands for the folder
         ...(masksFolder === undefined ? [] : [{ option: '--masks', path: join(masksFolder, '00.png') }]),
       ];
-      const undo = outputs.length === 0 ? async () => {} : await prepareOutputs(outputs, await keptBy(bundle, flags));
+      const kept = outputs.length === 0 ? { reads: [], bundles: [] } : await keptBy(bundle, flags);
+      if (draw !== undefined && masksFolder !== undefined)
+        await refuseTaken(
+          [
+            { option: '--draw', path: draw },
+            { option: '--masks', path: masksFolder },
+          ],
+          kept,
+        );
+      const undo = await prepareOutputs(outputs, kept);
       const reporter = io.reporter();
       try {
         const manifest = await readManifest(bundle);
@@ -141,10 +150,13 @@ export function runCommand(io: Io, result: CommandResult): Command {
         for (const { message, text: part } of problems) io.err(`warning: "${part}": ${message}`);
         if (!canMask && seen.some(({ hasCodes }) => hasCodes))
           io.err('note: the answer has codes of masks, and the bundle no mask decoder: convert with --mask-decoder');
+        for (const { name, isBroken } of seen)
+          if (isBroken)
+            io.err(`warning: the mask of "${name}" holds values that are no numbers: the decoder is damaged`);
         const isDrawn = draw !== undefined && (await writing(result, () => drawBoxes(picture, seen, draw)));
-        let written: readonly (string | undefined)[] = [];
+        const written: (string | undefined)[] = [];
         if (masksFolder !== undefined)
-          await writing(result, async () => (written = await writeMasks(masksFolder, seen, picture)));
+          await writing(result, () => writeMasks(masksFolder, seen, picture, (place, name) => (written[place] = name)));
         if (flags.json)
           return io.out(
             printed('run', {

@@ -29,6 +29,7 @@ interface Flags extends AdapterFlags, DeviceFlags, ExportFlags, ReportFiles, Bas
   readonly against?: string;
   readonly dtype?: Precision;
   readonly memory?: number;
+  readonly maskDecoder?: string;
   readonly bisect?: boolean;
   readonly json?: boolean;
 }
@@ -42,6 +43,7 @@ export function verifyCommand(io: Io, result: CommandResult): Command {
       '--against <path>',
       'a checkpoint, or a recording of the original (default: the checkpoint that was converted)',
     )
+    .option('--mask-decoder <file>', 'the decoder of masks (default: where it was when the bundle was made)')
     .addOption(memoryOption())
     .option('--bisect', 'evaluate the program after each pass, and name the first that changed values')
     .addOption(
@@ -87,7 +89,7 @@ type Asked = Omit<Flags, keyof ReportFiles | keyof BaselineFlags>;
 /** What reports must leave alone. */
 async function keptBy(
   bundle: string,
-  { against, adapter, browser }: Asked,
+  { against, adapter, browser, maskDecoder }: Asked,
   baseline: string | undefined,
 ): Promise<Kept> {
   const { filesRead, isBundle } = await import('./input_files.ts');
@@ -96,7 +98,7 @@ async function keptBy(
     ...(isOurs ? { bundles: [bundle] } : { export: bundle }),
     adapters: adapter,
     against,
-    files: { 'the baseline': baseline, 'the browser': browser },
+    files: { 'the baseline': baseline, 'the browser': browser, 'the mask decoder': maskDecoder },
   });
   return { reads, bundles: isOurs ? [bundle] : [] };
 }
@@ -131,6 +133,11 @@ async function verify(
     throw new UsageError('bisect_without_passes', '--bisect looks at passes, and another program had others', {
       file: bundle,
       hint: 'leave it out',
+    });
+  if (backend && rest.maskDecoder !== undefined)
+    throw new UsageError('no_masks', 'an export by another program has no mask decoder to compare', {
+      file: bundle,
+      hint: 'leave out --mask-decoder',
     });
   if (backend && rest.memory !== undefined)
     throw new UsageError('memory_of_export', 'an export by another program is run whole, whatever --memory says', {

@@ -9,7 +9,8 @@ import type { Claim } from '../bundle/claim.ts';
 import type { ManifestFields } from '../bundle/manifest.ts';
 import { UsageError } from '../errors.ts';
 import type { Model } from '../models/family.ts';
-import { isRecorded, openModel, sourceFiles, type AdapterSource, type OpenModel } from '../models/open_model.ts';
+import { isOfMaskDecoder } from '../models/mask_decoder_files.ts';
+import { openModel, sourceFiles, type AdapterSource, type OpenModel } from '../models/open_model.ts';
 import { isQuantized, usualMixed } from '../precision/precision.ts';
 import { openRecording, type OpenRecording } from '../record/open_recording.ts';
 import { findSamples, readSamples } from '../samples/samples.ts';
@@ -150,7 +151,7 @@ async function recordingOf(
   adapters: readonly AdapterSource[],
 ): Promise<OpenRecording> {
   const files = sourceFiles(source)
-    .filter(({ name }) => isRecorded(name))
+    .filter(({ name }) => !isOfMaskDecoder(name))
     .map(({ name, byteLength }) => ({ path: name, bytes: byteLength }));
   const made = { files, adapters };
   const recording = await openRecording(path, source.model.program.metadata, { inputs: source.inputs, made });

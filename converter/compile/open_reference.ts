@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { evaluatorRunner } from '../../ir/evaluate.ts';
 import { syntheticCases, type VerifyCase } from '../../verify/cases.ts';
@@ -19,7 +20,8 @@ import { hashSources } from '../bundle/hash_sources.ts';
 import type { Manifest } from '../bundle/manifest.ts';
 import type { Inputs } from '../inputs/inputs.ts';
 import { BadInputError, UsageError } from '../errors.ts';
-import { isRecorded, openModel, sourceFiles, type AdapterSource, type OpenModel } from '../models/open_model.ts';
+import { isOfMaskDecoder } from '../models/mask_decoder_files.ts';
+import { openModel, sourceFiles, type AdapterSource, type OpenModel } from '../models/open_model.ts';
 import type { Model } from '../models/family.ts';
 import { chooseStorage } from '../precision/bit_allocation/index.ts';
 import { helpOf, isGuided, isQuantized, programsFor } from '../precision/precision.ts';
@@ -78,6 +80,7 @@ export async function openReference(
         )
       : undefined;
   if (recording) return { ...recordedReference(recording, manifest), close: async () => {} };
+  await requireMaskDecoder(manifest);
   const source = await (against === undefined
     ? openConverted(dir, manifest, { inputs, signal }, reporter)
     : withWait(reporter, 'open the checkpoint', () =>
@@ -129,7 +132,7 @@ export async function openReference(
 }
 
 function madeOf({ source, options }: Pick<Manifest, 'source' | 'options'>) {
-  return { files: source.files.filter(({ path }) => isRecorded(path)), adapters: options.adapters };
+  return { files: source.files.filter(({ path }) => !isOfMaskDecoder(path)), adapters: options.adapters };
 }
 
 /**
@@ -265,6 +268,15 @@ function givenTokenizer(dir: string, { options, files }: Manifest): string | und
   return files.some(({ path }) => path === 'tokenizer.json') ? join(dir, 'tokenizer.json') : options.tokenizer;
 }
 
+/** @throws UsageError `no_reference` where the decoder is not where it was when the bundle was made */
+async function requireMaskDecoder({ options: { maskDecoder } }: Manifest): Promise<void> {
+  if (maskDecoder === undefined || (await stat(maskDecoder).catch(() => undefined))) return;
+  throw new UsageError('no_reference', 'the mask decoder that was converted is not here', {
+    file: resolve(maskDecoder),
+    hint: 'name it with --mask-decoder: the path in the manifest is from the folder where the bundle was made',
+  });
+}
+
 /** The checkpoint and adapters that the manifest names, when they are still those that were converted. */
 async function openConverted(
   dir: string,
@@ -299,7 +311,9 @@ async function openConverted(
       throw new BadInputError(
         'source_changed',
         `"${changed.path}" is not the file that was converted: its sha256 differs`,
-        { file: resolve(checkpoint[0]!), hint },
+        isOfMaskDecoder(changed.path)
+          ? { file: resolve(manifest.options.maskDecoder!), hint: 'name the mask decoder with --mask-decoder' }
+          : { file: resolve(checkpoint[0]!), hint },
       );
     return model;
   } catch (error) {

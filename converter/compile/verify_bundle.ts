@@ -32,6 +32,8 @@ export interface VerifyBundleOptions extends DeviceChoice {
   readonly against?: string | readonly string[];
   /** Merged into the checkpoint that `against` names; default none, since it may be merged already. */
   readonly adapters?: readonly AdapterSource[];
+  /** The file of the mask decoder; default where it was when the bundle was made. */
+  readonly maskDecoder?: string | undefined;
   /** Bytes of memory that it may take; default what the machine has free. */
   readonly memory?: number;
   /** Whether each pass is looked at, whatever that takes; default after a failure, where it is cheap. */
@@ -58,6 +60,7 @@ async function verifyWith(
     bundle: dir,
     against,
     adapters,
+    maskDecoder,
     device,
     browser,
     memory = availableMemory(),
@@ -75,9 +78,15 @@ async function verifyWith(
   const known = await readManifest(dir);
   onKnown?.({ precision: known.precision, model: measuredModel(known.program) });
   const chosen = await findDevice(await bundleBackend(dir, known), { device, browser }, reporter);
-  const { manifest, unlisted } = await withBytes(reporter, `check ${basename(dir)}`, (hashing) =>
+  const { manifest: whole, unlisted } = await withBytes(reporter, `check ${basename(dir)}`, (hashing) =>
     checkBundle(dir, { ...hashing, ...(signal && { signal }) }),
   );
+  if (maskDecoder !== undefined && whole.options.maskDecoder === undefined)
+    throw new UsageError('no_masks', 'the bundle has no mask decoder to compare', {
+      file: dir,
+      hint: 'leave out --mask-decoder, or convert with it',
+    });
+  const manifest = maskDecoder === undefined ? whole : { ...whole, options: { ...whole.options, maskDecoder } };
   if (unlisted.length > 0)
     reporter.warn(
       `Files that the manifest does not list: ${unlisted.slice(0, 5).join(', ')}${unlisted.length > 5 ? ', …' : ''}.`,

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -11,7 +11,7 @@ import { nodeTfjs } from '../../backends/tfjs/node_tfjs.ts';
 import { programOf } from '../../backends/testing/tiny_program.ts';
 import { evaluatorRunner } from '../../ir/evaluate.ts';
 import type { Program } from '../../ir/graph.ts';
-import type { TensorData } from '../../ir/tensor.ts';
+import { tensorData, tensorOf, type TensorData } from '../../ir/tensor.ts';
 import { concatRows } from '../../ir/views/concat.ts';
 import { sliceRows } from '../../ir/views/select.ts';
 import { checkMasks, maskCodes } from '../../verify/masks.ts';
@@ -19,6 +19,7 @@ import { openCheckpoint } from '../checkpoints/index.ts';
 import { textOf } from '../cli/io.ts';
 import { runCommandLine } from '../cli/main.ts';
 import { convert } from '../compile/convert.ts';
+import { verifyBundle } from '../compile/verify_bundle.ts';
 import { maskDecoder, readMaskDecoder } from '../models/paligemma/mask_decoder.ts';
 import { silentReporter } from '../terminal/reporter.ts';
 import { maskErrors, MASK_LIMIT } from '../testing/mask_goldens.ts';
@@ -154,6 +155,28 @@ describe('answers to “segment …”', () => {
     }
   });
 
+  test('a decoder that was moved is named, and verified with where it is', async () => {
+    const [before, after] = [join(root, 'here.npz'), join(root, 'there.npz')];
+    await copyFile(`${SEGMENTS}/vae-oid.npz`, before);
+    const out = join(root, 'moved');
+    const common = { checkpoint: `${SEGMENTS}/hf`, backend: 'onnx', precision: 'fp16', verify: false } as const;
+    await convert({ ...common, maskDecoder: before, out }, silentReporter);
+    await rename(before, after);
+    await expect(verifyBundle({ bundle: out }, silentReporter)).rejects.toMatchObject({
+      code: 'no_reference',
+      place: { file: before, hint: expect.stringContaining('--mask-decoder') as string },
+    });
+    const report = await verifyBundle({ bundle: out, maskDecoder: after }, silentReporter);
+    expect(report.passed).toBe(true);
+    expect(report.links!.weights.verdict).toBe('held');
+    // another decoder is none that was converted
+    const other = { bundle: out, maskDecoder: 'fixtures/masks/vae-oid.npz' };
+    await expect(verifyBundle(other, silentReporter)).rejects.toMatchObject({ code: 'source_changed' });
+    await expect(verifyBundle({ ...other, bundle: bundle('boxes') }, silentReporter)).rejects.toMatchObject({
+      code: 'no_masks',
+    });
+  });
+
   test('a decoder that is another file is refused before anything is written', async () => {
     const options = (maskDecoder: string) =>
       convert(
@@ -208,9 +231,19 @@ describe('verification', () => {
     const { checks, divergence } = await check(sound, sound);
     expect(checks.map(({ output, passed }) => [output, passed])).toEqual([
       ['masks', true],
+      ['masks are numbers', true],
       ['a mask alone = in a batch', true],
     ]);
     expect(divergence).toBeUndefined();
+  });
+
+  test('a decoder of weights that are no numbers fails, though both sides compute the same', async () => {
+    const broken = await programWith((weights) => {
+      const bias = weights.get('mask.out.b')!;
+      weights.set('mask.out.b', tensorData(tensorOf('f32', bias.shape, [Number.NaN])));
+    });
+    const { checks } = await check(broken, broken);
+    expect(checks.find(({ output }) => output === 'masks are numbers')).toMatchObject({ passed: false });
   });
 
   test.each([

@@ -30,10 +30,11 @@ test('files are named by place and name, whatever a model says', () => {
 });
 
 test('a mask is a gray PNG of the picture’s size', async () => {
-  expect(await writeMasks(root, [{ name: 'box' }, { name: 'cat', mask }], { width: 3, height: 2 })).toEqual([
-    undefined,
-    '01-cat.png',
-  ]);
+  const written: unknown[] = [];
+  await writeMasks(root, [{ name: 'box' }, { name: 'cat', mask }], { width: 3, height: 2 }, (...each) =>
+    written.push(each),
+  );
+  expect(written).toEqual([[1, '01-cat.png']]);
   const { data, info } = await sharp(join(root, '01-cat.png'))
     .toColourspace('b-w')
     .raw()
@@ -45,8 +46,9 @@ test('a mask is a gray PNG of the picture’s size', async () => {
 test('a folder that holds files is refused, and one that cannot be written is told', async () => {
   await writeFile(join(root, 'other'), '');
   await expect(requireEmpty(root)).rejects.toMatchObject({ code: 'folder_not_empty' });
+  await expect(requireEmpty(join(root, 'other'))).rejects.toMatchObject({ code: 'folder_not_empty' });
   await expect(requireEmpty(join(root, 'new'))).resolves.toBeUndefined();
   await expect(
-    writeMasks(join(root, 'none', 'here'), [{ name: '', mask }], { width: 3, height: 2 }),
+    writeMasks(join(root, 'none', 'here'), [{ name: '', mask }], { width: 3, height: 2 }, () => {}),
   ).rejects.toBeInstanceOf(OutputError);
 });

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { replaceFile } from '../disk.js';
@@ -30,7 +30,13 @@ export function maskFileNames(objects: readonly NamedMask[]): readonly (string |
 
 /** @throws UsageError for a folder that holds files: masks of another answer among these would be taken for its own */
 export async function requireEmpty(dir: string): Promise<void> {
-  const found = await readdir(dir).catch((): string[] => []);
+  const there = await stat(dir).catch(() => undefined);
+  const found = there?.isDirectory() ? await readdir(dir) : [];
+  if (there && !there.isDirectory())
+    throw new UsageError('folder_not_empty', '--masks names a file, and masks go into a folder', {
+      file: dir,
+      hint: 'name a new folder',
+    });
   if (found.length > 0)
     throw new UsageError('folder_not_empty', '--masks names a folder that is not empty', {
       file: dir,
@@ -40,14 +46,15 @@ export async function requireEmpty(dir: string): Promise<void> {
 
 /**
  * Writes each mask as a PNG of the picture's size, white where the object is, black elsewhere.
- * @returns the files, relative to `dir`; undefined for objects without a mask
- * @throws OutputError when one cannot be written
+ * @param onWritten hears of each, by its place among the objects and its name in `dir`
+ * @throws OutputError when one cannot be written; those before it stay
  */
 export async function writeMasks(
   dir: string,
   objects: readonly NamedMask[],
   { width, height }: { readonly width: number; readonly height: number },
-): Promise<readonly (string | undefined)[]> {
+  onWritten: (place: number, name: string) => void,
+): Promise<void> {
   const names = maskFileNames(objects);
   for (const [i, name] of names.entries()) {
     const mask = objects[i]!.mask;
@@ -59,6 +66,6 @@ export async function writeMasks(
     await replaceFile(file, png).catch((error: unknown) => {
       throw outputError(error, file, '--masks');
     });
+    onWritten(i, name);
   }
-  return names;
 }

@@ -9,6 +9,7 @@ import type { Model, ModelOptions } from './family.ts';
 import { loadModel } from './index.ts';
 import { folderEntries } from './ledger/folder_files.ts';
 import type { LedgerEntry } from './ledger/ledger.ts';
+import { maskDecoderName } from './mask_decoder_files.ts';
 import { modelSidecars } from './token_files.ts';
 
 /** An adapter's folder, and how strongly it is merged: 1 is as it was trained. */
@@ -110,14 +111,6 @@ export async function openModel({
   }
 }
 
-/** Under which the file of a mask decoder stands among the sources. */
-const MASK_DECODER_FOLDER = 'mask-decoder/';
-
-/** Whether a source is of what an original computes as well: none makes masks. */
-export function isRecorded(name: string): boolean {
-  return !name.startsWith(MASK_DECODER_FOLDER);
-}
-
 /** Every file that is read, under names that tell them apart. */
 export function sourceFiles({
   checkpoint,
@@ -130,6 +123,6 @@ export function sourceFiles({
     ...adapters.flatMap((adapter, i) =>
       adapter.files.map((file) => ({ ...file, name: `adapter-${i + 1}/${file.name}` })),
     ),
-    ...(maskDecoder?.files ?? []).map((file) => ({ ...file, name: `${MASK_DECODER_FOLDER}${file.name}` })),
+    ...(maskDecoder?.files ?? []).map((file) => ({ ...file, name: maskDecoderName(maskDecoder!, file) })),
   ];
 }

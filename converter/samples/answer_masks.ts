@@ -11,6 +11,8 @@ export interface SeenObject extends PixelBox {
   readonly name: string;
   /** Whether the answer has codes of a mask for it. */
   readonly hasCodes: boolean;
+  /** Whether the decoder gave values that are no numbers. */
+  readonly isBroken: boolean;
   /** [height, width] of the picture: 1 where it is; absent without codes, or without a mask decoder. */
   readonly mask?: Uint8Array;
 }
@@ -51,6 +53,13 @@ export function seenIn(
   return objects.map(({ name, box, codes }, i) => {
     const place = placeBox(box, size);
     const raw = masks[i];
-    return { ...place, name, hasCodes: codes !== undefined, ...(raw && { mask: pasteMask(raw, place, size) }) };
+    const isBroken = raw?.some((value) => !Number.isFinite(value)) ?? false;
+    return {
+      ...place,
+      name,
+      hasCodes: codes !== undefined,
+      isBroken,
+      ...(raw && { mask: pasteMask(raw, place, size) }),
+    };
   });
 }

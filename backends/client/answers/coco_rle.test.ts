@@ -24,5 +24,10 @@ test.each(cases)('$height × $width, $area pixels: as pycocotools', ({ height, w
 });
 
 test('a mask of another size is refused', () => {
-  expect(() => cocoRle(new Uint8Array(6), { width: 2, height: 2 })).toThrow(RangeError);
+  for (const [width, height] of [
+    [2, 2],
+    [-2, -3],
+    [1.5, 4],
+  ] as const)
+    expect(() => cocoRle(new Uint8Array(6), { width, height })).toThrow(RangeError);
 });

@@ -15,7 +15,7 @@ export interface CocoRle {
  * @throws RangeError for a mask of another size
  */
 export function cocoRle(mask: ArrayLike<number>, { width, height }: PictureSize): CocoRle {
-  if (mask.length !== width * height)
+  if (![width, height].every((side) => Number.isSafeInteger(side) && side > 0) || mask.length !== width * height)
     throw new RangeError(`a mask of ${mask.length} pixels for a picture of ${width} × ${height}`);
   const runs = [0];
   let isThere = false;

@@ -19,6 +19,13 @@ describe('where a box lies', () => {
     expect([1, 3, 5, 2].map(at)).toEqual([0, 2, 2, 1]);
   });
 
+  test('a convention that there is not is refused by all', () => {
+    const box = { y0: 0, x0: 0, y1: 2, x1: 2 };
+    const wrong = 'bogus' as Convention;
+    expect(() => placeBox(box, { width: 4, height: 4 }, wrong)).toThrow('there are bigvision and huggingface');
+    expect(() => pasteMask(full(1), box, { width: 4, height: 4 }, wrong)).toThrow(RangeError);
+  });
+
   test('a box is within its picture', () => {
     const index = fc.integer({ min: 0, max: 1023 });
     const side = fc.integer({ min: 1, max: 5000 });

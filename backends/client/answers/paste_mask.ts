@@ -1,7 +1,7 @@
 import { resizeFloats } from '../images/resize_floats.ts';
 import { resizePillow } from '../images/resize_pillow.ts';
 import { rgbImage } from '../images/rgb_image.ts';
-import type { Convention, PictureSize, PixelBox } from './place_box.ts';
+import { checkConvention, type Convention, type PictureSize, type PixelBox } from './place_box.ts';
 
 /** Sides of a mask as it is decoded. */
 export const MASK_SIDE = 64;
@@ -12,7 +12,7 @@ export const MASK_SIDE = 64;
  * pixels.
  * @param mask f32 [64, 64], raw as the decoder gives it, about -1 to 1
  * @param box of `placeBox`, by the same convention
- * @throws RangeError for a mask of another size, or a box that is not in the picture
+ * @throws RangeError for a mask of another size, a box that is not in the picture, or a convention that there is not
  */
 export function pasteMask(
   mask: ArrayLike<number>,
@@ -39,6 +39,7 @@ export function pasteMask(
   convention: Convention = 'bigvision',
 ): Uint8Array | Float32Array {
   const { width, height } = size;
+  checkConvention(convention);
   checkSizes(mask, box, size);
   const out = convention === 'bigvision' ? new Uint8Array(width * height) : new Float32Array(width * height);
   const [rows, columns] = [box.y1 - box.y0, box.x1 - box.x0];

@@ -32,12 +32,19 @@ const PLACES: Readonly<Record<Convention, { readonly divisor: number; whole(valu
   huggingface: { divisor: 1024, whole: roundHalfToEven },
 };
 
-/** Where a box lies in a picture. */
+/** @throws RangeError for a convention that there is not: the two give other pixels */
+export function checkConvention(convention: Convention): void {
+  if (!Object.hasOwn(PLACES, convention))
+    throw new RangeError(`a convention "${convention}": there are ${Object.keys(PLACES).join(' and ')}`);
+}
+
+/** Where a box lies in a picture. @throws RangeError for a convention that there is not */
 export function placeBox(
   box: LocationBox,
   { width, height }: PictureSize,
   convention: Convention = 'bigvision',
 ): PixelBox {
+  checkConvention(convention);
   const { divisor, whole } = PLACES[convention];
   const place = (index: number, side: number) => whole((index / divisor) * side);
   return {

@@ -415,7 +415,11 @@ describe('one call at a time', () => {
     expect(await model.decodeMasks([])).toEqual([]);
     for (const wrong of [codes(0).slice(1), codes(0).with(3, 128), codes(0).with(3, -1), codes(0).with(3, 0.5)])
       await expect(model.decodeMasks([wrong])).rejects.toMatchObject({ code: 'bad_input' });
+    const odd = [null, codes(0), [undefined], ['0123456789012345'], [{ length: 16 }], [new Array(16)]] as never[];
+    for (const wrong of odd) await expect(model.decodeMasks(wrong)).rejects.toMatchObject({ code: 'bad_input' });
     expect(device.masked).toHaveLength(2);
+    expect(await model.decodeMasks([Int32Array.from(codes(3)), Uint8Array.from(codes(4))])).toHaveLength(2);
+    expect(device.masked.at(-1)).toEqual([...codes(3), ...codes(4)]);
     await expect(opened().model.decodeMasks([codes(0)])).rejects.toMatchObject({
       code: 'bad_input',
       hint: expect.stringContaining('--mask-decoder') as string,

@@ -139,8 +139,9 @@ export class PictureModel<Features extends object, Own extends object = object> 
    * pgconv/answers put them into a picture.
    * @throws RuntimeError `bad_input` for codes that are none, and for a bundle without a mask decoder
    */
-  async decodeMasks(codes: readonly (readonly number[])[]): Promise<Float32Array[]> {
-    for (const each of codes) {
+  async decodeMasks(codes: readonly ArrayLike<number>[]): Promise<Float32Array[]> {
+    const rows = rowsOfCodes(codes);
+    for (const each of rows) {
       const problem = codesProblem(each);
       if (problem !== undefined) throw new RuntimeError('bad_input', problem, 'give the codes of an object');
     }
@@ -150,7 +151,7 @@ export class PictureModel<Features extends object, Own extends object = object> 
         'the bundle has no mask decoder',
         'convert again with --mask-decoder vae-oid.npz: its README says where that is',
       );
-    return this.alone(() => this.#masks(codes));
+    return this.alone(() => this.#masks(rows));
   }
 
   /** Work that no other call may run beside. @throws RuntimeError `bad_input` while one does */
@@ -261,6 +262,17 @@ export class PictureModel<Features extends object, Own extends object = object> 
     }
     return masks;
   }
+}
+
+/** As plain numbers, whatever lists they came in. @throws RuntimeError `bad_input` for what is no list of lists */
+function rowsOfCodes(codes: readonly ArrayLike<number>[]): number[][] {
+  const isNumbers = (value: unknown): value is ArrayLike<unknown> =>
+    Array.isArray(value) || (ArrayBuffer.isView(value) && 'length' in value);
+  const given: unknown[] | undefined = Array.isArray(codes) ? codes : undefined;
+  if (!given?.every(isNumbers))
+    throw new RuntimeError('bad_input', 'no list of codes', 'give a list of objects’ codes, each 16 numbers');
+  // a hole is no number; a bigint is none that a device takes
+  return given.map((row) => Array.from(row, (code) => (typeof code === 'number' ? code : Number.NaN)));
 }
 
 function isList<T extends object>(value: T | string | readonly (T | string)[]): value is readonly (T | string)[] {

@@ -7,7 +7,7 @@ import type { TensorData } from '../../../ir/tensor.ts';
 import type { Checkpoint } from '../../checkpoints/checkpoint.ts';
 import { BadInputError } from '../../errors.ts';
 import type { Fate, LedgerEntry } from '../ledger/ledger.ts';
-import { unaccounted } from '../ledger/unaccounted.ts';
+import { maskDecoderName } from '../mask_decoder_files.ts';
 import { weightsOf, type CanonicalWeights } from './weights.ts';
 
 /*
@@ -95,7 +95,7 @@ export function readMaskDecoder(file: Checkpoint): MaskDecoder {
       );
     weights.set(name, data);
   }
-  return { weights, ledger: ledgerOf(file, `mask-decoder/${files[0]!.name}`) };
+  return { weights, ledger: ledgerOf(file, maskDecoderName(file, files[0]!)) };
 }
 
 function ledgerOf(
@@ -107,7 +107,13 @@ function ledgerOf(
   const unknown = new Map(
     names.filter((name) => !used.has(name) && !ENCODER.test(name)).map((name) => [name, tensors.get(name)]),
   );
-  if (unknown.size > 0) throw unaccounted(unknown, path);
+  const [stray] = unknown;
+  if (stray)
+    throw new BadInputError('unaccounted', `"${stray[0]}" is nothing that a mask decoder has, and of no encoder`, {
+      file: path,
+      tensor: stray[0],
+      hint: VAE_HINT,
+    });
   return names.map((tensor) => {
     const name = used.get(tensor);
     const fate: Fate = name === undefined ? { leftOut: 'mask_encoder' } : { used: [name] };
