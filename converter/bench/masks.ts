@@ -3,11 +3,14 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { parseAnswer } from '../../backends/client/answers/parse_answer.ts';
 import type { AnswerObject } from '../../backends/client/answers/objects.ts';
+import type { Backend } from '../../backends/backend.ts';
+import { findBackend } from '../../backends/find_backend.ts';
 import type { Precision } from '../../verify/tolerances.ts';
 import { bundleProcessor, bundleTokenizer, openStaged, type BundleModel } from '../bundle/open_bundle.ts';
 import { readManifest } from '../bundle/manifest.ts';
 import { convert } from '../compile/convert.ts';
 import { decodeImage } from '../images/decode.ts';
+import { narrowingFor, PRECISIONS } from '../precision/precision.ts';
 import { answer } from '../samples/answer.ts';
 import { masksOf, seenIn } from '../samples/answer_masks.ts';
 import { silentReporter } from '../terminal/reporter.ts';
@@ -23,19 +26,32 @@ interface Variant {
   readonly cases: number;
 }
 
-const FLOATS = ['fp32', 'fp16', 'int8', 'int4'] as const;
-const VARIANTS: readonly Variant[] = [
-  ...([...FLOATS, 'q4f16'] as const).map((precision) => ({
-    backend: 'onnx',
-    precision,
-    device: 'cpu',
-    cases: Infinity,
-  })),
-  ...([...FLOATS, 'nf4'] as const).flatMap((precision) => [
-    { backend: 'tfjs', precision, device: 'wasm', cases: 30 },
-    { backend: 'wgsl', precision, device: 'software', cases: 30 },
-  ]),
-];
+/** Where each backend is measured, and on how many pictures: a software GPU takes seconds for each. */
+const PLACES = [
+  { backend: 'onnx', device: 'cpu', cases: Infinity },
+  { backend: 'tfjs', device: 'wasm', cases: 30 },
+  { backend: 'wgsl', device: 'software', cases: 30 },
+] as const;
+
+/** Every precision that each backend has for its usual target. */
+async function variants(): Promise<readonly Variant[]> {
+  const all: Variant[] = [];
+  for (const place of PLACES) {
+    const backend = await findBackend(place.backend);
+    for (const precision of PRECISIONS)
+      if (backend.refusal(precision) === undefined && isNarrowed(backend, precision)) all.push({ ...place, precision });
+  }
+  return all;
+}
+
+function isNarrowed(backend: Backend, precision: Precision): boolean {
+  try {
+    narrowingFor(precision, backend);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 interface Case {
   readonly image: string;
@@ -62,7 +78,7 @@ export async function measureMasks(
 ): Promise<readonly MaskMeasurement[]> {
   const { cases } = JSON.parse(await readFile(join(FIXTURE, 'eval.json'), 'utf8')) as { cases: readonly Case[] };
   const measured: MaskMeasurement[] = [];
-  for (const variant of VARIANTS) {
+  for (const variant of await variants()) {
     const { backend, precision, device } = variant;
     const label = `${backend} ${precision}, ${device}`;
     if (wanted && !wanted.includes(`${backend}:${precision}`)) continue;

@@ -121,7 +121,8 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
   const pool = isQuantized(precision) ? new QuantizePool(threadCount(), kernels) : undefined;
   const guided =
     isQuantized(precision) && isGuided({ algorithm, calibrate: options.calibrate ?? '' }) ? calibration : undefined;
-  const quantize = quantizer(algorithm, guided, allowOverflow, pool);
+  const compensates = options.algorithm === undefined || options.algorithm === 'gptq';
+  const quantize = quantizer(compensates, guided, allowOverflow, pool);
   return {
     ...programsFor(program, precision, {
       storageOf,
@@ -179,7 +180,7 @@ async function calibrated(
 ): Promise<Calibration | undefined> {
   const { model, precision, algorithm, calibrate, tokenizer, processor, inputs, verify, signal } = options;
   if (chosenSet(model.program, { calibrate, narrows, verify }) === undefined) return undefined;
-  const moments = algorithm === 'gptq' ? { wantsProducts: () => true } : {};
+  const moments = algorithm === undefined ? {} : { moments: { wantsProducts: () => algorithm === 'gptq' } };
   return runCalibration(
     model.program,
     {
@@ -190,15 +191,19 @@ async function calibrated(
       processor: await processor(),
       inputs,
       guides: isQuantized(precision) && isGuided({ algorithm: algorithm ?? 'search', calibrate: calibrate ?? '' }),
-      moments,
+      ...moments,
       ...(signal && { signal }),
     },
     reporter,
   );
 }
 
+/**
+ * @param compensates whether GPTQ is among the ways, where a matrix's products were looked at: all of a small model
+ * when nobody named an algorithm
+ */
 function quantizer(
-  algorithm: Algorithm,
+  compensates: boolean,
   guided: Calibration | undefined,
   allowOverflow: boolean,
   executor: QuantizePool | undefined,
@@ -213,7 +218,7 @@ function quantizer(
   return (data, scheme, name) => {
     const columns = data.shape[1]!;
     const products =
-      algorithm === 'gptq' && formats[scheme.format].gptq && columns <= MAX_GPTQ_COLUMNS
+      compensates && formats[scheme.format].gptq && columns <= MAX_GPTQ_COLUMNS
         ? guided?.moments.productsOf(name)
         : undefined;
     const plain = quantizeMatrix(data, scheme, common);

@@ -25,7 +25,6 @@ vi.mock('../../backends/index.ts', async (original) => ({
   backends: { ...(await original<typeof Registry>()).backends, wgsl: async () => registry.wgsl as Backend },
 }));
 const WGSL = 'wgsl';
-const QUALITY = 'logits against the original';
 const folder = tempFolders();
 
 beforeEach(() => {
@@ -93,8 +92,7 @@ test('int4: zero points are floats, and verification holds the bundle to those v
     (await verifyBundle({ bundle: out }, silentReporter)).checks
       .filter(({ bounds }) => bounds.some(({ passed }) => !passed))
       .map(({ output }) => output);
-  // random weights cannot keep the quality that trained ones do
-  expect(await failed()).toEqual([QUALITY]);
+  expect(await failed()).toEqual([]);
   registry.wgsl = { ...fake, floatZeros: false };
   expect(await failed()).toEqual(expect.arrayContaining(['image_features', 'prefill logits']));
 });

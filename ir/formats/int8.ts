@@ -9,5 +9,5 @@ export const int8 = {
   symmetric: true,
   floatZeros: false,
   algorithms: ['search', 'rtn', 'hqq'],
-  gptq: false,
+  gptq: true,
 } as const satisfies WeightFormat;

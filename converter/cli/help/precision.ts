@@ -17,7 +17,7 @@ weights are stored, so it needs no shader-f16. So does --to tfjs, where int8 has
 scale a row (with --profile packed one for 32), and int4 a scale for each 64.
 --mixed auto (the default, but for tfjs: none) gives 8 bits to what 4 bits hurt most:
 head and embedding; v_proj and down_proj of the first and last eighth of the layers and
-of every third. none gives all the same; a file says it by weight: {"lm.*.down": "int8", "vit.*": "fp16"}.
+of every third. none gives all the same; a file says it by weight: {"lm.*.down": "int8", "vit.**": "fp16"}.
 --algorithm search (the default) finds the scale and zero point with the least squared
 error; rtn takes them from the largest and smallest weight (faster, 2 dB and more
 worse); hqq minimises a norm that forgives outliers; gptq compensates each column's
@@ -26,6 +26,7 @@ magnitude is the scale.
 --calibrate shows the model pictures and prompts first: a folder with a.png beside a.txt
 or an eval.json, or default for a built-in set. fp16 then keeps in f32, by name, what
 comes near 65504. By a folder codes are chosen as well: for the inputs that each column
-sees, and kept, matrix by matrix, where every fourth picture, which chose none of them,
-agrees that they are better than those without data. Without the option, fp16 calibrates
-on the built-in set where that is cheap beside the rest; none switches it off.`;
+sees, by gptq too where the model is small or --algorithm says so, and kept, matrix by
+matrix, where every fourth picture, which chose none of them, agrees that they are better
+than those without data. Without the option, fp16 calibrates on the built-in set where
+that is cheap beside the rest; none switches it off.`;

@@ -84,7 +84,8 @@ export async function runCalibration(
   const kernels = small ? undefined : await fastKernels();
   return withSteps(reporter, `calibrate on ${samples.length} pictures`, (onProgress) =>
     calibrate(program, {
-      ...moments,
+      // of a small model they take seconds
+      ...(moments ?? { wantsProducts: () => small && guides }),
       samples,
       ...(small && guides && { newTokens: ANSWER_TOKENS }),
       onProgress,
