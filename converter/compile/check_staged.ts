@@ -7,6 +7,7 @@ import { availableMemory } from '../terminal/memory.ts';
 import type { BundleModel } from '../bundle/open_bundle.ts';
 import { enforceFindings } from '../precision/calibration/index.ts';
 import { isQuantized } from '../precision/precision.ts';
+import { picturesShown } from '../samples/folder_samples.ts';
 import { realCases } from '../samples/real_cases.ts';
 import type { Reporter } from '../terminal/reporter.ts';
 import { askSamples, type SampleResult } from './ask_samples.ts';
@@ -97,7 +98,14 @@ async function verifyAgainst(
   const { precision, everyStage, signal } = options;
   const { program } = source.model;
   const cases = isQuantized(precision)
-    ? await realCases(samplesFile, await tokenizer(), program.metadata, await processor(), source.inputs)
+    ? await realCases(
+        samplesFile,
+        await tokenizer(),
+        program.metadata,
+        await processor(),
+        source.inputs,
+        await picturesShown([options.calibrate], source.inputs),
+      )
     : undefined;
   const held = await referenceFor(precision, { original: program, reference, help, cases }, reporter);
   const report = await runVerification(

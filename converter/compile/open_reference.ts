@@ -27,6 +27,7 @@ import { chooseStorage } from '../precision/bit_allocation/index.ts';
 import { helpOf, isGuided, isQuantized, programsFor } from '../precision/precision.ts';
 import { checkSource } from '../record/check_source.ts';
 import { openRecording, type OpenRecording } from '../record/open_recording.ts';
+import { picturesShown } from '../samples/folder_samples.ts';
 import { realCases } from '../samples/real_cases.ts';
 import { findSamples } from '../samples/samples.ts';
 import type { Reporter } from '../terminal/reporter.ts';
@@ -111,6 +112,7 @@ export async function openReference(
         program.metadata,
         await bundleProcessor(dir, manifest),
         inputs,
+        await shownIn(manifest, inputs),
       ));
     return {
       ...(await referenceFor(
@@ -266,6 +268,11 @@ function recordedChoices(dir: string, manifest: Manifest) {
 function givenTokenizer(dir: string, { options, files }: Manifest): string | undefined {
   if (options.tokenizer === undefined) return undefined;
   return files.some(({ path }) => path === 'tokenizer.json') ? join(dir, 'tokenizer.json') : options.tokenizer;
+}
+
+/** Pictures that chose the codes of a bundle, where they are still here. */
+async function shownIn({ options }: Manifest, inputs: Inputs): Promise<ReadonlySet<string>> {
+  return picturesShown([options.calibrate], inputs).catch(() => new Set<string>());
 }
 
 /** @throws UsageError `no_reference` where the decoder is not where it was when the bundle was made */

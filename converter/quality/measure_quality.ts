@@ -12,6 +12,7 @@ import { openModel } from '../models/open_model.ts';
 import { outputError } from '../output_error.ts';
 import type { Reporter } from '../terminal/reporter.ts';
 import { withWait } from '../terminal/waiting.ts';
+import { picturesShown } from '../samples/folder_samples.ts';
 import { findSamples } from '../samples/samples.ts';
 import { TOOL } from '../version.ts';
 import { summarizeRanges } from './activation_ranges.ts';
@@ -56,11 +57,16 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
       { metadata: program.metadata, reference: mode },
     );
     const tokenizer = checkpointTokenizer(prepared);
+    const sets = options.variants.map(({ settings }) => settings.calibrate);
+    const shown = await picturesShown(new Set(sets), source.inputs);
+    if (shown.size > 0)
+      reporter.note(`pictures that choose codes judge none: ${shown.size} are left out where samples have them`);
     const { file, cases } = await findCases(options, {
       metadata: program.metadata,
       tokenizer,
       processor: checkpointProcessor(prepared, mode),
       limit: options.limit,
+      shown,
       inputs: source.inputs,
     });
     const decode = (tokens: readonly number[]) =>

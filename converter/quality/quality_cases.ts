@@ -7,7 +7,7 @@ import { BadInputError, UsageError } from '../errors.ts';
 import { decodeImage } from '../images/decode.ts';
 import type { Inputs } from '../inputs/inputs.ts';
 import type { Processor } from '../../backends/client/images/processor.ts';
-import { readSamples } from '../samples/samples.ts';
+import { readSamples, withoutShown } from '../samples/samples.ts';
 import { buildPrompt } from '../text/prompt.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
@@ -40,6 +40,8 @@ export interface QualityCaseOptions {
   readonly inputs: Inputs;
   /** At most so many, those with different prompts first; default all. */
   readonly limit?: number | undefined;
+  /** Pictures that choose codes, behind all links: they judge none. */
+  readonly shown?: ReadonlySet<string>;
 }
 
 /** What a file of samples may say beyond what `readSamples` takes. */
@@ -64,19 +66,22 @@ type Extras = z.infer<typeof extrasSchema>['cases'][number];
  */
 export async function casesOfFile(
   file: string,
-  { metadata, tokenizer, processor, inputs, limit = Infinity }: QualityCaseOptions,
+  { metadata, tokenizer, processor, inputs, limit = Infinity, shown = new Set() }: QualityCaseOptions,
 ): Promise<readonly QualityCase[]> {
   if (!tokenizer)
     throw new UsageError('no_tokenizer', 'prompts are text, and the checkpoint has no tokenizer', {
       file,
       hint: 'give the model’s with --tokenizer',
     });
-  const samples = await readSamples(file, inputs, limit);
+  const all = await readSamples(file, inputs, shown.size > 0 ? Infinity : limit);
+  const judging = new Set(await withoutShown(all, shown));
   const extras = await readExtras(file, inputs, metadata);
   const { mode } = processor;
-  return samples.map(({ image, name, prompt, reference: text }) => {
+  const cases = all.flatMap((sample) => {
+    const { image, name, prompt, reference: text } = sample;
     // The same picture, prompt and answer may come twice: both lists have them in the file's order.
     const { truth, tokens, min_margin: minMargin } = extras.get(keyOf({ image: name, prompt, text }))!.shift()!;
+    if (!judging.has(sample)) return [];
     return {
       name,
       prompt,
@@ -90,6 +95,11 @@ export async function casesOfFile(
       recorded: { text, ...(tokens && { tokens }), ...(minMargin !== undefined && { minMargin }) },
       ...(truth !== undefined && { truth }),
     };
+  });
+  if (cases.length > 0) return cases.slice(0, limit);
+  throw new UsageError('nothing_judges', 'every picture of the samples chooses codes, and none is left to judge them', {
+    file,
+    hint: 'give --calibrate other pictures than --samples has',
   });
 }
 

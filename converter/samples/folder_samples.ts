@@ -1,4 +1,4 @@
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
@@ -76,6 +76,27 @@ export async function folderSamples(
       ),
   }));
 }
+
+/**
+ * Pictures of folders that choose codes, behind all links: what chose codes never judges them. Words that name no
+ * folder give none.
+ * @throws as `folderSamples`
+ */
+export async function picturesShown(
+  folders: Iterable<string | undefined>,
+  inputs: Inputs,
+): Promise<ReadonlySet<string>> {
+  const shown = new Set<string>();
+  for (const folder of folders) {
+    if (folder === undefined || NO_FOLDERS.has(folder)) continue;
+    const pairs = spread(await pairsOf(folder, await listFolder(folder), inputs), MAX_SAMPLES);
+    for (const { image } of pairs) shown.add(await realpath(image).catch(() => image));
+  }
+  return shown;
+}
+
+/** What `--calibrate` says that is none. */
+const NO_FOLDERS: ReadonlySet<string> = new Set(['', 'default', 'none']);
 
 interface Pair {
   readonly image: string;

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { PROCESSORS } from '../../backends/client/images/processor.ts';
@@ -6,6 +7,7 @@ import { openCheckpoint } from '../checkpoints/index.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
 import { inputsOfTests } from '../inputs/testing/inputs_of_tests.ts';
+import { picturesShown } from './folder_samples.ts';
 import { realCases } from './real_cases.ts';
 
 const inputs = inputsOfTests();
@@ -44,4 +46,30 @@ test('without a tokenizer prompts are empty, and what is written is the model’
     expect(inputIds.data.at(-1)).toBe(SHAPES_METADATA.bosTokenId);
     expect(maxNewTokens).toBe(16);
   }
+});
+
+test('samples judge until there are 200 positions, but for pictures that chose codes', async () => {
+  const checkpoint = await openCheckpoint('fixtures/shapes/hf');
+  const tokenizer = checkpointTokenizer(await preparedFor(checkpoint, { metadata: SHAPES_METADATA }));
+  await checkpoint.close();
+  const of = async (folder: string | undefined) =>
+    realCases(
+      'fixtures/shapes/eval.json',
+      tokenizer,
+      SHAPES_METADATA,
+      PROCESSORS.huggingface,
+      inputs(),
+      await picturesShown([folder, 'default', undefined], inputs()),
+    );
+  const pictures = (cases: Awaited<ReturnType<typeof of>>) => cases.map(({ name }) => name.split(', ')[1]!);
+  const all = await of(undefined);
+  const positions = all.reduce((sum, { suffixIds }) => sum + 1 + suffixIds!.shape[1]!, 0);
+  expect(positions).toBeGreaterThanOrEqual(200);
+  expect(positions).toBeLessThan(230);
+  const shown = await picturesShown(['fixtures/shapes'], inputs());
+  expect(shown.size).toBe(32);
+  const others = pictures(await of('fixtures/shapes'));
+  expect(others.length).toBeGreaterThan(10);
+  for (const name of others) expect(shown.has(resolve('fixtures/shapes/images', name))).toBe(false);
+  expect(pictures(all).some((name) => shown.has(resolve('fixtures/shapes/images', name)))).toBe(true);
 });

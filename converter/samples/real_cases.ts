@@ -4,7 +4,7 @@ import { defaultSamples, judgedSamples } from './default_samples.ts';
 import type { Processor } from '../../backends/client/images/processor.ts';
 import type { Inputs } from '../inputs/inputs.ts';
 import { sampleCases } from './sample_cases.ts';
-import { readSamples } from './samples.ts';
+import { readSamples, withoutShown, type Sample } from './samples.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
 /**
@@ -12,6 +12,10 @@ import type { Tokenizer } from '../text/tokenizer.ts';
  * 200 that a mean is to be of.
  */
 const NEW_TOKENS = 16;
+/** Positions that a mean is of at least, where the samples have as many. */
+const POSITIONS = 200;
+/** Samples that judge a model of real size. */
+const FEW_SAMPLES = 5;
 /** The same of a model of real size, of which each takes the reference a minute. */
 const FEW_TOKENS = 4;
 
@@ -19,6 +23,7 @@ const FEW_TOKENS = 4;
  * Cases such as people have, on which the quality of codes is judged: random tokens leave any model undecided. Those of
  * a samples file, else the built-in pictures with what the model itself says of them; a model of real size says a few
  * tokens to four of them.
+ * @param shown pictures that chose codes: they do not judge them
  */
 export async function realCases(
   samples: string | undefined,
@@ -26,11 +31,15 @@ export async function realCases(
   metadata: ProgramMetadata,
   processor: Processor,
   inputs: Inputs,
+  shown: ReadonlySet<string> = new Set(),
 ): Promise<readonly VerifyCase[]> {
-  if (samples !== undefined && tokenizer)
-    return sampleCases(await readSamples(samples, inputs), tokenizer, metadata, inputs, processor);
   const options = { tokenizer, processor };
   const isCostly = isRowCostly(metadata);
+  if (samples !== undefined && tokenizer) {
+    const all = await withoutShown(await readSamples(samples, inputs, Infinity), shown);
+    const judging = isCostly ? all.slice(0, FEW_SAMPLES) : enough(all, tokenizer);
+    if (judging.length > 0) return sampleCases(judging, tokenizer, metadata, inputs, processor);
+  }
   const set = isCostly && tokenizer ? defaultSamples(metadata, options) : judgedSamples(metadata, options);
   return Promise.all(
     set.map(async ({ name, load }) => {
@@ -44,4 +53,14 @@ export async function realCases(
       };
     }),
   );
+}
+
+/** The first samples whose answers have positions enough. */
+function enough(samples: readonly Sample[], tokenizer: Tokenizer): readonly Sample[] {
+  let positions = 0;
+  return samples.filter(({ reference }) => {
+    const before = positions;
+    positions += 1 + tokenizer.encode(reference).length;
+    return before < POSITIONS;
+  });
 }

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { BadInputError } from '../errors.ts';
@@ -60,6 +60,13 @@ export async function readSamples(file: string, inputs: Inputs, count = SHOWN): 
       reference: text,
     })),
   );
+}
+
+/** Without those whose picture chose codes. @param shown behind all links */
+export async function withoutShown(samples: readonly Sample[], shown: ReadonlySet<string>): Promise<readonly Sample[]> {
+  if (shown.size === 0) return samples;
+  const places = await Promise.all(samples.map(({ image }) => realpath(image).catch(() => image)));
+  return samples.filter((_, i) => !shown.has(places[i]!));
 }
 
 async function parseJson(file: string, inputs: Inputs): Promise<unknown> {
