@@ -13,6 +13,7 @@ import { decodeImage } from '../images/decode.ts';
 import { narrowingFor, PRECISIONS } from '../precision/precision.ts';
 import { answer } from '../samples/answer.ts';
 import { masksOf, seenIn } from '../samples/answer_masks.ts';
+import { wholeMask } from '../images/mask_files.ts';
 import { silentReporter } from '../terminal/reporter.ts';
 import { table } from '../terminal/table.ts';
 
@@ -154,8 +155,8 @@ async function maskIn(file: string): Promise<Mask> {
 async function overlap(model: BundleModel, object: AnswerObject | undefined, truth: Mask): Promise<number> {
   if (!object) return 0;
   const [seen] = seenIn(truth, [object], await masksOf(model, [object]));
-  const { mask } = seen!;
-  if (!mask) return 0;
+  if (!seen?.mask) return 0;
+  const mask = wholeMask({ ...seen, mask: seen.mask }, truth);
   let [both, either] = [0, 0];
   mask.forEach((there, i) => {
     const isTrue = truth.data[i]! > 127;

@@ -69,7 +69,7 @@ export function runCommand(io: Io, result: CommandResult): Command {
         { drawBoxes },
         { findDevice, openChosen },
         { masksOf, seenIn },
-        { requireEmpty, writeMasks },
+        { requireEmpty, wholeMask, writeMasks },
       ] = await Promise.all([
         import('../samples/answer.ts'),
         import('../bundle/open_bundle.ts'),
@@ -169,7 +169,7 @@ export function runCommand(io: Io, result: CommandResult): Command {
                 x0,
                 y1,
                 x1,
-                ...(mask && { mask: cocoRle(mask, picture) }),
+                ...(mask && { mask: cocoRle(wholeMask({ y0, x0, y1, x1, mask }, picture), picture) }),
                 ...(written[i] !== undefined && { file: join(masksFolder!, written[i]) }),
               })),
               problems,

@@ -6,8 +6,8 @@ import { GLYPH_ADVANCE, GLYPH_ROWS, glyphPath, hasGlyphs } from './glyphs.ts';
 /** A box to draw, in whole pixels. */
 export interface PlacedObject extends PixelBox {
   readonly name: string;
-  /** [height, width] of the picture: how much of the object is there, 0 to 1; absent for a box alone. */
-  readonly mask?: ArrayLike<number>;
+  /** [y1 − y0, x1 − x0], within the box: 1 where the object is; absent for a box alone. */
+  readonly mask?: Uint8Array;
 }
 
 /** A label that is longer hides the picture. */

@@ -32,6 +32,23 @@ const ORANGE = [0xe6, 0x9f, 0x00];
 const BLUE = [0x56, 0xb4, 0xe9];
 
 describe('renderBoxes', () => {
+  test('a mask tints its own pixels, by half, and no others', async () => {
+    const picture = canvas(60, 40);
+    const place = { y0: 10, x0: 20, y1: 30, x1: 50 };
+    const mask = Uint8Array.from({ length: 20 * 30 }, (_, i) => (i % 30 < 15 ? 1 : 0));
+    const draw = async (own?: Uint8Array) =>
+      decodeImage(await renderBoxes(picture, [{ ...place, name: '', ...(own && { mask: own }) }]));
+    const [with_, without] = [await draw(mask), await draw()];
+    const before = pixel(without, 27, 20);
+    expect(pixel(with_, 27, 20)).toEqual(before.map((value, c) => Math.round((value + ORANGE[c]!) / 2)));
+    for (const [x, y] of [
+      [40, 20],
+      [10, 20],
+      [27, 35],
+    ] as const)
+      expect(pixel(with_, x, y)).toEqual(pixel(without, x, y));
+  });
+
   test('the line runs inside the box: top, bottom, left, right; all else is untouched', async () => {
     const out = await decodeImage(await rendered(canvas(400, 200), [box(0.25, 0.5, 0.75, 0.8)]));
     expect([out.width, out.height]).toEqual([400, 200]);

@@ -25,7 +25,7 @@ export async function renderBoxes(
     throw new BadInputError('image_too_large', `cannot draw on ${width}×${height} pixels: at most ${MAX_SIDE} a side`, {
       hint: 'scale the picture down first',
     });
-  const data = withMasks(pixels, boxes);
+  const data = withMasks(pixels, width, boxes);
   const raw = { width, height, channels: 3 } as const;
   const picture = sharp(data, { raw, limitInputPixels: false });
   const layers =
@@ -34,12 +34,16 @@ export async function renderBoxes(
 }
 
 /** Pixels under masks, each in its object's colour. */
-function withMasks(pixels: Uint8Array, objects: readonly PlacedObject[]): Uint8Array {
+function withMasks(pixels: Uint8Array, width: number, objects: readonly PlacedObject[]): Uint8Array {
   if (!objects.some(({ mask }) => mask)) return pixels;
   const data = Uint8Array.from(pixels);
   const colors = colorsOf(objects.map(({ name }) => name));
-  for (const [i, { mask }] of objects.entries())
-    if (mask) blendMask(data, mask, { color: colors[i]!, opacity: OPACITY, channels: 3 });
+  for (const [i, { y0, x0, y1, x1, mask }] of objects.entries())
+    for (let y = y0; mask && y < y1; y++) {
+      const row = data.subarray(3 * (y * width + x0), 3 * (y * width + x1));
+      const there = mask.subarray((y - y0) * (x1 - x0), (y + 1 - y0) * (x1 - x0));
+      blendMask(row, there, { color: colors[i]!, opacity: OPACITY, channels: 3 });
+    }
   return data;
 }
 

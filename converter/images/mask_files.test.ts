@@ -12,7 +12,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-const mask = Uint8Array.of(0, 1, 1, 0, 0, 1);
+/** Of columns 1 and 2 of three. */
+const placed = { y0: 0, x0: 1, y1: 2, x1: 3, mask: Uint8Array.of(1, 1, 0, 1) };
+const { mask } = placed;
 
 test('files are named by place and name, whatever a model says', () => {
   const names = ['blue square', '', '../../etc/passwd', 'ça va? "oui"\n', 'x'.repeat(200), '猫'];
@@ -31,8 +33,14 @@ test('files are named by place and name, whatever a model says', () => {
 
 test('a mask is a gray PNG of the picture’s size', async () => {
   const written: unknown[] = [];
-  await writeMasks(root, [{ name: 'box' }, { name: 'cat', mask }], { width: 3, height: 2 }, (...each) =>
-    written.push(each),
+  await writeMasks(
+    root,
+    [
+      { ...placed, name: 'box', mask: undefined },
+      { ...placed, name: 'cat' },
+    ],
+    { width: 3, height: 2 },
+    (...each) => written.push(each),
   );
   expect(written).toEqual([[1, '01-cat.png']]);
   const { data, info } = await sharp(join(root, '01-cat.png'))
@@ -40,7 +48,7 @@ test('a mask is a gray PNG of the picture’s size', async () => {
     .raw()
     .toBuffer({ resolveWithObject: true });
   expect(info).toMatchObject({ width: 3, height: 2, channels: 1 });
-  expect([...data]).toEqual([...mask].map((there) => 255 * there));
+  expect([...data]).toEqual([0, 255, 255, 0, 0, 255]);
 });
 
 test('a folder that holds files is refused, and one that cannot be written is told', async () => {
@@ -49,6 +57,6 @@ test('a folder that holds files is refused, and one that cannot be written is to
   await expect(requireEmpty(join(root, 'other'))).rejects.toMatchObject({ code: 'folder_not_empty' });
   await expect(requireEmpty(join(root, 'new'))).resolves.toBeUndefined();
   await expect(
-    writeMasks(join(root, 'none', 'here'), [{ name: '', mask }], { width: 3, height: 2 }, () => {}),
+    writeMasks(join(root, 'none', 'here'), [{ ...placed, name: '' }], { width: 3, height: 2 }, () => {}),
   ).rejects.toBeInstanceOf(OutputError);
 });

@@ -13,7 +13,7 @@ export interface SeenObject extends PixelBox {
   readonly hasCodes: boolean;
   /** Whether the decoder gave values that are no numbers. */
   readonly isBroken: boolean;
-  /** [height, width] of the picture: 1 where it is; absent without codes, or without a mask decoder. */
+  /** [y1 − y0, x1 − x0], within its box: 1 where it is; absent without codes, or without a mask decoder. */
   readonly mask?: Uint8Array;
 }
 
@@ -44,7 +44,7 @@ export async function masksOf(
   return masks;
 }
 
-/** Objects, and their raw masks, in the pixels of a picture. */
+/** Objects, and their raw masks, in the pixels of a picture; a mask has no more than those of its box. */
 export function seenIn(
   size: PictureSize,
   objects: readonly AnswerObject[],
@@ -59,7 +59,13 @@ export function seenIn(
       name,
       hasCodes: codes !== undefined,
       isBroken,
-      ...(raw && { mask: pasteMask(raw, place, size) }),
+      ...(raw && { mask: withinBox(raw, place) }),
     };
   });
+}
+
+/** The same pixels as in the picture: how a mask is resized follows from its box alone. */
+function withinBox(raw: Float32Array, { y0, x0, y1, x1 }: PixelBox): Uint8Array {
+  const size = { width: x1 - x0, height: y1 - y0 };
+  return pasteMask(raw, { y0: 0, x0: 0, y1: size.height, x1: size.width }, size);
 }
