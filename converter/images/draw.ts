@@ -38,12 +38,14 @@ function withMasks(pixels: Uint8Array, width: number, objects: readonly PlacedOb
   if (!objects.some(({ mask }) => mask)) return pixels;
   const data = Uint8Array.from(pixels);
   const colors = colorsOf(objects.map(({ name }) => name));
-  for (const [i, { y0, x0, y1, x1, mask }] of objects.entries())
-    for (let y = y0; mask && y < y1; y++) {
+  for (const [i, { y0, x0, y1, x1, mask }] of objects.entries()) {
+    if (!mask) continue;
+    for (let y = y0; y < y1; y++) {
       const row = data.subarray(3 * (y * width + x0), 3 * (y * width + x1));
       const there = mask.subarray((y - y0) * (x1 - x0), (y + 1 - y0) * (x1 - x0));
       blendMask(row, there, { color: colors[i]!, opacity: OPACITY, channels: 3 });
     }
+  }
   return data;
 }
 
