@@ -66,10 +66,12 @@ describe('codes', () => {
         { algorithm: 'rtn' as const },
         { algorithm: 'hqq' as const },
         { algorithm: 'gptq' as const, calibrate: 'fixtures/shapes' },
-        { calibrate: 'fixtures/shapes' },
+        { algorithm: 'search' as const, calibrate: 'fixtures/shapes' },
       ].map(async (options) => graphs(await make(options)).join()),
     );
     expect(new Set(hashes).size).toBe(hashes.length);
+    // a small model that is shown a folder has GPTQ among its ways unasked
+    expect(graphs(await make({ calibrate: 'fixtures/shapes' })).join()).toBe(hashes[4]);
     // the built-in pictures look for what overflows, and choose no codes
     expect(graphs(await make({ calibrate: 'default' })).join()).toBe(hashes[0]);
   });
