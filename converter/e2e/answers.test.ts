@@ -5,10 +5,9 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { load } from '../../backends/tfjs/driver/index.ts';
 import { nodeTfjs } from '../../backends/tfjs/node_tfjs.ts';
-import { textOf } from '../cli/io.ts';
-import { runCommandLine } from '../cli/main.ts';
 import { convert } from '../compile/convert.ts';
 import { silentReporter } from '../terminal/reporter.ts';
+import { pgconv } from '../testing/command_line.ts';
 import { printedOutput } from '../testing/printed_output.ts';
 
 /*
@@ -61,17 +60,6 @@ interface Answer {
   readonly text: string;
   readonly tokens: readonly number[];
   readonly boxes: readonly object[];
-}
-
-async function pgconv(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  const [out, err]: [string[], string[]] = [[], []];
-  const code = await runCommandLine(args, {
-    out: (text) => out.push(textOf(text)),
-    err: (text) => err.push(textOf(text)),
-    reporter: () => silentReporter,
-    signal: new AbortController().signal,
-  });
-  return { code, out: out.join('\n'), err: err.join('\n') };
 }
 
 async function run(bundle: string, image: string, prompt: string, ...more: readonly string[]): Promise<Answer> {

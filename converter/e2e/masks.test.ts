@@ -17,13 +17,12 @@ import { sliceRows } from '../../ir/views/select.ts';
 import { checkMasks, maskCodes } from '../../verify/masks.ts';
 import type { Checkpoint } from '../checkpoints/checkpoint.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
-import { textOf } from '../cli/io.ts';
-import { runCommandLine } from '../cli/main.ts';
 import { convert } from '../compile/convert.ts';
 import { verifyBundle } from '../compile/verify_bundle.ts';
 import { maskDecoder, readMaskDecoder } from '../models/paligemma/mask_decoder.ts';
 import { silentReporter } from '../terminal/reporter.ts';
 import { maskErrors, MASK_LIMIT } from '../testing/mask_goldens.ts';
+import { pgconv } from '../testing/command_line.ts';
 import { printedOutput } from '../testing/printed_output.ts';
 import { TOLERANCES, type Precision } from '../../verify/tolerances.ts';
 
@@ -77,17 +76,6 @@ describe('answers to “segment …”', () => {
     await convert({ ...common, backend: 'onnx', out: bundle('boxes') }, silentReporter);
   });
   afterAll(() => rm(root, { recursive: true, force: true }));
-
-  async function pgconv(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-    const [out, err]: [string[], string[]] = [[], []];
-    const code = await runCommandLine(args, {
-      out: (text) => out.push(textOf(text)),
-      err: (text) => err.push(textOf(text)),
-      reporter: () => silentReporter,
-      signal: new AbortController().signal,
-    });
-    return { code, out: out.join('\n'), err: err.join('\n') };
-  }
 
   test('run gives a table, a drawing, masks as files and in COCO’s code, all of one mask', async () => {
     const [drawn, masks] = [join(root, 'drawn.png'), join(root, 'masks')];

@@ -36,7 +36,9 @@ export async function realCases(
   const options = { tokenizer, processor };
   const isCostly = isRowCostly(metadata);
   if (samples !== undefined && tokenizer) {
-    const all = await withoutShown(await readSamples(samples, inputs, Infinity), shown);
+    // an answer has a token and its end at least
+    const most = shown.size + (isCostly ? FEW_SAMPLES : POSITIONS / 2);
+    const all = await withoutShown(await readSamples(samples, inputs, most), shown);
     const judging = isCostly ? all.slice(0, FEW_SAMPLES) : enough(all, tokenizer);
     if (judging.length > 0) return sampleCases(judging, tokenizer, metadata, inputs, processor);
   }
