@@ -92,7 +92,12 @@ export function withPrecisionOptions(command: Command): Command {
       '--mixed <how>',
       'bits of each matrix in a quantized precision: auto, none or a JSON file (default: auto; tfjs: none)',
     )
-    .addOption(new Option('--algorithm <name>', 'how codes are chosen (default: search)').choices([...ALGORITHMS]))
+    .addOption(
+      new Option(
+        '--algorithm <name>',
+        'how codes are chosen (default: search; with a calibration folder gptq too where the model is small)',
+      ).choices([...ALGORITHMS]),
+    )
     .option('--per-channel', 'int8 with one scale a row, for runtimes that have no blocks')
     .option('--calibrate <set>', 'pictures and prompts to look at activations with: a folder, default or none');
 }

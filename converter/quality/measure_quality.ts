@@ -60,7 +60,7 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
     const sets = options.variants.map(({ settings }) => settings.calibrate);
     const shown = await picturesShown(new Set(sets), source.inputs);
     if (shown.size > 0)
-      reporter.note(`pictures that choose codes judge none: ${shown.size} are left out where samples have them`);
+      reporter.note('pictures that choose codes judge none, nor do copies: samples that have them are left out');
     const { file, cases } = await findCases(options, {
       metadata: program.metadata,
       tokenizer,

@@ -1,4 +1,4 @@
-import { readdir, realpath, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
@@ -10,6 +10,7 @@ import type { Processor } from '../../backends/client/images/processor.ts';
 import { buildPrompt } from '../text/prompt.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { promptOf, type CalibrationSample } from './calibration_sample.ts';
+import { pictureKey } from './picture_key.ts';
 
 /** Files with cases, the first that is there: `eval.json` lies beside checkpoints. */
 const CASE_FILES = ['cases.json', 'eval.json'] as const;
@@ -78,8 +79,8 @@ export async function folderSamples(
 }
 
 /**
- * Pictures of folders that choose codes, behind all links: what chose codes never judges them. Words that name no
- * folder give none.
+ * Pictures of folders that choose codes, by `pictureKey`: what chose codes never judges them, nor does a copy. Words
+ * that name no folder give none.
  * @throws as `folderSamples`
  */
 export async function picturesShown(
@@ -90,7 +91,7 @@ export async function picturesShown(
   for (const folder of folders) {
     if (folder === undefined || NO_FOLDERS.has(folder)) continue;
     const pairs = spread(await pairsOf(folder, await listFolder(folder), inputs), MAX_SAMPLES);
-    for (const { image } of pairs) shown.add(await realpath(image).catch(() => image));
+    for (const { image } of pairs) shown.add(await pictureKey(image));
   }
   return shown;
 }

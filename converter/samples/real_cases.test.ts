@@ -1,4 +1,5 @@
-import { resolve } from 'node:path';
+import { cp } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { PROCESSORS } from '../../backends/client/images/processor.ts';
@@ -7,10 +8,13 @@ import { openCheckpoint } from '../checkpoints/index.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
 import { inputsOfTests } from '../inputs/testing/inputs_of_tests.ts';
+import { tempFolders } from '../testing/bundle.ts';
 import { picturesShown } from './folder_samples.ts';
+import { pictureKey } from './picture_key.ts';
 import { realCases } from './real_cases.ts';
 
 const inputs = inputsOfTests();
+const tempFolder = tempFolders();
 
 async function casesOf(metadata: ProgramMetadata, withTokenizer = true) {
   const checkpoint = await openCheckpoint('fixtures/shapes/hf');
@@ -70,6 +74,17 @@ test('samples judge until there are 200 positions, but for pictures that chose c
   expect(shown.size).toBe(32);
   const others = pictures(await of('fixtures/shapes'));
   expect(others.length).toBeGreaterThan(10);
-  for (const name of others) expect(shown.has(resolve('fixtures/shapes/images', name))).toBe(false);
-  expect(pictures(all).some((name) => shown.has(resolve('fixtures/shapes/images', name)))).toBe(true);
+  const isShown = async (name: string) => shown.has(await pictureKey(resolve('fixtures/shapes/images', name)));
+  expect(await Promise.all(others.map(isShown))).not.toContain(true);
+  expect(await Promise.all(pictures(all).map(isShown))).toContain(true);
+  const copied = await copyOf('fixtures/shapes');
+  expect(pictures(await of(copied))).toEqual(others);
 });
+
+/** A folder with the same cases and copies of the pictures. */
+async function copyOf(folder: string): Promise<string> {
+  const copied = await tempFolder();
+  await cp(join(folder, 'images'), join(copied, 'images'), { recursive: true });
+  await cp(join(folder, 'eval.json'), join(copied, 'eval.json'));
+  return copied;
+}

@@ -1,8 +1,9 @@
-import { realpath, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { BadInputError } from '../errors.ts';
 import type { Inputs } from '../inputs/inputs.ts';
+import { pictureKey } from './picture_key.ts';
 
 const schema = z.looseObject({
   cases: z
@@ -62,11 +63,12 @@ export async function readSamples(file: string, inputs: Inputs, count = SHOWN): 
   );
 }
 
-/** Without those whose picture chose codes. @param shown behind all links */
+/** Without those whose picture chose codes. @param shown by `pictureKey` */
 export async function withoutShown(samples: readonly Sample[], shown: ReadonlySet<string>): Promise<readonly Sample[]> {
   if (shown.size === 0) return samples;
-  const places = await Promise.all(samples.map(({ image }) => realpath(image).catch(() => image)));
-  return samples.filter((_, i) => !shown.has(places[i]!));
+  const judging: Sample[] = [];
+  for (const sample of samples) if (!shown.has(await pictureKey(sample.image))) judging.push(sample);
+  return judging;
 }
 
 async function parseJson(file: string, inputs: Inputs): Promise<unknown> {

@@ -18,8 +18,8 @@ scale a row (with --profile packed one for 32), and int4 a scale for each 64.
 --mixed auto (the default, but for tfjs: none) gives 8 bits to what 4 bits hurt most:
 head and embedding; v_proj and down_proj of the first and last eighth of the layers and
 of every third. none gives all the same; a file says it by weight: {"lm.*.down": "int8", "vit.**": "fp16"}.
---algorithm search (the default) finds the scale and zero point with the least squared
-error; rtn takes them from the largest and smallest weight (faster, 2 dB and more
+--algorithm search (the default, but see --calibrate) finds the scale and zero point with
+the least squared error; rtn takes them from the largest and smallest weight (faster, 2 dB and more
 worse); hqq minimises a norm that forgives outliers; gptq compensates each column's
 error in the next ones and needs --calibrate <folder>. nf4 has rtn alone: the largest
 magnitude is the scale.

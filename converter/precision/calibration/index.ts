@@ -82,16 +82,19 @@ export async function runCalibration(
       ? defaultSamples(program.metadata, { tokenizer, processor }).slice(0, small ? undefined : LARGE_MODEL_PICTURES)
       : await folderSamples(set, { metadata: program.metadata, tokenizer, processor, inputs });
   const kernels = small ? undefined : await fastKernels();
-  return withSteps(reporter, `calibrate on ${samples.length} pictures`, (onProgress) =>
-    calibrate(program, {
-      // of a small model they take seconds
-      ...(moments ?? { wantsProducts: () => small && guides }),
-      samples,
-      ...(small && guides && { newTokens: ANSWER_TOKENS }),
-      onProgress,
-      ...(kernels && { kernels }),
-      ...(signal && { signal }),
-    }),
+  return withSteps(
+    reporter,
+    `calibrate on ${samples.length} ${samples.length === 1 ? 'picture' : 'pictures'}`,
+    (onProgress) =>
+      calibrate(program, {
+        // of a small model they take seconds
+        ...(moments ?? { wantsProducts: () => small && guides }),
+        samples,
+        ...(small && guides && { newTokens: ANSWER_TOKENS }),
+        onProgress,
+        ...(kernels && { kernels }),
+        ...(signal && { signal }),
+      }),
   );
 }
 
