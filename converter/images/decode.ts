@@ -16,7 +16,7 @@ export interface DecodeOptions extends PictureOptions {
 }
 
 /** No picture within the pixel limit needs more, however it is stored. */
-const MAX_FILE_BYTES = 2 ** 30;
+export const MAX_FILE_BYTES = 2 ** 30;
 
 /**
  * A picture from a file, or its bytes, as the runtimes decode it: see `decodePicture`.
