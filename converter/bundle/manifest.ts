@@ -4,6 +4,7 @@ import { sizeProblem } from '../../backends/client/model_sizes.ts';
 import { NotRegular, readRegular } from '../../backends/regular_file.js';
 import { BadInputError } from '../errors.ts';
 import { REFERENCES, SWITCHES } from '../models/family.ts';
+import { STORAGES } from '../precision/weight_storage.ts';
 import { LEFT_OUT, type Reason } from '../models/ledger/ledger.ts';
 import { unsafePathReason } from '../../backends/client/integrity/bundle_path.ts';
 import { insideBundle } from './inside_bundle.ts';
@@ -73,6 +74,9 @@ const manifestFields = z.strictObject({
     mixed: z.string(),
     algorithm: z.string(),
     perChannel: z.boolean(),
+    /** What the bits of matrices were to take, in bytes, or to leave, in nats a token. */
+    budget: z.number().positive().optional(),
+    targetKld: z.number().positive().optional(),
     /** The set that was asked for; empty when none was, and the model's size decided. */
     calibrate: z.string(),
     /** What only some backends let one choose. */
@@ -92,6 +96,8 @@ const manifestFields = z.strictObject({
   /** The checkpoint: names relative to its folder; those of the n-th adapter begin with `adapter-n/`. */
   source: z.strictObject({ format: z.string(), files: z.array(fileEntry) }),
   program: programMetadata,
+  /** Matrices of a quantized bundle that are not in the precision's own codes, and how they are stored. */
+  storage: z.record(z.string(), z.enum(STORAGES)).optional(),
   /** What became of every tensor and file of the checkpoint and its adapters (docs/ledger.md). */
   ledger: z.array(ledgerEntry),
   /** Sizes that were inferred, and from what. */

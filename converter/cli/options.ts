@@ -60,11 +60,22 @@ export function memoryOption(): Option {
   return new Option(
     '--memory <size>',
     'memory that the verification may take, as 4GiB; a bundle that needs more is run part by part, a matrix at least (default: what is free)',
-  ).argParser((text) => {
-    const bytes = parseBytes(text);
-    if (bytes === undefined) throw new InvalidArgumentError('give a size such as 4GiB or 800MB.');
-    return bytes;
-  });
+  ).argParser(byteSize);
+}
+
+/** A size in bytes. */
+function byteSize(text: string): number {
+  const bytes = parseBytes(text);
+  if (bytes === undefined) throw new InvalidArgumentError('give a size such as 4GiB or 800MB.');
+  return bytes;
+}
+
+/** A number above 0. */
+function positive(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value <= 0)
+    throw new InvalidArgumentError('give a number above 0, as 0.01.');
+  return value;
 }
 
 /** A whole number of at least `least`. */
@@ -80,6 +91,8 @@ export function wholeNumber(least: number): (text: string) => number {
 /** What `withPrecisionOptions` adds. */
 export interface PrecisionFlags {
   readonly mixed?: string;
+  readonly budget?: number;
+  readonly targetKld?: number;
   readonly algorithm?: Algorithm;
   readonly perChannel?: boolean;
   readonly calibrate?: string;
@@ -91,6 +104,18 @@ export function withPrecisionOptions(command: Command): Command {
     .option(
       '--mixed <how>',
       'bits of each matrix in a quantized precision: auto, none or a JSON file (default: auto; tfjs: none)',
+    )
+    .addOption(
+      new Option(
+        '--budget <size>',
+        'bytes of graphs and weights, as 1.6GB: bits go where the pictures of --calibrate show that they help most',
+      ).argParser(byteSize),
+    )
+    .addOption(
+      new Option(
+        '--target-kld <nats>',
+        'divergence a token that answers to the pictures of --calibrate may have: in the fewest bytes that do',
+      ).argParser(positive),
     )
     .addOption(
       new Option(

@@ -57,7 +57,7 @@ async function convertTo(claim: Claim, options: ConvertOptions, reporter: Report
         return links && { files: await emitted.saying(links), fields: { verification: links } };
       };
       const resume = undertakingOfConversion(conversion, programs, emitted);
-      const written = { files: emitted.files, notes, resume };
+      const written = { files: emitted.files, notes, resume, storage: programs.storage };
       const { dir, manifest, nonFinite } = await writeBundle(conversion, written, check, reporter);
       for (const found of nonFinite) reporter.warn(describeNonFinite(found));
 
@@ -96,6 +96,10 @@ function prepare(conversion: Conversion, reporter: Reporter): Promise<PreparedPr
       tokenizer,
       processor,
       inputs: source.inputs,
+      bundleBytes: (program) =>
+        backend
+          .emit(program, { precision: options.precision, ...made })
+          .files.reduce((sum, { byteLength }) => sum + byteLength, 0),
       onPass,
     },
     reporter,

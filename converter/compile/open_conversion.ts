@@ -97,6 +97,8 @@ export async function openConversion(options: ConvertOptions, claim: Claim, repo
       mixed: isQuantized(options.precision) ? mixed : 'none',
       algorithm,
       perChannel,
+      ...(options.budget !== undefined && { budget: options.budget }),
+      ...(options.targetKld !== undefined && { targetKld: options.targetKld }),
       calibrate: options.calibrate ?? '',
       ...made,
       strict: options.strict ?? false,

@@ -23,8 +23,7 @@ import { BadInputError, UsageError } from '../errors.ts';
 import { isOfMaskDecoder } from '../models/mask_decoder_files.ts';
 import { openModel, sourceFiles, type AdapterSource, type OpenModel } from '../models/open_model.ts';
 import type { Model } from '../models/family.ts';
-import { chooseStorage } from '../precision/bit_allocation/index.ts';
-import { helpOf, isGuided, isQuantized, programsFor } from '../precision/precision.ts';
+import { formatFor, helpOf, isGuided, isQuantized, programsFor } from '../precision/precision.ts';
 import { checkSource } from '../record/check_source.ts';
 import { openRecording, type OpenRecording } from '../record/open_recording.ts';
 import { picturesShown } from '../samples/folder_samples.ts';
@@ -102,7 +101,7 @@ export async function openReference(
     checkLedger(source, manifest);
     const { program } = source.model;
     const quantized =
-      pool && (await withWait(reporter, 'prepare the program', () => remade(source.model, manifest, pool, inputs)));
+      pool && (await withWait(reporter, 'prepare the program', () => remade(source.model, manifest, pool)));
     const samples = await findSamples(resolve(namingPath(manifest.options)));
     const cases =
       pool &&
@@ -158,21 +157,15 @@ export function recordedReference(
  */
 async function remade(
   model: Model,
-  { backend, precision, options }: Manifest,
+  { backend, precision, options, storage }: Manifest,
   executor: QuantizePool,
-  inputs: Inputs,
 ): Promise<Program | undefined> {
-  const { mixed, algorithm, perChannel, allowOverflow } = options;
-  if (isGuided(options)) return undefined;
-  const storageOf = await chooseStorage({
-    precision: precision as Precision,
-    mixed,
-    program: model.program,
-    roleOf: model.roleOf,
-    inputs,
-  });
+  const { algorithm, perChannel, allowOverflow } = options;
+  const base = formatFor(precision as Precision);
+  // manifests did not always tell the bits of each matrix, and the rules have changed
+  if (isGuided(options) || !storage || !base) return undefined;
   return programsFor(model.program, precision as Precision, {
-    storageOf,
+    storageOf: ({ name }) => storage[name] ?? base,
     algorithm: algorithm as QuantizeAlgorithm,
     perChannel,
     backend: await findBackend(backend),

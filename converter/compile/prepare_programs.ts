@@ -1,6 +1,7 @@
 import { usualTarget } from '../../backends/usual_target.ts';
 import type { Backend } from '../../backends/backend.ts';
 import { planF16, type RangeFinding } from '../../ir/observe/f16_range.ts';
+import type { Program } from '../../ir/graph.ts';
 import type { PassListener, QuantizeWeightsOptions } from '../../ir/passes/index.ts';
 import { gptqMatrix } from '../../ir/quantize/gptq.ts';
 import { factorHessian, MAX_GPTQ_COLUMNS, type HessianFactor } from '../../ir/quantize/hessian.ts';
@@ -22,7 +23,6 @@ import { UsageError } from '../errors.ts';
 import type { Inputs } from '../inputs/inputs.ts';
 import type { Model } from '../models/family.ts';
 import type { Processor } from '../../backends/client/images/processor.ts';
-import { chooseStorage, type Mixed } from '../precision/bit_allocation/index.ts';
 import {
   formatFor,
   helpOf,
@@ -31,6 +31,7 @@ import {
   narrowingFor,
   programsFor,
   QUANTIZED,
+  type PrecisionOptions,
   roundsToF16,
   usualMixed,
   type PrecisionPrograms,
@@ -40,15 +41,14 @@ import { useKernels } from '../threads/kernels_module.ts';
 import { QuantizePool } from '../threads/quantize_pool.ts';
 import { threadCount } from '../threads/thread_count.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import { bitsOf, goalNames, refuseGoals, type BitChoices, type RecordedStorage } from './weight_bits.ts';
 
 /** How scales and zero points are chosen; `gptq` (arXiv:2210.17323) from calibration, for 4-bit codes. */
 export const ALGORITHMS = ['rtn', 'search', 'hqq', 'gptq'] as const satisfies readonly (QuantizeAlgorithm | 'gptq')[];
 export type Algorithm = (typeof ALGORITHMS)[number];
 
 /** What a user may decide about a precision. */
-export interface PrecisionChoices {
-  /** Which weights get more bits; default `auto`. */
-  readonly mixed?: Mixed;
+export interface PrecisionChoices extends BitChoices {
   /** Default `search`. */
   readonly algorithm?: Algorithm;
   /** One scale a row for int8; default one for each 32 columns. */
@@ -74,6 +74,10 @@ export interface PrepareOptions extends PrecisionChoices {
   readonly verify: boolean;
   readonly strict: boolean;
   readonly allowOverflow: boolean;
+  /** Bytes of the graphs and weights that the bundle of a program has; absent: no bits are measured. */
+  readonly bundleBytes?: (program: Program) => number;
+  /** How a bundle that is made again has its matrices (`PreparedPrograms.storage`); default: it is chosen. */
+  readonly storage?: RecordedStorage | undefined;
   /** Hears of every pass. */
   readonly onPass?: PassListener;
   readonly signal?: AbortSignal;
@@ -85,6 +89,8 @@ export interface PreparedPrograms extends PrecisionPrograms {
   /** What calibration found and what it did, one sentence each. */
   readonly notes: readonly string[];
   readonly findings: readonly RangeFinding[];
+  /** Matrices that are not stored in the precision's own codes, and how they are; undefined where none has codes. */
+  readonly storage: RecordedStorage | undefined;
   /** What calibration was shown, where there was one: a hash. */
   readonly shown: string | undefined;
   /** Ends the threads: when codes are no longer read. */
@@ -112,7 +118,6 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
   refuseIdle(options);
   const narrowing = narrowingFor(precision, backend, target);
   const narrows = roundsToF16(precision) && narrowing === 'compute';
-  const storageOf = await chooseStorage({ precision, mixed, program, roleOf: model.roleOf, backend, target, inputs });
   const kernels = await useKernels();
   const calibration = await calibrated(options, narrows, reporter);
   const plan = narrows && calibration ? planF16(calibration.program.graphs, calibration.ranges) : undefined;
@@ -123,22 +128,34 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
     isQuantized(precision) && isGuided({ algorithm, calibrate: options.calibrate ?? '' }) ? calibration : undefined;
   const compensates = options.algorithm === undefined || options.algorithm === 'gptq';
   const quantize = quantizer(compensates, guided, allowOverflow, pool);
-  return {
-    ...programsFor(program, precision, {
-      storageOf,
-      algorithm: algorithm === 'gptq' ? 'search' : algorithm,
-      perChannel,
-      quantize,
-      backend,
+  const passes: PrecisionOptions = {
+    algorithm: algorithm === 'gptq' ? 'search' : algorithm,
+    perChannel,
+    quantize,
+    backend,
+    target,
+    ...(narrowing && { narrowing }),
+    ...(plan && { keep: plan.keep }),
+  };
+  const bits = await bitsOf(
+    {
+      ...options,
+      mixed,
       target,
-      onPass: options.onPass,
-      ...(narrowing && { narrowing }),
-      ...(plan && { keep: plan.keep }),
-    }),
+      passes,
+      plainCodes: plainCodes(allowOverflow, pool),
+      ...(guided && guided.samples > 1 && { samples: guided.choosing }),
+    },
+    reporter,
+  );
+  return {
+    ...programsFor(program, precision, { ...passes, storageOf: bits.storageOf, onPass: options.onPass }),
+    storage: bits.recorded,
     help: helpOf({ mixed, algorithm, calibrate: options.calibrate ?? '' }),
     notes: [
       ...(plan?.findings ?? []).map(describeFinding),
       ...withoutRoom(guided),
+      ...bits.notes,
       ...(guided && guided.samples < 2
         ? ['calibration: one picture chose no codes, since none was left to judge them.']
         : []),
@@ -151,16 +168,22 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
 }
 
 /** Choices that only codes have mean nothing for floats: silence would let a user believe in them. */
-function refuseIdle({ precision, algorithm, perChannel, calibrate }: PrepareOptions): void {
+function refuseIdle(options: PrepareOptions): void {
+  const { precision, algorithm, perChannel, calibrate } = options;
   const idle = isQuantized(precision)
     ? []
-    : [...(algorithm === undefined ? [] : ['--algorithm']), ...(perChannel ? ['--per-channel'] : [])];
+    : [
+        ...(algorithm === undefined ? [] : ['--algorithm']),
+        ...(perChannel ? ['--per-channel'] : []),
+        ...goalNames(options),
+      ];
   if (idle.length > 0)
     throw new UsageError(
       'no_codes',
       `${idle.join(' and ')} choose${idle.length > 1 ? '' : 's'} how weights are quantized, and ${precision} quantizes none`,
       { hint: `choose ${QUANTIZED.join(', ')}` },
     );
+  refuseGoals(options);
   const format = formatFor(precision);
   const algorithms = format && formats[format].algorithms;
   if (algorithm && algorithms && !algorithms.includes(algorithm === 'gptq' ? 'search' : algorithm))
@@ -196,6 +219,14 @@ async function calibrated(
     },
     reporter,
   );
+}
+
+/** Codes that no data chooses. */
+function plainCodes(
+  allowOverflow: boolean,
+  executor: QuantizePool | undefined,
+): NonNullable<QuantizeWeightsOptions['quantize']> {
+  return (data, scheme) => quantizeMatrix(data, scheme, { allowOverflow, ...(executor && { executor }) });
 }
 
 /**

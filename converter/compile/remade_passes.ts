@@ -36,6 +36,7 @@ export async function remadePasses(
       mixed: options.mixed,
       ...(isQuantized(precision) && { algorithm: options.algorithm as Algorithm }),
       perChannel: options.perChannel,
+      storage: manifest.storage,
       ...(calibrate !== '' && { calibrate }),
       ...(target !== undefined && { target }),
       tokenizer: () => bundleTokenizer(dir, manifest),

@@ -12,11 +12,11 @@ import type { PreparedPrograms } from './prepare_programs.ts';
  */
 export function undertakingOfConversion(
   { options, recorded, source, backend }: Conversion,
-  { shown }: Pick<PreparedPrograms, 'shown'>,
+  { shown, storage }: Pick<PreparedPrograms, 'shown' | 'storage'>,
   { texts }: Pick<EmittedBundle, 'texts'>,
 ): Pick<Undertaking, 'command' | 'sources'> {
   return {
-    command: sha256([TOOL, backend.name, options.precision, recorded, shown ?? '', texts]),
+    command: sha256([TOOL, backend.name, options.precision, recorded, shown ?? '', storage ?? {}, texts]),
     sources: sha256(sourceFiles(source).map(({ name, fingerprint }) => [name, fingerprint])),
   };
 }

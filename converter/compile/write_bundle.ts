@@ -12,10 +12,13 @@ import { TOOL } from '../version.ts';
 import type { EmittedBundle } from './emit_bundle.ts';
 import { beforeChecks } from './before_checks.ts';
 import type { Conversion } from './open_conversion.ts';
+import type { PreparedPrograms } from './prepare_programs.ts';
 
 /** What is written, and what that is for a run that goes on with it. */
 export interface WrittenFiles extends Pick<EmittedBundle, 'files' | 'notes'> {
   readonly resume: Pick<Undertaking, 'command' | 'sources'>;
+  /** How matrices are stored that are not in the precision's own codes. */
+  readonly storage: PreparedPrograms['storage'];
 }
 
 /**
@@ -25,7 +28,7 @@ export interface WrittenFiles extends Pick<EmittedBundle, 'files' | 'notes'> {
  */
 export async function writeBundle(
   conversion: Conversion,
-  { files, notes, resume }: WrittenFiles,
+  { files, notes, resume, storage }: WrittenFiles,
   check: (dir: string, manifest: Manifest) => Promise<Amended | undefined>,
   reporter: Reporter,
 ): Promise<PublishedBundle> {
@@ -100,6 +103,7 @@ export async function writeBundle(
           options: recorded,
           source: { format: source.checkpoint.format, files: hashed },
           program: source.model.program.metadata,
+          ...(storage && { storage }),
           ledger: source.ledger.map(plainEntry),
           inferences: [...source.model.inferences],
           notes: [...notes],

@@ -6,19 +6,23 @@ export const STORAGES: readonly WeightStorage[] = [...FORMAT_NAMES, 'fp16', 'fp3
 
 /** Where a weight is: layers count from 0 within their tower. */
 export interface LayerPlace {
-  readonly tower: string;
+  readonly tower: 'vision' | 'decoder';
   readonly layer: number;
   readonly layers: number;
 }
+
+/** Matrices of a layer: four of its attention, then those of its MLP, where an image tower has no gate. */
+export type LayerPart = 'query' | 'key' | 'value' | 'output' | 'gate' | 'up' | 'down';
 
 /** What a matrix is in its model: a family says it by name, so that neither backends nor passes need to know any. */
 export type WeightRole =
   | { readonly part: 'embedding' }
   | { readonly part: 'head' }
+  /** From the image tower's width to the decoder's. */
+  | { readonly part: 'projector' }
   /** Rows of floats that a model's own codes name. */
   | { readonly part: 'codebook' }
-  | ({ readonly part: 'value' } & LayerPlace)
-  | ({ readonly part: 'down' } & LayerPlace);
+  | ({ readonly part: LayerPart } & LayerPlace);
 
-/** The role of a weight; undefined for one that no rule singles out. */
+/** The role of a weight; undefined for one that the family does not know. */
 export type RoleOf = (name: string) => WeightRole | undefined;

@@ -8,7 +8,7 @@ import { compareAnswers, type GreedyVerdict } from './greedy_match.ts';
 import type { QualityCase } from './quality_cases.ts';
 import { answerRows, logitsKey, stageKey, stagesOf, type ReferenceAnswer } from './record_reference.ts';
 import type { Answer, TaskMetrics } from './report.ts';
-import { nextTokens, runTeacherForced } from './run_teacher_forced.ts';
+import { nextTokens, runTeacherForced } from '../../verify/teacher_forced.ts';
 import { StageTally, type StageNoise } from './stage_noise.ts';
 import { TaskTally } from './task_tally.ts';
 import type { TensorStore } from './tensor_store.ts';

@@ -10,7 +10,7 @@ import type { Tokenizer } from '../text/tokenizer.ts';
 import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
 import { builtInCases, casesOfFile } from './quality_cases.ts';
-import { nextTokens, textTokens } from './run_teacher_forced.ts';
+import { nextTokens, textTokens } from '../../verify/teacher_forced.ts';
 import { PROCESSORS, processorFrom, type PixelMode } from '../../backends/client/images/processor.ts';
 
 const folder = tempFolders();

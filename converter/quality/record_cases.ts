@@ -11,7 +11,7 @@ import { makeBundle } from './make_bundle.ts';
 import { conversionSource, quiet, STAGED_CASES, type QualityRun } from './quality_run.ts';
 import { logitsKey, recordReference, type ReferenceAnswer } from './record_reference.ts';
 import type { ReferenceSummary } from './report.ts';
-import { nextTokens, runTeacherForced } from './run_teacher_forced.ts';
+import { nextTokens, runTeacherForced } from '../../verify/teacher_forced.ts';
 import { judge, targetsOf } from './targets.ts';
 import { TaskTally } from './task_tally.ts';
 

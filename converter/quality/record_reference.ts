@@ -7,7 +7,7 @@ import { rowsOf, type Rows } from '../../verify/rows.ts';
 import type { CaseStages } from '../../verify/run_case.ts';
 import { BadInputError } from '../errors.ts';
 import { compareAnswers, type GreedyVerdict } from './greedy_match.ts';
-import { runTeacherForced, type TeacherForced } from './run_teacher_forced.ts';
+import { runTeacherForced, type TeacherForced } from '../../verify/teacher_forced.ts';
 import type { QualityCase } from './quality_cases.ts';
 import type { TensorStore } from './tensor_store.ts';
 

@@ -1,6 +1,7 @@
 import type { Precision } from '../../verify/tolerances.ts';
 import { UsageError } from '../errors.ts';
 import { isQuantized, PRECISIONS, QUANTIZED } from '../precision/precision.ts';
+import { parseBytes } from '../terminal/memory.ts';
 
 /** How codes are chosen, in the words of `pgconv convert`. */
 export const ALGORITHMS = ['rtn', 'search', 'hqq', 'gptq'] as const;
@@ -12,6 +13,10 @@ export interface VariantSettings {
   readonly mixed?: string;
   /** `none`, `default` or a folder. */
   readonly calibrate?: string;
+  /** Bytes of graphs and weights. */
+  readonly budget?: number;
+  /** Nats a token. */
+  readonly targetKld?: number;
 }
 
 /** One bundle to measure. */
@@ -45,16 +50,18 @@ export function parseDtype(text: string): DtypeSpec {
     const algorithm = ALGORITHMS.find((known) => known === part);
     if (algorithm) settings = { ...settings, algorithm };
     else if (key === 'mixed' && value) settings = { ...settings, mixed: value };
+    else if (key === 'budget' && parseBytes(value ?? '')) settings = { ...settings, budget: parseBytes(value!)! };
+    else if (key === 'target-kld' && Number(value) > 0) settings = { ...settings, targetKld: Number(value) };
     else if (key === 'calibrate' && value !== '') settings = { ...settings, calibrate: value ?? 'default' };
     else
       throw refusal(
         `"${part}" is no setting of a dtype`,
-        `write ${ALGORITHMS.join(', ')}, mixed=none, mixed=auto, mixed=<file>, calibrate or calibrate=<folder>`,
+        `write ${ALGORITHMS.join(', ')}, mixed=none, mixed=auto, mixed=<file>, calibrate, calibrate=<folder>, budget=<size> or target-kld=<nats>`,
       );
   }
   const strange = isQuantized(precision)
     ? undefined
-    : (['algorithm', 'mixed'] as const).find((key) => settings[key] !== undefined);
+    : (['algorithm', 'mixed', 'budget', 'targetKld'] as const).find((key) => settings[key] !== undefined);
   if (strange)
     throw refusal(
       `${precision} quantizes nothing, and "${text}" says how`,

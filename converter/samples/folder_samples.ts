@@ -11,6 +11,7 @@ import { buildPrompt } from '../text/prompt.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { promptOf, type CalibrationSample } from './calibration_sample.ts';
 import { pictureKey } from './picture_key.ts';
+import { spread } from './spread.ts';
 
 /** Files with cases, the first that is there: `eval.json` lies beside checkpoints. */
 const CASE_FILES = ['cases.json', 'eval.json'] as const;
@@ -199,11 +200,4 @@ async function readText(file: string, inputs: Inputs): Promise<string> {
 
 async function isFile(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isFile() ?? false;
-}
-
-/** At most `count`, evenly over the whole. */
-function spread<T>(all: readonly T[], count: number): readonly T[] {
-  return all.length <= count
-    ? all
-    : Array.from({ length: count }, (_, i) => all[Math.floor((i * all.length) / count)]!);
 }

@@ -38,6 +38,8 @@ Examples:
   pgconv convert ./paligemma-3b-mix-224 --to tfjs --dtype int4 --out bundles/mix-224-tfjs --no-verify
   pgconv convert fixtures/shapes --to onnx --dtype fp16 --print-ir after=cast_floats
   pgconv convert fixtures/shapes --to onnx --dtype int4 --calibrate fixtures/shapes
+  pgconv convert fixtures/shapes --to onnx --dtype int4 --calibrate photos --target-kld 0.01
+  pgconv convert ./paligemma-3b-mix-224 --to onnx --dtype int4 --calibrate photos --budget 2GB
   pgconv convert fixtures/segments/hf --to onnx --dtype fp16 --mask-decoder fixtures/segments/vae-oid.npz
   pgconv convert ./paligemma2-3b-mix-448 --to onnx --dtype q4f16 --mixed auto --no-verify
   pgconv convert ./my-finetune --to onnx --dtype fp16 --against golden.safetensors

@@ -19,6 +19,8 @@ const variant = {
     algorithm: z.enum(['rtn', 'search', 'hqq', 'gptq']).optional(),
     mixed: z.string().optional(),
     calibrate: z.string().optional(),
+    budget: z.number().optional(),
+    targetKld: z.number().optional(),
   }),
 };
 

@@ -1,9 +1,33 @@
 import type { Program } from '../../../ir/graph.ts';
 import { quantizableWeights } from '../../../ir/passes/index.ts';
-import type { RoleOf } from '../../precision/weight_storage.ts';
+import type { LayerPart, RoleOf, WeightRole } from '../../precision/weight_storage.ts';
 
-/** The parts of a layer that rules of precision single out, by their canonical names (weights.ts). */
-const PARTS: Readonly<Record<string, 'value' | 'down'>> = { v: 'value', down: 'down', 'v.w': 'value', 'fc2.w': 'down' };
+/** The matrices of a layer by their canonical names (weights.ts). */
+const PARTS: Readonly<Record<string, LayerPart>> = {
+  q: 'query',
+  k: 'key',
+  v: 'value',
+  o: 'output',
+  gate: 'gate',
+  up: 'up',
+  down: 'down',
+  'q.w': 'query',
+  'k.w': 'key',
+  'v.w': 'value',
+  'o.w': 'output',
+  'fc1.w': 'up',
+  'fc2.w': 'down',
+};
+
+const TOWERS = { lm: 'decoder', vit: 'vision' } as const;
+
+/** Matrices outside of layers. */
+const SINGLE: Readonly<Record<string, WeightRole>> = {
+  'lm.embed': { part: 'embedding' },
+  'lm.head': { part: 'head' },
+  'proj.w': { part: 'projector' },
+  'mask.codes': { part: 'codebook' },
+};
 
 /**
  * Roles of the matrices of a PaliGemma's program: both towers have layers; the head is named even when it is the table.
@@ -15,17 +39,15 @@ export function weightRoles({ graphs }: Program): RoleOf {
     if (place) layersOf.set(place.tower, Math.max(layersOf.get(place.tower) ?? 0, place.layer + 1));
   }
   return (name) => {
-    if (name === 'lm.embed') return { part: 'embedding' };
-    if (name === 'mask.codes') return { part: 'codebook' };
-    if (name === 'lm.head') return { part: 'head' };
     const place = placeOf(name);
-    const part = place && PARTS[place.rest];
+    if (!place) return SINGLE[name];
+    const part = PARTS[place.rest];
     return part && { part, tower: place.tower, layer: place.layer, layers: layersOf.get(place.tower)! };
   };
 }
 
-/** `lm.3.down` is `down` in layer 3 of the tower `lm`. */
-function placeOf(name: string): { tower: string; layer: number; rest: string } | undefined {
+/** `lm.3.down` is `down` in layer 3 of the decoder. */
+function placeOf(name: string): { tower: 'decoder' | 'vision'; layer: number; rest: string } | undefined {
   const [, tower, layer, rest] = /^(lm|vit)\.(\d+)\.(.+)$/.exec(name) ?? [];
-  return tower === undefined ? undefined : { tower, layer: Number(layer), rest: rest! };
+  return tower === undefined ? undefined : { tower: TOWERS[tower as 'lm' | 'vit'], layer: Number(layer), rest: rest! };
 }

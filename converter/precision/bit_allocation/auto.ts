@@ -1,15 +1,17 @@
 import type { WeightRole } from '../weight_storage.ts';
 
 /**
- * Whether a weight gets 8 bits in a 4-bit model: the table and the head, which every token passes through, and the
- * value and down projections, whose errors go into the residual stream as they are, in the first and last eighth of the
- * layers and in every third between: what llama.cpp's Q4_K_M does (src/llama-quant.cpp, use_more_bits), with one layer
- * at either end at least.
+ * Whether a weight gets 8 bits in a 4-bit model where nothing was measured: the head and the projector, which all that
+ * is said passes through, the decoder's attention, whose matrices are small and whose errors decide what is looked at,
+ * and the MLPs of the first eighth of its layers, whose errors all others read. Measured, a byte there takes away most
+ * (docs/quality.md); image towers are hardly worse in 4 bits.
  */
 export function deservesMoreBits(role: WeightRole | undefined): boolean {
-  if (!role || role.part === 'codebook') return false;
-  if (role.part === 'embedding' || role.part === 'head') return true;
-  const { layer, layers } = role;
-  const edge = Math.max(1, Math.round(layers / 8));
-  return layer < edge || layer >= layers - edge || (layer - edge) % 3 === 2;
+  if (!role) return false;
+  if ('tower' in role) {
+    const { tower, part, layer, layers } = role;
+    const isMlp = part === 'gate' || part === 'up' || part === 'down';
+    return tower === 'decoder' && (!isMlp || layer < Math.max(1, Math.round(layers / 8)));
+  }
+  return role.part === 'head' || role.part === 'projector';
 }

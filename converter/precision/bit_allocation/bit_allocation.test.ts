@@ -10,6 +10,7 @@ import { paligemma } from '../../models/paligemma.ts';
 import { weightRoles } from '../../models/paligemma/weight_roles.ts';
 import { tempFolders } from '../../testing/bundle.ts';
 import { deservesMoreBits } from './auto.ts';
+import type { LayerPart } from '../weight_storage.ts';
 import { chooseStorage } from './index.ts';
 import { matchPatterns } from './allocation_file.ts';
 import { nearNames } from './near_names.ts';
@@ -38,57 +39,61 @@ async function choose(mixed: string, precision: Precision = 'int4') {
 }
 
 describe('roles of PaliGemma’s matrices', () => {
-  test('towers have layers of their own; only what a rule singles out has a role', () => {
+  test('towers have layers of their own; what is no matrix has no role', () => {
     const roleOf = weightRoles(program);
     expect(roleOf('lm.embed')).toEqual({ part: 'embedding' });
     expect(roleOf('lm.head')).toEqual({ part: 'head' });
-    expect(roleOf('lm.3.v')).toEqual({ part: 'value', tower: 'lm', layer: 3, layers: 4 });
-    expect(roleOf('lm.0.down')).toEqual({ part: 'down', tower: 'lm', layer: 0, layers: 4 });
-    expect(roleOf('vit.2.fc2.w')).toMatchObject({ part: 'down', tower: 'vit', layer: 2 });
-    expect(roleOf('vit.0.v.w')).toMatchObject({ part: 'value', tower: 'vit' });
-    expect(['lm.0.q', 'vit.0.fc1.w', 'proj.w', 'rope.cos'].map(roleOf)).toEqual([
-      undefined,
-      undefined,
-      undefined,
-      undefined,
-    ]);
+    expect(roleOf('lm.3.v')).toEqual({ part: 'value', tower: 'decoder', layer: 3, layers: 4 });
+    expect(roleOf('lm.0.down')).toEqual({ part: 'down', tower: 'decoder', layer: 0, layers: 4 });
+    expect(roleOf('vit.2.fc2.w')).toMatchObject({ part: 'down', tower: 'vision', layer: 2 });
+    expect(roleOf('vit.0.v.w')).toMatchObject({ part: 'value', tower: 'vision' });
+    expect(roleOf('proj.w')).toEqual({ part: 'projector' });
+    expect(['rope.cos', 'lm.0.norm_attn_in', 'vit.pos'].map(roleOf)).toEqual([undefined, undefined, undefined]);
   });
 
-  test('every matrix of the model is met, by the names that roles know', () => {
-    expect(names()).toEqual(
-      expect.arrayContaining(['lm.embed', 'lm.head', 'lm.0.v', 'lm.3.down', 'vit.0.v.w', 'vit.0.fc2.w', 'proj.w']),
-    );
+  test('every matrix of the model has one', () => {
+    const roleOf = weightRoles(program);
+    expect(names().filter((name) => !roleOf(name))).toEqual([]);
   });
 });
 
 describe('auto', () => {
-  const chosen = (layers: number) =>
+  const chosen = (part: LayerPart, tower: 'vision' | 'decoder', layers: number) =>
     Array.from({ length: layers }, (_, layer) => layer).filter((layer) =>
-      deservesMoreBits({ part: 'down', tower: 'lm', layer, layers }),
+      deservesMoreBits({ part, tower, layer, layers }),
     );
 
   test.each([
     [1, [0]],
-    [4, [0, 3]],
-    [18, [0, 1, 4, 7, 10, 13, 16, 17]],
-    [26, [0, 1, 2, 5, 8, 11, 14, 17, 20, 23, 24, 25]],
-  ] as const)('of %d layers, the first and last eighth and every third between', (layers, expected) => {
-    expect(chosen(layers)).toEqual(expected);
+    [4, [0]],
+    [18, [0, 1]],
+    [26, [0, 1, 2]],
+  ] as const)('of %d layers of the decoder, the MLPs of the first eighth', (layers, expected) => {
+    expect(chosen('down', 'decoder', layers)).toEqual(expected);
+    expect(chosen('gate', 'decoder', layers)).toEqual(expected);
   });
 
-  test('head and table get 8 bits; other parts stay', () => {
+  test('all of the decoder’s attention, and nothing of the image tower', () => {
+    expect(chosen('key', 'decoder', 3)).toEqual([0, 1, 2]);
+    expect(chosen('output', 'decoder', 3)).toEqual([0, 1, 2]);
+    expect(chosen('value', 'vision', 3)).toEqual([]);
+    expect(chosen('down', 'vision', 3)).toEqual([]);
+  });
+
+  test('head and projector get 8 bits; the table and what is unknown stay', () => {
     expect([
       deservesMoreBits({ part: 'head' }),
+      deservesMoreBits({ part: 'projector' }),
       deservesMoreBits({ part: 'embedding' }),
       deservesMoreBits(undefined),
-    ]).toEqual([true, true, false]);
+    ]).toEqual([true, true, false, false]);
   });
 
   test('it is about 4 bits: int8 stays as it is', async () => {
-    expect(['lm.head', 'lm.1.q', 'lm.0.down'].map(await choose('auto'))).toEqual(['int8', 'int4', 'int8']);
+    expect(['lm.head', 'lm.1.up', 'lm.0.down'].map(await choose('auto'))).toEqual(['int8', 'int4', 'int8']);
     expect(['lm.head', 'lm.1.q'].map(await choose('auto', 'int8'))).toEqual(['int8', 'int8']);
     expect(['lm.head', 'lm.1.q'].map(await choose('none'))).toEqual(['int4', 'int4']);
-    expect(['lm.head', 'lm.1.q'].map(await choose('auto', 'nf4'))).toEqual(['int8', 'nf4']);
+    expect(['lm.head', 'lm.1.up'].map(await choose('auto', 'nf4'))).toEqual(['int8', 'nf4']);
     expect(['lm.head', 'lm.1.q'].map(await choose('none', 'nf4'))).toEqual(['nf4', 'nf4']);
   });
 });

@@ -40,6 +40,8 @@ export interface Calibration {
   /** Inputs of layers that `moments` did not see: of pictures, and of text. */
   readonly heldOut: readonly HeldOut[];
   readonly samples: number;
+  /** Those of the samples that may choose codes: the others judge them. */
+  readonly choosing: readonly CalibrationSample[];
   /** sha256 of what the model was shown. */
   readonly shown: string;
 }
@@ -86,6 +88,7 @@ export async function calibrate(
     moments,
     heldOut: [ofPictures, ofText],
     samples: samples.length,
+    choosing: samples.filter((_, i) => !isHeldOut(i, samples.length)),
     shown: shown.digest('hex'),
   };
 }

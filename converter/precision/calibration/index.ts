@@ -98,7 +98,8 @@ export async function runCalibration(
   );
 }
 
-function isSmall({ graphs }: Program): boolean {
+/** Whether a model is so small that what takes a large one hours is done unasked. */
+export function isSmall({ graphs }: Program): boolean {
   const weights = new Set<TensorData>(
     graphs.flatMap(({ constants }) => constants.flatMap((c) => (c.kind === 'weight' ? [c.data] : []))),
   );

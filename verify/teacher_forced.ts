@@ -1,9 +1,9 @@
-import { tensorOf, type Tensor } from '../../ir/tensor.ts';
-import { encodeImages, extend, prefill, type Model } from '../../verify/decode.ts';
-import type { Prompt } from '../../verify/prompt.ts';
-import { joinPositions } from '../../verify/rows.ts';
-import type { CaseStages } from '../../verify/run_case.ts';
-import type { StageNames } from '../../verify/divergence.ts';
+import { tensorOf, type Tensor } from '../ir/tensor.ts';
+import { encodeImages, extend, prefill, type Model } from './decode.ts';
+import type { Prompt } from './prompt.ts';
+import { joinPositions } from './rows.ts';
+import type { CaseStages } from './run_case.ts';
+import type { StageNames } from './divergence.ts';
 
 /** What a model makes of a prompt and of an answer that it is told to read on, whatever it would say itself. */
 export interface TeacherForced {
@@ -38,6 +38,17 @@ export async function runTeacherForced(
   stages: StageNames = {},
 ): Promise<TeacherForced> {
   const images = await encodeImages(model, prompt.pixelValues, { stages: stages['vision_encoder'] ?? [] });
+  return readTeacherForced(model, prompt, images, answer, stages);
+}
+
+/** The same behind the image tower, for who has its features. */
+export async function readTeacherForced(
+  model: Model,
+  prompt: Prompt,
+  images: Awaited<ReturnType<typeof encodeImages>>,
+  answer: readonly number[],
+  stages: StageNames = {},
+): Promise<TeacherForced> {
   const wanted = { stages: stages['decoder'] ?? [] };
   const read = await prefill(model, prompt, images.features, { ...wanted, logitsToKeep: textTokens(prompt).length });
   const rest = answer.slice(0, -1);

@@ -1,0 +1,160 @@
+import type { Kernels } from '../../../ir/evaluate.ts';
+import { formats, isFormatName, type FormatName } from '../../../ir/formats/index.ts';
+import type { Program } from '../../../ir/graph.ts';
+import { quantizableWeights } from '../../../ir/passes/index.ts';
+import type { CalibrationSample } from '../../samples/calibration_sample.ts';
+import { spread } from '../../samples/spread.ts';
+import { UsageError } from '../../errors.ts';
+import type { RoleOf, WeightStorage } from '../weight_storage.ts';
+import { allocate, type Allocation, type Group, type Step } from './allocate.ts';
+import { answerProbe } from './answer_probe.ts';
+
+/** Samples that tell what each matrix costs: more tell it a little better, and each is read once for every group. */
+const PROBE_SAMPLES = 8;
+/** The same of a model of real size, which takes tens of seconds for each. */
+const LARGE_PROBE_SAMPLES = 2;
+/** Longest answer to them, in tokens; of a model of real size, which has a step of all weights for each, the second. */
+const PROBE_TOKENS = 16;
+const LARGE_PROBE_TOKENS = 4;
+/** Times that what all together lose is held against what was expected of a target. */
+const ROUNDS = 3;
+
+/** What a user asks for: bytes of graphs and weights, or the divergence of answers, in nats. */
+export type BitGoal = { readonly bytes: number } | { readonly kld: number };
+
+export interface MeasureOptions {
+  /** The f32 program. */
+  readonly program: Program;
+  readonly roleOf: RoleOf;
+  /** The format of the fewest bits. */
+  readonly base: FormatName;
+  readonly goal: BitGoal;
+  /** The program with matrices stored so, in f32 arithmetic, in codes that no data chose: those are made quickly. */
+  readonly plain: (storageOf: (name: string) => WeightStorage) => Program;
+  /** The same in the codes that the bundle gets. */
+  readonly stored: (storageOf: (name: string) => WeightStorage) => Program;
+  /** Bytes of the bundle's graphs and weights with matrices stored so; nothing is read. */
+  readonly bytesOf: (storageOf: (name: string) => WeightStorage) => number;
+  readonly samples: readonly CalibrationSample[];
+  /** Whether every matrix is tried alone; else all layers' of a kind together. */
+  readonly each: boolean;
+  readonly kernels?: Kernels | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface MeasuredStorage {
+  /** Matrices that have more than the fewest bits. */
+  readonly storageOf: ReadonlyMap<string, WeightStorage>;
+  /** Of the bundle's graphs and weights. */
+  readonly bytes: number;
+  /** Divergence of the whole on the samples, in nats. */
+  readonly kld: number;
+  /** Samples that it was measured on. */
+  readonly pictures: number;
+  /** That bits were given to. */
+  readonly matrices: number;
+}
+
+/**
+ * Bits of each matrix by what the model's answers lose without them: each group of matrices is put in the fewest bits
+ * alone, and the divergence on samples, whose sum is nearly that of all together, says where bytes help most. For a
+ * target the whole is measured too, and the bits are given anew where the sum was wrong.
+ * @throws UsageError `budget_too_small` naming the fewest bytes
+ */
+export async function measuredStorage(options: MeasureOptions): Promise<MeasuredStorage> {
+  const { program, base, goal, plain, stored, bytesOf, samples, each, kernels, signal, onProgress } = options;
+  const low = (): WeightStorage => base;
+  const leastBytes = bytesOf(low);
+  if ('bytes' in goal && goal.bytes < leastBytes)
+    throw new UsageError(
+      'budget_too_small',
+      `--budget is ${goal.bytes} bytes, and graphs and weights in ${base} alone have ${leastBytes}`,
+      { hint: `give ${leastBytes} bytes or more` },
+    );
+  const shown = spread(samples, each ? PROBE_SAMPLES : LARGE_PROBE_SAMPLES);
+  const probe = await answerProbe(program, {
+    samples: shown,
+    newTokens: each ? PROBE_TOKENS : LARGE_PROBE_TOKENS,
+    kernels,
+    signal,
+  });
+  const candidates = groupsOf(options, leastBytes);
+  const groups: Group<WeightStorage>[] = [];
+  for (const [i, { names, steps }] of candidates.entries()) {
+    const alone = new Set(names);
+    const kld = await probe.divergenceOf(plain((name) => (alone.has(name) ? base : 'fp32')));
+    const left = (storage: WeightStorage) => kld * (isFormatName(storage) ? noiseRatio(storage, base) : 0);
+    groups.push({ names, kld, steps: steps.map((step) => ({ ...step, kld: left(step.storage) })) });
+    onProgress?.(i + 1, candidates.length);
+  }
+  const whole = async ({ storageOf }: Allocation<WeightStorage>) =>
+    probe.divergenceOf(stored((name) => storageOf.get(name) ?? base));
+  if ('bytes' in goal) {
+    const allocation = allocate(groups, { bytes: goal.bytes - leastBytes });
+    return resultOf(allocation, await whole(allocation));
+  }
+  let allocation = allocate(groups, goal);
+  let kld = await whole(allocation);
+  for (let round = 1; round < ROUNDS && kld > goal.kld; round++) {
+    allocation = allocate(groups, { kld: (goal.kld * allocation.kld) / kld });
+    kld = await whole(allocation);
+  }
+  return resultOf(allocation, kld);
+
+  function resultOf(chosen: Allocation<WeightStorage>, left: number): MeasuredStorage {
+    const { storageOf } = chosen;
+    return {
+      storageOf,
+      bytes: bytesOf((name) => storageOf.get(name) ?? base),
+      kld: left,
+      pictures: shown.length,
+      matrices: groups.flatMap(({ names }) => names).length,
+    };
+  }
+}
+
+/** Squared error of a format's codes beside another's: steps of the same range (Bennett, 1948). */
+function noiseRatio(format: FormatName, beside: FormatName): number {
+  const steps = (name: FormatName) => 2 ** formats[name].bits - 1;
+  return (steps(beside) / steps(format)) ** 2;
+}
+
+/** Matrices that are tried together, with the ways that take more bytes. */
+function groupsOf(
+  { program, roleOf, base, bytesOf, each }: MeasureOptions,
+  leastBytes: number,
+): readonly { readonly names: readonly string[]; readonly steps: readonly Omit<Step<WeightStorage>, 'kld'>[] }[] {
+  const more = (
+    formats[base].bits === 4 ? (['int8', 'fp16'] as const) : (['fp16'] as const)
+  ) as readonly WeightStorage[];
+  const byKey = new Map<string, string[]>();
+  for (const name of new Set(program.graphs.flatMap(quantizableWeights).map((weight) => weight.name))) {
+    const role = roleOf(name);
+    if (role?.part === 'codebook') continue;
+    const key = each || !role ? name : `${'tower' in role ? role.tower : ''} ${role.part}`;
+    byKey.set(key, [...(byKey.get(key) ?? []), name]);
+  }
+  const added = (names: readonly string[], storage: WeightStorage) => {
+    const among = new Set(names);
+    return bytesOf((name) => (among.has(name) ? storage : base)) - leastBytes;
+  };
+  const groups = joinShared([...byKey.values()], roleOf, (names) => added(names, more[0]!));
+  return groups.map((names) => ({
+    names,
+    steps: more.map((storage) => ({ storage, bytes: added(names, storage) })),
+  }));
+}
+
+/** A table and the head that a bundle stores once are stored alike: apart they would take more. */
+function joinShared(
+  groups: readonly (readonly string[])[],
+  roleOf: RoleOf,
+  added: (names: readonly string[]) => number,
+): readonly (readonly string[])[] {
+  const isTable = (names: readonly string[]) => ['embedding', 'head'].includes(roleOf(names[0]!)?.part ?? '');
+  const tables = groups.filter(isTable);
+  const together = tables.flat();
+  const apart = tables.reduce((sum, names) => sum + added(names), 0);
+  return tables.length < 2 || added(together) >= apart ? groups : [together, ...groups.filter((g) => !isTable(g))];
+}
