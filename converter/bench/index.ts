@@ -14,6 +14,9 @@ import { eightBitsReport, measureEightBits } from './eight_bits.ts';
 import { decodingReport } from './decode_report.ts';
 import { faultsReport, measureFaults } from './faults/measure.ts';
 import { alarmsReport, measureAlarms } from './alarms.ts';
+import { FURTHER_MODELS, modelsNamed, type FurtherModel } from './calibration/further_models.ts';
+import { kindsNamed, measureCalibration } from './calibration/measure.ts';
+import { calibrationReport } from './calibration/report.ts';
 import { masksReport, measureMasks } from './masks.ts';
 import { medianOf } from './median.ts';
 import { measureVerification, verificationReport } from './verify_full_size.ts';
@@ -29,9 +32,10 @@ const PARTS = [
   'faults',
   'masks',
   'alarms',
+  'calibration',
 ] as const;
 /** What is not measured but when it is asked for. */
-const ASKED: readonly string[] = ['faults', 'masks', 'alarms'];
+const ASKED: readonly string[] = ['faults', 'masks', 'alarms', 'calibration'];
 type Part = (typeof PARTS)[number];
 
 interface Flags {
@@ -45,6 +49,7 @@ interface Flags {
   readonly steps: number;
   readonly threads: number;
   readonly bundles: readonly string[];
+  readonly models?: readonly FurtherModel[];
   readonly memory: string;
   readonly json?: boolean;
 }
@@ -58,7 +63,8 @@ const program = new Command('npm run bench --')
     'Time and memory of a full-size bf16 → fp16 conversion, beside copies of its input and output on the same disk (about 20 GB of it). Of int4 and int8 beside fp16. Of conversions with their verification. ' +
       'Then tokens a second of the decoder on the CPU: fused attention, the portable graph, and what an exporter without fusions emits. And attention and a product with 8-bit codes in each form. Nothing else should run meanwhile. ' +
       '`--only faults` measures nothing: it plants faults in bundles of full widths (two layers unless --layers says otherwise), and fails unless each is found and named. ' +
-      '`--only masks` measures how well masks fit that a trained model segments, in every backend and precision (an hour on a software GPU). `--only alarms` converts and verifies small models, and fails when a sound bundle is refused.',
+      '`--only masks` measures how well masks fit that a trained model segments, in every backend and precision (an hour on a software GPU). `--only alarms` converts and verifies small models, and fails when a sound bundle is refused. ' +
+      '`--only calibration` makes five models and measures what their codes lose without and with pictures that choose them, on others, and fails when those are worse (10 minutes).',
   )
   .option('--dir <dir>', 'folder for the checkpoints and bundles; on the disk to be measured', 'tmp/bench')
   .addOption(new Option('--variant <name>', 'shapes').choices(Object.keys(VARIANTS)).default('paligemma-3b-224'))
@@ -78,16 +84,35 @@ const program = new Command('npm run bench --')
   )
   .option('--steps <n>', 'timed steps of each flavour at each context', wholeNumber(1), 15)
   .option('--threads <n>', 'threads of onnxruntime', wholeNumber(1), cpus().length)
-  .option('--bundles <backend:dtype,...>', 'what is converted with its verification', (text) => text.split(','), [
-    'onnx:fp16',
-    'onnx:int8',
-    'onnx:int4',
-  ])
+  .option(
+    '--bundles <backend:dtype,...>',
+    'what is converted with its verification, or measured by `--only masks` or `calibration`',
+    (text) => text.split(','),
+    ['onnx:fp16', 'onnx:int8', 'onnx:int4'],
+  )
+  .option(
+    '--models <name,...>',
+    `models whose codes are calibrated: ${FURTHER_MODELS.map(({ name }) => name).join(', ')} (default: all)`,
+    modelsNamed,
+  )
   .option('--memory <size>', 'what that verification may take', '4GiB')
   .option('--json', 'print JSON')
   .parse();
-const { dir, variant, runs, layers, only, weights, contexts, steps, threads, bundles, memory, json } =
-  program.opts<Flags>();
+const {
+  dir,
+  variant,
+  runs,
+  layers,
+  only,
+  weights,
+  contexts,
+  steps,
+  threads,
+  bundles,
+  models = FURTHER_MODELS,
+  memory,
+  json,
+} = program.opts<Flags>();
 const folder = resolve(dir);
 await mkdir(folder, { recursive: true });
 const log = (line: string) => void process.stderr.write(`${line}\n`);
@@ -117,15 +142,15 @@ const decoding = !wanted('decoding')
 const attention = wanted('attention') ? await measureAttention(join(folder, 'attention'), steps, threads) : [];
 const products = wanted('products') ? await measureEightBits(join(folder, 'products'), steps, threads) : [];
 const faults = wanted('faults') ? await measureFaults(folder, { layers: layers ?? 2, memory, log }) : [];
-const masks = wanted('masks')
-  ? await measureMasks(folder, program.getOptionValueSource('bundles') === 'cli' ? bundles : undefined, log)
-  : [];
+const named = program.getOptionValueSource('bundles') === 'cli' ? bundles : undefined;
+const masks = wanted('masks') ? await measureMasks(folder, named, log) : [];
 const alarms = wanted('alarms') ? await measureAlarms(folder, log) : [];
+const calibration = wanted('calibration') ? await measureCalibration(models, kindsNamed(named), log) : [];
 const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}`;
 if (json)
   console.log(
     JSON.stringify(
-      { conversion, quantization, verification, decoding, attention, products, faults, masks, alarms },
+      { conversion, quantization, verification, decoding, attention, products, faults, masks, alarms, calibration },
       null,
       2,
     ),
@@ -144,10 +169,16 @@ else {
   if (attention.length > 0) console.log(attentionReport(attention, `${threads} threads; ${machine}`));
   if (faults.length > 0) console.log(faultsReport(faults, `${layers ?? 2} + ${layers ?? 2} layers, bf16; ${machine}`));
   if (alarms.length > 0) console.log(alarmsReport(alarms));
+  if (calibration.length > 0) console.log(calibrationReport(calibration));
   if (masks.length > 0) console.log(masksReport(masks));
   if (products.length > 0) console.log(eightBitsReport(products, `${threads} threads; ${machine}`));
 }
-if (faults.some(({ isRight }) => !isRight) || alarms.some(({ refused }) => refused !== undefined)) process.exitCode = 1;
+if (
+  faults.some(({ isRight }) => !isRight) ||
+  alarms.some(({ refused }) => refused !== undefined) ||
+  calibration.some(({ isWorse }) => isWorse)
+)
+  process.exitCode = 1;
 
 function report(measured: readonly Measurement[]): string {
   const rows = (['hf', 'npz'] as const).map((format) => {
