@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import sharp from 'sharp';
 import { parseAnswer } from '../../backends/client/answers/parse_answer.ts';
 import type { AnswerObject } from '../../backends/client/answers/objects.ts';
 import type { Backend } from '../../backends/backend.ts';
@@ -12,8 +11,9 @@ import { convert } from '../compile/convert.ts';
 import { decodeImage } from '../images/decode.ts';
 import { narrowingFor, PRECISIONS } from '../precision/precision.ts';
 import { answer } from '../samples/answer.ts';
-import { masksOf, seenIn } from '../samples/answer_masks.ts';
-import { wholeMask } from '../images/mask_files.ts';
+import { masksOf } from '../samples/answer_masks.ts';
+import { maskOverlap, pastedMasks } from '../samples/mask_overlap.ts';
+import { readTrueMasks, type TrueMasks } from '../samples/true_masks.ts';
 import { silentReporter } from '../terminal/reporter.ts';
 import { table } from '../terminal/table.ts';
 
@@ -130,7 +130,7 @@ async function measure(
   const codes = objects.map((object) => object?.codes);
   let [iou, shuffled] = [0, 0];
   for (const [i, { image }] of cases.entries()) {
-    const truth = await maskIn(join(FIXTURE, 'masks', image));
+    const truth = await readTrueMasks(join(FIXTURE, 'images', image), [join(FIXTURE, 'masks', image)]);
     iou += await overlap(model, objects[i], truth);
     const other = codes[(i + 1) % codes.length];
     shuffled += await overlap(model, objects[i] && other ? { ...objects[i], codes: other } : undefined, truth);
@@ -140,30 +140,14 @@ async function measure(
   return { label, cases: count, same, iou: iou / count, shuffled: shuffled / count };
 }
 
-interface Mask {
-  readonly width: number;
-  readonly height: number;
-  readonly data: Uint8Array;
-}
-
-async function maskIn(file: string): Promise<Mask> {
-  const { data, info } = await sharp(file).toColourspace('b-w').raw().toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, data };
-}
-
 /** Of an object's mask and what was drawn; 0 for an answer without one. */
-async function overlap(model: BundleModel, object: AnswerObject | undefined, truth: Mask): Promise<number> {
-  if (!object) return 0;
-  const [seen] = seenIn(truth, [object], await masksOf(model, [object]));
-  if (!seen?.mask) return 0;
-  const mask = wholeMask({ ...seen, mask: seen.mask }, truth);
-  let [both, either] = [0, 0];
-  mask.forEach((there, i) => {
-    const isTrue = truth.data[i]! > 127;
-    if (there && isTrue) both++;
-    if (there || isTrue) either++;
-  });
-  return either === 0 ? 0 : both / either;
+async function overlap(
+  model: BundleModel,
+  object: AnswerObject | undefined,
+  { size, masks }: TrueMasks,
+): Promise<number> {
+  const objects = object ? [object] : [];
+  return maskOverlap(pastedMasks(objects, await masksOf(model, objects), size), masks);
 }
 
 /** As a table. */

@@ -90,9 +90,10 @@ async function checkpointFiles(given: string): Promise<readonly string[]> {
   return [place, ...beside, ...(await picturesBeside(folder))];
 }
 
-/** Where samples have theirs: in folders beside the file, or one above. */
+/** Where samples have theirs, and their masks: in folders beside the file, or one above. */
 async function picturesBeside(folder: string): Promise<readonly string[]> {
-  return (await Promise.all([folder, dirname(folder)].map((dir) => filesOf(join(dir, 'images'), isSample)))).flat();
+  const folders = [folder, dirname(folder)].flatMap((dir) => [join(dir, 'images'), join(dir, 'masks')]);
+  return (await Promise.all(folders.map((dir) => filesOf(dir, isSample)))).flat();
 }
 
 /** Of a checkpoint that is named by the manifest of a bundle. */

@@ -63,7 +63,7 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
   const command = new Command('quality')
     .description(
       prose(
-        'Measure how far each dtype is from the original: divergence, answers, boxes, size, speed; as a',
+        'Measure how far each dtype is from the original: divergence, answers, boxes, masks, size, speed; as a',
         'table and an HTML report.',
       ),
     )

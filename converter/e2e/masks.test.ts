@@ -19,6 +19,7 @@ import type { Checkpoint } from '../checkpoints/checkpoint.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
 import { convert } from '../compile/convert.ts';
 import { verifyBundle } from '../compile/verify_bundle.ts';
+import type { QualityReport } from '../quality/report.ts';
 import { maskDecoder, readMaskDecoder } from '../models/paligemma/mask_decoder.ts';
 import { silentReporter } from '../terminal/reporter.ts';
 import { maskErrors, MASK_LIMIT } from '../testing/mask_goldens.ts';
@@ -142,6 +143,60 @@ describe('answers to “segment …”', () => {
     } finally {
       model.dispose();
     }
+  });
+
+  test('quality judges masks: a bundle’s own decoder where it has one, and another codebook misses the target', async () => {
+    const planted = { maskDecoder: 'fixtures/masks/vae-oid.npz', out: bundle('planted') };
+    await convert(
+      { checkpoint: `${SEGMENTS}/hf`, precision: 'fp32', verify: false, backend: 'onnx', ...planted },
+      silentReporter,
+    );
+    const { cases } = JSON.parse(await readFile(`${SEGMENTS}/eval.json`, 'utf8')) as { cases: { iou: number }[] };
+    const expected = (cases[0]!.iou + cases[1]!.iou) / 2;
+    const samples = [
+      '--samples',
+      `${SEGMENTS}/eval.json`,
+      '--limit',
+      '2',
+      '--dtypes',
+      'fp32',
+      '--out',
+      join(root, 'q'),
+    ];
+    const bundles = ['boxes', 'planted'].flatMap((name) => ['--bundle', bundle(name)]);
+    const decoder = ['--mask-decoder', `${SEGMENTS}/vae-oid.npz`];
+    const page = join(root, 'page.md');
+    const rows = [...samples, ...bundles, ...decoder, '--markdown', page, '--json'];
+    const { code, out, err } = await pgconv('quality', `${SEGMENTS}/hf`, ...rows);
+    expect(code, err).toBe(1);
+    const report = printedOutput(out, 'quality') as QualityReport;
+    expect(report.cases).toMatchObject({ count: 2, withMasks: 2 });
+    expect(report.reference.tasks.maskIou).toBe(1);
+    expect(report.reference.tasks.maskIouTruth).toBeCloseTo(expected, 5);
+    const byLabel = new Map(report.variants.map((variant) => [variant.label, variant]));
+    expect([...byLabel.keys()].toSorted()).toEqual(['boxes', 'fp32', 'planted']);
+    for (const label of ['fp32', 'boxes']) {
+      const { passed, tasks } = byLabel.get(label)!;
+      expect([label, passed]).toEqual([label, true]);
+      expect(tasks.maskIouTruth).toBeCloseTo(expected, 5);
+    }
+    const { tasks, verdicts } = byLabel.get('planted')!;
+    expect(tasks.boxIou).toBe(1);
+    expect(tasks.maskIouTruth).toBeLessThan(expected - 0.1);
+    expect(verdicts.filter(({ passed }) => !passed).map(({ metric }) => metric)).toEqual(['maskDrop']);
+    const markdown = await readFile(page, 'utf8');
+    const figures = (x: (typeof tasks)['maskIou'], y: (typeof tasks)['maskIou']) =>
+      `${x!.toFixed(3)} / ${y!.toFixed(3)}`;
+    expect(markdown).toMatch(new RegExp(`^\\| fp32 .*\\| ${figures(1, expected)} \\|`, 'm'));
+    expect(markdown).toContain(`| **${figures(tasks.maskIou, tasks.maskIouTruth)}** |`);
+    expect(markdown).toContain(`mIoU of its masks is ${expected.toFixed(3)} on 2 cases`);
+    expect(markdown).toMatch(/^- \*\*mask IoU\*\*: /m);
+    expect(markdown).toMatch(/^- missed: planted: maskDrop is /m);
+
+    const without = await pgconv('quality', `${SEGMENTS}/hf`, ...samples);
+    expect(without.code, without.err).toBe(0);
+    expect(without.out).toContain('box IoU');
+    expect(without.out).not.toMatch(/mask/i);
   });
 
   test('a decoder that was moved is named, and verified with where it is', async () => {

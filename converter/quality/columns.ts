@@ -1,5 +1,5 @@
 import { bytesText } from '../../backends/bytes_text.ts';
-import type { VariantResult } from './report.ts';
+import type { CasesSummary, QualityReport, VariantResult } from './report.ts';
 import type { TargetMetric } from './targets.ts';
 
 /** One column of the table of variants: the same on a terminal, in HTML and in Markdown. */
@@ -10,9 +10,11 @@ export interface Column {
   readonly text: (variant: VariantResult) => string;
   /** The targets that its values are judged by. */
   readonly judgedBy: readonly TargetMetric[];
+  /** Whether it is there; default always. */
+  readonly isFor?: (cases: CasesSummary) => boolean;
 }
 
-export const COLUMNS: readonly Column[] = [
+const COLUMNS: readonly Column[] = [
   { title: 'dtype', about: 'what was asked for', text: ({ label }) => label, judgedBy: [] },
   { title: 'size', about: 'of the whole bundle', text: ({ bytes }) => bytesText(bytes), judgedBy: [] },
   {
@@ -76,6 +78,15 @@ export const COLUMNS: readonly Column[] = [
     judgedBy: [],
   },
   {
+    title: 'mask IoU',
+    about:
+      'mean overlap with the masks of the original / with those that are right; an object missing or too many is 0',
+    text: ({ tasks: { maskIou, maskIouTruth } }) =>
+      [maskIou, maskIouTruth].flatMap((x) => x?.toFixed(3) ?? []).join(' / '),
+    judgedBy: ['maskDrop'],
+    isFor: ({ withMasks }) => withMasks !== undefined,
+  },
+  {
     title: 'tokens/s',
     about: 'decoding, on the machine of this run and beside whatever else it did: informative',
     text: ({ tokensPerSecond }) => (tokensPerSecond < 10 ? tokensPerSecond.toFixed(1) : tokensPerSecond.toFixed(0)),
@@ -88,6 +99,11 @@ export const COLUMNS: readonly Column[] = [
     judgedBy: [],
   },
 ];
+
+/** Those of a report. */
+export function columnsOf({ cases }: Pick<QualityReport, 'cases'>): readonly Column[] {
+  return COLUMNS.filter(({ isFor }) => isFor?.(cases) ?? true);
+}
 
 /** Whether a target that this column shows is missed. */
 export function misses({ judgedBy }: Column, { verdicts }: VariantResult): boolean {

@@ -5,6 +5,7 @@ import type { Prompt } from '../../verify/prompt.ts';
 import { rowsOf } from '../../verify/rows.ts';
 import { DistributionTally, type DistributionMetrics } from './distribution_tally.ts';
 import { compareAnswers, type GreedyVerdict } from './greedy_match.ts';
+import { decodeAnswer, maskScores } from './mask_scores.ts';
 import type { QualityCase } from './quality_cases.ts';
 import { answerRows, logitsKey, stageKey, stagesOf, type ReferenceAnswer } from './record_reference.ts';
 import type { Answer, TaskMetrics } from './report.ts';
@@ -25,6 +26,8 @@ export interface MeasureOptions {
   readonly stagedCases: number;
   readonly decode: (tokens: readonly number[]) => string;
   readonly tieMargin: (logit: number) => number;
+  /** For a model that has none of its own, where masks are judged. */
+  readonly maskDecoder?: Model | undefined;
   readonly onCase?: () => void;
   readonly signal?: AbortSignal | undefined;
 }
@@ -48,12 +51,13 @@ export async function measureBundle(model: Model, options: MeasureOptions): Prom
   const distribution = new DistributionTally(tieMargin);
   const stageTally = new StageTally(options.stages);
   const tasks = new TaskTally();
+  const decoder = model.metadata.maskSize === undefined ? (options.maskDecoder ?? model) : model;
   const greedy: Record<GreedyVerdict, number> = { same: 0, tie: 0, different: 0 };
   const different: Answer[] = [];
   let [steps, seconds] = [0, 0];
   for (const [index, quality] of cases.entries()) {
     signal?.throwIfAborted();
-    const { tokens, text } = answers[index]!;
+    const { tokens, text, decoded } = answers[index]!;
     const prompt = await quality.load();
     const forced = await runTeacherForced(model, prompt, tokens, index < options.stagedCases ? options.stages : {});
     const expected = await store.get(logitsKey(index));
@@ -68,7 +72,11 @@ export async function measureBundle(model: Model, options: MeasureOptions): Prom
     seconds += own.seconds;
     const answer = decode(own.tokens);
     const { truth, recorded } = quality;
-    tasks.add(answer, { reference: text, truth });
+    const masks =
+      decoded && quality.loadMasks
+        ? maskScores(await decodeAnswer(decoder, answer), decoded, await quality.loadMasks())
+        : undefined;
+    tasks.add(answer, { reference: text, truth, masks });
     const verdict = compareAnswers(own.tokens, tokens, answerRows(expected, tokens, columns), tieMargin);
     greedy[verdict]++;
     if (verdict !== 'same' || answer !== text)

@@ -2,6 +2,7 @@ import { fastKernels } from '../precision/fast_kernels.ts';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { findBackend } from '../../backends/find_backend.ts';
+import { evaluatorRunner } from '../../ir/evaluate.ts';
 import { rangeCollector } from '../../ir/observe/ranges.ts';
 import { stageNames } from '../../verify/divergence.ts';
 import type { ChosenDevice, DeviceChoice } from '../bundle/choose_device.ts';
@@ -73,6 +74,7 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
       tokenizer ? tokenizer.decode(tokens, { skipSpecialTokens: true }) : tokens.join(' ');
     const given: MadeElsewhere[] = [];
     for (const bundle of options.bundles ?? []) given.push(await givenVariant(bundle, program));
+    const kernels = await fastKernels();
     const run: QualityRun = {
       options,
       given,
@@ -85,19 +87,25 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
       reporter,
       temp,
       collector: rangeCollector(),
-      kernels: await fastKernels(),
+      kernels,
+      // unobserved: ranges are of what answers
+      maskDecoder:
+        program.metadata.maskSize === undefined
+          ? undefined
+          : { runner: evaluatorRunner(program, undefined, kernels && { kernels }), metadata: program.metadata },
     };
     const plan = planReference(program, {
       wanted: options.baseline ?? 'auto',
       cases: cases.length,
       checkedCases: options.checkedCases,
-      isFast: run.kernels !== undefined,
+      isFast: kernels !== undefined,
     });
     const recorded = await recordAll(run, plan);
     const { results, failures } = await measureVariants(run, recorded);
     const sorted = results.toSorted((a, b) => b.bytes - a.bytes || (a.label < b.label ? -1 : 1));
     signal?.throwIfAborted();
     await source.checkUnchanged();
+    const withMasks = cases.filter(({ loadMasks }) => loadMasks).length;
     return {
       tool: TOOL,
       checkpoint: [options.checkpoint].flat(),
@@ -107,6 +115,7 @@ export async function measureQuality(options: QualityOptions, reporter: Reporter
         source: file ?? 'built-in',
         count: cases.length,
         withTruth: cases.filter(({ truth }) => truth !== undefined).length,
+        ...(withMasks > 0 && { withMasks }),
         positions: recorded.answers.reduce((sum, { positions }) => sum + positions, 0),
       },
       reference: recorded.summary,

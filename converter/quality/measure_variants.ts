@@ -140,11 +140,13 @@ async function measureFolder(
     });
     const limit = stageLimit(variant.precision, program.metadata).snr;
     const taskDrop = pointsLost(measured.tasks, summary.tasks);
+    const maskDrop = overlapLost(measured.tasks, summary.tasks);
     const help = helpOf(model.manifest.options);
     const verdicts = judge(targetsOf(variant.precision, program.metadata, help), {
       ...measured,
       greedyDifferent: measured.greedy.different,
       ...(taskDrop !== undefined && { taskDrop }),
+      ...(maskDrop !== undefined && { maskDrop }),
     });
     const backend = await bundleBackend(dir, model.manifest);
     const weights = weightBytes(program, await backend.storedTensors({ dir, files: model.manifest.files }));
@@ -174,4 +176,10 @@ function pointsLost({ right, judged }: TaskMetrics, reference: TaskMetrics): num
   return right === undefined || judged === undefined || reference.right === undefined
     ? undefined
     : (100 * (reference.right - right)) / judged;
+}
+
+function overlapLost({ maskIouTruth }: TaskMetrics, reference: TaskMetrics): number | undefined {
+  return maskIouTruth === undefined || reference.maskIouTruth === undefined
+    ? undefined
+    : reference.maskIouTruth - maskIouTruth;
 }

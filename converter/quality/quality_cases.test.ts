@@ -72,6 +72,7 @@ test('cases that are equal but for what is right keep it apart', async () => {
 test.each([
   ['tokens of another vocabulary', { tokens: [99999, 1] }, /cases\.0\.tokens/],
   ['no tokens', { tokens: [] }, /tokens/],
+  ['masks that are no list', { masks: 'a.png' }, /cases\.0\.masks/],
   ['a truth that is no text', { truth: 3 }, /truth/],
 ])('%s are refused by field', async (_, extras, message) => {
   const file = await fileOf([extras]);
@@ -90,6 +91,27 @@ test('prompts need a tokenizer; the built-in pictures do not', async () => {
   });
   const [built] = builtInCases({ ...how(), tokenizer: undefined, limit: 1 });
   expect((await built!.load()).pixelValues.shape).toEqual([1, 3, metadata.imageSize, metadata.imageSize]);
+});
+
+test('true masks are read where there is a decoder of masks, and a bad one is refused before anything is computed', async () => {
+  const how2 = { ...how(), metadata: { ...metadata, maskSize: 64 } };
+  const file = await fileOf([{ prompt: 'segment red square' }, { masks: ['own.png'] }, {}]);
+  const masks = join(dirname(file), 'masks');
+  await mkdir(masks);
+  const refused = casesOfFile(file, how2);
+  await expect(refused).rejects.toMatchObject({ code: 'bad_mask', place: { file: join(masks, 'a.png') } });
+  for (const name of ['a.png', 'own.png']) {
+    const create = { width: 112, height: 112, channels: 3, background: 'white' } as const;
+    await sharp({ create }).png().toFile(join(masks, name));
+  }
+  const cases = await casesOfFile(file, how2);
+  expect(await Promise.all(cases.map((each) => each.loadMasks?.()))).toEqual([
+    { size: { width: 112, height: 112 }, masks: [new Uint8Array(112 * 112).fill(1)] },
+    { size: { width: 112, height: 112 }, masks: [new Uint8Array(112 * 112).fill(1)] },
+    undefined,
+  ]);
+  const plain = await casesOfFile(file, how());
+  expect(plain.some(({ loadMasks }) => loadMasks)).toBe(false);
 });
 
 test('pictures are turned and normalized as the checkpoint’s processor says', async () => {

@@ -8,6 +8,7 @@ import { decodeImage } from '../images/decode.ts';
 import type { Inputs } from '../inputs/inputs.ts';
 import type { Processor } from '../../backends/client/images/processor.ts';
 import { readSamples, withoutShown } from '../samples/samples.ts';
+import { readTrueMasks, trueMaskFiles, type TrueMasks } from '../samples/true_masks.ts';
 import { buildPrompt } from '../text/prompt.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
@@ -21,6 +22,8 @@ export interface QualityCase {
   readonly recorded?: RecordedAnswer;
   /** What is right. */
   readonly truth?: string;
+  /** Masks that are right, where the model has a mask decoder and they are known. */
+  loadMasks?(): Promise<TrueMasks>;
 }
 
 export interface RecordedAnswer {
@@ -53,6 +56,7 @@ const extrasSchema = z.object({
       text: z.string(),
       truth: z.string().optional(),
       tokens: z.array(z.int().nonnegative()).min(1).optional(),
+      masks: z.array(z.string().min(1)).min(1).optional(),
       min_margin: z.number().optional(),
     }),
   ),
@@ -60,9 +64,9 @@ const extrasSchema = z.object({
 type Extras = z.infer<typeof extrasSchema>['cases'][number];
 
 /**
- * Cases of a file: `{"cases": [{"image", "prompt", "text", "truth", "tokens", "min_margin"}]}`, the last three not
- * needed.
- * @throws BadInputError naming the file and the field; UsageError when there is no tokenizer
+ * Cases of a file: `{"cases": [{"image", "prompt", "text", "truth", "tokens", "min_margin", "masks"}]}`, the last four
+ * not needed.
+ * @throws BadInputError naming the file and the field, or the mask; UsageError when there is no tokenizer
  */
 export async function casesOfFile(
   file: string,
@@ -77,12 +81,16 @@ export async function casesOfFile(
   const judging = new Set(await withoutShown(all, shown));
   const extras = await readExtras(file, inputs, metadata);
   const { mode } = processor;
-  const cases = all.flatMap((sample) => {
+  const cases: QualityCase[] = [];
+  for (const sample of all) {
     const { image, name, prompt, reference: text } = sample;
     // The same picture, prompt and answer may come twice: both lists have them in the file's order.
-    const { truth, tokens, min_margin: minMargin } = extras.get(keyOf({ image: name, prompt, text }))!.shift()!;
-    if (!judging.has(sample)) return [];
-    return {
+    const { truth, tokens, masks, min_margin: minMargin } = extras.get(keyOf({ image: name, prompt, text }))!.shift()!;
+    if (!judging.has(sample) || cases.length >= limit) continue;
+    const files = metadata.maskSize === undefined ? undefined : await trueMaskFiles(sample, masks);
+    const loadMasks = files && (() => readTrueMasks(image, files, { mode, inputs }));
+    await loadMasks?.(); // what is wrong with one is known before anything is computed
+    cases.push({
       name,
       prompt,
       load: async () =>
@@ -94,9 +102,10 @@ export async function casesOfFile(
         ),
       recorded: { text, ...(tokens && { tokens }), ...(minMargin !== undefined && { minMargin }) },
       ...(truth !== undefined && { truth }),
-    };
-  });
-  if (cases.length > 0) return cases.slice(0, limit);
+      ...(loadMasks && { loadMasks }),
+    });
+  }
+  if (cases.length > 0) return cases;
   throw new UsageError('nothing_judges', 'every picture of the samples chooses codes, and none is left to judge them', {
     file,
     hint: 'give --calibrate other pictures than --samples has',

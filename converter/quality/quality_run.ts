@@ -1,5 +1,6 @@
 import type { Kernels } from '../../ir/evaluate.ts';
 import type { Program } from '../../ir/graph.ts';
+import type { Model } from '../../verify/decode.ts';
 import type { rangeCollector } from '../../ir/observe/ranges.ts';
 import type { StageNames } from '../../verify/divergence.ts';
 import type { Precision } from '../../verify/tolerances.ts';
@@ -68,6 +69,8 @@ export interface QualityRun {
   readonly collector: ReturnType<typeof rangeCollector>;
   /** For the evaluator; undefined computes by its own loops. */
   readonly kernels: Kernels | undefined;
+  /** What makes masks of the original's answers, and of those of bundles that cannot; undefined without a decoder. */
+  readonly maskDecoder: Model | undefined;
 }
 
 /** The parts of the options that conversions take. */

@@ -8,6 +8,7 @@ import { ParityError } from '../errors.ts';
 import type { ReferencePlan } from './choose_reference.ts';
 import { DistributionTally } from './distribution_tally.ts';
 import { makeBundle } from './make_bundle.ts';
+import { maskScores } from './mask_scores.ts';
 import { conversionSource, quiet, STAGED_CASES, type QualityRun } from './quality_run.ts';
 import { logitsKey, recordReference, type ReferenceAnswer } from './record_reference.ts';
 import type { ReferenceSummary } from './report.ts';
@@ -41,7 +42,7 @@ export async function recordAll(run: QualityRun, plan: ReferencePlan): Promise<R
   reporter.note(`reference: ${plan.kind === 'evaluator' ? 'the evaluator, float64' : 'an fp32 bundle'} (${plan.why})`);
   if (plan.kind === 'evaluator') {
     const answers = await recordCases(run, evaluator);
-    return { summary: summaryOf(run, evaluator, plan, answers), answers, evaluated: cases.length };
+    return { summary: await summaryOf(run, evaluator, plan, answers), answers, evaluated: cases.length };
   }
   const backend = backendNames()[0];
   const variant = { label: 'fp32 as the reference', backend, precision: 'fp32', settings: {} } as const;
@@ -60,7 +61,7 @@ export async function recordAll(run: QualityRun, plan: ReferencePlan): Promise<R
         `The fp32 bundle was not compared with the evaluator (${plan.why}): ask for it with --check-cases 1.`,
       );
     return {
-      summary: { ...summaryOf(run, bundle, plan, answers), ...(checked && { checked }) },
+      summary: { ...(await summaryOf(run, bundle, plan, answers)), ...(checked && { checked }) },
       answers,
       bundle: { dir, backend },
       evaluated: plan.checkedCases,
@@ -71,7 +72,7 @@ export async function recordAll(run: QualityRun, plan: ReferencePlan): Promise<R
 }
 
 async function recordCases(
-  { options, program, cases, decode, store, stages, reporter }: QualityRun,
+  { options, program, cases, decode, store, stages, reporter, maskDecoder }: QualityRun,
   model: Model,
 ): Promise<readonly ReferenceAnswer[]> {
   const progress = reporter.stage('reference', { unit: 'steps', total: cases.length });
@@ -85,6 +86,7 @@ async function recordCases(
         decode,
         tieMargin,
         stages: i < STAGED_CASES ? stages : undefined,
+        maskDecoder,
         signal: options.signal,
       }),
     );
@@ -99,14 +101,18 @@ async function recordCases(
   return answers;
 }
 
-function summaryOf(
+async function summaryOf(
   { cases }: QualityRun,
   { runner }: Model,
   { kind, why }: ReferencePlan,
   answers: readonly ReferenceAnswer[],
-): ReferenceSummary {
+): Promise<ReferenceSummary> {
   const tasks = new TaskTally();
-  answers.forEach(({ text }, i) => tasks.add(text, { reference: text, truth: cases[i]!.truth }));
+  for (const [i, { text, decoded }] of answers.entries()) {
+    const { truth, loadMasks } = cases[i]!;
+    const masks = decoded && loadMasks && maskScores(decoded, decoded, await loadMasks());
+    tasks.add(text, { reference: text, truth, masks });
+  }
   const judged = answers.flatMap(({ recorded }) => recorded ?? []);
   return {
     kind,

@@ -6,6 +6,7 @@ import { choose } from '../../verify/metrics.ts';
 import { rowsOf, type Rows } from '../../verify/rows.ts';
 import type { CaseStages } from '../../verify/run_case.ts';
 import { BadInputError } from '../errors.ts';
+import { decodeAnswer, type DecodedAnswer } from './mask_scores.ts';
 import { compareAnswers, type GreedyVerdict } from './greedy_match.ts';
 import { runTeacherForced, type TeacherForced } from '../../verify/teacher_forced.ts';
 import type { QualityCase } from './quality_cases.ts';
@@ -25,6 +26,8 @@ export interface ReferenceAnswer {
   readonly positions: number;
   /** Whether it chooses the tokens that were recorded; undefined when none were. */
   readonly recorded?: GreedyVerdict;
+  /** With its masks, for a case with true ones. */
+  readonly decoded?: DecodedAnswer;
 }
 
 export interface RecordOptions {
@@ -34,6 +37,8 @@ export interface RecordOptions {
   readonly tieMargin: (logit: number) => number;
   /** Stages to store, for cases that are to be compared stage by stage. */
   readonly stages?: StageNames | undefined;
+  /** What makes masks of its answers, where masks are judged. */
+  readonly maskDecoder?: Model | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -50,7 +55,7 @@ export async function recordReference(
   model: Model,
   index: number,
   quality: QualityCase,
-  { store, decode, tieMargin, stages, signal }: RecordOptions,
+  { store, decode, tieMargin, stages, maskDecoder, signal }: RecordOptions,
 ): Promise<ReferenceAnswer> {
   const prompt = await quality.load();
   const { recorded } = quality;
@@ -67,7 +72,9 @@ export async function recordReference(
   await store.put(logitsKey(index), forced.logits);
   if (stages)
     for (const [phase, stage, tensor] of stagesOf(forced)) await store.put(stageKey(index, phase, stage), tensor);
-  const answer = { tokens, text: recorded?.text ?? decode(tokens), positions: forced.logits.shape[1]! };
+  const text = recorded?.text ?? decode(tokens);
+  const decoded = maskDecoder && quality.loadMasks ? await decodeAnswer(maskDecoder, text) : undefined;
+  const answer = { tokens, text, positions: forced.logits.shape[1]!, ...(decoded && { decoded }) };
   if (!recorded?.tokens) return answer;
   const rows = answerRows(forced.logits, tokens, model.metadata.vocabSize);
   const chosen = rows.starts.map((_, row) => choose(rows, row).token);

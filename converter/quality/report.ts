@@ -33,6 +33,8 @@ export interface CasesSummary {
   readonly count: number;
   /** Of how many is known what is right. */
   readonly withTruth: number;
+  /** Of how many masks are judged; undefined for none. */
+  readonly withMasks?: number;
   /** Teacher-forced positions: text of the prompts, and the reference's answers. */
   readonly positions: number;
 }
@@ -60,6 +62,10 @@ export interface TaskMetrics {
   readonly boxIou?: number;
   /** The same over the boxes that are right. */
   readonly boxIouTruth?: number;
+  /** Mean over the cases with true masks of the overlap (IoU) with the masks of the original: `maskOverlap`. */
+  readonly maskIou?: number;
+  /** The same with the masks that are right. */
+  readonly maskIouTruth?: number;
 }
 
 export interface Answer {

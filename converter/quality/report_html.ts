@@ -1,4 +1,4 @@
-import { COLUMNS, misses, scientific } from './columns.ts';
+import { columnsOf, misses, scientific, type Column } from './columns.ts';
 import { answerText, differingCases } from './differing_answers.ts';
 import { escapeMarkup } from '../../ir/text/escape_markup.ts';
 import { htmlList, htmlTable, paragraph } from '../report/html.ts';
@@ -15,6 +15,7 @@ const LISTED_RANGES = 20;
  */
 export function reportHtml(report: QualityReport, plots: readonly Plot[], svgs: readonly string[]): string {
   const { variants, checkpoint, tool } = report;
+  const columns = columnsOf(report);
   const title = `Quality of ${checkpoint.join(', ')}`;
   const figures = plots.map(
     ({ name, title: heading, description }, i) =>
@@ -23,9 +24,9 @@ export function reportHtml(report: QualityReport, plots: readonly Plot[], svgs: 
   const sections = [
     `<h1>${escapeMarkup(title)}</h1>`,
     ...headLines(report).map(paragraph),
-    mainTable(variants),
+    mainTable(columns, variants),
     htmlList(missLines(report), 'missed'),
-    `<details><summary>What the columns are</summary><dl>${COLUMNS.map(({ title: name, about }) => `<dt>${escapeMarkup(name)}</dt><dd>${escapeMarkup(about)}</dd>`).join('')}</dl></details>`,
+    `<details><summary>What the columns are</summary><dl>${columns.map(({ title: name, about }) => `<dt>${escapeMarkup(name)}</dt><dd>${escapeMarkup(about)}</dd>`).join('')}</dl></details>`,
     targetsTable(variants),
     ...figures,
     stagesSection(variants),
@@ -36,9 +37,9 @@ export function reportHtml(report: QualityReport, plots: readonly Plot[], svgs: 
   return htmlPage(title, sections);
 }
 
-function mainTable(variants: readonly VariantResult[]): string {
+function mainTable(columns: readonly Column[], variants: readonly VariantResult[]): string {
   const rows = variants.map((variant) =>
-    COLUMNS.map((column) => {
+    columns.map((column) => {
       const className =
         column.title === 'targets'
           ? variant.passed
@@ -50,7 +51,7 @@ function mainTable(variants: readonly VariantResult[]): string {
       return { text: column.text(variant), ...(className !== undefined && { className }) };
     }),
   );
-  return htmlTable('Every dtype beside f32', COLUMNS, rows);
+  return htmlTable('Every dtype beside f32', columns, rows);
 }
 
 function targetsTable(variants: readonly VariantResult[]): string {

@@ -16,7 +16,11 @@ export function headLines({
     `${cases.count} cases (${cases.source}), ${cases.positions} teacher-forced positions: the text of each prompt, and the original's answer.`,
     `Reference: ${reference.kind === 'evaluator' ? reference.description : `an fp32 bundle in ${reference.description}`} (${reference.why})${checked ? `; on ${checked.cases} cases its logits are within ${scientific(checked.maxAbsLogit)} of the evaluator's` : ''}${
       recorded ? `; it gives ${recorded.same} of ${recorded.of} recorded answers token by token` : ''
-    }${tasks.right === undefined ? '' : `; ${tasks.right} of ${tasks.judged} of its answers are right`}.`,
+    }${tasks.right === undefined ? '' : `; ${tasks.right} of ${tasks.judged} of its answers are right`}${
+      tasks.maskIouTruth === undefined
+        ? ''
+        : `; mIoU of its masks is ${tasks.maskIouTruth.toFixed(3)} on ${cases.withMasks} cases`
+    }.`,
     ...(variants.length === 0
       ? []
       : [`Measured in: ${[...new Set(variants.map(({ runtime }) => runtime))].join('; ')}.`]),

@@ -1,4 +1,4 @@
-import { COLUMNS, misses } from './columns.ts';
+import { columnsOf, misses } from './columns.ts';
 import { answerText, differingCases } from './differing_answers.ts';
 import { markdownCode, markdownTable, markdownText } from '../../ir/text/markdown.ts';
 import type { Plot } from '../report/plot.ts';
@@ -16,8 +16,9 @@ export function reportMarkdown(
   pictures: readonly string[],
 ): string {
   const { variants, tool } = report;
+  const columns = columnsOf(report);
   const rows = variants.map((variant) =>
-    COLUMNS.map((column) =>
+    columns.map((column) =>
       misses(column, variant) || (column.title === 'targets' && !variant.passed)
         ? `**${markdownText(column.text(variant))}**`
         : markdownText(column.text(variant)),
@@ -34,13 +35,13 @@ export function reportMarkdown(
     '',
     ...headLines(report).flatMap((line) => [markdownText(line), '']),
     ...markdownTable(
-      COLUMNS.map(({ title }) => title),
+      columns.map(({ title }) => title),
       rows,
     ),
     '',
     ...missLines(report).map((line) => `- missed: ${markdownText(line)}`),
     '',
-    ...COLUMNS.filter(({ about }) => about !== '').map(({ title, about }) => `- **${title}**: ${about}`),
+    ...columns.filter(({ about }) => about !== '').map(({ title, about }) => `- **${title}**: ${about}`),
     '',
     ...plots.flatMap(({ title, description }, i) => [
       `## ${title}`,

@@ -1,5 +1,5 @@
 import { tableLines } from '../terminal/table.ts';
-import { COLUMNS, misses } from './columns.ts';
+import { columnsOf, misses } from './columns.ts';
 import { differingCases } from './differing_answers.ts';
 import type { QualityReport } from './report.ts';
 import { headLines, missLines, rangeLine, stageLine } from './report_lines.ts';
@@ -7,10 +7,11 @@ import { headLines, missLines, rangeLine, stageLine } from './report_lines.ts';
 /** A report for people on a terminal, in lines, without colours. A missed target has a `!` behind its value. */
 export function reportLines(report: QualityReport): readonly string[] {
   const { variants } = report;
+  const columns = columnsOf(report);
   const rows = variants.map((variant) =>
-    COLUMNS.map((column) => `${column.text(variant)}${misses(column, variant) ? ' !' : ''}`),
+    columns.map((column) => `${column.text(variant)}${misses(column, variant) ? ' !' : ''}`),
   );
-  const right = COLUMNS.flatMap(({ title }, i) => (title === 'dtype' || title === 'targets' ? [] : [i]));
+  const right = columns.flatMap(({ title }, i) => (title === 'dtype' || title === 'targets' ? [] : [i]));
   const differing = differingCases(report).length;
   const answers =
     differing === 0
@@ -22,7 +23,7 @@ export function reportLines(report: QualityReport): readonly string[] {
     ...headLines(report),
     ...(rows.length > 0
       ? tableLines(
-          COLUMNS.map(({ title }) => title),
+          columns.map(({ title }) => title),
           rows,
           right,
         )

@@ -9,8 +9,8 @@ const limits = (...[precision, help]: [Parameters<typeof targetsOf>[0], Paramete
     targetsOf(precision, program, help).map(({ metric, atMost, atLeast }) => [metric, atMost ?? atLeast]),
   );
 
-test('f32 is judged by its logits and tokens', () => {
-  expect(limits('fp32', 'none')).toEqual({ maxAbsLogit: 1e-4, sameTop1OffTies: 1, greedyDifferent: 0 });
+test('f32 is judged by its logits, tokens and masks', () => {
+  expect(limits('fp32', 'none')).toEqual({ maxAbsLogit: 1e-4, sameTop1OffTies: 1, greedyDifferent: 0, maskDrop: 0.01 });
 });
 
 /** Of docs/precision-targets.md, by precision. */
@@ -19,6 +19,7 @@ const limitsOf = (cells: readonly string[]) => ({
   meanKld: Number(cells[1]),
   sameTop1: Number(cells[2]!.replace(' %', '')) / 100,
   taskDrop: Number(cells[3]),
+  maskDrop: Number(cells[4]),
 });
 
 test.each(['fp16', 'int8', 'int4', 'nf4', 'q4f16'] as const)('%s has the targets of the document', (precision) => {
@@ -37,5 +38,7 @@ test('a value at its limit meets it, beyond or NaN it does not, and what was not
     sameTop1: false,
     taskDrop: false,
   });
+  expect(verdicts({ maskDrop: 0.0101 })).toEqual({ maskDrop: false });
+  expect(verdicts({ maskDrop: -0.2 }), 'better masks are no fault').toEqual({ maskDrop: true });
   expect(verdicts({ meanKld: Number.NaN, taskDrop: -0.5 })).toEqual({ meanKld: false, taskDrop: true });
 });

@@ -2,7 +2,14 @@ import type { ProgramMetadata } from '../../ir/graph.ts';
 import { TOLERANCES, type Help, type MetricName, type Precision } from '../../verify/tolerances.ts';
 
 /** What a target is about. */
-export type TargetMetric = 'maxAbsLogit' | 'meanKld' | 'sameTop1' | 'sameTop1OffTies' | 'greedyDifferent' | 'taskDrop';
+export type TargetMetric =
+  | 'maxAbsLogit'
+  | 'meanKld'
+  | 'sameTop1'
+  | 'sameTop1OffTies'
+  | 'greedyDifferent'
+  | 'taskDrop'
+  | 'maskDrop';
 
 export interface Target {
   readonly metric: TargetMetric;
@@ -30,11 +37,26 @@ const TASK_POINTS = {
 } as const satisfies Partial<Record<Precision, Record<Help, number>>>;
 
 /**
+ * How much lower the mIoU of masks may be than the original's, whatever the precision. The original itself loses three
+ * times this against masks of the true codes (fixtures/segments: 0.876 and 0.909): a loss within it is a shape that is
+ * nearly the same. A mean over fewer than about a hundred pictures is less certain than this.
+ */
+const MASK_DROP: Target = {
+  metric: 'maskDrop',
+  atMost: 0.01,
+  reason: 'a third of what the original loses against masks of the true codes: 0.876 and 0.909 on fixtures/segments',
+};
+
+/**
  * The targets of docs/precision-targets.md, teacher-forced and against f32. Divergence and top token are those of
  * verification (TOLERANCES); but for f32, a tie is not forgiven here: positions of pictures and prompts are not those
  * of random tokens.
  */
 export function targetsOf(precision: Precision, metadata: ProgramMetadata, help: Help): readonly Target[] {
+  return [...answerTargets(precision, metadata, help), MASK_DROP];
+}
+
+function answerTargets(precision: Precision, metadata: ProgramMetadata, help: Help): readonly Target[] {
   const { logits, quality } = TOLERANCES[precision](metadata);
   const named: Partial<Record<MetricName, TargetMetric>> = {
     meanKld: 'meanKld',

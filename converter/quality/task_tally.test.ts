@@ -16,6 +16,14 @@ test('answers beside the original’s and beside what is right, and boxes beside
   expect(boxIouTruth).toBeCloseTo(512 / 1023, 12);
 });
 
+test('masks beside both, over the cases that have true ones', () => {
+  const tally = new TaskTally();
+  tally.add(CAT, { reference: CAT, masks: { original: 1, truth: 0.5 } });
+  tally.add(CAT, { reference: CAT, masks: { original: 0.5, truth: 0 } });
+  tally.add('two', { reference: 'one' });
+  expect(tally.metrics()).toMatchObject({ maskIou: 0.75, maskIouTruth: 0.25 });
+});
+
 test('what no case has is not told', () => {
   const tally = new TaskTally();
   tally.add('one', { reference: 'one' });

@@ -15,6 +15,8 @@ checkpoint; else four built-in ones):
   greedy           the model answers: tokens that are those of f32, or part from them at
                    a tie; text that is the original's; text that is right ("truth" in the
                    file); overlap of boxes (IoU) with the original's and the right ones
+  masks            with --mask-decoder, of cases with true masks: overlap of the masks of
+                   the answer (IoU) with the original's and the true ones
   stages           signal-to-noise ratio and cosine of every stage of the graphs, and
                    where the error grows
   ranges           the largest magnitude of every activation that fp16 rounds, beside
@@ -36,10 +38,15 @@ The f32 model is the evaluator in float64 (--baseline evaluator), or, where that
 take more than a quarter of an hour, an fp32 bundle in its runtime (--baseline bundle),
 itself compared with the evaluator on --check-cases of the cases. The report says which.
 
-The file, whose last three fields are not needed; pictures lie beside it or in its folder
+The file, whose last four fields are not needed; pictures lie beside it or in its folder
 images/:
   {"cases": [{"image": "a.png", "prompt": "detect cat", "text": "what the original says",
-              "truth": "what is right", "tokens": [5, 7, 1], "min_margin": 0.4}]}
+              "truth": "what is right", "tokens": [5, 7, 1], "min_margin": 0.4,
+              "masks": ["a-cat.png"]}]}
+True masks, one an object, lie in the folder masks/ beside the pictures or beside images/:
+of the picture's size, white where the object is. A case of "segment …" that names none
+has the mask of its picture's name, masks/a.png. Masks are paired with those of the
+answer one to one; an object that is missing, or one too many, counts 0.
 
 Examples:
   pgconv quality fixtures/shapes
@@ -47,5 +54,6 @@ Examples:
   pgconv quality ./paligemma-3b-mix-224 --dtypes fp16,int8,int4 --samples eval.json --limit 50 --out reports/mix-224
   pgconv quality fixtures/shapes --dtypes int4,int4+rtn,int4+mixed=none,int4+rtn+mixed=none,int4+calibrate=photos
   pgconv quality fixtures/shapes --dtypes int4 --bundle int4=made-elsewhere --keep --out reports/shapes
+  pgconv quality fixtures/segments --mask-decoder fixtures/segments/vae-oid.npz --dtypes fp16,int8,int4
   pgconv quality fixtures/shapes --backends tfjs --dtypes fp16 --device webgpu
   pgconv quality fixtures/shapes --markdown docs/quality.md`;

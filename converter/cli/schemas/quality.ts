@@ -7,6 +7,8 @@ const tasks = z.object({
   right: count.optional(),
   boxIou: share.optional(),
   boxIouTruth: share.optional(),
+  maskIou: share.optional().describe('overlap with the masks of the original, mean over the cases with true masks'),
+  maskIouTruth: share.optional().describe('the same with the masks that are right'),
 });
 
 const stage = { phase, stage: z.string(), snr: number.describe('dB'), cosine: number };
@@ -52,7 +54,15 @@ const result = z.object({
   steepest: z.object({ ...stage, drop: number }).optional(),
   verdicts: z.array(
     z.object({
-      metric: z.enum(['maxAbsLogit', 'meanKld', 'sameTop1', 'sameTop1OffTies', 'greedyDifferent', 'taskDrop']),
+      metric: z.enum([
+        'maxAbsLogit',
+        'meanKld',
+        'sameTop1',
+        'sameTop1OffTies',
+        'greedyDifferent',
+        'taskDrop',
+        'maskDrop',
+      ]),
       atMost: number.optional(),
       atLeast: number.optional(),
       reason: z.string(),
@@ -82,7 +92,13 @@ export const quality = z.object({
   checkpoint: z.array(z.string()),
   model: z.string(),
   parameters: count,
-  cases: z.object({ source: z.string(), count, withTruth: count, positions: count }),
+  cases: z.object({
+    source: z.string(),
+    count,
+    withTruth: count,
+    withMasks: count.optional().describe('cases of which masks are judged'),
+    positions: count,
+  }),
   reference: z.object({
     kind: z.enum(['evaluator', 'bundle']),
     description: z.string(),
