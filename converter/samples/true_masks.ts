@@ -21,8 +21,8 @@ const HALF = 127;
 
 /**
  * Where the true masks of a sample lie, one an object: in a folder `masks` beside the picture, or beside its folder
- * when that is called `images`. Those that its case names; else one with the name of the picture, for samples that ask for
- * masks, where there is such a folder. Undefined for a sample that has none.
+ * when that is called `images`. Those that its case names; else one with the name of the picture, for samples that
+ * ask for masks, where there is such a folder. Undefined for a sample that has none.
  */
 export async function trueMaskFiles(
   { image, prompt }: Pick<Sample, 'image' | 'prompt'>,
