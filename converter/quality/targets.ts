@@ -37,9 +37,9 @@ const TASK_POINTS = {
 } as const satisfies Partial<Record<Precision, Record<Help, number>>>;
 
 /**
- * How much lower the mIoU of masks may be than the original's, whatever the precision. The original itself loses three
- * times this against masks of the true codes (fixtures/segments: 0.876 and 0.909): a loss within it is a shape that is
- * nearly the same. A mean over fewer than about a hundred pictures is less certain than this.
+ * How much lower the mIoU of masks may be than the original's, whatever the precision: a third of what the original
+ * itself loses against masks of the true codes, and twice the standard error of int4's loss over 120 pictures
+ * (docs/segmentation.md).
  */
 const MASK_DROP: Target = {
   metric: 'maskDrop',

@@ -54,6 +54,6 @@ Examples:
   pgconv quality ./paligemma-3b-mix-224 --dtypes fp16,int8,int4 --samples eval.json --limit 50 --out reports/mix-224
   pgconv quality fixtures/shapes --dtypes int4,int4+rtn,int4+mixed=none,int4+rtn+mixed=none,int4+calibrate=photos
   pgconv quality fixtures/shapes --dtypes int4 --bundle int4=made-elsewhere --keep --out reports/shapes
-  pgconv quality fixtures/segments --mask-decoder fixtures/segments/vae-oid.npz --dtypes fp16,int8,int4
+  pgconv quality fixtures/segments/hf --samples fixtures/segments/eval.json --mask-decoder fixtures/segments/vae-oid.npz
   pgconv quality fixtures/shapes --backends tfjs --dtypes fp16 --device webgpu
   pgconv quality fixtures/shapes --markdown docs/quality.md`;
