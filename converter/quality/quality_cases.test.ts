@@ -105,7 +105,7 @@ test('true masks are read where there is a decoder of masks, and a bad one is re
     await sharp({ create }).png().toFile(join(masks, name));
   }
   const cases = await casesOfFile(file, how2);
-  expect(await Promise.all(cases.map((each) => each.loadMasks?.()))).toEqual([
+  expect(await Promise.all(cases.map(async ({ loadMasks }) => loadMasks?.()))).toEqual([
     { size: { width: 112, height: 112 }, masks: [new Uint8Array(112 * 112).fill(1)] },
     { size: { width: 112, height: 112 }, masks: [new Uint8Array(112 * 112).fill(1)] },
     undefined,
