@@ -16,12 +16,12 @@ test('links are told apart, each with its verdict', () => {
   const lines = linkLines({
     weights: weightsLink(report),
     program: checksLink([{ passed: true }, { passed: false }]),
-    original: { verdict: 'not tried', reason: 'no recording was given' },
+    original: { verdict: 'not tried', reason: 'no recording of its numbers was given (pgconv record)' },
   });
   expect(lines).toEqual([
     "weights: held, 3 stored tensors, 40 elements against the checkpoint's own",
     'program: failed, 1 of 2 comparisons of the bundle in its runtime with the reference',
-    'original: not tried: no recording was given',
+    'original: not tried: no recording of its numbers was given (pgconv record)',
   ]);
 });
 

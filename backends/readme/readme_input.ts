@@ -52,6 +52,8 @@ export interface ReadmeFacts {
   };
   /** As the command line spells it. */
   readonly precision: string;
+  /** How pictures chose codes, one sentence; absent where none did. */
+  readonly calibration?: string;
   /** What was compared when the bundle was made, and what it said: one sentence for each link. */
   readonly verification: readonly string[];
   /** The command line that checks the bundle, as a reader would type it. */

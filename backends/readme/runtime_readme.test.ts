@@ -23,6 +23,8 @@ test.each([
   for (const part of [...said, ...common, 'pgconv verify shapes-fp16 CHECKPOINT']) expect(text).toContain(part);
   expect(text).not.toMatch(/no tokenizer|undefined|\[object|transformers\.js|onnx/i);
   expect(readme({ ...input, hasTokenizer: false })).toContain('This bundle has no tokenizer');
+  expect(text).not.toContain('Calibration');
+  expect(readme({ ...input, calibration: 'all won.' })).toContain('fp16. Calibration: all won.');
   expect(readme({ ...input, notes: [] })).not.toContain('## Notes');
   expect(() => parseModule(objects!)).not.toThrow();
   expect(objects).toContain(String.raw`model.generateObjects({ image: photo, prompt: 'outline it' })`);

@@ -3,10 +3,11 @@ import { bullets } from './markdown.ts';
 import type { ReadmeInput } from './readme_input.ts';
 
 /** By what the bundle was made, and from what. */
-export function origin({ tool, source, precision }: ReadmeInput): readonly string[] {
+export function origin({ tool, source, precision, calibration }: ReadmeInput): readonly string[] {
   return [
     `Made by ${tool.name} ${tool.version} from ${source.kind} (${source.files.map(markdownCode).join(', ')};`,
     `weights in ${source.dtypes.join(', ')}), in precision ${precision}.`,
+    ...(calibration === undefined ? [] : [`Calibration: ${calibration}`]),
     'manifest.json holds the SHA-256 of every source file and of every file here.',
   ];
 }

@@ -23,6 +23,23 @@ it('a checkpoint is one path or several', () => {
   }
 });
 
+const chosenByData = {
+  shown: 'ab'.repeat(32),
+  pictures: { chose: 3, judged: 1, leftOut: 0 },
+  matrices: 2,
+  weighted: ['a'],
+  gptq: [],
+};
+
+it('what data chose is recorded, or not, and an algorithm only where one was named', () => {
+  const { algorithm: named, ...options } = testFields.options;
+  expect(named).toBeDefined();
+  const own = parsed(printManifest(makeManifest({ ...testFields, options, chosenByData }, [])));
+  expect(own.chosenByData).toEqual(chosenByData);
+  expect(own.options).not.toHaveProperty('algorithm');
+  expect(made).not.toHaveProperty('chosenByData');
+});
+
 describe('what does not fit is refused, with its place', () => {
   const { options, program } = made;
   it.each<[string, object]>([
@@ -37,6 +54,8 @@ describe('what does not fit is refused, with its place', () => {
     ['files.0.bytes', { files: [entry('a', -1)] }],
     ['files.0.sha256', { files: [{ ...entry('a'), sha256: 'F'.repeat(64) }] }],
     ['files.0.sha256', { files: [{ ...entry('a'), sha256: '0'.repeat(63) }] }],
+    ['chosenByData.shown', { chosenByData: { ...chosenByData, shown: 'x' } }],
+    ['chosenByData.pictures.judged', { chosenByData: { ...chosenByData, pictures: { chose: 1, leftOut: 0 } } }],
     ['sha256', { sha256: '' }],
     ['formatVersion', { formatVersion: 2 }],
     ['format', { format: 'other' }],

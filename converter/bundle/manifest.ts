@@ -47,6 +47,14 @@ const ledgerEntry = z.strictObject({
   leftOut: z.enum(Object.keys(LEFT_OUT) as [Reason, ...Reason[]]).optional(),
 });
 
+const chosenByData = z.strictObject({
+  shown: sha256,
+  pictures: z.strictObject({ chose: size, judged: size, leftOut: size }),
+  matrices: size,
+  weighted: z.array(z.string()).readonly(),
+  gptq: z.array(z.string()).readonly(),
+});
+
 const link = z.strictObject({
   verdict: z.enum(['held', 'failed', 'not tried']),
   reason: z.string().optional(),
@@ -72,7 +80,8 @@ const manifestFields = z.strictObject({
     finalSoftcap: z.enum(SWITCHES),
     slidingWindow: z.enum(SWITCHES),
     mixed: z.string(),
-    algorithm: z.string(),
+    /** Absent where none was named; before 'search' stood for that as well. */
+    algorithm: z.string().optional(),
     perChannel: z.boolean(),
     /** What the bits of matrices were to take, in bytes, or to leave, in nats a token. */
     budget: z.number().positive().optional(),
@@ -106,6 +115,8 @@ const manifestFields = z.strictObject({
   ),
   /** What a careful user should know: one sentence each. */
   notes: z.array(z.string()),
+  /** Absent where data was not asked to choose codes, and in bundles that know of no such record. */
+  chosenByData: chosenByData.optional(),
   /** What it was compared with when it was made, link by link; absent in bundles that know of none. */
   verification: z.strictObject({ weights: link, program: link, original: link }).optional(),
 });

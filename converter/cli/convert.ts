@@ -10,7 +10,7 @@ import { bytesText } from '../../backends/bytes_text.ts';
 import { VerificationFailed } from '../compile/verification_failed.ts';
 import { UsageError } from '../errors.ts';
 import type { ReportFiles } from '../report/write_reports.ts';
-import { LINKS, type Links } from '../../verify/links.ts';
+import { LINKS, type Link, type Links } from '../../verify/links.ts';
 import { changesTable } from './changes_table.ts';
 import { convertedSubject } from './converted_subject.ts';
 import type { Io } from './io.ts';
@@ -258,9 +258,11 @@ function irPlaces(text: string): IrPlaces {
   throw new InvalidArgumentError('give all, or after=<pass>.');
 }
 
-/** The verdict of each link in a word. */
+/** The verdict of each link in a word: beside answers of the original one would not know what of it was not tried. */
 function linksText(links: Links | undefined): string {
-  return links ? `, ${LINKS.map((name) => `${name} ${links[name].verdict}`).join(', ')}` : '';
+  const wordOf = (name: keyof Links, { verdict }: Link) =>
+    name === 'original' && verdict === 'not tried' ? 'no recording of the original' : `${name} ${verdict}`;
+  return links ? `, ${LINKS.map((name) => wordOf(name, links[name])).join(', ')}` : '';
 }
 
 function summary({ out, manifest, bytes, samples, verification, original, changes }: ConvertResult): readonly string[] {

@@ -25,6 +25,18 @@ test.each(COMMANDS)('PGCONV_THREADS that is no number is refused by %s', async (
   expect(code).toBe(2);
 });
 
+test('a second path of verify is told the option that it may have been meant for', async () => {
+  const { code, out } = await pgconv('verify', 'none', 'the checkpoint', '--json');
+  expect(printedOutput(out, 'error')).toMatchObject({
+    error: {
+      code: 'excess_argument',
+      file: 'the checkpoint',
+      hint: expect.stringContaining("--against 'the checkpoint'"),
+    },
+  });
+  expect(code).toBe(2);
+});
+
 test('help is given whatever it is', async () => {
   vi.stubEnv('PGCONV_THREADS', 'abc');
   expect((await pgconv('verify', '--help')).code).toBe(0);

@@ -182,12 +182,16 @@ export function runCommand(io: Io, result: CommandResult): Command {
         if (isDrawn) io.err(`drawn: ${draw}`);
         const names = written.filter((file) => file !== undefined);
         if (masksFolder !== undefined)
-          io.err(`masks: ${names.length === 0 ? 'none' : `${names.join(', ')} in ${masksFolder}`}`);
+          io.err(`masks: ${names.length === 0 ? noMasks(canMask) : `${names.join(', ')} in ${masksFolder}`}`);
       } finally {
         reporter.close();
         await undo();
       }
     });
+}
+
+function noMasks(canMask: boolean): string {
+  return canMask ? 'none' : 'none, for the bundle has no mask decoder: convert with --mask-decoder';
 }
 
 /** With the pixels of masks, where there are any. */

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import type { Measured } from '../../verify/baseline.ts';
+import { shellWord } from '../../ir/text/shell_word.ts';
 import type { Precision } from '../../verify/tolerances.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
 import { EXIT, UsageError } from '../errors.ts';
@@ -57,6 +58,8 @@ export function verifyCommand(io: Io, result: CommandResult): Command {
     .addOption(jsonOption());
   return withReportOptions(withExportOptions(withAdapters(withDevice(command))))
     .addHelpText('after', VERIFY_HELP)
+    .allowExcessArguments()
+    .hook('preAction', (_, { args }) => refuseExcess(args))
     .action(async (bundle: string, flags: Flags) => {
       const { json: asJson, baseline, updateBaseline, ...rest } = flags;
       const { files, rest: asked } = splitReportFlags(rest);
@@ -82,6 +85,15 @@ export function verifyCommand(io: Io, result: CommandResult): Command {
       io.out(asJson ? printed('verify', { ...report, ...unwrittenField(result) }) : reportLines(report));
       if (!report.passed) result.exitCode = EXIT.parityFailed;
     });
+}
+
+/** Of two paths the second is the original, which an option names. */
+function refuseExcess([, second]: readonly string[]): void {
+  if (second === undefined) return;
+  throw new UsageError('excess_argument', 'too many arguments: verify takes one bundle', {
+    file: second,
+    hint: `name the original with --against ${shellWord(second)}`,
+  });
 }
 
 type Asked = Omit<Flags, keyof ReportFiles | keyof BaselineFlags>;

@@ -5,6 +5,7 @@ import { isCheap } from '../../verify/bisect/cost.ts';
 import type { VerifyCase } from '../../verify/cases.ts';
 import { MASK_CASE } from '../../verify/masks.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
+import { InterruptedError, PgconvError } from '../errors.ts';
 import type { Reporter } from '../terminal/reporter.ts';
 import { withSteps } from '../terminal/steps.ts';
 
@@ -37,7 +38,13 @@ export async function withBisection(
 ): Promise<VerifyReport> {
   const verifyCase = caseOf(report, cases);
   if (!asked && (!hasFailedCase(report, cases) || !isCheap(program, verifyCase))) return report;
-  const { runs, dispose } = await trace();
+  const passes = await trace().catch((error: unknown) => {
+    // a report that failed is worth more than why it is not looked at more closely
+    if (asked || !(error instanceof PgconvError) || error instanceof InterruptedError) throw error;
+    reporter.warn(`Which pass changed values is not looked for: ${error.message}.`);
+  });
+  if (!passes) return report;
+  const { runs, dispose } = passes;
   try {
     const bisection = await withSteps(reporter, 'bisect passes', (onProgress) =>
       bisect({ program, runs, verifyCase, onProgress, ...(signal && { signal }) }),

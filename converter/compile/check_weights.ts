@@ -3,7 +3,7 @@ import type { BundleFolder } from '../../backends/description.ts';
 import type { Program } from '../../ir/graph.ts';
 import { foldConstants, runPassesOnProgram } from '../../ir/passes/index.ts';
 import type { Precision } from '../../verify/tolerances.ts';
-import { verifyWeights, type WeightsReport } from '../../verify/weights/verify_weights.ts';
+import { verifyWeights, type VerifyWeightsOptions, type WeightsReport } from '../../verify/weights/verify_weights.ts';
 import { narrowFloat } from '../precision/precision.ts';
 import type { Reporter } from '../terminal/reporter.ts';
 import { useKernels } from '../threads/kernels_module.ts';
@@ -17,8 +17,8 @@ export interface CheckWeightsOptions {
   readonly precision: Precision;
   /** Whose weights the bundle must hold; of a precision with codes, the program of the codes. */
   readonly program: Program;
-  /** Its codes are of activations that are not at hand: then `program` has floats in their place. */
-  readonly codesUnknown?: boolean;
+  /** Weights whose codes are of activations that are not at hand: `program` has floats in their place. */
+  readonly codesUnknown?: VerifyWeightsOptions['codesUnknown'];
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -27,7 +27,7 @@ export interface CheckWeightsOptions {
  * they lie (NO_FIELDS). The report may say that it failed. @throws BackendError for a damaged bundle
  */
 export async function checkWeights(
-  { backend, bundle, precision, program, codesUnknown = false, signal }: CheckWeightsOptions,
+  { backend, bundle, precision, program, codesUnknown, signal }: CheckWeightsOptions,
   reporter: Reporter,
 ): Promise<WeightsReport | undefined> {
   const fields = await backend.storedFields?.(bundle);
@@ -40,7 +40,7 @@ export async function checkWeights(
     fields,
     program: runPassesOnProgram(program, [foldConstants]),
     narrow: narrowFloat(precision),
-    codesUnknown,
+    ...(codesUnknown && { codesUnknown }),
     onProgress: (done, total) => {
       stage ??= reporter.stage('verify weights', { unit: 'bytes', total });
       stage.advance(done - before);

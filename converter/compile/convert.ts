@@ -45,7 +45,7 @@ async function convertTo(claim: Claim, options: ConvertOptions, reporter: Report
   try {
     const programs = await withWait(reporter, 'prepare the program', () => prepare(conversion, reporter));
     try {
-      const emitted = await withWait(reporter, 'compile its graphs', () => emitBundle(conversion, programs.bundle));
+      const emitted = await withWait(reporter, 'compile its graphs', () => emitBundle(conversion, programs));
       await printIr(conversion);
       const notes = [...programs.notes, ...emitted.notes];
       for (const note of notes) reporter.note(note);
@@ -57,7 +57,8 @@ async function convertTo(claim: Claim, options: ConvertOptions, reporter: Report
         return links && { files: await emitted.saying(links), fields: { verification: links } };
       };
       const resume = undertakingOfConversion(conversion, programs, emitted);
-      const written = { files: emitted.files, notes, resume, storage: programs.storage };
+      const { storage, chosenByData } = programs;
+      const written = { files: emitted.files, notes, storage, chosenByData, resume };
       const { dir, manifest, nonFinite } = await writeBundle(conversion, written, check, reporter);
       for (const found of nonFinite) reporter.warn(describeNonFinite(found));
 

@@ -4,11 +4,12 @@ import type { ArtifactFile } from '../../backends/backend.ts';
 import type { ReadmeFacts } from '../../backends/readme/readme_input.ts';
 import { textFile } from '../../backends/text_file.ts';
 import { shellWord } from '../../ir/text/shell_word.ts';
-import type { Program } from '../../ir/graph.ts';
 import { linkLines, type Links } from '../../verify/links.ts';
 import { TOOL } from '../version.ts';
 import { beforeChecks } from './before_checks.ts';
+import { choiceSentence } from '../precision/chosen_by_data.ts';
 import type { Conversion } from './open_conversion.ts';
+import type { PreparedPrograms } from './prepare_programs.ts';
 
 /** All files of a bundle, whose bytes are made when they are asked for. */
 export interface EmittedBundle {
@@ -27,7 +28,10 @@ const FORMATS = { huggingface: 'a Hugging Face checkpoint', big_vision: 'a big_v
  * The backend's files for a program, and what it puts beside them.
  * @throws BackendError for what the backend cannot express, BadInputError for a damaged file beside the weights
  */
-export async function emitBundle(conversion: Conversion, program: Program): Promise<EmittedBundle> {
+export async function emitBundle(
+  conversion: Conversion,
+  { bundle: program, chosenByData }: Pick<PreparedPrograms, 'bundle' | 'chosenByData'>,
+): Promise<EmittedBundle> {
   const { options, backend, made } = conversion;
   const artifact = backend.emit(program, { precision: options.precision, ...made }, (run) =>
     conversion.passRuns.push(run),
@@ -36,7 +40,10 @@ export async function emitBundle(conversion: Conversion, program: Program): Prom
     backend.clientFiles({
       emitted: artifact.files.map((file) => file.path),
       prepared: await conversion.prepared(),
-      facts: readmeFacts(conversion, links),
+      facts: {
+        ...readmeFacts(conversion, links),
+        ...(chosenByData && { calibration: choiceSentence(chosenByData) }),
+      },
     });
   const client = await clientFiles(beforeChecks(conversion));
   const before = new Map(client.files.map(({ name, text }) => [name, text]));

@@ -23,7 +23,8 @@ import { BadInputError, UsageError } from '../errors.ts';
 import { isOfMaskDecoder } from '../models/mask_decoder_files.ts';
 import { openModel, sourceFiles, type AdapterSource, type OpenModel } from '../models/open_model.ts';
 import type { Model } from '../models/family.ts';
-import { formatFor, helpOf, isGuided, isQuantized, programsFor } from '../precision/precision.ts';
+import { matricesChosen, type ChosenMatrices } from '../precision/chosen_by_data.ts';
+import { formatFor, helpOf, isQuantized, programsFor } from '../precision/precision.ts';
 import { checkSource } from '../record/check_source.ts';
 import { openRecording, type OpenRecording } from '../record/open_recording.ts';
 import { picturesShown } from '../samples/folder_samples.ts';
@@ -100,8 +101,11 @@ export async function openReference(
     checkSameModel(source, manifest, dir);
     checkLedger(source, manifest);
     const { program } = source.model;
+    const chosen = matricesChosen(manifest);
     const quantized =
-      pool && (await withWait(reporter, 'prepare the program', () => remade(source.model, manifest, pool)));
+      pool && (await withWait(reporter, 'prepare the program', () => remade(source.model, manifest, chosen, pool)));
+    const isWhole = chosen !== 'unknown' && chosen.size === 0;
+    const help = helpOf(manifest.options.mixed, chosen);
     const samples = await findSamples(resolve(namingPath(manifest.options)));
     const cases =
       pool &&
@@ -116,13 +120,13 @@ export async function openReference(
     return {
       ...(await referenceFor(
         precision,
-        { original: program, ...(quantized && { reference: quantized }), help: helpOf(manifest.options), cases },
+        { original: program, ...(quantized && isWhole && { reference: quantized }), help, cases },
         reporter,
       )),
       model: source.model,
       weights:
         against === undefined || (await isConverted(source, manifest))
-          ? { program: quantized ?? program, codesUnknown: pool !== undefined && quantized === undefined }
+          ? { program: quantized ?? program, ...(pool && { codesUnknown: chosen === 'unknown' ? 'all' : chosen }) }
           : 'the checkpoint of --against is not, byte by byte, the one that was converted',
       close,
     };
@@ -142,31 +146,38 @@ function madeOf({ source, options }: Pick<Manifest, 'source' | 'options'>) {
  */
 export function recordedReference(
   recording: OpenRecording,
-  { precision, options, source }: Pick<Manifest, 'precision' | 'options' | 'source'>,
+  { precision, options, source, chosenByData }: Pick<Manifest, 'precision' | 'options' | 'source' | 'chosenByData'>,
 ): Omit<Reference, 'close'> {
   checkSource(recording, madeOf({ source, options }));
   const { reference, cases, stages } = recording;
   return isQuantized(precision as Precision)
-    ? { original: { model: reference, help: helpOf(options) }, cases, stages, weights: RECORDING }
+    ? {
+        original: { model: reference, help: helpOf(options.mixed, matricesChosen({ options, chosenByData })) },
+        cases,
+        stages,
+        weights: RECORDING,
+      }
     : { runner: reference, cases, stages, weights: RECORDING };
 }
 
 /**
- * The program whose codes the bundle holds; undefined when activations chose them: those would have to be computed
- * again.
+ * The program whose codes the bundle holds, with floats for those that data chose: these would have to be computed
+ * again. Undefined when nobody knows which.
  */
 async function remade(
   model: Model,
   { backend, precision, options, storage }: Manifest,
+  chosen: ChosenMatrices,
   executor: QuantizePool,
 ): Promise<Program | undefined> {
-  const { algorithm, perChannel, allowOverflow } = options;
+  const { algorithm = 'search', perChannel, allowOverflow } = options;
   const base = formatFor(precision as Precision);
   // manifests did not always tell the bits of each matrix, and the rules have changed
-  if (isGuided(options) || !storage || !base) return undefined;
+  if (chosen === 'unknown' || !storage || !base) return undefined;
   return programsFor(model.program, precision as Precision, {
-    storageOf: ({ name }) => storage[name] ?? base,
-    algorithm: algorithm as QuantizeAlgorithm,
+    storageOf: ({ name }) => (chosen.has(name) ? 'fp32' : (storage[name] ?? base)),
+    // of what GPTQ did not win the usual search is kept
+    algorithm: (algorithm === 'gptq' ? 'search' : algorithm) as QuantizeAlgorithm,
     perChannel,
     backend: await findBackend(backend),
     target: options.target,

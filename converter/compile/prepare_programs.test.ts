@@ -1,3 +1,5 @@
+import { copyFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PROCESSORS } from '../../backends/client/images/processor.ts';
 import { backends } from '../../backends/index.ts';
@@ -6,6 +8,11 @@ import type { Program } from '../../ir/graph.ts';
 import { mapData } from '../../ir/views/map.ts';
 import { openModel, type OpenModel } from '../models/open_model.ts';
 import { silentReporter } from '../terminal/reporter.ts';
+import { checkpointTokenizer } from '../sidecars/checkpoint_tokenizer.ts';
+import { preparedFor } from '../sidecars/prepared_files.ts';
+import { choiceSentence } from '../precision/chosen_by_data.ts';
+import { tempFolders } from '../testing/bundle.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
 import { preparePrograms, type PrepareOptions } from './prepare_programs.ts';
 
 let opened: OpenModel;
@@ -88,6 +95,73 @@ describe('choices that mean nothing', () => {
     ['gptq_without_calibration', { precision: 'int4', algorithm: 'gptq', calibrate: 'default' }, /gptq needs/],
   ])('%s: %j', async (code, options, message) => {
     await expect(prepare(options)).rejects.toMatchObject({ code, message: expect.stringMatching(message) as string });
+  });
+});
+
+describe('what data chose', () => {
+  const inputs = tempFolders();
+  let shapes: OpenModel;
+  let tokenizer: Tokenizer;
+  beforeAll(async () => {
+    shapes = await openModel({ checkpoint: 'fixtures/shapes/hf' });
+    const { metadata } = shapes.model.program;
+    const from = { config: shapes.checkpoint.config, sidecars: shapes.sidecars, tokenizer: shapes.tokenizer };
+    tokenizer = checkpointTokenizer(await preparedFor(from, { metadata }))!;
+  });
+  afterAll(() => shapes.close());
+
+  /** Pictures of shapes by their numbers, under names in this order. */
+  async function folderOf(...pictures: readonly string[]): Promise<string> {
+    const dir = await inputs();
+    await writeFile(join(dir, 'prompts.txt'), 'caption en\n');
+    for (const [i, picture] of pictures.entries())
+      await copyFile(`fixtures/shapes/images/${picture}.png`, join(dir, `${i}.png`));
+    return dir;
+  }
+  const calibrated = (options: Partial<PrepareOptions>) =>
+    prepare({ model: shapes.model, tokenizer: async () => tokenizer, precision: 'int4', mixed: 'none', ...options });
+
+  it('is known before a code is read, and helps where it won', async () => {
+    const { chosenByData, help, notes } = await calibrated({ calibrate: await folderOf('000', '001') });
+    expect(chosenByData).toMatchObject({ pictures: { chose: 1, judged: 1, leftOut: 0 } });
+    const { matrices, weighted, gptq } = chosenByData!;
+    expect(weighted.length + gptq.length).toBeGreaterThan(0);
+    expect(weighted.length + gptq.length).toBeLessThanOrEqual(matrices);
+    expect(help).toBe('mixed or calibrated');
+    expect(notes).toEqual([`calibration: ${choiceSentence(chosenByData!)}`]);
+  });
+
+  it('is nothing where copies of one picture would judge each other, and gptq is refused then', async () => {
+    const calibrate = await folderOf('000', '000', '000');
+    const { chosenByData, help, notes } = await calibrated({ calibrate });
+    expect(chosenByData).toMatchObject({ pictures: { chose: 1, judged: 0 }, weighted: [], gptq: [] });
+    expect(help).toBe('none');
+    expect(notes).toEqual([expect.stringMatching(/^calibration: one picture chose no codes/)]);
+    await expect(calibrated({ calibrate, algorithm: 'gptq' })).rejects.toMatchObject({
+      code: 'nothing_judges_codes',
+      exitCode: 2,
+      place: { file: calibrate, hint: expect.stringContaining('at least two different pictures') as string },
+    });
+  });
+
+  it.each(['rtn', 'hqq'] as const)(
+    'is nothing by %s: a folder is refused, but where f16 may overflow',
+    async (name) => {
+      const calibrate = await folderOf('000');
+      await expect(calibrated({ calibrate, algorithm: name })).rejects.toMatchObject({ code: 'idle_calibration' });
+      const { chosenByData, help, notes } = await calibrated({ calibrate, algorithm: name, precision: 'q4f16' });
+      expect([chosenByData, help]).toEqual([undefined, 'none']);
+      expect(notes).toContain(
+        `calibration: ${name} chooses codes without data: the folder is looked at for what f16 does not hold.`,
+      );
+    },
+  );
+
+  it('is nothing by the built-in pictures, which is told where they are for nothing', async () => {
+    const { chosenByData, notes } = await calibrated({ calibrate: 'default' });
+    expect(chosenByData).toBeUndefined();
+    expect(notes).toEqual([expect.stringMatching(/nothing came of them/)]);
+    expect((await calibrated({ calibrate: 'default', precision: 'q4f16' })).notes.join()).not.toContain('calibration');
   });
 });
 

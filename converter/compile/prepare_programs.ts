@@ -5,20 +5,26 @@ import type { Program } from '../../ir/graph.ts';
 import type { PassListener, QuantizeWeightsOptions } from '../../ir/passes/index.ts';
 import { gptqMatrix } from '../../ir/quantize/gptq.ts';
 import { factorHessian, MAX_GPTQ_COLUMNS, type HessianFactor } from '../../ir/quantize/hessian.ts';
-import { leastOutputError } from '../../ir/quantize/least_output_error.ts';
 import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
 import { formats, type QuantizeAlgorithm } from '../../ir/formats/index.ts';
 import type { Help, Precision } from '../../verify/tolerances.ts';
 import {
-  BUILT_IN,
   chosenSet,
   describeFinding,
   enforceFindings,
-  NO_CALIBRATION,
   runCalibration,
   UNCALIBRATED,
-  type Calibration,
+  type ShownCalibration,
 } from '../precision/calibration/index.ts';
+import {
+  asksData,
+  choiceSentence,
+  leftOutSentence,
+  namesFolder,
+  wonByData,
+  type ChosenByData,
+} from '../precision/chosen_by_data.ts';
+import { CodeChoices, type Candidates } from '../precision/code_choices.ts';
 import { UsageError } from '../errors.ts';
 import type { Inputs } from '../inputs/inputs.ts';
 import type { Model } from '../models/family.ts';
@@ -26,7 +32,6 @@ import type { Processor } from '../../backends/client/images/processor.ts';
 import {
   formatFor,
   helpOf,
-  isGuided,
   isQuantized,
   narrowingFor,
   programsFor,
@@ -37,6 +42,7 @@ import {
   type PrecisionPrograms,
 } from '../precision/precision.ts';
 import type { Reporter } from '../terminal/reporter.ts';
+import { withSteps } from '../terminal/steps.ts';
 import { useKernels } from '../threads/kernels_module.ts';
 import { QuantizePool } from '../threads/quantize_pool.ts';
 import { threadCount } from '../threads/thread_count.ts';
@@ -49,7 +55,7 @@ export type Algorithm = (typeof ALGORITHMS)[number];
 
 /** What a user may decide about a precision. */
 export interface PrecisionChoices extends BitChoices {
-  /** Default `search`. */
+  /** Default `search`; where data chooses, GPTQ as well for a small model. */
   readonly algorithm?: Algorithm;
   /** One scale a row for int8; default one for each 32 columns. */
   readonly perChannel?: boolean;
@@ -86,6 +92,8 @@ export interface PrepareOptions extends PrecisionChoices {
 export interface PreparedPrograms extends PrecisionPrograms {
   /** What the codes were chosen by. */
   readonly help: Help;
+  /** What data chose, where it was asked to. */
+  readonly chosenByData: ChosenByData | undefined;
   /** What calibration found and what it did, one sentence each. */
   readonly notes: readonly string[];
   readonly findings: readonly RangeFinding[];
@@ -118,53 +126,97 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
   refuseIdle(options);
   const narrowing = narrowingFor(precision, backend, target);
   const narrows = roundsToF16(precision) && narrowing === 'compute';
+  refuseIdleFolder(options, narrows);
   const kernels = await useKernels();
   const calibration = await calibrated(options, narrows, reporter);
   const plan = narrows && calibration ? planF16(calibration.program.graphs, calibration.ranges) : undefined;
   // What is not finite in f32 already is said last: a weight that is so has its own error, and names the place.
   enforceFindings(plan?.findings ?? [], { allowOverflow, strict: false });
   const pool = isQuantized(precision) ? new QuantizePool(threadCount(), kernels) : undefined;
-  const guided =
-    isQuantized(precision) && isGuided({ algorithm, calibrate: options.calibrate ?? '' }) ? calibration : undefined;
+  const guided = isQuantized(precision) && asksData(options) ? calibration : undefined;
   const compensates = options.algorithm === undefined || options.algorithm === 'gptq';
-  const quantize = quantizer(compensates, guided, allowOverflow, pool);
+  const choices = new CodeChoices();
+  const quantizeBy = (kept: CodeChoices) => quantizer(kept, compensates, guided, allowOverflow, pool);
   const passes: PrecisionOptions = {
     algorithm: algorithm === 'gptq' ? 'search' : algorithm,
     perChannel,
-    quantize,
+    quantize: quantizeBy(choices),
     backend,
     target,
     ...(narrowing && { narrowing }),
     ...(plan && { keep: plan.keep }),
   };
-  const bits = await bitsOf(
-    {
-      ...options,
-      mixed,
-      target,
-      passes,
-      plainCodes: plainCodes(allowOverflow, pool),
-      ...(guided && guided.samples > 1 && { samples: guided.choosing }),
-    },
-    reporter,
-  );
-  return {
-    ...programsFor(program, precision, { ...passes, storageOf: bits.storageOf, onPass: options.onPass }),
-    storage: bits.recorded,
-    help: helpOf({ mixed, algorithm, calibrate: options.calibrate ?? '' }),
-    notes: [
-      ...(plan?.findings ?? []).map(describeFinding),
-      ...withoutRoom(guided),
-      ...bits.notes,
-      ...(guided && guided.samples < 2
-        ? ['calibration: one picture chose no codes, since none was left to judge them.']
-        : []),
-      ...(narrows && !calibration ? [`fp16: ${UNCALIBRATED}`] : []),
-    ],
-    findings: plan?.findings ?? [],
-    shown: calibration?.shown,
-    dispose: async () => pool?.dispose(),
-  };
+  try {
+    const bits = await bitsOf(
+      {
+        ...options,
+        mixed,
+        target,
+        // what is tried is not what the bundle gets
+        passes: { ...passes, quantize: quantizeBy(new CodeChoices()) },
+        plainCodes: plainCodes(allowOverflow, pool),
+        ...(guided && guided.pictures.judged > 0 && { samples: guided.choosing }),
+      },
+      reporter,
+    );
+    const programs = programsFor(program, precision, {
+      ...passes,
+      storageOf: bits.storageOf,
+      onPass: options.onPass,
+    });
+    const chosenByData = guided && (await chosenBy(guided, choices, reporter));
+    return {
+      ...programs,
+      storage: bits.recorded,
+      help: helpOf(mixed, wonByData(chosenByData)),
+      chosenByData,
+      notes: [
+        ...(plan?.findings ?? []).map(describeFinding),
+        ...withoutRoom(guided),
+        ...bits.notes,
+        ...calibrationNotes(options, narrows, calibration, chosenByData),
+        ...(narrows && !calibration ? [`fp16: ${UNCALIBRATED}`] : []),
+      ],
+      findings: plan?.findings ?? [],
+      shown: calibration?.shown,
+      dispose: async () => pool?.dispose(),
+    };
+  } catch (error) {
+    await pool?.dispose();
+    throw error;
+  }
+}
+
+/**
+ * What data chose, before anything is emitted: manifest, README and a run that goes on know it alike, whatever of the
+ * codes was written before. It costs nothing: whoever reads codes first would decide it.
+ */
+async function chosenBy(
+  { shown, pictures, leftOut }: ShownCalibration,
+  choices: CodeChoices,
+  reporter: Reporter,
+): Promise<ChosenByData> {
+  const won = await withSteps(reporter, 'judge codes', (onProgress) => choices.decide(onProgress));
+  return { shown, pictures: { ...pictures, leftOut }, ...won };
+}
+
+/** What was looked at, and what came of it. */
+function calibrationNotes(
+  { precision, algorithm, calibrate }: PrepareOptions,
+  narrows: boolean,
+  calibration: ShownCalibration | undefined,
+  chosen: ChosenByData | undefined,
+): string[] {
+  if (!calibration) return [];
+  const idle = namesFolder(calibrate)
+    ? `${algorithm} chooses codes without data: the folder is looked at for what f16 does not hold.`
+    : 'the built-in pictures choose no codes, and nothing is rounded to f16 here: nothing came of them.';
+  const said = [
+    leftOutSentence(calibration.samples, calibration.leftOut),
+    chosen && choiceSentence(chosen),
+    isQuantized(precision) && !chosen && namesFolder(calibrate) === narrows ? idle : undefined,
+  ];
+  return said.flatMap((sentence) => (sentence === undefined ? [] : [`calibration: ${sentence}`]));
 }
 
 /** Choices that only codes have mean nothing for floats: silence would let a user believe in them. */
@@ -190,17 +242,27 @@ function refuseIdle(options: PrepareOptions): void {
     throw new UsageError('no_algorithm', `--algorithm ${algorithm} is none for codes of ${format}`, {
       hint: `leave it out: ${format} has ${algorithms.join(', ')}`,
     });
-  if (algorithm === 'gptq' && (calibrate === undefined || calibrate === NO_CALIBRATION || calibrate === BUILT_IN))
+  if (algorithm === 'gptq' && !namesFolder(calibrate))
     throw new UsageError('gptq_without_calibration', '--algorithm gptq needs what goes into each layer', {
       hint: 'give --calibrate a folder of pictures and prompts: the built-in ones make codes worse',
     });
+}
+
+/** A folder that can do nothing is a mistake: shown to the model, it would take a 3B minutes. */
+function refuseIdleFolder({ precision, algorithm, calibrate }: PrepareOptions, narrows: boolean): void {
+  if (!isQuantized(precision) || narrows || !namesFolder(calibrate) || asksData({ algorithm, calibrate })) return;
+  throw new UsageError(
+    'idle_calibration',
+    `--algorithm ${algorithm} chooses codes without data, and nothing in ${precision} is rounded to f16 here`,
+    { file: calibrate, hint: 'leave out --calibrate, or --algorithm: search and gptq choose with data' },
+  );
 }
 
 async function calibrated(
   options: PrepareOptions,
   narrows: boolean,
   reporter: Reporter,
-): Promise<Calibration | undefined> {
+): Promise<ShownCalibration | undefined> {
   const { model, precision, algorithm, calibrate, tokenizer, processor, inputs, verify, signal } = options;
   if (chosenSet(model.program, { calibrate, narrows, verify }) === undefined) return undefined;
   const moments = algorithm === undefined ? {} : { moments: { wantsProducts: () => algorithm === 'gptq' } };
@@ -213,7 +275,8 @@ async function calibrated(
       tokenizer: await tokenizer(),
       processor: await processor(),
       inputs,
-      guides: isQuantized(precision) && isGuided({ algorithm: algorithm ?? 'search', calibrate: calibrate ?? '' }),
+      guides: isQuantized(precision) && asksData(options),
+      needsJudge: algorithm === 'gptq',
       ...moments,
       ...(signal && { signal }),
     },
@@ -234,8 +297,9 @@ function plainCodes(
  * when nobody named an algorithm
  */
 function quantizer(
+  choices: CodeChoices,
   compensates: boolean,
-  guided: Calibration | undefined,
+  guided: ShownCalibration | undefined,
   allowOverflow: boolean,
   executor: QuantizePool | undefined,
 ): QuantizeWeightsOptions['quantize'] {
@@ -256,15 +320,19 @@ function quantizer(
     const importance = guided?.moments.importanceOf(name);
     const judges = (guided?.heldOut ?? []).flatMap((pool) => pool.rowsOf(name) ?? []);
     if (judges.length === 0) return plain;
-    const ways = [
-      ...(importance ? [quantizeMatrix(data, scheme, { ...common, importance })] : []),
-      ...(products ? [gptqMatrix(data, scheme, factorOf(products, columns), common)] : []),
+    const ways: Candidates['ways'] = [
+      ...(importance && scheme.algorithm === 'search'
+        ? [{ way: 'weighted' as const, matrix: quantizeMatrix(data, scheme, { ...common, importance }) }]
+        : []),
+      ...(products
+        ? [{ way: 'gptq' as const, matrix: gptqMatrix(data, scheme, factorOf(products, columns), common) }]
+        : []),
     ];
-    return leastOutputError(data, scheme.format, [plain, ...ways], judges);
+    return choices.choose(name, { data, format: scheme.format, plain, ways, judges });
   };
 }
 
-function withoutRoom(guided: Calibration | undefined): string[] {
+function withoutRoom(guided: ShownCalibration | undefined): string[] {
   const names = guided?.moments.withoutRoom ?? [];
   return names.length === 0
     ? []

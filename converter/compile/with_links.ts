@@ -23,7 +23,7 @@ export function withLinks(
     ? compared
     : recorded
       ? linkOf(recorded)
-      : { verdict: 'not tried', reason: 'no recording was given' };
+      : { verdict: 'not tried', reason: 'no recording of its numbers was given (pgconv record)' };
   return {
     ...report,
     passed: report.passed && weights?.passed !== false,

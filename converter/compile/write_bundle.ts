@@ -15,7 +15,7 @@ import type { Conversion } from './open_conversion.ts';
 import type { PreparedPrograms } from './prepare_programs.ts';
 
 /** What is written, and what that is for a run that goes on with it. */
-export interface WrittenFiles extends Pick<EmittedBundle, 'files' | 'notes'> {
+export interface WrittenFiles extends Pick<EmittedBundle, 'files' | 'notes'>, Pick<PreparedPrograms, 'chosenByData'> {
   readonly resume: Pick<Undertaking, 'command' | 'sources'>;
   /** How matrices are stored that are not in the precision's own codes. */
   readonly storage: PreparedPrograms['storage'];
@@ -28,7 +28,7 @@ export interface WrittenFiles extends Pick<EmittedBundle, 'files' | 'notes'> {
  */
 export async function writeBundle(
   conversion: Conversion,
-  { files, notes, resume, storage }: WrittenFiles,
+  { files, notes, storage, chosenByData, resume }: WrittenFiles,
   check: (dir: string, manifest: Manifest) => Promise<Amended | undefined>,
   reporter: Reporter,
 ): Promise<PublishedBundle> {
@@ -107,6 +107,7 @@ export async function writeBundle(
           ledger: source.ledger.map(plainEntry),
           inferences: [...source.model.inferences],
           notes: [...notes],
+          ...(chosenByData && { chosenByData }),
           verification: beforeChecks(conversion),
         };
       },

@@ -126,6 +126,8 @@ describe('answers to “segment …”', () => {
     const { boxes } = printedOutput(out, 'run') as { readonly boxes: readonly Box[] };
     expect(boxes).toMatchObject([{ label: 'blue square' }]);
     expect(boxes[0]).not.toHaveProperty('mask');
+    const asked = await pgconv('run', bundle('boxes'), ...QUESTION, '--masks', join(root, 'none'));
+    expect(asked.err).toMatch(/^masks: none, for the bundle has no mask decoder: convert with --mask-decoder$/m);
     expect(await readFile(join(bundle('boxes'), 'README.md'), 'utf8')).toContain('vae-oid.npz');
     expect(await readFile(join(bundle('onnx'), 'README.md'), 'utf8')).toContain('mask_decoder.onnx');
   });

@@ -205,10 +205,9 @@ test('q4f16: what calibration keeps is f32 before its bias, too', () => {
   expect(dtypeOf(run('q4f16', { keep }))).toMatchObject({ 'linear.product': 'f32', linear: 'f32', linear_1: 'f32' });
 });
 
-test('what helped the codes is what the manifest says', () => {
-  const options = { mixed: 'none', algorithm: 'search', calibrate: '' };
-  expect(helpOf(options)).toBe('none');
-  expect(helpOf({ ...options, calibrate: 'none' })).toBe('none');
-  for (const helped of [{ mixed: 'auto' }, { algorithm: 'gptq' }, { calibrate: 'photos' }])
-    expect(helpOf({ ...options, ...helped })).toBe('mixed or calibrated');
+test('more bits and codes that data chose help, and what chose none does not', () => {
+  expect(helpOf('none', new Set())).toBe('none');
+  expect(helpOf('auto', new Set())).toBe('mixed or calibrated');
+  expect(helpOf('none', new Set(['lm.0.q']))).toBe('mixed or calibrated');
+  expect(helpOf('none', 'unknown')).toBe('mixed or calibrated');
 });

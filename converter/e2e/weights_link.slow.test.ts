@@ -222,7 +222,7 @@ test('verify tells links apart: one ulp leaves the program within its bounds, an
   expect(links).toMatchObject({
     weights: { verdict: 'failed' },
     program: { verdict: 'held' },
-    original: { verdict: 'not tried', reason: 'no recording was given' },
+    original: { verdict: 'not tried', reason: 'no recording of its numbers was given (pgconv record)' },
   });
   expect(passed).toBe(false);
 });
@@ -253,5 +253,5 @@ test('manifest and README say what the check found, in the same words', async ()
   expect(readme).toContain(
     `weights: held, ${tensors} stored tensors, ${elements} elements against the checkpoint's own`,
   );
-  expect(readme).toContain('original: not tried: no recording was given');
+  expect(readme).toContain('original: not tried: no recording of its numbers was given (pgconv record)');
 });

@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { writeBigVisionVariant } from '../../fixtures/variants/big_vision.ts';
 import { HUGGING_FACE, writeHuggingFaceVariant } from '../../fixtures/variants/hugging_face.ts';
@@ -28,6 +28,13 @@ describe('the same model in another form', () => {
     expect(opened.model.program.metadata).toEqual(original.model.program.metadata);
     await opened.close();
     await original.close();
+  });
+});
+
+test('a mask decoder that is not there is not looked for where the checkpoint is', async () => {
+  await expect(openModel({ checkpoint: HF, maskDecoder: 'no/decoder.npz' })).rejects.toMatchObject({
+    code: 'not_found',
+    place: { file: resolve('no/decoder.npz'), hint: expect.stringContaining('--mask-decoder') as string },
   });
 });
 

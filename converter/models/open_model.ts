@@ -2,6 +2,7 @@ import { checkAdapterBeside, openAdapter } from './adapters/index.ts';
 import type { Adapter } from './adapters/adapter.ts';
 import type { Checkpoint, SidecarName, SourceFile } from '../checkpoints/checkpoint.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
+import { UsageError } from '../errors.ts';
 import type { InputFile } from '../inputs/input_file.ts';
 import { inputsOr, type Inputs } from '../inputs/inputs.ts';
 import { knownTokens } from '../sidecars/known_tokens.ts';
@@ -84,7 +85,7 @@ export async function openModel({
     const { sidecars, warnings } = modelSidecars(checkpoint, adapters);
     const tokenizer = named === undefined ? undefined : await inputs.open(named);
     const tokens = await knownTokens(sidecars, tokenizer);
-    const maskDecoder = masksPath === undefined ? undefined : await openCheckpoint(masksPath, { inputs });
+    const maskDecoder = masksPath === undefined ? undefined : await openMaskDecoder(masksPath, inputs);
     if (maskDecoder) opened.push(maskDecoder);
     const model = await loadModel(checkpoint, { ...options, adapters, tokens, maskDecoder });
     return {
@@ -109,6 +110,19 @@ export async function openModel({
     await close();
     throw error;
   }
+}
+
+/** A file that is not there is not the checkpoint. */
+async function openMaskDecoder(path: string, inputs: Inputs): Promise<Checkpoint> {
+  return openCheckpoint(path, { inputs }).catch((error: unknown) => {
+    if (!(error instanceof UsageError) || error.code !== 'not_found') throw error;
+    throw new UsageError(
+      error.code,
+      error.message,
+      { ...error.place, hint: 'check the path of --mask-decoder: it is the vae-oid.npz of big_vision' },
+      { cause: error },
+    );
+  });
 }
 
 /** Every file that is read, under names that tell them apart. */

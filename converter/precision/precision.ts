@@ -22,6 +22,7 @@ import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
 import { usualScheme, type Scheme } from '../../ir/quantize/scheme.ts';
 import type { Help, Precision } from '../../verify/tolerances.ts';
 import { UsageError } from '../errors.ts';
+import type { ChosenMatrices } from './chosen_by_data.ts';
 import type { WeightStorage } from './weight_storage.ts';
 
 /** What a precision does to the f32 program: how matrices are stored, and the dtype that activations are rounded to. */
@@ -58,30 +59,14 @@ export function narrowFloat(precision: Precision): 'f16' | 'bf16' | undefined {
   return MEANINGS[precision].activations;
 }
 
-/** What a manifest says of how codes were chosen. */
-interface CodeOptions {
-  readonly mixed: string;
-  readonly algorithm: string;
-  /** The set that was asked for; empty when none was. */
-  readonly calibrate: string;
-}
-
-/**
- * Whether activations chose the codes: only when a set was named, so that a model's codes do not depend on its size.
- * The built-in pictures choose none: on a model that knows nothing of them they made codes worse (docs/quality.md).
- */
-export function isGuided({ algorithm, calibrate }: Pick<CodeOptions, 'algorithm' | 'calibrate'>): boolean {
-  return algorithm === 'gptq' || !['', 'none', 'default'].includes(calibrate);
-}
-
 /** Which weights get more bits where nobody says. */
 export function usualMixed(backend: Pick<Backend, 'codes'>, target?: string): 'auto' | 'none' {
   return backend.codes?.(target).mixed ?? 'auto';
 }
 
 /** What the codes of a bundle were chosen by: it decides which targets of quality they have. */
-export function helpOf(options: CodeOptions): Help {
-  return options.mixed !== 'none' || isGuided(options) ? 'mixed or calibrated' : 'none';
+export function helpOf(mixed: string, chosen: ChosenMatrices): Help {
+  return mixed !== 'none' || chosen === 'unknown' || chosen.size > 0 ? 'mixed or calibrated' : 'none';
 }
 
 /** The format of weights that no rule of `--mixed` names; undefined where weights are floats. */

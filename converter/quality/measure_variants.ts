@@ -25,6 +25,7 @@ import type { TaskMetrics, VariantFailure, VariantResult } from './report.ts';
 import { stageLimit, worstStages } from './stage_noise.ts';
 import { judge, targetsOf } from './targets.ts';
 import { withBytes } from '../terminal/bytes.ts';
+import { matricesChosen } from '../precision/chosen_by_data.ts';
 import { helpOf } from '../precision/precision.ts';
 import type { Variant } from './variant.ts';
 import { folderBytes, parameterCount, weightBytes } from './weight_bytes.ts';
@@ -141,7 +142,7 @@ async function measureFolder(
     const limit = stageLimit(variant.precision, program.metadata).snr;
     const taskDrop = pointsLost(measured.tasks, summary.tasks);
     const maskDrop = overlapLost(measured.tasks, summary.tasks);
-    const help = helpOf(model.manifest.options);
+    const help = helpOf(model.manifest.options.mixed, matricesChosen(model.manifest));
     const verdicts = judge(targetsOf(variant.precision, program.metadata, help), {
       ...measured,
       greedyDifferent: measured.greedy.different,

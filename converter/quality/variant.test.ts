@@ -34,7 +34,15 @@ test('defaults reach the dtypes for which they mean something, and yield to thei
   expect(variants.map(({ label, settings }) => [label, settings])).toEqual([
     ['fp32', {}],
     ['fp16', { calibrate: 'photos' }],
-    ['int4', { algorithm: 'hqq', calibrate: 'photos' }],
-    ['int4+rtn', { algorithm: 'rtn', calibrate: 'photos' }],
+    ['int4', { algorithm: 'hqq' }],
+    ['int4+rtn', { algorithm: 'rtn' }],
+  ]);
+  const guided = variantsOf(['int4', 'int4+gptq', 'int4+rtn+calibrate=photos'].map(parseDtype), ['onnx'], {
+    calibrate: 'photos',
+  });
+  expect(guided.map(({ settings }) => settings)).toEqual([
+    { calibrate: 'photos' },
+    { algorithm: 'gptq', calibrate: 'photos' },
+    { algorithm: 'rtn', calibrate: 'photos' },
   ]);
 });

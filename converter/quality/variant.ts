@@ -1,5 +1,6 @@
 import type { Precision } from '../../verify/tolerances.ts';
 import { UsageError } from '../errors.ts';
+import { asksData, namesFolder } from '../precision/chosen_by_data.ts';
 import { isQuantized, PRECISIONS, QUANTIZED } from '../precision/precision.ts';
 import { parseBytes } from '../terminal/memory.ts';
 
@@ -80,15 +81,17 @@ export function variantsOf(
   return [...new Set(backends)].flatMap((backend, _, all) =>
     once.map(({ text, precision, settings }) => {
       const { calibrate, ...ofCodes } = defaults;
-      const meant = {
-        ...(isQuantized(precision) && ofCodes),
-        ...(calibrate !== undefined && precision !== 'fp32' && { calibrate }),
-      };
+      const ofOwn = { ...(isQuantized(precision) && ofCodes), ...settings };
+      // codes that are chosen without data have nothing of a folder
+      const isIdle = isQuantized(precision) && namesFolder(calibrate) && !asksData({ ...ofOwn, calibrate });
       return {
         label: all.length > 1 ? `${backend} ${text}` : text,
         backend,
         precision,
-        settings: { ...meant, ...settings },
+        settings: {
+          ...(calibrate !== undefined && precision !== 'fp32' && !isIdle && { calibrate }),
+          ...ofOwn,
+        },
       };
     }),
   );

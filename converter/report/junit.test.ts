@@ -48,7 +48,9 @@ describe('JUnit’s XML', () => {
       'failed: three rows, left-padded, suffix logits at [0, 0, 0]: relativeL2 1.1e-1',
     );
     expect(failures[0]!.text).toMatch(/^try: .+--bisect/m);
-    expect(named(xml, 'skipped').map(({ attributes }) => attributes['message'])).toEqual(['no recording was given']);
+    expect(named(xml, 'skipped').map(({ attributes }) => attributes['message'])).toEqual([
+      'no recording of its numbers was given (pgconv record)',
+    ]);
     const [suites] = elementsOf(xml);
     expect(suites!.attributes).toMatchObject({ tests: '3', failures: '1', errors: '0', skipped: '1' });
   });

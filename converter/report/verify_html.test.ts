@@ -32,7 +32,12 @@ describe('HTML of a verification', () => {
     expect(errors).toEqual([]);
     expect(html).not.toMatch(/<script|<link|src=|href="http|@import|url\(/);
     expect(elements.get('h1')).toBe(1);
-    for (const part of ['weights: held', 'program: FAILED', 'original: not tried', 'no recording was given'])
+    for (const part of [
+      'weights: held',
+      'program: FAILED',
+      'original: not tried',
+      'no recording of its numbers was given (pgconv record)',
+    ])
       expect(text).toContain(part);
     expect(text).toContain('first divergence: three rows, left-padded, prefill, stage lm.2');
     expect(text).toContain('Run pgconv verify --bisect');

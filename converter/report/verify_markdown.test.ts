@@ -40,7 +40,7 @@ describe('Markdown of a verification', () => {
       ['link', 'verdict', 'what was compared'],
       ['weights', 'held', "96 stored tensors, 1951968 elements against the checkpoint's own"],
       ['program', 'FAILED', '0 of 2 comparisons of the bundle in its runtime with the reference'],
-      ['original', 'not tried', 'no recording was given'],
+      ['original', 'not tried', 'no recording of its numbers was given (pgconv record)'],
     ]);
     expect(checks![0]).toEqual(['case', 'output', 'max abs', 'rel L2', 'cosine', 'mean KLD', 'same top-1', 'verdict']);
     expect(checks![1]).toEqual([

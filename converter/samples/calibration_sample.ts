@@ -8,6 +8,8 @@ import type { RgbImage } from '../../backends/client/images/rgb_image.ts';
 export interface CalibrationSample {
   /** For progress and messages. */
   readonly name: string;
+  /** By which its picture is known (`pictureKey`): copies are one. */
+  readonly picture: string;
   /** The row, read or drawn when it is asked for. @throws BadInputError for a damaged picture. */
   load(): Promise<Prompt>;
 }

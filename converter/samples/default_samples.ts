@@ -51,6 +51,7 @@ export function judgedSamples(metadata: ProgramMetadata, options: DefaultSampleO
   if (options.tokenizer) return samplesOf(JUDGED, metadata, options);
   return SET.map(({ name, picture }) => ({
     name: `built-in "${name}", no prompt`,
+    picture: keyOf(picture),
     load: async () =>
       promptOf(
         draw(picture, metadata.imageSize),
@@ -69,6 +70,7 @@ function samplesOf(
   const { imageTokens, imageSize } = metadata;
   return set.map(({ name, prompt, picture }, index) => ({
     name: `built-in "${name}"`,
+    picture: keyOf(picture),
     load: async () => {
       const ids = tokenizer
         ? buildPrompt(tokenizer, { imageTokens, prompt, mode: processor.mode })
@@ -90,6 +92,11 @@ function randomText(
     if (!special.has(id) || vocabSize <= special.size) ids.push(id);
   }
   return ids;
+}
+
+/** Among the pictures of the set: another prompt makes none. */
+function keyOf(picture: Picture): string {
+  return `built-in ${SET.findIndex((each) => each.picture === picture)}`;
 }
 
 /** 0 to 255 at a place in [0, 1)², for a channel; `index` numbers the samples of the picture. */

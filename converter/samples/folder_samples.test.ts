@@ -20,7 +20,7 @@ beforeAll(async () => {
   await checkpoint.close();
 });
 
-const read = (folder: string, maxSamples?: number) =>
+const show = (folder: string, maxSamples?: number) =>
   folderSamples(folder, {
     metadata: SHAPES_METADATA,
     tokenizer,
@@ -28,6 +28,7 @@ const read = (folder: string, maxSamples?: number) =>
     inputs: inputs(),
     ...(maxSamples !== undefined && { maxSamples }),
   });
+const read = async (folder: string, maxSamples?: number) => (await show(folder, maxSamples)).samples;
 const names = async (files: Parameters<typeof tempFolder>[0], maxSamples?: number) =>
   (await read(tempFolder(files), maxSamples)).map(({ name }) => name);
 
@@ -70,8 +71,16 @@ describe('forms', () => {
 
   test('the folder of a checkpoint with its eval.json; what is beyond the limit is left out evenly', async () => {
     expect(await read('fixtures/shapes')).toHaveLength(MAX_SAMPLES);
+    expect((await show('fixtures/shapes')).leftOut).toBe(200 - MAX_SAMPLES);
     const few = (await read('fixtures/shapes', 4)).map(({ name }) => name.slice(0, 7));
     expect(few).toEqual(['000.png', '050.png', '100.png', '150.png']);
+  });
+
+  test('copies are known as one picture', async () => {
+    const copies = await read(tempFolder({ 'a.png': picture, 'b.png': picture, 'prompts.txt': 'one\ntwo\nthree' }));
+    expect(new Set(copies.map((sample) => sample.picture)).size).toBe(1);
+    const different = await read('fixtures/shapes');
+    expect(new Set(different.map((sample) => sample.picture)).size).toBe(MAX_SAMPLES);
   });
 
   test('a sample is a row that fits the model', async () => {

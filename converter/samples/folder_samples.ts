@@ -29,6 +29,13 @@ const casesSchema = z.looseObject({
   cases: z.array(z.looseObject({ image: z.string().min(1), prompt: z.string() })).min(1),
 });
 
+/** What is shown of a folder. */
+export interface FolderSamples {
+  readonly samples: readonly CalibrationSample[];
+  /** Pictures with prompts of it that are beyond the limit. */
+  readonly leftOut: number;
+}
+
 export interface FolderOptions {
   readonly metadata: ProgramMetadata;
   /** Of the model; prompts are text. */
@@ -52,14 +59,15 @@ export interface FolderOptions {
 export async function folderSamples(
   folder: string,
   { metadata, tokenizer, processor, inputs, maxSamples = MAX_SAMPLES }: FolderOptions,
-): Promise<readonly CalibrationSample[]> {
+): Promise<FolderSamples> {
   const names = await listFolder(folder);
   if (!tokenizer)
     throw new UsageError('no_tokenizer', 'prompts are text, and the checkpoint has no tokenizer', {
       file: folder,
       hint: 'give the model’s with --tokenizer, or leave the folder out of --calibrate',
     });
-  const pairs = spread(await pairsOf(folder, names, inputs), maxSamples);
+  const all = await pairsOf(folder, names, inputs);
+  const pairs = spread(all, maxSamples);
   for (const { image } of pairs)
     if (!(await isFile(image)))
       throw new BadInputError('bad_calibration', 'the picture does not exist, or is no file', {
@@ -67,16 +75,20 @@ export async function folderSamples(
         hint: 'put it there, or take its case out',
       });
   const { mode } = processor;
-  return pairs.map(({ image, prompt }) => ({
-    name: `${parse(image).base} "${prompt}"`,
-    load: async () =>
-      promptOf(
-        await decodeImage(image, { mode, inputs }),
-        buildPrompt(tokenizer, { imageTokens: metadata.imageTokens, prompt, mode }),
-        metadata,
-        processor,
-      ),
-  }));
+  const samples: CalibrationSample[] = [];
+  for (const { image, prompt } of pairs)
+    samples.push({
+      name: `${parse(image).base} "${prompt}"`,
+      picture: await pictureKey(image),
+      load: async () =>
+        promptOf(
+          await decodeImage(image, { mode, inputs }),
+          buildPrompt(tokenizer, { imageTokens: metadata.imageTokens, prompt, mode }),
+          metadata,
+          processor,
+        ),
+    });
+  return { samples, leftOut: all.length - pairs.length };
 }
 
 /**

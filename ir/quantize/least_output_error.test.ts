@@ -30,12 +30,12 @@ test.each([
   const plain = quantizeMatrix(data, SCHEME);
   const forFirst = quantizeMatrix(data, SCHEME, { importance: importance(columns, 0) });
   const forNinth = quantizeMatrix(data, SCHEME, { importance: importance(columns, 9) });
-  expect(await codesOf(chosenFor(data, [plain, forFirst, forNinth], only(columns, 0)))).toEqual(
-    await codesOf(forFirst),
-  );
-  expect(await codesOf(chosenFor(data, [plain, forFirst, forNinth], only(columns, 9)))).toEqual(
-    await codesOf(forNinth),
-  );
+  const first = chosenFor(data, [plain, forFirst, forNinth], only(columns, 0));
+  expect(await first.kept()).toBe(1);
+  expect(await codesOf(first)).toEqual(await codesOf(forFirst));
+  const ninth = chosenFor(data, [plain, forFirst, forNinth], only(columns, 9));
+  expect(await codesOf(ninth)).toEqual(await codesOf(forNinth));
+  expect(await ninth.kept()).toBe(2);
 });
 
 test('no kind of input may lose: what is better for one and worse for another is not taken', async () => {
@@ -52,6 +52,7 @@ test('equal ways: the first; and nothing is read before it is asked for', async 
   const chosen = chosenFor(counted, [quantizeMatrix(counted, SCHEME), quantizeMatrix(counted, SCHEME)], only(32, 1));
   expect(reads).toBe(0);
   expect([chosen.q.dtype, chosen.q.shape]).toEqual(['u4', [8, 1, 32]]);
+  expect(await chosen.kept()).toBe(0);
   expect(await codesOf(chosen)).toEqual(await codesOf(quantizeMatrix(data, SCHEME)));
   expect(reads).toBeGreaterThan(0);
 });

@@ -10,24 +10,30 @@ const GROUP = 8;
 /** Groups whose outputs are compared, spread over the matrix: outputs of one layer err alike. */
 const GROUPS = 8;
 
+/** Codes that were kept among several. */
+export interface KeptMatrix extends QuantizedMatrix {
+  /** The number of the way that was kept, 0 for the first: decided now, where it is not yet. */
+  kept(): Promise<number>;
+}
+
 /**
  * Of several ways to quantize `data` [N, K], all of one layout, the one whose outputs err least on inputs that chose
  * none of their codes: Σ |X (w − ŵ)|² over rows w spread over the matrix. There are several kinds of inputs, and none
  * may lose: each error is taken as a share of the first way's, and the largest share counts. The first wins where none
- * is better. Lazy: it is decided when any of the three tensors is first read, and then stays.
+ * is better. Lazy: it is decided when any of the three tensors is first read or asked about, and then stays.
  */
 export function leastOutputError(
   data: TensorData,
   format: FormatName,
   candidates: readonly [QuantizedMatrix, ...QuantizedMatrix[]],
   inputs: readonly HeldOutRows[],
-): QuantizedMatrix {
-  let decided: Promise<QuantizedMatrix> | undefined;
-  const chosen = () => (decided ??= decide(data, format, candidates, inputs));
+): KeptMatrix {
+  let decided: Promise<number> | undefined;
+  const kept = () => (decided ??= decide(data, format, candidates, inputs));
   const tensor = (like: TensorData, part: (matrix: QuantizedMatrix) => TensorData): TensorData => ({
     ...like,
     async *chunks(options) {
-      yield* part(await chosen()).chunks(options);
+      yield* part(candidates[await kept()]!).chunks(options);
     },
   });
   const [{ q, scales, zeros }] = candidates;
@@ -35,6 +41,7 @@ export function leastOutputError(
     q: tensor(q, (matrix) => matrix.q),
     scales: tensor(scales, (matrix) => matrix.scales),
     ...(zeros && { zeros: tensor(zeros, (matrix) => matrix.zeros!) }),
+    kept,
   };
 }
 
@@ -43,7 +50,7 @@ async function decide(
   format: FormatName,
   candidates: readonly QuantizedMatrix[],
   inputs: readonly HeldOutRows[],
-): Promise<QuantizedMatrix> {
+): Promise<number> {
   const rows = data.shape[0]!;
   const groups = Math.ceil(rows / GROUP);
   const judged = Math.min(groups, GROUPS);
@@ -58,7 +65,7 @@ async function decide(
     }
   }
   const shares = errors.map((own) => Math.max(...own.map((error, kind) => error / (errors[0]![kind]! || 1))));
-  return candidates[shares.indexOf(Math.min(...shares))]!;
+  return shares.indexOf(Math.min(...shares));
 }
 
 async function dequantized(

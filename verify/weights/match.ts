@@ -17,8 +17,8 @@ export interface Matched {
 export interface MatchOptions {
   /** The 16-bit float that f32 weights may be stored in. */
   readonly narrow?: FieldDType | undefined;
-  /** Whether codes are of activations that are not at hand: then a weight of the program may be stored as codes. */
-  readonly codesUnknown: boolean;
+  /** Weights of the program that may be stored as codes, of activations that are not at hand. */
+  readonly codesUnknown: ReadonlySet<string> | 'all';
 }
 
 /** Finds for every stored field the rows of the weight that it claims to be. Nothing is read. */
@@ -34,8 +34,8 @@ export function matchFields(
   const shardsDone = new Map<string, number>();
   for (const { field: given, weights, shard } of inShardOrder(fields, expected)) {
     if (weights.length === 0) {
-      const codedOf = codesUnknown ? codedWeight(given, expected) : undefined;
-      if (codedOf) unknown.add(codedOf.name);
+      const codedOf = codedWeight(given, expected);
+      if (codedOf && (codesUnknown === 'all' || codesUnknown.has(codedOf.name))) unknown.add(codedOf.name);
       else problems.push(`${placeOf(given)} is no weight of the program`);
       continue;
     }

@@ -220,9 +220,13 @@ describe('codes', () => {
       dir,
       fields: await stored(),
       program: program(weight),
-      codesUnknown: true,
+      codesUnknown: new Set(['w']),
     });
     expect(report).toMatchObject({ passed: true, unknown: ['w'], tensors: 0 });
+    const unnamed = { dir, fields: await stored(), program: program(weight), codesUnknown: 'all' } as const;
+    expect(await verifyWeights(unnamed)).toMatchObject({ passed: true, unknown: ['w'], tensors: 0 });
+    const others = await verifyWeights({ ...unnamed, codesUnknown: new Set(['v']) });
+    expect(others).toMatchObject({ passed: false, unknown: [] });
     const claimed = await verifyWeights({ dir, fields: await stored(), program: program(weight) });
     expect(claimed.passed).toBe(false);
   });

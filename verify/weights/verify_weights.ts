@@ -16,8 +16,11 @@ export interface VerifyWeightsOptions {
   readonly program: Program;
   /** The 16-bit float that weights may be rounded to; absent: those that are f32 stay so. */
   readonly narrow?: 'f16' | 'bf16' | undefined;
-  /** Activations chose the codes, and are not at hand: weights that are stored as codes are not compared. */
-  readonly codesUnknown?: boolean;
+  /**
+   * Weights whose codes activations chose that are not at hand, by name; `all` where nobody knows which. They are not
+   * compared where they are stored as codes.
+   */
+  readonly codesUnknown?: ReadonlySet<string> | 'all';
   /** Hears of compared bytes of the bundle, and of all. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
@@ -55,7 +58,7 @@ export const MOST_DIFFERENCES = 20;
  * @throws VerifyError for a file that ends within a weight; the signal's reason
  */
 export async function verifyWeights(options: VerifyWeightsOptions): Promise<WeightsReport> {
-  const { dir, fields, program, narrow, codesUnknown = false, signal, onProgress } = options;
+  const { dir, fields, program, narrow, codesUnknown = new Set(), signal, onProgress } = options;
   const started = performance.now();
   const { pairs, problems, unknown } = matchFields(fields, new ExpectedWeights(program), { narrow, codesUnknown });
   const total = pairs.reduce((sum, pair) => sum + bytesOf(pair), 0);

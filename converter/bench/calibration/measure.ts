@@ -18,7 +18,7 @@ import { QUANTIZED } from '../../precision/precision.ts';
 import { makeBundle, type ConversionSource } from '../../quality/make_bundle.ts';
 import { casesOfFile } from '../../quality/quality_cases.ts';
 import { logitsKey, recordReference } from '../../quality/record_reference.ts';
-import { runTeacherForced } from '../../quality/run_teacher_forced.ts';
+import { runTeacherForced } from '../../../verify/teacher_forced.ts';
 import { TensorStore } from '../../quality/tensor_store.ts';
 import type { Variant } from '../../quality/variant.ts';
 import { folderBytes } from '../../quality/weight_bytes.ts';

@@ -33,5 +33,6 @@ or an eval.json, or default for a built-in set. fp16 then keeps in f32, by name,
 comes near 65504. By a folder codes are chosen as well: for the inputs that each column
 sees, by gptq too where the model is small or --algorithm says so, and kept, matrix by
 matrix, where every fourth picture, which chose none of them, agrees that they are better
-than those without data. Without the option, fp16 calibrates on the built-in set where
+than those without data. It takes two different pictures at least (copies are one), and
+more than 32 are not shown; rtn and hqq choose without data. Without the option, fp16 calibrates on the built-in set where
 that is cheap beside the rest; none switches it off.`;

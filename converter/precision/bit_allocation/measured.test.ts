@@ -24,6 +24,7 @@ const samples = (): readonly CalibrationSample[] => {
   const { imageTokens, imageTokenId, bosTokenId, imageSize } = program.metadata;
   return [40, 200].map((shade) => ({
     name: `shade ${shade}`,
+    picture: `${shade}`,
     load: async () =>
       promptOf(
         { width: imageSize, height: imageSize, data: new Uint8Array(3 * imageSize * imageSize).fill(shade) },

@@ -75,6 +75,19 @@ test('progress counts every layer once, to the end', () => {
   expect(progress.map(([done]) => done)).toEqual(progress.map((_, i) => i + 1));
 });
 
+test('an answer that ends early ends its progress too', async () => {
+  const stopTokenIds = Array.from({ length: program.metadata.vocabSize }, (_, id) => id);
+  const steps: [number, number][] = [];
+  await calibrate(
+    { ...program, metadata: { ...program.metadata, stopTokenIds } },
+    { samples: samples(), newTokens: 6, onProgress: (done, total) => steps.push([done, total]) },
+  );
+  const [done, total] = steps.at(-1)!;
+  expect(done).toBe(total);
+  // neither of the two answers was read to its end
+  expect(steps.length).toBeLessThan(total);
+});
+
 test('the same samples give the same numbers', async () => {
   const again = await calibrate(program, { samples: samples() });
   expect(again.ranges).toEqual(calibration.ranges);

@@ -12,6 +12,7 @@ import { encodeImages, extend, prefill } from '../../../verify/decode.ts';
 import { choose } from '../../../verify/metrics.ts';
 import { lastPositions, rowsOf } from '../../../verify/rows.ts';
 import type { CalibrationSample } from '../../samples/calibration_sample.ts';
+import { judgesAmong, type Judges } from './judges.ts';
 
 /**
  * Greedy tokens read after each prompt where nobody says: they pass through the branch of the decoder that has a cache.
@@ -42,6 +43,8 @@ export interface Calibration {
   readonly samples: number;
   /** Those of the samples that may choose codes: the others judge them. */
   readonly choosing: readonly CalibrationSample[];
+  /** Pictures that chose codes, and that judged them. */
+  readonly pictures: Judges['pictures'];
   /** sha256 of what the model was shown. */
   readonly shown: string;
 }
@@ -60,13 +63,14 @@ export async function calibrate(
   const moments = secondMoments(program.graphs, momentOptions);
   const [ofPictures, ofText] = [heldOutRows(program.graphs), heldOutRows(program.graphs)];
   const { imageTokens } = program.metadata;
-  let judges = false;
+  const { judges, pictures } = judgesAmong(samples);
+  let judging = false;
   const total = samples.length * linearsOfSample(program, newTokens);
   let done = 0;
   const observe: Observer = (observation) => {
     signal?.throwIfAborted();
     observeRange(observation);
-    if (!judges) moments.observe(observation);
+    if (!judging) moments.observe(observation);
     else
       for (const [pool, part] of partsOf(observation, imageTokens))
         (pool === 'text' ? ofText : ofPictures).observe(part);
@@ -76,11 +80,13 @@ export async function calibrate(
   const shown = createHash('sha256');
   for (const [i, sample] of samples.entries()) {
     signal?.throwIfAborted();
-    judges = isHeldOut(i, samples.length);
+    judging = judges[i]!;
     const prompt = await sample.load();
     for (const { data } of [prompt.pixelValues, prompt.inputIds]) shown.update(data);
     await show(program, runner, prompt, newTokens);
-    done = (i + 1) * (total / samples.length);
+    const over = (i + 1) * (total / samples.length);
+    // an answer that ended early has fewer layers than were counted
+    if (done < over) onProgress?.((done = over), total);
   }
   return {
     program,
@@ -88,7 +94,8 @@ export async function calibrate(
     moments,
     heldOut: [ofPictures, ofText],
     samples: samples.length,
-    choosing: samples.filter((_, i) => !isHeldOut(i, samples.length)),
+    pictures,
+    choosing: samples.filter((_, i) => !judges[i]),
     shown: shown.digest('hex'),
   };
 }
@@ -114,11 +121,6 @@ function partsOf(
     ['picture', part(0, imageTokens)],
     ['text', part(imageTokens, rows)],
   ];
-}
-
-/** Every fourth sample judges codes that the others choose, and of fewer the last; one sample alone chooses nothing. */
-function isHeldOut(index: number, samples: number): boolean {
-  return index % 4 === 3 || (samples < 4 && index === samples - 1);
 }
 
 async function show(

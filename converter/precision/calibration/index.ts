@@ -2,16 +2,17 @@ import type { Program } from '../../../ir/graph.ts';
 import type { MomentOptions } from '../../../ir/observe/second_moments.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
 import type { Processor } from '../../../backends/client/images/processor.ts';
+import { UsageError } from '../../errors.ts';
 import type { Inputs } from '../../inputs/inputs.ts';
 import type { Reporter } from '../../terminal/reporter.ts';
 import { withSteps } from '../../terminal/steps.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
 import { fastKernels } from '../fast_kernels.ts';
 import { calibrate, type Calibration } from './calibrate.ts';
+import { judgesAmong } from './judges.ts';
 import { defaultSamples } from '../../samples/default_samples.ts';
 import { folderSamples } from '../../samples/folder_samples.ts';
 
-export type { Calibration } from './calibrate.ts';
 export { describeFinding, enforceFindings } from './findings.ts';
 
 /** The built-in set, and no calibration: all else that `--calibrate` says is a folder. */
@@ -46,8 +47,15 @@ export interface CalibrationRequest {
   readonly inputs: Inputs;
   /** Whether codes are chosen by it: a small model then also answers. */
   readonly guides?: boolean;
+  /** Whether all that it is for is codes that others judge. */
+  readonly needsJudge?: boolean;
   readonly moments?: MomentOptions;
   readonly signal?: AbortSignal;
+}
+
+export interface ShownCalibration extends Calibration {
+  /** Pictures with prompts of the set that were not shown. */
+  readonly leftOut: number;
 }
 
 /** The set to calibrate on; undefined for none. */
@@ -72,17 +80,28 @@ export async function runCalibration(
   program: Program,
   request: CalibrationRequest,
   reporter: Reporter,
-): Promise<Calibration | undefined> {
-  const { tokenizer, processor, inputs, guides = false, moments, signal } = request;
+): Promise<ShownCalibration | undefined> {
+  const { tokenizer, processor, inputs, guides = false, needsJudge = false, moments, signal } = request;
   const set = chosenSet(program, request);
   if (set === undefined) return undefined;
   const small = isSmall(program);
-  const samples =
+  const { samples, leftOut } =
     set === BUILT_IN
-      ? defaultSamples(program.metadata, { tokenizer, processor }).slice(0, small ? undefined : LARGE_MODEL_PICTURES)
+      ? {
+          samples: defaultSamples(program.metadata, { tokenizer, processor }).slice(
+            0,
+            small ? undefined : LARGE_MODEL_PICTURES,
+          ),
+          leftOut: 0,
+        }
       : await folderSamples(set, { metadata: program.metadata, tokenizer, processor, inputs });
+  if (needsJudge && judgesAmong(samples).pictures.judged === 0)
+    throw new UsageError('nothing_judges_codes', 'one picture chooses no codes: none is left to judge them', {
+      file: set,
+      hint: 'put at least two different pictures there (of four or more every fourth judges), or leave out --algorithm',
+    });
   const kernels = small ? undefined : await fastKernels();
-  return withSteps(
+  const calibration = await withSteps(
     reporter,
     `calibrate on ${samples.length} ${samples.length === 1 ? 'picture' : 'pictures'}`,
     (onProgress) =>
@@ -96,6 +115,7 @@ export async function runCalibration(
         ...(signal && { signal }),
       }),
   );
+  return { ...calibration, leftOut };
 }
 
 /** Whether a model is so small that what takes a large one hours is done unasked. */

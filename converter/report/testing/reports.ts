@@ -53,7 +53,7 @@ export const soundReport: VerifyReport = {
   links: {
     weights: { verdict: 'held', tensors: 96, elements: 1951968 },
     program: { verdict: 'held', passed: 1, checks: 1 },
-    original: { verdict: 'not tried', reason: 'no recording was given' },
+    original: { verdict: 'not tried', reason: 'no recording of its numbers was given (pgconv record)' },
   },
   greedyDifferences: [],
   stages: {
