@@ -2,14 +2,16 @@ import type { TensorData } from '../tensor.ts';
 import { QuantizeError } from './error.ts';
 import { plainExecutor } from './executor.ts';
 import type { HessianFactor } from './hessian.ts';
+import { relativeImportance } from './importance.ts';
 import { lazyQuantized, type QuantizedMatrix } from './lazy_matrix.ts';
 import { ownBits, type QuantizeOptions } from './quantize_matrix.ts';
 import { isWeightType, layoutOf, printScheme, type Scheme } from './scheme.ts';
 
 /**
- * `data` [N, K] by GPTQ (arXiv:2210.17323; see kernels/gptq.js): columns in natural order, scales and zero points of
- * each block by the scheme's algorithm, chosen when the block's turn has come. Lazy, like quantizeMatrix; whoever reads
- * codes and scales of a matrix one after the other computes it once. Slow: N·K²/2 products in binary64.
+ * `data` [N, K] by GPTQ (arXiv:2210.17323; see kernels/gptq.js): scales and zero points of each block by the scheme's
+ * algorithm, for its weights as they are, weighted by what errors cost; then codes column by column in the factor's
+ * order. Lazy, like quantizeMatrix; whoever reads codes and scales of a matrix one after the other computes it once.
+ * Slow: N·K²/2 products in binary64.
  * @throws QuantizeError `scheme`, also for codes of a codebook, or `hessian` when the factor has other columns;
  * `non_finite` or `overflow` while reading
  */
@@ -39,11 +41,12 @@ export function gptqMatrix(
   const { dtype } = source;
   if (!isWeightType(dtype)) throw new TypeError(`weights of ${dtype}`);
   const { algorithm } = scheme;
+  const importance = relativeImportance(factor.costs, columns, data);
   return lazyQuantized({
     source,
     layout,
     executor,
     codesFollow: false,
-    job: ({ bytes, rows }) => ({ bytes, dtype, rows, columns, form, algorithm, factor: factor.upper }),
+    job: ({ bytes, rows }) => ({ bytes, dtype, rows, columns, form, algorithm, importance, factor }),
   });
 }

@@ -1,9 +1,17 @@
 import { QuantizeError } from './error.ts';
 
-/** U [K, K], upper triangular with Uᵀ U = H⁻¹ of the damped Hessian H, in memory that threads can share. */
+/** What GPTQ needs of a Hessian, in memory that threads can share. */
 export interface HessianFactor {
   readonly columns: number;
+  /** The columns by what an error in them costs, H_kk, the dearest first: those that come later take up its error. */
+  readonly order: Uint32Array;
+  /** U [K, K], upper triangular with Uᵀ U = H⁻¹ of the damped Hessian, its columns in that order. */
   readonly upper: Float64Array;
+  /**
+   * What an error in each column costs when those behind it in order make the best of it: 1 / U_pp². The search for
+   * scales weighs by it.
+   */
+  readonly costs: Float64Array;
 }
 
 /** 288 MiB for the factor, and as much for the Hessian while it is made: what fits beside the rest in 1 GiB. */
@@ -14,7 +22,7 @@ const DAMPING = 0.01;
 
 /**
  * What GPTQ needs of H = XᵀX (or its mean) of a layer's inputs, [K, K] row by row, symmetric; its scale does not
- * matter. Inputs that never occurred (H_kk = 0) count as independent. With the columns in reverse, H = R Rᵀ of an upper
+ * matter. Inputs that never occurred (H_kk = 0) count as independent. Columns in reverse: H = R Rᵀ of an upper
  * triangular R is a Cholesky decomposition, and U = R⁻¹. K³/3 products twice: seconds for K = 2048. One factor serves
  * all matrices with the same input (q, k and v).
  * @throws QuantizeError `hessian`: not K², K beyond MAX_GPTQ_COLUMNS, not finite, or not positive definite in spite of
@@ -36,21 +44,21 @@ export function factorHessian(hessian: ArrayLike<number>, columns: number): Hess
     );
   const n = columns;
   const upper = new Float64Array(new SharedArrayBuffer(8 * n * n));
-  let trace = 0;
-  for (let i = 0; i < n; i++) trace += hessian[i * n + i]!;
-  const damping = (DAMPING * trace) / n || 1;
+  const diagonal = Float64Array.from({ length: n }, (_, i) => hessian[i * n + i]!);
+  const order = new Uint32Array(new SharedArrayBuffer(4 * n));
+  order.set(Uint32Array.from(diagonal.keys()).sort((a, b) => diagonal[b]! - diagonal[a]! || a - b));
+  const mean = diagonal.reduce((sum, x) => sum + x, 0) / n || 1;
   for (let i = 0; i < n; i++) {
-    for (let j = i; j < n; j++) upper[i * n + j] = hessian[i * n + j]!;
-    if (hessian[i * n + i] === 0) {
-      upper.fill(0, i * n + i, (i + 1) * n);
-      for (let k = 0; k < i; k++) upper[k * n + i] = 0;
-      upper[i * n + i] = trace / n || 1;
-    }
-    upper[i * n + i]! += damping;
+    const at = order[i]!;
+    if (diagonal[at] === 0) upper[i * n + i] = mean;
+    else for (let j = i; j < n; j++) upper[i * n + j] = hessian[at * n + order[j]!]!;
+    upper[i * n + i]! += DAMPING * mean;
   }
   if (!decompose(upper, n)) return refuse('a Hessian that is not positive definite', 'calibrate with more inputs');
   invert(upper, n);
-  return { columns, upper };
+  const costs = new Float64Array(n);
+  for (let i = 0; i < n; i++) costs[order[i]!] = 1 / upper[i * n + i]! ** 2;
+  return { columns, order, upper, costs };
 }
 
 /**

@@ -1,14 +1,14 @@
 // @ts-check
-import { candidatesFor } from './candidates.js';
-import { halfQuadratic } from './hqq.js';
-import { roundToNearest } from './rtn.js';
 import { roundToEven } from './rounding.js';
 import { packNibbles } from './scalar.js';
-import { searchFine, searchInteger } from './search.js';
-import { searchFloat } from './search_float.js';
 import { widen } from './widen.js';
 
 /** @typedef {import('./scalar.js').Blocks} Blocks */
+
+/**
+ * `upper` [K, K] is U, upper triangular, Uᵀ U = H⁻¹ of the Hessian with its columns in `order`.
+ * @typedef {{ readonly upper: Float64Array, readonly order: Uint32Array }} Factor
+ */
 
 const { fround } = Math;
 
@@ -18,27 +18,20 @@ const LANES = 4;
 const SPAN = 128;
 
 /**
- * GPTQ (arXiv:2210.17323, algorithm 1; columns in natural order): a column is rounded, and its error, as the factor of
- * the inverse Hessian spreads it, is taken out of the columns that are still to come. A block's scale and zero point
- * are chosen when its first column's turn has come, for the weights as they are by then, each weighted by what its
- * error costs: 1 / U_jj². Codes are binary32's nearest as everywhere, the rest is binary64.
- * @param {Blocks} blocks whole rows; `importance` is not used
- * @param {Float64Array} factor [K, K] U, upper triangular, Uᵀ U = H⁻¹
+ * GPTQ (arXiv:2210.17323, algorithm 1): a column is rounded, and its error, as the factor of the inverse Hessian
+ * spreads it, is taken out of the columns that are still to come. Columns come in the factor's order. Scales and zero
+ * points are given: they cannot wait for a block's turn where its columns come apart. Codes are binary32's nearest as
+ * everywhere, the rest is binary64.
+ * @param {Blocks} blocks whole rows, with scales and zero points; `importance` is not used
+ * @param {Factor} factor
  * @param {number} columns K
- * @returns {{ block: number, fault: number } | undefined}
  */
-export function quantizeGptq({ bytes, dtype, count, form, algorithm, q, scales, zeros }, factor, columns) {
+export function quantizeGptq({ bytes, dtype, count, form, q, scales, zeros }, { upper, order }, columns) {
   const { bits, block } = form;
   const perRow = Math.ceil(columns / block);
   const rows = count / perRow;
   const padded = perRow * block;
-  const cost = new Float32Array(padded).fill(1);
-  for (let j = 0; j < columns; j++)
-    cost[j] = Math.max(
-      (/** @type {number} */ (factor[0]) / /** @type {number} */ (factor[j * columns + j])) ** 2,
-      2 ** -20,
-    );
-  const lanes = new Float64Array(padded * LANES);
+  const lanes = new Float64Array(columns * LANES);
   const errors = new Float64Array(SPAN * LANES);
   const codes = new Uint8Array(padded * LANES);
   const row = new Float32Array(padded);
@@ -47,32 +40,27 @@ export function quantizeGptq({ bytes, dtype, count, form, algorithm, q, scales, 
     lanes.fill(0);
     for (let r = 0; r < size; r++) {
       widen(bytes, dtype, (first + r) * padded, row);
-      for (let j = 0; j < padded; j++) lanes[j * LANES + r] = /** @type {number} */ (row[j]);
+      for (let p = 0; p < columns; p++)
+        lanes[p * LANES + r] = /** @type {number} */ (row[/** @type {number} */ (order[p])]);
     }
     for (let begin = 0; begin < columns; begin += SPAN) {
       const end = Math.min(begin + SPAN, columns);
-      for (let j = begin; j < end; j++) {
-        if (j % block === 0) {
-          for (let r = 0; r < size; r++) {
-            const index = (first + r) * perRow + j / block;
-            const fault = chooseScale(lanes, j, r, cost, form, algorithm, scales, zeros, index);
-            if (fault) return { block: index, fault };
-          }
-        }
-        const diagonal = /** @type {number} */ (factor[j * columns + j]);
+      for (let p = begin; p < end; p++) {
+        const diagonal = /** @type {number} */ (upper[p * columns + p]);
+        const column = /** @type {number} */ (order[p]);
         for (let r = 0; r < size; r++) {
-          const index = (first + r) * perRow + Math.floor(j / block);
+          const index = (first + r) * perRow + Math.floor(column / block);
           const scale = /** @type {number} */ (scales[index]);
           const zero = /** @type {number} */ (zeros[index]);
-          const w = /** @type {number} */ (lanes[j * LANES + r]);
+          const w = /** @type {number} */ (lanes[p * LANES + r]);
           const t = fround(fround(fround(w) * fround(1 / scale)) + zero);
           const code = roundToEven(Math.min(Math.max(t, form.low), form.levels));
-          codes[r * padded + j] = code;
-          errors[(j - begin) * LANES + r] = (w - (code - zero) * scale) / diagonal;
+          codes[r * padded + column] = code;
+          errors[(p - begin) * LANES + r] = (w - (code - zero) * scale) / diagonal;
         }
-        spread(lanes, errors, factor, columns, j, j - begin, j + 1, end);
+        spread(lanes, errors, upper, columns, p, p - begin, p + 1, end);
       }
-      for (let j = begin; j < end; j++) spread(lanes, errors, factor, columns, j, j - begin, end, columns);
+      for (let p = begin; p < end; p++) spread(lanes, errors, upper, columns, p, p - begin, end, columns);
     }
     for (let r = 0; r < size; r++) {
       const last = /** @type {number} */ (zeros[(first + r + 1) * perRow - 1]);
@@ -82,7 +70,6 @@ export function quantizeGptq({ bytes, dtype, count, form, algorithm, q, scales, 
       else packNibbles(own, q, ((first + r) * padded) / 2);
     }
   }
-  return undefined;
 }
 
 /**
@@ -108,41 +95,4 @@ function spread(lanes, errors, factor, columns, j, slot, from, to) {
     lanes[at + 2] = /** @type {number} */ (lanes[at + 2]) - e2 * share;
     lanes[at + 3] = /** @type {number} */ (lanes[at + 3]) - e3 * share;
   }
-}
-
-const choice = { scale: 0, zero: 0, fault: 0 };
-const span = { low: 0, high: 0, step: 0 };
-
-/**
- * @param {Float64Array} lanes
- * @param {number} j
- * @param {number} r
- * @param {Float32Array} cost
- * @param {Blocks['form']} form
- * @param {Blocks['algorithm']} algorithm
- * @param {Float32Array} scales
- * @param {Float32Array} zeros
- * @param {number} index
- */
-function chooseScale(lanes, j, r, cost, form, algorithm, scales, zeros, index) {
-  const { block, bits, floatZero } = form;
-  const w = Float32Array.from({ length: block }, (_, i) => /** @type {number} */ (lanes[(j + i) * LANES + r]));
-  const h = cost.subarray(j, j + block);
-  const candidates = candidatesFor(form);
-  if (algorithm === 'rtn') roundToNearest(w, form, choice, span);
-  else if (algorithm === 'hqq') halfQuadratic(w, form, choice);
-  else if (bits === 8) searchFine(w, h, form, candidates, choice);
-  else if (floatZero) searchFloat(w, h, new Float32Array(block), form, candidates, choice);
-  else
-    searchInteger(
-      w,
-      h,
-      w.map((x, i) => x * /** @type {number} */ (h[i])),
-      form,
-      candidates,
-      choice,
-    );
-  scales[index] = choice.scale;
-  zeros[index] = choice.zero;
-  return choice.fault;
 }

@@ -29,7 +29,7 @@ import { sizeOf, widen } from './widen.js';
  * @property {Exclude<Algorithm, 'given'>} algorithm
  * @property {Float32Array | undefined} [importance] of each column, > 0
  * @property {Choices | undefined} [given] scales and zero points that were found before: only codes are made
- * @property {Float64Array | undefined} [factor] GPTQ with this factor of the inverse Hessian
+ * @property {import('./gptq.js').Factor | undefined} [factor] codes by GPTQ, on scales that are found
  */
 
 /**
@@ -61,12 +61,9 @@ export function jobRunner(module) {
       zeros: new Float32Array(count),
     };
     if (given) unpackChoices(given, form, blocks);
-    const failed = factor
-      ? quantizeGptq(blocks, factor, columns)
-      : exports && isVectorized(blocks)
-        ? quantizeSimd(exports, blocks)
-        : quantizeScalar(blocks);
+    const failed = exports && isVectorized(blocks) ? quantizeSimd(exports, blocks) : quantizeScalar(blocks);
     if (failed) return { fault: locate(blocks, failed, perRow) };
+    if (factor) quantizeGptq(blocks, factor, columns);
     return { q: blocks.q, choices: given ?? packChoices(blocks) };
   };
 }

@@ -74,8 +74,9 @@ describe.each([
 
   test('neither is GPTQ, where no error is spread', () => {
     const blocks = blocksOf(form, 'search');
-    const identity = Float64Array.from({ length: BLOCK * BLOCK }, (_, i) => Number(i % (BLOCK + 1) === 0));
-    expect(quantizeGptq(blocks, identity, BLOCK)).toBeUndefined();
+    expect(quantizeScalar(blocks)).toBeUndefined();
+    const upper = Float64Array.from({ length: BLOCK * BLOCK }, (_, i) => Number(i % (BLOCK + 1) === 0));
+    quantizeGptq(blocks, { upper, order: Uint32Array.from({ length: BLOCK }, (_, k) => k) }, BLOCK);
     expect(worst(blocks)).toBeLessThanOrEqual(1 + 1e-6);
   });
 });
