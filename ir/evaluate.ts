@@ -110,7 +110,7 @@ export async function evaluateTogether(
       new RunState(prepared.graph, nodes, run, { before: states, lent: lent[i]!, observed: observe !== undefined }),
     );
   for (const { values } of states)
-    for (const [{ name }, tensor] of values) observe?.({ graph: graph.name, value: name, op: 'input', tensor });
+    for (const [{ name }, tensor] of values) await observe?.({ graph: graph.name, value: name, op: 'input', tensor });
   signal?.throwIfAborted();
   const progress = onProgress && workOf(nodes, weights, onProgress);
   const runAll = async () => {
@@ -122,15 +122,16 @@ export async function evaluateTogether(
         yielded = performance.now();
         signal?.throwIfAborted();
       }
-      const done = (state: RunState, results: readonly RawTensor[]) =>
-        node.outputs.forEach((value, i) => {
-          const tensor = state.keep(value, results[i]!, node);
-          if (observe) observe({ graph: graph.name, ...observed(prepared.origins.get(value)!), tensor });
-        });
+      const done = async (state: RunState, results: readonly RawTensor[]) => {
+        const tensors = node.outputs.map((value, i) => state.keep(value, results[i]!, node));
+        if (observe)
+          for (const [i, value] of node.outputs.entries())
+            await observe({ graph: graph.name, ...observed(prepared.origins.get(value)!), tensor: tensors[i]! });
+      };
       const joined = concerned.length > 1 ? await runJoined(node, concerned, context) : undefined;
       for (const [i, state] of concerned.entries()) {
         const read = (value: Value) => state.read(value, context);
-        done(state, joined?.results[i] ?? (await runNode(node, read, context, state.bindings)));
+        await done(state, joined?.results[i] ?? (await runNode(node, read, context, state.bindings)));
         state.drop(node.inputs);
         state.at++;
       }

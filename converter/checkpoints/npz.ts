@@ -7,7 +7,7 @@ import { inputsOr, type Inputs } from '../inputs/inputs.ts';
 import type { Beside, SourceFile } from './checkpoint.ts';
 import { NPY_PREAMBLE, npyHeaderLength, parseNpyHeader, type NpyHeader } from './npy.ts';
 import { recognize, refusal } from './recognize.ts';
-import { ScratchFile } from './scratch_file.ts';
+import { ScratchFile } from '../scratch_file.ts';
 import { shorten } from './strict_json.ts';
 import { rootOf } from './tree_root.ts';
 import { arrayName, readZip, type ZipMember } from './zip.ts';

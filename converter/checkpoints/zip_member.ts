@@ -3,7 +3,7 @@ import { crc32, createInflateRaw } from 'node:zlib';
 import { BadInputError, PgconvError } from '../errors.ts';
 import { CrcCoverage } from './crc32.ts';
 import type { InputFile } from '../inputs/input_file.ts';
-import type { ScratchFile } from './scratch_file.ts';
+import type { ScratchFile } from '../scratch_file.ts';
 import { arrayName, type ZipMember } from './zip.ts';
 
 /** A member's uncompressed bytes, by range. */

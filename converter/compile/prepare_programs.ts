@@ -4,7 +4,7 @@ import { planF16, type RangeFinding } from '../../ir/observe/f16_range.ts';
 import type { Program } from '../../ir/graph.ts';
 import type { PassListener, QuantizeWeightsOptions } from '../../ir/passes/index.ts';
 import { gptqMatrix } from '../../ir/quantize/gptq.ts';
-import { factorHessian, MAX_GPTQ_COLUMNS, type HessianFactor } from '../../ir/quantize/hessian.ts';
+import { plainExecutor } from '../../ir/quantize/executor.ts';
 import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
 import { formats, type QuantizeAlgorithm } from '../../ir/formats/index.ts';
 import type { Help, Precision } from '../../verify/tolerances.ts';
@@ -12,6 +12,7 @@ import {
   chosenSet,
   describeFinding,
   enforceFindings,
+  isSmall,
   runCalibration,
   UNCALIBRATED,
   type ShownCalibration,
@@ -25,6 +26,7 @@ import {
   type ChosenByData,
 } from '../precision/chosen_by_data.ts';
 import { CodeChoices, type Candidates } from '../precision/code_choices.ts';
+import { recentFactors } from '../precision/calibration/recent_factors.ts';
 import { UsageError } from '../errors.ts';
 import type { Inputs } from '../inputs/inputs.ts';
 import type { Model } from '../models/family.ts';
@@ -44,12 +46,13 @@ import {
 import type { Reporter } from '../terminal/reporter.ts';
 import { withSteps } from '../terminal/steps.ts';
 import { useKernels } from '../threads/kernels_module.ts';
+import { ScratchFile } from '../scratch_file.ts';
 import { QuantizePool } from '../threads/quantize_pool.ts';
 import { threadCount } from '../threads/thread_count.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { bitsOf, goalNames, refuseGoals, type BitChoices, type RecordedStorage } from './weight_bits.ts';
 
-/** How scales and zero points are chosen; `gptq` (arXiv:2210.17323) from calibration, for 4-bit codes. */
+/** How scales and zero points are chosen; `gptq` (arXiv:2210.17323) from calibration. */
 export const ALGORITHMS = ['rtn', 'search', 'hqq', 'gptq'] as const satisfies readonly (QuantizeAlgorithm | 'gptq')[];
 export type Algorithm = (typeof ALGORITHMS)[number];
 
@@ -128,25 +131,30 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
   const narrows = roundsToF16(precision) && narrowing === 'compute';
   refuseIdleFolder(options, narrows);
   const kernels = await useKernels();
-  const calibration = await calibrated(options, narrows, reporter);
-  const plan = narrows && calibration ? planF16(calibration.program.graphs, calibration.ranges) : undefined;
-  // What is not finite in f32 already is said last: a weight that is so has its own error, and names the place.
-  enforceFindings(plan?.findings ?? [], { allowOverflow, strict: false });
+  const compensates = options.algorithm === 'gptq' || (options.algorithm === undefined && isSmall(program));
+  const scratch = compensates && guides(options) ? new ScratchFile() : undefined;
   const pool = isQuantized(precision) ? new QuantizePool(threadCount(), kernels) : undefined;
-  const guided = isQuantized(precision) && asksData(options) ? calibration : undefined;
-  const compensates = options.algorithm === undefined || options.algorithm === 'gptq';
-  const choices = new CodeChoices();
-  const quantizeBy = (kept: CodeChoices) => quantizer(kept, compensates, guided, allowOverflow, pool);
-  const passes: PrecisionOptions = {
-    algorithm: algorithm === 'gptq' ? 'search' : algorithm,
-    perChannel,
-    quantize: quantizeBy(choices),
-    backend,
-    target,
-    ...(narrowing && { narrowing }),
-    ...(plan && { keep: plan.keep }),
+  const dispose = async () => {
+    await pool?.dispose();
+    await scratch?.close();
   };
   try {
+    const calibration = await calibrated(options, narrows, scratch, reporter);
+    const plan = narrows && calibration ? planF16(calibration.program.graphs, calibration.ranges) : undefined;
+    // What is not finite in f32 already is said last: a weight that is so has its own error, and names the place.
+    enforceFindings(plan?.findings ?? [], { allowOverflow, strict: false });
+    const guided = guides(options) ? calibration : undefined;
+    const choices = new CodeChoices();
+    const quantizeBy = (kept: CodeChoices) => quantizer(kept, guided, allowOverflow, pool);
+    const passes: PrecisionOptions = {
+      algorithm: algorithm === 'gptq' ? 'search' : algorithm,
+      perChannel,
+      quantize: quantizeBy(choices),
+      backend,
+      target,
+      ...(narrowing && { narrowing }),
+      ...(plan && { keep: plan.keep }),
+    };
     const bits = await bitsOf(
       {
         ...options,
@@ -172,17 +180,16 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
       chosenByData,
       notes: [
         ...(plan?.findings ?? []).map(describeFinding),
-        ...withoutRoom(guided),
         ...bits.notes,
         ...calibrationNotes(options, narrows, calibration, chosenByData),
         ...(narrows && !calibration ? [`fp16: ${UNCALIBRATED}`] : []),
       ],
       findings: plan?.findings ?? [],
       shown: calibration?.shown,
-      dispose: async () => pool?.dispose(),
+      dispose,
     };
   } catch (error) {
-    await pool?.dispose();
+    await dispose();
     throw error;
   }
 }
@@ -261,11 +268,11 @@ function refuseIdleFolder({ precision, algorithm, calibrate }: PrepareOptions, n
 async function calibrated(
   options: PrepareOptions,
   narrows: boolean,
+  scratch: ScratchFile | undefined,
   reporter: Reporter,
 ): Promise<ShownCalibration | undefined> {
-  const { model, precision, algorithm, calibrate, tokenizer, processor, inputs, verify, signal } = options;
+  const { model, algorithm, calibrate, tokenizer, processor, inputs, verify, signal } = options;
   if (chosenSet(model.program, { calibrate, narrows, verify }) === undefined) return undefined;
-  const moments = algorithm === undefined ? {} : { moments: { wantsProducts: () => algorithm === 'gptq' } };
   return runCalibration(
     model.program,
     {
@@ -275,9 +282,9 @@ async function calibrated(
       tokenizer: await tokenizer(),
       processor: await processor(),
       inputs,
-      guides: isQuantized(precision) && asksData(options),
+      guides: guides(options),
       needsJudge: algorithm === 'gptq',
-      ...moments,
+      scratch,
       ...(signal && { signal }),
     },
     reporter,
@@ -292,51 +299,32 @@ function plainCodes(
   return (data, scheme) => quantizeMatrix(data, scheme, { allowOverflow, ...(executor && { executor }) });
 }
 
-/**
- * @param compensates whether GPTQ is among the ways, where a matrix's products were looked at: all of a small model
- * when nobody named an algorithm
- */
+/** Whether what a model computes chooses its codes. */
+function guides(options: PrepareOptions): boolean {
+  return isQuantized(options.precision) && asksData(options);
+}
+
+/** GPTQ is among the ways where rows of inputs were kept. */
 function quantizer(
   choices: CodeChoices,
-  compensates: boolean,
   guided: ShownCalibration | undefined,
   allowOverflow: boolean,
   executor: QuantizePool | undefined,
 ): QuantizeWeightsOptions['quantize'] {
-  const factors = new WeakMap<Float64Array, HessianFactor>();
-  const factorOf = (products: Float64Array, columns: number) => {
-    const factor = factors.get(products) ?? factorHessian(products, columns);
-    factors.set(products, factor);
-    return factor;
-  };
+  const factorOf = recentFactors(executor ?? plainExecutor);
   const common = { allowOverflow, ...(executor && { executor }) };
   return (data, scheme, name) => {
-    const columns = data.shape[1]!;
-    const products =
-      compensates && formats[scheme.format].gptq && columns <= MAX_GPTQ_COLUMNS
-        ? guided?.moments.productsOf(name)
-        : undefined;
     const plain = quantizeMatrix(data, scheme, common);
     const importance = guided?.moments.importanceOf(name);
+    const rows = formats[scheme.format].gptq ? guided?.rows?.rowsOf(name) : undefined;
     const judges = (guided?.heldOut ?? []).flatMap((pool) => pool.rowsOf(name) ?? []);
     if (judges.length === 0) return plain;
     const ways: Candidates['ways'] = [
       ...(importance && scheme.algorithm === 'search'
         ? [{ way: 'weighted' as const, matrix: quantizeMatrix(data, scheme, { ...common, importance }) }]
         : []),
-      ...(products
-        ? [{ way: 'gptq' as const, matrix: gptqMatrix(data, scheme, factorOf(products, columns), common) }]
-        : []),
+      ...(rows ? [{ way: 'gptq' as const, matrix: gptqMatrix(data, scheme, () => factorOf(rows), common) }] : []),
     ];
     return choices.choose(name, { data, format: scheme.format, plain, ways, judges });
   };
-}
-
-function withoutRoom(guided: ShownCalibration | undefined): string[] {
-  const names = guided?.moments.withoutRoom ?? [];
-  return names.length === 0
-    ? []
-    : [
-        `${names.length} matrices are too wide for GPTQ in the memory that it may have, and are quantized by the weighted search: ${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}.`,
-      ];
 }

@@ -113,6 +113,13 @@ async function measuredBits(
       goal: targetKld === undefined ? { bytes: budget ?? bytesOf(ruled) } : { kld: targetKld },
       plain: (storageOf) => programs(within(storageOf), plainCodes).reference,
       stored: (storageOf) => programs(within(storageOf)).reference,
+      weightBytes: (storage) =>
+        storedBytes(
+          programs(
+            within(() => storage),
+            plainCodes,
+          ).bundle,
+        ),
       bytesOf: (storageOf) => bytesOf(within(storageOf)),
       samples,
       each,
@@ -132,6 +139,21 @@ async function measuredBits(
         : []),
     ],
   };
+}
+
+/** Bytes of codes, scales and zero points, or of floats, by the name of the matrix that they are made of. */
+function storedBytes({ graphs }: Program): ReadonlyMap<string, number> {
+  const bytes = new Map<string, number>();
+  const parts = new Map(
+    graphs.flatMap(({ constants }) =>
+      constants.flatMap((c) => (c.kind === 'weight' ? [[c.value.name, c.data.byteLength] as const] : [])),
+    ),
+  );
+  for (const [part, byteLength] of parts) {
+    const name = part.replace(/\.(?:codes|scales|zeros|f16)(?:\..*)?$/, '');
+    bytes.set(name, (bytes.get(name) ?? 0) + byteLength);
+  }
+  return bytes;
 }
 
 /** Options that say how far to go. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { plainExecutor } from '../../ir/quantize/executor.ts';
 import { factorHessian } from '../../ir/quantize/hessian.ts';
 import { gptqMatrix } from '../../ir/quantize/gptq.ts';
 import { formOf } from '../../ir/quantize/kernels/form.js';
@@ -41,7 +42,7 @@ const MATRICES: Readonly<Record<string, Quantize>> = {
     quantizeMatrix(small, INT4, { ...options, importance: Array.from({ length: 64 }, (_, k) => 1 + k) }),
   'int8 search': (options) => quantizeMatrix(small, INT8, options),
   hqq: (options) => quantizeMatrix(small, { ...INT4, algorithm: 'hqq' }, options),
-  gptq: (options) => gptqMatrix(small, INT4, factor, options),
+  gptq: (options) => gptqMatrix(small, INT4, async () => factor, options),
 };
 
 async function digest({ q, scales, zeros }: QuantizedMatrix): Promise<string> {
@@ -80,6 +81,17 @@ describe('the same bytes', () => {
 });
 
 const FORM = formOf({ bits: 8, block: 64, symmetric: true, floatZero: false });
+
+test('a factor from a thread is the factor', async () => {
+  const job = { inputs: sampleWeights('gauss', 100 * 64, 3, 1), columns: 64 };
+  const pool = new QuantizePool(1, undefined);
+  try {
+    expect(await pool.factor(job)).toEqual(await plainExecutor.factor(job));
+    expect(await pool.factor({ inputs: Float32Array.of(Infinity, 1), columns: 2 })).toBeUndefined();
+  } finally {
+    await pool.dispose();
+  }
+});
 
 describe('failures', () => {
   const pool = new QuantizePool(2, undefined);

@@ -1,13 +1,21 @@
 import { Worker } from 'node:worker_threads';
-import type { QuantizeExecutor, QuantizeJob, QuantizeReply } from '../../ir/quantize/executor.ts';
+import type {
+  FactorJob,
+  HessianPart,
+  QuantizeExecutor,
+  QuantizeJob,
+  QuantizeReply,
+} from '../../ir/quantize/executor.ts';
 import type { Module } from '../../ir/quantize/kernels/web_assembly.js';
 
+type Result = QuantizeReply | HessianPart | undefined;
+
 /** What a thread answers to a job. */
-export type PoolReply = { readonly result: QuantizeReply; readonly error?: undefined } | { readonly error: Error };
+export type PoolReply = { readonly result: Result; readonly error?: undefined } | { readonly error: Error };
 
 interface Task {
-  readonly job: QuantizeJob;
-  resolve(reply: QuantizeReply): void;
+  readonly job: QuantizeJob | FactorJob;
+  resolve(reply: Result): void;
   reject(error: Error): void;
 }
 
@@ -33,11 +41,11 @@ export class QuantizePool implements QuantizeExecutor {
 
   /** The memory of the job's bytes is given away. */
   run(job: QuantizeJob): Promise<QuantizeReply> {
-    return new Promise((resolve, reject) => {
-      if (this.#failure) return reject(this.#failure);
-      this.#waiting.push({ job, resolve, reject });
-      this.#next();
-    });
+    return this.#do(job) as Promise<QuantizeReply>;
+  }
+
+  factor(job: FactorJob): Promise<HessianPart | undefined> {
+    return this.#do(job) as Promise<HessianPart | undefined>;
   }
 
   /** Ends the threads; jobs under way are rejected. */
@@ -45,6 +53,14 @@ export class QuantizePool implements QuantizeExecutor {
     this.#fail(new Error('the threads that quantize were ended'));
     await Promise.all([...this.#workers.keys()].map((worker) => worker.terminate()));
     this.#workers.clear();
+  }
+
+  #do(job: Task['job']): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure) return reject(this.#failure);
+      this.#waiting.push({ job, resolve, reject });
+      this.#next();
+    });
   }
 
   #next(): void {
@@ -55,7 +71,7 @@ export class QuantizePool implements QuantizeExecutor {
     const task = this.#waiting.shift()!;
     this.#workers.set(worker, task);
     worker.ref(); // an idle thread does not keep the process alive, a busy one does
-    worker.postMessage(task.job, [task.job.bytes.buffer as ArrayBuffer]);
+    worker.postMessage(task.job, 'bytes' in task.job ? [task.job.bytes.buffer as ArrayBuffer] : []);
   }
 
   #start(): Worker {

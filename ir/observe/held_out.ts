@@ -1,5 +1,5 @@
 import type { Graph } from '../graph.ts';
-import type { Observer } from './observer.ts';
+import type { Observation } from './observer.ts';
 
 /** Rows that are kept of each value: 128 of 16384 columns are 8 MiB. */
 const MOST_ROWS = 128;
@@ -9,7 +9,7 @@ const MOST_ROWS = 128;
  * them.
  */
 export interface HeldOut {
-  readonly observe: Observer;
+  observe(observation: Observation): void;
   /** f32 [rows, K], spread over all that were seen; undefined for a weight that met none. */
   rowsOf(weight: string): HeldOutRows | undefined;
 }

@@ -19,7 +19,7 @@ test('inputs, then every result under its own name, steps of composites before t
   const { z } = await evaluateGraph(
     GRAPH,
     { x },
-    { observe: ({ tensor, ...rest }) => heard.push({ ...rest, data: [...tensor.data] }) },
+    { observe: ({ tensor, ...rest }) => void heard.push({ ...rest, data: [...tensor.data] }) },
   );
   const steps = heard.filter(({ step }) => step !== undefined);
   const whole = heard.filter(({ step }) => step === undefined);
@@ -90,4 +90,20 @@ test('a kernel computes in the place of an op, whose weights it gets unread', as
   expect(calls).toEqual(['1,2 unread 2,2 unread 2', '1,2 2,2']);
   expect([...results['y']!.data]).toEqual([7, 8]);
   expect([...results['z']!.data]).toEqual([7, 8]);
+});
+
+test('what an observer promises is waited for before more is made', async () => {
+  let writing = 0;
+  await evaluateGraph(
+    GRAPH,
+    { x },
+    {
+      async observe() {
+        expect(++writing).toBe(1);
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        writing--;
+      },
+    },
+  );
+  expect(writing).toBe(0);
 });

@@ -17,5 +17,8 @@ export interface Observation {
   readonly tensor: Tensor;
 }
 
-/** Hears of the inputs of a run, and then of every result, in the order in which they are computed. */
-export type Observer = (observation: Observation) => void;
+/**
+ * Hears of the inputs of a run, and then of every result, in the order in which they are computed. A promise is waited
+ * for: what is observed is written before more is made.
+ */
+export type Observer = (observation: Observation) => Promise<void> | void;

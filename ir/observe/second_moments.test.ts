@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { evaluateGraph } from '../evaluate.ts';
 import { parseGraph } from '../parse.ts';
 import { tensorData, type Tensor } from '../tensor.ts';
@@ -31,7 +31,7 @@ const seen: Tensor[] = [];
 let moments: SecondMoments;
 
 beforeAll(async () => {
-  moments = secondMoments([GRAPH], { wantsProducts: (weight) => weight !== 'a' });
+  moments = secondMoments([GRAPH]);
   for (const x of inputs) {
     const { observe } = moments;
     await evaluateGraph(
@@ -69,27 +69,4 @@ test('the mean square of every column, over all rows of all runs', () => {
 test('a weight that met no row, or that is none', () => {
   expect(moments.importanceOf('never')).toBeUndefined();
   expect(moments.importanceOf('m')).toBeUndefined();
-});
-
-describe('products of columns', () => {
-  test('are kept for the weights that were wanted, whole', () => {
-    const products = moments.productsOf('b')!;
-    expect(products).toHaveLength(16);
-    for (let i = 0; i < 4; i++)
-      for (let j = 0; j < 4; j++) expect(products[4 * i + j]).toBeCloseTo(naive([...inputs, ...seen], i, j), 12);
-  });
-
-  test('of an input that several layers read are there for each of them', () => {
-    expect(moments.productsOf('a')!).toHaveLength(16);
-  });
-
-  test('that have no room are named, and the rest is kept', async () => {
-    const bytes = ((4 * 5) / 2) * 8;
-    const small = secondMoments([GRAPH], { wantsProducts: () => true, maxBytes: bytes });
-    expect(small.withoutRoom).toEqual(['b', 'never']);
-    await evaluateGraph(GRAPH, { x: inputs[0]!, m: randomTensor('f32', [4, 4], 3) }, { observe: small.observe });
-    expect(small.productsOf('a')).toBeDefined();
-    expect(small.productsOf('b')).toBeUndefined();
-    expect(small.importanceOf('b')).toBeDefined();
-  });
 });

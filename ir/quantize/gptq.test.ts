@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import type { ValueRows } from '../observe/kept_rows.ts';
 import { bytesData, readBytes, readTensor, type TensorData } from '../tensor.ts';
 import { dequantize } from '../testing/dequantize.ts';
 import { sampleWeights } from '../testing/weights.ts';
 import { plainExecutor, type QuantizeExecutor } from './executor.ts';
 import { gptqMatrix } from './gptq.ts';
-import { factorHessian, MAX_GPTQ_COLUMNS } from './hessian.ts';
+import { factorHessian, factorRows, partsOf } from './hessian.ts';
 import { quantizeMatrix } from './quantize_matrix.ts';
 import { INT4, INT8, type Scheme } from './scheme.ts';
 
@@ -46,6 +47,8 @@ const hessian = gram(inputs);
 const weights = sampleWeights('student_t5', ROWS * COLUMNS, 12);
 const data: TensorData = bytesData('f32', [ROWS, COLUMNS], new Uint8Array(weights.buffer));
 
+const factorOf = (h: ArrayLike<number>, columns: number) => async () => factorHessian(h, columns);
+
 /** ‖X (W − Ŵ)ᵀ‖² */
 function outputError(quantized: Float64Array): number {
   let sum = 0;
@@ -60,7 +63,7 @@ function outputError(quantized: Float64Array): number {
 }
 
 test('Uᵀ U is the inverse of the damped Hessian, its columns from the dearest on', () => {
-  const { upper: u, order } = factorHessian(hessian, COLUMNS);
+  const { upper: u, order } = factorHessian(hessian, COLUMNS).parts[0]!;
   const costs = Array.from(order, (k) => hessian[k * COLUMNS + k]!);
   expect(costs).toEqual(costs.toSorted((a, b) => b - a));
   expect(new Set(order).size).toBe(COLUMNS);
@@ -90,7 +93,7 @@ describe.each<Scheme>([
   INT8,
 ])('%o', (scheme) => {
   test('leaves less error in the outputs than round to nearest and the search', async () => {
-    const error = outputError(await dequantize(gptqMatrix(data, scheme, factorHessian(hessian, COLUMNS)), COLUMNS));
+    const error = outputError(await dequantize(gptqMatrix(data, scheme, factorOf(hessian, COLUMNS)), COLUMNS));
     for (const algorithm of ['rtn', 'search'] as const) {
       const other = outputError(await dequantize(quantizeMatrix(data, { ...scheme, algorithm }), COLUMNS));
       expect(error).toBeLessThan((1 - LEAST_GAIN) * other);
@@ -101,14 +104,14 @@ describe.each<Scheme>([
 test('inputs without correlation leave round to nearest', async () => {
   const identity = Float64Array.from({ length: COLUMNS * COLUMNS }, (_, i) => (i % (COLUMNS + 1) === 0 ? 3 : 0));
   const scheme: Scheme = { ...INT4, algorithm: 'rtn' };
-  const codes = await readBytes(gptqMatrix(data, scheme, factorHessian(identity, COLUMNS)).q);
+  const codes = await readBytes(gptqMatrix(data, scheme, factorOf(identity, COLUMNS)).q);
   expect(codes).toEqual(await readBytes(quantizeMatrix(data, scheme).q));
 });
 
 test('columns whose input never occurred keep their weights', async () => {
   const dead = hessian.slice();
   for (let k = 0; k < COLUMNS; k++) dead[40 * COLUMNS + k] = dead[k * COLUMNS + 40] = 0;
-  const quantized = await dequantize(gptqMatrix(data, INT8, factorHessian(dead, COLUMNS)), COLUMNS);
+  const quantized = await dequantize(gptqMatrix(data, INT8, factorOf(dead, COLUMNS)), COLUMNS);
   for (let n = 0; n < ROWS; n++)
     expect(Math.abs(quantized[n * COLUMNS + 40]! - weights[n * COLUMNS + 40]!)).toBeLessThan(1e-3);
 });
@@ -183,7 +186,7 @@ describe('a small matrix, by the definition', () => {
 
   test.each([1, 2, 3])('seed %d', async (seed) => {
     const { h, w } = sample(seed);
-    const made = await dequantize(gptqMatrix(matrixOf(w), scheme, factorHessian(h, columns)), columns);
+    const made = await dequantize(gptqMatrix(matrixOf(w), scheme, factorOf(h, columns)), columns);
     const expected = await byDefinition(h, w, dearestFirst(h));
     made.forEach((x, i) => expect(x).toBeCloseTo(expected[i]!, 6));
   });
@@ -213,13 +216,13 @@ describe('a small matrix, by the definition', () => {
 test('a matrix is computed once, whichever of its tensors is read first', async () => {
   let jobs = 0;
   const executor: QuantizeExecutor = {
-    width: 1,
+    ...plainExecutor,
     run(job) {
       jobs++;
       return plainExecutor.run(job);
     },
   };
-  const { q, scales, zeros } = gptqMatrix(data, INT4, factorHessian(hessian, COLUMNS), { executor });
+  const { q, scales, zeros } = gptqMatrix(data, INT4, factorOf(hessian, COLUMNS), { executor });
   await readBytes(scales);
   await readBytes(q);
   await readBytes(zeros!);
@@ -227,10 +230,58 @@ test('a matrix is computed once, whichever of its tensors is read first', async 
   expect(jobs).toBe(1);
 });
 
-test('what is no Hessian of the matrix', () => {
+test('what is no Hessian of the matrix', async () => {
   expect(() => factorHessian(new Float64Array(5), 2)).toThrow('a Hessian of 5 numbers for 2 columns');
   expect(() => factorHessian([1, 2, 2, 1], 2)).toThrow('not positive definite');
   expect(() => factorHessian([1, 0, 0, Number.NaN], 2)).toThrow('not positive definite');
-  expect(() => factorHessian([], MAX_GPTQ_COLUMNS + 1)).toThrow('GPTQ takes at most 6144');
-  expect(() => gptqMatrix(data, INT4, factorHessian([1, 0, 0, 1], 2))).toThrow('a Hessian of 2 columns for 280');
+  const other = gptqMatrix(data, INT4, factorOf([1, 0, 0, 1], 2));
+  await expect(readBytes(other.q)).rejects.toThrow('a Hessian of 2 columns for 280');
+});
+
+describe('inputs themselves', () => {
+  const rowsOf = (values: Float32Array, columns: number): ValueRows => ({
+    columns,
+    rows: values.length / columns,
+    async *read() {
+      for (let at = 0; at < values.length; at += columns) yield values.subarray(at, at + columns);
+    },
+  });
+
+  test('give the factor of their products, from one value or from two', async () => {
+    const x = Float32Array.from(inputs);
+    const expected = factorHessian(gram(Float64Array.from(x)), COLUMNS).parts[0]!;
+    for (const values of [
+      [rowsOf(x, COLUMNS)],
+      [rowsOf(x.subarray(0, 7 * COLUMNS), COLUMNS), rowsOf(x.subarray(7 * COLUMNS), COLUMNS)],
+    ]) {
+      const part = (await factorRows(values, plainExecutor)).parts[0]!;
+      expect(part.order).toEqual(expected.order);
+      part.upper.forEach((u, i) => expect(Math.abs(u - expected.upper[i]!)).toBeLessThan(INVERSE_TOLERANCE));
+    }
+  });
+
+  test('of wide matrices are looked at in parts, which take memory by their columns alone', async () => {
+    for (const columns of [1, 1024, 1152, 2048, 4304, 16384]) {
+      const parts = partsOf(columns);
+      expect(parts.reduce((end, { first, size }) => (expect(first).toBe(end), end + size), 0)).toBe(columns);
+      expect(Math.max(...parts.map(({ size }) => size))).toBeLessThanOrEqual(1024);
+    }
+    const columns = 2100;
+    const values = rowsOf(sampleWeights('gauss', 6 * columns, 5, 1), columns);
+    const { parts } = await factorRows([values], plainExecutor);
+    const bytes = parts.reduce((sum, part) => sum + part.upper.byteLength, 0);
+    expect(bytes).toBeLessThanOrEqual(8 * 1024 * columns);
+    const matrix = bytesData('f32', [2, columns], new Uint8Array(sampleWeights('gauss', 2 * columns, 6).buffer));
+    const whole = await dequantize(
+      gptqMatrix(matrix, INT8, async () => ({ columns, parts })),
+      columns,
+    );
+    const { size } = partsOf(columns)[0]!;
+    const first = bytesData('f32', [1, size], (await readBytes(matrix)).slice(0, 4 * size));
+    const alone = await dequantize(
+      gptqMatrix(first, INT8, async () => ({ columns: size, parts: [parts[0]!] })),
+      size,
+    );
+    expect([...whole.subarray(0, size)]).toEqual([...alone]);
+  });
 });

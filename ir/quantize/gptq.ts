@@ -11,14 +11,14 @@ import { isWeightType, layoutOf, printScheme, type Scheme } from './scheme.ts';
  * `data` [N, K] by GPTQ (arXiv:2210.17323; see kernels/gptq.js): scales and zero points of each block by the scheme's
  * algorithm, for its weights as they are, weighted by what errors cost; then codes column by column in the factor's
  * order. Lazy, like quantizeMatrix; whoever reads codes and scales of a matrix one after the other computes it once.
- * Slow: N·K²/2 products in binary64.
- * @throws QuantizeError `scheme`, also for codes of a codebook, or `hessian` when the factor has other columns;
- * `non_finite` or `overflow` while reading
+ * Slow: N·K·P/2 products in binary64, of parts of P columns. The factor is asked for with each run of rows.
+ * @throws QuantizeError `scheme`, also for codes of a codebook; while reading `hessian` when the factor has other
+ * columns, `non_finite` or `overflow`
  */
 export function gptqMatrix(
   data: TensorData,
   scheme: Scheme,
-  factor: HessianFactor,
+  factor: () => Promise<HessianFactor>,
   { allowOverflow = false, executor = plainExecutor }: Omit<QuantizeOptions, 'importance'> = {},
 ): QuantizedMatrix {
   const layout = layoutOf(data, scheme, allowOverflow);
@@ -30,23 +30,27 @@ export function gptqMatrix(
       'quantize this weight without GPTQ',
       data,
     );
-  if (factor.columns !== columns)
-    throw new QuantizeError(
-      'hessian',
-      `a Hessian of ${factor.columns} columns for ${columns}`,
-      'calibrate again with this checkpoint',
-      data,
-    );
   const source = ownBits(data);
   const { dtype } = source;
   if (!isWeightType(dtype)) throw new TypeError(`weights of ${dtype}`);
   const { algorithm } = scheme;
-  const importance = relativeImportance(factor.costs, columns, data);
   return lazyQuantized({
     source,
     layout,
     executor,
     codesFollow: false,
-    job: ({ bytes, rows }) => ({ bytes, dtype, rows, columns, form, algorithm, importance, factor }),
+    async job({ bytes, rows }) {
+      const { columns: own, parts } = await factor();
+      if (own !== columns)
+        throw new QuantizeError(
+          'hessian',
+          `a Hessian of ${own} columns for ${columns}`,
+          'calibrate again with this checkpoint',
+          data,
+        );
+      const costs = Float64Array.from(parts.flatMap((part) => [...part.costs]));
+      const importance = relativeImportance(costs, columns, data);
+      return { bytes, dtype, rows, columns, form, algorithm, importance, parts };
+    },
   });
 }

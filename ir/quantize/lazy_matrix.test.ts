@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { bytesData, readBytes } from '../tensor.ts';
+import { plainExecutor } from './executor.ts';
 import { lazyQuantized, type QuantizedMatrix } from './lazy_matrix.ts';
 import { INT8, layoutOf } from './scheme.ts';
 
@@ -15,7 +16,7 @@ function counted(): { readonly matrix: QuantizedMatrix; readonly jobs: () => num
     layout: layoutOf(source, INT8, false),
     codesFollow: false,
     executor: {
-      width: 1,
+      ...plainExecutor,
       run: async () => {
         jobs++;
         return { q: new Uint8Array(HELD), choices: { scales: new Uint16Array(2) } };

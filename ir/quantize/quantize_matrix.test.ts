@@ -37,6 +37,7 @@ function watched(data: TensorData): { data: TensorData; read(): number } {
 function countingExecutor(): QuantizeExecutor & { readonly jobs: QuantizeJob[] } {
   const jobs: QuantizeJob[] = [];
   return {
+    ...plainExecutor,
     jobs,
     width: 2,
     run(job) {

@@ -57,6 +57,10 @@ const measure = (goal: BitGoal) =>
     goal,
     plain: stored,
     stored,
+    weightBytes: (storage) =>
+      new Map(
+        names.map((name) => [name, bytesOf((own) => (own === name ? storage : 'int4')) - bytesOf(() => 'int4') + 1]),
+      ),
     bytesOf,
     samples: samples(),
     each: false,

@@ -16,8 +16,8 @@ const LARGE_PROBE_SAMPLES = 2;
 /** Longest answer to them, in tokens; of a model of real size, which has a step of all weights for each, the second. */
 const PROBE_TOKENS = 16;
 const LARGE_PROBE_TOKENS = 4;
-/** Times that what all together lose is held against what was expected of a target. */
-const ROUNDS = 3;
+/** Times that what all together lose, or take, is held against what was expected of a goal. */
+const ROUNDS = 4;
 
 /** What a user asks for: bytes of graphs and weights, or the divergence of answers, in nats. */
 export type BitGoal = { readonly bytes: number } | { readonly kld: number };
@@ -33,7 +33,9 @@ export interface MeasureOptions {
   readonly plain: (storageOf: (name: string) => WeightStorage) => Program;
   /** The same in the codes that the bundle gets. */
   readonly stored: (storageOf: (name: string) => WeightStorage) => Program;
-  /** Bytes of the bundle's graphs and weights with matrices stored so; nothing is read. */
+  /** Bytes of each matrix with all of them stored so, by name: about those of the bundle. */
+  readonly weightBytes: (storage: WeightStorage) => ReadonlyMap<string, number>;
+  /** Bytes of the bundle's graphs and weights with matrices stored so; nothing is read, but all is compiled. */
   readonly bytesOf: (storageOf: (name: string) => WeightStorage) => number;
   readonly samples: readonly CalibrationSample[];
   /** Whether every matrix is tried alone; else all layers' of a kind together. */
@@ -79,7 +81,7 @@ export async function measuredStorage(options: MeasureOptions): Promise<Measured
     kernels,
     signal,
   });
-  const candidates = groupsOf(options, leastBytes);
+  const candidates = groupsOf(options);
   const groups: Group<WeightStorage>[] = [];
   for (const [i, { names, steps }] of candidates.entries()) {
     const alone = new Set(names);
@@ -91,7 +93,7 @@ export async function measuredStorage(options: MeasureOptions): Promise<Measured
   const whole = async ({ storageOf }: Allocation<WeightStorage>) =>
     probe.divergenceOf(stored((name) => storageOf.get(name) ?? base));
   if ('bytes' in goal) {
-    const allocation = allocate(groups, { bytes: goal.bytes - leastBytes });
+    const allocation = withinBytes(groups, goal.bytes, leastBytes, bytesOf, base);
     return resultOf(allocation, await whole(allocation));
   }
   let allocation = allocate(groups, goal);
@@ -114,6 +116,24 @@ export async function measuredStorage(options: MeasureOptions): Promise<Measured
   }
 }
 
+/** What a budget buys: the bundle's own bytes are looked at, and where they are too many less is bought. */
+function withinBytes(
+  groups: readonly Group<WeightStorage>[],
+  budget: number,
+  leastBytes: number,
+  bytesOf: MeasureOptions['bytesOf'],
+  base: WeightStorage,
+): Allocation<WeightStorage> {
+  let room = budget - leastBytes;
+  for (let round = 0; round < ROUNDS; round++) {
+    const allocation = allocate(groups, { bytes: room });
+    const over = bytesOf((name) => allocation.storageOf.get(name) ?? base) - budget;
+    if (over <= 0) return allocation;
+    room = Math.min(room, allocation.bytes) - over;
+  }
+  return allocate(groups, { bytes: 0 });
+}
+
 /** Squared error of a format's codes beside another's: steps of the same range (Bennett, 1948). */
 function noiseRatio(format: FormatName, beside: FormatName): number {
   const steps = (name: FormatName) => 2 ** formats[name].bits - 1;
@@ -121,13 +141,18 @@ function noiseRatio(format: FormatName, beside: FormatName): number {
 }
 
 /** Matrices that are tried together, with the ways that take more bytes. */
-function groupsOf(
-  { program, roleOf, base, bytesOf, each }: MeasureOptions,
-  leastBytes: number,
-): readonly { readonly names: readonly string[]; readonly steps: readonly Omit<Step<WeightStorage>, 'kld'>[] }[] {
-  const more = (
-    formats[base].bits === 4 ? (['int8', 'fp16'] as const) : (['fp16'] as const)
-  ) as readonly WeightStorage[];
+function groupsOf({
+  program,
+  roleOf,
+  base,
+  weightBytes,
+  bytesOf,
+  each,
+}: MeasureOptions): readonly {
+  readonly names: readonly string[];
+  readonly steps: readonly Omit<Step<WeightStorage>, 'kld'>[];
+}[] {
+  const more: readonly WeightStorage[] = formats[base].bits === 4 ? ['int8', 'fp16'] : ['fp16'];
   const byKey = new Map<string, string[]>();
   for (const name of new Set(program.graphs.flatMap(quantizableWeights).map((weight) => weight.name))) {
     const role = roleOf(name);
@@ -135,26 +160,33 @@ function groupsOf(
     const key = each || !role ? name : `${'tower' in role ? role.tower : ''} ${role.part}`;
     byKey.set(key, [...(byKey.get(key) ?? []), name]);
   }
-  const added = (names: readonly string[], storage: WeightStorage) => {
-    const among = new Set(names);
-    return bytesOf((name) => (among.has(name) ? storage : base)) - leastBytes;
-  };
-  const groups = joinShared([...byKey.values()], roleOf, (names) => added(names, more[0]!));
+  const [low, ...high] = [base, ...more].map(weightBytes);
+  const added = (names: readonly string[], by: ReadonlyMap<string, number>) =>
+    names.reduce((sum, name) => sum + (by.get(name) ?? 0) - (low!.get(name) ?? 0), 0);
+  const shared = sharedTable([...byKey.values()].flat(), roleOf, base, more[0]!, bytesOf);
+  const groups = shared
+    ? [shared, ...[...byKey.values()].filter(([name]) => !shared.includes(name!))]
+    : [...byKey.values()];
   return groups.map((names) => ({
     names,
-    steps: more.map((storage) => ({ storage, bytes: added(names, storage) })),
+    // stored once, a table takes what one of the two does
+    steps: more.map((storage, i) => ({
+      storage,
+      bytes: added(names === shared ? names.slice(0, 1) : names, high[i]!),
+    })),
   }));
 }
 
-/** A table and the head that a bundle stores once are stored alike: apart they would take more. */
-function joinShared(
-  groups: readonly (readonly string[])[],
+/** A table and the head, where a bundle stores them once: apart they would take more. */
+function sharedTable(
+  names: readonly string[],
   roleOf: RoleOf,
-  added: (names: readonly string[]) => number,
-): readonly (readonly string[])[] {
-  const isTable = (names: readonly string[]) => ['embedding', 'head'].includes(roleOf(names[0]!)?.part ?? '');
-  const tables = groups.filter(isTable);
-  const together = tables.flat();
-  const apart = tables.reduce((sum, names) => sum + added(names), 0);
-  return tables.length < 2 || added(together) >= apart ? groups : [together, ...groups.filter((g) => !isTable(g))];
+  base: WeightStorage,
+  high: WeightStorage,
+  bytesOf: MeasureOptions['bytesOf'],
+): readonly string[] | undefined {
+  const tables = ['embedding', 'head'].flatMap((part) => names.filter((name) => roleOf(name)?.part === part));
+  if (tables.length < 2) return undefined;
+  const bytes = (among: readonly string[]) => bytesOf((name) => (among.includes(name) ? high : base));
+  return bytes(tables) - bytes([]) < bytes(tables.slice(0, 1)) - bytes([]) ? tables : undefined;
 }

@@ -6,7 +6,8 @@ import { foldConstants, runPassesOnProgram } from '../../../ir/passes/index.ts';
 import type { Observation, Observer } from '../../../ir/observe/observer.ts';
 import { rangeCollector, type Ranges } from '../../../ir/observe/ranges.ts';
 import { heldOutRows, type HeldOut } from '../../../ir/observe/held_out.ts';
-import { secondMoments, type MomentOptions, type SecondMoments } from '../../../ir/observe/second_moments.ts';
+import { keptRows, type KeptRows, type Scratch } from '../../../ir/observe/kept_rows.ts';
+import { secondMoments, type SecondMoments } from '../../../ir/observe/second_moments.ts';
 import { tensorOf } from '../../../ir/tensor.ts';
 import { encodeImages, extend, prefill } from '../../../verify/decode.ts';
 import { choose } from '../../../verify/metrics.ts';
@@ -20,10 +21,12 @@ import { judgesAmong, type Judges } from './judges.ts';
  */
 const FEW_TOKENS = 2;
 
-export interface CalibrateOptions extends MomentOptions {
+export interface CalibrateOptions {
   readonly samples: readonly CalibrationSample[];
   /** Greedy tokens read after each prompt, up to one that ends the answer; default 2. */
   readonly newTokens?: number;
+  /** Where rows of the inputs of layers are kept, which GPTQ asks for; default they are not. */
+  readonly scratch?: Scratch;
   /** Faster products (`loadFastKernels`); default the evaluator's own, in float64. */
   readonly kernels?: Kernels;
   /** Hears of computed and all linear layers, over all samples. */
@@ -38,6 +41,8 @@ export interface Calibration {
   readonly program: Program;
   readonly ranges: Ranges;
   readonly moments: SecondMoments;
+  /** Inputs of layers, where there was room for them: those that `moments` saw, or an even choice. */
+  readonly rows: KeptRows | undefined;
   /** Inputs of layers that `moments` did not see: of pictures, and of text. */
   readonly heldOut: readonly HeldOut[];
   readonly samples: number;
@@ -56,11 +61,12 @@ export interface Calibration {
  */
 export async function calibrate(
   original: Program,
-  { samples, newTokens = FEW_TOKENS, kernels, onProgress, signal, ...momentOptions }: CalibrateOptions,
+  { samples, newTokens = FEW_TOKENS, kernels, scratch, onProgress, signal }: CalibrateOptions,
 ): Promise<Calibration> {
   const program = runPassesOnProgram(original, [foldConstants]);
   const { observe: observeRange, ranges } = rangeCollector();
-  const moments = secondMoments(program.graphs, momentOptions);
+  const moments = secondMoments(program.graphs);
+  const rows = scratch && keptRows(program.graphs, scratch);
   const [ofPictures, ofText] = [heldOutRows(program.graphs), heldOutRows(program.graphs)];
   const { imageTokens } = program.metadata;
   const { judges, pictures } = judgesAmong(samples);
@@ -75,6 +81,7 @@ export async function calibrate(
       for (const [pool, part] of partsOf(observation, imageTokens))
         (pool === 'text' ? ofText : ofPictures).observe(part);
     if (observation.op === 'linear' && observation.step === undefined) onProgress?.(++done, total);
+    return judges ? undefined : rows?.observe(observation);
   };
   const runner = evaluatorRunner(program, 'calibration', { observe, ...(kernels && { kernels }) });
   const shown = createHash('sha256');
@@ -92,6 +99,7 @@ export async function calibrate(
     program,
     ranges,
     moments,
+    rows,
     heldOut: [ofPictures, ofText],
     samples: samples.length,
     pictures,

@@ -1,5 +1,5 @@
 import type { Program } from '../../../ir/graph.ts';
-import type { MomentOptions } from '../../../ir/observe/second_moments.ts';
+import type { Scratch } from '../../../ir/observe/kept_rows.ts';
 import type { TensorData } from '../../../ir/tensor.ts';
 import type { Processor } from '../../../backends/client/images/processor.ts';
 import { UsageError } from '../../errors.ts';
@@ -49,7 +49,8 @@ export interface CalibrationRequest {
   readonly guides?: boolean;
   /** Whether all that it is for is codes that others judge. */
   readonly needsJudge?: boolean;
-  readonly moments?: MomentOptions;
+  /** For what GPTQ asks for; default it is not kept. */
+  readonly scratch?: Scratch | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -81,7 +82,7 @@ export async function runCalibration(
   request: CalibrationRequest,
   reporter: Reporter,
 ): Promise<ShownCalibration | undefined> {
-  const { tokenizer, processor, inputs, guides = false, needsJudge = false, moments, signal } = request;
+  const { tokenizer, processor, inputs, guides = false, needsJudge = false, scratch, signal } = request;
   const set = chosenSet(program, request);
   if (set === undefined) return undefined;
   const small = isSmall(program);
@@ -106,9 +107,8 @@ export async function runCalibration(
     `calibrate on ${samples.length} ${samples.length === 1 ? 'picture' : 'pictures'}`,
     (onProgress) =>
       calibrate(program, {
-        // of a small model they take seconds
-        ...(moments ?? { wantsProducts: () => small && guides }),
         samples,
+        ...(scratch && { scratch }),
         ...(small && guides && { newTokens: ANSWER_TOKENS }),
         onProgress,
         ...(kernels && { kernels }),

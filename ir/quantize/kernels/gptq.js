@@ -6,8 +6,8 @@ import { widen } from './widen.js';
 /** @typedef {import('./scalar.js').Blocks} Blocks */
 
 /**
- * `upper` [K, K] is U, upper triangular, Uᵀ U = H⁻¹ of the Hessian with its columns in `order`.
- * @typedef {{ readonly upper: Float64Array, readonly order: Uint32Array }} Factor
+ * Columns from `first` on: `upper` is U, upper triangular, Uᵀ U = H⁻¹ of their Hessian, with the columns in `order`.
+ * @typedef {{ readonly first: number, readonly upper: Float64Array, readonly order: Uint32Array }} Part
  */
 
 const { fround } = Math;
@@ -23,44 +23,48 @@ const SPAN = 128;
  * points are given: they cannot wait for a block's turn where its columns come apart. Codes are binary32's nearest as
  * everywhere, the rest is binary64.
  * @param {Blocks} blocks whole rows, with scales and zero points; `importance` is not used
- * @param {Factor} factor
+ * @param {readonly Part[]} parts of the columns, all of them; an error stays within its part
  * @param {number} columns K
  */
-export function quantizeGptq({ bytes, dtype, count, form, q, scales, zeros }, { upper, order }, columns) {
+export function quantizeGptq({ bytes, dtype, count, form, q, scales, zeros }, parts, columns) {
   const { bits, block } = form;
   const perRow = Math.ceil(columns / block);
   const rows = count / perRow;
   const padded = perRow * block;
-  const lanes = new Float64Array(columns * LANES);
+  const weights = new Float32Array(padded * LANES);
+  const lanes = new Float64Array(Math.max(...parts.map(({ order }) => order.length)) * LANES);
   const errors = new Float64Array(SPAN * LANES);
   const codes = new Uint8Array(padded * LANES);
-  const row = new Float32Array(padded);
   for (let first = 0; first < rows; first += LANES) {
     const size = Math.min(LANES, rows - first);
-    lanes.fill(0);
-    for (let r = 0; r < size; r++) {
-      widen(bytes, dtype, (first + r) * padded, row);
-      for (let p = 0; p < columns; p++)
-        lanes[p * LANES + r] = /** @type {number} */ (row[/** @type {number} */ (order[p])]);
-    }
-    for (let begin = 0; begin < columns; begin += SPAN) {
-      const end = Math.min(begin + SPAN, columns);
-      for (let p = begin; p < end; p++) {
-        const diagonal = /** @type {number} */ (upper[p * columns + p]);
-        const column = /** @type {number} */ (order[p]);
-        for (let r = 0; r < size; r++) {
-          const index = (first + r) * perRow + Math.floor(column / block);
-          const scale = /** @type {number} */ (scales[index]);
-          const zero = /** @type {number} */ (zeros[index]);
-          const w = /** @type {number} */ (lanes[p * LANES + r]);
-          const t = fround(fround(fround(w) * fround(1 / scale)) + zero);
-          const code = roundToEven(Math.min(Math.max(t, form.low), form.levels));
-          codes[r * padded + column] = code;
-          errors[(p - begin) * LANES + r] = (w - (code - zero) * scale) / diagonal;
-        }
-        spread(lanes, errors, upper, columns, p, p - begin, p + 1, end);
+    for (let r = 0; r < size; r++)
+      widen(bytes, dtype, (first + r) * padded, weights.subarray(r * padded, (r + 1) * padded));
+    for (const part of parts) {
+      const { order, upper } = part;
+      const own = order.length;
+      for (let p = 0; p < own; p++) {
+        const column = part.first + /** @type {number} */ (order[p]);
+        for (let r = 0; r < LANES; r++) lanes[p * LANES + r] = /** @type {number} */ (weights[r * padded + column]);
       }
-      for (let p = begin; p < end; p++) spread(lanes, errors, upper, columns, p, p - begin, end, columns);
+      for (let begin = 0; begin < own; begin += SPAN) {
+        const end = Math.min(begin + SPAN, own);
+        for (let p = begin; p < end; p++) {
+          const diagonal = /** @type {number} */ (upper[p * own + p]);
+          const column = part.first + /** @type {number} */ (order[p]);
+          for (let r = 0; r < size; r++) {
+            const index = (first + r) * perRow + Math.floor(column / block);
+            const scale = /** @type {number} */ (scales[index]);
+            const zero = /** @type {number} */ (zeros[index]);
+            const w = /** @type {number} */ (lanes[p * LANES + r]);
+            const t = fround(fround(fround(w) * fround(1 / scale)) + zero);
+            const code = roundToEven(Math.min(Math.max(t, form.low), form.levels));
+            codes[r * padded + column] = code;
+            errors[(p - begin) * LANES + r] = (w - (code - zero) * scale) / diagonal;
+          }
+          spread(lanes, errors, upper, own, p, p - begin, p + 1, end);
+        }
+        for (let p = begin; p < end; p++) spread(lanes, errors, upper, own, p, p - begin, end, own);
+      }
     }
     for (let r = 0; r < size; r++) {
       const last = /** @type {number} */ (zeros[(first + r + 1) * perRow - 1]);

@@ -29,7 +29,7 @@ import { sizeOf, widen } from './widen.js';
  * @property {Exclude<Algorithm, 'given'>} algorithm
  * @property {Float32Array | undefined} [importance] of each column, > 0
  * @property {Choices | undefined} [given] scales and zero points that were found before: only codes are made
- * @property {import('./gptq.js').Factor | undefined} [factor] codes by GPTQ, on scales that are found
+ * @property {readonly import('./gptq.js').Part[] | undefined} [parts] codes by GPTQ, on scales that are found
  */
 
 /**
@@ -45,7 +45,7 @@ import { sizeOf, widen } from './widen.js';
  */
 export function jobRunner(module) {
   const exports = module && instantiateKernels(module);
-  return ({ bytes, dtype, rows, columns, form, algorithm, importance, given, factor }) => {
+  return ({ bytes, dtype, rows, columns, form, algorithm, importance, given, parts }) => {
     const { block, bits } = form;
     const perRow = Math.ceil(columns / block);
     const count = rows * perRow;
@@ -63,7 +63,7 @@ export function jobRunner(module) {
     if (given) unpackChoices(given, form, blocks);
     const failed = exports && isVectorized(blocks) ? quantizeSimd(exports, blocks) : quantizeScalar(blocks);
     if (failed) return { fault: locate(blocks, failed, perRow) };
-    if (factor) quantizeGptq(blocks, factor, columns);
+    if (parts) quantizeGptq(blocks, parts, columns);
     return { q: blocks.q, choices: given ?? packChoices(blocks) };
   };
 }

@@ -76,7 +76,8 @@ describe.each([
     const blocks = blocksOf(form, 'search');
     expect(quantizeScalar(blocks)).toBeUndefined();
     const upper = Float64Array.from({ length: BLOCK * BLOCK }, (_, i) => Number(i % (BLOCK + 1) === 0));
-    quantizeGptq(blocks, { upper, order: Uint32Array.from({ length: BLOCK }, (_, k) => k) }, BLOCK);
+    const order = Uint32Array.from({ length: BLOCK }, (_, k) => k);
+    quantizeGptq(blocks, [{ first: 0, upper, order }], BLOCK);
     expect(worst(blocks)).toBeLessThanOrEqual(1 + 1e-6);
   });
 });

@@ -1,12 +1,12 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { makeTempFolder, openFile, removePath, type DiskFile } from '../disk.js';
-import { BadInputError, OutputError } from '../errors.ts';
-import { chunksAhead, readExactly } from '../inputs/range_reads.ts';
+import { makeTempFolder, openFile, removePath, type DiskFile } from './disk.js';
+import { BadInputError, OutputError } from './errors.ts';
+import { chunksAhead, readExactly } from './inputs/range_reads.ts';
 
 /**
- * Room on disk for what must be inflated before it can be read by range. Its name is gone as soon as it is open, where
- * the OS allows.
+ * Room on disk for what memory has none for: arrays that must be inflated before they can be read by range, inputs of
+ * layers. Its name is gone as soon as it is open, where the OS allows.
  */
 export class ScratchFile {
   readonly #parent: string;
@@ -32,7 +32,7 @@ export class ScratchFile {
       throw new OutputError(
         'scratch_failed',
         `cannot write a scratch file: ${(cause as Error).message}`,
-        { file: this.#parent, hint: 'free space there, or set TMPDIR to a folder with room for the inflated arrays' },
+        { file: this.#parent, hint: 'free space there, or set TMPDIR to a folder with more room' },
         { cause },
       );
     }
@@ -70,7 +70,7 @@ export class ScratchFile {
 
   async #create(): Promise<{ file: DiskFile; folder: string }> {
     const folder = await makeTempFolder(join(this.#parent, 'pgconv-'));
-    const file = await openFile(join(folder, 'inflated'), 'wx+', 0o600);
+    const file = await openFile(join(folder, 'scratch'), 'wx+', 0o600);
     // Windows keeps the names of open files: close() removes it
     await removePath(folder).catch(() => {});
     return { file, folder };
