@@ -20,11 +20,12 @@ import { calibrationReport } from './calibration/report.ts';
 import { masksReport, measureMasks } from './masks.ts';
 import { medianOf } from './median.ts';
 import { measureVerification, verificationReport } from './verify_full_size.ts';
-import { measureQuantization, type QuantizationMeasurement } from './quantize_full_size.ts';
+import { measureQuantization, withData, WITHOUT_DATA, type QuantizationMeasurement } from './quantize_full_size.ts';
 
 const PARTS = [
   'conversion',
   'quantization',
+  'quantization-with-data',
   'verification',
   'decoding',
   'attention',
@@ -35,7 +36,7 @@ const PARTS = [
   'calibration',
 ] as const;
 /** What is not measured but when it is asked for. */
-const ASKED: readonly string[] = ['faults', 'masks', 'alarms', 'calibration'];
+const ASKED: readonly string[] = ['quantization-with-data', 'faults', 'masks', 'alarms', 'calibration'];
 type Part = (typeof PARTS)[number];
 
 interface Flags {
@@ -63,7 +64,7 @@ const program = new Command('npm run bench --')
     'Time and memory of a full-size bf16 → fp16 conversion, beside copies of its input and output on the same disk (about 20 GB of it). Of int4 and int8 beside fp16. Of conversions with their verification. ' +
       'Then tokens a second of the decoder on the CPU: fused attention, the portable graph, and what an exporter without fusions emits. And attention and a product with 8-bit codes in each form. Nothing else should run meanwhile. ' +
       '`--only faults` measures nothing: it plants faults in bundles of full widths (two layers unless --layers says otherwise), and fails unless each is found and named. ' +
-      '`--only masks` measures how well masks fit that a trained model segments, in every backend and precision (an hour on a software GPU). `--only alarms` converts and verifies small models, and fails when a sound bundle is refused. ' +
+      '`--only quantization-with-data` converts to int4 by 16 prompts, beside fp16. `--only masks` measures how well masks fit that a trained model segments, in every backend and precision (an hour on a software GPU). `--only alarms` converts and verifies small models, and fails when a sound bundle is refused. ' +
       '`--only calibration` makes five models and measures what their codes lose without and with pictures that choose them, on others, and fails when those are worse (10 minutes).',
   )
   .option('--dir <dir>', 'folder for the checkpoints and bundles; on the disk to be measured', 'tmp/bench')
@@ -132,7 +133,12 @@ const config = {
     slidingLayers: decoder.text.slidingLayers.filter((layer) => layer < (layers ?? Infinity)),
   },
 };
-const quantization = wanted('quantization') ? await measureQuantization(folder, variant, runs, layers, log) : [];
+const ways = [
+  ...(wanted('quantization') ? [WITHOUT_DATA] : []),
+  ...(wanted('quantization-with-data') ? [await withData(folder)] : []),
+];
+const quantization: QuantizationMeasurement[] = [];
+for (const own of ways) quantization.push(...(await measureQuantization(folder, variant, runs, layers, own, log)));
 const verification = wanted('verification')
   ? await measureVerification(folder, { variant, layers, bundles, memory, log })
   : [];

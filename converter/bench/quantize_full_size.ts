@@ -1,18 +1,48 @@
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { PUBLISHED_IMAGE_TOKEN } from '../models/paligemma/vocabulary.ts';
 import { pgconv, sizeOf } from './child.ts';
 
-/** What quantizing may cost beside a plain conversion (docs/precision-targets.md): the ratio of wall times. */
-const WAYS = {
-  fp16: { args: ['--dtype', 'fp16'], maxRatio: 1 },
-  'int4 rtn': { args: ['--dtype', 'int4', '--algorithm', 'rtn'], maxRatio: 1.3 },
-  'int4 search': { args: ['--dtype', 'int4'], maxRatio: 3 },
-  int8: { args: ['--dtype', 'int8'], maxRatio: 3 },
-} as const satisfies Readonly<Record<string, { readonly args: readonly string[]; readonly maxRatio: number }>>;
-type Way = keyof typeof WAYS;
+/** A precision, and what it may cost beside fp16 (docs/precision-targets.md): the ratio of wall times. */
+interface Way {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly maxRatio: number;
+}
+
+const FP16: Way = { name: 'fp16', args: ['--dtype', 'fp16'], maxRatio: 1 };
+export const WITHOUT_DATA: readonly Way[] = [
+  FP16,
+  { name: 'int4 rtn', args: ['--dtype', 'int4', '--algorithm', 'rtn'], maxRatio: 1.3 },
+  { name: 'int4 search', args: ['--dtype', 'int4'], maxRatio: 3 },
+  { name: 'int8', args: ['--dtype', 'int8'], maxRatio: 3 },
+];
+
+/** Prompts that choose codes with data. */
+const PROMPTS = 16;
+
+/** fp16, and int4 that GPTQ chooses on pictures and prompts of fixtures/segments, which it puts below `dir`. */
+export async function withData(dir: string): Promise<readonly Way[]> {
+  const [folder, tokenizer] = [join(dir, 'prompts'), join(dir, 'tokenizer.json')];
+  await mkdir(folder, { recursive: true });
+  const { cases } = JSON.parse(await readFile('fixtures/segments/eval.json', 'utf8')) as {
+    cases: readonly { readonly image: string; readonly prompt: string }[];
+  };
+  const shown = cases.slice(0, PROMPTS).map(({ image, prompt }) => ({ image: basename(image), prompt }));
+  for (const { image } of shown) await copyFile(join('fixtures/segments/images', image), join(folder, image));
+  await writeFile(join(folder, 'cases.json'), JSON.stringify({ cases: shown }));
+  // a synthetic checkpoint has no tokenizer, and whose ids a prompt has does not matter to time
+  const small = JSON.parse(await readFile('fixtures/segments/hf/tokenizer.json', 'utf8')) as {
+    added_tokens: { id: number; readonly content: string }[];
+  };
+  for (const token of small.added_tokens) if (token.content === '<image>') token.id = PUBLISHED_IMAGE_TOKEN;
+  await writeFile(tokenizer, JSON.stringify(small));
+  const args = ['--dtype', 'int4', '--calibrate', folder, '--tokenizer', tokenizer];
+  return [FP16, { name: `int4, ${PROMPTS} prompts`, args, maxRatio: 6 }];
+}
 
 export interface QuantizationMeasurement {
-  readonly way: Way;
+  readonly way: string;
   readonly seconds: number;
   /** Wall time ÷ that of the fp16 conversion of the same round. */
   readonly ratio: number;
@@ -30,6 +60,7 @@ export async function measureQuantization(
   variant: string,
   runs: number,
   layers: number | undefined,
+  ways: readonly Way[],
   log: (line: string) => void,
 ): Promise<QuantizationMeasurement[]> {
   const [input, output] = [join(dir, 'quantize-checkpoint'), join(dir, 'quantize-bundle')];
@@ -50,7 +81,7 @@ export async function measureQuantization(
   try {
     for (let run = 0; run < runs; run++) {
       let plain = Number.NaN;
-      for (const [way, { args, maxRatio }] of Object.entries(WAYS) as readonly (readonly [Way, (typeof WAYS)[Way]])[]) {
+      for (const { name: way, args, maxRatio } of ways) {
         await rm(output, { recursive: true, force: true });
         const { seconds, peakBytes } = await pgconv([
           'convert',
@@ -62,7 +93,7 @@ export async function measureQuantization(
           output,
           '--no-verify',
         ]);
-        if (way === 'fp16') plain = seconds;
+        if (way === FP16.name) plain = seconds;
         const measurement = {
           way,
           seconds,

@@ -1,6 +1,6 @@
 import { isFloat } from '../dtypes/index.ts';
 import type { Tensor } from '../tensor.ts';
-import type { Observer } from './observer.ts';
+import type { Observation } from './observer.ts';
 
 /**
  * What one value was, over all runs. Infinities and NaN are counted apart: the other numbers are of finite elements.
@@ -54,9 +54,9 @@ export function mergeRanges(a: Range, b: Range): Range {
 }
 
 /** Collects ranges of every float value over any number of runs; in memory one entry for each value. */
-export function rangeCollector(): { readonly observe: Observer; readonly ranges: Ranges } {
+export function rangeCollector(): { observe(observation: Observation): void; readonly ranges: Ranges } {
   const ranges = new Map<string, Map<string, ValueRanges>>();
-  const observe: Observer = ({ graph, value, step, tensor }) => {
+  const observe = ({ graph, value, step, tensor }: Observation): void => {
     if (!isFloat(tensor.dtype) || (step !== undefined && step !== 'matmul')) return;
     const values = ranges.get(graph) ?? new Map<string, ValueRanges>();
     ranges.set(graph, values);

@@ -5,10 +5,10 @@ import { inOrder } from './in_order.ts';
 import { factorHessian as factorPart, type HessianPart } from './kernels/hessian.js';
 
 /**
- * Columns that GPTQ looks at together. Wider matrices are cut into parts of as many, equal ones, and what inputs of one
- * part have to do with those of another is left out: work and memory then grow with K, and not with K² and K³.
+ * Columns that GPTQ looks at together. Wider matrices are cut into equal parts, and what inputs of one part have to do
+ * with those of another is left out: work and memory then grow with K, and not with its square and cube.
  */
-const MOST_COLUMNS = 1024;
+const MOST_COLUMNS = 512;
 /** Where parts begin and end: with blocks of the usual size. */
 const UNIT = 32;
 

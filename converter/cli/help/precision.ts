@@ -34,5 +34,5 @@ comes near 65504. By a folder codes are chosen as well: for the inputs that each
 sees, by gptq too where the model is small or --algorithm says so, and kept, matrix by
 matrix, where every fourth picture, which chose none of them, agrees that they are better
 than those without data. It takes two different pictures at least (copies are one), and
-more than 32 are not shown; rtn and hqq choose without data. Without the option, fp16 calibrates on the built-in set where
-that is cheap beside the rest; none switches it off.`;
+more than 32 are not shown; rtn and hqq choose without data. Without the option, fp16
+calibrates on the built-in set where that is cheap beside the rest; none switches it off.`;

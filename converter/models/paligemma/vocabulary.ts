@@ -26,7 +26,7 @@ export interface TableEvidence {
 const PADDED_TO = 8;
 
 /** `<image>` of every published PaliGemma: the row after 256,000 tokens of Gemma, 1,024 places and 128 codewords. */
-const PUBLISHED_IMAGE_TOKEN = 257152;
+export const PUBLISHED_IMAGE_TOKEN = 257152;
 
 /**
  * Rows behind `<image>` are a fine-tune's own tokens as far as the tokenizer names them; the rest is padding. Where it

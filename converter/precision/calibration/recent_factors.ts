@@ -2,12 +2,12 @@ import type { ValueRows } from '../../../ir/observe/kept_rows.ts';
 import type { QuantizeExecutor } from '../../../ir/quantize/executor.ts';
 import { factorRows, type HessianFactor } from '../../../ir/quantize/hessian.ts';
 
-/** Factors that are held: one of 16384 columns takes 128 MiB. */
+/** Factors that are held: one of 16384 columns takes 64 MiB. */
 const HELD = 2;
 
 /**
- * Factors of the inputs that were asked for last: made when a matrix is quantized and dropped soon after, since those of
- * all matrices take more memory than there is. q, k and v follow each other and have one.
+ * Factors of the inputs that were asked for last: made when a matrix is quantized and dropped soon after, since those
+ * of all matrices take more memory than there is. q, k and v follow each other and have one.
  */
 export function recentFactors(executor: QuantizeExecutor): (values: readonly ValueRows[]) => Promise<HessianFactor> {
   const held: { readonly values: readonly ValueRows[]; readonly factor: Promise<HessianFactor> }[] = [];

@@ -9,7 +9,7 @@ const DAMPING = 0.01;
  * @property {Uint32Array} order the columns by what an error in them costs, H_kk, the dearest first: those that come
  * later take up its error
  * @property {Float64Array} upper U [K, K], upper triangular with Uᵀ U = H⁻¹ of the damped Hessian, its columns in order
- * @property {Float64Array} costs of an error in each column when those behind it in order make the best of it: 1 / U_pp²
+ * @property {Float64Array} costs of an error in each column when those behind it make the best of it: 1 / U_pp²
  */
 
 /**
