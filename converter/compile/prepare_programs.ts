@@ -162,7 +162,6 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
         target,
         // what is tried is not what the bundle gets
         passes: { ...passes, quantize: quantizeBy(new CodeChoices()) },
-        plainCodes: plainCodes(allowOverflow, pool),
         ...(guided && guided.pictures.judged > 0 && { samples: guided.choosing }),
       },
       reporter,
@@ -289,14 +288,6 @@ async function calibrated(
     },
     reporter,
   );
-}
-
-/** Codes that no data chooses. */
-function plainCodes(
-  allowOverflow: boolean,
-  executor: QuantizePool | undefined,
-): NonNullable<QuantizeWeightsOptions['quantize']> {
-  return (data, scheme) => quantizeMatrix(data, scheme, { allowOverflow, ...(executor && { executor }) });
 }
 
 /** Whether what a model computes chooses its codes. */

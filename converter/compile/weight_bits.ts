@@ -39,8 +39,6 @@ export interface BitsRequest extends BitChoices {
   readonly storage?: RecordedStorage | undefined;
   /** How programs are made, but for the storage of their matrices. */
   readonly passes: PrecisionOptions;
-  /** Codes that no data chose. */
-  readonly plainCodes: NonNullable<PrecisionOptions['quantize']>;
   /** Pictures that may choose bits, where there are some. */
   readonly samples?: readonly CalibrationSample[];
   /** Bytes of the graphs and weights that the bundle of a program has. */
@@ -92,7 +90,7 @@ async function measuredBits(
   { base, ruled }: { readonly base: FormatName; readonly ruled: ChosenBits['storageOf'] },
   reporter: Reporter,
 ): Promise<Pick<ChosenBits, 'storageOf' | 'notes'> | undefined> {
-  const { model, precision, mixed, budget, targetKld, passes, plainCodes, samples, bundleBytes, signal } = request;
+  const { model, precision, mixed, budget, targetKld, passes, samples, bundleBytes, signal } = request;
   const { program, roleOf } = model;
   const each = isSmall(program);
   const isAsked = goalNames(request).length > 0;
@@ -101,25 +99,17 @@ async function measuredBits(
   // each of a codebook's rows is read where a code names it
   const within = (stored: (name: string) => WeightStorage) => (weight: QuantizableWeight) =>
     roleOf(weight.name)?.part === 'codebook' ? 'fp32' : stored(weight.name);
-  const programs = (storageOf: ChosenBits['storageOf'], quantize = passes.quantize) =>
-    programsFor(program, precision, { ...passes, storageOf, ...(quantize && { quantize }) });
+  const programs = (storageOf: ChosenBits['storageOf']) => programsFor(program, precision, { ...passes, storageOf });
   const bytesOf = (storageOf: ChosenBits['storageOf']) => bundleBytes(programs(storageOf).bundle);
-  const kernels = await fastKernels();
+  const kernels = each ? undefined : await fastKernels();
   const found = await withSteps(reporter, 'measure what each matrix costs', (onProgress) =>
     measuredStorage({
       program,
       roleOf,
       base,
       goal: targetKld === undefined ? { bytes: budget ?? bytesOf(ruled) } : { kld: targetKld },
-      plain: (storageOf) => programs(within(storageOf), plainCodes).reference,
       stored: (storageOf) => programs(within(storageOf)).reference,
-      weightBytes: (storage) =>
-        storedBytes(
-          programs(
-            within(() => storage),
-            plainCodes,
-          ).bundle,
-        ),
+      weightBytes: (storage) => storedBytes(programs(within(() => storage)).bundle),
       bytesOf: (storageOf) => bytesOf(within(storageOf)),
       samples,
       each,

@@ -55,7 +55,6 @@ const measure = (goal: BitGoal) =>
     roleOf: opened.model.roleOf,
     base: 'int4',
     goal,
-    plain: stored,
     stored,
     weightBytes: (storage) =>
       new Map(

@@ -29,9 +29,7 @@ export interface MeasureOptions {
   /** The format of the fewest bits. */
   readonly base: FormatName;
   readonly goal: BitGoal;
-  /** The program with matrices stored so, in f32 arithmetic, in codes that no data chose: those are made quickly. */
-  readonly plain: (storageOf: (name: string) => WeightStorage) => Program;
-  /** The same in the codes that the bundle gets. */
+  /** The program with matrices stored so, in f32 arithmetic and the codes that the bundle gets. */
   readonly stored: (storageOf: (name: string) => WeightStorage) => Program;
   /** Bytes of each matrix with all of them stored so, by name: about those of the bundle. */
   readonly weightBytes: (storage: WeightStorage) => ReadonlyMap<string, number>;
@@ -65,7 +63,7 @@ export interface MeasuredStorage {
  * @throws UsageError `budget_too_small` naming the fewest bytes
  */
 export async function measuredStorage(options: MeasureOptions): Promise<MeasuredStorage> {
-  const { program, base, goal, plain, stored, bytesOf, samples, each, kernels, signal, onProgress } = options;
+  const { program, base, goal, stored, bytesOf, samples, each, kernels, signal, onProgress } = options;
   const low = (): WeightStorage => base;
   const leastBytes = bytesOf(low);
   if ('bytes' in goal && goal.bytes < leastBytes)
@@ -85,7 +83,7 @@ export async function measuredStorage(options: MeasureOptions): Promise<Measured
   const groups: Group<WeightStorage>[] = [];
   for (const [i, { names, steps }] of candidates.entries()) {
     const alone = new Set(names);
-    const kld = await probe.divergenceOf(plain((name) => (alone.has(name) ? base : 'fp32')));
+    const kld = await probe.divergenceOf(stored((name) => (alone.has(name) ? base : 'fp32')));
     const left = (storage: WeightStorage) => kld * (isFormatName(storage) ? noiseRatio(storage, base) : 0);
     groups.push({ names, kld, steps: steps.map((step) => ({ ...step, kld: left(step.storage) })) });
     onProgress?.(i + 1, candidates.length);
@@ -141,14 +139,7 @@ function noiseRatio(format: FormatName, beside: FormatName): number {
 }
 
 /** Matrices that are tried together, with the ways that take more bytes. */
-function groupsOf({
-  program,
-  roleOf,
-  base,
-  weightBytes,
-  bytesOf,
-  each,
-}: MeasureOptions): readonly {
+function groupsOf({ program, roleOf, base, weightBytes, bytesOf, each }: MeasureOptions): readonly {
   readonly names: readonly string[];
   readonly steps: readonly Omit<Step<WeightStorage>, 'kld'>[];
 }[] {

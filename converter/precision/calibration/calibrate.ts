@@ -81,7 +81,7 @@ export async function calibrate(
       for (const [pool, part] of partsOf(observation, imageTokens))
         (pool === 'text' ? ofText : ofPictures).observe(part);
     if (observation.op === 'linear' && observation.step === undefined) onProgress?.(++done, total);
-    return judges ? undefined : rows?.observe(observation);
+    return judging ? undefined : rows?.observe(observation);
   };
   const runner = evaluatorRunner(program, 'calibration', { observe, ...(kernels && { kernels }) });
   const shown = createHash('sha256');
