@@ -4,7 +4,7 @@ import { sizeProblem } from '../../backends/client/model_sizes.ts';
 import { NotRegular, readRegular } from '../../backends/regular_file.js';
 import { BadInputError } from '../errors.ts';
 import { REFERENCES, SWITCHES } from '../models/family.ts';
-import { STORAGES } from '../precision/weight_storage.ts';
+import { FORMAT_NAMES } from '../../ir/formats/index.ts';
 import { LEFT_OUT, type Reason } from '../models/ledger/ledger.ts';
 import { unsafePathReason } from '../../backends/client/integrity/bundle_path.ts';
 import { insideBundle } from './inside_bundle.ts';
@@ -106,7 +106,7 @@ const manifestFields = z.strictObject({
   source: z.strictObject({ format: z.string(), files: z.array(fileEntry) }),
   program: programMetadata,
   /** Matrices of a quantized bundle that are not in the precision's own codes, and how they are stored. */
-  storage: z.record(z.string(), z.enum(STORAGES)).optional(),
+  storage: z.record(z.string(), z.enum([...FORMAT_NAMES, 'fp16', 'fp32'])).optional(),
   /** What became of every tensor and file of the checkpoint and its adapters (docs/ledger.md). */
   ledger: z.array(ledgerEntry),
   /** Sizes that were inferred, and from what. */

@@ -41,6 +41,8 @@ const VALUES: ReadonlyMap<string, string> = new Map([
   ['--print-ir', 'all'],
   ['--map', 'ours=theirs'],
   ['--memory', '4GiB'],
+  ['--budget', '2GB'],
+  ['--target-kld', '0.01'],
 ]);
 
 test('every command refuses what it would drop', () => {

@@ -122,7 +122,6 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
     perChannel = false,
     target = usualTarget(options.backend, options.precision),
     allowOverflow,
-    inputs,
   } = options;
   const mixed = options.mixed ?? usualMixed(backend, target);
   const { program } = model;

@@ -24,6 +24,14 @@ test('masks beside both, over the cases that have true ones', () => {
   expect(tally.metrics()).toMatchObject({ maskIou: 0.75, maskIouTruth: 0.25 });
 });
 
+test('an answer whose masks are known is not judged by its letters', () => {
+  const tally = new TaskTally();
+  tally.add(CAT, { reference: CAT, truth: WIDER, masks: { original: 1, truth: 0.5 } });
+  expect(tally.metrics().judged).toBeUndefined();
+  tally.add('two', { reference: 'one', truth: 'two' });
+  expect(tally.metrics()).toMatchObject({ judged: 1, right: 1 });
+});
+
 test('what no case has is not told', () => {
   const tally = new TaskTally();
   tally.add('one', { reference: 'one' });

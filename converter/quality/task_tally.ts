@@ -26,9 +26,11 @@ export class TaskTally {
     this.#overlaps.push(...bestOverlaps(answer, reference));
     if (masks) this.#masks.push(masks);
     if (truth === undefined) return;
+    this.#overlapsTruth.push(...bestOverlaps(answer, truth));
+    // masks of other codes fit as well: they are judged by how they fit, not by the letters of 16 codes
+    if (masks) return;
     this.#judged++;
     if (answer === truth) this.#right++;
-    this.#overlapsTruth.push(...bestOverlaps(answer, truth));
   }
 
   metrics(): TaskMetrics {

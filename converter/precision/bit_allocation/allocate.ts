@@ -29,8 +29,8 @@ export interface Allocation<S> {
 
 /**
  * Gives bits where a byte takes away the most divergence, until the goal is met: the greedy way to a multiple-choice
- * knapsack (Sinha and Zoltners, 1979), at most one step away from the best. A step that is too large for what is left of
- * a budget is passed over for smaller ones.
+ * knapsack (Sinha and Zoltners, 1979), at most one step away from the best. A step that is too large for what is left
+ * of a budget is passed over for smaller ones.
  */
 export function allocate<S>(groups: readonly Group<S>[], goal: Goal): Allocation<S> {
   const taken = groups.map(() => -1);
@@ -38,7 +38,8 @@ export function allocate<S>(groups: readonly Group<S>[], goal: Goal): Allocation
   const bytesOf = (index: number, step: number) => groups[index]!.steps[step]?.bytes ?? 0;
   let bytes = 0;
   let kld = groups.reduce((sum, group) => sum + group.kld, 0);
-  while ('bytes' in goal || kld > goal.kld) {
+  const isReached = (left: number) => 'kld' in goal && left <= goal.kld;
+  while (!isReached(kld)) {
     let best: { index: number; step: number; gain: number } | undefined;
     for (const [index, { steps }] of groups.entries())
       for (let step = taken[index]! + 1; step < steps.length; step++) {
