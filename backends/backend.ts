@@ -143,6 +143,8 @@ export interface Backend {
    * represents.
    */
   readonly floatZeros: boolean;
+  /** Whether a table and the head that is its rows are stored once, where they are stored alike. */
+  readonly sharesTable: boolean;
   /** How a target (default the first) has a 16-bit float, or why not. */
   narrowing(dtype: 'f16' | 'bf16', target?: string): Narrowing | Refusal;
   /** Why what runs its bundles cannot serve a model, in a sentence; undefined when it can. Absent: it serves all. */

@@ -27,6 +27,7 @@ export const onnx: Backend = {
   refusal: (precision) => (isFormatName(precision) && formats[precision].codebook ? NO_CODEBOOK : undefined),
   maxWeightBytes: MAX_WEIGHT_BYTES,
   floatZeros: false,
+  sharesTable: false,
   narrowing(dtype, target) {
     const traits = targets[targetOf({ target })];
     const narrowing = traits[dtype];

@@ -42,6 +42,7 @@ export const tfjs: Backend = {
   defaultTarget: (precision) => (isPackedOnly(precision) ? 'packed' : 'std'),
   codes: (target) => (profileOf(target) === 'std' ? { blocks: { int8: 0 } } : { blocks: { int4: 64 }, mixed: 'none' }),
   floatZeros: false,
+  sharesTable: true,
   narrowing,
   modelRefusal: answersOnly,
   emit: (program, { precision, target, layersPerGraph }, onPass) =>

@@ -20,6 +20,7 @@ export const wgsl: Backend = {
   choices: ['accuracyLevel', 'perChannel'],
   ...computesInF32('WGSL'),
   floatZeros: true,
+  sharesTable: true,
   modelRefusal: answersOnly,
   emit: (program, options, onPass) => emit(program, options, { ...(onPass && { onPass }) }),
   clientFiles: ({ prepared, facts }) => filesWithReadme([prepared.preprocessor(), prepared.tokenizer()], facts, readme),

@@ -14,7 +14,7 @@ import { eightBitsReport, measureEightBits } from './eight_bits.ts';
 import { decodingReport } from './decode_report.ts';
 import { faultsReport, measureFaults } from './faults/measure.ts';
 import { alarmsReport, measureAlarms } from './alarms.ts';
-import { FURTHER_MODELS, modelsNamed, type FurtherModel } from './calibration/further_models.ts';
+import { MODELS, modelsNamed, type FurtherModel } from './calibration/further_models.ts';
 import { kindsNamed, measureCalibration } from './calibration/measure.ts';
 import { calibrationReport } from './calibration/report.ts';
 import { masksReport, measureMasks } from './masks.ts';
@@ -65,7 +65,7 @@ const program = new Command('npm run bench --')
       'Then tokens a second of the decoder on the CPU: fused attention, the portable graph, and what an exporter without fusions emits. And attention and a product with 8-bit codes in each form. Nothing else should run meanwhile. ' +
       '`--only faults` measures nothing: it plants faults in bundles of full widths (two layers unless --layers says otherwise), and fails unless each is found and named. ' +
       '`--only quantization-with-data` converts to int4 by 16 prompts, beside fp16. `--only masks` measures how well masks fit that a trained model segments, in every backend and precision (an hour on a software GPU). `--only alarms` converts and verifies small models, and fails when a sound bundle is refused. ' +
-      '`--only calibration` makes five models and measures what their codes lose without and with pictures that choose them, on others, and fails when those are worse (10 minutes).',
+      '`--only calibration` makes five models beside two fixtures and measures what their codes lose without and with pictures that choose them, on others, and fails when those are worse (half an hour).',
   )
   .option('--dir <dir>', 'folder for the checkpoints and bundles; on the disk to be measured', 'tmp/bench')
   .addOption(new Option('--variant <name>', 'shapes').choices(Object.keys(VARIANTS)).default('paligemma-3b-224'))
@@ -93,7 +93,7 @@ const program = new Command('npm run bench --')
   )
   .option(
     '--models <name,...>',
-    `models whose codes are calibrated: ${FURTHER_MODELS.map(({ name }) => name).join(', ')} (default: all)`,
+    `models whose codes are calibrated: ${MODELS.map(({ name }) => name).join(', ')} (default: all)`,
     modelsNamed,
   )
   .option('--memory <size>', 'what that verification may take', '4GiB')
@@ -110,7 +110,7 @@ const {
   steps,
   threads,
   bundles,
-  models = FURTHER_MODELS,
+  models = MODELS,
   memory,
   json,
 } = program.opts<Flags>();

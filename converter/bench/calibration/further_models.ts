@@ -53,6 +53,13 @@ export const FURTHER_MODELS: readonly FurtherModel[] = [
   },
 ];
 
+/** Those, behind the two that ways to choose codes were made with. */
+export const MODELS: readonly FurtherModel[] = [
+  { name: 'segments', ...SEGMENTS },
+  { name: 'shapes', ...SHAPES },
+  ...FURTHER_MODELS,
+];
+
 /** Where the model lies: its parent, or what is written to `out`. */
 export async function makeModel({ checkpoint, change }: FurtherModel, out: string): Promise<string> {
   if (!change) return checkpoint;
@@ -63,8 +70,8 @@ export async function makeModel({ checkpoint, change }: FurtherModel, out: strin
 /** Those of a list with commas. @throws InvalidArgumentError */
 export function modelsNamed(text: string): readonly FurtherModel[] {
   return text.split(',').map((wanted) => {
-    const found = FURTHER_MODELS.find(({ name }) => name === wanted);
-    if (!found) throw new InvalidArgumentError(`it is one of ${FURTHER_MODELS.map(({ name }) => name).join(', ')}`);
+    const found = MODELS.find(({ name }) => name === wanted);
+    if (!found) throw new InvalidArgumentError(`it is one of ${MODELS.map(({ name }) => name).join(', ')}`);
     return found;
   });
 }

@@ -89,6 +89,31 @@ describe('auto', () => {
     ]).toEqual([true, true, false, false]);
   });
 
+  test('a table that is stored once with the head has its bits', async () => {
+    const of = (sharesTable: boolean) =>
+      chooseStorage({
+        precision: 'int4',
+        program,
+        roleOf: weightRoles(program),
+        backend: { name: 'toy', refusal: () => undefined, sharesTable },
+      });
+    const table = program.graphs.flatMap(quantizableWeights).find(({ name }) => name === 'lm.embed')!;
+    expect([(await of(true))(table), (await of(false))(table)]).toEqual(['int8', 'int4']);
+    const untied = await openCheckpoint('fixtures/pg2-untied/hf');
+    try {
+      const other = (await paligemma.load(untied)).program;
+      const apart = await chooseStorage({
+        precision: 'int4',
+        program: other,
+        roleOf: weightRoles(other),
+        backend: { name: 'toy', refusal: () => undefined, sharesTable: true },
+      });
+      expect(apart({ name: 'lm.embed', kind: 'embedding', shape: [1, 1] })).toBe('int4');
+    } finally {
+      await untied.close();
+    }
+  });
+
   test('it is about 4 bits: int8 stays as it is', async () => {
     expect(['lm.head', 'lm.1.up', 'lm.0.down'].map(await choose('auto'))).toEqual(['int8', 'int4', 'int8']);
     expect(['lm.head', 'lm.1.q'].map(await choose('auto', 'int8'))).toEqual(['int8', 'int8']);

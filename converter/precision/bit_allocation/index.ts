@@ -1,6 +1,8 @@
 import type { Backend } from '../../../backends/backend.ts';
 import { formats, isFormatName } from '../../../ir/formats/index.ts';
 import type { Program } from '../../../ir/graph.ts';
+import { contentKey } from '../../../ir/views/content.ts';
+import { sliceRows } from '../../../ir/views/select.ts';
 import { quantizableWeights, type QuantizableWeight } from '../../../ir/passes/index.ts';
 import type { Precision } from '../../../verify/tolerances.ts';
 import { UsageError } from '../../errors.ts';
@@ -22,7 +24,7 @@ export interface ChooseStorageOptions {
   /** What the family knows of them. */
   readonly roleOf: RoleOf;
   /** Where the bundle goes: formats that a file names must be there; default a place that has all. */
-  readonly backend?: Pick<Backend, 'name' | 'refusal'>;
+  readonly backend?: Pick<Backend, 'name' | 'refusal'> & Partial<Pick<Backend, 'sharesTable'>>;
   /** One of its targets. */
   readonly target?: string | undefined;
   /** Which a file with patterns is among; default inputs of its own. */
@@ -56,14 +58,29 @@ export async function chooseStorage({
   const unlessCodebook = (stored: (name: string) => WeightStorage) => (weight: QuantizableWeight) =>
     isCodebook(weight.name) ? 'fp32' : stored(weight.name);
   if (mixed === 'none') return unlessCodebook(() => base);
-  if (mixed === 'auto')
-    return unlessCodebook((name) => (formats[base].bits === 4 && deservesMoreBits(roleOf(name)) ? 'int8' : base));
+  if (mixed === 'auto') {
+    const shared = backend?.sharesTable === true && isTied(program, roleOf);
+    return unlessCodebook((name) =>
+      formats[base].bits === 4 && deservesMoreBits(roleOf(name), shared) ? 'int8' : base,
+    );
+  }
   const names = program.graphs.flatMap(quantizableWeights).flatMap(({ name }) => (isCodebook(name) ? [] : [name]));
   const { inputs, close } = inputsOr(given);
   const patterns = await readMixedFile(mixed, inputs).finally(() => void close());
   if (backend) refuseFormats(patterns, mixed, { backend, target });
   const chosen = matchPatterns(patterns, names, mixed);
   return unlessCodebook((name) => chosen.get(name) ?? base);
+}
+
+/** Whether the head is rows of the table. */
+function isTied({ graphs }: Program, roleOf: RoleOf): boolean {
+  const keyOf = (part: 'embedding' | 'head') => {
+    const weights = graphs.flatMap(({ constants }) => constants.flatMap((c) => (c.kind === 'weight' ? [c] : [])));
+    const found = weights.find(({ value }) => roleOf(value.name)?.part === part);
+    return found && contentKey(sliceRows(found.data, 0, 1));
+  };
+  const [table, head] = [keyOf('embedding'), keyOf('head')];
+  return table !== undefined && table === head;
 }
 
 function refuseFormats(

@@ -14,6 +14,7 @@ export const toy: Backend = {
   choices: [],
   refusal: () => undefined,
   floatZeros: true,
+  sharesTable: false,
   narrowing: () => 'compute',
   emit,
   clientFiles({ prepared }) {
