@@ -113,7 +113,7 @@ describe('the models', () => {
 
   test('are asked for by name', () => {
     expect(modelsNamed('shapes-lora,segments-wide').map(({ name }) => name)).toEqual(['shapes-lora', 'segments-wide']);
-    expect(() => modelsNamed('shapes')).toThrow(/one of segments-noise/);
+    expect(() => modelsNamed('shape')).toThrow(/one of segments, shapes, segments-noise/);
   });
 });
 
