@@ -50,7 +50,7 @@ import { ScratchFile } from '../scratch_file.ts';
 import { QuantizePool } from '../threads/quantize_pool.ts';
 import { threadCount } from '../threads/thread_count.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { bitsOf, goalNames, refuseGoals, type BitChoices, type RecordedStorage } from './weight_bits.ts';
+import { bitsOf, goalNames, refuseGoals, requireBudget, type BitChoices, type RecordedStorage } from './weight_bits.ts';
 
 /** How scales and zero points are chosen; `gptq` (arXiv:2210.17323) from calibration. */
 export const ALGORITHMS = ['rtn', 'search', 'hqq', 'gptq'] as const satisfies readonly (QuantizeAlgorithm | 'gptq')[];
@@ -129,6 +129,14 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
   const narrowing = narrowingFor(precision, backend, target);
   const narrows = roundsToF16(precision) && narrowing === 'compute';
   refuseIdleFolder(options, narrows);
+  const common: PrecisionOptions = {
+    algorithm: algorithm === 'gptq' ? 'search' : algorithm,
+    perChannel,
+    backend,
+    target,
+    ...(narrowing && { narrowing }),
+  };
+  requireBudget({ ...options, passes: common });
   const kernels = await useKernels();
   const compensates = options.algorithm === 'gptq' || (options.algorithm === undefined && isSmall(program));
   const scratch = compensates && guides(options) ? new ScratchFile() : undefined;
@@ -145,15 +153,7 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
     const guided = guides(options) ? calibration : undefined;
     const choices = new CodeChoices();
     const quantizeBy = (kept: CodeChoices) => quantizer(kept, guided, allowOverflow, pool);
-    const passes: PrecisionOptions = {
-      algorithm: algorithm === 'gptq' ? 'search' : algorithm,
-      perChannel,
-      quantize: quantizeBy(choices),
-      backend,
-      target,
-      ...(narrowing && { narrowing }),
-      ...(plan && { keep: plan.keep }),
-    };
+    const passes = { ...common, quantize: quantizeBy(choices), ...(plan && { keep: plan.keep }) };
     const bits = await bitsOf(
       {
         ...options,
@@ -281,7 +281,7 @@ async function calibrated(
       processor: await processor(),
       inputs,
       guides: guides(options),
-      needsJudge: algorithm === 'gptq',
+      needsJudge: algorithm === 'gptq' || goalNames(options).length > 0,
       scratch,
       ...(signal && { signal }),
     },

@@ -11,7 +11,7 @@ import { measuredStorage } from '../precision/bit_allocation/measured.ts';
 import { BUILT_IN, isSmall, NO_CALIBRATION } from '../precision/calibration/index.ts';
 import { fastKernels } from '../precision/fast_kernels.ts';
 import { formatFor, programsFor, type PrecisionOptions } from '../precision/precision.ts';
-import type { WeightStorage } from '../precision/weight_storage.ts';
+import type { RoleOf, WeightStorage } from '../precision/weight_storage.ts';
 import type { CalibrationSample } from '../samples/calibration_sample.ts';
 import type { Reporter } from '../terminal/reporter.ts';
 import { withSteps } from '../terminal/steps.ts';
@@ -96,9 +96,7 @@ async function measuredBits(
   const isAsked = goalNames(request).length > 0;
   const isQuick = each && mixed === 'auto' && formats[base].bits === 4 && program.metadata.retrievalWidth === undefined;
   if (!samples || !bundleBytes || !(isAsked || isQuick)) return undefined;
-  // each of a codebook's rows is read where a code names it
-  const within = (stored: (name: string) => WeightStorage) => (weight: QuantizableWeight) =>
-    roleOf(weight.name)?.part === 'codebook' ? 'fp32' : stored(weight.name);
+  const within = unlessCodebook(roleOf);
   const programs = (storageOf: ChosenBits['storageOf']) => programsFor(program, precision, { ...passes, storageOf });
   const bytesOf = (storageOf: ChosenBits['storageOf']) => bundleBytes(programs(storageOf).bundle);
   const kernels = each ? undefined : await fastKernels();
@@ -129,6 +127,30 @@ async function measuredBits(
         : []),
     ],
   };
+}
+
+/** Each of a codebook's rows is read where a code names it: it stays in floats. */
+function unlessCodebook(roleOf: RoleOf) {
+  return (stored: (name: string) => WeightStorage) =>
+    ({ name }: QuantizableWeight): WeightStorage =>
+      roleOf(name)?.part === 'codebook' ? 'fp32' : stored(name);
+}
+
+/**
+ * Before anything is looked at, which takes minutes.
+ * @throws UsageError `budget_too_small` naming what the fewest bits take
+ */
+export function requireBudget({ model, precision, budget, passes, bundleBytes }: Omit<BitsRequest, 'samples'>): void {
+  const base = formatFor(precision);
+  if (budget === undefined || !base || !bundleBytes) return;
+  const storageOf = unlessCodebook(model.roleOf)(() => base);
+  const least = bundleBytes(programsFor(model.program, precision, { ...passes, storageOf }).bundle);
+  if (budget >= least) return;
+  throw new UsageError(
+    'budget_too_small',
+    `--budget is ${budget} bytes, and graphs and weights in ${precision} alone have ${least}`,
+    { hint: `give ${least} bytes or more` },
+  );
 }
 
 /** Bytes of codes, scales and zero points, or of floats, by the name of the matrix that they are made of. */

@@ -91,15 +91,6 @@ test('a divergence is reached, in fewer bytes where more is allowed', async () =
   expect(loose.bytes).toBeLessThan(tight.bytes);
 });
 
-test('a budget below the fewest bits is refused, with what they take', async () => {
-  const least = bytesOf(() => 'int4');
-  await expect(measure({ bytes: least - 1 })).rejects.toMatchObject({
-    code: 'budget_too_small',
-    exitCode: 2,
-    place: { hint: `give ${least} bytes or more` },
-  });
-});
-
 test('a program is as far from itself as nothing', async () => {
   const probe = await answerProbe(program, { samples: samples(), newTokens: 2 });
   expect(await probe.divergenceOf(program)).toBe(0);

@@ -4,7 +4,6 @@ import type { Program } from '../../../ir/graph.ts';
 import { quantizableWeights } from '../../../ir/passes/index.ts';
 import type { CalibrationSample } from '../../samples/calibration_sample.ts';
 import { spread } from '../../samples/spread.ts';
-import { UsageError } from '../../errors.ts';
 import type { RoleOf, WeightStorage } from '../weight_storage.ts';
 import { allocate, type Allocation, type Group, type Step } from './allocate.ts';
 import { answerProbe } from './answer_probe.ts';
@@ -19,7 +18,7 @@ const LARGE_PROBE_TOKENS = 4;
 /** Times that what all together lose, or take, is held against what was expected of a goal. */
 const ROUNDS = 4;
 
-/** What a user asks for: bytes of graphs and weights, or the divergence of answers, in nats. */
+/** What a user asks for: bytes of graphs and weights, of which the fewest bits take no more, or the divergence of answers, in nats. */
 export type BitGoal = { readonly bytes: number } | { readonly kld: number };
 
 export interface MeasureOptions {
@@ -60,18 +59,11 @@ export interface MeasuredStorage {
  * Bits of each matrix by what the model's answers lose without them: each group of matrices is put in the fewest bits
  * alone, and the divergence on samples, whose sum is nearly that of all together, says where bytes help most. For a
  * target the whole is measured too, and the bits are given anew where the sum was wrong.
- * @throws UsageError `budget_too_small` naming the fewest bytes
  */
 export async function measuredStorage(options: MeasureOptions): Promise<MeasuredStorage> {
   const { program, base, goal, stored, bytesOf, samples, each, kernels, signal, onProgress } = options;
   const low = (): WeightStorage => base;
   const leastBytes = bytesOf(low);
-  if ('bytes' in goal && goal.bytes < leastBytes)
-    throw new UsageError(
-      'budget_too_small',
-      `--budget is ${goal.bytes} bytes, and graphs and weights in ${base} alone have ${leastBytes}`,
-      { hint: `give ${leastBytes} bytes or more` },
-    );
   const shown = spread(samples, each ? PROBE_SAMPLES : LARGE_PROBE_SAMPLES);
   const probe = await answerProbe(program, {
     samples: shown,
