@@ -44,6 +44,8 @@ export async function programIn(
     mixed: usualMixed(backend, target),
     program,
     roleOf: weightRoles(program),
+    backend,
+    target,
   });
   return programsFor(program, precision, {
     storageOf,
