@@ -97,10 +97,14 @@ export async function runCalibration(
         }
       : await folderSamples(set, { metadata: program.metadata, tokenizer, processor, inputs });
   if (needsJudge && judgesAmong(samples).pictures.judged === 0)
-    throw new UsageError('nothing_judges_codes', 'one picture chooses neither codes nor bits: none is left to judge them', {
-      file: set,
-      hint: 'put at least two different pictures there (of four or more every fourth judges), or leave out what asks for it',
-    });
+    throw new UsageError(
+      'nothing_judges_codes',
+      'one picture chooses neither codes nor bits: none is left to judge them',
+      {
+        file: set,
+        hint: 'put at least two different pictures there (of four or more every fourth judges), or leave out what asks for it',
+      },
+    );
   const kernels = small ? undefined : await fastKernels();
   const calibration = await withSteps(
     reporter,
