@@ -71,9 +71,9 @@ const CASES: readonly Case[] = [
   {
     options: { backend: 'onnx', precision: 'int4' },
     faults: [
-      { name: 'nibbles', tensor: 'lm.0.gate.codes', edit: swapNibbles(48 * 5), at: ['lm.0.gate.codes', 5, 0] },
-      { name: 'a scale', tensor: 'lm.0.gate.scales', edit: flip(4 * (3 * 7 + 2)), at: ['lm.0.gate.scales', 7, 2] },
-      { name: 'a row', tensor: 'lm.0.gate.codes', edit: swapRows(48, 20), at: ['lm.0.gate.codes', 20, 0] },
+      { name: 'nibbles', tensor: 'lm.1.gate.codes', edit: swapNibbles(48 * 5), at: ['lm.1.gate.codes', 5, 0] },
+      { name: 'a scale', tensor: 'lm.1.gate.scales', edit: flip(4 * (3 * 7 + 2)), at: ['lm.1.gate.scales', 7, 2] },
+      { name: 'a row', tensor: 'lm.1.gate.codes', edit: swapRows(48, 20), at: ['lm.1.gate.codes', 20, 0] },
     ],
   },
   {
@@ -137,18 +137,18 @@ const CASES: readonly Case[] = [
     faults: [
       {
         name: 'nibbles',
-        tensor: 'lm.0.gate.codes+lm.0.up.codes',
+        tensor: 'lm.1.gate.codes+lm.1.up.codes',
         edit: swapNibbles(48 * 145),
-        at: ['lm.0.up.codes', 1, 0],
+        at: ['lm.1.up.codes', 1, 0],
       },
-      { name: 'a scale', tensor: 'lm.0.o.codes', edit: flip(64 * 72 + 16), at: ['lm.0.o.scales', 1, 0] },
-      { name: 'a zero point', tensor: 'lm.0.o.codes', edit: flip(64 * 72 + 16 + 2), at: ['lm.0.o.zeros', 1, 0] },
+      { name: 'a scale', tensor: 'lm.1.down.codes', edit: flip(80 * 72 + 20), at: ['lm.1.down.scales', 1, 0] },
+      { name: 'a zero point', tensor: 'lm.1.down.codes', edit: flip(80 * 72 + 20 + 2), at: ['lm.1.down.zeros', 1, 0] },
       { name: 'a row of the table', tensor: 'lm.embed.codes', edit: swapRows(96, 7), at: ['lm.embed.codes', 7, 0] },
     ],
   },
   {
     options: { backend: 'wgsl', precision: 'nf4' },
-    faults: [{ name: 'a row', tensor: 'lm.0.o.codes', edit: swapRows(64, 8), at: ['lm.0.o.codes', 8, 0] }],
+    faults: [{ name: 'a row', tensor: 'lm.1.down.codes', edit: swapRows(80, 8), at: ['lm.1.down.codes', 8, 0] }],
   },
 ];
 

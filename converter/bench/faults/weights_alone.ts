@@ -9,8 +9,7 @@ import { hashFiles } from '../../bundle/hash_files.ts';
 import { makeManifest, MANIFEST_NAME, printManifest, readManifest } from '../../bundle/manifest.ts';
 import { checkWeights } from '../../compile/check_weights.ts';
 import { openModel } from '../../models/open_model.ts';
-import { chooseStorage } from '../../precision/bit_allocation/index.ts';
-import { isQuantized, programsFor } from '../../precision/precision.ts';
+import { formatFor, programsFor } from '../../precision/precision.ts';
 import { silentReporter } from '../../terminal/reporter.ts';
 import type { QuantizePool } from '../../threads/quantize_pool.ts';
 
@@ -20,15 +19,17 @@ import type { QuantizePool } from '../../threads/quantize_pool.ts';
  */
 export async function weightsReport(dir: string, executor?: QuantizePool): Promise<WeightsReport> {
   const manifest = await readManifest(dir);
-  const { checkpoint, reference, finalSoftcap, slidingWindow, mixed, algorithm, perChannel, target } = manifest.options;
+  const { checkpoint, reference, finalSoftcap, slidingWindow, algorithm, perChannel, target } = manifest.options;
+  const { storage = {} } = manifest;
   const precision = manifest.precision as Precision;
   const backend = await findBackend(manifest.backend);
   const source = await openModel({ checkpoint: checkpoint[0]!, adapters: [], reference, finalSoftcap, slidingWindow });
   try {
-    const { program, roleOf } = { program: source.model.program, roleOf: source.model.roleOf };
-    const codes = isQuantized(precision)
+    const { program } = source.model;
+    const base = formatFor(precision);
+    const codes = base
       ? programsFor(program, precision, {
-          storageOf: await chooseStorage({ precision, mixed, program, roleOf }),
+          storageOf: ({ name }) => storage[name] ?? base,
           algorithm: algorithm as QuantizeAlgorithm,
           perChannel,
           backend,
