@@ -13,7 +13,7 @@ const LEAST_GAIN = 1e-3;
 export function balanced(held: HeldCheckpoint): HeldCheckpoint {
   return withScaledChannels(held, ({ count, gains, readers }) => {
     const squares = new Float64Array(count);
-    for (const { data } of readers) for (const [i, x] of data.entries()) squares[i % count]! += Number(x) ** 2;
+    for (const { data } of readers) for (const [i, x] of data.entries()) squares[i % count]! += x ** 2;
     const logs = Array.from(
       squares,
       (sum, i) => (Math.log(sum || 1) / 2 - Math.log(Math.max(Math.abs(gains?.[i] ?? 1), LEAST_GAIN))) / 2,

@@ -18,7 +18,7 @@ const LARGE_PROBE_TOKENS = 4;
 /** Times that what all together lose, or take, is held against what was expected of a goal. */
 const ROUNDS = 4;
 
-/** What a user asks for: bytes of graphs and weights, of which the fewest bits take no more, or the divergence of answers, in nats. */
+/** Bytes of graphs and weights, of which the fewest bits take no more, or the divergence of answers, in nats. */
 export type BitGoal = { readonly bytes: number } | { readonly kld: number };
 
 export interface MeasureOptions {
