@@ -112,7 +112,7 @@ export async function measure({
       try {
         const side = await openOrtSide(
           name,
-          await programIn(program, other, onnx, { ...programs, target: 'webgpu' }),
+          await programIn(program, other, onnx, { ...programs, target: 'webgpu', bitsOf: wgsl }),
           other,
           join(dir, other),
         );
@@ -142,7 +142,7 @@ export async function measure({
       const name = `onnxruntime ${precision} cpu`;
       const side = await openOrtSide(
         name,
-        await programIn(program, precision, onnx, { ...programs, target: 'webgpu' }),
+        await programIn(program, precision, onnx, { ...programs, target: 'webgpu', bitsOf: wgsl }),
         precision,
         join(dir, 'cpu'),
         'cpu',

@@ -26,6 +26,8 @@ export interface ProgramOptions {
   readonly target?: string;
   /** Default as `pgconv convert` does it. */
   readonly quantize?: NonNullable<QuantizeWeightsOptions['quantize']>;
+  /** Whose rules choose bits, where two backends are to have one model; default the backend's. */
+  readonly bitsOf?: Backend;
 }
 
 /**
@@ -36,7 +38,7 @@ export async function programIn(
   program: Program,
   precision: Precision,
   backend: Backend,
-  { target = usualTarget(backend, precision), quantize }: ProgramOptions = {},
+  { target = usualTarget(backend, precision), quantize, bitsOf = backend }: ProgramOptions = {},
 ): Promise<Program> {
   const narrowing = narrowingFor(precision, backend, target);
   const storageOf = await chooseStorage({
@@ -44,8 +46,7 @@ export async function programIn(
     mixed: usualMixed(backend, target),
     program,
     roleOf: weightRoles(program),
-    backend,
-    target,
+    backend: bitsOf,
   });
   return programsFor(program, precision, {
     storageOf,
