@@ -135,7 +135,7 @@ function groupsOf({ program, roleOf, base, weightBytes, bytesOf, each }: Measure
   readonly names: readonly string[];
   readonly steps: readonly Omit<Step<WeightStorage>, 'kld'>[];
 }[] {
-  const more: readonly WeightStorage[] = formats[base].bits === 4 ? ['int8', 'fp16'] : ['fp16'];
+  const more: readonly WeightStorage[] = formats[base].bits === 4 ? ['int8', 'fp32'] : ['fp32'];
   const byKey = new Map<string, string[]>();
   for (const name of new Set(program.graphs.flatMap(quantizableWeights).map((weight) => weight.name))) {
     const role = roleOf(name);
