@@ -126,7 +126,10 @@ export async function openReference(
       model: source.model,
       weights:
         against === undefined || (await isConverted(source, manifest))
-          ? { program: quantized ?? program, ...(pool && { codesUnknown: chosen === 'unknown' ? 'all' : chosen }) }
+          ? {
+              program: quantized ?? program,
+              ...(pool && { codesUnknown: quantized && chosen !== 'unknown' ? chosen : 'all' }),
+            }
           : 'the checkpoint of --against is not, byte by byte, the one that was converted',
       close,
     };

@@ -161,7 +161,7 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
         target,
         // what is tried is not what the bundle gets
         passes: { ...passes, quantize: quantizeBy(new CodeChoices()) },
-        ...(guided && guided.pictures.judged > 0 && { samples: guided.choosing }),
+        ...(calibration && calibration.pictures.judged > 0 && isShownFor(options) && { samples: calibration.choosing }),
       },
       reporter,
     );
@@ -207,11 +207,12 @@ async function chosenBy(
 
 /** What was looked at, and what came of it. */
 function calibrationNotes(
-  { precision, algorithm, calibrate }: PrepareOptions,
+  options: PrepareOptions,
   narrows: boolean,
   calibration: ShownCalibration | undefined,
   chosen: ChosenByData | undefined,
 ): string[] {
+  const { precision, algorithm, calibrate } = options;
   if (!calibration) return [];
   const idle = namesFolder(calibrate)
     ? `${algorithm} chooses codes without data: the folder is looked at for what f16 does not hold.`
@@ -219,7 +220,7 @@ function calibrationNotes(
   const said = [
     leftOutSentence(calibration.samples, calibration.leftOut),
     chosen && choiceSentence(chosen),
-    isQuantized(precision) && !chosen && namesFolder(calibrate) === narrows ? idle : undefined,
+    isQuantized(precision) && !isShownFor(options) && namesFolder(calibrate) === narrows ? idle : undefined,
   ];
   return said.flatMap((sentence) => (sentence === undefined ? [] : [`calibration: ${sentence}`]));
 }
@@ -254,8 +255,9 @@ function refuseIdle(options: PrepareOptions): void {
 }
 
 /** A folder that can do nothing is a mistake: shown to the model, it would take a 3B minutes. */
-function refuseIdleFolder({ precision, algorithm, calibrate }: PrepareOptions, narrows: boolean): void {
-  if (!isQuantized(precision) || narrows || !namesFolder(calibrate) || asksData({ algorithm, calibrate })) return;
+function refuseIdleFolder(options: PrepareOptions, narrows: boolean): void {
+  const { precision, algorithm, calibrate } = options;
+  if (!isQuantized(precision) || narrows || !namesFolder(calibrate) || isShownFor(options)) return;
   throw new UsageError(
     'idle_calibration',
     `--algorithm ${algorithm} chooses codes without data, and nothing in ${precision} is rounded to f16 here`,
@@ -292,6 +294,11 @@ async function calibrated(
 /** Whether what a model computes chooses its codes. */
 function guides(options: PrepareOptions): boolean {
   return isQuantized(options.precision) && asksData(options);
+}
+
+/** Whether pictures of a folder choose codes or bits. */
+function isShownFor(options: PrepareOptions): boolean {
+  return asksData(options) || goalNames(options).length > 0;
 }
 
 /** GPTQ is among the ways where rows of inputs were kept. */

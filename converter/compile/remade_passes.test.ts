@@ -45,6 +45,11 @@ function ofBefore(manifest: Manifest): Manifest {
   return { ...manifest, chosenByData: undefined, options: { ...manifest.options, algorithm: 'search' } };
 }
 
+/** As a version that chose bits by rules alone would have written it. */
+function withoutStorage(manifest: Manifest): Manifest {
+  return { ...manifest, storage: undefined };
+}
+
 /** Weights that a verification compares, and those that it does not. */
 async function compared(dir: string, manifest: Manifest) {
   const inputs = new Inputs();
@@ -113,6 +118,16 @@ describe('codes that data chose', () => {
     expect(report).toMatchObject({ passed: true, unknown: [] });
     expect([help, hasRunner]).toEqual(['none', true]);
   });
+
+  test('and their bits are not known of a bundle that does not say how matrices are stored', async () => {
+    const plain = await make('plain', 'none');
+    const manifest = await readManifest(plain);
+    expect((await compared(plain, manifest)).report).toMatchObject({ passed: true, unknown: [] });
+    const { report, hasRunner } = await compared(plain, withoutStorage(manifest));
+    expect(report).toMatchObject({ passed: true, problems: [] });
+    expect(report.unknown.length).toBeGreaterThan(40);
+    expect(hasRunner).toBe(false);
+  });
 });
 
 describe('the passes', () => {
@@ -124,6 +139,7 @@ describe('the passes', () => {
 
   test('are not, where nobody knows what was chosen, or other pictures are there now', async () => {
     const manifest = await readManifest(chosen);
+    await expect(remade(withoutStorage(manifest))).rejects.toMatchObject({ code: 'codes_unknown', exitCode: 2 });
     await expect(remade(ofBefore(manifest))).rejects.toMatchObject({ code: 'codes_unknown', exitCode: 2 });
     await copyFile('fixtures/shapes/images/002.png', join(pictures, '001.png'));
     await expect(remade(manifest)).rejects.toMatchObject({ code: 'codes_unknown', place: { file: pictures } });

@@ -32,12 +32,16 @@ export async function remadePasses(
   const backend = await bundleBackend(dir, manifest);
   const { target, quantizedOps, accuracyLevel, layersPerGraph, calibrate, ...options } = manifest.options;
   const precision = manifest.precision as Precision;
-  const isUnknown = isQuantized(precision) && matricesChosen(manifest) === 'unknown';
+  const isUnknown = isQuantized(precision) && (matricesChosen(manifest) === 'unknown' || !manifest.storage);
   if (isUnknown)
-    throw new UsageError('codes_unknown', 'the manifest does not say how data chose the codes, of which none is sure', {
-      file: dir,
-      hint: 'convert again: this version records it',
-    });
+    throw new UsageError(
+      'codes_unknown',
+      'the manifest does not say how the codes were chosen, of which none is sure',
+      {
+        file: dir,
+        hint: 'convert again: this version records it',
+      },
+    );
   const programs = await preparePrograms(
     {
       model,

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -171,6 +171,19 @@ test.each(CASES)('$options.backend $options.precision: each planted fault is nam
   }
   expect((await weightsReport(dir)).passed).toBe(true);
 });
+
+test.each(['onnx', 'tfjs', 'wgsl'])(
+  '%s: a small matrix in f16 among codes is found, and a fault in it',
+  async (backend) => {
+    const mixed = join(await tempFolder(), 'mixed.json');
+    writeFileSync(mixed, JSON.stringify({ 'lm.1.k': 'fp16' }));
+    const dir = await bundle({ backend, precision: 'int8', mixed });
+    expect(await weightsReport(dir)).toMatchObject({ passed: true, differences: [], problems: [], unknown: [] });
+    const { name } = (await placesIn(dir)).find((each) => each.name.startsWith('lm.1.k.f16'))!;
+    await edited(dir, [name], flip(2 * 5));
+    expect((await weightsReport(dir)).differences).toMatchObject([{ tensor: name }]);
+  },
+);
 
 test('a difference says what is found and expected, to the bit, and where in which file', async () => {
   const dir = await bundle({ backend: 'onnx', precision: 'fp16' });

@@ -2,14 +2,12 @@ import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import type { Prompt } from '../../verify/prompt.ts';
 import { defaultSamples } from '../samples/default_samples.ts';
-import { promptOf } from '../samples/calibration_sample.ts';
+import { picturePrompt } from '../samples/picture_prompt.ts';
 import { BadInputError, UsageError } from '../errors.ts';
-import { decodeImage } from '../images/decode.ts';
 import type { Inputs } from '../inputs/inputs.ts';
 import type { Processor } from '../../backends/client/images/processor.ts';
 import { readSamples, withoutShown } from '../samples/samples.ts';
 import { readTrueMasks, trueMaskFiles, type TrueMasks } from '../samples/true_masks.ts';
-import { buildPrompt } from '../text/prompt.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
 /** A picture and a prompt, with what is known of the answer. */
@@ -93,13 +91,7 @@ export async function casesOfFile(
     cases.push({
       name,
       prompt,
-      load: async () =>
-        promptOf(
-          await decodeImage(image, { mode, inputs }),
-          buildPrompt(tokenizer, { imageTokens: metadata.imageTokens, prompt, mode }),
-          metadata,
-          processor,
-        ),
+      load: () => picturePrompt(image, prompt, { metadata, tokenizer, processor, inputs }),
       recorded: { text, ...(tokens && { tokens }), ...(minMargin !== undefined && { minMargin }) },
       ...(truth !== undefined && { truth }),
       ...(loadMasks && { loadMasks }),

@@ -3,14 +3,13 @@ import { join, parse } from 'node:path';
 import { z } from 'zod';
 import type { ProgramMetadata } from '../../ir/graph.ts';
 import { BadInputError, UsageError } from '../errors.ts';
-import { decodeImage } from '../images/decode.ts';
 import { isPicture } from '../images/is_picture.ts';
 import type { Inputs } from '../inputs/inputs.ts';
 import type { Processor } from '../../backends/client/images/processor.ts';
-import { buildPrompt } from '../text/prompt.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { promptOf, type CalibrationSample } from './calibration_sample.ts';
+import type { CalibrationSample } from './calibration_sample.ts';
 import { pictureKey } from './picture_key.ts';
+import { picturePrompt } from './picture_prompt.ts';
 import { spread } from './spread.ts';
 
 /** Files with cases, the first that is there: `eval.json` lies beside checkpoints. */
@@ -74,19 +73,12 @@ export async function folderSamples(
         file: image,
         hint: 'put it there, or take its case out',
       });
-  const { mode } = processor;
   const samples: CalibrationSample[] = [];
   for (const { image, prompt } of pairs)
     samples.push({
       name: `${parse(image).base} "${prompt}"`,
       picture: await pictureKey(image),
-      load: async () =>
-        promptOf(
-          await decodeImage(image, { mode, inputs }),
-          buildPrompt(tokenizer, { imageTokens: metadata.imageTokens, prompt, mode }),
-          metadata,
-          processor,
-        ),
+      load: () => picturePrompt(image, prompt, { metadata, tokenizer, processor, inputs }),
     });
   return { samples, leftOut: all.length - pairs.length };
 }

@@ -29,3 +29,14 @@ test('a small weight with a literal becomes a weight that is read only when aske
   const { y } = await evaluateGraph(folded, { x: tensorOf('f32', [3], [2, 2, 2]) });
   expect([...y!.data]).toEqual([3, 0, 6]);
 });
+
+test('a weight in 16 bits that is widened before use stays so, and what follows is computed', async () => {
+  const data = tensorData(tensorOf('f16', [2, 2], [0.5, -1, 2, 4]));
+  const b = new GraphBuilder('g');
+  const widened = b.op(ops.cast, [b.weight('w', data)], { to: 'f32' });
+  b.output('y', b.op(ops.mul, [b.input('x', { dtype: 'f32', shape: [2, 2] }), widened], {}));
+  const folded = foldConstants.run(b.build());
+  expect(folded.nodes.map((node) => node.op)).toEqual(['cast', 'mul']);
+  const { y } = await evaluateGraph(folded, { x: tensorOf('f32', [2, 2], [2, 2, 2, 2]) });
+  expect([...y!.data]).toEqual([1, -2, 4, 8]);
+});

@@ -18,6 +18,7 @@ export const FOLD_MAX_WEIGHT_ELEMENTS = 65536;
 /**
  * A primitive over literals becomes the literal that its own evaluate gives, rounded to its dtype. Over small weights,
  * such as a norm's scale with 1 added, it becomes a weight that is computed when it is read: a pass reads no bytes.
+ * A weight that is stored in 16 bits and widened before use stays so, however small: folded it would be stored in more.
  */
 export const foldConstants: Pass = {
   name: 'fold_constants',
@@ -29,6 +30,7 @@ export const foldConstants: Pass = {
       const operands = inputs.map((value) => constantOf(definitionOf(value)));
       if (!operands.every((constant) => constant !== undefined)) return undefined;
       const weight = operands.find((constant) => constant.kind === 'weight');
+      if (weight && isWidening(node)) return undefined;
       if (!isSmall(node, weight ? FOLD_MAX_WEIGHT_ELEMENTS : FOLD_MAX_ELEMENTS)) return undefined;
       const evaluate = (tensors: readonly Tensor[]) =>
         op
@@ -63,6 +65,12 @@ function isSmall(node: Node, most: number): boolean {
   return node.outputs.every(
     ({ type }) => type.shape.every((dim) => typeof dim === 'number') && elementCount(type.shape as number[]) <= most,
   );
+}
+
+/** Whether it makes f32 of a narrower float. */
+function isWidening({ op, inputs, outputs }: Node): boolean {
+  const [from, to] = [inputs[0]?.type.dtype, outputs[0]!.type.dtype];
+  return op === 'cast' && to === 'f32' && (from === 'f16' || from === 'bf16');
 }
 
 function constantOf(definition: Node | Constant | undefined): Constant | undefined {

@@ -45,8 +45,6 @@ export interface MeasureOptions {
 export interface MeasuredStorage {
   /** Matrices that have more than the fewest bits. */
   readonly storageOf: ReadonlyMap<string, WeightStorage>;
-  /** Of the bundle's graphs and weights. */
-  readonly bytes: number;
   /** Divergence of the whole on the samples, in nats. */
   readonly kld: number;
   /** Samples that it was measured on. */
@@ -65,13 +63,14 @@ export async function measuredStorage(options: MeasureOptions): Promise<Measured
   const low = (): WeightStorage => base;
   const leastBytes = bytesOf(low);
   const shown = spread(samples, each ? PROBE_SAMPLES : LARGE_PROBE_SAMPLES);
+  const candidates = groupsOf(options);
+  onProgress?.(0, candidates.length);
   const probe = await answerProbe(program, {
     samples: shown,
     newTokens: each ? PROBE_TOKENS : LARGE_PROBE_TOKENS,
     kernels,
     signal,
   });
-  const candidates = groupsOf(options);
   const groups: Group<WeightStorage>[] = [];
   for (const [i, { names, steps }] of candidates.entries()) {
     const alone = new Set(names);
@@ -82,28 +81,16 @@ export async function measuredStorage(options: MeasureOptions): Promise<Measured
   }
   const whole = async ({ storageOf }: Allocation<WeightStorage>) =>
     probe.divergenceOf(stored((name) => storageOf.get(name) ?? base));
-  if ('bytes' in goal) {
-    const allocation = withinBytes(groups, goal.bytes, leastBytes, bytesOf, base);
-    return resultOf(allocation, await whole(allocation));
-  }
-  let allocation = allocate(groups, goal);
+  let allocation =
+    'bytes' in goal ? withinBytes(groups, goal.bytes, leastBytes, bytesOf, base) : allocate(groups, goal);
   let kld = await whole(allocation);
-  for (let round = 1; round < ROUNDS && kld > goal.kld; round++) {
-    allocation = allocate(groups, { kld: (goal.kld * allocation.kld) / kld });
+  const most = 'kld' in goal ? goal.kld : Infinity;
+  for (let round = 1; kld > most && round < ROUNDS; round++) {
+    allocation = allocate(groups, { kld: (most * allocation.kld) / kld });
     kld = await whole(allocation);
   }
-  return resultOf(allocation, kld);
-
-  function resultOf(chosen: Allocation<WeightStorage>, left: number): MeasuredStorage {
-    const { storageOf } = chosen;
-    return {
-      storageOf,
-      bytes: bytesOf((name) => storageOf.get(name) ?? base),
-      kld: left,
-      pictures: shown.length,
-      matrices: groups.flatMap(({ names }) => names).length,
-    };
-  }
+  const { storageOf } = allocation;
+  return { storageOf, kld, pictures: shown.length, matrices: groups.flatMap(({ names }) => names).length };
 }
 
 /** What a budget buys: the bundle's own bytes are looked at, and where they are too many less is bought. */
@@ -135,7 +122,7 @@ function groupsOf({ program, roleOf, base, weightBytes, bytesOf, each }: Measure
   readonly names: readonly string[];
   readonly steps: readonly Omit<Step<WeightStorage>, 'kld'>[];
 }[] {
-  const more: readonly WeightStorage[] = formats[base].bits === 4 ? ['int8', 'fp32'] : ['fp32'];
+  const more: readonly WeightStorage[] = formats[base].bits === 4 ? ['int8', 'fp16'] : ['fp16'];
   const byKey = new Map<string, string[]>();
   for (const name of new Set(program.graphs.flatMap(quantizableWeights).map((weight) => weight.name))) {
     const role = roleOf(name);
