@@ -9,6 +9,7 @@ import type { ModelSource } from '../models/open_model.ts';
 import { UsageError } from '../errors.ts';
 import { parseBytes } from '../terminal/memory.ts';
 import { ALGORITHMS, type Algorithm } from '../compile/prepare_programs.ts';
+import { BALANCES, type Balance } from '../precision/balance.ts';
 
 /** What a command leaves beside what it prints. */
 export interface CommandResult {
@@ -94,6 +95,7 @@ export interface PrecisionFlags {
   readonly budget?: number;
   readonly targetKld?: number;
   readonly algorithm?: Algorithm;
+  readonly balance?: Balance;
   readonly perChannel?: boolean;
   readonly calibrate?: string;
 }
@@ -122,6 +124,12 @@ export function withPrecisionOptions(command: Command): Command {
         '--algorithm <name>',
         'how codes are chosen (default: search; with a calibration folder gptq too where the model is small)',
       ).choices([...ALGORITHMS]),
+    )
+    .addOption(
+      new Option(
+        '--balance <how>',
+        'columns of matrices made of like size before they become codes: auto or none (default: auto)',
+      ).choices([...BALANCES]),
     )
     .option('--per-channel', 'int8 with one scale a row, for runtimes that have no blocks')
     .option('--calibrate <set>', 'pictures and prompts to look at activations with: a folder, default or none');

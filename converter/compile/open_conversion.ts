@@ -86,7 +86,7 @@ export async function openConversion(options: ConvertOptions, claim: Claim, repo
     const device = runs ? await requireVerifier(backend, options, reporter) : undefined;
     const recording = options.against === undefined ? undefined : await recordingOf(options.against, source, adapters);
     await requireSpace(claim, source.model.program, options.precision);
-    const { mixed = usualMixed(backend, made.target), algorithm, perChannel = false } = options;
+    const { mixed = usualMixed(backend, made.target), algorithm, balance = 'auto', perChannel = false } = options;
     const recorded = {
       checkpoint,
       adapters: adapters.map(({ dir, scale }) => ({ dir, scale })),
@@ -96,6 +96,7 @@ export async function openConversion(options: ConvertOptions, claim: Claim, repo
       ...(options.leaveOut && options.leaveOut.length > 0 && { leaveOut: [...options.leaveOut] }),
       mixed: isQuantized(options.precision) ? mixed : 'none',
       ...(algorithm !== undefined && { algorithm }),
+      ...(isQuantized(options.precision) && { balance }),
       perChannel,
       ...(options.budget !== undefined && { budget: options.budget }),
       ...(options.targetKld !== undefined && { targetKld: options.targetKld }),

@@ -24,7 +24,7 @@ import { isOfMaskDecoder } from '../models/mask_decoder_files.ts';
 import { openModel, sourceFiles, type AdapterSource, type OpenModel } from '../models/open_model.ts';
 import type { Model } from '../models/family.ts';
 import { matricesChosen, type ChosenMatrices } from '../precision/chosen_by_data.ts';
-import { formatFor, helpOf, isQuantized, programsFor } from '../precision/precision.ts';
+import { balancedProgram, formatFor, helpOf, isQuantized, programsFor } from '../precision/precision.ts';
 import { checkSource } from '../record/check_source.ts';
 import { openRecording, type OpenRecording } from '../record/open_recording.ts';
 import { picturesShown } from '../samples/folder_samples.ts';
@@ -102,8 +102,9 @@ export async function openReference(
     checkLedger(source, manifest);
     const { program } = source.model;
     const chosen = matricesChosen(manifest);
+    const balanced = balancedProgram(program, precision, { balance: manifest.options.balance ?? 'none' });
     const quantized =
-      pool && (await withWait(reporter, 'prepare the program', () => remade(source.model, manifest, chosen, pool)));
+      pool && (await withWait(reporter, 'prepare the program', () => remade(balanced, manifest, chosen, pool)));
     const isWhole = chosen !== 'unknown' && chosen.size === 0;
     const help = helpOf(manifest.options.mixed, chosen);
     const samples = await findSamples(resolve(namingPath(manifest.options)));
@@ -127,7 +128,7 @@ export async function openReference(
       weights:
         against === undefined || (await isConverted(source, manifest))
           ? {
-              program: quantized ?? program,
+              program: quantized ?? balanced,
               ...(pool && { codesUnknown: quantized && chosen !== 'unknown' ? chosen : 'all' }),
             }
           : 'the checkpoint of --against is not, byte by byte, the one that was converted',
@@ -168,7 +169,7 @@ export function recordedReference(
  * again. Undefined when nobody knows which.
  */
 async function remade(
-  model: Model,
+  program: Program,
   { backend, precision, options, storage }: Manifest,
   chosen: ChosenMatrices,
   executor: QuantizePool,
@@ -177,7 +178,7 @@ async function remade(
   const base = formatFor(precision as Precision);
   // manifests did not always tell the bits of each matrix, and the rules have changed
   if (chosen === 'unknown' || !storage || !base) return undefined;
-  return programsFor(model.program, precision as Precision, {
+  return programsFor(program, precision as Precision, {
     storageOf: ({ name }) => (chosen.has(name) ? 'fp32' : (storage[name] ?? base)),
     // of what GPTQ did not win the usual search is kept
     algorithm: (algorithm === 'gptq' ? 'search' : algorithm) as QuantizeAlgorithm,

@@ -8,6 +8,7 @@ import { plainExecutor } from '../../ir/quantize/executor.ts';
 import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
 import { formats, type QuantizeAlgorithm } from '../../ir/formats/index.ts';
 import type { Help, Precision } from '../../verify/tolerances.ts';
+import type { Balance } from '../precision/balance.ts';
 import {
   chosenSet,
   describeFinding,
@@ -32,6 +33,7 @@ import type { Inputs } from '../inputs/inputs.ts';
 import type { Model } from '../models/family.ts';
 import type { Processor } from '../../backends/client/images/processor.ts';
 import {
+  balancedProgram,
   formatFor,
   helpOf,
   isQuantized,
@@ -60,6 +62,8 @@ export type Algorithm = (typeof ALGORITHMS)[number];
 export interface PrecisionChoices extends BitChoices {
   /** Default `search`; where data chooses, GPTQ as well for a small model. */
   readonly algorithm?: Algorithm;
+  /** Default `auto`: columns of matrices are made of like size before they become codes. */
+  readonly balance?: Balance;
   /** One scale a row for int8; default one for each 32 columns. */
   readonly perChannel?: boolean;
   /**
@@ -113,7 +117,13 @@ export interface PreparedPrograms extends PrecisionPrograms {
  * @throws UsageError for choices that mean nothing here; BadInputError for activations that do not fit and cannot be
  * kept
  */
-export async function preparePrograms(options: PrepareOptions, reporter: Reporter): Promise<PreparedPrograms> {
+export async function preparePrograms(asked: PrepareOptions, reporter: Reporter): Promise<PreparedPrograms> {
+  refuseIdle(asked);
+  const { model: family, ...others } = asked;
+  const options = {
+    ...others,
+    model: { ...family, program: balancedProgram(family.program, others.precision, others) },
+  };
   const {
     model,
     precision,
@@ -125,7 +135,6 @@ export async function preparePrograms(options: PrepareOptions, reporter: Reporte
   } = options;
   const mixed = options.mixed ?? usualMixed(backend, target);
   const { program } = model;
-  refuseIdle(options);
   const narrowing = narrowingFor(precision, backend, target);
   const narrows = roundsToF16(precision) && narrowing === 'compute';
   refuseIdleFolder(options, narrows);
@@ -227,11 +236,12 @@ function calibrationNotes(
 
 /** Choices that only codes have mean nothing for floats: silence would let a user believe in them. */
 function refuseIdle(options: PrepareOptions): void {
-  const { precision, algorithm, perChannel, calibrate } = options;
+  const { precision, algorithm, balance, perChannel, calibrate } = options;
   const idle = isQuantized(precision)
     ? []
     : [
         ...(algorithm === undefined ? [] : ['--algorithm']),
+        ...(balance === undefined ? [] : ['--balance']),
         ...(perChannel ? ['--per-channel'] : []),
         ...goalNames(options),
       ];

@@ -49,6 +49,7 @@ export async function remadePasses(
       backend,
       mixed: options.mixed,
       ...(isQuantized(precision) && options.algorithm && { algorithm: options.algorithm as Algorithm }),
+      ...(isQuantized(precision) && { balance: options.balance ?? 'none' }),
       perChannel: options.perChannel,
       storage: manifest.storage,
       ...(calibrate !== '' && { calibrate }),

@@ -22,6 +22,7 @@ import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
 import { usualScheme, type Scheme } from '../../ir/quantize/scheme.ts';
 import type { Help, Precision } from '../../verify/tolerances.ts';
 import { UsageError } from '../errors.ts';
+import { balancePasses, type Balance } from './balance.ts';
 import type { ChosenMatrices } from './chosen_by_data.ts';
 import type { WeightStorage } from './weight_storage.ts';
 
@@ -75,6 +76,21 @@ export function formatFor(precision: Precision): FormatName | undefined {
 }
 
 /**
+ * The f32 program that codes are made of: its channels balanced, where weights become codes and nobody says otherwise.
+ * It computes the same, and names the same matrices.
+ */
+export function balancedProgram(
+  program: Program,
+  precision: Precision,
+  {
+    balance = 'auto',
+    onPass,
+  }: { readonly balance?: Balance | undefined; readonly onPass?: PassListener | undefined } = {},
+): Program {
+  return isQuantized(precision) ? runPassesOnProgram(program, balancePasses(balance), onPass) : program;
+}
+
+/**
  * How a target has the floats of a precision; undefined for one that needs none but f32.
  * @throws UsageError with the reason when backend or target do not have the precision
  */
@@ -119,7 +135,11 @@ export interface PrecisionOptions {
 
 /** The passes between a family's f32 program and a backend, in order. */
 export function passesFor(precision: Precision, options: PrecisionOptions = {}): readonly Pass[] {
-  return [...quantizePasses(precision, options), ...narrowPasses(precision, options)];
+  return [
+    ...(isQuantized(precision) ? balancePasses('auto') : []),
+    ...quantizePasses(precision, options),
+    ...narrowPasses(precision, options),
+  ];
 }
 
 export interface PrecisionPrograms {
@@ -132,7 +152,7 @@ export interface PrecisionPrograms {
   readonly reference: Program;
 }
 
-/** A family's f32 program in a precision, and what it is held against. Both share their codes: they are made once. */
+/** A family's f32 program, balanced or not, in a precision, and what it is held against. Both share their codes: they are made once. */
 export function programsFor(program: Program, precision: Precision, options: PrecisionOptions = {}): PrecisionPrograms {
   const { onPass } = options;
   const quantized = runPassesOnProgram(program, quantizePasses(precision, options), onPass);

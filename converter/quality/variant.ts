@@ -1,6 +1,7 @@
 import type { Precision } from '../../verify/tolerances.ts';
 import { UsageError } from '../errors.ts';
 import { asksData, namesFolder } from '../precision/chosen_by_data.ts';
+import { BALANCES, type Balance } from '../precision/balance.ts';
 import { isQuantized, PRECISIONS, QUANTIZED } from '../precision/precision.ts';
 import { parseBytes } from '../terminal/memory.ts';
 
@@ -10,6 +11,7 @@ export const ALGORITHMS = ['rtn', 'search', 'hqq', 'gptq'] as const;
 /** What `pgconv convert` is told beside the dtype; what is left out is its default. */
 export interface VariantSettings {
   readonly algorithm?: (typeof ALGORITHMS)[number];
+  readonly balance?: Balance;
   /** `none`, `auto` or a file. */
   readonly mixed?: string;
   /** `none`, `default` or a folder. */
@@ -49,7 +51,9 @@ export function parseDtype(text: string): DtypeSpec {
   for (const part of parts) {
     const [key, value] = splitAtFirst(part, '=');
     const algorithm = ALGORITHMS.find((known) => known === part);
+    const balance = key === 'balance' ? BALANCES.find((known) => known === value) : undefined;
     if (algorithm) settings = { ...settings, algorithm };
+    else if (balance) settings = { ...settings, balance };
     else if (key === 'mixed' && value) settings = { ...settings, mixed: value };
     else if (key === 'budget' && parseBytes(value ?? '')) settings = { ...settings, budget: parseBytes(value!)! };
     else if (key === 'target-kld' && Number(value) > 0) settings = { ...settings, targetKld: Number(value) };
@@ -57,12 +61,12 @@ export function parseDtype(text: string): DtypeSpec {
     else
       throw refusal(
         `"${part}" is no setting of a dtype`,
-        `write ${ALGORITHMS.join(', ')}, mixed=none, mixed=auto, mixed=<file>, calibrate, calibrate=<folder>, budget=<size> or target-kld=<nats>`,
+        `write ${ALGORITHMS.join(', ')}, mixed=none, mixed=auto, mixed=<file>, calibrate, calibrate=<folder>, budget=<size>, target-kld=<nats> or balance=none`,
       );
   }
   const strange = isQuantized(precision)
     ? undefined
-    : (['algorithm', 'mixed', 'budget', 'targetKld'] as const).find((key) => settings[key] !== undefined);
+    : (['algorithm', 'balance', 'mixed', 'budget', 'targetKld'] as const).find((key) => settings[key] !== undefined);
   if (strange)
     throw refusal(
       `${precision} quantizes nothing, and "${text}" says how`,

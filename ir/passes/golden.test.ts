@@ -12,6 +12,7 @@ import { randomTensor, seedOf } from '../testing/random.ts';
 import { roundToNearest } from '../testing/round_to_nearest.ts';
 import { castData } from '../views/cast.ts';
 import {
+  balanceChannels,
   bindDims,
   castFloats,
   decompose,
@@ -45,6 +46,7 @@ function keepOf(text: string): ReadonlyMap<string, Keep> {
 
 /** The pass of each folder. */
 const PASSES: Readonly<Record<string, (text: string) => Pass>> = {
+  balance_channels: () => balanceChannels,
   fold_constants: () => foldConstants,
   bind_dims: () => bindDims({ seq: 3, kept: 3 }),
   fuse_append_cache: () => fuseAppendCache,
@@ -77,18 +79,19 @@ const PASSES: Readonly<Record<string, (text: string) => Pass>> = {
 
 /**
  * How far results may differ, relative to the largest: exact, but where the pass rounds. f16 has 11 bits; a few
- * roundings add up. A code of 4 bits is off by 1/30 of its block's range at most.
+ * roundings add up. A code of 4 bits is off by 1/30 of its block's range at most. f32 has 24 bits.
  */
 const TOLERANCE: Readonly<Record<string, number>> = {
   cast_floats: 8 * 2 ** -11,
   store_weights: 8 * 2 ** -11,
   quantize_weights: 2 / 15,
+  balance_channels: 2 ** -20,
 };
 /**
  * Passes whose weights hold other values than those of their names: the graph itself is evaluated, not what its text
  * says.
  */
-const REMAKES_WEIGHTS: ReadonlySet<string> = new Set(['quantize_weights']);
+const REMAKES_WEIGHTS: ReadonlySet<string> = new Set(['quantize_weights', 'balance_channels']);
 
 const SIZES: Bindings = new Map([
   ['batch', 2],

@@ -1,3 +1,4 @@
+export { balanceChannels } from './balance_channels.ts';
 export { bindDims } from './bind_dims.ts';
 export { castFloats, type CastFloatsOptions, type Keep } from './cast_floats.ts';
 export { decompose } from './decompose.ts';

@@ -9,7 +9,7 @@ import { hashFiles } from '../../bundle/hash_files.ts';
 import { makeManifest, MANIFEST_NAME, printManifest, readManifest } from '../../bundle/manifest.ts';
 import { checkWeights } from '../../compile/check_weights.ts';
 import { openModel } from '../../models/open_model.ts';
-import { formatFor, programsFor } from '../../precision/precision.ts';
+import { balancedProgram, formatFor, programsFor } from '../../precision/precision.ts';
 import { silentReporter } from '../../terminal/reporter.ts';
 import type { QuantizePool } from '../../threads/quantize_pool.ts';
 
@@ -19,13 +19,22 @@ import type { QuantizePool } from '../../threads/quantize_pool.ts';
  */
 export async function weightsReport(dir: string, executor?: QuantizePool): Promise<WeightsReport> {
   const manifest = await readManifest(dir);
-  const { checkpoint, reference, finalSoftcap, slidingWindow, algorithm, perChannel, target } = manifest.options;
+  const {
+    checkpoint,
+    reference,
+    finalSoftcap,
+    slidingWindow,
+    algorithm,
+    balance = 'none',
+    perChannel,
+    target,
+  } = manifest.options;
   const { storage = {} } = manifest;
   const precision = manifest.precision as Precision;
   const backend = await findBackend(manifest.backend);
   const source = await openModel({ checkpoint: checkpoint[0]!, adapters: [], reference, finalSoftcap, slidingWindow });
   try {
-    const { program } = source.model;
+    const program = balancedProgram(source.model.program, precision, { balance });
     const base = formatFor(precision);
     const codes = base
       ? programsFor(program, precision, {

@@ -1,3 +1,4 @@
+import { BALANCES } from '../../precision/balance.ts';
 import { z } from 'zod';
 import { count, device, number, phase, precision, share } from './fields.ts';
 
@@ -19,6 +20,7 @@ const variant = {
   precision,
   settings: z.object({
     algorithm: z.enum(['rtn', 'search', 'hqq', 'gptq']).optional(),
+    balance: z.enum(BALANCES).optional(),
     mixed: z.string().optional(),
     calibrate: z.string().optional(),
     budget: z.number().optional(),
