@@ -93,7 +93,7 @@ const program = new Command('npm run bench --')
   )
   .option(
     '--models <name,...>',
-    `models whose codes are calibrated: ${MODELS.map(({ name }) => name).join(', ')} (default: all; and -balanced of segments, shapes and segments-outliers)`,
+    `models whose codes are calibrated: ${MODELS.map(({ name }) => name).join(', ')} (default: all)`,
     modelsNamed,
   )
   .option('--memory <size>', 'what that verification may take', '4GiB')

@@ -10,6 +10,7 @@ import { choiceSentence, wonByData } from '../precision/chosen_by_data.ts';
 import { silentReporter } from '../terminal/reporter.ts';
 import { checkWeights } from './check_weights.ts';
 import { convert } from './convert.ts';
+import type { ConvertOptions } from './convert_options.ts';
 import { openReference } from './open_reference.ts';
 import { remadePasses } from './remade_passes.ts';
 
@@ -18,9 +19,10 @@ import { remadePasses } from './remade_passes.ts';
 let root: string;
 let pictures: string;
 let source: OpenModel;
-const make = async (name: string, calibrate: string) => {
+const make = async (name: string, calibrate: string, choices: Pick<ConvertOptions, 'balance'> = {}) => {
   const options = { checkpoint: 'fixtures/shapes/hf', backend: 'onnx', precision: 'int4', mixed: 'none' } as const;
-  return (await convert({ ...options, calibrate, out: join(root, name), verify: false }, silentReporter)).out;
+  return (await convert({ ...options, ...choices, calibrate, out: join(root, name), verify: false }, silentReporter))
+    .out;
 };
 const folderOf = async (...names: readonly string[]) => {
   const dir = await mkdtemp(join(root, 'pictures-'));
@@ -127,6 +129,28 @@ describe('codes that data chose', () => {
     expect(report).toMatchObject({ passed: true, problems: [] });
     expect(report.unknown.length).toBeGreaterThan(40);
     expect(hasRunner).toBe(false);
+  });
+});
+
+describe('columns of a bundle of before', () => {
+  const withoutBalance = (manifest: Manifest): Manifest => ({
+    ...manifest,
+    options: { ...manifest.options, balance: undefined },
+  });
+
+  test('are the checkpoint’s, as where --balance is none', async () => {
+    const manifest = await readManifest(await make('unbalanced', 'none', { balance: 'none' }));
+    for (const each of [manifest, withoutBalance(manifest)])
+      expect((await compared(join(root, 'unbalanced'), each)).report).toMatchObject({ passed: true, unknown: [] });
+  });
+
+  test('are not those of a bundle that has balanced ones', async () => {
+    const manifest = await readManifest(await make('balanced', 'none'));
+    expect(manifest.options.balance).toBe('auto');
+    const { report } = await compared(join(root, 'balanced'), withoutBalance(manifest));
+    expect(report.passed).toBe(false);
+    const { report: floats } = await compared(join(root, 'balanced'), withoutStorage(manifest));
+    expect(floats).toMatchObject({ passed: true, problems: [] });
   });
 });
 

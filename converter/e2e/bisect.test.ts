@@ -46,7 +46,14 @@ const PIPELINES: readonly (readonly Pass[])[] = [
     passes.eliminateCommonSubexpressions,
     passes.eliminateDeadCode,
   ],
-  [passes.foldConstants, quantizeWeights, passes.fuseAppendCache, passes.fixedCache, passes.decompose(new Set())],
+  [
+    passes.foldConstants,
+    passes.balanceChannels,
+    quantizeWeights,
+    passes.fuseAppendCache,
+    passes.fixedCache,
+    passes.decompose(new Set()),
+  ],
   [passes.storeWeights('bf16'), passes.bindDims({ seq: 1, kept: 1 })],
 ];
 
@@ -88,6 +95,7 @@ test.each(PIPELINES.map((pipeline, i) => [i, pipeline] as const))(
 /** A slip in each pass, of a kind that its graph has a place for, and the pipeline that it is planted in. */
 const PLANTED: Readonly<Record<string, readonly [keyof typeof FAULT_KINDS, number]>> = {
   fold_constants: ['swappedMatrices', 0],
+  balance_channels: ['swappedMatrices', 1],
   cast_floats: ['rolledWeight', 0],
   split_large_weights: ['rolledWeight', 0],
   tile_attention: ['droppedNode', 0],

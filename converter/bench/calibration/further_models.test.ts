@@ -9,7 +9,6 @@ import { rowsOf } from '../../../verify/rows.ts';
 import { runCase, type Outcome } from '../../../verify/run_case.ts';
 import { openModel, type ModelSource } from '../../models/open_model.ts';
 import { tempFolders } from '../../testing/bundle.ts';
-import { balanced } from './balance.ts';
 import { FURTHER_MODELS, makeModel, modelsNamed } from './further_models.ts';
 import { holdCheckpoint, weightNamed, writeHeld, type HeldCheckpoint } from './held_checkpoint.ts';
 import { perturbed } from './perturb.ts';
@@ -70,13 +69,6 @@ describe('other weights that compute the same', () => {
     expect(await apartFromParent(outliers)).toBeLessThan(SAME_FUNCTION);
     const q = 'language_model.model.layers.0.self_attn.q_proj.weight';
     expect(spreadOfColumns(outliers, q)).toBeGreaterThan(3 * spreadOfColumns(parent, q));
-  });
-
-  test('a balanced model, which does not tell whether channels had other sizes', async () => {
-    const outliers = balanced(rescaled(parent, { sigma: 1, seed: 3 }));
-    expect(await apartFromParent(outliers)).toBeLessThan(SAME_FUNCTION);
-    const q = 'language_model.model.layers.0.self_attn.q_proj.weight';
-    expect(spreadOfColumns(outliers, q)).toBeCloseTo(spreadOfColumns(balanced(parent), q), 3);
   });
 
   test('noise does not', async () => {

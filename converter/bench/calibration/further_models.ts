@@ -1,6 +1,5 @@
 import { InvalidArgumentError } from 'commander';
 import type { AdapterSource } from '../../models/open_model.ts';
-import { balanced } from './balance.ts';
 import { holdCheckpoint, writeHeld, type HeldCheckpoint } from './held_checkpoint.ts';
 import { perturbed } from './perturb.ts';
 import { rescaled } from './rescale.ts';
@@ -61,15 +60,6 @@ export const MODELS: readonly FurtherModel[] = [
   ...FURTHER_MODELS,
 ];
 
-/** Of three of them the same function, balanced: measured where they are named. */
-const BALANCED: readonly FurtherModel[] = MODELS.filter(({ name }) =>
-  ['segments', 'shapes', 'segments-outliers'].includes(name),
-).map((model) => ({
-  ...model,
-  name: `${model.name}-balanced`,
-  change: (parent) => balanced(model.change?.(parent) ?? parent),
-}));
-
 /** Where the model lies: its parent, or what is written to `out`. */
 export async function makeModel({ checkpoint, change }: FurtherModel, out: string): Promise<string> {
   if (!change) return checkpoint;
@@ -80,9 +70,8 @@ export async function makeModel({ checkpoint, change }: FurtherModel, out: strin
 /** Those of a list with commas. @throws InvalidArgumentError */
 export function modelsNamed(text: string): readonly FurtherModel[] {
   return text.split(',').map((wanted) => {
-    const all = [...MODELS, ...BALANCED];
-    const found = all.find(({ name }) => name === wanted);
-    if (!found) throw new InvalidArgumentError(`it is one of ${all.map(({ name }) => name).join(', ')}`);
+    const found = MODELS.find(({ name }) => name === wanted);
+    if (!found) throw new InvalidArgumentError(`it is one of ${MODELS.map(({ name }) => name).join(', ')}`);
     return found;
   });
 }
