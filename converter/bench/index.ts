@@ -18,6 +18,8 @@ import { MODELS, modelsNamed, type FurtherModel } from './calibration/further_mo
 import { kindsNamed, measureCalibration } from './calibration/measure.ts';
 import { calibrationReport } from './calibration/report.ts';
 import { masksReport, measureMasks } from './masks.ts';
+import { measureMethods } from './methods/measure.ts';
+import { methodsReport } from './methods/report.ts';
 import { medianOf } from './median.ts';
 import { measureVerification, verificationReport } from './verify_full_size.ts';
 import { measureQuantization, withData, WITHOUT_DATA, type QuantizationMeasurement } from './quantize_full_size.ts';
@@ -34,9 +36,10 @@ const PARTS = [
   'masks',
   'alarms',
   'calibration',
+  'methods',
 ] as const;
 /** What is not measured but when it is asked for. */
-const ASKED: readonly string[] = ['quantization-with-data', 'faults', 'masks', 'alarms', 'calibration'];
+const ASKED: readonly string[] = ['quantization-with-data', 'faults', 'masks', 'alarms', 'calibration', 'methods'];
 type Part = (typeof PARTS)[number];
 
 interface Flags {
@@ -65,7 +68,8 @@ const program = new Command('npm run bench --')
       'Then tokens a second of the decoder on the CPU: fused attention, the portable graph, and what an exporter without fusions emits. And attention and a product with 8-bit codes in each form. Nothing else should run meanwhile. ' +
       '`--only faults` measures nothing: it plants faults in bundles of full widths (two layers unless --layers says otherwise), and fails unless each is found and named. ' +
       '`--only quantization-with-data` converts to int4 by 16 prompts, beside fp16. `--only masks` measures how well masks fit that a trained model segments, in every backend and precision (an hour on a software GPU). `--only alarms` converts and verifies small models, and fails when a sound bundle is refused. ' +
-      '`--only calibration` makes five models beside two fixtures and measures what their codes lose without and with pictures that choose them, on others, and fails when those are worse (half an hour).',
+      '`--only calibration` makes five models beside two fixtures and measures what their codes lose without and with pictures that choose them, on others, and fails when those are worse (half an hour). ' +
+      '`--only methods` measures on such models what AWQ, k_quant, NeUQI and AutoRound would add (an hour; 10 minutes a model).',
   )
   .option('--dir <dir>', 'folder for the checkpoints and bundles; on the disk to be measured', 'tmp/bench')
   .addOption(new Option('--variant <name>', 'shapes').choices(Object.keys(VARIANTS)).default('paligemma-3b-224'))
@@ -93,7 +97,7 @@ const program = new Command('npm run bench --')
   )
   .option(
     '--models <name,...>',
-    `models whose codes are calibrated: ${MODELS.map(({ name }) => name).join(', ')} (default: all)`,
+    `models of \`--only calibration\` or \`methods\`: ${MODELS.map(({ name }) => name).join(', ')} (default: all)`,
     modelsNamed,
   )
   .option('--memory <size>', 'what that verification may take', '4GiB')
@@ -152,11 +156,24 @@ const named = program.getOptionValueSource('bundles') === 'cli' ? bundles : unde
 const masks = wanted('masks') ? await measureMasks(folder, named, log) : [];
 const alarms = wanted('alarms') ? await measureAlarms(folder, log) : [];
 const calibration = wanted('calibration') ? await measureCalibration(models, kindsNamed(named), log) : [];
+const methods = wanted('methods') ? await measureMethods(models, log) : [];
 const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}`;
 if (json)
   console.log(
     JSON.stringify(
-      { conversion, quantization, verification, decoding, attention, products, faults, masks, alarms, calibration },
+      {
+        conversion,
+        quantization,
+        verification,
+        decoding,
+        attention,
+        products,
+        faults,
+        masks,
+        alarms,
+        calibration,
+        methods,
+      },
       null,
       2,
     ),
@@ -176,6 +193,7 @@ else {
   if (faults.length > 0) console.log(faultsReport(faults, `${layers ?? 2} + ${layers ?? 2} layers, bf16; ${machine}`));
   if (alarms.length > 0) console.log(alarmsReport(alarms));
   if (calibration.length > 0) console.log(calibrationReport(calibration));
+  if (methods.length > 0) console.log(methodsReport(methods));
   if (masks.length > 0) console.log(masksReport(masks));
   if (products.length > 0) console.log(eightBitsReport(products, `${threads} threads; ${machine}`));
 }

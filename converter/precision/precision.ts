@@ -152,7 +152,10 @@ export interface PrecisionPrograms {
   readonly reference: Program;
 }
 
-/** A family's f32 program, balanced or not, in a precision, and what it is held against. Both share their codes: they are made once. */
+/**
+ * A family's f32 program, balanced or not, in a precision, and what it is held against. Both share their codes: they
+ * are made once.
+ */
 export function programsFor(program: Program, precision: Precision, options: PrecisionOptions = {}): PrecisionPrograms {
   const { onPass } = options;
   const quantized = runPassesOnProgram(program, quantizePasses(precision, options), onPass);

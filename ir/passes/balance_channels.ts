@@ -27,38 +27,43 @@ const balanced = new WeakSet<TensorData>();
  * largest of its 32 columns. With p = 2 it would be √(r/m), with p = ∞ columns of one size (cross-layer equalization,
  * arXiv:1906.04721). AWQ (arXiv:2306.00978) searches such a power of what was seen of activations.
  */
-export const balanceChannels: Pass = {
-  name: 'balance_channels',
-  doc: 'Channels of norms, gated MLPs and attention are scaled, and the columns that read them by the inverse.',
-  rounds: 'f32',
-  run(graph) {
-    const scaled = new Map<Constant, TensorData>();
-    const scale = (weight: Weight, axis: ChannelAxis, factors: Factors) =>
-      void scaled.set(weight, scaleChannels(scaled.get(weight) ?? weight.data, axis, factors));
-    const carriers = new Set<Node>();
-    for (const channels of channelsOf(graph)) {
-      const factors = once(() => factorsOf(channels));
-      const inverses = once(async () => (await factors()).map((factor) => 1 / factor));
-      for (const maker of channels.makers) scale(maker, 'first', factors);
-      for (const reader of channels.readers) scale(reader, 'last', inverses);
-      for (const node of channels.nodes) carriers.add(node);
-    }
-    for (const data of scaled.values()) balanced.add(data);
-    return rewriteGraph(
-      graph,
-      (node, { inputs, builder }) => (carriers.has(node) ? emitNode(builder, renamed(node), inputs) : undefined),
-      (constant) => {
-        const data = scaled.get(constant);
-        return data && constant.kind === 'weight' ? { ...constant, data } : constant;
-      },
-    );
-  },
-};
+export const balanceChannels: Pass = balanceBy(factorsOf);
+
+/** The same with other numbers, which are asked for when weights are read. */
+export function balanceBy(numbersOf: (channels: Channels) => Promise<Float64Array>): Pass {
+  return {
+    name: 'balance_channels',
+    doc: 'Channels of norms, gated MLPs and attention are scaled, and the columns that read them by the inverse.',
+    rounds: 'f32',
+    run(graph) {
+      const scaled = new Map<Constant, TensorData>();
+      const scale = (weight: Weight, axis: ChannelAxis, factors: Factors) =>
+        void scaled.set(weight, scaleChannels(scaled.get(weight) ?? weight.data, axis, factors));
+      const carriers = new Set<Node>();
+      for (const channels of channelsOf(graph)) {
+        const factors = once(() => numbersOf(channels));
+        const inverses = once(async () => (await factors()).map((factor) => 1 / factor));
+        for (const maker of channels.makers) scale(maker, 'first', factors);
+        for (const reader of channels.readers) scale(reader, 'last', inverses);
+        for (const node of channels.nodes) carriers.add(node);
+      }
+      for (const data of scaled.values()) balanced.add(data);
+      return rewriteGraph(
+        graph,
+        (node, { inputs, builder }) => (carriers.has(node) ? emitNode(builder, renamed(node), inputs) : undefined),
+        (constant) => {
+          const data = scaled.get(constant);
+          return data && constant.kind === 'weight' ? { ...constant, data } : constant;
+        },
+      );
+    },
+  };
+}
 
 type Weight = Extract<Constant, { kind: 'weight' }>;
 
 /** What one set of channels is made, carried and read by. */
-interface Channels {
+export interface Channels {
   /** Their first axis is the channels': a norm's scale and bias, or a matrix and its bias. */
   readonly makers: readonly Weight[];
   /** Whose results have them. */
@@ -146,7 +151,7 @@ function usesOf({ nodes, outputs, stages }: Graph): ReadonlyMap<Value, readonly 
 }
 
 function renamed(node: Node): Node {
-  return { ...node, outputs: node.outputs.map((value) => ({ ...value, name: `${value.name}${SUFFIX}` })) } as Node;
+  return { ...node, outputs: node.outputs.map((value) => ({ ...value, name: `${value.name}${SUFFIX}` })) };
 }
 
 /** What each channel is multiplied by; 1 where nothing makes or reads it, or a weight is not finite. */

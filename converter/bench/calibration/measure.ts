@@ -1,4 +1,3 @@
-import { copyFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findBackend } from '../../../backends/find_backend.ts';
@@ -9,9 +8,8 @@ import { rowsOf } from '../../../verify/rows.ts';
 import { TOLERANCES, type Precision } from '../../../verify/tolerances.ts';
 import { readManifest } from '../../bundle/manifest.ts';
 import { openChosen, requireDevice } from '../../compile/opening.ts';
-import { makeFolders, makeTempFolder, removePath } from '../../disk.js';
+import { makeTempFolder, removePath } from '../../disk.js';
 import { UsageError } from '../../errors.ts';
-import type { Inputs } from '../../inputs/inputs.ts';
 import { openModel } from '../../models/open_model.ts';
 import { fastKernels } from '../../precision/fast_kernels.ts';
 import { QUANTIZED } from '../../precision/precision.ts';
@@ -22,12 +20,13 @@ import { runTeacherForced } from '../../../verify/teacher_forced.ts';
 import { TensorStore } from '../../quality/tensor_store.ts';
 import type { Variant } from '../../quality/variant.ts';
 import { folderBytes } from '../../quality/weight_bytes.ts';
-import { MAX_SAMPLES, picturesShown } from '../../samples/folder_samples.ts';
-import { readSamples } from '../../samples/samples.ts';
+import { picturesShown } from '../../samples/folder_samples.ts';
 import { checkpointProcessor } from '../../sidecars/checkpoint_processor.ts';
 import { checkpointTokenizer } from '../../sidecars/checkpoint_tokenizer.ts';
 import { preparedFor } from '../../sidecars/prepared_files.ts';
 import { silentReporter } from '../../terminal/reporter.ts';
+import { choosingFolder } from './choosing_folder.ts';
+import { evenly } from './evenly.ts';
 import { lineOf } from './report.ts';
 import { makeModel, type FurtherModel } from './further_models.ts';
 import { isBeyondError, meanOverCases, pairedDifference, type CaseSum, type Mean } from './paired.ts';
@@ -139,22 +138,6 @@ async function recordOriginal(model: FurtherModel, temp: string): Promise<Origin
   } finally {
     await opened.close();
   }
-}
-
-/** A folder of pictures and prompts: at most as many as are taken of one, and half of the cases. */
-async function choosingFolder(samples: string, inputs: Inputs, folder: string): Promise<string> {
-  const all = await readSamples(samples, inputs, Infinity);
-  const chosen = evenly(all, Math.min(MAX_SAMPLES, Math.floor(all.length / 2)));
-  await makeFolders(folder);
-  for (const { image, name } of chosen) await copyFile(image, join(folder, name));
-  const cases = chosen.map(({ name, prompt }) => ({ image: name, prompt }));
-  await writeFile(join(folder, 'cases.json'), JSON.stringify({ cases }));
-  return folder;
-}
-
-/** At most `count`, over the whole. */
-function evenly<T>(all: readonly T[], count: number): readonly T[] {
-  return all.filter((_, i) => Math.floor(((i + 1) * count) / all.length) > Math.floor((i * count) / all.length));
 }
 
 async function measureKind(

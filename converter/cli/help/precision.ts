@@ -18,11 +18,14 @@ scale a row (with --profile packed one for 32), and int4 a scale for each 64.
 --mixed auto (the default, but for tfjs: none) gives 8 bits to what 4 bits hurt most:
 head, projector and the decoder's attention, and the MLPs of the first eighth of its
 layers. With a calibration folder and a model that is small, each matrix is tried in
-4 bits alone (a minute or two), and the same bytes go where the answers need them. none gives all the
-same; a file says it by weight: {"lm.*.down": "int8", "vit.**": "fp16"}.
+4 bits alone (a minute or two), and the same bytes go where the answers need them. none
+gives all the same; a file says it by weight: {"lm.*.down": "int8", "vit.**": "fp16"}.
 --budget 1.6GB measures so for any model, to as many bytes of graphs and weights;
 --target-kld 0.01 to the fewest bytes with which answers to the pictures diverge by no
 more, in nats a token. Both need --calibrate <folder>, and stand in place of --mixed.
+--balance auto (the default) first scales channels of norms, gated MLPs and attention, and
+the columns that read them by the inverse: what is computed stays the same, and columns
+of like size lose less as codes. none leaves them as the checkpoint has them.
 --algorithm search (the default, but see --calibrate) finds the scale and zero point with
 the least squared error; rtn takes them from the largest and smallest weight (faster, 2 dB and more
 worse); hqq minimises a norm that forgives outliers; gptq compensates each column's
