@@ -4,7 +4,6 @@ import { sizeProblem } from '../../backends/client/model_sizes.ts';
 import { NotRegular, readRegular } from '../../backends/regular_file.js';
 import { BadInputError } from '../errors.ts';
 import { REFERENCES, SWITCHES } from '../models/family.ts';
-import { BALANCES } from '../precision/balance.ts';
 import { FORMAT_NAMES } from '../../ir/formats/index.ts';
 import { LEFT_OUT, type Reason } from '../models/ledger/ledger.ts';
 import { unsafePathReason } from '../../backends/client/integrity/bundle_path.ts';
@@ -84,7 +83,7 @@ const manifestFields = z.strictObject({
     /** Absent where none was named; before 'search' stood for that as well. */
     algorithm: z.string().optional(),
     /** Absent where weights are floats, and in bundles of before, whose columns are the checkpoint's. */
-    balance: z.enum(BALANCES).optional(),
+    balance: z.enum(['auto', 'none']).optional(),
     perChannel: z.boolean(),
     /** What the bits of matrices were to take, in bytes, or to leave, in nats a token. */
     budget: z.number().positive().optional(),
