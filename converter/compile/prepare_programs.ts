@@ -8,7 +8,7 @@ import { plainExecutor } from '../../ir/quantize/executor.ts';
 import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
 import { formats, type QuantizeAlgorithm } from '../../ir/formats/index.ts';
 import type { Help, Precision } from '../../verify/tolerances.ts';
-import type { Balance } from '../precision/balance.ts';
+import { usualBalance, type Balance } from '../precision/balance.ts';
 import {
   chosenSet,
   describeFinding,
@@ -62,7 +62,7 @@ export type Algorithm = (typeof ALGORITHMS)[number];
 export interface PrecisionChoices extends BitChoices {
   /** Default `search`; where data chooses, GPTQ as well for a small model. */
   readonly algorithm?: Algorithm;
-  /** Default `auto`: columns of matrices are made of like size before they become codes. */
+  /** Default `auto`, but for rtn: columns of matrices are made of like size before they become codes. */
   readonly balance?: Balance;
   /** One scale a row for int8; default one for each 32 columns. */
   readonly perChannel?: boolean;
@@ -119,10 +119,10 @@ export interface PreparedPrograms extends PrecisionPrograms {
  */
 export async function preparePrograms(asked: PrepareOptions, reporter: Reporter): Promise<PreparedPrograms> {
   refuseIdle(asked);
-  const { model: family, ...others } = asked;
+  const { model: family, balance = usualBalance(asked.algorithm), ...others } = asked;
   const options = {
     ...others,
-    model: { ...family, program: balancedProgram(family.program, others.precision, others) },
+    model: { ...family, program: balancedProgram(family.program, others.precision, { ...others, balance }) },
   };
   const {
     model,

@@ -19,7 +19,7 @@ import { remadePasses } from './remade_passes.ts';
 let root: string;
 let pictures: string;
 let source: OpenModel;
-const make = async (name: string, calibrate: string, choices: Pick<ConvertOptions, 'balance'> = {}) => {
+const make = async (name: string, calibrate: string, choices: Pick<ConvertOptions, 'balance' | 'algorithm'> = {}) => {
   const options = { checkpoint: 'fixtures/shapes/hf', backend: 'onnx', precision: 'int4', mixed: 'none' } as const;
   return (await convert({ ...options, ...choices, calibrate, out: join(root, name), verify: false }, silentReporter))
     .out;
@@ -140,8 +140,15 @@ describe('columns of a bundle of before', () => {
 
   test('are the checkpoint’s, as where --balance is none', async () => {
     const manifest = await readManifest(await make('unbalanced', 'none', { balance: 'none' }));
+    expect(manifest.options.balance).toBe('none');
     for (const each of [manifest, withoutBalance(manifest)])
       expect((await compared(join(root, 'unbalanced'), each)).report).toMatchObject({ passed: true, unknown: [] });
+  });
+
+  test('are so as well where rtn is asked for, which is quick', async () => {
+    const manifest = await readManifest(await make('quick', 'none', { algorithm: 'rtn' }));
+    expect(manifest.options.balance).toBe('none');
+    expect((await compared(join(root, 'quick'), manifest)).report).toMatchObject({ passed: true, unknown: [] });
   });
 
   test('are not those of a bundle that has balanced ones', async () => {
