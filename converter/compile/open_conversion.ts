@@ -12,7 +12,7 @@ import type { Model } from '../models/family.ts';
 import { isOfMaskDecoder } from '../models/mask_decoder_files.ts';
 import { openModel, sourceFiles, type AdapterSource, type OpenModel } from '../models/open_model.ts';
 import { usualBalance } from '../precision/balance.ts';
-import { isQuantized, usualMixed } from '../precision/precision.ts';
+import { formatFor, isQuantized, usualMixed } from '../precision/precision.ts';
 import { openRecording, type OpenRecording } from '../record/open_recording.ts';
 import { findSamples, readSamples } from '../samples/samples.ts';
 import { preparedFor } from '../sidecars/prepared_files.ts';
@@ -88,7 +88,7 @@ export async function openConversion(options: ConvertOptions, claim: Claim, repo
     const recording = options.against === undefined ? undefined : await recordingOf(options.against, source, adapters);
     await requireSpace(claim, source.model.program, options.precision);
     const { mixed = usualMixed(backend, made.target), algorithm, perChannel = false } = options;
-    const balance = options.balance ?? usualBalance(algorithm);
+    const balance = options.balance ?? usualBalance(algorithm, formatFor(options.precision));
     const recorded = {
       checkpoint,
       adapters: adapters.map(({ dir, scale }) => ({ dir, scale })),

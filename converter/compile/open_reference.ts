@@ -102,7 +102,7 @@ export async function openReference(
     checkLedger(source, manifest);
     const { program } = source.model;
     const chosen = matricesChosen(manifest);
-    const balanced = balancedProgram(program, precision, { balance: manifest.options.balance ?? 'none' });
+    const balanced = balancedProgram(program, precision, manifest.options.balance ?? 'none');
     const quantized =
       pool && (await withWait(reporter, 'prepare the program', () => remade(balanced, manifest, chosen, pool)));
     const isWhole = chosen !== 'unknown' && chosen.size === 0;

@@ -119,10 +119,10 @@ export interface PreparedPrograms extends PrecisionPrograms {
  */
 export async function preparePrograms(asked: PrepareOptions, reporter: Reporter): Promise<PreparedPrograms> {
   refuseIdle(asked);
-  const { model: family, balance = usualBalance(asked.algorithm), ...others } = asked;
+  const { model: family, balance = usualBalance(asked.algorithm, formatFor(asked.precision)), ...others } = asked;
   const options = {
     ...others,
-    model: { ...family, program: balancedProgram(family.program, others.precision, { ...others, balance }) },
+    model: { ...family, program: balancedProgram(family.program, others.precision, balance, others.onPass) },
   };
   const {
     model,

@@ -168,6 +168,15 @@ describe('the passes', () => {
     expect(runs.map(({ pass }) => pass.name)).toContain('quantize_weights');
   });
 
+  test('are made again where pictures chose bits alone, which are recorded', async () => {
+    const manifest = await readManifest(await make('rtn', 'none', { algorithm: 'rtn' }));
+    const options = { ...manifest.options, calibrate: pictures, budget: 1e7 };
+    const { runs, dispose } = await remade({ ...manifest, options });
+    await dispose();
+    expect(runs.map(({ pass }) => pass.name)).toContain('quantize_weights');
+    expect(runs.map(({ pass }) => pass.name)).not.toContain('balance_channels');
+  });
+
   test('are not, where nobody knows what was chosen, or other pictures are there now', async () => {
     const manifest = await readManifest(chosen);
     await expect(remade(withoutStorage(manifest))).rejects.toMatchObject({ code: 'codes_unknown', exitCode: 2 });

@@ -6,8 +6,8 @@ import type { Manifest } from '../bundle/manifest.ts';
 import type { Inputs } from '../inputs/inputs.ts';
 import { UsageError } from '../errors.ts';
 import type { Model } from '../models/family.ts';
-import { matricesChosen } from '../precision/chosen_by_data.ts';
-import { isQuantized } from '../precision/precision.ts';
+import { asksData, matricesChosen } from '../precision/chosen_by_data.ts';
+import { isQuantized, roundsToF16 } from '../precision/precision.ts';
 import type { Reporter } from '../terminal/reporter.ts';
 import type { PassTrace } from './bisect_failure.ts';
 import { preparePrograms, type Algorithm } from './prepare_programs.ts';
@@ -52,7 +52,8 @@ export async function remadePasses(
       ...(isQuantized(precision) && { balance: options.balance ?? 'none' }),
       perChannel: options.perChannel,
       storage: manifest.storage,
-      ...(calibrate !== '' && { calibrate }),
+      // what was shown for bits alone chose no codes, and the bits are recorded
+      ...((asksData({ ...options, calibrate }) || roundsToF16(precision)) && calibrate !== '' && { calibrate }),
       ...(target !== undefined && { target }),
       tokenizer: () => bundleTokenizer(dir, manifest),
       processor: () => bundleProcessor(dir, manifest),

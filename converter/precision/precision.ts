@@ -22,7 +22,7 @@ import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
 import { usualScheme, type Scheme } from '../../ir/quantize/scheme.ts';
 import type { Help, Precision } from '../../verify/tolerances.ts';
 import { UsageError } from '../errors.ts';
-import { balancePasses, type Balance } from './balance.ts';
+import { balancePasses, usualBalance, type Balance } from './balance.ts';
 import type { ChosenMatrices } from './chosen_by_data.ts';
 import type { WeightStorage } from './weight_storage.ts';
 
@@ -76,16 +76,14 @@ export function formatFor(precision: Precision): FormatName | undefined {
 }
 
 /**
- * The f32 program that codes are made of: its channels balanced, where weights become codes and nobody says otherwise.
- * It computes the same, and names the same matrices.
+ * The f32 program that codes are made of: its channels balanced, where weights become codes. It computes the same, and
+ * names the same matrices.
  */
 export function balancedProgram(
   program: Program,
   precision: Precision,
-  {
-    balance = 'auto',
-    onPass,
-  }: { readonly balance?: Balance | undefined; readonly onPass?: PassListener | undefined } = {},
+  balance: Balance,
+  onPass?: PassListener,
 ): Program {
   return isQuantized(precision) ? runPassesOnProgram(program, balancePasses(balance), onPass) : program;
 }
@@ -136,7 +134,7 @@ export interface PrecisionOptions {
 /** The passes between a family's f32 program and a backend, in order. */
 export function passesFor(precision: Precision, options: PrecisionOptions = {}): readonly Pass[] {
   return [
-    ...(isQuantized(precision) ? balancePasses('auto') : []),
+    ...(isQuantized(precision) ? balancePasses(usualBalance(options.algorithm, formatFor(precision))) : []),
     ...quantizePasses(precision, options),
     ...narrowPasses(precision, options),
   ];

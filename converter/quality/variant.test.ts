@@ -45,4 +45,9 @@ test('defaults reach the dtypes for which they mean something, and yield to thei
     { algorithm: 'gptq', calibrate: 'photos' },
     { algorithm: 'rtn', calibrate: 'photos' },
   ]);
+  // bits are chosen by pictures also where codes are not
+  const goals = variantsOf(['int4+rtn+budget=1GB', 'int4+hqq+target-kld=0.01'].map(parseDtype), ['onnx'], {
+    calibrate: 'photos',
+  });
+  expect(goals.map(({ settings }) => settings.calibrate)).toEqual(['photos', 'photos']);
 });

@@ -61,7 +61,7 @@ export function parseDtype(text: string): DtypeSpec {
     else
       throw refusal(
         `"${part}" is no setting of a dtype`,
-        `write ${ALGORITHMS.join(', ')}, mixed=none, mixed=auto, mixed=<file>, calibrate, calibrate=<folder>, budget=<size>, target-kld=<nats> or balance=none`,
+        `write ${ALGORITHMS.join(', ')}, mixed=none, mixed=auto, mixed=<file>, calibrate, calibrate=<folder>, budget=<size>, target-kld=<nats>, balance=none or balance=auto`,
       );
   }
   const strange = isQuantized(precision)
@@ -87,7 +87,8 @@ export function variantsOf(
       const { calibrate, ...ofCodes } = defaults;
       const ofOwn = { ...(isQuantized(precision) && ofCodes), ...settings };
       // codes that are chosen without data have nothing of a folder
-      const isIdle = isQuantized(precision) && namesFolder(calibrate) && !asksData({ ...ofOwn, calibrate });
+      const hasGoal = ofOwn.budget !== undefined || ofOwn.targetKld !== undefined;
+      const isIdle = isQuantized(precision) && namesFolder(calibrate) && !hasGoal && !asksData({ ...ofOwn, calibrate });
       return {
         label: all.length > 1 ? `${backend} ${text}` : text,
         backend,

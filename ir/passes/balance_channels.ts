@@ -167,8 +167,13 @@ async function factorsOf({ makers, readers }: Channels): Promise<Float64Array> {
 
 /** Of each channel the sum of squares over all weights. */
 async function squaresOf(all: readonly Weight[], axis: ChannelAxis): Promise<Float64Array> {
-  const [first, ...others] = await Promise.all(all.map(({ data }) => channelSquares(data, axis)));
-  return first!.map((sum, channel) => others.reduce((total, squares) => total + squares[channel]!, sum));
+  let sums: Float64Array | undefined;
+  // one by one: a transposed matrix is held while it is read
+  for (const { data } of all) {
+    const own = await channelSquares(data, axis);
+    sums = sums?.map((sum, channel) => sum + own[channel]!) ?? own;
+  }
+  return sums!;
 }
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {

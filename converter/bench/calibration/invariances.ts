@@ -25,22 +25,13 @@ const FORMS = [
   { makes: '.layer_norm2.weight', gain: 0, with: ['.layer_norm2.bias'], reads: ['.mlp.fc1.weight'] },
 ] as const;
 
-/** Channels of a norm, or units of a gated MLP, that may be scaled where those that read them are divided by it. */
-export interface Channels {
-  readonly count: number;
-  /** What each channel of a norm is multiplied by; undefined for units of an MLP. */
-  readonly gains: readonly number[] | undefined;
-  /** [out, count], those that read them. */
-  readonly readers: readonly Tensor[];
-}
-
 /**
  * The same function with scaled channels: every norm's and every unit of a gated MLP times a number, and the columns
- * that read it divided by it. Of a Gemma 1, whose norms multiply by 1 + weight.
+ * that read it divided by it; `scalesOf` so many channels. Of a Gemma 1, whose norms multiply by 1 + weight.
  */
 export function withScaledChannels(
   held: HeldCheckpoint,
-  scalesOf: (channels: Channels) => readonly number[],
+  scalesOf: (channels: number) => readonly number[],
 ): HeldCheckpoint {
   let result = held;
   for (const { makes, gain, with: beside, reads } of FORMS)
@@ -49,12 +40,7 @@ export function withScaledChannels(
       const prefix = name.slice(0, -makes.length);
       const named = (suffix: string) => weightNamed(result, prefix + suffix);
       const made = named(makes);
-      const isNorm = made.shape.length === 1;
-      const scales = scalesOf({
-        count: made.shape[0]!,
-        gains: isNorm ? Array.from(made.data, (x) => x + gain) : undefined,
-        readers: reads.map(named),
-      });
+      const scales = scalesOf(made.shape[0]!);
       result = withWeights(
         result,
         new Map<string, Tensor>([

@@ -5,5 +5,5 @@ import { normalSource } from './normal_source.ts';
 /** The same function with channels of very different sizes, as big models have them: each times a log-normal number. */
 export function rescaled(held: HeldCheckpoint, { sigma, seed }: { sigma: number; seed: number }): HeldCheckpoint {
   const normal = normalSource(seed);
-  return withScaledChannels(held, ({ count }) => Array.from({ length: count }, () => Math.exp(sigma * normal())));
+  return withScaledChannels(held, (channels) => Array.from({ length: channels }, () => Math.exp(sigma * normal())));
 }

@@ -34,7 +34,7 @@ export async function weightsReport(dir: string, executor?: QuantizePool): Promi
   const backend = await findBackend(manifest.backend);
   const source = await openModel({ checkpoint: checkpoint[0]!, adapters: [], reference, finalSoftcap, slidingWindow });
   try {
-    const program = balancedProgram(source.model.program, precision, { balance });
+    const program = balancedProgram(source.model.program, precision, balance);
     const base = formatFor(precision);
     const codes = base
       ? programsFor(program, precision, {

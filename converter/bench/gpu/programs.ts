@@ -7,7 +7,8 @@ import type { PaliGemmaConfig } from '../../models/paligemma/config.ts';
 import { weightRoles } from '../../models/paligemma/weight_roles.ts';
 import { canonicalShapes } from '../../models/paligemma/weights.ts';
 import { chooseStorage } from '../../precision/bit_allocation/index.ts';
-import { balancedProgram, narrowingFor, programsFor, usualMixed } from '../../precision/precision.ts';
+import { usualBalance } from '../../precision/balance.ts';
+import { balancedProgram, formatFor, narrowingFor, programsFor, usualMixed } from '../../precision/precision.ts';
 import { distributionOf } from '../../synth/synth.ts';
 import { randomTensor } from '../../synth/random_tensor.ts';
 import type { Precision } from '../../../verify/tolerances.ts';
@@ -48,7 +49,7 @@ export async function programIn(
     roleOf: weightRoles(program),
     backend: bitsOf,
   });
-  return programsFor(balancedProgram(program, precision), precision, {
+  return programsFor(balancedProgram(program, precision, usualBalance(undefined, formatFor(precision))), precision, {
     storageOf,
     backend,
     target,

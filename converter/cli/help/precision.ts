@@ -23,9 +23,9 @@ gives all the same; a file says it by weight: {"lm.*.down": "int8", "vit.**": "f
 --budget 1.6GB measures so for any model, to as many bytes of graphs and weights;
 --target-kld 0.01 to the fewest bytes with which answers to the pictures diverge by no
 more, in nats a token. Both need --calibrate <folder>, and stand in place of --mixed.
---balance auto (the default, but for rtn: none) first scales channels of norms, gated MLPs
-and attention, and the columns that read them by the inverse: what is computed stays the
-same, and columns of like size lose less as codes. none leaves them as they are.
+--balance auto (the default, but for rtn and nf4: none) first scales channels of norms,
+gated MLPs and attention, and the columns that read them by the inverse: what is computed
+stays the same, and columns of like size lose less as codes. none leaves them.
 --algorithm search (the default, but see --calibrate) finds the scale and zero point with
 the least squared error; rtn takes them from the largest and smallest weight (faster, 2 dB and more
 worse); hqq minimises a norm that forgives outliers; gptq compensates each column's

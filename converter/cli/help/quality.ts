@@ -30,6 +30,7 @@ the dtype as options of convert would:
   int4+rtn        int4+hqq+mixed=none    int4+calibrate
   int4+calibrate=photos   int8+mixed=bits.json   fp16+calibrate=photos
   int4+calibrate=photos+budget=2.8MB   int4+calibrate=photos+target-kld=0.01
+  int4+balance=none
 
 A dtype meets its targets or misses them; the targets, and where they come from, are in
 the report. The exit code is 1 when one is missed, or when a dtype cannot be converted.
