@@ -92,6 +92,19 @@ test('an answer that ends early ends its progress too', async () => {
   expect(steps.length).toBeLessThan(total);
 });
 
+test('tokens are read behind the first samples alone where that is asked for', async () => {
+  const steps: [number, number][] = [];
+  const { ranges } = await calibrate(program, {
+    samples: samples(),
+    answered: 1,
+    onProgress: (done, total) => steps.push([done, total]),
+  });
+  const { hiddenSize } = program.metadata;
+  expect(ranges.get('decoder')!.get('lm.0.rms_norm')!.value.count).toBe((rows().decoder - 2) * hiddenSize);
+  expect(steps.map(([done]) => done)).toEqual(steps.map((_, i) => i + 1));
+  expect(steps.at(-1)![0]).toBe(steps.at(-1)![1]);
+});
+
 test('the same samples give the same numbers', async () => {
   const again = await calibrate(program, { samples: samples() });
   expect(again.ranges).toEqual(calibration.ranges);

@@ -25,6 +25,8 @@ export interface CalibrateOptions {
   readonly samples: readonly CalibrationSample[];
   /** Greedy tokens read after each prompt, up to one that ends the answer; default 2. */
   readonly newTokens?: number;
+  /** Samples, the first, behind whose prompts those are read; default all. */
+  readonly answered?: number;
   /** Where rows of the inputs of layers are kept, which GPTQ asks for; default they are not. */
   readonly scratch?: Scratch;
   /** Faster products (`loadFastKernels`); default the evaluator's own, in float64. */
@@ -55,13 +57,13 @@ export interface Calibration {
 }
 
 /**
- * Shows samples to a family's f32 program, one row at a time and so without padding: image, prompt, a few greedy
- * tokens. Head and embedding see the text and the new tokens, all others also the image's. @throws what `signal` says,
- * BadInputError for a picture, VerifyError for a prompt that is too long
+ * Shows samples to a family's f32 program, one row at a time and so without padding: image, prompt, of all or some a
+ * few greedy tokens. Head and embedding see the text and the new tokens, all others also the image's.
+ * @throws what `signal` says, BadInputError for a picture, VerifyError for a prompt that is too long
  */
 export async function calibrate(
   original: Program,
-  { samples, newTokens = FEW_TOKENS, kernels, scratch, onProgress, signal }: CalibrateOptions,
+  { samples, newTokens = FEW_TOKENS, answered = Infinity, kernels, scratch, onProgress, signal }: CalibrateOptions,
 ): Promise<Calibration> {
   const program = runPassesOnProgram(original, [foldConstants]);
   const { observe: observeRange, ranges } = rangeCollector();
@@ -71,7 +73,9 @@ export async function calibrate(
   const { imageTokens } = program.metadata;
   const { judges, pictures } = judgesAmong(samples);
   let judging = false;
-  const total = samples.length * linearsOfSample(program, newTokens);
+  const tokensOf = (sample: number) => (sample < answered ? newTokens : 0);
+  const linears = samples.map((_, i) => linearsOfSample(program, tokensOf(i)));
+  const total = linears.reduce((sum, count) => sum + count, 0);
   let done = 0;
   const observe: Observer = (observation) => {
     signal?.throwIfAborted();
@@ -90,8 +94,8 @@ export async function calibrate(
     judging = judges[i]!;
     const prompt = await sample.load();
     for (const { data } of [prompt.pixelValues, prompt.inputIds]) shown.update(data);
-    await show(program, runner, prompt, newTokens);
-    const over = (i + 1) * (total / samples.length);
+    await show(program, runner, prompt, tokensOf(i));
+    const over = linears.slice(0, i + 1).reduce((sum, count) => sum + count, 0);
     // an answer that ended early has fewer layers than were counted
     if (done < over) onProgress?.((done = over), total);
   }

@@ -27,9 +27,15 @@ const SMALL_BYTES = 512 * 1024 * 1024;
 
 /**
  * Tokens of an answer that choose and judge codes: where a model writes is where its codes count. A 3B takes seconds
- * for each of them and reads two.
+ * for each of them and reads two behind its first pictures.
  */
 const ANSWER_TOKENS = 16;
+
+/**
+ * Pictures behind which a larger model reads tokens of its answer: enough for what the branch with a cache computes.
+ * Every token reads all weights again, as a picture does with its prompt.
+ */
+const LARGE_MODEL_ANSWERS = 2;
 
 /** Pictures of the built-in set that a larger model is shown, unasked or asked: a 3B takes minutes for each. */
 const LARGE_MODEL_PICTURES = 2;
@@ -114,6 +120,7 @@ export async function runCalibration(
         samples,
         ...(scratch && { scratch }),
         ...(small && guides && { newTokens: ANSWER_TOKENS }),
+        ...(!small && { answered: LARGE_MODEL_ANSWERS }),
         onProgress,
         ...(kernels && { kernels }),
         ...(signal && { signal }),
