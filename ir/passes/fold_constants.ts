@@ -1,4 +1,5 @@
 import { symbolsOf } from '../dim.ts';
+import { isFloat } from '../dtypes/index.ts';
 import type { Constant, Node } from '../graph.ts';
 import type { Primitive } from '../op.ts';
 import { ops } from '../ops/index.ts';
@@ -70,7 +71,7 @@ function isSmall(node: Node, most: number): boolean {
 /** Whether it makes f32 of a narrower float. */
 function isWidening({ op, inputs, outputs }: Node): boolean {
   const [from, to] = [inputs[0]?.type.dtype, outputs[0]!.type.dtype];
-  return op === 'cast' && to === 'f32' && (from === 'f16' || from === 'bf16');
+  return op === 'cast' && to === 'f32' && from !== undefined && from !== to && isFloat(from);
 }
 
 function constantOf(definition: Node | Constant | undefined): Constant | undefined {
