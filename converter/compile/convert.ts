@@ -91,6 +91,8 @@ function prepare(conversion: Conversion, reporter: Reporter): Promise<PreparedPr
       ...made,
       strict,
       allowOverflow,
+      // one decision, which the manifest tells
+      ...(recorded.balance && { balance: recorded.balance }),
       model,
       backend,
       verify,

@@ -62,7 +62,7 @@ export type Algorithm = (typeof ALGORITHMS)[number];
 export interface PrecisionChoices extends BitChoices {
   /** Default `search`; where data chooses, GPTQ as well for a small model. */
   readonly algorithm?: Algorithm;
-  /** Default `auto`, but for rtn: columns of matrices are made of like size before they become codes. */
+  /** Whether columns of matrices are made of like size before they become codes; default `usualBalance`. */
   readonly balance?: Balance;
   /** One scale a row for int8; default one for each 32 columns. */
   readonly perChannel?: boolean;
@@ -264,10 +264,13 @@ function refuseIdle(options: PrepareOptions): void {
     });
 }
 
-/** A folder that can do nothing is a mistake: shown to the model, it would take a 3B minutes. */
+/**
+ * A folder that can do nothing is a mistake: shown to the model, it would take a 3B minutes. For what is made again it
+ * has done what it was given for: it is recorded.
+ */
 function refuseIdleFolder(options: PrepareOptions, narrows: boolean): void {
-  const { precision, algorithm, calibrate } = options;
-  if (!isQuantized(precision) || narrows || !namesFolder(calibrate) || isShownFor(options)) return;
+  const { precision, algorithm, calibrate, storage } = options;
+  if (storage || !isQuantized(precision) || narrows || !namesFolder(calibrate) || isShownFor(options)) return;
   throw new UsageError(
     'idle_calibration',
     `--algorithm ${algorithm} chooses codes without data, and nothing in ${precision} is rounded to f16 here`,

@@ -30,7 +30,7 @@ test('a small weight with a literal becomes a weight that is read only when aske
   expect([...y!.data]).toEqual([3, 0, 6]);
 });
 
-test('a weight in 16 bits that is widened before use stays so, and what follows is computed', async () => {
+test('a matrix in 16 bits that is widened before use stays so, and what follows is computed', async () => {
   const data = tensorData(tensorOf('f16', [2, 2], [0.5, -1, 2, 4]));
   const b = new GraphBuilder('g');
   const widened = b.op(ops.cast, [b.weight('w', data)], { to: 'f32' });

@@ -19,7 +19,7 @@ export const FOLD_MAX_WEIGHT_ELEMENTS = 65536;
 /**
  * A primitive over literals becomes the literal that its own evaluate gives, rounded to its dtype. Over small weights,
  * such as a norm's scale with 1 added, it becomes a weight that is computed when it is read: a pass reads no bytes.
- * A weight that is stored in 16 bits and widened before use stays so, however small: folded it would be stored in more.
+ * A matrix that is stored in 16 bits and widened before use stays so, however small: folded it would be stored in more.
  */
 export const foldConstants: Pass = {
   name: 'fold_constants',
@@ -68,10 +68,10 @@ function isSmall(node: Node, most: number): boolean {
   );
 }
 
-/** Whether it makes f32 of a narrower float. */
+/** Whether it makes a matrix of f32 of one of narrower floats. */
 function isWidening({ op, inputs, outputs }: Node): boolean {
-  const [from, to] = [inputs[0]?.type.dtype, outputs[0]!.type.dtype];
-  return op === 'cast' && to === 'f32' && from !== undefined && from !== to && isFloat(from);
+  const [from, { dtype: to, shape }] = [inputs[0]?.type.dtype, outputs[0]!.type];
+  return op === 'cast' && to === 'f32' && shape.length > 1 && from !== undefined && from !== to && isFloat(from);
 }
 
 function constantOf(definition: Node | Constant | undefined): Constant | undefined {
