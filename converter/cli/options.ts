@@ -128,7 +128,7 @@ export function withPrecisionOptions(command: Command): Command {
     .addOption(
       new Option(
         '--balance <how>',
-        'columns of matrices made of like size before they become codes: auto or none (default: auto; rtn and nf4: none)',
+        'columns of matrices made of like size before they become codes: auto or none (default: auto where codes are searched)',
       ).choices([...BALANCES]),
     )
     .option('--per-channel', 'int8 with one scale a row, for runtimes that have no blocks')

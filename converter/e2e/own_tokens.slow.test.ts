@@ -45,6 +45,6 @@ async function expectRight(backend: string, precision: Precision, device: string
 
 it.each(['fp16', 'int4'] as const)('ONNX, %s', (precision) => expectRight('onnx', precision, 'cpu'), 300_000);
 it.each(['fp32', 'int8'] as const)('tfjs, %s', (precision) => expectRight('tfjs', precision, 'cpu'), 300_000);
-// each shape that verification takes costs a software GPU seconds of compiling: once will do
+// each shape that verification takes costs a software GPU seconds of compiling: wgsl_int4.slow.test.ts pays it
 itOnGpu('WGSL, fp32', () => expectRight('wgsl', 'fp32', 'webgpu', false), 600_000);
-itOnGpu('WGSL, int8', () => expectRight('wgsl', 'int8', 'webgpu'), 600_000);
+itOnGpu('WGSL, int8', () => expectRight('wgsl', 'int8', 'webgpu', false), 600_000);

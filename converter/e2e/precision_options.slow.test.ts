@@ -1,7 +1,7 @@
 import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { mapData } from '../../ir/views/map.ts';
 import { reportText } from '../../verify/report.ts';
 import { openCheckpoint } from '../checkpoints/index.ts';
@@ -10,6 +10,7 @@ import { convert } from '../compile/convert.ts';
 import type { ConvertOptions } from '../compile/convert_options.ts';
 import { silentReporter } from '../terminal/reporter.ts';
 import { verifyBundle } from '../compile/verify_bundle.ts';
+import { writeFewCases } from '../testing/few_cases.ts';
 
 /*
  * Every option of precision through convert, and again through verify, which finds what to hold the bundle against in
@@ -17,11 +18,9 @@ import { verifyBundle } from '../compile/verify_bundle.ts';
  */
 
 const GOLDEN = 'fixtures/pg1-tiny/golden.safetensors';
-let root: string;
+const root = await mkdtemp(join(tmpdir(), 'pgconv-precision-'));
+const shown = await writeFewCases('fixtures/shapes', join(root, 'shown'), 12);
 let made = 0;
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'pgconv-precision-'));
-});
 afterAll(() => rm(root, { recursive: true, force: true }));
 
 const make = (options: Partial<ConvertOptions>) =>
@@ -44,8 +43,8 @@ describe('codes', () => {
     ['int8', { precision: 'int8' }],
     ['int8, one scale a row, by ONNX’s own ops', { precision: 'int8', perChannel: true, quantizedOps: 'qdq' }],
     ['int4 without help, rtn', { mixed: 'none', algorithm: 'rtn' }],
-    ['q4f16, calibrated', { precision: 'q4f16', mixed: 'none', calibrate: 'fixtures/shapes' }],
-    ['int4, gptq', { mixed: 'none', algorithm: 'gptq', calibrate: 'fixtures/shapes' }],
+    ['q4f16, calibrated', { precision: 'q4f16', mixed: 'none', calibrate: shown }],
+    ['int4, gptq', { mixed: 'none', algorithm: 'gptq', calibrate: shown }],
   ])('%s: verified, and again by the manifest', async (_, options) => {
     const { out, verification, manifest } = await make({ ...options, verify: true });
     expect(verification!.passed, reportText(verification!)).toBe(true);
@@ -66,13 +65,13 @@ describe('codes', () => {
         { algorithm: 'rtn' as const },
         { algorithm: 'hqq' as const },
         // without bits that are measured, which takes minutes
-        { mixed: 'none', algorithm: 'gptq' as const, calibrate: 'fixtures/shapes' },
-        { mixed: 'none', algorithm: 'search' as const, calibrate: 'fixtures/shapes' },
+        { mixed: 'none', algorithm: 'gptq' as const, calibrate: shown },
+        { mixed: 'none', algorithm: 'search' as const, calibrate: shown },
       ].map(async (options) => graphs(await make(options)).join()),
     );
     expect(new Set(hashes).size).toBe(hashes.length);
     // a small model that is shown a folder has GPTQ among its ways unasked
-    expect(graphs(await make({ mixed: 'none', calibrate: 'fixtures/shapes' })).join()).toBe(hashes[4]);
+    expect(graphs(await make({ mixed: 'none', calibrate: shown })).join()).toBe(hashes[4]);
     // the built-in pictures look for what overflows, and choose no codes
     expect(graphs(await make({ calibrate: 'default' })).join()).toBe(hashes[0]);
   });

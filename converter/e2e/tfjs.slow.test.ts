@@ -26,14 +26,13 @@ describe('pg2-tiny, fp32', () => {
   );
 });
 
-// kernels of std are those that fp32 bundles run
-describe.each(['int8', 'int4', 'nf4'] as const)('pg1-tiny, %s packed', (precision) => {
-  itOnGpu(
-    'so it does on webgpu',
-    async () => expectTfjsVerified(await bundles.make('pg1-tiny/hf', precision, { target: 'packed' }), 'webgpu'),
-    600_000,
-  );
-});
+// kernels of std are those that fp32 bundles run; those of other codes differ in the packed product alone, which
+// backends/tfjs/packed/packed.gpu.test.ts runs for each
+itOnGpu(
+  'pg1-tiny, int4 packed: so it does on webgpu',
+  async () => expectTfjsVerified(await bundles.make('pg1-tiny/hf', 'int4', { target: 'packed' }), 'webgpu'),
+  600_000,
+);
 
 describe.each<readonly [Precision, string]>([
   ['fp16', 'std'],

@@ -105,6 +105,37 @@ test('tokens are read behind the first samples alone where that is asked for', a
   expect(steps.at(-1)![0]).toBe(steps.at(-1)![1]);
 });
 
+test('samples that are shown at once give what they give one by one, and progress to its end', async () => {
+  const six = defaultSamples(program.metadata, { processor: PROCESSORS.huggingface }).slice(0, 6);
+  const steps: [number, number][] = [];
+  const shown = { samples: six, newTokens: 1 };
+  const alone = await calibrate(program, shown);
+  const at = await calibrate(program, {
+    ...shown,
+    together: 4,
+    onProgress: (done, total) => steps.push([done, total]),
+  });
+  expect(at.pictures).toEqual(alone.pictures);
+  const weights = program.graphs.flatMap(({ nodes }) =>
+    nodes.flatMap(({ op, inputs }) => (op === 'linear' ? [inputs[1]!.name] : [])),
+  );
+  expect(weights.length).toBeGreaterThan(20);
+  for (const weight of weights) {
+    const expected = alone.moments.importanceOf(weight)!;
+    // rows come in another order
+    at.moments.importanceOf(weight)!.forEach((x, k) => {
+      expect(Math.abs(x - expected[k]!), weight).toBeLessThanOrEqual(1e-9 * expected[k]!);
+    });
+  }
+  for (const [graph, values] of alone.ranges)
+    for (const [name, { value }] of values)
+      expect(at.ranges.get(graph)!.get(name)!.value, `${graph}/${name}`).toMatchObject({
+        count: value.count,
+        absMax: value.absMax,
+      });
+  expect(steps.at(-1)).toEqual([steps[0]![1], steps[0]![1]]);
+});
+
 test('the same samples give the same numbers', async () => {
   const again = await calibrate(program, { samples: samples() });
   expect(again.ranges).toEqual(calibration.ranges);

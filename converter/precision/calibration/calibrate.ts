@@ -27,6 +27,11 @@ export interface CalibrateOptions {
   readonly newTokens?: number;
   /** Samples, the first, behind whose prompts those are read; default all. */
   readonly answered?: number;
+  /**
+   * How many samples are shown at once: each weight is read once for them, and what they compute is held at once.
+   * Default 1.
+   */
+  readonly together?: number;
   /** Where rows of the inputs of layers are kept, which GPTQ asks for; default they are not. */
   readonly scratch?: Scratch;
   /** Faster products (`loadFastKernels`); default the evaluator's own, in float64. */
@@ -57,13 +62,22 @@ export interface Calibration {
 }
 
 /**
- * Shows samples to a family's f32 program, one row at a time and so without padding: image, prompt, of all or some a
- * few greedy tokens. Head and embedding see the text and the new tokens, all others also the image's.
+ * Shows samples to a family's f32 program, each in a run of its own and so without padding: image, prompt, of all or
+ * some a few greedy tokens. Head and embedding see the text and the new tokens, all others also the image's.
  * @throws what `signal` says, BadInputError for a picture, VerifyError for a prompt that is too long
  */
 export async function calibrate(
   original: Program,
-  { samples, newTokens = FEW_TOKENS, answered = Infinity, kernels, scratch, onProgress, signal }: CalibrateOptions,
+  {
+    samples,
+    newTokens = FEW_TOKENS,
+    answered = Infinity,
+    together = 1,
+    kernels,
+    scratch,
+    onProgress,
+    signal,
+  }: CalibrateOptions,
 ): Promise<Calibration> {
   const program = runPassesOnProgram(original, [foldConstants]);
   const { observe: observeRange, ranges } = rangeCollector();
@@ -89,14 +103,15 @@ export async function calibrate(
   };
   const runner = evaluatorRunner(program, 'calibration', { observe, ...(kernels && { kernels }) });
   const shown = createHash('sha256');
-  for (const [i, sample] of samples.entries()) {
+  let over = 0;
+  for (const group of groupsOf(judges, together)) {
     signal?.throwIfAborted();
-    judging = judges[i]!;
-    const prompt = await sample.load();
-    for (const { data } of [prompt.pixelValues, prompt.inputIds]) shown.update(data);
-    await show(program, runner, prompt, tokensOf(i));
-    const over = linears.slice(0, i + 1).reduce((sum, count) => sum + count, 0);
-    // an answer that ended early has fewer layers than were counted
+    judging = judges[group[0]!]!;
+    const prompts = await Promise.all(group.map((i) => samples[i]!.load()));
+    for (const { pixelValues, inputIds } of prompts) for (const { data } of [pixelValues, inputIds]) shown.update(data);
+    await Promise.all(prompts.map((prompt, at) => show(program, runner, prompt, tokensOf(group[at]!))));
+    over += group.reduce((sum, i) => sum + linears[i]!, 0);
+    // an answer that ended early has fewer layers than were counted, and what two compute alike is computed once
     if (done < over) onProgress?.((done = over), total);
   }
   return {
@@ -110,6 +125,17 @@ export async function calibrate(
     choosing: samples.filter((_, i) => !judges[i]),
     shown: shown.digest('hex'),
   };
+}
+
+/** Indices of samples in their order, `size` and fewer at a time: those of a group all choose, or all judge. */
+function groupsOf(judges: readonly boolean[], size: number): readonly (readonly number[])[] {
+  const groups: number[][] = [];
+  for (const [i, judging] of judges.entries()) {
+    const open = groups.findLast(([first]) => judges[first!] === judging);
+    if (open && open.length < size) open.push(i);
+    else groups.push([i]);
+  }
+  return groups;
 }
 
 /**

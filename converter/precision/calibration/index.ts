@@ -37,6 +37,12 @@ const ANSWER_TOKENS = 16;
  */
 const LARGE_MODEL_ANSWERS = 2;
 
+/**
+ * Pictures with prompts that a larger model is shown at once: each weight is read and widened once for all of them. A
+ * 3B holds 200 MB more for each, and 1 GiB is what calibration may take.
+ */
+const LARGE_MODEL_TOGETHER = 2;
+
 /** Pictures of the built-in set that a larger model is shown, unasked or asked: a 3B takes minutes for each. */
 const LARGE_MODEL_PICTURES = 2;
 
@@ -120,7 +126,7 @@ export async function runCalibration(
         samples,
         ...(scratch && { scratch }),
         ...(small && guides && { newTokens: ANSWER_TOKENS }),
-        ...(!small && { answered: LARGE_MODEL_ANSWERS }),
+        ...(!small && { answered: LARGE_MODEL_ANSWERS, together: LARGE_MODEL_TOGETHER }),
         onProgress,
         ...(kernels && { kernels }),
         ...(signal && { signal }),
