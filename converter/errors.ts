@@ -16,7 +16,9 @@ export const EXIT = {
 
 /** Where a problem is and what to do about it: every part that is known is printed. */
 export interface ErrorPlace {
+  /** Its path. */
   readonly file?: string;
+  /** Its name in the file. */
   readonly tensor?: string;
   /** Byte offset in the file. */
   readonly offset?: number;
@@ -27,7 +29,9 @@ export interface ErrorPlace {
 /** An error with a name that scripts can rely on (`code`) and an exit code. */
 export abstract class PgconvError extends Error {
   abstract readonly exitCode: number;
+  /** A name that stays: docs/error-codes.md. */
   readonly code: string;
+  /** Where, and what to do. */
   readonly place: ErrorPlace;
 
   constructor(code: string, message: string, place: ErrorPlace = {}, options?: ErrorOptions) {
@@ -60,31 +64,37 @@ export abstract class PgconvError extends Error {
 
 /** The form that `--json` prints: keys that are not known are left out. */
 export interface ErrorReport extends ErrorPlace {
+  /** Of the error. */
   readonly code: string;
+  /** One sentence. */
   readonly message: string;
 }
 
 /** The input is damaged, unsupported or contradicts itself. */
 export class BadInputError extends PgconvError {
   override readonly name = 'BadInputError';
+  /** 3. */
   readonly exitCode = EXIT.badInput;
 }
 
 /** The command line asks for something that does not exist or does not fit. */
 export class UsageError extends PgconvError {
   override readonly name = 'UsageError';
+  /** 2. */
   readonly exitCode = EXIT.usage;
 }
 
 /** The output cannot be written: it exists, the disk is full, another run holds it. */
 export class OutputError extends PgconvError {
   override readonly name = 'OutputError';
+  /** 4. */
   readonly exitCode = EXIT.cannotWrite;
 }
 
 /** The bundle does not compute what the original computes. */
 export class ParityError extends PgconvError {
   override readonly name = 'ParityError';
+  /** 1. */
   readonly exitCode = EXIT.parityFailed;
 }
 

@@ -39,6 +39,7 @@ export interface VerifyOptions {
   readonly original?: Original;
   readonly metadata: ProgramMetadata;
   readonly cases: readonly VerifyCase[];
+  /** Whose tolerances hold. */
   readonly precision: Precision;
   /** How the candidate's kernels may round activations to 8 bits before products by codes; default not at all. */
   readonly roundedActivations?: RoundedActivations | undefined;
@@ -70,7 +71,9 @@ export interface Original {
 }
 
 export interface VerifyReport {
+  /** Whether every check held. */
   readonly passed: boolean;
+  /** What was run, as people call it. */
   readonly candidate: string;
   /** Where it ran. */
   readonly device?: DeviceFacts;
@@ -78,12 +81,15 @@ export interface VerifyReport {
   readonly inParts?: true;
   /** Where it ran so: of which cases no part was compared on what the reference gave, and why; absent: of none. */
   readonly partsUncompared?: string;
+  /** What it was compared with; absent where only a recording or the original was. */
   readonly reference?: string;
   /** Where quality was checked: what against. */
   readonly original?: string;
   /** Whose implementation was run, where a recording of it was compared with. */
   readonly recorded?: RecordedOf;
+  /** Whose tolerances hold. */
   readonly precision: Precision;
+  /** Every comparison: its error, its limit and whether it held. */
   readonly checks: readonly Check[];
   /** Which links were tried and held; who knows more than the checks adds them. */
   readonly links?: Links;
@@ -91,6 +97,7 @@ export interface VerifyReport {
   readonly weights?: WeightsReport;
   /** Steps at which greedy decoding would part, ties included. */
   readonly greedyDifferences: readonly GreedyDifference[];
+  /** Where the model first differs, after a failure. */
   readonly firstDivergingStage?: Divergence;
   /** Where it was looked for: which pass changed values. */
   readonly bisection?: Bisection;
@@ -100,6 +107,7 @@ export interface VerifyReport {
   readonly baseline?: BaselineVerdict;
   /** What was not compared, and what was taken for granted: a sentence each. */
   readonly notes?: readonly string[];
+  /** Wall time. */
   readonly seconds: number;
 }
 

@@ -9,13 +9,23 @@ const { resolve } = createRequire(import.meta.url);
  * @throws BackendError `runtime-missing`
  */
 export function requirePackages(backends: readonly Backend[], device?: string): void {
-  const missing = [...new Set(backends.flatMap((backend) => backend.packages(device)))].filter((name) => !isHere(name));
+  requireInstalled([...new Set(backends.flatMap((backend) => backend.packages(device)))]);
+}
+
+/** @throws BackendError `runtime-missing` */
+function requireInstalled(names: readonly string[], purpose = ''): void {
+  const missing = names.filter((name) => !isHere(name));
   if (missing.length > 0)
     throw new BackendError(
       'runtime-missing',
-      `${missing.length === 1 ? `the package ${missing[0]!} is` : `the packages ${missing.join(', ')} are`} not installed`,
+      `${missing.length === 1 ? `the package ${missing[0]!} is` : `the packages ${missing.join(', ')} are`} not installed${purpose}`,
       { hint: installLine(missing) },
     );
+}
+
+/** 25 MB of packages that only plots need: optional peers. @throws BackendError `runtime-missing`, before the work */
+export function requirePlots(): void {
+  requireInstalled(['vega', 'vega-lite'], ', which draw the plots of reports');
 }
 
 /** Without the download of CUDA libraries that onnxruntime-node makes by itself on Linux. */

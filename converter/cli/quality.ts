@@ -128,11 +128,14 @@ export function qualityCommand(io: Io, result: CommandResult): Command {
         { measureQuality },
         { reportLines },
         { htmlReportFile, plotFolder, writeHtmlReport, writeMarkdownReport },
+        { requirePlots },
       ] = await Promise.all([
         import('../quality/measure_quality.ts'),
         import('../quality/report_text.ts'),
         import('../quality/write_report.ts'),
+        import('../bundle/require_runtime.ts'),
       ]);
+      requirePlots();
       const {
         dtypes,
         backends: targets,

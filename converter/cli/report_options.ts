@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Subject } from '../report/subject.ts';
 import type { ReportFiles } from '../report/write_reports.ts';
 import type { ErrorReport } from '../errors.ts';
+import { requirePlots } from '../bundle/require_runtime.ts';
 import { failureOf } from './exit.ts';
 import type { Io } from './io.ts';
 import type { CommandResult } from './options.ts';
@@ -59,6 +60,7 @@ export async function reporting<T>(
   ]);
   const named = Object.entries(files).map(([form, path]) => ({ option: `--${form}`, path }));
   const outputs = [...named, ...others];
+  if (files.html !== undefined) requirePlots();
   if (outputs.length > 0) await prepareOutputs(outputs, await kept());
   const write = async (subject: Subject) => {
     if (isGitHub(process.env) && 'report' in subject)

@@ -28,6 +28,7 @@ export interface StagedChecks {
   readonly verification?: VerifyReport;
   /** Against what the original was recorded to compute; undefined when there is no recording. */
   readonly original?: VerifyReport;
+  /** What was asked of the bundle, what it said and what the original said. */
   readonly samples: readonly SampleResult[];
 }
 

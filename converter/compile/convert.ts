@@ -17,12 +17,17 @@ import { writeBundle } from './write_bundle.ts';
 export interface ConvertResult extends StagedChecks {
   /** Absolute path of the bundle. */
   readonly out: string;
+  /** What its manifest.json holds. */
   readonly manifest: Manifest;
+  /** Of all its files. */
   readonly bytes: number;
+  /** What a careful user should read: a sentence each. */
   readonly warnings: readonly string[];
   /** What adapters did to each module. */
   readonly changes: readonly ModuleChange[];
+  /** What was chosen and added: a sentence each. */
   readonly notes: readonly string[];
+  /** Stored weights that are no numbers, by tensor. */
   readonly nonFinite: readonly NonFinite[];
 }
 

@@ -16,6 +16,7 @@ export interface ConvertOptions
     Pick<EmitOptions, 'quantizedOps' | 'accuracyLevel' | 'layersPerGraph'> {
   /** By name. */
   readonly backend: string;
+  /** Of weights and activations: the `--dtype` of the command. */
   readonly precision: Precision;
   /** Default: `./<checkpoint>-<backend>-<precision>`. */
   readonly out?: string;
@@ -38,10 +39,13 @@ export interface ConvertOptions
    * checkpoint.
    */
   readonly samples?: string;
+  /** Whether what a careful user should read is an error; default false. */
   readonly strict?: boolean;
+  /** Whether weights that do not fit a narrower dtype are written as infinities; default false. */
   readonly allowOverflow?: boolean;
   /** Writes the text of graphs behind passes to `<out>.ir`; default none. */
   readonly printIr?: IrPlaces;
+  /** Stops it: the reason is thrown, and the output is as it was. */
   readonly signal?: AbortSignal;
 }
 

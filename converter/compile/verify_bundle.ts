@@ -24,6 +24,7 @@ import { remadePasses } from './remade_passes.ts';
 import { openReference, RECORDING, type Reference } from './open_reference.ts';
 
 export interface VerifyBundleOptions extends DeviceChoice {
+  /** Its folder. */
   readonly bundle: string;
   /**
    * A checkpoint, or a recording of what the original computed with it (docs/recording.md); default the checkpoint
@@ -42,6 +43,7 @@ export interface VerifyBundleOptions extends DeviceChoice {
   readonly everyStage?: boolean;
   /** Hears what is to be measured, before anything is: what it throws ends the verification. */
   readonly onKnown?: (measured: Measured) => void;
+  /** Stops it: the reason is thrown. */
   readonly signal?: AbortSignal;
 }
 

@@ -1,10 +1,12 @@
-import type { BigIntStats } from 'node:fs';
 import { openRegular } from '../../backends/regular_file.js';
 import type { PositionalReader } from './range_reads.ts';
 
+/** What tells one file, and one content of it, from another: `BigIntStats` in part. */
+export type FileFacts = Readonly<Record<'size' | 'mtimeNs' | 'ctimeNs' | 'ino' | 'dev', bigint>>;
+
 /** What is needed of a file handle. */
 export interface PositionalFile extends PositionalReader {
-  stat(options: { bigint: true }): Promise<BigIntStats>;
+  stat(options: { bigint: true }): Promise<FileFacts>;
   close(): Promise<void>;
 }
 export type OpenFile = (path: string) => Promise<PositionalFile>;
@@ -13,7 +15,7 @@ export type OpenFile = (path: string) => Promise<PositionalFile>;
 interface PooledFile {
   readonly path: string;
   /** @throws when it is another file than was meant */
-  check(now: BigIntStats): void;
+  check(now: FileFacts): void;
 }
 
 /** Keeps few files open, however many shards a checkpoint has: the least recently used idle handle goes first. */

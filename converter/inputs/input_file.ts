@@ -1,8 +1,7 @@
-import type { BigIntStats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { BadInputError, UsageError } from '../errors.ts';
-import type { FilePool } from './file_pool.ts';
+import type { FileFacts, FilePool } from './file_pool.ts';
 import { kindOf, NotRegular } from '../../backends/regular_file.js';
 import { chunksAhead, fillExactly, readExactly } from './range_reads.ts';
 import { ReadSums } from './read_sums.ts';
@@ -15,12 +14,12 @@ export class InputFile {
   readonly byteLength: number;
   /** What the file system said of it: other than of any file that took its place, or of a new content. */
   readonly fingerprint: string;
-  readonly #stats: BigIntStats;
+  readonly #stats: FileFacts;
   readonly #pool: FilePool;
   readonly #sums: ReadSums;
   #hashed: Uint32Array | undefined;
 
-  private constructor(path: string, stats: BigIntStats, pool: FilePool) {
+  private constructor(path: string, stats: FileFacts, pool: FilePool) {
     this.path = path;
     this.name = basename(path);
     this.byteLength = Number(stats.size);
@@ -76,7 +75,7 @@ export class InputFile {
   }
 
   /** @throws BadInputError when `now` is not the file that was opened. */
-  check(now: BigIntStats): void {
+  check(now: FileFacts): void {
     const then = this.#stats;
     const differs = (
       [

@@ -26,6 +26,7 @@ export interface ModelSource extends Omit<ModelOptions, 'adapters' | 'tokens' | 
    * selectors.
    */
   readonly checkpoint: string | readonly string[];
+  /** PEFT adapters that are merged in their order; default none. */
   readonly adapters?: readonly AdapterSource[];
   /** vae-oid.npz, by which codes of an answer become masks. */
   readonly maskDecoder?: string | undefined;

@@ -19,11 +19,13 @@ export interface StageDetail {
 export interface StageOptions {
   /** `work`: in units that mean nothing to people, as multiplications. `wait`: nothing is known but the name. */
   readonly unit: 'bytes' | 'steps' | 'work' | 'wait';
+  /** Of its units. */
   readonly total: number;
 }
 
 /** What a long command says while it works. Stages may overlap. Implementations never write to stdout. */
 export interface Reporter {
+  /** Begins one, which is shown until it is done. */
   stage(label: string, options: StageOptions): Stage;
   /** One line of information. */
   note(text: string): void;

@@ -12,7 +12,7 @@ const { exports } = JSON.parse(readTree('package.json')) as {
 const entries = Object.entries(exports).flatMap(([name, { types }]) =>
   types === undefined
     ? []
-    : [[name.replace('./', 'pgconv/'), types.replace(/^\.\/dist\/(.*)\.d\.ts$/, '$1.ts')] as const],
+    : [[name.replace(/^\.(?=\/|$)/, 'pgconv'), types.replace(/^\.\/dist\/(.*)\.d\.ts$/, '$1.ts')] as const],
 );
 
 /** A page before, between and behind `<!-- name -->` and `<!-- /name -->`. */

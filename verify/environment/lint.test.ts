@@ -47,6 +47,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   quality: [...COMPILE, 'compile', 'report'],
   cli: [...COMPILE, 'compile', 'report', 'quality', 'synth'],
   bench: [...COMPILE, 'compile', 'report', 'quality', 'synth', 'cli'],
+  packing: ['checkpoints'],
 };
 
 /** The rooms that may import a backend itself; tests may, too. */

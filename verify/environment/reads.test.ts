@@ -35,7 +35,7 @@ test('files are opened to be read in one way', () => {
     .filter(
       (path) =>
         /\.(?:ts|js)$/.test(path) &&
-        !/\.test\.ts$|\/testing\/|^converter\/(?:bench|e2e|disk\.js|record\/copy_script)|^verify\/environment\/|_page\.ts$/.test(
+        !/\.test\.ts$|\/testing\/|^converter\/(?:bench|packing|e2e|disk\.js|record\/copy_script)|^verify\/environment\/|_page\.ts$/.test(
           path,
         ),
     );

@@ -1,8 +1,14 @@
-import type { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { RuntimeError } from '../errors.ts';
 import { unsoundPattern } from './foreign_patterns.ts';
 
 export const IMAGE_TOKEN = '<image>';
+
+/** What is used of @huggingface/tokenizers, whose own declarations `moduleResolution: nodenext` cannot follow. */
+interface HuggingFaceTokenizer {
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
+  decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
+  token_to_id(token: string): number | undefined;
+}
 
 export interface DecodeOptions {
   /** Leave out `<bos>`, `<eos>`, `<pad>` and `<image>`; `<loc>` and `<seg>` stay. Default false. */
@@ -37,7 +43,7 @@ export interface Tokenizer {
  * @throws RuntimeError `damaged` when the library cannot build it, and for a regular expression that may take forever
  */
 export function openTokenizer(
-  Library: typeof HuggingFaceTokenizer,
+  Library: new (tokenizerJson: object, tokenizerConfig: object) => HuggingFaceTokenizer,
   tokenizerJson: object,
   tokenizerConfig: object,
   name = 'tokenizer.json',

@@ -9,10 +9,8 @@ import { widen } from './widen.js';
 
 /** @typedef {import('./form.js').Form} Form @typedef {import('./widen.js').WeightType} WeightType */
 
-/**
- * How scales and zero points are found; 'given': they are there, and only codes are made. @typedef {'rtn' | 'search' |
- * 'hqq' | 'given'} Algorithm
- */
+/* How scales and zero points are found; 'given': they are there, and only codes are made. */
+/** @typedef {'rtn' | 'search' | 'hqq' | 'given'} Algorithm */
 
 /**
  * Packed blocks, and what becomes of them. `scales` and `zeros` hold one binary32 for each block and are read when the
