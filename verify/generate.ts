@@ -12,20 +12,22 @@ export interface GenerateOptions {
   readonly maxNewTokens: number;
   /** Ids that end a row; default the model's own, all of them. An empty list never stops. */
   readonly stopTokenIds?: readonly number[];
+  /** Chooses a row's token from its logits [vocabulary]; default the likeliest, the first of equals. */
+  readonly choose?: (row: number, logits: Float32Array) => number;
   /** Stops between tokens: the reason is thrown. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * Greedy decoding with a KV cache. Yields, step by step, each row's token: stop tokens included, undefined once a row
- * has ended. Ends when all rows have, after maxNewTokens, or when the positions of the model are used up.
+ * Decoding with a KV cache, greedily unless told otherwise. Yields, step by step, each row's token: stop tokens
+ * included, undefined once a row has ended. Ends when all rows have, after maxNewTokens, or when the positions of the model are used up.
  * @throws VerifyError for a prompt that does not fit the model; RuntimeError `bad_input` for a number of tokens that is
  * none, `not_a_number` where the model computes nothing else
  */
 export async function* generate(
   model: Model,
   prompt: Prompt,
-  { maxNewTokens, stopTokenIds: stops = stopTokens(model.metadata), signal }: GenerateOptions,
+  { maxNewTokens, stopTokenIds: stops = stopTokens(model.metadata), choose, signal }: GenerateOptions,
 ): AsyncGenerator<readonly (number | undefined)[]> {
   const [rows, length] = prompt.inputIds.shape as readonly [number, number];
   signal?.throwIfAborted();
@@ -36,18 +38,23 @@ export async function* generate(
   const first = await prefill(model, prompt, features, { logitsToKeep: 1 });
   // the last token needs no position: nothing reads it
   const steps = Math.min(maxNewTokens, model.metadata.maxPositions - length + 1);
-  yield* ofNumbers(untilStopped(greedySteps(model, first), { rows, steps, stops, signal }), model.metadata);
+  yield* ofNumbers(untilStopped(stepsOf(model, first, choose), { rows, steps, stops, signal }), model.metadata);
 }
 
 /**
  * Tokens of all rows for ever, the size of the vocabulary for one that is all NaN. Rows that have ended go on: nothing
  * reads what comes of it.
  */
-async function* greedySteps(model: Model, first: Step): AsyncGenerator<readonly number[]> {
+async function* stepsOf(
+  model: Model,
+  first: Step,
+  chosen?: GenerateOptions['choose'],
+): AsyncGenerator<readonly number[]> {
   const { vocabSize, padTokenId } = model.metadata;
   for (let step = first; ;) {
     const rows = rowsOf(step.logits, { columns: vocabSize });
-    const tokens = rows.starts.map((_, row) => {
+    const tokens = rows.starts.map((start, row) => {
+      if (chosen) return chosen(row, Float32Array.from(rows.data.subarray(start, start + vocabSize)));
       const { token, logit } = choose(rows, row);
       return Number.isNaN(logit) ? vocabSize : token;
     });

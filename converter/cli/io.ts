@@ -8,7 +8,7 @@ import { withHeartbeat } from '../terminal/with_heartbeat.ts';
 
 /** Where a command line writes to, and what stops it. */
 export interface Streams {
-  readonly out: NodeJS.WritableStream;
+  readonly out: NodeJS.WritableStream & { readonly isTTY?: boolean };
   readonly err: NodeJS.WritableStream & { readonly isTTY?: boolean };
   readonly signal: AbortSignal;
 }
@@ -42,6 +42,8 @@ export interface Io {
   out(text: Lines | JsonText): void;
   /** Everything else. */
   err(text: Lines | RunnerCommand): void;
+  /** Text as it comes, without line ends of its own: where results go to a terminal. */
+  stream?(text: string): void;
   reporter(): Reporter;
   readonly signal: AbortSignal;
 }
@@ -52,6 +54,7 @@ export function streamIo({ out, err: told, signal }: Streams): Io {
   return {
     out: (text) => void out.write(`${textOf(text)}\n`),
     err,
+    ...(out.isTTY && { stream: (text: string) => void out.write(text.split('\n').map(visible).join('\n')) }),
     reporter() {
       const isTerminal = told.isTTY === true;
       const heartbeat = startHeartbeat({ isTerminal });
@@ -104,6 +107,12 @@ export const OUTPUT_VERSIONS = {
 
 /** What `--json` prints, one kind for each command, and one for what stopped it. */
 export type Output = keyof typeof OUTPUT_VERSIONS;
+
+/** The same as one line, for results that come one after the other. */
+export function printedLine(kind: Output, value: object): JsonText {
+  const { text } = printed(kind, value);
+  return new JsonText(JSON.stringify(JSON.parse(text)));
+}
 
 /** JSON of a kind, which says of which and in which version: `docs/schemas/<kind>.schema.json`. */
 export function printed(kind: Output, value: object): JsonText {

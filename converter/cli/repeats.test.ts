@@ -35,6 +35,10 @@ test('an option that takes one value is not given twice; lists and switches may 
 
 /** Of options that read theirs closely. */
 const VALUES: ReadonlyMap<string, string> = new Map([
+  ['--temperature', '1'],
+  ['--top-p', '0.5'],
+  ['--min-p', '0.1'],
+  ['--repetition-penalty', '1.1'],
   ['--dtypes', 'fp32'],
   ['--backends', 'onnx'],
   ['--algorithm', 'rtn'],

@@ -1,10 +1,14 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { BadInputError, UsageError } from '../errors.ts';
-import { cocoRle } from '../../backends/client/answers/coco_rle.ts';
 import { parseAnswer } from '../../backends/client/answers/parse_answer.ts';
 import { PIXEL_MODES, PROCESSORS, type PixelMode } from '../../backends/client/images/processor.ts';
 import type { RgbImage } from '../../backends/client/images/rgb_image.ts';
+import { MAX_FILE_BYTES } from '../images/decode.ts';
+import { fetchPicture, isUrl } from '../images/fetch_picture.ts';
+import { boxesOf, repeated } from './run_repeat.ts';
+import { samplingFlags, withSampling, type SamplingFlags } from './sampling_flags.ts';
+import { standardInput } from './standard_input.ts';
 import { printed, type Io } from './io.ts';
 import { collecting } from './repeats.ts';
 import type { ProgramMetadata } from '../../ir/graph.ts';
@@ -25,10 +29,14 @@ import { withWait } from '../terminal/waiting.ts';
 import { RUN_HELP } from './help/run.ts';
 import { unwrittenField, writing } from './unwritten.ts';
 
-interface Flags extends DeviceFlags, CheckFlags {
+/** No model has positions for a longer one. */
+const MAX_PROMPT_BYTES = 1 << 20;
+
+interface Flags extends DeviceFlags, CheckFlags, SamplingFlags {
   readonly image?: readonly string[];
   readonly frames?: string;
   readonly every?: number;
+  readonly repeat?: string;
   readonly prompt: string;
   readonly maxNewTokens: number;
   readonly draw?: string;
@@ -43,11 +51,16 @@ export function runCommand(io: Io, result: CommandResult): Command {
     .description('Ask a bundle about a picture, or several.')
     .argument('<bundle>', 'folder that `pgconv convert` wrote')
     .addOption(
-      collecting('--image <file>', 'the picture: PNG, JPEG, WebP, …; again for each of several', (text) => text),
+      collecting(
+        '--image <file>',
+        'the picture: PNG, JPEG, WebP, …, an address of the web, or - for standard input; again for each of several',
+        (text) => text,
+      ),
     )
     .option('--frames <path>', 'several pictures: a folder of them, or a video (with ffmpeg)')
     .option('--every <n>', 'of --frames each n-th (default: 1)', wholeNumber(1))
-    .requiredOption('--prompt <text>', 'what to ask')
+    .option('--repeat <path>', 'ask about each picture of a folder, or frame of a video, alone: a line of JSON each')
+    .requiredOption('--prompt <text>', 'what to ask; - for standard input')
     .option('--max-new-tokens <n>', 'longest answer, where the model has room for it', wholeNumber(1), 100)
     .option('--draw <file>', 'write the picture with masks and boxes drawn on it, as PNG')
     .option('--masks <dir>', 'write the mask of each object of "segment …" there, as PNGs of the picture’s size')
@@ -58,9 +71,9 @@ export function runCommand(io: Io, result: CommandResult): Command {
       ).choices([...PIXEL_MODES]),
     )
     .addOption(jsonOption());
-  return withCheck(withDevice(command))
+  return withCheck(withDevice(withSampling(command)))
     .addHelpText('after', RUN_HELP)
-    .action(async (bundle: string, flags: Flags) => {
+    .action(async (bundle: string, given: Flags) => {
       const [
         { answer },
         { bundleBackend, bundleProcessor, bundleTokenizer },
@@ -80,8 +93,10 @@ export function runCommand(io: Io, result: CommandResult): Command {
         import('../samples/answer_masks.ts'),
         import('../images/mask_files.ts'),
       ]);
-      const { draw, masks: masksFolder } = flags;
-      checkPictures(flags);
+      const { draw, masks: masksFolder } = given;
+      checkPictures(given);
+      const sampling = samplingFlags(given);
+      const flags = given.prompt === '-' ? { ...given, prompt: await piped() } : given;
       if (masksFolder !== undefined) await requireEmpty(masksFolder);
       const outputs = [
         ...(draw === undefined ? [] : [{ option: '--draw', path: draw }]),
@@ -102,46 +117,68 @@ export function runCommand(io: Io, result: CommandResult): Command {
       try {
         const manifest = await readManifest(bundle);
         const choice = { check: flags.check, signal: io.signal };
-        const { picture, files, text, tokens, answered, masks, canMask } = await whileChecked(
-          bundle,
-          manifest,
-          choice,
-          async (signal) => {
-            const own = await bundleProcessor(bundle, manifest);
-            const processor = flags.resize === undefined || flags.resize === own.mode ? own : PROCESSORS[flags.resize];
-            if (manifest.program.retrievalWidth !== undefined)
-              throw new UsageError(
-                'not_for_answers',
-                'this is a ColPali: it gives vectors for retrieval, not answers',
-                {
-                  file: bundle,
-                  hint: 'its README.md shows how to rank pages with it',
+        const asked = await whileChecked(bundle, manifest, choice, async (signal) => {
+          const own = await bundleProcessor(bundle, manifest);
+          const processor = flags.resize === undefined || flags.resize === own.mode ? own : PROCESSORS[flags.resize];
+          if (manifest.program.retrievalWidth !== undefined)
+            throw new UsageError('not_for_answers', 'this is a ColPali: it gives vectors for retrieval, not answers', {
+              file: bundle,
+              hint: 'its README.md shows how to rank pages with it',
+            });
+          const tokenizer = await bundleTokenizer(bundle, manifest);
+          if (!tokenizer)
+            throw new BadInputError('no_tokenizer', 'the bundle has no tokenizer', {
+              file: bundle,
+              hint: 'convert again with --tokenizer tokenizer.model',
+            });
+          // what does not fit is told before anything is opened
+          const early =
+            flags.repeat === undefined
+              ? await decoded(flags, { ...manifest, tokenizer, mode: processor.mode, signal })
+              : undefined;
+          const chosen = await findDevice(await bundleBackend(bundle, manifest), flags, reporter);
+          const model = await openChosen(bundle, manifest, chosen, reporter);
+          try {
+            const { prompt, maxNewTokens, stop: stopStrings } = flags;
+            const asked = { prompt, maxNewTokens, processor, sampling, ...(stopStrings && { stopStrings }), signal };
+            if (flags.repeat !== undefined) {
+              await repeated(io, result, flags.repeat, reporter, {
+                ...{ every: flags.every ?? 1, mode: processor.mode, signal },
+                ask: async (image) => {
+                  const said = await answer(model, tokenizer, { ...asked, image });
+                  const answered = parseAnswer(said.text);
+                  return {
+                    ...said,
+                    answered,
+                    seen: seenIn(image, answered.objects, await masksOf(model, answered.objects)),
+                  };
                 },
-              );
-            const tokenizer = await bundleTokenizer(bundle, manifest);
-            if (!tokenizer)
-              throw new BadInputError('no_tokenizer', 'the bundle has no tokenizer', {
-                file: bundle,
-                hint: 'convert again with --tokenizer tokenizer.model',
               });
-            const { pictures, files } = await decoded(flags, { ...manifest, tokenizer, mode: processor.mode, signal });
-            const [picture] = pictures as readonly [RgbImage];
-            const chosen = await findDevice(await bundleBackend(bundle, manifest), flags, reporter);
-            const model = await openChosen(bundle, manifest, chosen, reporter);
-            try {
-              const { prompt, maxNewTokens } = flags;
-              const said = await withWait(reporter, 'answer', () =>
-                answer(model, tokenizer, { image: pictures, prompt, maxNewTokens, processor, signal }),
-              );
-              const answered = parseAnswer(said.text);
-              const masks = await masksOf(model, answered.objects);
-              return { picture, files, ...said, answered, masks, canMask: model.metadata.maskSize !== undefined };
-            } finally {
-              await model.dispose();
+              return undefined;
             }
-          },
-        );
+            const { pictures, files } = early!;
+            const [picture] = pictures as readonly [RgbImage];
+            const stream = flags.json ? undefined : io.stream;
+            const said = await (stream
+              ? answer(model, tokenizer, {
+                  ...asked,
+                  image: pictures,
+                  onPiece: (piece) => {
+                    reporter.close();
+                    stream(piece);
+                  },
+                })
+              : withWait(reporter, 'answer', () => answer(model, tokenizer, { ...asked, image: pictures })));
+            const answered = parseAnswer(said.text);
+            const masks = await masksOf(model, answered.objects);
+            return { picture, files, ...said, answered, masks, canMask: model.metadata.maskSize !== undefined };
+          } finally {
+            await model.dispose();
+          }
+        });
         reporter.close();
+        if (!asked) return;
+        const { picture, files, text, tokens, answered, masks, canMask } = asked;
         const { objects, problems } = answered;
         const seen = seenIn(picture, objects, masks);
         if (files.length > 1) io.err(`asked about ${files.length} pictures: ${listed(files)}`);
@@ -163,13 +200,8 @@ export function runCommand(io: Io, result: CommandResult): Command {
               pictures: files,
               text,
               tokens,
-              boxes: seen.map(({ name, y0, x0, y1, x1, mask }, i) => ({
-                label: name,
-                y0,
-                x0,
-                y1,
-                x1,
-                ...(mask && { mask: cocoRle(wholeMask({ y0, x0, y1, x1, mask }, picture), picture) }),
+              boxes: boxesOf(seen, picture, wholeMask).map((box, i) => ({
+                ...box,
                 ...(written[i] !== undefined && { file: join(masksFolder!, written[i]) }),
               })),
               problems,
@@ -177,7 +209,8 @@ export function runCommand(io: Io, result: CommandResult): Command {
               ...unwrittenField(result),
             }),
           );
-        io.out(text.split('\n'));
+        if (io.stream) io.out('');
+        else io.out(text.split('\n'));
         if (seen.length > 0) io.out(objectsTable(seen));
         if (isDrawn) io.err(`drawn: ${draw}`);
         const names = written.filter((file) => file !== undefined);
@@ -212,13 +245,30 @@ function objectsTable(seen: readonly SeenObject[]): readonly string[] {
 }
 
 /** @throws UsageError for options that say no picture, or that do not go together */
-function checkPictures({ image = [], frames, every, draw, masks }: Flags): void {
-  if (image.length === 0 && frames === undefined)
-    throw new UsageError('no_picture', 'no picture is named', {
-      hint: 'name one with --image, or several with --frames',
+function checkPictures({ image = [], frames, every, draw, masks, repeat, prompt }: Flags): void {
+  if (image.filter((file) => file === '-').length + (prompt === '-' ? 1 : 0) > 1)
+    throw new UsageError('two_inputs', 'standard input is one thing, and - names it twice', {
+      hint: 'give - once',
     });
-  if (every !== undefined && frames === undefined)
-    throw new UsageError('every_without_frames', '--every is of --frames', { hint: 'leave it out, or name --frames' });
+  if (
+    repeat !== undefined &&
+    [image.length > 0, frames, draw, masks].some((other) => other !== undefined && other !== false)
+  )
+    throw new UsageError(
+      'repeat_alone',
+      '--repeat asks about pictures one by one, and goes with no other picture, drawing or masks',
+      {
+        hint: 'leave out --image, --frames, --draw and --masks',
+      },
+    );
+  if (image.length === 0 && frames === undefined && repeat === undefined)
+    throw new UsageError('no_picture', 'no picture is named', {
+      hint: 'name one with --image, several with --frames, or a folder of them with --repeat',
+    });
+  if (every !== undefined && frames === undefined && repeat === undefined)
+    throw new UsageError('every_without_frames', '--every is of --frames and --repeat', {
+      hint: 'leave it out, or name --frames',
+    });
   const drawing = draw === undefined ? (masks === undefined ? undefined : '--masks') : '--draw';
   if (drawing !== undefined && (image.length > 1 || frames !== undefined))
     throw new UsageError('draw_on_several', `${drawing} is of one picture, and there are several`, {
@@ -254,11 +304,22 @@ async function decoded(
     const files = [...image, ...(unpacked?.files ?? [])];
     promptOfPictures(tokenizer, program, { prompt, images: files.length, mode });
     const pictures: RgbImage[] = [];
-    for (const file of files) pictures.push(await decodeImage(file, { mode }));
+    for (const file of files) pictures.push(await decodeImage(await sourceOf(file, signal), { mode, name: file }));
     return { pictures, files };
   } finally {
     await unpacked?.dispose();
   }
+}
+
+/** What a name of a picture stands for: its bytes, where it is no path. */
+async function sourceOf(name: string, signal: AbortSignal | undefined): Promise<string | Uint8Array> {
+  if (isUrl(name)) return fetchPicture(name, signal);
+  return name === '-' ? standardInput(MAX_FILE_BYTES) : name;
+}
+
+/** A prompt from standard input, without the line end that `echo` puts there. */
+async function piped(): Promise<string> {
+  return new TextDecoder().decode(await standardInput(MAX_PROMPT_BYTES)).replace(/\r?\n$/, '');
 }
 
 function listed(files: readonly string[]): string {
@@ -268,7 +329,9 @@ function listed(files: readonly string[]): string {
 /** What a drawn picture must leave alone. */
 async function keptBy(bundle: string, { image = [], browser }: Flags): Promise<Kept> {
   const { filesRead } = await import('./input_files.ts');
-  const pictures = image.map((file, i) => [i === 0 ? 'the picture' : `picture ${i + 1}`, file] as const);
+  const pictures = image
+    .filter((file) => file !== '-' && !isUrl(file))
+    .map((file, i) => [i === 0 ? 'the picture' : `picture ${i + 1}`, file] as const);
   const files = { ...Object.fromEntries(pictures), 'the browser': browser };
   return { reads: await filesRead({ bundles: [bundle], files }), bundles: [bundle] };
 }

@@ -1,6 +1,10 @@
 import type { Model } from '../../verify/decode.ts';
 import { generateRow } from '../../verify/generate.ts';
 import { padLeft } from '../../verify/prompt.ts';
+import { TokenSampler } from '../../backends/client/generation/sample.ts';
+import { samplingOf, type SamplingOptions } from '../../backends/client/generation/sampling.ts';
+import { StopStrings } from '../../backends/client/generation/stop_strings.ts';
+import { TextPieces } from '../../backends/client/text/text_pieces.ts';
 import { picturesBeside } from '../../backends/client/generation/prompt.ts';
 import { toPixelValues } from '../../backends/client/images/pixels.ts';
 import type { ProgramMetadata } from '../../ir/graph.ts';
@@ -18,8 +22,12 @@ export interface AnswerOptions {
   readonly maxNewTokens?: number;
   /** How the picture becomes pixel values, and whose prompt tokens; default Hugging Face's own. */
   readonly processor?: Processor;
-  /** Hears the text so far after each token. */
-  readonly onText?: (text: string) => void;
+  /** How tokens are chosen; default the likeliest. */
+  readonly sampling?: SamplingOptions;
+  /** Texts that end the answer, and are no part of it. */
+  readonly stopStrings?: readonly string[];
+  /** Hears the text, piece by piece as its tokens come. */
+  readonly onPiece?: (text: string) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -31,12 +39,13 @@ export interface Answer {
 }
 
 /**
- * What a model says to pictures and a prompt, greedily.
+ * What a model says to pictures and a prompt: greedily, unless told otherwise.
  * @throws UsageError for a prompt that cannot be, and for more pictures than the model has positions for; VerifyError
  * when the prompt is too long.
  */
 export async function answer(model: Model, tokenizer: Tokenizer, options: AnswerOptions): Promise<Answer> {
-  const { image, prompt, maxNewTokens = 100, processor = PROCESSORS.huggingface, onText, signal } = options;
+  const { image, prompt, maxNewTokens = 100, processor = PROCESSORS.huggingface, onPiece, signal } = options;
+  const sampling = samplingOf(options.sampling ?? {});
   const { imageSize, imageTokenId, padTokenId } = model.metadata;
   const images = [image].flat() as readonly RgbImage[];
   const ids = promptOfPictures(tokenizer, model.metadata, { prompt, images: images.length, mode: processor.mode });
@@ -48,13 +57,34 @@ export async function answer(model: Model, tokenizer: Tokenizer, options: Answer
     ...padLeft([ids], padTokenId),
     imageTokenId,
   };
+  const [rows, length] = input.inputIds.shape as readonly [number, number];
+  const sampler = TokenSampler.isGreedy(sampling)
+    ? undefined
+    : new TokenSampler(sampling, {
+        ...{ rows, length },
+        inputIds: Array.from(input.inputIds.data, Number),
+        attentionMask: Array.from(input.attentionMask.data, Number),
+      });
   const tokens: number[] = [];
-  const textOf = () => tokenizer.decode(tokens, { skipSpecialTokens: true });
-  for await (const token of generateRow(model, input, { maxNewTokens, ...(signal && { signal }) })) {
+  const pieces = new TextPieces((read) => tokenizer.decode(read, { skipSpecialTokens: true }));
+  const until = new StopStrings(options.stopStrings);
+  let text = '';
+  const say = (piece: string) => {
+    text += piece;
+    if (piece !== '') onPiece?.(piece);
+  };
+  const wanted = {
+    maxNewTokens,
+    ...(sampler && { choose: (row: number, logits: Float32Array) => sampler.next(row, logits) }),
+    ...(signal && { signal }),
+  };
+  for await (const token of generateRow(model, input, wanted)) {
     tokens.push(token);
-    onText?.(textOf());
+    say(until.add(pieces.add(token)));
+    if (until.stopped) break;
   }
-  return { text: textOf(), tokens };
+  say(until.add(pieces.end()) + until.end());
+  return { text, tokens };
 }
 
 /**

@@ -25,11 +25,12 @@ export function barReporter(stream: NodeJS.WritableStream, onDrawn: () => void =
     cliProgress.Presets.shades_classic,
   );
   let running = 0;
+  let closed = false;
   const clocks = new Set<NodeJS.Timeout>();
   const line = (text: string) => {
     onDrawn();
-    if (running > 0) bars.log(`${visible(text)}\n`);
-    else stream.write(`${CLEAR}${visible(text)}\n`);
+    if (running > 0 && !closed) bars.log(`${visible(text)}\n`);
+    else stream.write(`${closed ? '' : CLEAR}${visible(text)}\n`);
   };
   return {
     stage(label, { unit, total }) {
@@ -46,6 +47,7 @@ export function barReporter(stream: NodeJS.WritableStream, onDrawn: () => void =
       let detail: StageDetail | undefined;
       let told = started;
       const draw = () => {
+        if (closed) return;
         const text = progressText({
           done,
           total,
@@ -71,6 +73,7 @@ export function barReporter(stream: NodeJS.WritableStream, onDrawn: () => void =
         done(summary) {
           clearInterval(clock);
           clocks.delete(clock);
+          if (closed) return;
           const over = summary ?? overText(label, { unit, total, done, seconds: seconds() });
           if (over !== undefined) line(over);
           bars.remove(bar);
@@ -81,6 +84,9 @@ export function barReporter(stream: NodeJS.WritableStream, onDrawn: () => void =
     note: (text) => line(`note: ${text}`),
     warn: (text) => line(`warning: ${text}`),
     close() {
+      // what is written from here on, as an answer piece by piece, is nobody's line to take away
+      if (closed) return;
+      closed = true;
       for (const clock of clocks) clearInterval(clock);
       bars.stop();
       stream.write(CLEAR);

@@ -21,6 +21,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   'backends/tfjs/check/installed.ts': 'reads packages that are installed',
   'converter/quality/tensor_store.ts': 'reads what it wrote to a folder of its own',
   'converter/bundle/lock.ts': 'reads /proc',
+  'converter/cli/standard_input.ts': 'reads what is piped in, which has no path',
   'converter/version.ts': 'reads our package.json',
   'converter/threads/kernels_module.ts': 'reads what our build made',
 };

@@ -17,6 +17,8 @@ export interface StepsRequest {
  * them, and leaves nothing behind then. `Own` are options of decoding that only this runtime has.
  */
 export interface DeviceModel<Features extends object, Own extends object = object> {
+  /** Names of the options of decoding that only this runtime has. */
+  readonly ownOptions: readonly (keyof Own & string)[];
   /** Pixels f32 [3, imageSize, imageSize] through the image tower. */
   encode(pixels: Float32Array): Promise<Features>;
   /** Whether these are features, and not a picture. */

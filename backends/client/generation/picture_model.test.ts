@@ -70,6 +70,8 @@ class CountingDevice implements DeviceModel<Features, { readonly own?: number }>
     return Float32Array.from({ length: (codes.length / 16) * 4 }, (_, i) => i);
   }
 
+  readonly ownOptions = ['own'] as const;
+
   checkSteps({ own = 0 }: { readonly own?: number }): void {
     if (own > 1) throw new RuntimeError('bad_input', 'not that one');
   }
@@ -486,5 +488,42 @@ describe('generate', () => {
     });
     await model.prefill({ rows: [[2, 3]] });
     expect(await collected(model.decode())).toEqual([[2], [1]]);
+  });
+});
+
+describe('options of generate', () => {
+  const all = async (options: object) =>
+    (await collected(opened().model.generate({ prompt: '-', ...options }))).join('');
+
+  test('the answer ends before a stop string, also where it comes in parts', async () => {
+    const whole = await all({ stopTokenIds: [] });
+    expect(whole.length).toBeGreaterThan(2);
+    expect(await all({ stopTokenIds: [], stopStrings: [whole.slice(1, 3)] })).toBe(whole.slice(0, 1));
+    expect(await all({ stopTokenIds: [], stopStrings: ['no such text'] })).toBe(whole);
+  });
+
+  test.each([
+    [{ temprature: 1 }, 'an option temprature'],
+    [{ maxTokens: 3 }, 'an option maxTokens'],
+    [{ prompt: undefined }, 'a prompt that is undefined'],
+    [{ prompt: null }, 'a prompt that is null'],
+    [{ prompt: 3 }, 'a prompt that is number'],
+    [{ stopStrings: [''] }, 'stopStrings'],
+    [{ temperature: -1 }, 'a temperature of -1'],
+    [{ minP: 2 }, 'min-p of 2'],
+  ])('%o is refused by name, and nothing is computed', async (options, message) => {
+    const { device, model } = opened();
+    const given = { prompt: '-', ...options } as unknown as { prompt: string };
+    await expect(collected(model.generate(given))).rejects.toThrow(
+      expect.objectContaining({ code: 'bad_input', message: expect.stringContaining(message) }),
+    );
+    expect([device.encoded, device.prompts.length]).toEqual([0, 0]);
+  });
+
+  test('decode refuses an unknown one too, and goes on from what was read', async () => {
+    const { model } = opened();
+    await model.prefill({ rows: [[2, 5]] });
+    await expect(collected(model.decode({ stopStrings: ['a'] } as object))).rejects.toThrow('an option stopStrings');
+    expect((await collected(model.decode({ maxTokens: 1, own: 1 }))).length).toBe(1);
   });
 });

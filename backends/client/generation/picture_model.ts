@@ -13,7 +13,8 @@ import { inTurn } from './in_turn.ts';
 import { demand, wholeNumber } from './numbers.ts';
 import { ofNumbers } from './of_numbers.ts';
 import { checkIds, checkLength, promptOf, type PrefillInput, type Prompt } from './prompt.ts';
-import { samplingOf, type SamplingOptions } from './sampling.ts';
+import { SAMPLING_OPTIONS, samplingOf, type SamplingOptions } from './sampling.ts';
+import { StopStrings } from './stop_strings.ts';
 import { Turn } from './turn.ts';
 
 export interface DecodeOptions extends SamplingOptions {
@@ -32,6 +33,8 @@ export interface GenerateOptions<Features> extends Omit<DecodeOptions, 'maxToken
   readonly prompt: string;
   /** Default 100. */
   readonly maxNewTokens?: number;
+  /** Texts that end the answer, and are no part of it; default none. */
+  readonly stopStrings?: readonly string[];
 }
 
 /** An object of an answer, with its mask where it has one and the bundle can decode it. */
@@ -41,6 +44,7 @@ export interface GeneratedObject extends AnswerObject {
 }
 
 const DEFAULT_NEW_TOKENS = 100;
+const OF_DECODING = [...SAMPLING_OPTIONS, 'stopTokenIds', 'signal'];
 /** A mask takes about a megabyte while it is decoded. */
 const MASKS_AT_ONCE = 16;
 
@@ -197,7 +201,7 @@ export class PictureModel<Features extends object, Own extends object = object> 
   #decode(options: DecodeOptions & Partial<Own>): AsyncGenerator<readonly (number | undefined)[]> {
     const read = this.#read;
     if (!read) throw new RuntimeError('bad_input', 'there is nothing to go on from', 'call prefill first');
-    const request = this.#request(options, options.maxTokens ?? read.room);
+    const request = this.#request(options, options.maxTokens ?? read.room, ['maxTokens']);
     const steps = Math.min(request.steps, read.room);
     this.#read = undefined;
     const chunks = this.#device.steps(read, { ...request, steps }, options);
@@ -206,17 +210,29 @@ export class PictureModel<Features extends object, Own extends object = object> 
   }
 
   /** @throws RuntimeError `bad_input` for options that mean nothing */
-  #request(options: Omit<DecodeOptions, 'maxTokens'> & Partial<Own>, steps: number): StepsRequest {
+  #request(
+    options: Omit<DecodeOptions, 'maxTokens'> & Partial<Own>,
+    steps: number,
+    others: readonly string[],
+  ): StepsRequest {
     const { stopTokenIds: stops = stopTokens(this.facts) } = options;
+    const known = [...OF_DECODING, ...this.#device.ownOptions, ...others];
+    for (const name of Object.keys(options))
+      demand(known.includes(name), `an option ${name}`, `one of ${known.join(', ')}`);
     checkIds(stops, this.facts);
     this.#device.checkSteps(options);
     return { steps: wholeNumber('the number of new tokens', steps), stops, sampling: samplingOf(options) };
   }
 
   async *#generate(options: GenerateOptions<Features> & Partial<Own>): AsyncGenerator<string> {
-    const { image = [], prompt, maxNewTokens = DEFAULT_NEW_TOKENS, signal } = options;
+    const { image = [], prompt, maxNewTokens = DEFAULT_NEW_TOKENS, stopStrings, ...rest } = options;
+    // what is left of options is what decode takes: the compiler cannot subtract from `Own`
+    const decoding = rest as unknown as Omit<DecodeOptions, 'maxTokens'> & Partial<Own>;
+    const { signal } = decoding;
     // before anything is encoded
-    this.#request(options, maxNewTokens);
+    demand(typeof prompt === 'string', `a prompt that is ${prompt === null ? 'null' : typeof prompt}`, 'a text');
+    this.#request(decoding, maxNewTokens, []);
+    const answer = new StopStrings(stopStrings);
     const text = await this.#bundle.text();
     const given = isList(image) ? image : [image];
     const ids = text.promptIds(prompt, given.length);
@@ -234,11 +250,12 @@ export class PictureModel<Features extends object, Own extends object = object> 
       }
       await this.#prefill({ rows: [ids], images, maxNewTokens });
       const pieces = new TextPieces(text.decode);
-      for await (const [token] of this.#decode({ ...options, maxTokens: maxNewTokens })) {
-        const piece = pieces.add(token!);
+      for await (const [token] of this.#decode({ ...decoding, maxTokens: maxNewTokens })) {
+        const piece = answer.add(pieces.add(token!));
         if (piece !== '') yield piece;
+        if (answer.stopped) return;
       }
-      const rest = pieces.end();
+      const rest = answer.add(pieces.end()) + answer.end();
       if (rest !== '') yield rest;
     } finally {
       for (const features of own) this.#device.free(features);

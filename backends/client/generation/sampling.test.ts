@@ -2,13 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { samplingOf } from './sampling.ts';
 
 test('greedy by default; nothing is left out', () => {
-  expect(samplingOf({})).toEqual({ temperature: 0, topK: 0, topP: 1, seed: 0 });
-  expect(samplingOf({ temperature: 0.7, topK: 40, topP: 0.9, seed: 3 })).toEqual({
-    temperature: 0.7,
-    topK: 40,
-    topP: 0.9,
-    seed: 3,
-  });
+  const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0 };
+  expect(samplingOf({})).toEqual(GREEDY);
+  const all = { temperature: 0.7, topK: 40, topP: 0.9, minP: 0.05, repetitionPenalty: 1.2, seed: 3 };
+  expect(samplingOf(all)).toEqual(all);
 });
 
 test('a temperature that f32 cannot divide by is greedy', () => {
@@ -34,6 +31,14 @@ describe('options that mean nothing are refused', () => {
     { topP: -0.5 },
     { topP: 7 },
     { topP: Number.NaN },
+    { topP: '0.5' as unknown as number },
+    { minP: -0.1 },
+    { minP: 1.1 },
+    { minP: Number.NaN },
+    { repetitionPenalty: 0 },
+    { repetitionPenalty: -1 },
+    { repetitionPenalty: Infinity },
+    { repetitionPenalty: Number.NaN },
     { seed: 0.5 },
     { seed: Number.NaN },
     { seed: Infinity },

@@ -5,11 +5,10 @@ import type { DeviceModel, StepsRequest } from '../../client/generation/device_m
 import type { FeaturePlace } from '../../client/generation/feature_places.ts';
 import { lastPositions } from '../../client/generation/padded_rows.ts';
 import type { Prompt } from '../../client/generation/prompt.ts';
-import type { Sampling } from '../../client/generation/sampling.ts';
+import { firstOfBest, TokenSampler } from '../../client/generation/sample.ts';
 import type { GraphPlan } from '../plan.ts';
 import type { Engine } from './engine.ts';
 import { ImageFeatures } from './image_features.ts';
-import { randomNumbers, sampleToken } from './sample.ts';
 import type { Tensor, Tfjs } from './tfjs.ts';
 
 export interface Logits {
@@ -23,8 +22,6 @@ export interface Logits {
  * buffers of one.
  */
 const CAPACITY_STEP = 64;
-
-const GREEDY: Sampling = { temperature: 0, topK: 0, topP: 1, seed: 0 };
 
 /** What a prompt has left in the caches. */
 interface Read {
@@ -123,20 +120,23 @@ export class TfjsDeviceModel implements DeviceModel<ImageFeatures> {
     }
   }
 
+  readonly ownOptions = [];
+
   checkSteps(): void {
     // any number of stop tokens, and no options of its own
   }
 
   async *steps(prompt: Prompt, { steps, sampling }: StepsRequest): TokenChunks {
-    const random = randomNumbers(sampling.seed);
     const { rows, length, attentionMask } = prompt;
+    const sampler = TokenSampler.isGreedy(sampling) ? undefined : new TokenSampler(sampling, prompt);
     const last = lastPositions(prompt);
     try {
       for (let step = 0; step < steps; step++) {
         this.#engine.checkLives();
         const read = this.#read!;
-        const tokens =
-          sampling.temperature === 0 ? await this.#best(read) : await this.#sampled(read, sampling, random);
+        const tokens = sampler
+          ? await this.#sampled(read, (row, logits) => sampler.next(row, logits))
+          : await this.#best(read);
         yield tokens;
         if (step + 1 === steps) return;
         const past = length + step;
@@ -279,7 +279,7 @@ export class TfjsDeviceModel implements DeviceModel<ImageFeatures> {
     const read = (suffix: string) => Promise.all(pieces.map((piece) => head[`${piece}.${suffix}`]!.data<'float32'>()));
     const [indices, values] = await Promise.all([read('best'), read('max')]);
     // NaN hides what else a shard has
-    if (values.some((most) => most.some(Number.isNaN))) return this.#sampled(given, GREEDY, () => 0);
+    if (values.some((most) => most.some(Number.isNaN))) return this.#sampled(given, (_, logits) => firstOfBest(logits));
     return Array.from({ length: rows }, (_, row) => {
       let [token, most, first] = [0, -Infinity, 0];
       for (const [piece, size] of sizes.entries()) {
@@ -303,11 +303,9 @@ export class TfjsDeviceModel implements DeviceModel<ImageFeatures> {
     return out;
   }
 
-  async #sampled(read: Read, sampling: Sampling, random: () => number): Promise<readonly number[]> {
+  async #sampled(read: Read, choose: (row: number, logits: Float32Array) => number): Promise<readonly number[]> {
     const logits = await this.#logitsOf(read);
     const width = logits.length / read.rows;
-    return Array.from({ length: read.rows }, (_, row) =>
-      sampleToken(logits.subarray(row * width, (row + 1) * width), sampling, random()),
-    );
+    return Array.from({ length: read.rows }, (_, row) => choose(row, logits.subarray(row * width, (row + 1) * width)));
   }
 }

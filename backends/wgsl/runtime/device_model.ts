@@ -106,6 +106,8 @@ export class WgslDeviceModel implements DeviceModel<ImageFeatures, StepsAhead> {
     });
   }
 
+  readonly ownOptions = ['ahead'] as const;
+
   checkSteps({ ahead = DEFAULT_AHEAD }: StepsAhead): void {
     wholeNumber('ahead', ahead, 1);
   }
@@ -205,7 +207,7 @@ export class WgslDeviceModel implements DeviceModel<ImageFeatures, StepsAhead> {
     executor.noteSizes({ past: prompt.length });
   }
 
-  #sampler({ rows }: Prompt, { stops, sampling }: StepsRequest, ring: number): Promise<Sampler> {
+  #sampler(prompt: Prompt, { stops, sampling }: StepsRequest, ring: number): Promise<Sampler> {
     const executor = this.executor;
     const facts = this.#facts;
     const buffers = {
@@ -216,7 +218,8 @@ export class WgslDeviceModel implements DeviceModel<ImageFeatures, StepsAhead> {
       dims: executor.dims,
     };
     const shape = {
-      rows,
+      prompt,
+      rows: prompt.rows,
       columns: lastAxis(executor, 'logits'),
       vocab: facts.vocabSize,
       pad: facts.padTokenId,

@@ -16,7 +16,17 @@ where each is; without it they come first.
                        the prompt's newline tokenised apart and special tokens like <bos> in
                        the prompt taken as text, as big_vision does
 
-Without it, the bundle's preprocessor_config.json says how pictures are resized and
+--repeat asks about each picture of a folder (or frame of a video) alone, with the model
+opened once: a line of JSON each, of the schema of --json. What cannot be read is a line
+with its error, and the exit code is 3.
+
+Tokens are the likeliest ones. With --temperature they are drawn: of the --top-k
+likeliest, then of the fewest that have probability --top-p together, then of those that
+have --min-p times the likeliest one's. --repetition-penalty comes before all of it, and
+at temperature 0 too. pgconv/runtime and pgconv/tfjs have the same options; the same seed
+gives the same answer in one runtime on one device.
+
+Without --resize, the bundle's preprocessor_config.json says how pictures are resized and
 normalized. An answer ends at any end token of the model, or after --max-new-tokens.
 
 Every file is held to the sha256 of manifest.json: graphs before they are opened, weights
@@ -28,4 +38,7 @@ Examples:
   pgconv run bundles/mix-224 --image photo.jpg --prompt "caption en" --max-new-tokens 30 --json
   pgconv run segments-onnx-fp16 --image fixtures/segments/images/000.png --prompt "segment blue square" --masks masks
   pgconv run bundles/mix-224 --image before.jpg --image after.jpg --prompt "answer en what is new?"
+  pgconv run bundles/mix-224 --image https://example.org/cat.jpg --prompt "caption en" --temperature 0.7 --seed 1
+  cat photo.jpg | pgconv run bundles/mix-224 --image - --prompt "caption en" --stop "."
+  pgconv run bundles/mix-224 --repeat photos --prompt "caption en"
   pgconv run bundles/mix-224 --frames clip.mp4 --every 30 --prompt "caption en"`;

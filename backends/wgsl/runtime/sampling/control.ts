@@ -7,6 +7,9 @@ export const MAX_STOPS = 4;
 /** The unit in which probability is added up: a top-p of less would be none at all, which keeps every token. */
 export const LEAST_TOP_P = 2 ** -30;
 
+/** Bytes of `Control`. */
+export const CONTROL_BYTES = 80;
+
 /** What every kernel of sampling reads at binding 0, with helpers that they share. */
 export const CONTROL = `struct Control {
   temperature: f32, // 0 takes the largest
@@ -22,6 +25,9 @@ export const CONTROL = `struct Control {
   columns: u32,     // elements of a row of logits
   parts: u32,       // workgroups a row
   capacity: u32,
+  penalty: f32,     // of tokens that are there already; 1 for none
+  log_min_p: f32,   // of the likeliest token's probability, what a token must have
+  unused_0: u32, unused_1: u32,
 }
 @group(0) @binding(0) var<uniform> control: Control;
 
@@ -36,6 +42,9 @@ fn ordered(x: f32) -> u32 {
 
 // a logit by the temperature, finite where the logit is not
 fn scaled(x: f32) -> f32 { return clamp(x, -1e30, 1e30) / control.temperature; }
+
+// where the bit lies that says whether a row has a token already
+fn seen_word(row: u32, token: u32) -> u32 { return row * ((control.vocab + 31u) / 32u) + token / 32u; }
 
 // whether a column with its score is chosen before another: the first of equals; vocab means none
 fn beats(score: f32, column: u32, other_score: f32, other: u32) -> bool {

@@ -14,6 +14,8 @@ interface Case extends SamplingOptions {
   readonly rows: number;
   readonly steps: number;
   readonly stops?: readonly number[];
+  /** Of each row. */
+  readonly prompt?: readonly number[];
 }
 
 const counters = (): Counters => ({
@@ -27,7 +29,7 @@ const counters = (): Counters => ({
 const CAPACITY = 50;
 
 /** [steps][rows] tokens and the buffers for the next step; columns beyond the vocabulary would win. */
-async function sample({ logits, rows, steps, stops = [], ...options }: Case) {
+async function sample({ logits, rows, steps, stops = [], prompt = [], ...options }: Case) {
   const memory = new DeviceMemory(await testDevice());
   const { device } = memory;
   const columns = logits.length + 3;
@@ -50,7 +52,15 @@ async function sample({ logits, rows, steps, stops = [], ...options }: Case) {
   const counted = counters();
   const sampler = await Sampler.create(
     memory,
-    { rows, columns, vocab: logits.length, pad: 77, stops, ring: steps, capacity: CAPACITY },
+    {
+      ...{ rows, columns, vocab: logits.length, pad: 77, stops, ring: steps, capacity: CAPACITY },
+      prompt: {
+        rows,
+        length: prompt.length,
+        inputIds: Array.from({ length: rows }, () => prompt).flat(),
+        attentionMask: Array<number>(rows * prompt.length).fill(1),
+      },
+    },
     buffers,
     1,
     samplingOf(options),
@@ -124,6 +134,27 @@ describe('greedy', () => {
   });
 });
 
+describe('a penalty of repetition', () => {
+  // no decoder writes new logits here: those that were made smaller are made smaller again
+  itOnGpu(
+    'makes tokens of the prompt and of the answer less likely, in every row, where they are greedy too',
+    async () => {
+      const given = { rows: 2, steps: 3, prompt: [0], repetitionPenalty: 2 };
+      const { tokens, counted } = await sample({ ...given, logits: [5, 4, 3, 2] });
+      expect(tokens).toEqual([1, 2, 3].map((token) => [token, token]));
+      expect([counted.dispatches, counted.bindGroups]).toEqual([9, 3]);
+      expect((await sample({ ...given, steps: 1, logits: [-1, -1.5] })).tokens).toEqual([[1, 1]]);
+    },
+  );
+
+  itOnGpu('finds its bits across words and workgroups', async () => {
+    const logits = Array.from({ length: 9001 }, (_, token) => (token % 100 === 31 ? 3 : 1));
+    const seen = logits.flatMap((logit, token) => (logit === 3 && token !== 8931 ? [token] : []));
+    const { tokens } = await sample({ logits, rows: 2, steps: 1, prompt: seen, repetitionPenalty: 4 });
+    expect(tokens).toEqual([[8931, 8931]]);
+  });
+});
+
 describe('NaN is never chosen', () => {
   const logits = Array<number>(9001).fill(Number.NaN);
   const options: readonly SamplingOptions[] = [
@@ -132,6 +163,8 @@ describe('NaN is never chosen', () => {
     { temperature: 2, topK: 3 },
     { temperature: 2, topP: 0.9 },
     { temperature: 2, topK: 4, topP: 0.9 },
+    { temperature: 2, minP: 0.1 },
+    { temperature: 2, repetitionPenalty: 1.5 },
   ];
   for (const given of options)
     itOnGpu(`${JSON.stringify(given)}: nor hides the numbers beside it; none where all are NaN`, async () => {
@@ -168,6 +201,9 @@ describe('sampling, against the definition with the same random numbers', () => 
     ['top-k of many', { ...large, temperature: 5, topK: 40 }],
     ['top-p of many', { ...large, temperature: 2, topP: 0.9 }],
     ['both of many', { ...large, temperature: 4, topK: 100, topP: 0.8 }],
+    ['min-p', { ...small, temperature: 1, minP: 0.3 }],
+    ['min-p of many', { ...large, temperature: 3, minP: 0.2 }],
+    ['top-k, top-p and min-p of many', { ...large, temperature: 4, topK: 100, topP: 0.9, minP: 0.1 }],
     ['top-k of all', { ...small, temperature: 1, topK: 5 }],
     ['a top-p below the first', { ...small, temperature: 1, topP: 0.1 }],
     ['a top-p below what is counted', { ...small, temperature: 1, topP: 1e-12 }],

@@ -1,10 +1,11 @@
 import { compiled, type StepPipeline } from '../compiled.ts';
+import { seenIn, type SampledRows } from '../../../client/generation/sample.ts';
 import type { Sampling } from '../../../client/generation/sampling.ts';
 import type { Counters } from '../executor.ts';
 import type { DeviceMemory } from '../memory.ts';
-import { LEAST_TOP_P, MAX_STOPS, PART } from './control.ts';
+import { CONTROL_BYTES, LEAST_TOP_P, MAX_STOPS, PART } from './control.ts';
 import { SELECT, STATISTICS } from './select_shaders.ts';
-import { BEST_OF_PART, FINISH } from './shaders.ts';
+import { BEST_OF_PART, FINISH, PENALIZE } from './shaders.ts';
 
 export interface SamplerShape {
   readonly rows: number;
@@ -17,6 +18,8 @@ export interface SamplerShape {
   /** Tokens a row that wait for the host. */
   readonly ring: number;
   readonly capacity: number;
+  /** What was read, for a penalty of repetition. */
+  readonly prompt: SampledRows;
 }
 
 /** What the last kernel writes for the next step. */
@@ -36,7 +39,10 @@ interface SamplerKernel {
   readonly grid: readonly [number, number];
 }
 
-/** Tokens from logits, on the device: two dispatches a step; four more for top-k, five for top-p. */
+/**
+ * Tokens from logits, on the device: two dispatches a step; four more for top-k, five for top-p, one for min-p without
+ * it, one for a penalty of repetition.
+ */
 export class Sampler {
   /** u32[ring, rows] */
   readonly tokens: GPUBuffer;
@@ -73,12 +79,13 @@ export class Sampler {
     shape: SamplerShape,
     buffers: SamplerBuffers,
     past: number,
-    { temperature, topK, topP, seed }: Sampling,
+    { temperature, topK, topP, minP, repetitionPenalty, seed }: Sampling,
     counters: Counters,
   ): Promise<Sampler> {
     const { device } = memory;
-    const { rows, columns, vocab, pad, stops, ring, capacity } = shape;
+    const { rows, columns, vocab, pad, stops, ring, capacity, prompt } = shape;
     const parts = Math.ceil(vocab / PART);
+    const penalizes = repetitionPenalty !== 1;
     const storage = (label: string, words: number) =>
       memory.create({
         label,
@@ -86,18 +93,24 @@ export class Sampler {
         usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
       });
     const own = await memory.checked('sampling', () => ({
-      control: memory.create({ label: 'control', size: 64, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST }),
+      control: memory.create({
+        label: 'control',
+        size: CONTROL_BYTES,
+        usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+      }),
       state: storage('state', 1 + rows),
       best: storage('best', 2 * rows * parts),
       tokens: storage('tokens', ring * rows),
       levels: storage('levels', 16 * rows),
       histograms: storage('histograms', 8 * 256 * rows),
       statistics: storage('statistics', 2 * rows * parts),
+      seen: storage('seen', penalizes ? rows * Math.ceil(vocab / 32) : 0),
     }));
-    const { control, state, best, tokens, levels, histograms, statistics } = own;
+    const { control, state, best, tokens, levels, histograms, statistics, seen } = own;
     const owned = Object.values(own);
-    const words = new ArrayBuffer(64);
+    const words = new ArrayBuffer(CONTROL_BYTES);
     new Float32Array(words).set([temperature, Math.max(topP, LEAST_TOP_P)]);
+    new Float32Array(words).set([repetitionPenalty, Math.log(minP)], 16);
     new Uint32Array(words).set(
       [
         topK,
@@ -116,9 +129,17 @@ export class Sampler {
       2,
     );
     device.queue.writeBuffer(control, 0, words);
+    if (penalizes) device.queue.writeBuffer(seen, 0, seenBits(prompt, vocab));
     const { logits, inputIds, positionIds, attentionMask, dims } = buffers;
     const byK = temperature > 0 && topK > 0 && topK < vocab;
     const byP = temperature > 0 && topP < 1;
+    const byMinP = temperature > 0 && minP > 0;
+    const statisticsOf: SamplerKernel = {
+      code: STATISTICS,
+      constants: { AFTER_TOP_K: byK ? 1 : 0 },
+      resources: [logits, levels, histograms, statistics],
+      grid: [parts, rows],
+    };
     const afterK = { AFTER_TOP_K: byK ? 1 : 0 };
     const grid = [parts, rows] as const;
     const select = (level: number): SamplerKernel => ({
@@ -128,23 +149,20 @@ export class Sampler {
       grid,
     });
     const kernels: readonly SamplerKernel[] = [
+      ...(penalizes ? [{ code: PENALIZE, constants: {}, resources: [logits, seen], grid }] : []),
       ...(byK ? [0, 1, 2, 3].map(select) : []),
-      ...(byP
-        ? [
-            { code: STATISTICS, constants: afterK, resources: [logits, levels, histograms, statistics], grid },
-            ...[4, 5, 6, 7].map(select),
-          ]
-        : []),
+      ...(byP || byMinP ? [statisticsOf] : []),
+      ...(byP ? [4, 5, 6, 7].map(select) : []),
       {
         code: BEST_OF_PART,
-        constants: { LAST_LEVEL: byP ? 7 : byK ? 3 : 8 },
-        resources: [logits, levels, histograms, state, best],
+        constants: { LAST_LEVEL: byP ? 7 : byK ? 3 : 8, BY_MIN_P: byMinP ? 1 : 0 },
+        resources: [logits, levels, histograms, state, best, statistics],
         grid,
       },
       {
         code: FINISH,
         constants: { PAST: past },
-        resources: [best, state, tokens, inputIds, positionIds, attentionMask, dims],
+        resources: [best, state, tokens, inputIds, positionIds, attentionMask, dims, seen],
         grid: [1, 1],
       },
     ];
@@ -180,6 +198,15 @@ export class Sampler {
   dispose(): void {
     for (const buffer of this.#owned) this.#memory.destroy(buffer);
   }
+}
+
+/** A bit for each token that a row has: u32[rows, ⌈vocab / 32⌉]. */
+function seenBits(prompt: SampledRows, vocab: number): Uint32Array<ArrayBuffer> {
+  const words = Math.ceil(vocab / 32);
+  const bits = new Uint32Array(prompt.rows * words);
+  for (const [row, seen] of seenIn(prompt).entries())
+    for (const token of seen) if (token < vocab) bits[row * words + (token >>> 5)]! |= 1 << (token & 31);
+  return bits;
 }
 
 function pipelineOf(device: GPUDevice, { code, constants }: SamplerKernel): Promise<StepPipeline> {

@@ -11,7 +11,9 @@ ${CONTROL}
 @group(0) @binding(3) var<storage, read_write> histograms: array<atomic<u32>>;
 @group(0) @binding(4) var<storage, read> state: array<u32>; // tokens made so far, then which rows have ended
 @group(0) @binding(5) var<storage, read_write> best: array<vec2<f32>>;
+@group(0) @binding(6) var<storage, read> statistics: array<vec2<f32>>;
 
+override BY_MIN_P: bool = false;
 override LAST_LEVEL: u32 = 8; // of the selection by top-k or top-p; 8 where there is none
 
 ${LEVELS}
@@ -47,13 +49,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       atomicStore(&histograms[(row * LEVELS + 4u) * 256u + lane], 0u);
     }
   }
+  var floor = -3.4e38;
+  if (BY_MIN_P) {
+    for (var part = 0u; part < control.parts; part++) { floor = max(floor, statistics[row * control.parts + part].x); }
+    floor += control.log_min_p;
+  }
   var score = -3.4e38;
   var column = control.vocab;
   for (var c = group.x * ${PART}u + lane; c < end; c += LANES) {
     let x = logits[row * control.columns + c];
     if (ordered(x) < max(least, 1u)) { continue; }
     var s = x;
-    if (control.temperature > 0.0) { s = scaled(x) + gumbel(random(row, c)); }
+    if (control.temperature > 0.0) {
+      if (BY_MIN_P && scaled(x) < floor) { continue; }
+      s = scaled(x) + gumbel(random(row, c));
+    }
     if (beats(s, c, score, column)) { score = s; column = c; }
   }
   scores[lane] = score;
@@ -69,6 +79,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 }
 `;
 
+/** Logits of tokens that the prompt or the answer has already, made less likely: in place, once for each token. */
+export const PENALIZE = `// tokens that are there already
+${CONTROL}
+@group(0) @binding(1) var<storage, read_write> logits: array<f32>;
+@group(0) @binding(2) var<storage, read> seen: array<u32>; // a bit a token, row after row
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row = group.y;
+  let end = min((group.x + 1u) * ${PART}u, control.vocab);
+  for (var c = group.x * ${PART}u + lane; c < end; c += LANES) {
+    if (((seen[seen_word(row, c)] >> (c % 32u)) & 1u) == 0u) { continue; }
+    let x = logits[row * control.columns + c];
+    logits[row * control.columns + c] = select(x / control.penalty, x * control.penalty, x < 0.0);
+  }
+}
+`;
+
 /** The token of every row, and all that the next step reads: nothing goes to the host in between. */
 export const FINISH = `// the best of all parts becomes the token; the step moves on
 ${CONTROL}
@@ -79,6 +107,7 @@ ${CONTROL}
 @group(0) @binding(5) var<storage, read_write> position_ids: array<i32>;
 @group(0) @binding(6) var<storage, read_write> attention_mask: array<i32>;
 @group(0) @binding(7) var<storage, read_write> sizes: array<u32>; // dims, as storage
+@group(0) @binding(8) var<storage, read_write> seen: array<u32>;
 
 override PAST: u32; // where the symbol past lies in dims
 
@@ -100,6 +129,7 @@ fn main() {
     // ended rows go on reading padding: nothing reads what comes of it, and the batch keeps one shape
     let token = select(bitcast<u32>(winner.y), control.pad, state[1u + row] != 0u);
     if (stops(token)) { state[1u + row] = 1u; }
+    if (control.penalty != 1.0 && token < control.vocab) { seen[seen_word(row, token)] |= 1u << (token % 32u); }
     tokens[(made % control.ring) * control.rows + row] = token;
     // the host ends a row that has no number
     input_ids[row] = i32(select(token, control.pad, token == control.vocab));

@@ -1,9 +1,9 @@
 import type { SamplingOptions } from '../../../client/generation/sampling.ts';
 
-/** Tokens that top-k, then top-p leave, by the definition. */
+/** Tokens that top-k, top-p and min-p leave, by the definition. */
 export function keptTokens(
   logits: readonly number[],
-  { temperature = 1, topK = 0, topP = 1 }: SamplingOptions,
+  { temperature = 1, topK = 0, topP = 1, minP = 0 }: SamplingOptions,
 ): number[] {
   const order = logits
     .map((_, token) => token)
@@ -14,7 +14,8 @@ export function keptTokens(
   const weights = byK.map((token) => Math.exp((logits[token]! - logits[order[0]!]!) / temperature));
   const wanted = topP * weights.reduce((a, b) => a + b, 0);
   let sum = 0;
-  return topP >= 1 ? byK : byK.filter((_, i) => (sum += weights[i]!) - weights[i]! < wanted);
+  const byP = topP >= 1 ? byK : byK.filter((_, i) => (sum += weights[i]!) - weights[i]! < wanted);
+  return byP.filter((_, i) => weights[i]! >= minP);
 }
 
 /** The same numbers as the device's: pcg4d of seed, token, row and column. */

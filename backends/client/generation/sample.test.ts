@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
-import { randomNumbers, sampleToken } from './sample.ts';
+import { randomNumbers, sampleToken, seenIn, TokenSampler } from './sample.ts';
+import { samplingOf } from './sampling.ts';
 
-const GREEDY = { temperature: 0, topK: 0, topP: 1 };
+const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0 };
 const OPTIONS = [
   GREEDY,
   { ...GREEDY, temperature: 1 },
@@ -40,8 +41,34 @@ test('frequencies are probabilities of what top-k and then top-p leave', () => {
   const logits = Float32Array.from([0.4, 0.3, 0.2, 0.1], Math.log);
   const random = randomNumbers(7);
   const counts = [0, 0, 0, 0];
-  for (let i = 0; i < 7000; i++) counts[sampleToken(logits, { temperature: 1, topK: 3, topP: 0.7 }, random())]!++;
+  for (let i = 0; i < 7000; i++)
+    counts[sampleToken(logits, { temperature: 1, topK: 3, topP: 0.7, minP: 0 }, random())]!++;
   // 0.4 and 0.3 of 0.9 reach 0.7
   expect(counts.slice(2)).toEqual([0, 0]);
   expect(Math.abs(counts[0]! / 7000 - 4 / 7)).toBeLessThan(0.02);
+});
+
+test('min-p leaves what has that share of the most likely one’s probability', () => {
+  const logits = [0.4, 0.3, 0.2, 0.1].map(Math.log);
+  for (const [minP, left] of [
+    [0.2, [0, 1, 2, 3]],
+    [0.49, [0, 1, 2]],
+    [0.74, [0, 1]],
+    [1, [0]],
+  ] as const)
+    expect(draws(logits, { ...GREEDY, temperature: 1, minP }), `${minP}`).toEqual(new Set(left));
+});
+
+test('a penalty makes tokens of the prompt and of the answer less likely, in each row its own, padding apart', () => {
+  const prompt = { rows: 2, length: 2, inputIds: [9, 0, 1, 1], attentionMask: [0, 1, 1, 1] };
+  expect(seenIn(prompt)).toEqual([new Set([0]), new Set([1])]);
+  const sampler = new TokenSampler(samplingOf({ repetitionPenalty: 2 }), prompt);
+  const logits = Float32Array.of(5, 4, 3, -1);
+  const next = (row: number) => sampler.next(row, logits);
+  expect([next(0), next(0), next(0)]).toEqual([1, 2, 0]);
+  expect([next(1), next(1)]).toEqual([0, 2]);
+  // a negative logit becomes smaller still
+  const negative = new TokenSampler(samplingOf({ repetitionPenalty: 2 }), { ...prompt, inputIds: [0, 0, 0, 0] });
+  expect(negative.next(0, Float32Array.of(-1, -1.5))).toBe(1);
+  expect(logits).toEqual(Float32Array.of(5, 4, 3, -1));
 });
