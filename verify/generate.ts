@@ -20,7 +20,8 @@ export interface GenerateOptions {
 
 /**
  * Decoding with a KV cache, greedily unless told otherwise. Yields, step by step, each row's token: stop tokens
- * included, undefined once a row has ended. Ends when all rows have, after maxNewTokens, or when the positions of the model are used up.
+ * included, undefined once a row has ended. Ends when all rows have, after maxNewTokens, or when the positions of the
+ * model are used up.
  * @throws VerifyError for a prompt that does not fit the model; RuntimeError `bad_input` for a number of tokens that is
  * none, `not_a_number` where the model computes nothing else
  */

@@ -1,5 +1,3 @@
-import Table from 'cli-table3';
-import { visible } from '../ir/text/visible.ts';
 import { baselineLines, baselineTitle } from './baseline.ts';
 import { linkLines } from './links.ts';
 import {
@@ -12,24 +10,23 @@ import {
   subjectLine,
   verdictLine,
 } from './report_lines.ts';
+import { linesOf, TextTable, type Line } from './text_table.ts';
 import type { VerifyReport } from './verify.ts';
 
 /**
  * A report for people, in lines: one for each check, then what failed and where it began. No colours: it also goes to
  * files.
  */
-export function reportLines(report: VerifyReport): readonly string[] {
-  const table = new Table({
-    head: ['case', 'output', ...SHOWN_METRICS.map(([, title]) => title), 'verdict'],
-    style: { head: [], border: [], compact: true },
-    chars: PLAIN,
-  });
-  for (const check of report.checks)
-    table.push([...[check.case, check.output].map(visible), ...metricTexts(check), check.passed ? 'ok' : 'FAILED']);
+export function reportLines(report: VerifyReport): readonly Line[] {
+  const table = new TextTable(
+    ['case', 'output', ...SHOWN_METRICS.map(([, title]) => title), 'verdict'],
+    report.checks.map((check) => [check.case, check.output, ...metricTexts(check), check.passed ? 'ok' : 'FAILED']),
+    { plain: true },
+  );
   return [
     `${subjectLine(report)}:`,
     ...deviceLines(report),
-    ...table.toString().split('\n'),
+    table,
     ...failureLines(report),
     ...firstLines(report),
     ...noteLines(report),
@@ -41,24 +38,5 @@ export function reportLines(report: VerifyReport): readonly string[] {
 
 /** The same as one text, for messages. */
 export function reportText(report: VerifyReport): string {
-  return reportLines(report).join('\n');
+  return linesOf(reportLines(report)).join('\n');
 }
-
-const PLAIN = Object.fromEntries(
-  [
-    'top',
-    'top-mid',
-    'top-left',
-    'top-right',
-    'bottom',
-    'bottom-mid',
-    'bottom-left',
-    'bottom-right',
-    'left',
-    'left-mid',
-    'mid',
-    'mid-mid',
-    'right',
-    'right-mid',
-  ].map((name) => [name, '']),
-) as Record<string, string>;

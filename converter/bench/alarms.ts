@@ -5,7 +5,7 @@ import { convert } from '../compile/convert.ts';
 import { VerificationFailed } from '../compile/verification_failed.ts';
 import { PgconvError } from '../errors.ts';
 import { silentReporter } from '../terminal/reporter.ts';
-import { table } from '../terminal/table.ts';
+import { tableText } from '../terminal/table.ts';
 
 interface Model {
   readonly name: string;
@@ -106,7 +106,7 @@ function closestOf({ checks }: VerifyReport): Pick<Alarm, 'closest' | 'bound'> {
 /** As a table. */
 export function alarmsReport(alarms: readonly Alarm[]): string {
   const refused = alarms.filter((alarm) => alarm.refused !== undefined);
-  return `${alarms.length} sound conversions, ${refused.length} refused\n${table(
+  return `${alarms.length} sound conversions, ${refused.length} refused\n${tableText(
     ['model', 'bundle', '', 'closest to its bound'],
     alarms.map(({ model, backend, precision, refused: code, bound }) => [
       model,

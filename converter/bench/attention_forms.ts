@@ -7,7 +7,7 @@ import { GraphBuilder } from '../../ir/builder.ts';
 import { sym } from '../../ir/dim.ts';
 import type { Graph } from '../../ir/graph.ts';
 import { ops } from '../../ir/ops/index.ts';
-import { table } from '../terminal/table.ts';
+import { tableText } from '../terminal/table.ts';
 import { VARIANTS, type TextConfig } from '../models/paligemma/config.ts';
 import { metadataOf } from '../models/paligemma.ts';
 import { medianOf } from './median.ts';
@@ -100,7 +100,7 @@ export function attentionReport(measured: readonly AttentionMeasurement[], title
       ];
     }),
   );
-  return `Attention of one layer on onnxruntime cpu: ${title}; medians of interleaved runs\n${table(['model', 'queries', 'keys', 'Attention-23', 'fold', 'Attention-23 ÷ fold'], rows, [1, 2, 3, 4, 5])}`;
+  return `Attention of one layer on onnxruntime cpu: ${title}; medians of interleaved runs\n${tableText(['model', 'queries', 'keys', 'Attention-23', 'fold', 'Attention-23 ÷ fold'], rows, [1, 2, 3, 4, 5])}`;
 }
 
 /** Attentions of a decoder, each over what the one before it gives. */

@@ -1,4 +1,4 @@
-import { table } from '../terminal/table.ts';
+import { tableText } from '../terminal/table.ts';
 import { FLAVOURS, type DecodingMeasurement } from './decode_speed.ts';
 import { medianOf } from './median.ts';
 
@@ -57,7 +57,7 @@ export function decodingReport(measured: readonly DecodingMeasurement[], title: 
     'cache to JavaScript',
     '÷ plain',
   ];
-  return `Decoder on onnxruntime cpu: ${title}; medians of rounds of one step each; goal: fused ≥ ${GOAL} × plain\n${table(head, rows, [0, 2, 3, 4, 5, 7, 8])}`;
+  return `Decoder on onnxruntime cpu: ${title}; medians of rounds of one step each; goal: fused ≥ ${GOAL} × plain\n${tableText(head, rows, [0, 2, 3, 4, 5, 7, 8])}`;
 }
 
 const rate = (milliseconds: readonly number[]) => (1000 / medianOf(milliseconds)).toFixed(2);

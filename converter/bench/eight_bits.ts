@@ -6,7 +6,7 @@ import { ops } from '../../ir/ops/index.ts';
 import type { Target } from '../../backends/onnx/target.ts';
 import { loadRuntime } from '../../backends/onnx/runtime.ts';
 import { createSession } from '../../backends/onnx/session.ts';
-import { table } from '../terminal/table.ts';
+import { tableText } from '../terminal/table.ts';
 import { VARIANTS } from '../models/paligemma/config.ts';
 import { metadataOf } from '../models/paligemma.ts';
 import { randomCodes } from './random_codes.ts';
@@ -95,5 +95,5 @@ export function eightBitsReport(measured: readonly ProductMeasurement[], title: 
       (of('int8 as one product', count) / of(form, count)).toFixed(1),
     ]),
   ]);
-  return `One product by ${COLUMNS} × ${ROWS} on onnxruntime cpu: ${title}; medians of interleaved steps\n${table(['form', ...BATCHES.flatMap((count) => [count === 1 ? '1 row' : `${count} rows`, 'one product ÷'])], rows, [1, 2, 3, 4])}`;
+  return `One product by ${COLUMNS} × ${ROWS} on onnxruntime cpu: ${title}; medians of interleaved steps\n${tableText(['form', ...BATCHES.flatMap((count) => [count === 1 ? '1 row' : `${count} rows`, 'one product ÷'])], rows, [1, 2, 3, 4])}`;
 }

@@ -2,7 +2,7 @@ import { cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import { Command, Option } from 'commander';
-import { table } from '../terminal/table.ts';
+import { tableText } from '../terminal/table.ts';
 import { wholeNumber } from '../cli/options.ts';
 import { VARIANTS } from '../models/paligemma/config.ts';
 import { bytesText } from '../../backends/bytes_text.ts';
@@ -225,7 +225,7 @@ function report(measured: readonly Measurement[]): string {
     ];
   });
   const head = ['from', 'input', 'output', 'convert', 'cp input', 'cp output', 'convert ÷ copies', 'peak memory', ''];
-  return `${variant}, bf16 → fp16 ONNX, median of ${runs}; ${machine}; goals: ratio ≤ ${MAX_RATIO}, memory ≤ 1 GiB\n${table(head, rows, [1, 2, 3, 4, 5, 6, 7])}`;
+  return `${variant}, bf16 → fp16 ONNX, median of ${runs}; ${machine}; goals: ratio ≤ ${MAX_RATIO}, memory ≤ 1 GiB\n${tableText(head, rows, [1, 2, 3, 4, 5, 6, 7])}`;
 }
 
 function quantizationReport(measured: readonly QuantizationMeasurement[]): string {
@@ -245,5 +245,5 @@ function quantizationReport(measured: readonly QuantizationMeasurement[]): strin
       met ? 'met' : 'MISSED',
     ];
   });
-  return `${variant}, bf16 → quantized ONNX, median of ${runs}; ${machine}\n${table(['precision', 'output', 'convert', '÷ fp16', 'goal', 'peak memory', ''], rows, [1, 2, 3, 4, 5])}`;
+  return `${variant}, bf16 → quantized ONNX, median of ${runs}; ${machine}\n${tableText(['precision', 'output', 'convert', '÷ fp16', 'goal', 'peak memory', ''], rows, [1, 2, 3, 4, 5])}`;
 }

@@ -1,5 +1,5 @@
 import { cpus, loadavg } from 'node:os';
-import { table } from '../terminal/table.ts';
+import { tableText } from '../terminal/table.ts';
 import { formOf } from '../../ir/quantize/kernels/form.js';
 import { jobRunner, type QuantizeJob } from '../../ir/quantize/kernels/run_job.js';
 import { quantizeMatrix } from '../../ir/quantize/quantize_matrix.ts';
@@ -132,11 +132,11 @@ console.log(
   `Node ${process.version}, ${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, load ${loadavg()[0]!.toFixed(1)}`,
 );
 console.log(
-  `\nMillion weights a second in one thread, blocks of bf16 in cache:\n${table(['scheme', 'plain', 'SIMD', 'ratio'], await kernelRows())}`,
+  `\nMillion weights a second in one thread, blocks of bf16 in cache:\n${tableText(['scheme', 'plain', 'SIMD', 'ratio'], await kernelRows())}`,
 );
 console.log(
-  `\nMillion elements a second of casts, bytes copied out of a checkpoint included:\n${table(['cast', 'plain', 'SIMD', 'ratio'], await castRows())}`,
+  `\nMillion elements a second of casts, bytes copied out of a checkpoint included:\n${tableText(['cast', 'plain', 'SIMD', 'ratio'], await castRows())}`,
 );
 console.log(
-  `\nMillion weights a second of a matrix [${MATRIX_ROWS}, ${MATRIX_COLUMNS}] in threads:\n${table(['scheme', '1', '2', '4'], await threadRows())}`,
+  `\nMillion weights a second of a matrix [${MATRIX_ROWS}, ${MATRIX_COLUMNS}] in threads:\n${tableText(['scheme', '1', '2', '4'], await threadRows())}`,
 );

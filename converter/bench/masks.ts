@@ -15,7 +15,7 @@ import { masksOf } from '../samples/answer_masks.ts';
 import { maskOverlap, pastedMasks } from '../samples/mask_overlap.ts';
 import { readTrueMasks, type TrueMasks } from '../samples/true_masks.ts';
 import { silentReporter } from '../terminal/reporter.ts';
-import { table } from '../terminal/table.ts';
+import { tableText } from '../terminal/table.ts';
 
 const FIXTURE = 'fixtures/segments';
 
@@ -152,7 +152,7 @@ async function overlap(
 
 /** As a table. */
 export function masksReport(measured: readonly MaskMeasurement[]): string {
-  return table(
+  return tableText(
     ['', 'pictures', 'answers as the original’s', 'mIoU', 'codes of another object'],
     measured.map(({ label, cases, same, iou, shuffled }) => [label, cases, same, iou.toFixed(3), shuffled.toFixed(3)]),
     [1, 2, 3, 4],

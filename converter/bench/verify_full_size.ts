@@ -4,7 +4,7 @@ import type { VerifyReport } from '../../verify/verify.ts';
 import { bytesText } from '../../backends/bytes_text.ts';
 import { EXIT } from '../errors.ts';
 import { VARIANTS } from '../models/paligemma/config.ts';
-import { table } from '../terminal/table.ts';
+import { tableText } from '../terminal/table.ts';
 import { pgconv, sizeOf } from './child.ts';
 
 /** A conversion, and its verification. */
@@ -108,5 +108,5 @@ function verifiedRow(measured: VerifiedConversion): readonly string[] {
 /** The figures as a table. */
 export function verificationReport(measured: readonly VerifiedConversion[], machine: string): string {
   const head = ['backend', 'dtype', 'bundle', 'convert', 'verify', 'of it runs', 'checks passed', 'peak', 'failed'];
-  return `${machine}\n${table(head, measured.map(verifiedRow), [2, 3, 4, 5, 6, 7])}`;
+  return `${machine}\n${tableText(head, measured.map(verifiedRow), [2, 3, 4, 5, 6, 7])}`;
 }

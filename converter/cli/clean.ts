@@ -2,7 +2,8 @@ import { relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { bytesText } from '../../backends/bytes_text.ts';
 import { cleanFolder, type Leftover } from '../bundle/clean.ts';
-import { tableLines } from '../terminal/table.ts';
+import type { Line } from '../../verify/text_table.ts';
+import { table } from '../terminal/table.ts';
 import { CLEAN_HELP } from './help/clean.ts';
 import { printed, type Io } from './io.ts';
 import { jsonOption } from './options.ts';
@@ -23,7 +24,7 @@ export function cleanCommand(io: Io): Command {
     });
 }
 
-function summary(leftovers: readonly Leftover[]): readonly string[] {
+function summary(leftovers: readonly Leftover[]): readonly Line[] {
   if (leftovers.length === 0) return ['nothing is left of interrupted runs'];
   const shown = (path: string) => relative(process.cwd(), path) || path;
   const rows = leftovers.map(({ path, kind, bytes, state, by }) => [
@@ -35,7 +36,7 @@ function summary(leftovers: readonly Leftover[]): readonly string[] {
   const kept = leftovers.flatMap((leftover) => leftover.kept ?? []);
   const freed = leftovers.filter(({ state }) => state === 'removed').reduce((sum, { bytes }) => sum + bytes, 0);
   return [
-    ...tableLines(['path', 'what', 'size', ''], rows, [2]),
+    table(['path', 'what', 'size', ''], rows, [2]),
     ...(kept.length === 0 ? [] : [`kept, for they were no part of a bundle: ${kept.map(shown).join(', ')}`]),
     ...(freed === 0 ? [] : [`${bytesText(freed)} freed`]),
   ];

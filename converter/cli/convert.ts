@@ -36,7 +36,8 @@ import {
 } from './options.ts';
 import type { Kept } from './output_files.ts';
 import { reporting, splitReportFlags, withReportOptions } from './report_options.ts';
-import { tableLines } from '../terminal/table.ts';
+import type { Line } from '../../verify/text_table.ts';
+import { table } from '../terminal/table.ts';
 import { CONVERT_HELP } from './help/convert.ts';
 import { prose } from './prose.ts';
 import { unwrittenField } from './unwritten.ts';
@@ -265,12 +266,12 @@ function linksText(links: Links | undefined): string {
   return links ? `, ${LINKS.map((name) => wordOf(name, links[name])).join(', ')}` : '';
 }
 
-function summary({ out, manifest, bytes, samples, verification, original, changes }: ConvertResult): readonly string[] {
-  const lines: string[] = [];
-  if (changes.length > 0) lines.push(...changesTable(changes));
+function summary({ out, manifest, bytes, samples, verification, original, changes }: ConvertResult): readonly Line[] {
+  const lines: Line[] = [];
+  if (changes.length > 0) lines.push(changesTable(changes));
   if (samples.length > 0)
     lines.push(
-      ...tableLines(
+      table(
         ['picture', 'prompt', 'the original said', 'the bundle says', ''],
         samples.map((s) => [s.name, s.prompt, s.reference, s.answer, s.same ? 'same' : 'DIFFERENT']),
       ),

@@ -25,7 +25,7 @@ import { changesTable } from './changes_table.ts';
 import { printed, type Io, type JsonText, type Lines } from './io.ts';
 import { showDescription } from './show_description.ts';
 import { adapterSources, type AdapterFlags, type ModelFlags } from './options.ts';
-import { tableLines } from '../terminal/table.ts';
+import { table } from '../terminal/table.ts';
 
 export interface InspectFlags extends ModelFlags, AdapterFlags {
   readonly ir?: string;
@@ -181,14 +181,14 @@ function showCheckpoint(
     `${path}: ${model.family}, ${metadata.variant}, ${format}, ${files.length} file${files.length === 1 ? '' : 's'}`,
   );
   io.out(
-    tableLines(
+    table(
       ['dtype', 'tensors', 'parameters', 'bytes'],
       byDtype.map((d) => [d.dtype, d.tensors, d.parameters.toLocaleString('en'), bytesText(d.bytes)]),
       [1, 2, 3],
     ),
   );
   io.out(
-    tableLines(
+    table(
       ['size', 'value', 'known from'],
       model.inferences.map(({ field, value, from }) => [field, String(value), from]),
     ),
@@ -197,7 +197,7 @@ function showCheckpoint(
   io.out(ledgerTable(ledger));
   if (flags.tensors)
     io.out(
-      tableLines(
+      table(
         ['tensor', 'dtype', 'shape', 'bytes'],
         list.map((t) => [t.name, t.dtype, `[${t.shape.join(', ')}]`, t.bytes]),
         [3],

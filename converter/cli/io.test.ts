@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { errorAnnotation } from '../report/annotations.ts';
-import { tableLines } from '../terminal/table.ts';
+import { table } from '../terminal/table.ts';
 import { json, printed, streamIo, textOf } from './io.ts';
 
 test('results go to one stream and all else to the other, control characters escaped', () => {
@@ -45,8 +45,8 @@ test('a name begins no line and is no command of a runner, in lines, tables and 
     fc.property(names, names, (first, second) => {
       const lines = textOf([first, `a ${second}`]).split('\n');
       expect(lines).toHaveLength(2);
-      const cells = textOf(tableLines(['a', 'b'], [[first, second]])).split('\n');
-      expect(cells).toHaveLength(tableLines(['a', 'b'], [['x', 'y']]).length);
+      const cells = textOf(table(['a', 'b'], [[first, second]])).split('\n');
+      expect(cells).toHaveLength(table(['a', 'b'], [['x', 'y']]).lines().length);
       const said = textOf(printed('synth', { [first]: second }));
       expect(JSON.parse(said)).toEqual({ schema: 'pgconv-synth', schemaVersion: 1, [first]: second });
       for (const line of [...lines, ...cells, ...said.split('\n')]) expect(isCommand(line), line).toBe(false);

@@ -1,3 +1,4 @@
+import { linesOf, type Line } from '../../verify/text_table.ts';
 import { visible, visibleJson } from '../../ir/text/visible.ts';
 import { RunnerCommand } from '../report/annotations.ts';
 import { lineReporter } from '../terminal/lines.ts';
@@ -6,10 +7,16 @@ import { barReporter } from '../terminal/bars.ts';
 import { startHeartbeat } from '../terminal/heartbeat.ts';
 import { withHeartbeat } from '../terminal/with_heartbeat.ts';
 
+/** What a stream knows of the terminal that it is. */
+interface Terminal {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
 /** Where a command line writes to, and what stops it. */
 export interface Streams {
-  readonly out: NodeJS.WritableStream & { readonly isTTY?: boolean };
-  readonly err: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly out: NodeJS.WritableStream & Terminal;
+  readonly err: NodeJS.WritableStream & Terminal;
   readonly signal: AbortSignal;
 }
 
@@ -26,7 +33,7 @@ export class JsonText {
  * A line, or several. Each is escaped as a whole: a line end within one, which the name of a file may have, begins no
  * other. So text that is joined before it is written shows its line ends, and nobody can forget to escape a name.
  */
-export type Lines = string | readonly string[];
+export type Lines = Line | readonly Line[];
 
 /**
  * What runners of CI services take for commands: `::error::` where a line begins, `##[error]`, `##vso[` and
@@ -50,9 +57,9 @@ export interface Io {
 
 /** Results and all else to two streams: progress bars on a terminal, lines otherwise. */
 export function streamIo({ out, err: told, signal }: Streams): Io {
-  const err = (text: Lines | RunnerCommand) => void told.write(`${textOf(text)}\n`);
+  const err = (text: Lines | RunnerCommand) => void told.write(`${textOf(text, told.columns)}\n`);
   return {
-    out: (text) => void out.write(`${textOf(text)}\n`),
+    out: (text) => void out.write(`${textOf(text, out.columns)}\n`),
     err,
     ...(out.isTTY && { stream: (text: string) => void out.write(text.split('\n').map(visible).join('\n')) }),
     reporter() {
@@ -69,11 +76,11 @@ export function streamIo({ out, err: told, signal }: Streams): Io {
   };
 }
 
-/** What is written, as a stream gets it but for the last line end. */
-export function textOf(text: Lines | JsonText | RunnerCommand): string {
+/** What is written, as a stream of so many columns gets it but for the last line end. */
+export function textOf(text: Lines | JsonText | RunnerCommand, columns?: number): string {
   if (text instanceof JsonText) return text.text;
   if (text instanceof RunnerCommand) return text.line;
-  return [text].flat().map(shownLine).join('\n');
+  return linesOf([text].flat(), columns).map(shownLine).join('\n');
 }
 
 function shownLine(line: string): string {

@@ -1,11 +1,12 @@
 import { LEFT_OUT, type LedgerEntry } from '../models/ledger/ledger.ts';
-import { tableLines } from '../terminal/table.ts';
+import type { TextTable } from '../../verify/text_table.ts';
+import { table } from '../terminal/table.ts';
 
 /** How many names a line shows. */
 const NAMES = 3;
 
 /** What became of a checkpoint's tensors and files, for people: what was used by number, all else by reason. */
-export function ledgerTable(ledger: readonly LedgerEntry[]): readonly string[] {
+export function ledgerTable(ledger: readonly LedgerEntry[]): TextTable {
   const lines = new Map<string, { readonly what: string; readonly entries: LedgerEntry[] }>();
   for (const entry of ledger) {
     const [fate, what] = fateOf(entry);
@@ -19,7 +20,7 @@ export function ledgerTable(ledger: readonly LedgerEntry[]): readonly string[] {
     entries.length,
     namesOf(entries),
   ]);
-  return tableLines(['ledger', 'what', 'entries', 'which'], rows, [2]);
+  return table(['ledger', 'what', 'entries', 'which'], rows, [2]);
 }
 
 function fateOf({ tensor, used, equal, leftOut }: LedgerEntry): readonly [string, string] {

@@ -36,6 +36,8 @@ test('an option that takes one value is not given twice; lists and switches may 
 /** Of options that read theirs closely. */
 const VALUES: ReadonlyMap<string, string> = new Map([
   ['--temperature', '1'],
+  ['--top-k', '3'],
+  ['--seed', '1'],
   ['--top-p', '0.5'],
   ['--min-p', '0.1'],
   ['--repetition-penalty', '1.1'],
@@ -58,7 +60,7 @@ test('every command refuses what it would drop', () => {
       const value = option.argChoices?.[0] ?? VALUES.get(name) ?? (/<(?:n|x)>/.test(option.flags) ? '1' : 'a');
       const lists =
         ['--adapter', '--adapter-scale', '--bundle', '--leave-out', '--map'].includes(name) ||
-        (command.name() === 'run' && name === '--image');
+        (command.name() === 'run' && ['--image', '--stop'].includes(name));
       const again = () => {
         command.parseOptions([name, value]);
         command.parseOptions([name, value]);

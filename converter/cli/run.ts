@@ -24,7 +24,8 @@ import {
   type DeviceFlags,
 } from './options.ts';
 import { prepareOutputs, refuseTaken, type Kept } from './output_files.ts';
-import { tableLines } from '../terminal/table.ts';
+import type { TextTable } from '../../verify/text_table.ts';
+import { table } from '../terminal/table.ts';
 import { withWait } from '../terminal/waiting.ts';
 import { RUN_HELP } from './help/run.ts';
 import { unwrittenField, writing } from './unwritten.ts';
@@ -228,9 +229,9 @@ function noMasks(canMask: boolean): string {
 }
 
 /** With the pixels of masks, where there are any. */
-function objectsTable(seen: readonly SeenObject[]): readonly string[] {
+function objectsTable(seen: readonly SeenObject[]): TextTable {
   const hasMasks = seen.some(({ mask }) => mask);
-  return tableLines(
+  return table(
     ['label', 'x0', 'y0', 'x1', 'y1', ...(hasMasks ? ['mask, px'] : [])],
     seen.map(({ name, x0, y0, x1, y1, mask }) => [
       name,

@@ -1,5 +1,5 @@
 import type { Description } from '../../backends/description.ts';
-import { tableLines } from '../terminal/table.ts';
+import { table } from '../terminal/table.ts';
 import { printed, type Io } from './io.ts';
 
 /** Prints what a backend tells of a bundle or a file: as JSON, or its lines and tables, with `tensors` every tensor. */
@@ -10,5 +10,5 @@ export function showDescription(
 ): void {
   if (flags.json) return io.out(printed('inspect', data));
   for (const part of flags.tensors && tensors ? [...parts, tensors] : parts)
-    io.out(typeof part === 'string' ? part : tableLines(part.head, part.rows, part.numeric));
+    io.out(typeof part === 'string' ? part : table(part.head, part.rows, part.numeric));
 }

@@ -1,11 +1,12 @@
-import { tableLines } from '../terminal/table.ts';
+import type { Line } from '../../verify/text_table.ts';
+import { table } from '../terminal/table.ts';
 import { columnsOf, misses } from './columns.ts';
 import { differingCases } from './differing_answers.ts';
 import type { QualityReport } from './report.ts';
 import { headLines, missLines, rangeLine, stageLine } from './report_lines.ts';
 
 /** A report for people on a terminal, in lines, without colours. A missed target has a `!` behind its value. */
-export function reportLines(report: QualityReport): readonly string[] {
+export function reportLines(report: QualityReport): readonly Line[] {
   const { variants } = report;
   const columns = columnsOf(report);
   const rows = variants.map((variant) =>
@@ -22,11 +23,13 @@ export function reportLines(report: QualityReport): readonly string[] {
   return [
     ...headLines(report),
     ...(rows.length > 0
-      ? tableLines(
-          columns.map(({ title }) => title),
-          rows,
-          right,
-        )
+      ? [
+          table(
+            columns.map(({ title }) => title),
+            rows,
+            right,
+          ),
+        ]
       : []),
     ...missLines(report).map((line) => `missed: ${line}`),
     ...variants.map(stageLine),

@@ -1,5 +1,5 @@
 import { bytesText } from '../../../backends/bytes_text.ts';
-import { table } from '../../terminal/table.ts';
+import { tableText } from '../../terminal/table.ts';
 import type { CalibrationMeasurement } from './measure.ts';
 import type { Mean } from './paired.ts';
 
@@ -19,7 +19,7 @@ export function lineOf({
 /** As a table. */
 export function calibrationReport(measured: readonly CalibrationMeasurement[]): string {
   const worse = measured.filter(({ isWorse }) => isWorse);
-  return `KL divergence from f32 on pictures that chose nothing; ${measured.length} pairs of bundles, ${worse.length} with worse codes for calibration\n${table(
+  return `KL divergence from f32 on pictures that chose nothing; ${measured.length} pairs of bundles, ${worse.length} with worse codes for calibration\n${tableText(
     [
       'model',
       'as its parent',

@@ -4,7 +4,7 @@ import { LINKS } from '../../../verify/links.ts';
 import type { VerifyReport } from '../../../verify/verify.ts';
 import { EXIT } from '../../errors.ts';
 import { VARIANTS } from '../../models/paligemma/config.ts';
-import { table } from '../../terminal/table.ts';
+import { tableText } from '../../terminal/table.ts';
 import { QuantizePool } from '../../threads/quantize_pool.ts';
 import { useKernels } from '../../threads/kernels_module.ts';
 import { threadCount } from '../../threads/thread_count.ts';
@@ -157,5 +157,5 @@ function rowOf({ bundle, fault, isRight, by, named, seconds }: FaultOutcome): re
 
 /** The outcomes as a table. */
 export function faultsReport(outcomes: readonly FaultOutcome[], title: string): string {
-  return `${title}\n${table(['bundle', 'fault', 'found by', 'named', '', 'verdict'], outcomes.map(rowOf), [4])}`;
+  return `${title}\n${tableText(['bundle', 'fault', 'found by', 'named', '', 'verdict'], outcomes.map(rowOf), [4])}`;
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { wholeNumber } from '../../cli/options.ts';
-import { table } from '../../terminal/table.ts';
+import { tableText } from '../../terminal/table.ts';
 import { pgconv } from '../child.ts';
 import { checkpointOf, CLIENTS, type Client } from './clients.ts';
 import { measureFlips, type FlipReport } from './measure_flips.ts';
@@ -47,7 +47,7 @@ async function main({ flips, seed, only = '' }: Flags): Promise<void> {
     await rm(root, { recursive: true, force: true });
   }
   console.log(
-    table(
+    tableText(
       ['client', 'files', 'flips', 'refused by name', 'otherwise', 'unnoticed'],
       reports.map((r) => [r.client, r.files, r.flips, r.named, r.otherwise.length, r.unnoticed.length]),
       [1, 2, 3, 4, 5],

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { wholeNumber } from '../../cli/options.ts';
 import { EXIT } from '../../errors.ts';
-import { table } from '../../terminal/table.ts';
+import { tableText } from '../../terminal/table.ts';
 import { READERS } from './readers.ts';
 import { caseOf, MOST_SECONDS, seedsOf, type FuzzReport } from './run_fuzz.ts';
 import { watched } from './watched.ts';
@@ -45,7 +45,7 @@ async function main({ minutes, from, only, keep }: Flags): Promise<void> {
     }
   }
   console.log(
-    table(
+    tableText(
       ['reader', 'cases', 'taken', 'refused', 'codes', 'slowest', 'problems'],
       reports.map(({ reader, cases, taken, refused, slowestSeconds, problems }) => [
         reader,

@@ -1,4 +1,4 @@
-import { table } from '../../terminal/table.ts';
+import { tableText } from '../../terminal/table.ts';
 import { bytesText } from '../../../backends/bytes_text.ts';
 import { medianOf } from '../median.ts';
 import { p95Of } from './compare.ts';
@@ -19,7 +19,7 @@ export function speedReport(measured: readonly Measured[], title: string): strin
   );
   return [
     `${title}\nDevice: ${first.adapter}${first.isSoftware ? ', a software GPU: these figures say nothing about a real one' : ''}`,
-    table(
+    tableText(
       [
         'bundle',
         'copy bandwidth',
@@ -31,7 +31,7 @@ export function speedReport(measured: readonly Measured[], title: string): strin
       measured.map(peaksRow),
       [1, 2, 3, 4, 5],
     ),
-    table(['stage', 'side', 'median', 'p95', '', 'pgconv is faster by'], measured.flatMap(stageRows), [2, 3, 4, 5]),
+    tableText(['stage', 'side', 'median', 'p95', '', 'pgconv is faster by'], measured.flatMap(stageRows), [2, 3, 4, 5]),
     ...measured.map(firstToken),
     ...measured.flatMap(({ notRun }) => Object.entries(notRun).map(([side, reason]) => `${side}: not run: ${reason}`)),
     ...measured.flatMap(agreement),
@@ -166,5 +166,5 @@ export function planReport(
     bytesText(c.buffers),
     bytesText(c.cache),
   ]);
-  return table(head, text, head.map((_, i) => i).slice(2));
+  return tableText(head, text, head.map((_, i) => i).slice(2));
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { bytesText } from '../../../backends/bytes_text.ts';
 import { wholeNumber } from '../../cli/options.ts';
-import { table } from '../../terminal/table.ts';
+import { tableText } from '../../terminal/table.ts';
 import { pgconv, sizeOf } from '../child.ts';
 import { fetchInChromium } from './in_chromium.ts';
 import { LOADS } from './loads.ts';
@@ -73,5 +73,5 @@ async function main({ runs, dtype }: Flags): Promise<void> {
     await rm(root, { recursive: true, force: true });
   }
   console.log(`${cpus().length} × ${cpus()[0]?.model}, load ${loadavg()[0]!.toFixed(1)}, Node ${process.version}`);
-  console.log(table(['load', 'bundle', 'ms without', 'ms with', 'ratio'], rows, [1, 2, 3, 4]));
+  console.log(tableText(['load', 'bundle', 'ms without', 'ms with', 'ratio'], rows, [1, 2, 3, 4]));
 }

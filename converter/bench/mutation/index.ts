@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { Command } from 'commander';
 import { wholeNumber } from '../../cli/options.ts';
-import { table } from '../../terminal/table.ts';
+import { tableText } from '../../terminal/table.ts';
 import { isKnown, type KnownEquivalent } from './equivalents.ts';
 import { ImportGraph } from './nearby_tests.ts';
 import { run, type Ended } from './run.ts';
@@ -207,7 +207,7 @@ function report(verdicts: readonly Verdict[], { seed }: Flags): string {
     ...(survivors.length === 0
       ? []
       : [
-          table(
+          tableText(
             ['survivor', 'slip', 'tests'],
             survivors.map((s) => [`${s.path}:${s.line}`, s.what, s.by]),
           ),

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { EXIT } from '../../errors.ts';
 import { wholeNumber } from '../../cli/options.ts';
-import { table } from '../../terminal/table.ts';
+import { tableText } from '../../terminal/table.ts';
 import { full, interrupted, killed, raced, resumed, suspended, type Outcome } from './promises.ts';
 
 /** Each with the tries of a full run. */
@@ -37,7 +37,7 @@ for (const name of only ? [only] : (Object.keys(PROMISES) as Name[])) {
 }
 await rm(folder, { recursive: true, force: true });
 console.log(
-  table(
+  tableText(
     ['', 'what', 'tried', 'violations', 'measured'],
     outcomes.map(({ promise, what, tried, violations, measured }) => [
       promise,

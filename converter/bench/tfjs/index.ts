@@ -8,7 +8,7 @@ import { wgsl } from '../../../backends/wgsl/index.ts';
 import type { Program } from '../../../ir/graph.ts';
 import type { Precision } from '../../../verify/tolerances.ts';
 import { wholeNumber } from '../../cli/options.ts';
-import { table } from '../../terminal/table.ts';
+import { tableText } from '../../terminal/table.ts';
 import { VARIANTS } from '../../models/paligemma/config.ts';
 import { openModel } from '../../models/open_model.ts';
 import { compareSides, p95Of, STAGES, type SideTimes } from '../gpu/compare.ts';
@@ -98,7 +98,7 @@ async function compare({ checkpoint, dtypes, device, promptTokens, steps, warmUp
   console.log(
     [
       `${checkpoint}; ${warmUps} warm-ups, ${runs} runs, interleaved; ${process.env['PGCONV_GPU'] === 'system' ? 'the GPU that Dawn finds' : 'WebGPU as the environment has it'}`,
-      table(['dtype', 'stage', 'side', 'median', 'p95', '÷ tfjs'], rows, [3, 4, 5]),
+      tableText(['dtype', 'stage', 'side', 'median', 'p95', '÷ tfjs'], rows, [3, 4, 5]),
       ...notes,
     ].join('\n'),
   );

@@ -4,7 +4,7 @@ import { load } from '../../../backends/tfjs/driver/index.ts';
 import { plannedMemory } from '../../../backends/tfjs/driver/planned_memory.ts';
 import { nodeTfjs, type TfDevice } from '../../../backends/tfjs/node_tfjs.ts';
 import { PLAN_PATH } from '../../../backends/tfjs/plan.ts';
-import { table } from '../../terminal/table.ts';
+import { tableText } from '../../terminal/table.ts';
 import { bytesText } from '../../../backends/bytes_text.ts';
 import { benchPrompt } from '../gpu/side.ts';
 import { tfjsSide } from './tfjs_side.ts';
@@ -27,7 +27,7 @@ export async function measureFolder(
   const { plan, sizes, ...bundle } = await readBundle(openSource(dir, PLAN_PATH));
   const { stored, loaded, peak } = plannedMemory(bundle);
   tell(
-    table(
+    tableText(
       ['file', 'size'],
       [...sizes].map(([path, bytes]) => [path, bytesText(bytes)]),
       [1],
