@@ -157,10 +157,10 @@ export interface Backend {
   packages(device?: string): readonly string[];
   /**
    * Whether a device is there once its packages are (default the first): before the work whose result it is to run.
-   * Absent: every machine has it.
+   * Absent: every machine has it. Returns what it is called, as a GPU is, where that is known.
    * @throws BackendError `runtime-missing`
    */
-  ready?(device?: string, options?: Pick<OpenOptions, 'browser'>): Promise<void>;
+  ready?(device?: string, options?: Pick<OpenOptions, 'browser'>): Promise<string | undefined>;
   /** Opens an emitted bundle. The runtime is imported only here. */
   open(dir: string, options?: OpenOptions): Promise<Runner>;
   /** What a bundle holds. No weight is read. @throws BackendError for a damaged one */

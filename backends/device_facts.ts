@@ -23,13 +23,17 @@ export interface CpuFacts {
 export function deviceLine({ name, host, cpu, gpu }: DeviceFacts): string {
   const processor = [cpu.model, cpu.architecture, `${cpu.threads} ${cpu.threads === 1 ? 'thread' : 'threads'}`];
   if (!gpu) return `${name}, ${host}: ${processor.filter(Boolean).join(', ')}`;
-  const { vendor, architecture, device, description, software, features, limits } = gpu;
-  const names = [vendor, architecture, device, description].filter((word, i, all) => word && all.indexOf(word) === i);
-  const kind = software ? 'software GPU ' : '';
+  const { features, limits } = gpu;
   const binding = limits['maxStorageBufferBindingSize'];
   const facts = [
     `${features.length} features${features.includes('shader-f16') ? ' with shader-f16' : ', no shader-f16'}`,
     ...(binding === undefined ? [] : [`bindings up to ${Math.floor(binding / 2 ** 20)} MiB`]),
   ];
-  return `${name}, ${host}: ${kind}${names.join(' ') || 'that does not tell its name'} (${facts.join('; ')})`;
+  return `${name}, ${host}: ${gpuName(gpu)} (${facts.join('; ')})`;
+}
+
+/** A GPU by what it tells of itself, and whether it is the CPU that computes. */
+export function gpuName({ vendor, architecture, device, description, software }: GpuFacts): string {
+  const names = [vendor, architecture, device, description].filter((word, i, all) => word && all.indexOf(word) === i);
+  return `${software ? 'software GPU ' : ''}${names.join(' ') || 'that does not tell its name'}`;
 }

@@ -1,5 +1,5 @@
 import type { Runner } from '../backend.ts';
-import type { DeviceFacts } from '../device_facts.ts';
+import { gpuName, type DeviceFacts } from '../device_facts.ts';
 import { pageProvider, type PageProvider } from '../devices.ts';
 import { BackendError } from '../error.ts';
 import { cpuFacts } from '../node_device.ts';
@@ -62,7 +62,7 @@ export async function openInPage(
 }
 
 /** Whether a browser is here and its pages have what computes: it is started and ended. @throws as `openInPage` */
-export async function requirePage(provider: PageProvider, browser?: string): Promise<void> {
+export async function requirePage(provider: PageProvider, browser?: string): Promise<string> {
   const page = await pageFor(provider, {
     executable: requireBrowser(browser),
     folders: { 'pgconv/': builtFolder() },
@@ -70,6 +70,8 @@ export async function requirePage(provider: PageProvider, browser?: string): Pro
     config: { module: '', scripts: [], options: { provider, prepared: null } },
   });
   await page.close();
+  const { browser: name, gpu } = page.hello;
+  return provider === 'webgpu' && gpu ? `${name} with ${gpuName(gpu)}` : name;
 }
 
 /**
@@ -80,10 +82,10 @@ export async function deviceReady(
   device: string,
   browser: string | undefined,
   take: (device: string) => unknown,
-): Promise<void> {
+): Promise<string | undefined> {
   const provider = pageProvider(device);
-  if (provider) await requirePage(provider, browser);
-  else await take(device);
+  const found: unknown = provider ? await requirePage(provider, browser) : await take(device);
+  return typeof found === 'string' ? found : undefined;
 }
 
 /** With WebGPU where that is asked for: the browser's own, else the browser's on the CPU. */

@@ -24,6 +24,8 @@ export function packagesOf(device: string): readonly string[] {
 export async function ready(
   device: string = DEVICES[0],
   { browser }: Pick<OpenOptions, 'browser'> = {},
-): Promise<void> {
-  await deviceReady(device, browser, nodeProvider);
+): Promise<string | undefined> {
+  return deviceReady(device, browser, async (named) => {
+    await nodeProvider(named);
+  });
 }

@@ -26,6 +26,8 @@ export function packagesOf(device: string): readonly string[] {
 export async function ready(
   device: string = DEVICES[0],
   { browser }: Pick<OpenOptions, 'browser'> = {},
-): Promise<void> {
-  await deviceReady(device, browser, tfBackend);
+): Promise<string | undefined> {
+  return deviceReady(device, browser, async (named) => {
+    await tfBackend(named);
+  });
 }

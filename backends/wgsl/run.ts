@@ -1,6 +1,8 @@
 import { asBackendError } from '../as_backend_error.ts';
 import type { OpenOptions, Runner } from '../backend.ts';
 import { openInPage, deviceReady } from '../browser/open_in_page.ts';
+import { gpuFacts } from '../client/gpu_facts.ts';
+import { gpuName } from '../device_facts.ts';
 import { GPU_DEVICES, pageProvider } from '../devices.ts';
 import { takeDevice } from '../gpu/take_device.ts';
 import { nodeDevice } from '../node_device.ts';
@@ -18,12 +20,13 @@ export const DEVICES = [...GPU_DEVICES, 'browser'] as const;
 export async function ready(
   device: string = DEVICES[0],
   { browser }: Pick<OpenOptions, 'browser'> = {},
-): Promise<void> {
-  await deviceReady(device, browser, async () => {
+): Promise<string | undefined> {
+  return deviceReady(device, browser, async () => {
     takeDevice(device, [], 'wgsl');
-    await requireAdapter().catch((error: unknown) => {
+    const { adapter } = await requireAdapter().catch((error: unknown) => {
       throw asBackendError(error, { hint: 'use the device software, or a machine with a GPU and its driver' });
     });
+    return gpuName(gpuFacts(adapter));
   });
 }
 

@@ -10,7 +10,7 @@ const backendWith = (...ready: readonly string[]) =>
     devices: ['webgpu', 'software', 'browser'],
     packages: () => [],
     ready(device = 'webgpu') {
-      if (ready.includes(device)) return Promise.resolve();
+      if (ready.includes(device)) return Promise.resolve(undefined);
       const place = { hint: `install ${device}` };
       return Promise.reject(new BackendError('runtime-missing', `no ${device} here`, place));
     },

@@ -109,6 +109,7 @@ export const OUTPUT_VERSIONS = {
   quality: 1,
   synth: 1,
   clean: 1,
+  doctor: 1,
   error: 1,
 } as const;
 

@@ -5,7 +5,9 @@ import { VerificationFailed } from '../compile/verification_failed.ts';
 import { threadCount } from '../threads/thread_count.ts';
 import { TOOL } from '../version.ts';
 import { cleanCommand } from './clean.ts';
+import { completionCommand } from './completion.ts';
 import { convertCommand } from './convert.ts';
+import { doctorCommand } from './doctor.ts';
 import { refuseEmptyNames } from './empty_names.ts';
 import { failureOf } from './exit.ts';
 import { inspectCommand } from './inspect.ts';
@@ -78,6 +80,8 @@ export function commandLine(io: Io, result: CommandResult): Command {
     qualityCommand,
     synthCommand,
     cleanCommand,
+    doctorCommand,
+    completionCommand,
   ];
   for (const make of commands) program.addCommand(make(io, result));
   for (const command of [program, ...program.commands]) {

@@ -24,7 +24,7 @@ export function shaderBackend(): ShaderBackend {
       return toy.emit(program, options);
     },
     packages: toy.packages,
-    ready: async () => {},
+    ready: async () => undefined,
     open: toy.open,
     describe: toy.describe,
     storedTensors: toy.storedTensors,

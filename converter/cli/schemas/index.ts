@@ -110,6 +110,19 @@ const inspection = z.union([
 /** Of `pgconv synth`. */
 export const synthesized = z.object({ path: z.string(), tensors: count, bytes: count });
 
+/** Of `pgconv doctor`. */
+export const examined = z.object({
+  findings: z.array(
+    z.object({
+      what: z.string().describe('a backend on a device, or what else pgconv can use'),
+      state: z.enum(['there', 'missing', 'low']),
+      detail: z.string().describe('what was found, or why it is not there'),
+      costs: z.string().optional().describe('what cannot be done without it'),
+      hint: z.string().optional().describe('what brings it'),
+    }),
+  ),
+});
+
 /** Of `pgconv clean`. */
 export const cleaned = z.object({
   leftovers: z.array(
@@ -147,6 +160,7 @@ const KINDS = {
   quality: quality.extend(beside),
   synth: synthesized,
   clean: cleaned,
+  doctor: examined,
   error: failure.extend(beside),
 } as const satisfies Readonly<Record<Output, z.ZodType>>;
 
