@@ -25,7 +25,5 @@ export async function ready(
   device: string = DEVICES[0],
   { browser }: Pick<OpenOptions, 'browser'> = {},
 ): Promise<string | undefined> {
-  return deviceReady(device, browser, async (named) => {
-    await nodeProvider(named);
-  });
+  return deviceReady(device, browser, (named) => void nodeProvider(named));
 }

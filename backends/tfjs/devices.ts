@@ -27,7 +27,5 @@ export async function ready(
   device: string = DEVICES[0],
   { browser }: Pick<OpenOptions, 'browser'> = {},
 ): Promise<string | undefined> {
-  return deviceReady(device, browser, async (named) => {
-    await tfBackend(named);
-  });
+  return deviceReady(device, browser, (named) => void tfBackend(named));
 }

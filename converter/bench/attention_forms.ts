@@ -10,7 +10,7 @@ import { ops } from '../../ir/ops/index.ts';
 import { tableText } from '../terminal/table.ts';
 import { VARIANTS, type TextConfig } from '../models/paligemma/config.ts';
 import { metadataOf } from '../models/paligemma.ts';
-import { medianOf } from './median.ts';
+import { medianOf } from '../compile/median.ts';
 import { writeProgram } from './write_program.ts';
 
 /** `ort-cuda` has Attention-23 whatever the softcap, which the CPU's kernels compute; `portable` has the fold. */

@@ -1,6 +1,6 @@
 import { tableText } from '../terminal/table.ts';
 import { FLAVOURS, type DecodingMeasurement } from './decode_speed.ts';
-import { medianOf } from './median.ts';
+import { medianOf } from '../compile/median.ts';
 
 /** What fusion is for: tokens a second beside a graph without it. */
 const GOAL = 1.3;

@@ -5,7 +5,7 @@ import { loadRuntime, type InferenceSession, type OrtTensor, type Runtime } from
 import { createSession } from '../../backends/onnx/session.ts';
 import type { PaliGemmaConfig } from '../models/paligemma/config.ts';
 import { decoderProgram, type BenchWeights } from './decoder_program.ts';
-import { medianOf } from './median.ts';
+import { medianOf } from '../compile/median.ts';
 import { plainExport } from './plain_export.ts';
 import { productsAlone } from './products_alone.ts';
 import { writeProgram } from './write_program.ts';

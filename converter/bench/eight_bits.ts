@@ -13,7 +13,7 @@ import { randomCodes } from './random_codes.ts';
 import { randomTensor } from '../synth/random_tensor.ts';
 import { INT4, INT8 } from '../../ir/quantize/scheme.ts';
 import { writeProgram } from './write_program.ts';
-import { medianOf } from './median.ts';
+import { medianOf } from '../compile/median.ts';
 
 /** Gemma's gate projection. */
 const [COLUMNS, ROWS] = [2048, 16384];

@@ -20,7 +20,7 @@ import { calibrationReport } from './calibration/report.ts';
 import { masksReport, measureMasks } from './masks.ts';
 import { measureMethods } from './methods/measure.ts';
 import { methodsReport } from './methods/report.ts';
-import { medianOf } from './median.ts';
+import { medianOf } from '../compile/median.ts';
 import { measureVerification, verificationReport } from './verify_full_size.ts';
 import { measureQuantization, withData, WITHOUT_DATA, type QuantizationMeasurement } from './quantize_full_size.ts';
 

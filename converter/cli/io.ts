@@ -110,6 +110,7 @@ export const OUTPUT_VERSIONS = {
   synth: 1,
   clean: 1,
   doctor: 1,
+  bench: 1,
   error: 1,
 } as const;
 

@@ -4,6 +4,7 @@ import { errorAnnotation, isGitHub } from '../report/annotations.ts';
 import { VerificationFailed } from '../compile/verification_failed.ts';
 import { threadCount } from '../threads/thread_count.ts';
 import { TOOL } from '../version.ts';
+import { benchCommand } from './bench.ts';
 import { cleanCommand } from './clean.ts';
 import { completionCommand } from './completion.ts';
 import { convertCommand } from './convert.ts';
@@ -78,6 +79,7 @@ export function commandLine(io: Io, result: CommandResult): Command {
     recordCommand,
     runCommand,
     qualityCommand,
+    benchCommand,
     synthCommand,
     cleanCommand,
     doctorCommand,

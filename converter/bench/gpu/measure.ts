@@ -7,7 +7,7 @@ import { graphNamed, type Program } from '../../../ir/graph.ts';
 import { difference, klDivergence } from '../../../verify/metrics.ts';
 import type { Precision } from '../../../verify/tolerances.ts';
 import type { LoadTimes } from '../../../backends/wgsl/runtime/executor.ts';
-import { medianOf } from '../median.ts';
+import { medianOf } from '../../compile/median.ts';
 import { compareSides, STAGES, type SideTimes } from './compare.ts';
 import { measurePeaks, type DevicePeaks, type PeakOptions } from './device_peaks.ts';
 import { flopsOf } from './flops.ts';

@@ -1,6 +1,6 @@
 import { tableText } from '../../terminal/table.ts';
 import { bytesText } from '../../../backends/bytes_text.ts';
-import { medianOf } from '../median.ts';
+import { medianOf } from '../../compile/median.ts';
 import { p95Of } from './compare.ts';
 import type { Measured } from './measure.ts';
 import type { PlanCounters } from './plan_counters.ts';

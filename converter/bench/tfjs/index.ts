@@ -17,7 +17,7 @@ import { programIn, syntheticProgram } from '../gpu/programs.ts';
 import { openShaderModel } from '../gpu/shader_model.ts';
 import { shaderSide } from '../gpu/shader_side.ts';
 import { benchPrompt, type Side } from '../gpu/side.ts';
-import { medianOf } from '../median.ts';
+import { medianOf } from '../../compile/median.ts';
 import { measureFolder } from './measure_folder.ts';
 import { openTfjsSide } from './tfjs_side.ts';
 import { measureTower } from './tower.ts';

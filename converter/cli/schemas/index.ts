@@ -110,6 +110,29 @@ const inspection = z.union([
 /** Of `pgconv synth`. */
 export const synthesized = z.object({ path: z.string(), tensors: count, bytes: count });
 
+const spread = z.object({ median: z.number(), least: z.number(), most: z.number() });
+
+/** Of `pgconv bench`. */
+export const benched = z.object({
+  runs: count,
+  tokens: count.describe('new tokens of each run'),
+  bundles: z.array(
+    z.object({
+      bundle: z.string(),
+      backend: z.string(),
+      precision: z.string(),
+      device: z.string(),
+      promptTokens: count.describe('image tokens included'),
+      openSeconds: z.number(),
+      firstTokenSeconds: spread,
+      imageSeconds: spread.describe('of the first token’s, the image tower'),
+      prefillTokensPerSecond: spread,
+      decodeTokensPerSecond: spread,
+      memoryBytes: count.describe('that the process took more; a GPU’s own and a browser’s are not in it'),
+    }),
+  ),
+});
+
 /** Of `pgconv doctor`. */
 export const examined = z.object({
   findings: z.array(
@@ -161,6 +184,7 @@ const KINDS = {
   synth: synthesized,
   clean: cleaned,
   doctor: examined,
+  bench: benched,
   error: failure.extend(beside),
 } as const satisfies Readonly<Record<Output, z.ZodType>>;
 

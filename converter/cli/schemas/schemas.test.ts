@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { Answer } from '../../samples/answer.ts';
 import type { VerifyReport } from '../../../verify/verify.ts';
 import { readTree } from '../../../verify/environment/markdown.ts';
+import type { BundleFigures } from '../../compile/bench_bundles.ts';
 import type { Finding } from '../../compile/examine.ts';
 import type { Leftover } from '../../bundle/clean.ts';
 import type { ConvertResult } from '../../compile/convert.ts';
@@ -14,7 +15,15 @@ import { baselineSchema } from '../../report/baseline_file.ts';
 import type { SynthResult } from '../../synth/synth.ts';
 import { OUTPUT_VERSIONS, printed, type Output } from '../io.ts';
 import type { errorReport } from './fields.ts';
-import { outputSchema, type answer, type cleaned, type conversion, type examined, type synthesized } from './index.ts';
+import {
+  outputSchema,
+  type answer,
+  type benched,
+  type cleaned,
+  type conversion,
+  type examined,
+  type synthesized,
+} from './index.ts';
 import type { quality } from './quality.ts';
 import type { verification } from './verify.ts';
 
@@ -62,6 +71,10 @@ const fits: readonly true[] = [
   true satisfies Fits<QualityReport, z.infer<typeof quality>>,
   true satisfies Fits<SynthResult, z.infer<typeof synthesized>>,
   true satisfies Fits<{ readonly leftovers: readonly Leftover[] }, z.infer<typeof cleaned>>,
+  true satisfies Fits<
+    { readonly runs: number; readonly tokens: number; readonly bundles: readonly BundleFigures[] },
+    z.infer<typeof benched>
+  >,
   true satisfies Fits<{ readonly findings: readonly Finding[] }, z.infer<typeof examined>>,
   true satisfies Fits<ErrorReport, z.infer<typeof errorReport>>,
   true satisfies Fits<Pick<Answer, 'text'>, Pick<z.infer<typeof answer>, 'text'>>,
