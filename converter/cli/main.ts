@@ -7,10 +7,12 @@ import { TOOL } from '../version.ts';
 import { benchCommand } from './bench.ts';
 import { cleanCommand } from './clean.ts';
 import { completionCommand } from './completion.ts';
+import { takeConfig } from './config_file.ts';
 import { convertCommand } from './convert.ts';
 import { doctorCommand } from './doctor.ts';
 import { refuseEmptyNames } from './empty_names.ts';
 import { failureOf } from './exit.ts';
+import { nameMistypedFirst } from './mistyped.ts';
 import { inspectCommand } from './inspect.ts';
 import { printed, streamIo, type Io, type Streams } from './io.ts';
 import type { CommandResult } from './options.ts';
@@ -41,6 +43,7 @@ export async function runCommandLine(args: readonly string[], io: Io): Promise<n
       io.err(program.helpInformation().split('\n'));
       throw new CommanderError(EXIT.usage, 'commander.missingCommand', 'no command was given');
     }
+    await takeConfig(program, process.cwd(), (line) => io.err(line));
     await program.parseAsync([...args], { from: 'user' });
     // a verdict that comes of the end of a run is none
     if (result.exitCode !== EXIT.done) io.signal.throwIfAborted();
@@ -88,6 +91,7 @@ export function commandLine(io: Io, result: CommandResult): Command {
   for (const make of commands) program.addCommand(make(io, result));
   for (const command of [program, ...program.commands]) {
     refuseRepeats(command);
+    nameMistypedFirst(command);
     refuseEmptyNames(command);
     command
       .exitOverride()

@@ -14,6 +14,10 @@ Exit codes:
   2  bad usage       130  interrupted (143: terminated)
  70  a bug of pgconv
 
+pgconv.config.json in the folder where a command is run has options that a project
+repeats, as {"convert": {"to": "onnx", "dtype": "fp16"}}; those that are given come
+before it, and a note says which were taken.
+
 Every command takes --json: one JSON text on stdout, which names its kind and version
 (schema, schemaVersion: docs/schemas), with {"error": {...}} when it fails; all else goes
 to stderr.`;
