@@ -12,7 +12,7 @@ const scalar = z.union([z.string(), z.number(), z.boolean()]);
 const schema = z.record(z.string(), z.record(z.string(), z.union([scalar, z.array(scalar)])));
 type Config = z.infer<typeof schema>;
 
-/** By command and option, as `{"convert": {"to": "onnx"}}`. @throws UsageError `bad_options_file` for what is no such file */
+/** By command and option. @throws UsageError `bad_options_file` for what is no such list */
 async function readConfig(path: string): Promise<Config> {
   const text = await withInputs((inputs) => inputs.readText(path));
   try {

@@ -110,3 +110,11 @@ test('a missing tokenizer is said where it is missed', () => {
   expect(onnxReadme({ ...input, hasTokenizer: false })).toContain('--tokenizer');
   expect(onnxReadme({ ...input, notes: [] })).not.toContain('## Notes');
 });
+
+test('says what f16 needs of a GPU where values are in it, and how to serve the runtime’s own files', () => {
+  for (const precision of ['fp16', 'q4f16', 'fp32', 'int8', 'int4'] as const) {
+    const text = onnxReadme({ ...input, precision });
+    expect(text.includes('shader-f16'), precision).toBe(['fp16', 'q4f16'].includes(precision));
+    expect(text).toContain("env.backends.onnx.wasm.wasmPaths = '/ort/';");
+  }
+});

@@ -39,6 +39,7 @@ export function onnxReadme(input: OnnxReadmeInput): string {
         image: '/photo.jpg',
       }),
     ),
+    ...browserNeeds(input),
     missingTokenizer(input, 'the processor above will not open'),
     ...checks(input),
     '## Prompts',
@@ -60,6 +61,27 @@ export function onnxReadme(input: OnnxReadmeInput): string {
     ...closing(input),
   ]);
 }
+
+/** What of a browser and of a server the page needs. */
+function browserNeeds({ precision }: OnnxReadmeInput): readonly (readonly string[])[] {
+  const f16 = [
+    'Its values are in f16 on a GPU, which needs the feature `shader-f16` there:',
+    "`(await navigator.gpu?.requestAdapter())?.features.has('shader-f16')`. Where that is not true, leave",
+    "`device: 'webgpu'` out, and WebAssembly computes; or convert with `--dtype fp32` or `int4`, whose values are in f32.",
+  ];
+  return [
+    ...(F16_VALUES.has(precision) ? [f16] : []),
+    [
+      `ONNX Runtime's own files come from a CDN. To serve them yourself, copy \`ort-wasm-simd-threaded.*\` of`,
+      '`node_modules/onnxruntime-web/dist/` to a folder of your server, and say where before the model is opened:',
+      "`env.backends.onnx.wasm.wasmPaths = '/ort/';`. Several threads need a page that is cross-origin isolated: the",
+      'headers `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy: require-corp`.',
+    ],
+  ];
+}
+
+/** Precisions whose activations a GPU has in f16. */
+const F16_VALUES: ReadonlySet<string> = new Set(['fp16', 'q4f16']);
 
 /** How answers become objects, and codes masks: the client knows neither. */
 function objects({
