@@ -26,7 +26,7 @@ async function readConfig(path: string): Promise<Config> {
 const badConfig = (file: string, message: string) =>
   new UsageError('bad_options_file', message, {
     file,
-    hint: 'write {"convert": {"to": "onnx", "dtype": "fp16"}}: names of commands, and of their options without --',
+    hint: 'write {"convert": {"dtype": "fp16", "out": "bundle"}}: names of commands, and of their options without --',
   });
 
 /**

@@ -2,9 +2,9 @@ import type { VerifyReport } from '../../verify/verify.ts';
 import { ParityError } from '../errors.ts';
 
 const AGAIN =
-  'convert again; if it fails again, the precision may not hold these weights (try --dtype fp32), or it is a fault of pgconv: please report it';
+  'convert again; if it fails again, the precision may not hold these weights (try more bits: --mixed auto, --dtype int8, fp16 or fp32), or it is a fault of pgconv: please report it';
 const RECORDED =
-  'see whether --against is a recording of this checkpoint, and record again; if it fails again, the precision may not hold these weights (try --dtype fp32), or pgconv reads them otherwise than the original: please report it';
+  'see whether --against is a recording of this checkpoint, and record again; if it fails again, the precision may not hold these weights (try more bits: --mixed auto, --dtype int8, fp16 or fp32), or pgconv reads them otherwise than the original: please report it';
 
 /** The bundle does not compute what its reference computes; the report says where it differs. */
 export class VerificationFailed extends ParityError {

@@ -15,6 +15,7 @@ import { openCheckpoint } from '../checkpoints/index.ts';
 import { openSafetensors } from '../checkpoints/safetensors.ts';
 import { writeSafetensors } from '../checkpoints/safetensors_writer.ts';
 import { inspect } from '../cli/inspection.ts';
+import { textOf, type Io } from '../cli/io.ts';
 import { convert } from '../compile/convert.ts';
 import { normalizeName } from '../models/paligemma/hugging_face_names.ts';
 import { openModel, type ModelSource } from '../models/open_model.ts';
@@ -183,8 +184,8 @@ describe('ColPali of transformers', () => {
   test('inspect says what it is, and from what', async () => {
     const lines: string[] = [];
     const io = {
-      out: (text: string) => void lines.push(text),
-      err: (text: string) => void lines.push(text),
+      out: (text: Parameters<Io['out']>[0]) => void lines.push(textOf(text)),
+      err: (text: Parameters<Io['err']>[0]) => void lines.push(textOf(text)),
       reporter: () => silentReporter,
       signal: new AbortController().signal,
     };

@@ -10,7 +10,7 @@ test.each([
   ['7kb', 7000],
 ])('%s is %d bytes', (text, bytes) => expect(parseBytes(text)).toBe(bytes));
 
-test.each(['', '0', 'GiB', '-4GiB', '4TiBs', '1e9', '0.2', 'NaN', '4 GiB free'])('"%s" is none', (text) =>
+test.each(['', '0', 'GiB', '-4GiB', '4TiBs', '1e9', '0.2', '1.6', 'NaN', '4 GiB free'])('"%s" is none', (text) =>
   expect(parseBytes(text)).toBeUndefined(),
 );
 

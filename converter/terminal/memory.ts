@@ -20,7 +20,9 @@ export function availableMemory(): number {
 /** `4GiB`, `512 MB`, `1.5GiB` or bytes; undefined for what is none of them, or nothing. */
 export function parseBytes(text: string): number | undefined {
   const [, digits, unit] = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim()) ?? [];
-  const factor = unit === undefined ? undefined : UNITS[unit.toLowerCase()];
+  // of what has a fraction the unit was forgotten: bytes have none
+  const isForgotten = unit === '' && digits?.includes('.');
+  const factor = unit === undefined || isForgotten ? undefined : UNITS[unit.toLowerCase()];
   const bytes = Math.floor(Number(digits) * (factor ?? Number.NaN));
   return Number.isSafeInteger(bytes) && bytes > 0 ? bytes : undefined;
 }

@@ -15,7 +15,10 @@ test('shows the code as it is', () => {
   for (const [file, code] of blocks) expect(read(file)).toContain(code);
 });
 
-/** Sources that name bf16 outside of comments; tests, benchmarks, generated code and examples of help texts apart. */
+/**
+ * Sources that name bf16 outside of comments; tests, benchmarks, what packs, generated code and examples of help texts
+ * apart.
+ */
 function sourcesThatNameIt(): readonly string[] {
   const tracked = execFileSync('git', ['ls-files', 'ir', 'backends', 'verify', 'converter'], {
     cwd: fileURLToPath(ROOT),
@@ -23,7 +26,7 @@ function sourcesThatNameIt(): readonly string[] {
   });
   return tracked
     .split('\n')
-    .filter((path) => /\.(ts|js)$/.test(path) && !/\.test\.ts$|\/testing\/|\/bench\/|_pb\.ts$/.test(path))
+    .filter((path) => /\.(ts|js)$/.test(path) && !/\.test\.ts$|\/testing\/|\/(?:bench|packing)\/|_pb\.ts$/.test(path))
     .filter((path) => !/^converter\/cli\/help\/(?!precision)/.test(path))
     .filter((path) => /\bbf16\b/.test(read(path).replaceAll(/\/\*[^]*?\*\/|\/\/.*/g, '')));
 }

@@ -15,7 +15,7 @@ Exit codes:
  70  a bug of pgconv
 
 pgconv.config.json in the folder where a command is run has options that a project
-repeats, as {"convert": {"to": "onnx", "dtype": "fp16"}}; those that are given come
+repeats, as {"convert": {"dtype": "fp16", "strict": true}}; those that are given come
 before it, and a note says which were taken.
 
 Every command takes --json: one JSON text on stdout, which names its kind and version
