@@ -27,7 +27,7 @@ interface Described {
 
 /**
  * Lays out what `npm install pgconv` brings, from a clone whose `dist` is built: code without comments and white space,
- * with all its names; declarations that an entry reaches; neither maps nor benchmarks nor scripts.
+ * with the names of its functions; declarations that an entry reaches; neither maps nor benchmarks nor scripts.
  */
 export async function stagePackage(clone: string, dir: string): Promise<void> {
   const built = join(clone, 'dist');
@@ -66,14 +66,14 @@ export async function stageExample(clone: string, dir: string): Promise<void> {
   await writeExample(join(clone, 'fixtures/shapes'), dir);
 }
 
-/** A module without comments and white space: a third of what is packed. Names stay, for stack traces. */
+/** A module without comments and white space, a third of what is packed. Functions keep their names. */
 function small(path: string, code: string): string {
   if (READ_BY_BUNDLERS.test(code)) return code;
   const [shebang] = /^#!.*\n/.exec(code) ?? [''];
   const { code: made, errors } = minifySync(path, code, {
     module: true,
     compress: false,
-    mangle: false,
+    mangle: { toplevel: false, keepNames: true },
     codegen: { removeWhitespace: true },
   });
   if (errors.length > 0) throw new Error(`${path}: ${errors[0]!.message}`);
