@@ -54,8 +54,10 @@ itOnGpu(
     const bad = await ask('no picture');
     expect(bad.status).toBe(400);
     expect((await fetch(`${at}/other`)).status).toBe(404);
-    const both = await Promise.all([ask(Uint8Array.from(picture)), ask(Uint8Array.from(picture))]);
-    expect(await Promise.all(both.map((each) => each.text()))).toEqual([CAPTION, CAPTION]);
+    // of few tokens: a software GPU takes a second for each
+    const short = () => ask(Uint8Array.from(picture), 'answer en what color is the triangle?');
+    const both = await Promise.all([short(), short()]);
+    expect(await Promise.all(both.map((each) => each.text()))).toEqual(['purple', 'purple']);
     const ended = new Promise((done) => server!.on('exit', done));
     server.kill('SIGTERM');
     expect(await ended).toBe(0);
