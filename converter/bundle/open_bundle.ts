@@ -11,7 +11,7 @@ import { readRegularText } from '../../backends/regular_file.js';
 import type { Model } from '../../verify/decode.ts';
 import { MANIFEST_NAME, readManifest, type Manifest } from './manifest.ts';
 import { chooseDevice, type DeviceChoice } from './choose_device.ts';
-import { BadInputError } from '../errors.ts';
+import { BadInputError, UsageError } from '../errors.ts';
 import { MAX_TEXT_BYTES } from '../inputs/inputs.ts';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 
@@ -88,6 +88,25 @@ export async function bundleTokenizer(dir: string, manifest: Manifest): Promise<
   const read = (name: string) => readJson(dir, name, manifest, 'bad_tokenizer');
   const tokenizer = await read('tokenizer.json');
   return tokenizer && loadTokenizer(tokenizer, await read('tokenizer_config.json'), join(dir, 'tokenizer.json'));
+}
+
+/** @throws UsageError for a bundle that answers nothing */
+export function requireAnswers(dir: string, { program }: Manifest): void {
+  if (program.retrievalWidth !== undefined)
+    throw new UsageError('not_for_answers', 'this is a ColPali: it gives vectors for retrieval, not answers', {
+      file: dir,
+      hint: 'its README.md shows how to rank pages with it',
+    });
+}
+
+/** The tokenizer, for who asks in words. @throws BadInputError where the bundle has none, or a damaged one */
+export async function requireTokenizer(dir: string, manifest: Manifest): Promise<Tokenizer> {
+  const tokenizer = await bundleTokenizer(dir, manifest);
+  if (tokenizer) return tokenizer;
+  throw new BadInputError('no_tokenizer', 'the bundle has no tokenizer', {
+    file: dir,
+    hint: 'convert again with --tokenizer tokenizer.model',
+  });
 }
 
 /** How a bundle wants pictures and prompts. @throws BadInputError when its preprocessor_config.json is damaged */

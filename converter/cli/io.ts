@@ -90,12 +90,12 @@ function shownLine(line: string): string {
 }
 
 /** JSON for programs: numbers that JSON does not have are written as strings. */
-export function json(value: unknown): string {
+export function json(value: unknown, indent: number = 2): string {
   return JSON.stringify(
     value,
     (_, x: unknown) =>
       typeof x === 'number' && !Number.isFinite(x) ? String(x) : x instanceof Map ? Object.fromEntries(x) : x,
-    2,
+    indent,
   );
 }
 
@@ -117,13 +117,18 @@ export const OUTPUT_VERSIONS = {
 /** What `--json` prints, one kind for each command, and one for what stopped it. */
 export type Output = keyof typeof OUTPUT_VERSIONS;
 
-/** The same as one line, for results that come one after the other. */
-export function printedLine(kind: Output, value: object): JsonText {
-  const { text } = printed(kind, value);
-  return new JsonText(JSON.stringify(JSON.parse(text)));
-}
-
 /** JSON of a kind, which says of which and in which version: `docs/schemas/<kind>.schema.json`. */
 export function printed(kind: Output, value: object): JsonText {
-  return new JsonText(json({ schema: `pgconv-${kind}`, schemaVersion: OUTPUT_VERSIONS[kind], ...value }));
+  return new JsonText(json(schemed(kind, value)));
 }
+
+/** The same as one line, for results that come one after the other. */
+export function printedLine(kind: Output, value: object): JsonText {
+  return new JsonText(json(schemed(kind, value), 0));
+}
+
+const schemed = (kind: Output, value: object) => ({
+  schema: `pgconv-${kind}`,
+  schemaVersion: OUTPUT_VERSIONS[kind],
+  ...value,
+});

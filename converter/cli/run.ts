@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { BadInputError, UsageError } from '../errors.ts';
+import { UsageError } from '../errors.ts';
 import { parseAnswer } from '../../backends/client/answers/parse_answer.ts';
 import { PIXEL_MODES, PROCESSORS, type PixelMode } from '../../backends/client/images/processor.ts';
 import type { RgbImage } from '../../backends/client/images/rgb_image.ts';
@@ -77,7 +77,7 @@ export function runCommand(io: Io, result: CommandResult): Command {
     .action(async (bundle: string, given: Flags) => {
       const [
         { answer },
-        { bundleBackend, bundleProcessor, bundleTokenizer },
+        { bundleBackend, bundleProcessor, requireAnswers, requireTokenizer },
         { whileChecked },
         { readManifest },
         { drawBoxes },
@@ -121,17 +121,8 @@ export function runCommand(io: Io, result: CommandResult): Command {
         const asked = await whileChecked(bundle, manifest, choice, async (signal) => {
           const own = await bundleProcessor(bundle, manifest);
           const processor = flags.resize === undefined || flags.resize === own.mode ? own : PROCESSORS[flags.resize];
-          if (manifest.program.retrievalWidth !== undefined)
-            throw new UsageError('not_for_answers', 'this is a ColPali: it gives vectors for retrieval, not answers', {
-              file: bundle,
-              hint: 'its README.md shows how to rank pages with it',
-            });
-          const tokenizer = await bundleTokenizer(bundle, manifest);
-          if (!tokenizer)
-            throw new BadInputError('no_tokenizer', 'the bundle has no tokenizer', {
-              file: bundle,
-              hint: 'convert again with --tokenizer tokenizer.model',
-            });
+          requireAnswers(bundle, manifest);
+          const tokenizer = await requireTokenizer(bundle, manifest);
           // what does not fit is told before anything is opened
           const early =
             flags.repeat === undefined

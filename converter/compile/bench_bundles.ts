@@ -1,13 +1,18 @@
 import { tensorOf } from '../../ir/tensor.ts';
-import { PROCESSORS } from '../../backends/client/images/processor.ts';
 import { encodeImages, extend, prefill } from '../../verify/decode.ts';
 import { choose } from '../../verify/metrics.ts';
 import type { Prompt } from '../../verify/prompt.ts';
 import { rowsOf } from '../../verify/rows.ts';
 import type { DeviceChoice } from '../bundle/choose_device.ts';
 import { readManifest } from '../bundle/manifest.ts';
-import { bundleBackend, bundleProcessor, bundleTokenizer, type BundleModel } from '../bundle/open_bundle.ts';
-import { UsageError } from '../errors.ts';
+import {
+  bundleBackend,
+  bundleProcessor,
+  bundleTokenizer,
+  requireAnswers,
+  requireTokenizer,
+  type BundleModel,
+} from '../bundle/open_bundle.ts';
 import { decodeImage } from '../images/decode.ts';
 import { promptOf } from '../samples/calibration_sample.ts';
 import { defaultSamples } from '../samples/default_samples.ts';
@@ -107,19 +112,19 @@ async function openTimed(
 ): Promise<Opened> {
   const manifest = await readManifest(bundle);
   const metadata = manifest.program;
-  if (metadata.retrievalWidth !== undefined)
-    throw new UsageError('not_for_answers', 'this is a ColPali: it gives vectors for retrieval, not answers', {
-      file: bundle,
-      hint: 'leave it out',
-    });
-  const tokenizer = await bundleTokenizer(bundle, manifest);
+  requireAnswers(bundle, manifest);
   const processor = await bundleProcessor(bundle, manifest);
+  const { mode } = processor;
   const asked =
-    image === undefined || !tokenizer
-      ? await defaultSamples(metadata, { tokenizer, processor: PROCESSORS.huggingface })[0]!.load()
+    image === undefined
+      ? await defaultSamples(metadata, { tokenizer: await bundleTokenizer(bundle, manifest), processor })[0]!.load()
       : promptOf(
-          await decodeImage(image, { mode: processor.mode }),
-          promptOfPictures(tokenizer, metadata, { prompt: prompt ?? 'caption en', images: 1, mode: processor.mode }),
+          await decodeImage(image, { mode }),
+          promptOfPictures(await requireTokenizer(bundle, manifest), metadata, {
+            prompt: prompt ?? 'caption en',
+            images: 1,
+            mode,
+          }),
           metadata,
           processor,
         );

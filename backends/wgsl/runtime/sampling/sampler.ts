@@ -134,12 +134,6 @@ export class Sampler {
     const byK = temperature > 0 && topK > 0 && topK < vocab;
     const byP = temperature > 0 && topP < 1;
     const byMinP = temperature > 0 && minP > 0;
-    const statisticsOf: SamplerKernel = {
-      code: STATISTICS,
-      constants: { AFTER_TOP_K: byK ? 1 : 0 },
-      resources: [logits, levels, histograms, statistics],
-      grid: [parts, rows],
-    };
     const afterK = { AFTER_TOP_K: byK ? 1 : 0 };
     const grid = [parts, rows] as const;
     const select = (level: number): SamplerKernel => ({
@@ -151,7 +145,9 @@ export class Sampler {
     const kernels: readonly SamplerKernel[] = [
       ...(penalizes ? [{ code: PENALIZE, constants: {}, resources: [logits, seen], grid }] : []),
       ...(byK ? [0, 1, 2, 3].map(select) : []),
-      ...(byP || byMinP ? [statisticsOf] : []),
+      ...(byP || byMinP
+        ? [{ code: STATISTICS, constants: afterK, resources: [logits, levels, histograms, statistics], grid }]
+        : []),
       ...(byP ? [4, 5, 6, 7].map(select) : []),
       {
         code: BEST_OF_PART,
